@@ -1,0 +1,44 @@
+//! Names of classes.
+
+use std::fmt;
+
+use serde::Serialize;
+use serde_json::Value;
+
+/// Name of a class. All of a dataset must be of one type. Integers sort by value, texts by code point; that order is the
+/// order of a model's outputs.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(untagged)]
+pub enum ClassName {
+    /// A whole number.
+    Integer(i64),
+    /// Text, not empty.
+    Text(String),
+}
+
+impl ClassName {
+    /// A text that is not empty, or a whole number; anything else is no class name. `true` and `1.0` are not.
+    #[must_use]
+    pub fn from_json(value: &Value) -> Option<Self> {
+        match value {
+            Value::String(text) if !text.is_empty() => Some(Self::Text(text.clone())),
+            Value::Number(number) => number.as_i64().map(Self::Integer),
+            Value::String(_) | Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
+        }
+    }
+
+    /// True when both are integers or both are texts.
+    #[must_use]
+    pub fn same_type(&self, other: &Self) -> bool {
+        matches!((self, other), (Self::Integer(_), Self::Integer(_)) | (Self::Text(_), Self::Text(_)))
+    }
+}
+
+impl fmt::Display for ClassName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Integer(number) => number.fmt(f),
+            Self::Text(text) => f.write_str(text),
+        }
+    }
+}

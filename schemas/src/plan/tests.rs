@@ -1,0 +1,169 @@
+use serde_json::json;
+
+use super::*;
+use crate::{SETTINGS, SettingError};
+
+fn minimal() -> PlanRequest {
+    let mut request = PlanRequest::new();
+    request
+        .set("task", "image-classification", Source::CommandLine)
+        .set("model_name", "efficientnet-lite0", Source::CommandLine)
+        .set("training_data", "train.jsonl", Source::CommandLine);
+    request
+}
+
+fn messages(request: PlanRequest) -> Vec<String> {
+    Plan::resolve(request).unwrap_err().iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn a_minimal_request_becomes_a_full_plan() {
+    let plan = Plan::resolve(minimal()).unwrap();
+    assert_eq!(
+        (plan.model_name.as_str(), plan.pretrained.as_str(), plan.device.as_str()),
+        ("efficientnet_lite0", "auto", "auto")
+    );
+    assert_eq!((plan.precision, plan.seed, plan.validation_data.as_deref()), (Precision::Auto, 0, None));
+    assert_eq!(plan.settings, Settings::defaults(Task::ImageClassification, "efficientnet_lite0"));
+    assert_eq!(plan.source("task"), Source::CommandLine);
+    assert_eq!(plan.source("optimizer"), Source::Model);
+    assert_eq!(plan.source("momentum"), Source::Default);
+    assert_eq!(plan.sources.len(), FIELDS.len() + SETTINGS.len());
+    assert_eq!(plan.values().len(), plan.sources.len());
+}
+
+#[test]
+fn the_command_line_wins_over_files_whatever_came_first() {
+    let mut request = minimal();
+    request
+        .set("learning_rate", "0.25", Source::CommandLine)
+        .set("learning_rate", 0.5, Source::File)
+        .set("validation_data_size", 0.1, Source::File)
+        .set("random_seed", "18446744073709551615", Source::File)
+        .set("device", "CUDA", Source::File)
+        .set("precision", "BF16", Source::CommandLine)
+        .set("data_root", Value::Null, Source::File)
+        .set("pretrained", "None", Source::Default);
+    let plan = Plan::resolve(request).unwrap();
+    assert_eq!((plan.settings.learning_rate, plan.source("learning_rate")), (0.25, Source::CommandLine));
+    assert_eq!((plan.settings.split_ratio, plan.source("split_ratio")), (0.1, Source::File));
+    assert_eq!((plan.seed, plan.device.as_str(), plan.precision), (u64::MAX, "cuda:0", Precision::Bf16));
+    assert_eq!((plan.data_root.as_deref(), plan.source("data_root")), (None, Source::Default));
+    assert_eq!(plan.pretrained, "none");
+}
+
+#[test]
+fn every_error_is_reported_at_once() {
+    let mut request = PlanRequest::new();
+    request
+        .set("task", "detection", Source::CommandLine)
+        .set("learning_rat", "0.1", Source::CommandLine)
+        .set("learning_rate", "2", Source::CommandLine)
+        .set("amsgrad", true, Source::File)
+        .set("ams_gradient", true, Source::File)
+        .set("seed", -1, Source::File)
+        .set("device", "cuda:x", Source::CommandLine)
+        .set("tile_grid_size", "2x2", Source::File)
+        .set("advanced_settings", "no JSON", Source::File)
+        .set("valid_crop_size", 300, Source::File);
+    let found = messages(request);
+    let expected = [
+        "`task` is \"detection\"",
+        "did you mean `learning_rate`",
+        "outside its range [0, 1]",
+        "`amsgrad` is given twice in the file",
+        "`seed` is -1",
+        "auto, cpu, cuda or cuda:N",
+        "is a detection setting",
+        "JSON object",
+        "`model_name` is missing",
+        "`training_data` is missing",
+        "valid_crop_size 300 contradicts valid_resize_size 256",
+        "amsgrad true contradicts optimizer sgd",
+    ];
+    assert_eq!(found.len(), expected.len(), "{found:#?}");
+    for (message, part) in found.iter().zip(expected) {
+        assert!(message.contains(part), "{message} should contain {part}");
+    }
+}
+
+#[test]
+fn a_default_warmup_fits_a_short_run_and_a_chosen_one_must() {
+    let mut request = minimal();
+    request.set("number_of_epochs", 1, Source::CommandLine);
+    let plan = Plan::resolve(request.clone()).unwrap();
+    assert_eq!(plan.settings.warmup_cosine_lr_warmup_epochs, 1);
+    assert_eq!(plan.source("warmup_cosine_lr_warmup_epochs"), Source::Default);
+    request.set("warmup_cosine_lr_warmup_epochs", 2, Source::CommandLine);
+    assert!(messages(request)[0].contains("within its warm-up"));
+}
+
+#[test]
+fn split_ratio_and_validation_data_exclude_each_other_only_when_both_are_chosen() {
+    let mut request = minimal();
+    request.set("validation_data", "val.jsonl", Source::File);
+    assert!(Plan::resolve(request.clone()).is_ok());
+    request.set("split_ratio", 0.3, Source::CommandLine);
+    assert!(messages(request)[0].contains("split_ratio 0.3 contradicts validation_data val.jsonl"));
+}
+
+#[test]
+fn a_plan_survives_its_file_bit_for_bit() {
+    let mut request = minimal();
+    request
+        .set("learning_rate", 0.1_f64.next_up(), Source::CommandLine)
+        .set("seed", u64::MAX, Source::CommandLine)
+        .set("validation_data", "v", Source::File);
+    let plan = Plan::resolve(request).unwrap();
+    let text = serde_json::to_string_pretty(&plan).unwrap();
+    let back: Plan = serde_json::from_str(&text).unwrap();
+    assert_eq!(back, plan);
+    assert_eq!(serde_json::to_string_pretty(&back).unwrap(), text);
+    assert!(plan.differences(&back).is_empty());
+    let value: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(value["settings"]["optimizer"], json!({"value": "adamw", "source": "model"}));
+    assert_eq!(value["sources"]["seed"], "command_line");
+}
+
+#[test]
+fn differences_name_values_and_not_sources() {
+    let plan = Plan::resolve(minimal()).unwrap();
+    let mut request = minimal();
+    request.set("optimizer", "adamw", Source::File).set("number_of_epochs", 11, Source::File).set(
+        "seed",
+        7,
+        Source::File,
+    );
+    let other = Plan::resolve(request).unwrap();
+    let names: Vec<_> = plan.differences(&other).into_iter().map(|d| (d.name, d.this, d.other)).collect();
+    assert_eq!(names, [("seed".into(), json!(0), json!(7)), ("number_of_epochs".into(), json!(10), json!(11))]);
+}
+
+#[test]
+fn damaged_plan_files_are_refused() {
+    let good = serde_json::to_value(Plan::resolve(minimal()).unwrap()).unwrap();
+    let damaged = |pointer: &str, value: Value| {
+        let mut plan = good.clone();
+        *plan.pointer_mut(pointer).unwrap() = value;
+        serde_json::from_value::<Plan>(plan).unwrap_err().to_string()
+    };
+    assert!(damaged("/schema_version", json!(99)).contains("schema_version is 99"));
+    assert!(damaged("/settings/learning_rate/value", json!(7)).contains("outside its range"));
+    assert!(damaged("/settings/learning_rate", json!(0.1)).contains("settings.learning_rate"));
+    assert!(damaged("/task", json!("x")).contains("unknown variant"));
+    let mut extra = good.clone();
+    extra["colour"] = json!("red");
+    assert!(serde_json::from_value::<Plan>(extra).is_err());
+    let mut older = good;
+    older["settings"].as_object_mut().unwrap().remove("optimizer");
+    assert!(serde_json::from_value::<Plan>(older).is_ok(), "a setting added later takes its default");
+}
+
+#[test]
+fn a_missing_task_does_not_hide_other_errors() {
+    let mut request = PlanRequest::new();
+    request.set("optimizer", "sdg", Source::CommandLine);
+    let errors = Plan::resolve(request).unwrap_err();
+    assert!(matches!(&errors[0], SettingError::WrongType { name, .. } if name == "optimizer"), "{errors:?}");
+    assert_eq!(errors.len(), 4);
+}

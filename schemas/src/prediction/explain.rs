@@ -1,0 +1,72 @@
+//! What a request may say about the explanation it wants.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::setting::choice;
+
+choice! {
+    /// How an answer is explained.
+    XaiAlgorithm {
+        /// Regions ranked by integrated gradients.
+        Xrai = "xrai",
+        /// Gradients along a path from a baseline.
+        IntegratedGradients = "integrated_gradients",
+        /// Guided backpropagation weighted by Grad-CAM.
+        GuidedGradcam = "guided_gradcam",
+        /// Gradients with negative contributions left out at each ReLU.
+        GuidedBackprop = "guided_backprop",
+    }
+}
+
+choice! {
+    /// How the integral of integrated gradients is approximated.
+    ApproximationMethod {
+        /// Midpoints.
+        RiemannMiddle = "riemann_middle",
+        /// Left ends.
+        RiemannLeft = "riemann_left",
+        /// Right ends.
+        RiemannRight = "riemann_right",
+        /// Trapezoids.
+        RiemannTrapezoid = "riemann_trapezoid",
+        /// Gauss-Legendre quadrature.
+        Gausslegendre = "gausslegendre",
+    }
+}
+
+/// Parameters of an explanation; each that is absent takes the specification's default.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct XaiParameters {
+    /// Method.
+    pub xai_algorithm: XaiAlgorithm,
+    /// Answer with pictures.
+    pub visualizations: bool,
+    /// Answer with arrays.
+    pub attributions: bool,
+    /// Labels with a greater probability are explained, in multi-label models; in `[0, 1]`.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub confidence_score_threshold_multilabel: f64,
+    /// Steps of the integral, at least 2.
+    #[schemars(range(min = 2))]
+    pub n_steps: u32,
+    /// The faster variant of XRAI.
+    pub xrai_fast: bool,
+    /// Rule of the integral.
+    pub approximation_method: ApproximationMethod,
+}
+
+impl Default for XaiParameters {
+    fn default() -> Self {
+        Self {
+            xai_algorithm: XaiAlgorithm::Xrai,
+            visualizations: true,
+            attributions: false,
+            confidence_score_threshold_multilabel: 0.5,
+            n_steps: 50,
+            xrai_fast: true,
+            approximation_method: ApproximationMethod::RiemannMiddle,
+        }
+    }
+}

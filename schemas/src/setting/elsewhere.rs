@@ -1,0 +1,90 @@
+//! Names of the specification that are no setting here: those of other tasks, and those whose answer is fixed.
+
+use serde_json::Value;
+
+use super::SettingError;
+use super::kind::Kind;
+
+const DETECTION: &str = "a detection setting";
+const SEGMENTATION: &str = "an instance segmentation setting";
+
+/// Settings of the detection and segmentation tasks, with whose they are.
+const OTHER_TASKS: &[(&str, &str)] = &[
+    ("validation_metric_type", DETECTION),
+    ("validation_iou_threshold", DETECTION),
+    ("min_size", DETECTION),
+    ("max_size", DETECTION),
+    ("box_score_thresh", DETECTION),
+    ("box_score_threshold", DETECTION),
+    ("box_nms_thresh", DETECTION),
+    ("box_iou_thresh", DETECTION),
+    ("nms_iou_threshold", DETECTION),
+    ("box_detections_per_img", DETECTION),
+    ("box_detections_per_image", DETECTION),
+    ("img_size", DETECTION),
+    ("image_size", DETECTION),
+    ("model_size", DETECTION),
+    ("multi_scale", DETECTION),
+    ("tile_grid_size", DETECTION),
+    ("tile_overlap_ratio", DETECTION),
+    ("tile_predictions_nms_thresh", DETECTION),
+    ("tile_predictions_nms_threshold", DETECTION),
+    ("apply_mosaic_for_yolo", DETECTION),
+    ("mask_pixel_score_threshold", SEGMENTATION),
+    ("max_number_of_polygon_points", SEGMENTATION),
+    ("export_as_image", SEGMENTATION),
+    ("image_type", SEGMENTATION),
+];
+
+/// What Fovea always does where the specification has a switch: the values that agree with it are accepted.
+struct Fixed {
+    name: &'static str,
+    accepts: &'static [bool],
+    reason: &'static str,
+}
+
+const FIXED: &[Fixed] = &[
+    Fixed { name: "deterministic", accepts: &[true], reason: "a run is always reproducible from its seed; remove it" },
+    Fixed { name: "distributed", accepts: &[true, false], reason: "training runs in one process; remove it" },
+    Fixed { name: "detailed_metrics", accepts: &[true], reason: "every metric is always measured; remove it" },
+    Fixed {
+        name: "enable_onnx_normalization",
+        accepts: &[true],
+        reason: "the exported file always contains its preprocessing; remove it",
+    },
+    Fixed { name: "log_validation_loss", accepts: &[true], reason: "the validation loss is always logged; remove it" },
+    Fixed { name: "stream_image_files", accepts: &[true, false], reason: "images are read where they lie; remove it" },
+];
+
+const INCREMENTAL: &str = "training continues from a file named by `pretrained`; give that instead";
+
+/// Names that no value makes sense for.
+const REFUSED: &[(&str, &str)] =
+    &[("checkpoint_run_id", INCREMENTAL), ("checkpoint_dataset_id", INCREMENTAL), ("checkpoint_filename", INCREMENTAL)];
+
+/// Every name that this file knows, for suggestions and tests.
+pub(super) fn names() -> impl Iterator<Item = &'static str> {
+    let other = OTHER_TASKS.iter().chain(REFUSED).map(|(name, _)| *name);
+    other.chain(FIXED.iter().map(|fixed| fixed.name))
+}
+
+/// Judges a name that is not in [`super::SETTINGS`]: `None` when it is not here either, `Some(Ok(()))` when there is
+/// nothing to set because Fovea does what was asked in any case.
+pub(super) fn judge(name: &str, given: &str, value: &Value) -> Option<Result<(), SettingError>> {
+    if let Some((_, owner)) = OTHER_TASKS.iter().find(|(other, _)| *other == name) {
+        return Some(Err(SettingError::other_task(given, owner)));
+    }
+    let refuse = |reason: &str| SettingError::NotOffered {
+        name: given.to_owned(),
+        value: value.clone(),
+        reason: reason.to_owned(),
+    };
+    if let Some((_, reason)) = REFUSED.iter().find(|(refused, _)| *refused == name) {
+        return Some(Err(refuse(reason)));
+    }
+    let fixed = FIXED.iter().find(|fixed| fixed.name == name)?;
+    Some(Kind::Bool.parse(given, value).and_then(|parsed| {
+        let agrees = parsed.as_bool().is_some_and(|wanted| fixed.accepts.contains(&wanted));
+        if agrees { Ok(()) } else { Err(refuse(fixed.reason)) }
+    }))
+}

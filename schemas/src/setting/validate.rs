@@ -1,0 +1,144 @@
+//! Settings that contradict each other.
+//!
+//! A setting that another one switches off is a contradiction only when somebody chose its value: a default that has no
+//! effect is no mistake. A model's or task's own defaults are never contradictory.
+
+use serde_json::Value;
+
+use super::{GradClip, LrScheduler, Optimizer, SETTINGS, SettingError, Settings, Sources};
+use crate::Task;
+
+impl Settings {
+    /// Checks what single values cannot: contradictions, and settings that mean nothing to `task`. `sources` says which
+    /// values somebody chose; names that are absent from it count as defaults. All errors, in a fixed order.
+    #[must_use]
+    pub fn validate(&self, task: Task, sources: &Sources) -> Vec<SettingError> {
+        let mut check = Check { settings: self, sources, errors: Vec::new() };
+        for spec in SETTINGS {
+            if check.chosen(spec.name) && !spec.tasks.contains(&task) {
+                check.errors.push(SettingError::other_task(spec.name, "a classification setting"));
+            }
+        }
+        check.sizes();
+        check.schedule();
+        check.optimizer();
+        check.stopping();
+        check.loss_and_gradients();
+        check.errors
+    }
+
+    /// Lowers a warm-up that nobody chose to the length of the run. A chosen one that is too long is an error of
+    /// [`Settings::validate`].
+    pub(crate) fn fit_defaults(&mut self, sources: &Sources) {
+        let chosen = sources.get("warmup_cosine_lr_warmup_epochs").is_some_and(|source| source.is_explicit());
+        if !chosen {
+            self.warmup_cosine_lr_warmup_epochs = self.warmup_cosine_lr_warmup_epochs.min(self.number_of_epochs);
+        }
+    }
+}
+
+struct Check<'a> {
+    settings: &'a Settings,
+    sources: &'a Sources,
+    errors: Vec<SettingError>,
+}
+
+impl Check<'_> {
+    fn chosen(&self, name: &str) -> bool {
+        self.sources.get(name).is_some_and(|source| source.is_explicit())
+    }
+
+    fn text(&self, name: &str) -> String {
+        match self.settings.get(name) {
+            Some(Value::String(word)) => format!("{name} {word}"),
+            Some(value) => format!("{name} {value}"),
+            None => name.to_owned(),
+        }
+    }
+
+    fn clash(&mut self, first: &str, second: &str, advice: &str) {
+        let error = SettingError::Contradiction {
+            first: self.text(first),
+            second: self.text(second),
+            advice: advice.to_owned(),
+        };
+        self.errors.push(error);
+    }
+
+    /// Reports each chosen one of `names` as having no effect because of `switch`.
+    fn idle(&mut self, names: &[&str], switch: &str, advice: &str) {
+        for name in names {
+            if self.chosen(name) {
+                self.clash(name, switch, advice);
+            }
+        }
+    }
+
+    fn sizes(&mut self) {
+        let s = self.settings;
+        if s.valid_crop_size > s.valid_resize_size {
+            let advice = "the square is cut from the resized image; raise the second or lower the first";
+            self.clash("valid_crop_size", "valid_resize_size", advice);
+        }
+    }
+
+    fn schedule(&mut self) {
+        let s = self.settings;
+        match s.lr_scheduler {
+            LrScheduler::WarmupCosine => {
+                let advice = "only the step schedule uses it; remove it or set lr_scheduler step";
+                self.idle(&["step_lr_gamma", "step_lr_step_size"], "lr_scheduler", advice);
+                if self.chosen("warmup_cosine_lr_warmup_epochs")
+                    && s.warmup_cosine_lr_warmup_epochs > s.number_of_epochs
+                {
+                    let advice = "the run would end within its warm-up; lower the first";
+                    self.clash("warmup_cosine_lr_warmup_epochs", "number_of_epochs", advice);
+                }
+            }
+            LrScheduler::Step => {
+                let advice = "only the warmup_cosine schedule uses it; remove it or set lr_scheduler warmup_cosine";
+                let names = ["warmup_cosine_lr_cycles", "warmup_cosine_lr_warmup_epochs"];
+                self.idle(&names, "lr_scheduler", advice);
+            }
+        }
+    }
+
+    fn optimizer(&mut self) {
+        let s = self.settings;
+        match s.optimizer {
+            Optimizer::Sgd => {
+                let advice = "only adam and adamw use it; remove it or change the optimizer";
+                self.idle(&["beta1", "beta2", "amsgrad"], "optimizer", advice);
+                if s.nesterov && s.momentum == 0.0 {
+                    self.clash("nesterov", "momentum", "Nesterov needs momentum above 0; set nesterov false");
+                }
+            }
+            Optimizer::Adam | Optimizer::Adamw => {
+                let advice = "only sgd uses it; remove it or set optimizer sgd";
+                self.idle(&["momentum", "nesterov"], "optimizer", advice);
+            }
+        }
+    }
+
+    fn stopping(&mut self) {
+        let s = self.settings;
+        if !s.early_stopping {
+            let names = ["early_stopping_patience", "early_stopping_delay"];
+            self.idle(&names, "early_stopping", "it has no effect; remove it or set early_stopping true");
+        } else if self.chosen("early_stopping_delay") && s.early_stopping_delay > s.number_of_epochs {
+            let advice = "training could never stop early; lower the first or set early_stopping false";
+            self.clash("early_stopping_delay", "number_of_epochs", advice);
+        }
+    }
+
+    fn loss_and_gradients(&mut self) {
+        if self.settings.grad_clip_type == GradClip::None {
+            let advice = "nothing is limited; remove it or set grad_clip_type value or norm";
+            self.idle(&["grad_clip_value"], "grad_clip_type", advice);
+        }
+        if self.settings.weighted_loss == 0 {
+            let advice = "the loss is not weighted; remove it or set weighted_loss 1 or 2";
+            self.idle(&["imbalance_rate_threshold"], "weighted_loss", advice);
+        }
+    }
+}
