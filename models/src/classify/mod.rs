@@ -1,0 +1,41 @@
+//! Classifiers, and what surrounds their logits: normalised pixels before, probabilities after.
+
+pub mod efficientnet_lite;
+pub mod mobilenet;
+pub mod resnet;
+
+use schemas::{Preprocessing, Task};
+
+use crate::ops::{DType, Ops};
+use crate::registry::ModelSpec;
+
+/// Pixels as the network wants them: `uint8 [N, h, w, 3]` to `float [N, 3, h, w]`, each channel `(pixel - mean) / std`.
+pub fn normalise<B: Ops>(ops: &B, images: &B::T, p: &Preprocessing) -> B::T {
+    let x = ops.cast(&ops.transpose(images, &[0, 3, 1, 2]), DType::F32);
+    let mean = ops.constant(&p.mean, &[1, 3, 1, 1]);
+    let scale = ops.constant(&p.std.map(|s| 1.0 / s), &[1, 3, 1, 1]);
+    ops.mul(ops.sub(x, &mean), &scale)
+}
+
+/// The whole classifier after resizing: `uint8 [N, h, w, 3]` to `float [N, classes]`. Softmax for one class per image,
+/// a sigmoid per class for [`Task::ImageClassificationMultilabel`].
+///
+/// # Panics
+/// When `task` is not a classification task: callers choose the function by task.
+pub fn probabilities<B: Ops>(
+    ops: &B,
+    spec: &ModelSpec,
+    task: Task,
+    images: &B::T,
+    p: &Preprocessing,
+    classes: i64,
+) -> B::T {
+    let logits = spec.logits(ops, &normalise(ops, images, p), classes);
+    match task {
+        Task::ImageClassification => ops.softmax(&logits, 1),
+        Task::ImageClassificationMultilabel => ops.sigmoid(&logits),
+        Task::ImageObjectDetection | Task::ImageInstanceSegmentation => {
+            panic!("{task:?} has no class probabilities per image")
+        }
+    }
+}

@@ -1,0 +1,327 @@
+//! Bytes of a file -> [`Rgb`], whatever the bytes are.
+//!
+//! The format is taken from the first bytes, never from a name. What becomes RGB, and how:
+//! - grey and 1-bit values are repeated in the three channels, palettes are looked up;
+//! - alpha is dropped and the colour under it kept, as Pillow's `convert("RGB")` does (no blending with a background);
+//! - 16-bit values lose their low byte; 32-bit floating point TIFFs are refused, since their range is a matter of taste;
+//! - CMYK and YCCK JPEGs are taken as Adobe writes them, inverted, which is what Pillow assumes as well; colour profiles are
+//!   not applied;
+//! - of an animation (PNG, WebP) or a TIFF of several pages, the first picture counts;
+//! - the orientation 1 to 8 in the EXIF data (JPEG, PNG, WebP) or in the TIFF tag is applied, an invalid one ignored.
+//!
+//! Against libjpeg the pixels of a JPEG differ by a few levels. A cut-off file is an error, never a picture with a grey rest, and
+//! so is a damaged one as far as its format lets the damage show (in a JPEG, flipped bits may decode to other pixels).
+//!
+//! Memory: limits on bytes, sides and pixels are checked on the header, before anything is allocated. Then at most the
+//! decoder's own picture (1 to 8 bytes per pixel), the 3 bytes per pixel of the result and, for a progressive JPEG, its
+//! coefficients (up to 8 bytes per pixel) exist at once.
+
+use std::fmt;
+use std::io::Cursor;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use image::codecs::{bmp::BmpDecoder, png::PngDecoder, tiff::TiffDecoder, webp::WebPDecoder};
+use image::metadata::Orientation;
+use image::{ColorType, ImageDecoder, ImageError};
+use thiserror::Error;
+
+use super::{Rgb, jpeg, orient};
+
+/// What an image may cost; larger ones are refused before they are decoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Most bytes of the encoded file.
+    pub max_bytes: u64,
+    /// Most pixels along either side.
+    pub max_side: u32,
+    /// Most pixels, width times height.
+    pub max_pixels: u64,
+}
+
+impl Default for Limits {
+    /// 64 MiB, 16384 pixels a side, 100 million pixels.
+    fn default() -> Self {
+        Self { max_bytes: 64 << 20, max_side: 16384, max_pixels: 100_000_000 }
+    }
+}
+
+impl Limits {
+    fn check_bytes(&self, bytes: &[u8]) -> Result<(), DecodeError> {
+        if bytes.is_empty() {
+            return Err(DecodeError::Empty);
+        }
+        let bytes = bytes.len() as u64;
+        if bytes > self.max_bytes {
+            return Err(DecodeError::TooManyBytes { bytes, limit: self.max_bytes });
+        }
+        Ok(())
+    }
+
+    pub(super) fn check_size(&self, width: u32, height: u32) -> Result<(), DecodeError> {
+        if width.max(height) > self.max_side {
+            return Err(DecodeError::SideTooLong { width, height, limit: self.max_side });
+        }
+        if u64::from(width) * u64::from(height) > self.max_pixels {
+            return Err(DecodeError::TooManyPixels { width, height, limit: self.max_pixels });
+        }
+        Ok(())
+    }
+
+    /// For decoders that count what they allocate: 8 bytes per pixel twice over (picture and working copy), and a constant
+    /// for tables and metadata.
+    fn allocation(&self, pixels: u64) -> image::Limits {
+        let mut limits = image::Limits::no_limits();
+        limits.max_alloc = Some(pixels.saturating_mul(16).saturating_add(16 << 20));
+        limits
+    }
+}
+
+/// Encodings that [`decode`] reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// Baseline and progressive JPEG of 8 bits.
+    Jpeg,
+    /// PNG of any kind.
+    Png,
+    /// WebP, lossy and lossless.
+    WebP,
+    /// Windows bitmap.
+    Bmp,
+    /// TIFF, including BigTIFF.
+    Tiff,
+}
+
+impl Format {
+    /// Media type, such as `image/jpeg`.
+    #[must_use]
+    pub fn media_type(self) -> &'static str {
+        match self {
+            Self::Jpeg => "image/jpeg",
+            Self::Png => "image/png",
+            Self::WebP => "image/webp",
+            Self::Bmp => "image/bmp",
+            Self::Tiff => "image/tiff",
+        }
+    }
+
+    fn of(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let unsupported = |what: &str| Err(DecodeError::Unsupported { what: what.into() });
+        match bytes {
+            [0xFF, 0xD8, ..] => Ok(Self::Jpeg),
+            [0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1A, b'\n', ..] => Ok(Self::Png),
+            [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => Ok(Self::WebP),
+            [b'B', b'M', ..] => Ok(Self::Bmp),
+            [b'I', b'I', 42 | 43, 0, ..] | [b'M', b'M', 0, 42 | 43, ..] => Ok(Self::Tiff),
+            [b'G', b'I', b'F', b'8', ..] => unsupported("a GIF"),
+            [_, _, _, _, b'f', b't', b'y', b'p', b'a', b'v', b'i', b'f' | b's', ..] => unsupported("an AVIF image"),
+            [_, _, _, _, b'f', b't', b'y', b'p', b'h' | b'm', ..] => unsupported("a HEIF image"),
+            [0xFF, 0x0A, ..] | [0, 0, 0, 0x0C, b'J', b'X', b'L', b' ', ..] => unsupported("a JPEG XL image"),
+            [b'8', b'B', b'P', b'S', ..] => unsupported("a Photoshop document"),
+            [b'%', b'P', b'D', b'F', ..] => unsupported("a PDF document"),
+            _ => Err(DecodeError::UnknownFormat),
+        }
+    }
+}
+
+impl fmt::Display for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Jpeg => "JPEG",
+            Self::Png => "PNG",
+            Self::WebP => "WebP",
+            Self::Bmp => "BMP",
+            Self::Tiff => "TIFF",
+        })
+    }
+}
+
+/// What the header of an image says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Header {
+    /// Encoding.
+    pub format: Format,
+    /// Pixels per row as stored, before any EXIF rotation.
+    pub width: u32,
+    /// Rows as stored, before any EXIF rotation.
+    pub height: u32,
+}
+
+/// Why bytes are no usable image. None of these is the program's fault.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum DecodeError {
+    /// No bytes at all.
+    #[error("the image has 0 bytes; send the whole file")]
+    Empty,
+    /// The file is too large.
+    #[error("the image has {bytes} bytes, the limit is {limit}; compress it or make it smaller")]
+    TooManyBytes {
+        /// Bytes of the file.
+        bytes: u64,
+        /// [`Limits::max_bytes`].
+        limit: u64,
+    },
+    /// One side is too long.
+    #[error("the image is {width}x{height} pixels, the limit is {limit} a side; resize or tile it")]
+    SideTooLong {
+        /// Pixels per row.
+        width: u32,
+        /// Rows.
+        height: u32,
+        /// [`Limits::max_side`].
+        limit: u32,
+    },
+    /// Too many pixels in all.
+    #[error("the image is {width}x{height} pixels, the limit is {limit} in all; resize or tile it")]
+    TooManyPixels {
+        /// Pixels per row.
+        width: u32,
+        /// Rows.
+        height: u32,
+        /// [`Limits::max_pixels`].
+        limit: u64,
+    },
+    /// The first bytes belong to no image format.
+    #[error("the bytes are no JPEG, PNG, WebP, BMP or TIFF; check that the file is an image")]
+    UnknownFormat,
+    /// An image, but of a kind that is not read.
+    #[error(
+        "the image is {what}, which is not supported; save it as JPEG, PNG, WebP, BMP or TIFF with 8 bits per value"
+    )]
+    Unsupported {
+        /// The kind, with its article.
+        what: String,
+    },
+    /// The file ends too early.
+    #[error("the {format} ends before the picture does; copy or upload the whole file again")]
+    Truncated {
+        /// Encoding.
+        format: Format,
+    },
+    /// The contents contradict the format.
+    #[error("the {format} is damaged ({reason}); copy or save it again")]
+    Corrupt {
+        /// Encoding.
+        format: Format,
+        /// What was found.
+        reason: String,
+    },
+}
+
+/// Reads the header only: format and size, checked against the limits. Costs microseconds and next to no memory.
+///
+/// # Errors
+/// As [`decode`], as far as the header shows it.
+pub fn probe(bytes: &[u8], limits: &Limits) -> Result<Header, DecodeError> {
+    limits.check_bytes(bytes)?;
+    let format = Format::of(bytes)?;
+    let (width, height) = guarded(format, || match format {
+        Format::Jpeg => jpeg::frame(bytes).map(|frame| (frame.width, frame.height)),
+        Format::Png | Format::WebP | Format::Bmp | Format::Tiff => Ok(open(format, bytes, limits)?.dimensions()),
+    })?;
+    limits.check_size(width, height)?;
+    Ok(Header { format, width, height })
+}
+
+/// Decodes an image of any supported kind to 8-bit RGB, upright (see the module's text for what becomes of what).
+///
+/// # Errors
+/// Anything that is not a whole, sound image within `limits`. Bytes never make this panic.
+pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Rgb, DecodeError> {
+    limits.check_bytes(bytes)?;
+    let format = Format::of(bytes)?;
+    guarded(format, || {
+        let (image, orientation) = match format {
+            Format::Jpeg => jpeg::decode(bytes, limits)?,
+            Format::Png | Format::WebP | Format::Bmp | Format::Tiff => decode_other(format, bytes, limits)?,
+        };
+        Ok(orient::upright(image, orientation))
+    })
+}
+
+/// Runs a decoder. Decoders are other people's code over hostile bytes, and some of them panic on some of them; here, and
+/// only here, that becomes an error. The closure owns what it builds, so nothing half-changed is left behind.
+fn guarded<T>(format: Format, run: impl FnOnce() -> Result<T, DecodeError>) -> Result<T, DecodeError> {
+    catch_unwind(AssertUnwindSafe(run))
+        .unwrap_or_else(|_| Err(DecodeError::Corrupt { format, reason: "the decoder gave up".into() }))
+}
+
+/// Opens a decoder, which reads the header only.
+fn open<'a>(format: Format, bytes: &'a [u8], limits: &Limits) -> Result<Box<dyn ImageDecoder + 'a>, DecodeError> {
+    let input = Cursor::new(bytes);
+    let decoder: Result<Box<dyn ImageDecoder>, ImageError> = match format {
+        Format::Png => PngDecoder::with_limits(input, limits.allocation(limits.max_pixels)).map(|d| Box::new(d) as _),
+        Format::WebP => WebPDecoder::new(input).map(|d| Box::new(d) as _),
+        Format::Bmp => BmpDecoder::new(input).map(|d| Box::new(d) as _),
+        Format::Tiff => TiffDecoder::new(input).map(|d| Box::new(d) as _),
+        Format::Jpeg => unreachable!("JPEG has its own module"),
+    };
+    decoder.map_err(|error| explain(format, &error))
+}
+
+fn decode_other(format: Format, bytes: &[u8], limits: &Limits) -> Result<(Rgb, Orientation), DecodeError> {
+    let failed = |error: ImageError| explain(format, &error);
+    let mut decoder = open(format, bytes, limits)?;
+    let (width, height) = decoder.dimensions();
+    limits.check_size(width, height)?;
+    if width == 0 || height == 0 {
+        return Err(DecodeError::Corrupt { format, reason: format!("its header says {width}x{height} pixels") });
+    }
+    let pixels = u64::from(width) * u64::from(height);
+    decoder.set_limits(limits.allocation(pixels)).map_err(failed)?;
+    // Broken metadata is no reason to refuse a sound picture.
+    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+    let kind = decoder.color_type();
+    let per_pixel = match kind {
+        ColorType::L8 | ColorType::L16 => 1,
+        ColorType::La8 | ColorType::La16 => 2,
+        ColorType::Rgb8 | ColorType::Rgb16 => 3,
+        ColorType::Rgba8 | ColorType::Rgba16 => 4,
+        other => {
+            return Err(DecodeError::Unsupported {
+                what: format!("a {format} of {} bits per pixel", other.bits_per_pixel()),
+            });
+        }
+    };
+    let wide = matches!(kind, ColorType::L16 | ColorType::La16 | ColorType::Rgb16 | ColorType::Rgba16);
+    let mut raw = vec![0; pixels as usize * per_pixel * if wide { 2 } else { 1 }];
+    decoder.read_image(&mut raw).map_err(failed)?;
+    let data = match (per_pixel, wide) {
+        (3, false) => raw,
+        (_, false) => to_rgb(raw.chunks_exact(per_pixel), |value| *value),
+        (_, true) => {
+            let (values, _) = raw.as_chunks::<2>();
+            to_rgb(values.chunks_exact(per_pixel), |value| (u16::from_ne_bytes(*value) >> 8) as u8)
+        }
+    };
+    Ok((Rgb { width, height, data }, orientation))
+}
+
+/// Grey or colour pixels, with or without alpha, as RGB bytes.
+fn to_rgb<'a, T: 'a>(pixels: impl ExactSizeIterator<Item = &'a [T]>, byte: impl Fn(&T) -> u8) -> Vec<u8> {
+    let mut data = vec![0; pixels.len() * 3];
+    let (out, _) = data.as_chunks_mut::<3>();
+    for (out, pixel) in out.iter_mut().zip(pixels) {
+        *out = match pixel {
+            [grey] | [grey, _] => [byte(grey); 3],
+            [red, green, blue, ..] => [byte(red), byte(green), byte(blue)],
+            [] => [0; 3],
+        };
+    }
+    data
+}
+
+/// The crate's errors in our words.
+fn explain(format: Format, error: &ImageError) -> DecodeError {
+    match error {
+        ImageError::Unsupported(error) => {
+            DecodeError::Unsupported { what: format!("a {format} of an unusual kind ({error})") }
+        }
+        ImageError::IoError(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
+            DecodeError::Truncated { format }
+        }
+        ImageError::Limits(_) => {
+            DecodeError::Corrupt { format, reason: "decoding wants far more memory than its pixels take".into() }
+        }
+        other => DecodeError::Corrupt { format, reason: other.to_string() },
+    }
+}

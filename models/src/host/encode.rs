@@ -1,0 +1,41 @@
+//! [`Rgb`] -> bytes of a file, for reports and drawings.
+
+use image::codecs::{jpeg::JpegEncoder, png::PngEncoder};
+use image::{ExtendedColorType, ImageEncoder};
+
+use super::{Rgb, thumbnail};
+
+/// JPEG's largest side.
+const MAX_JPEG_SIDE: u32 = 65535;
+
+/// Encodes as baseline JPEG; `quality` is 1 (worst) to 100 (best), values outside are moved to the nearer end. A picture
+/// with a side above 65535 pixels, which JPEG cannot hold, is shrunk to fit.
+///
+/// # Panics
+/// When the fields of `image` contradict each other.
+#[must_use]
+pub fn encode_jpeg(image: &Rgb, quality: u8) -> Vec<u8> {
+    image.check();
+    if image.width.max(image.height) > MAX_JPEG_SIDE {
+        return encode_jpeg(&thumbnail(image, MAX_JPEG_SIDE), quality);
+    }
+    let mut bytes = Vec::new();
+    JpegEncoder::new_with_quality(&mut bytes, quality.clamp(1, 100))
+        .encode(&image.data, image.width, image.height, ExtendedColorType::Rgb8)
+        .expect("a checked image within JPEG's sides, written to memory");
+    bytes
+}
+
+/// Encodes as PNG, losslessly.
+///
+/// # Panics
+/// When the fields of `image` contradict each other.
+#[must_use]
+pub fn encode_png(image: &Rgb) -> Vec<u8> {
+    image.check();
+    let mut bytes = Vec::new();
+    PngEncoder::new(&mut bytes)
+        .write_image(&image.data, image.width, image.height, ExtendedColorType::Rgb8)
+        .expect("a checked image, written to memory");
+    bytes
+}

@@ -1,0 +1,325 @@
+//! The Manifest interpreter: keys, shapes, initialisers, roles, cost and shape errors of a definition, with no tensor in
+//! sight.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use indexmap::IndexMap;
+
+use crate::ops::{Bn, BnParams, Conv, DType, Init, Ops, Padding, Pool, Role};
+
+/// One parameter.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Entry {
+    /// Dimensions; empty for a scalar.
+    pub shape: Vec<i64>,
+    /// How it starts.
+    pub init: Init,
+    /// What it is for.
+    pub role: Role,
+}
+
+impl Entry {
+    /// Number of elements.
+    #[must_use]
+    pub fn numel(&self) -> i64 {
+        self.shape.iter().product()
+    }
+}
+
+/// A definition that does not fit together.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{op} after parameter {after:?}: {problem}")]
+pub struct ShapeError {
+    /// Operation that noticed.
+    pub op: &'static str,
+    /// The parameter asked for last: the place in the definition.
+    pub after: String,
+    /// What does not fit.
+    pub problem: String,
+}
+
+/// Dimensions of a value.
+pub type Dims = Rc<[i64]>;
+
+/// Interpreter state, and after [`Manifest::finish`] the result.
+#[derive(Debug, Default)]
+pub struct Manifest {
+    state: RefCell<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    entries: IndexMap<String, Entry>,
+    macs: i64,
+    error: Option<ShapeError>,
+}
+
+impl Manifest {
+    /// A value of this shape, to feed a definition.
+    #[must_use]
+    pub fn input(&self, shape: &[i64]) -> Dims {
+        shape.into()
+    }
+
+    /// The manifest, if every operation fitted.
+    ///
+    /// # Errors
+    /// The first misuse of a shape.
+    pub fn finish(self) -> Result<Self, ShapeError> {
+        match self.state.borrow_mut().error.take() {
+            Some(error) => Err(error),
+            None => Ok(()),
+        }?;
+        Ok(self)
+    }
+
+    /// Parameters by key, in the order of first use.
+    #[must_use]
+    pub fn entries(&self) -> IndexMap<String, Entry> {
+        self.state.borrow().entries.clone()
+    }
+
+    /// Number of trained values (running statistics and counters left out), as papers count.
+    #[must_use]
+    pub fn parameters(&self) -> i64 {
+        let state = self.state.borrow();
+        state.entries.values().filter(|e| !matches!(e.role, Role::Buffer | Role::Counter)).map(Entry::numel).sum()
+    }
+
+    /// Multiply-accumulate operations of convolutions and matrix products; papers call this number FLOPs.
+    #[must_use]
+    pub fn macs(&self) -> i64 {
+        self.state.borrow().macs
+    }
+
+    fn fail(&self, op: &'static str, problem: String) -> Dims {
+        let mut state = self.state.borrow_mut();
+        let after = state.entries.last().map_or_else(String::new, |(key, _)| key.clone());
+        state.error.get_or_insert(ShapeError { op, after, problem });
+        Rc::new([])
+    }
+
+    fn cost(&self, macs: i64) {
+        self.state.borrow_mut().macs += macs;
+    }
+
+    fn broadcast(&self, op: &'static str, a: &Dims, b: &Dims) -> Dims {
+        let rank = a.len().max(b.len());
+        let at = |d: &Dims, i: usize| (i + d.len()).checked_sub(rank).map_or(1, |j| d[j]);
+        let mut out = Vec::with_capacity(rank);
+        for i in 0..rank {
+            match (at(a, i), at(b, i)) {
+                (x, y) if x == y => out.push(x),
+                (1, y) => out.push(y),
+                (x, 1) => out.push(x),
+                _ => return self.fail(op, format!("{a:?} and {b:?} do not broadcast")),
+            }
+        }
+        out.into()
+    }
+}
+
+/// Output length of a window along one axis, or `None` when the window does not fit.
+fn window(size: i64, kernel: i64, stride: i64, padding: Option<(i64, i64)>, ceil: bool) -> Option<i64> {
+    let Some((before, after)) = padding else { return Some((size + stride - 1) / stride) };
+    let room = size + before + after - kernel;
+    if room < 0 || stride < 1 {
+        return None;
+    }
+    let mut out = room / stride + 1;
+    if ceil && room % stride != 0 && out * stride < size + before {
+        out += 1;
+    }
+    Some(out)
+}
+
+fn window_2d(hw: &[i64], kernel: [i64; 2], stride: [i64; 2], padding: Padding, ceil: bool) -> Option<[i64; 2]> {
+    let (h, w) = match padding {
+        Padding::Explicit([top, left, bottom, right]) => (Some((top, bottom)), Some((left, right))),
+        Padding::SameUpper => (None, None),
+    };
+    Some([window(hw[0], kernel[0], stride[0], h, ceil)?, window(hw[1], kernel[1], stride[1], w, ceil)?])
+}
+
+impl Ops for Manifest {
+    type T = Dims;
+
+    fn param(&self, key: &str, shape: &[i64], init: Init, role: Role) -> Dims {
+        let entry = Entry { shape: shape.to_vec(), init, role };
+        let known = self.state.borrow().entries.get(key).cloned();
+        match known {
+            Some(known) if known != entry => {
+                return self.fail("param", format!("{key:?} asked for as {known:?} and as {entry:?}"));
+            }
+            Some(_) => {}
+            None => {
+                self.state.borrow_mut().entries.insert(key.to_owned(), entry);
+            }
+        }
+        shape.into()
+    }
+
+    fn constant(&self, values: &[f32], shape: &[i64]) -> Dims {
+        if usize::try_from(shape.iter().product::<i64>()) != Ok(values.len()) {
+            return self.fail("constant", format!("{} values for shape {shape:?}", values.len()));
+        }
+        shape.into()
+    }
+
+    fn conv2d(&self, x: &Dims, w: &Dims, b: Option<&Dims>, c: &Conv) -> Dims {
+        let (&[n, cin, h, width], &[cout, per_group, kh, kw]) = (x.as_ref(), w.as_ref()) else {
+            return self.fail("conv2d", format!("input {x:?} or weight {w:?} is not 4-D"));
+        };
+        if cin != per_group * c.groups || cout % c.groups != 0 || b.is_some_and(|b| b.as_ref() != [cout]) {
+            return self.fail("conv2d", format!("input {x:?}, weight {w:?}, bias {b:?}, {} groups", c.groups));
+        }
+        let Some([oh, ow]) = window_2d(&[h, width], [kh, kw], c.stride, c.padding, false) else {
+            return self.fail("conv2d", format!("kernel {kh}x{kw} is larger than the padded input {x:?}"));
+        };
+        self.cost(n * cout * oh * ow * per_group * kh * kw);
+        [n, cout, oh, ow].into()
+    }
+
+    fn linear(&self, x: &Dims, w: &Dims, b: Option<&Dims>) -> Dims {
+        match (x.as_ref(), w.as_ref()) {
+            (&[n, i], &[o, wi]) if i == wi && b.is_none_or(|b| b.as_ref() == [o]) => {
+                self.cost(n * i * o);
+                [n, o].into()
+            }
+            _ => self.fail("linear", format!("input {x:?}, weight {w:?}, bias {b:?}")),
+        }
+    }
+
+    fn batch_norm(&self, x: &Dims, p: &BnParams<Dims>, _: &Bn) -> Dims {
+        let channels = x.get(1).copied();
+        let fits = |d: &Dims| matches!(d.as_ref(), [c] if Some(*c) == channels);
+        if x.len() == 4 && [&p.weight, &p.bias, &p.mean, &p.var].into_iter().all(fits) {
+            x.clone()
+        } else {
+            self.fail("batch_norm", format!("input {x:?}, parameters {p:?}"))
+        }
+    }
+
+    fn relu(&self, x: Dims) -> Dims {
+        x
+    }
+
+    fn clamp(&self, x: Dims, lo: f32, hi: f32) -> Dims {
+        if lo <= hi { x } else { self.fail("clamp", format!("bounds {lo} and {hi}")) }
+    }
+
+    fn sigmoid(&self, x: &Dims) -> Dims {
+        x.clone()
+    }
+
+    fn softmax(&self, x: &Dims, axis: i64) -> Dims {
+        let rank = i64::try_from(x.len()).unwrap_or(i64::MAX);
+        if (-rank..rank).contains(&axis) { x.clone() } else { self.fail("softmax", format!("axis {axis} of {x:?}")) }
+    }
+
+    fn add(&self, a: Dims, b: &Dims) -> Dims {
+        self.broadcast("add", &a, b)
+    }
+
+    fn sub(&self, a: Dims, b: &Dims) -> Dims {
+        self.broadcast("sub", &a, b)
+    }
+
+    fn mul(&self, a: Dims, b: &Dims) -> Dims {
+        self.broadcast("mul", &a, b)
+    }
+
+    fn max_pool(&self, x: &Dims, p: &Pool) -> Dims {
+        let &[n, c, h, w] = x.as_ref() else { return self.fail("max_pool", format!("input {x:?} is not 4-D")) };
+        match window_2d(&[h, w], p.kernel, p.stride, p.padding, p.ceil) {
+            Some([oh, ow]) => [n, c, oh, ow].into(),
+            None => self.fail("max_pool", format!("window {:?} is larger than the padded input {x:?}", p.kernel)),
+        }
+    }
+
+    fn global_avg_pool(&self, x: &Dims) -> Dims {
+        match x.as_ref() {
+            &[n, c, _, _] => [n, c, 1, 1].into(),
+            _ => self.fail("global_avg_pool", format!("input {x:?} is not 4-D")),
+        }
+    }
+
+    fn flatten(&self, x: &Dims, axis: i64) -> Dims {
+        let rank = i64::try_from(x.len()).unwrap_or(i64::MAX);
+        let at = if axis < 0 { axis + rank } else { axis };
+        match usize::try_from(at) {
+            Ok(at) if at <= x.len() => [x[..at].iter().product(), x[at..].iter().product::<i64>()].into(),
+            _ => self.fail("flatten", format!("axis {axis} of {x:?}")),
+        }
+    }
+
+    fn transpose(&self, x: &Dims, perm: &[i64]) -> Dims {
+        let mut sorted = perm.to_vec();
+        sorted.sort_unstable();
+        if !sorted.iter().copied().eq(0..i64::try_from(x.len()).unwrap_or(0)) {
+            return self.fail("transpose", format!("{perm:?} is no permutation of the axes of {x:?}"));
+        }
+        perm.iter().filter_map(|&p| usize::try_from(p).ok()).map(|p| x[p]).collect()
+    }
+
+    fn cast(&self, x: &Dims, _: DType) -> Dims {
+        x.clone()
+    }
+
+    fn dropout(&self, x: Dims, p: f64) -> Dims {
+        if (0.0..1.0).contains(&p) { x } else { self.fail("dropout", format!("probability {p}")) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::registry;
+
+    #[test]
+    fn counts_equal_the_published_ones() {
+        for (name, parameters) in [
+            ("mobilenetv2", 3_504_872),
+            ("resnet18", 11_689_512),
+            ("resnet34", 21_797_672),
+            ("resnet50", 25_557_032),
+            ("resnet101", 44_549_160),
+            ("resnet152", 60_192_808),
+            ("efficientnet_lite0", 4_652_008),
+        ] {
+            let manifest = registry::find(name).unwrap().manifest(1000, 224).unwrap();
+            assert_eq!(manifest.parameters(), parameters, "{name}");
+        }
+    }
+
+    #[test]
+    fn resnet50_costs_what_the_paper_says() {
+        let macs = registry::find("resnet50").unwrap().manifest(1000, 224).unwrap().macs();
+        assert!((4_080_000_000..4_110_000_000).contains(&macs), "{macs}");
+    }
+
+    #[test]
+    fn the_first_misuse_is_reported_with_its_place() {
+        let m = Manifest::default();
+        let x = m.input(&[1, 3, 8, 8]);
+        let w = m.param("stem.weight", &[4, 2, 3, 3], Init::Zeros, Role::Weight);
+        let c = Conv { stride: [1, 1], padding: Padding::all(1), groups: 1 };
+        m.conv2d(&x, &w, None, &c);
+        m.flatten(&x, 9);
+        let error = m.finish().unwrap_err();
+        assert_eq!((error.op, error.after.as_str()), ("conv2d", "stem.weight"));
+    }
+
+    #[test]
+    fn freezable_prefixes_name_parameters_and_leave_the_head() {
+        for model in registry::all() {
+            let entries = model.manifest(10, 64).unwrap().entries();
+            for prefix in model.freezable().iter().flatten() {
+                let dotted = format!("{prefix}.");
+                assert!(entries.keys().any(|k| k.starts_with(&dotted)), "{} {prefix}", model.name);
+                assert!(!model.head().starts_with(&dotted), "{} {prefix}", model.name);
+            }
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! Other spellings of published keys. Ours are the ones in the published table's files; a row here says what another
+//! project calls the same parameters.
+
+use std::borrow::Cow;
+
+/// timm's `tf_efficientnet_lite0`: rows outside the blocks, (theirs, ours).
+const LITE0_TOP: [(&str, &str); 5] =
+    [("conv_stem", "_conv_stem"), ("bn1", "_bn0"), ("conv_head", "_conv_head"), ("bn2", "_bn1"), ("classifier", "_fc")];
+/// Blocks per stage: timm numbers `blocks.STAGE.INDEX`, the published file counts through.
+const LITE0_DEPTHS: [usize; 7] = [1, 2, 2, 3, 3, 4, 1];
+/// Inside the first stage's block, which has no expansion.
+const LITE0_FIRST: [(&str, &str); 4] =
+    [("conv_dw", "_depthwise_conv"), ("bn1", "_bn1"), ("conv_pw", "_project_conv"), ("bn2", "_bn2")];
+/// Inside every other block.
+const LITE0_BLOCK: [(&str, &str); 6] = [
+    ("conv_pw", "_expand_conv"),
+    ("bn1", "_bn0"),
+    ("conv_dw", "_depthwise_conv"),
+    ("bn2", "_bn1"),
+    ("conv_pwl", "_project_conv"),
+    ("bn3", "_bn2"),
+];
+
+/// A way to spell the keys of a network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Spelling {
+    /// As the network asks for them.
+    Own,
+    /// timm's `tf_efficientnet_lite0`.
+    TimmLite0,
+}
+
+impl Spelling {
+    /// The spellings that files of a network come in; [`Spelling::Own`] is the first.
+    #[must_use]
+    pub fn of(model: &str) -> &'static [Self] {
+        match model {
+            "efficientnet_lite0" => &[Self::Own, Self::TimmLite0],
+            _ => &[Self::Own],
+        }
+    }
+
+    /// A file's key under the network's name for it; a key the table does not know stays as it is.
+    #[must_use]
+    pub fn to_own(self, key: &str) -> Cow<'_, str> {
+        match self {
+            Self::Own => Cow::Borrowed(key),
+            Self::TimmLite0 => timm_lite0(key).map_or(Cow::Borrowed(key), Cow::Owned),
+        }
+    }
+}
+
+fn timm_lite0(key: &str) -> Option<String> {
+    let ours = |rows: &[(&str, &'static str)], theirs: &str| Some(rows.iter().find(|(t, _)| *t == theirs)?.1);
+    let (head, rest) = key.split_once('.')?;
+    if head != "blocks" {
+        return Some(format!("{}.{rest}", ours(&LITE0_TOP, head)?));
+    }
+    let mut parts = rest.splitn(4, '.');
+    let stage: usize = parts.next()?.parse().ok()?;
+    let index: usize = parts.next()?.parse().ok()?;
+    let (layer, leaf) = (parts.next()?, parts.next()?);
+    if index >= *LITE0_DEPTHS.get(stage)? {
+        return None;
+    }
+    let block = LITE0_DEPTHS[..stage].iter().sum::<usize>() + index;
+    let rows: &[_] = if stage == 0 { &LITE0_FIRST } else { &LITE0_BLOCK };
+    Some(format!("_blocks.{block}.{}.{leaf}", ours(rows, layer)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Spelling;
+
+    #[test]
+    fn every_row_of_timm_lite0() {
+        let rows = [
+            ("conv_stem.weight", "_conv_stem.weight"),
+            ("bn1.running_var", "_bn0.running_var"),
+            ("conv_head.weight", "_conv_head.weight"),
+            ("bn2.bias", "_bn1.bias"),
+            ("classifier.weight", "_fc.weight"),
+            ("blocks.0.0.conv_dw.weight", "_blocks.0._depthwise_conv.weight"),
+            ("blocks.0.0.bn1.weight", "_blocks.0._bn1.weight"),
+            ("blocks.0.0.conv_pw.weight", "_blocks.0._project_conv.weight"),
+            ("blocks.0.0.bn2.weight", "_blocks.0._bn2.weight"),
+            ("blocks.1.0.conv_pw.weight", "_blocks.1._expand_conv.weight"),
+            ("blocks.1.1.bn1.bias", "_blocks.2._bn0.bias"),
+            ("blocks.2.1.conv_dw.weight", "_blocks.4._depthwise_conv.weight"),
+            ("blocks.3.2.bn2.running_mean", "_blocks.7._bn1.running_mean"),
+            ("blocks.5.3.conv_pwl.weight", "_blocks.14._project_conv.weight"),
+            ("blocks.6.0.bn3.num_batches_tracked", "_blocks.15._bn2.num_batches_tracked"),
+        ];
+        for (theirs, ours) in rows {
+            assert_eq!(Spelling::TimmLite0.to_own(theirs), ours, "{theirs}");
+        }
+    }
+
+    #[test]
+    fn unknown_keys_stay_as_they_are() {
+        for key in [
+            "blocks.7.0.conv_dw.weight",
+            "blocks.0.1.bn1.bias",
+            "blocks.x",
+            "blocks.0.0.conv_dw",
+            "odd",
+            "",
+            "fc.weight",
+        ] {
+            assert_eq!(Spelling::TimmLite0.to_own(key), key);
+            assert_eq!(Spelling::Own.to_own(key), key);
+        }
+    }
+
+    #[test]
+    fn timm_spelling_covers_the_published_list_in_order() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/fixtures/keys");
+        let read = |name: &str| std::fs::read_to_string(format!("{folder}/{name}.txt")).unwrap();
+        let (theirs, ours) = (read("efficientnet_lite0.timm"), read("efficientnet_lite0"));
+        assert_eq!(theirs.lines().count(), 296);
+        for (their_line, our_line) in theirs.lines().zip(ours.lines()) {
+            let (key, rest) = their_line.split_once(' ').unwrap();
+            assert_eq!(format!("{} {rest}", Spelling::TimmLite0.to_own(key)), our_line);
+        }
+    }
+}

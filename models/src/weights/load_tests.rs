@@ -1,0 +1,148 @@
+use std::path::{Path, PathBuf};
+
+use super::{LoadReport, Values, Wanted, load};
+use crate::ops::Role;
+use crate::weights::{TensorFile, WeightsError, read};
+
+fn fixture(name: &str) -> TensorFile {
+    read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/weights").join(name)).unwrap()
+}
+
+fn wanted<'a>(key: &'a str, shape: &'a [i64], role: Role) -> Wanted<'a> {
+    Wanted { key, shape, role, head: false }
+}
+
+const WEIGHT: &[i64] = &[2, 3, 2, 2];
+
+fn body() -> [Wanted<'static>; 2] {
+    [wanted("a.weight", WEIGHT, Role::Weight), wanted("steps", &[], Role::Counter)]
+}
+
+#[track_caller]
+fn report_of(wanted: &[Wanted], file: &TensorFile) -> LoadReport {
+    match load("resnet18", wanted, file) {
+        Ok(a) => a.report,
+        Err(WeightsError::Mismatch { report, .. }) => *report,
+        Err(other) => panic!("{other}"),
+    }
+}
+
+#[test]
+fn everything_fits() {
+    let file = fixture("zip.pth");
+    let [weight, steps] = body();
+    let assignments = load("resnet18", &[weight, steps, wanted("a.bias", &[3], Role::Bias)], &file).unwrap();
+    assert!(assignments.report.fits() && assignments.report.new_head.is_empty());
+    let all: Vec<(&str, Values)> = assignments.iter().collect();
+    assert_eq!(all[1], ("steps", Values::I64(vec![7])));
+    assert_eq!(all[2], ("a.bias", Values::F32(vec![-1.0, 0.25, 65504.0])));
+}
+
+#[test]
+fn a_head_of_other_classes_starts_anew() {
+    let file = fixture("zip.pth");
+    let [weight, steps] = body();
+    let head = Wanted { head: true, ..wanted("a.bias", &[5], Role::Bias) };
+    let report = load("resnet18", &[weight, steps, head], &file).unwrap().report;
+    assert_eq!((report.new_head, report.loaded.len()), (vec!["a.bias".to_owned()], 2));
+
+    // Half a head is no head: its other half fits, but belongs to other classes.
+    let fits = Wanted { head: true, ..weight };
+    let report = load("resnet18", &[fits, steps, head], &file).unwrap().report;
+    assert_eq!((report.new_head.len(), report.loaded), (1 + 1, vec!["steps".to_owned()]));
+
+    let absent = Wanted { head: true, ..wanted("fc.weight", &[4, 8], Role::Weight) };
+    assert_eq!(report_of(&[weight, steps, wanted("a.bias", &[3], Role::Bias), absent], &file).new_head, ["fc.weight"]);
+}
+
+#[test]
+fn a_head_of_other_width_is_wrong() {
+    let file = fixture("zip.pth");
+    let head = Wanted { head: true, ..wanted("a.weight", &[2, 4, 2, 2], Role::Weight) };
+    let report = report_of(&[head, wanted("a.bias", &[3], Role::Bias), body()[1]], &file);
+    assert_eq!(report.wrong_shape.len(), 1);
+}
+
+#[test]
+fn missing_unexpected_and_wrong_shape_are_listed() {
+    let file = fixture("zip.pth");
+    let wrong: &[i64] = &[2, 3, 2, 1];
+    let list = [
+        wanted("a.weight", wrong, Role::Weight),
+        wanted("b", &[1], Role::Bias),
+        wanted("c.num_batches_tracked", &[], Role::Counter),
+    ];
+    let report = report_of(&list, &file);
+    assert_eq!(report.missing, ["b"]);
+    assert_eq!(report.unexpected, ["a.bias", "steps"]);
+    assert_eq!(report.wrong_shape[0].found, WEIGHT);
+    let text = load("resnet18", &list, &file).unwrap_err().to_string();
+    for part in [
+        "zip.pth",
+        "resnet18",
+        "1 missing: b",
+        "2 unexpected: a.bias, steps",
+        "a.weight [2, 3, 2, 2] instead of [2, 3, 2, 1]",
+        "--pretrained",
+    ] {
+        assert!(text.contains(part), "{text}");
+    }
+}
+
+#[test]
+fn long_lists_are_cut() {
+    let report = LoadReport { missing: (0..12).map(|i| format!("k{i}")).collect(), ..LoadReport::default() };
+    assert_eq!(report.to_string(), "0 loaded; 12 missing: k0, k1, k2, k3, k4, k5, k6, k7, k8, k9, and 2 more");
+}
+
+/// Entries of a published key list, as a network with `classes` classes would ask for them.
+fn published(name: &str, heads: &[&str], classes: i64) -> Vec<(String, Vec<i64>, Role, bool)> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../tests/fixtures/keys/{name}.txt"));
+    let text = std::fs::read_to_string(path).unwrap();
+    text.lines()
+        .map(|line| {
+            let parts: Vec<&str> = line.split(' ').collect();
+            let dims = parts[2].trim_matches(['[', ']']);
+            let mut shape: Vec<i64> = dims.split(',').filter(|d| !d.is_empty()).map(|d| d.parse().unwrap()).collect();
+            let head = heads.contains(&parts[0]);
+            if head {
+                shape[0] = classes;
+            }
+            let role = if parts[1] == "int64" { Role::Counter } else { Role::Weight };
+            (parts[0].to_owned(), shape, role, head)
+        })
+        .collect()
+}
+
+fn shared(name: &str) -> Option<PathBuf> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/weights").join(name);
+    if !path.is_file() {
+        println!("skipped: {} is not there", path.display());
+    }
+    path.is_file().then_some(path)
+}
+
+fn as_wanted(entries: &[(String, Vec<i64>, Role, bool)]) -> Vec<Wanted<'_>> {
+    entries.iter().map(|(key, shape, role, head)| Wanted { key, shape, role: *role, head: *head }).collect()
+}
+
+#[test]
+fn a_backbone_without_head_and_counters_loads() {
+    let Some(path) = shared("mobilenet_v2_keras_backbone.safetensors") else { return };
+    let file = read(&path).unwrap();
+    let entries = published("mobilenetv2", &["classifier.1.weight", "classifier.1.bias"], 4);
+    let assignments = load("mobilenetv2", &as_wanted(&entries), &file).unwrap();
+    assert_eq!(assignments.report.loaded.len(), 260);
+    assert_eq!(assignments.report.new_head, ["classifier.1.weight", "classifier.1.bias"]);
+}
+
+#[test]
+fn efficientnet_lite0_loads_with_and_without_its_head() {
+    let Some(path) = shared("efficientnet-lite0-57934424.pth") else { return };
+    let file = read(&path).unwrap();
+    for (classes, loaded, new) in [(1000, 296, 0), (4, 294, 2)] {
+        let entries = published("efficientnet_lite0", &["_fc.weight", "_fc.bias"], classes);
+        let report = load("efficientnet_lite0", &as_wanted(&entries), &file).unwrap().report;
+        assert_eq!((report.loaded.len(), report.new_head.len()), (loaded, new));
+    }
+}

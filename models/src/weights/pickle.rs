@@ -1,0 +1,493 @@
+//! A pickle interpreter for state dicts, and for nothing else.
+//!
+//! Python's pickle is a program that can call anything. This one knows the few opcodes and the few names that
+//! `torch.save` needs for tensors in dictionaries, builds plain values, and refuses every other name. Values lie in an
+//! arena and refer to each other by index, so that neither deep nesting nor a list that contains itself can overflow
+//! the stack, and the number of operations is bounded.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use super::tensors::Dtype;
+
+/// Index of a value in [`Pickle::values`].
+pub(super) type Id = usize;
+
+/// Operations after which a file is refused; ResNet-152's state dict takes 25 thousand. Every item that an operation
+/// copies counts as one more, so that a short file cannot make us allocate without bound.
+const MAX_OPERATIONS: usize = 1_000_000;
+
+/// Dimensions of a tensor after which it is refused.
+const MAX_DIMENSIONS: usize = 8;
+
+/// What a pickle can hold here.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Value {
+    /// None, floats, byte strings: things a state dict may hold beside tensors and nobody reads.
+    Opaque,
+    Bool(bool),
+    Int(i64),
+    Text(Rc<str>),
+    Tuple(Vec<Id>),
+    List(Vec<Id>),
+    Dict(Vec<(Id, Id)>),
+    Global(Global),
+    /// A storage by the key under which the container keeps it.
+    Storage(Storage),
+    Tensor(Rc<Tensor>),
+}
+
+/// The names a file may mention.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Global {
+    OrderedDict,
+    DefaultDict,
+    Dict,
+    RebuildTensor,
+    RebuildTensorV2,
+    RebuildParameter,
+    Storage(Dtype),
+    /// `torch.Size`, `torch.device`: harmless and never read.
+    Opaque,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Storage {
+    pub key: Rc<str>,
+    pub dtype: Dtype,
+    /// Elements.
+    pub len: i64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Tensor {
+    pub storage: Storage,
+    /// Elements.
+    pub offset: i64,
+    pub shape: Vec<i64>,
+    pub strides: Vec<i64>,
+}
+
+/// The result of one pickle.
+#[derive(Debug)]
+pub(super) struct Pickle {
+    pub values: Vec<Value>,
+    pub root: Id,
+    /// Bytes read, the stop opcode included.
+    pub read: usize,
+}
+
+impl Pickle {
+    /// The entries of a dictionary whose keys are text, in order.
+    pub fn entries(&self, id: Id) -> Option<impl Iterator<Item = (&str, Id)>> {
+        let Value::Dict(pairs) = &self.values[id] else { return None };
+        Some(pairs.iter().filter_map(|(k, v)| match &self.values[*k] {
+            Value::Text(key) => Some((&**key, *v)),
+            _ => None,
+        }))
+    }
+}
+
+/// Runs one pickle from the start of `bytes`. The error is a sentence without the file's name.
+pub(super) fn run(bytes: &[u8]) -> Result<Pickle, String> {
+    let mut machine = Machine {
+        input: Input { bytes, at: 0 },
+        values: Vec::new(),
+        stack: Vec::new(),
+        marks: Vec::new(),
+        memo: BTreeMap::new(),
+        spent: 0,
+    };
+    while machine.spent < MAX_OPERATIONS {
+        machine.spent += 1;
+        let at = machine.input.at;
+        if let Some(root) = machine.step().map_err(|e| format!("pickle byte {at}: {e}"))? {
+            return Ok(Pickle { values: machine.values, root, read: machine.input.at });
+        }
+    }
+    Err(format!(
+        "its pickle has more than {MAX_OPERATIONS} operations, far beyond any state dict; save only the state dict"
+    ))
+}
+
+struct Input<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Input<'a> {
+    fn take(&mut self, n: usize) -> Result<&'a [u8], String> {
+        let end = self.at.checked_add(n).filter(|end| *end <= self.bytes.len());
+        let end = end
+            .ok_or_else(|| format!("{n} bytes expected, {} left: the file is truncated", self.bytes.len() - self.at))?;
+        let slice = &self.bytes[self.at..end];
+        self.at = end;
+        Ok(slice)
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], String> {
+        let slice = self.take(N)?;
+        slice.try_into().map_err(|_| "short read".to_owned())
+    }
+
+    /// An unsigned integer of `width` bytes, at most 8.
+    fn length(&mut self, width: usize) -> Result<usize, String> {
+        let value = self.take(width)?.iter().rev().fold(0_u64, |n, b| n << 8 | u64::from(*b));
+        usize::try_from(value).map_err(|e| e.to_string())
+    }
+
+    fn line(&mut self) -> Result<&'a str, String> {
+        let rest = &self.bytes[self.at..];
+        let end = rest.iter().take(256).position(|b| *b == b'\n').ok_or("a name of more than 255 bytes")?;
+        self.at += end + 1;
+        std::str::from_utf8(&rest[..end]).map_err(|_| "a name that is not UTF-8".to_owned())
+    }
+}
+
+struct Machine<'a> {
+    input: Input<'a>,
+    values: Vec<Value>,
+    stack: Vec<Id>,
+    marks: Vec<usize>,
+    memo: BTreeMap<usize, Id>,
+    /// Operations so far, against [`MAX_OPERATIONS`].
+    spent: usize,
+}
+
+const EMPTY: &str = "takes from an empty stack: the file is damaged";
+
+impl Machine<'_> {
+    fn push(&mut self, value: Value) {
+        self.stack.push(self.values.len());
+        self.values.push(value);
+    }
+
+    fn pop(&mut self) -> Result<Id, String> {
+        // Items below the newest mark belong to an unfinished collection.
+        if self.stack.len() <= self.marks.last().copied().unwrap_or(0) {
+            return Err(EMPTY.to_owned());
+        }
+        self.stack.pop().ok_or_else(|| EMPTY.to_owned())
+    }
+
+    fn top(&self) -> Result<Id, String> {
+        self.stack.last().copied().ok_or_else(|| EMPTY.to_owned())
+    }
+
+    /// Everything above the newest mark.
+    fn pop_mark(&mut self) -> Result<Vec<Id>, String> {
+        let mark = self.marks.pop().ok_or("ends a collection that was never begun: the file is damaged")?;
+        Ok(self.stack.split_off(mark.min(self.stack.len())))
+    }
+
+    /// Text whose length takes `width` bytes.
+    fn text(&mut self, width: usize) -> Result<(), String> {
+        let n = self.input.length(width)?;
+        let text = std::str::from_utf8(self.input.take(n)?).map_err(|_| "text that is not UTF-8")?;
+        self.push(Value::Text(text.into()));
+        Ok(())
+    }
+
+    /// Bytes whose length takes `width` bytes.
+    fn bytes(&mut self, width: usize) -> Result<(), String> {
+        let n = self.input.length(width)?;
+        self.input.take(n)?;
+        self.push(Value::Opaque);
+        Ok(())
+    }
+
+    fn remember(&mut self, index: usize) -> Result<(), String> {
+        let id = self.top()?;
+        self.memo.insert(index, id);
+        Ok(())
+    }
+
+    fn recall(&mut self, index: usize) -> Result<(), String> {
+        let id = self.memo.get(&index).ok_or_else(|| format!("refers to memo {index}, which was never set"))?;
+        self.stack.push(*id);
+        Ok(())
+    }
+
+    fn tuple(&mut self, n: usize) -> Result<(), String> {
+        let mut items = Vec::with_capacity(n);
+        for _ in 0..n {
+            items.push(self.pop()?);
+        }
+        items.reverse();
+        self.push(Value::Tuple(items));
+        Ok(())
+    }
+
+    /// One opcode; the root at `STOP`.
+    fn step(&mut self) -> Result<Option<Id>, String> {
+        let opcode = self.input.array::<1>()?[0];
+        match opcode {
+            0x80 => drop(self.input.take(1)?), // PROTO
+            0x95 => drop(self.input.take(8)?), // FRAME
+            b'(' => self.marks.push(self.stack.len()),
+            b'.' => return self.pop().map(Some),
+            b'0' => drop(self.pop()?),
+            b'1' => drop(self.pop_mark()?),
+            b'2' => {
+                let id = self.top()?;
+                self.stack.push(id);
+            }
+            b'N' => self.push(Value::Opaque),
+            0x88 => self.push(Value::Bool(true)),
+            0x89 => self.push(Value::Bool(false)),
+            b'K' => {
+                let [v] = self.input.array()?;
+                self.push(Value::Int(i64::from(v)));
+            }
+            b'M' => {
+                let v = u16::from_le_bytes(self.input.array()?);
+                self.push(Value::Int(i64::from(v)));
+            }
+            b'J' => {
+                let v = i32::from_le_bytes(self.input.array()?);
+                self.push(Value::Int(i64::from(v)));
+            }
+            0x8a => self.long1()?,
+            b'G' => {
+                self.input.take(8)?;
+                self.push(Value::Opaque);
+            }
+            b'X' => self.text(4)?,
+            0x8c => self.text(1)?,
+            0x8d => self.text(8)?,
+            b'U' => self.text(1)?, // Python 2's str
+            b'T' => self.text(4)?,
+            b'C' => self.bytes(1)?,
+            b'B' => self.bytes(4)?,
+            b']' => self.push(Value::List(Vec::new())),
+            b'}' => self.push(Value::Dict(Vec::new())),
+            b')' => self.push(Value::Tuple(Vec::new())),
+            b'a' => {
+                let item = self.pop()?;
+                self.append(vec![item])?;
+            }
+            b'e' => {
+                let items = self.pop_mark()?;
+                self.append(items)?;
+            }
+            b's' => {
+                let (value, key) = (self.pop()?, self.pop()?);
+                self.insert(&[key, value])?;
+            }
+            b'u' => {
+                let items = self.pop_mark()?;
+                self.insert(&items)?;
+            }
+            b't' => {
+                let items = self.pop_mark()?;
+                self.push(Value::Tuple(items));
+            }
+            0x85..=0x87 => self.tuple(usize::from(opcode - 0x84))?,
+            b'c' => {
+                let (module, name) = (self.input.line()?, self.input.line()?);
+                self.push(Value::Global(global(module, name)?));
+            }
+            0x93 => {
+                let (name, module) = (self.pop()?, self.pop()?);
+                let (Value::Text(module), Value::Text(name)) = (&self.values[module], &self.values[name]) else {
+                    return Err("names a global by something that is not text".to_owned());
+                };
+                let found = global(module, name)?;
+                self.push(Value::Global(found));
+            }
+            b'R' => self.reduce()?,
+            // BUILD: the attributes of an OrderedDict (module versions); nothing reads them.
+            b'b' => drop(self.pop()?),
+            b'Q' => self.persistent()?,
+            b'q' => {
+                let index = self.input.length(1)?;
+                self.remember(index)?;
+            }
+            b'r' => {
+                let index = self.input.length(4)?;
+                self.remember(index)?;
+            }
+            0x94 => self.remember(self.memo.len())?,
+            b'h' => {
+                let index = self.input.length(1)?;
+                self.recall(index)?;
+            }
+            b'j' => {
+                let index = self.input.length(4)?;
+                self.recall(index)?;
+            }
+            other => {
+                return Err(format!(
+                    "opcode 0x{other:02x} is refused: no state dict needs it; save only the state dict (torch.save(model.state_dict(), ...))"
+                ));
+            }
+        }
+        Ok(None)
+    }
+
+    /// LONG1: a little-endian two's complement integer; beyond 64 bits (the legacy magic number) it is opaque.
+    fn long1(&mut self) -> Result<(), String> {
+        let n = self.input.length(1)?;
+        let digits = self.input.take(n)?;
+        let negative = digits.last().is_some_and(|b| b & 0x80 != 0);
+        let mut wide = [if negative { 0xff } else { 0 }; 8];
+        let value = if n <= 8 {
+            wide[..n].copy_from_slice(digits);
+            Value::Int(i64::from_le_bytes(wide))
+        } else {
+            Value::Opaque
+        };
+        self.push(value);
+        Ok(())
+    }
+
+    fn append(&mut self, items: Vec<Id>) -> Result<(), String> {
+        let list = self.top()?;
+        let Value::List(existing) = &mut self.values[list] else {
+            return Err("appends to something that is not a list".to_owned());
+        };
+        existing.extend(items);
+        Ok(())
+    }
+
+    fn insert(&mut self, items: &[Id]) -> Result<(), String> {
+        let dict = self.top()?;
+        let Value::Dict(existing) = &mut self.values[dict] else {
+            return Err("sets an item of something that is not a dictionary".to_owned());
+        };
+        let (pairs, rest) = items.as_chunks::<2>();
+        if !rest.is_empty() {
+            return Err("sets a dictionary item without a value".to_owned());
+        }
+        existing.extend(pairs.iter().map(|[k, v]| (*k, *v)));
+        Ok(())
+    }
+
+    fn ints(&self, id: Id) -> Option<Vec<i64>> {
+        let (Value::Tuple(items) | Value::List(items)) = &self.values[id] else { return None };
+        if items.len() > MAX_DIMENSIONS {
+            return None;
+        }
+        items.iter().map(|i| self.int(*i)).collect()
+    }
+
+    fn int(&self, id: Id) -> Option<i64> {
+        match &self.values[id] {
+            Value::Int(v) => Some(*v),
+            _ => None,
+        }
+    }
+
+    /// REDUCE: a call of one of the known names.
+    fn reduce(&mut self) -> Result<(), String> {
+        let (arguments, callable) = (self.pop()?, self.pop()?);
+        let Value::Global(name) = self.values[callable] else {
+            return Err("calls something that is not a known name".to_owned());
+        };
+        let Value::Tuple(arguments) = &self.values[arguments] else {
+            return Err("calls a name with something that is not a tuple".to_owned());
+        };
+        let value = match name {
+            Global::OrderedDict | Global::Dict | Global::DefaultDict => {
+                let value = self.dictionary(arguments)?;
+                if let Value::Dict(pairs) = &value {
+                    self.spent += pairs.len();
+                }
+                value
+            }
+            Global::RebuildTensor | Global::RebuildTensorV2 => self.tensor(arguments)?,
+            Global::RebuildParameter => {
+                let data = arguments.first().map(|id| &self.values[*id]);
+                match data {
+                    Some(Value::Tensor(t)) => Value::Tensor(Rc::clone(t)),
+                    _ => return Err("a parameter without a tensor".to_owned()),
+                }
+            }
+            Global::Opaque => Value::Opaque,
+            Global::Storage(_) => return Err("calls a storage type".to_owned()),
+        };
+        self.push(value);
+        Ok(())
+    }
+
+    /// `OrderedDict()` or `OrderedDict([(key, value), ...])`; `defaultdict(factory)` starts empty.
+    fn dictionary(&self, arguments: &[Id]) -> Result<Value, String> {
+        let Some(Value::List(items)) = arguments.first().map(|id| &self.values[*id]) else {
+            return Ok(Value::Dict(Vec::new()));
+        };
+        let pair = |id: &Id| match &self.values[*id] {
+            Value::Tuple(kv) | Value::List(kv) => <[Id; 2]>::try_from(kv.as_slice()).ok().map(|[k, v]| (k, v)),
+            _ => None,
+        };
+        let pairs: Option<Vec<_>> = items.iter().map(pair).collect();
+        pairs.map(Value::Dict).ok_or_else(|| "a dictionary made of something that is not pairs".to_owned())
+    }
+
+    fn tensor(&self, arguments: &[Id]) -> Result<Value, String> {
+        let [storage, offset, shape, strides, ..] = arguments else {
+            return Err(format!("a tensor of {} arguments, at least 4 expected", arguments.len()));
+        };
+        let (Value::Storage(storage), Some(offset), Some(shape), Some(strides)) =
+            (&self.values[*storage], self.int(*offset), self.ints(*shape), self.ints(*strides))
+        else {
+            return Err("a tensor whose storage, offset, shape or strides are not what they should be".to_owned());
+        };
+        Ok(Value::Tensor(Rc::new(Tensor { storage: storage.clone(), offset, shape, strides })))
+    }
+
+    /// BINPERSID: `("storage", type, key, device, elements[, view])`.
+    fn persistent(&mut self) -> Result<(), String> {
+        let id = self.pop()?;
+        let Value::Tuple(items) = &self.values[id] else {
+            return Err("a persistent id that is not a tuple".to_owned());
+        };
+        let items: Vec<&Value> = items.iter().map(|i| &self.values[*i]).collect();
+        let storage = match items.as_slice() {
+            [Value::Text(tag), Value::Global(Global::Storage(dtype)), Value::Text(key), _, Value::Int(len)]
+            | [
+                Value::Text(tag),
+                Value::Global(Global::Storage(dtype)),
+                Value::Text(key),
+                _,
+                Value::Int(len),
+                Value::Opaque,
+            ] if &**tag == "storage" => Storage { key: Rc::clone(key), dtype: *dtype, len: *len },
+            [_, _, _, _, _, Value::Tuple(_)] => {
+                return Err("a storage that is a view of another (PyTorch before 1.0); load and save it again with a newer PyTorch".to_owned());
+            }
+            _ => return Err("a persistent id that is not a storage".to_owned()),
+        };
+        self.push(Value::Storage(storage));
+        Ok(())
+    }
+}
+
+fn global(module: &str, name: &str) -> Result<Global, String> {
+    Ok(match (module, name) {
+        ("collections", "OrderedDict") => Global::OrderedDict,
+        ("collections", "defaultdict") => Global::DefaultDict,
+        ("builtins" | "__builtin__", "dict") => Global::Dict,
+        ("torch._utils", "_rebuild_tensor") => Global::RebuildTensor,
+        ("torch._utils", "_rebuild_tensor_v2") => Global::RebuildTensorV2,
+        ("torch._utils", "_rebuild_parameter" | "_rebuild_parameter_with_state") => Global::RebuildParameter,
+        ("torch", "Size" | "device") => Global::Opaque,
+        ("torch", "FloatStorage") => Global::Storage(Dtype::F32),
+        ("torch", "DoubleStorage") => Global::Storage(Dtype::F64),
+        ("torch", "HalfStorage") => Global::Storage(Dtype::F16),
+        ("torch", "BFloat16Storage") => Global::Storage(Dtype::Bf16),
+        ("torch", "LongStorage") => Global::Storage(Dtype::I64),
+        ("torch", "IntStorage") => Global::Storage(Dtype::I32),
+        ("torch", "ShortStorage") => Global::Storage(Dtype::I16),
+        ("torch", "CharStorage") => Global::Storage(Dtype::I8),
+        ("torch", "ByteStorage") => Global::Storage(Dtype::U8),
+        ("torch", "BoolStorage") => Global::Storage(Dtype::Bool),
+        _ => {
+            let text = format!("{module}.{name}");
+            return Err(format!(
+                "'{}' is refused: only tensors in dictionaries are read, and nothing is ever executed; save only the \
+                 state dict (torch.save(model.state_dict(), ...))",
+                text.escape_debug()
+            ));
+        }
+    })
+}

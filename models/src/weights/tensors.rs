@@ -1,0 +1,347 @@
+//! A weights file in memory: named tensors as views of the file's bytes, turned into numbers only when asked for.
+//!
+//! Reading allocates the file and a small table, whatever shapes the file claims; a view is checked against the bytes
+//! behind it before it is listed.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use indexmap::IndexMap;
+use safetensors::SafeTensors;
+
+use super::{WeightsError, torch_file};
+
+/// Element type of a stored tensor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dtype {
+    /// 32-bit float.
+    F32,
+    /// 64-bit float.
+    F64,
+    /// IEEE half.
+    F16,
+    /// The upper half of a 32-bit float.
+    Bf16,
+    /// 64-bit signed integer.
+    I64,
+    /// 32-bit signed integer.
+    I32,
+    /// 16-bit signed integer.
+    I16,
+    /// 8-bit signed integer.
+    I8,
+    /// Unsigned byte.
+    U8,
+    /// One byte, 0 or 1.
+    Bool,
+}
+
+impl Dtype {
+    /// Bytes per element.
+    #[must_use]
+    pub const fn size(self) -> usize {
+        match self {
+            Self::F64 | Self::I64 => 8,
+            Self::F32 | Self::I32 => 4,
+            Self::F16 | Self::Bf16 | Self::I16 => 2,
+            Self::I8 | Self::U8 | Self::Bool => 1,
+        }
+    }
+
+    /// PyTorch's name, such as `float32`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "float32",
+            Self::F64 => "float64",
+            Self::F16 => "float16",
+            Self::Bf16 => "bfloat16",
+            Self::I64 => "int64",
+            Self::I32 => "int32",
+            Self::I16 => "int16",
+            Self::I8 => "int8",
+            Self::U8 => "uint8",
+            Self::Bool => "bool",
+        }
+    }
+}
+
+/// A strided view of a file's bytes. Little-endian.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamedTensor {
+    /// Key in the state dict, wrapper prefixes removed.
+    pub key: String,
+    /// Element type.
+    pub dtype: Dtype,
+    /// Sizes; empty for a scalar.
+    pub shape: Vec<i64>,
+    strides: Vec<usize>,
+    first: usize,
+}
+
+impl NamedTensor {
+    /// A view of `storage` (a byte range of the file), `offset` and `strides` counted in elements.
+    /// Fails with a reason when a dimension is negative or the view leaves the storage.
+    pub(super) fn view(
+        key: String,
+        dtype: Dtype,
+        storage: &Range<usize>,
+        offset: i64,
+        shape: Vec<i64>,
+        strides: &[i64],
+    ) -> Result<Self, String> {
+        let bad = |what: String| format!("tensor '{key}' {what}");
+        if shape.len() != strides.len() {
+            return Err(bad(format!("has {} dimensions but {} strides", shape.len(), strides.len())));
+        }
+        let elements = storage.len() / dtype.size();
+        let sizes = unsigned(&shape).ok_or_else(|| bad(format!("has a negative dimension: {shape:?}")))?;
+        let strides = unsigned(strides).ok_or_else(|| bad(format!("has a negative stride: {strides:?}")))?;
+        let offset = usize::try_from(offset).map_err(|_| bad(format!("has a negative storage offset: {offset}")))?;
+        let count = sizes.iter().try_fold(1_usize, |n, d| n.checked_mul(*d));
+        let last = sizes
+            .iter()
+            .zip(&strides)
+            .filter(|(size, _)| **size > 0)
+            .try_fold(offset, |at, (size, stride)| at.checked_add((size - 1).checked_mul(*stride)?));
+        let fits = match (count, last) {
+            (Some(0), Some(_)) => true,
+            // A view may not be larger than its storage: a state dict has no use for one repeated value.
+            (Some(count), Some(last)) => count <= elements && last < elements,
+            _ => false,
+        };
+        if !fits {
+            return Err(bad(format!(
+                "claims shape {shape:?} with strides {strides:?} from element {offset}, but its storage has {elements} elements"
+            )));
+        }
+        // An empty view may name any offset; nothing is read there.
+        let first = if count == Some(0) { storage.start } else { storage.start + offset * dtype.size() };
+        Ok(Self { key, dtype, shape, strides, first })
+    }
+
+    /// Number of elements.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        // The product was checked against the storage, so it cannot overflow.
+        self.shape.iter().map(|d| usize::try_from(*d).unwrap_or(0)).product()
+    }
+
+    /// Whether a dimension is 0.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Byte positions of the elements, row-major.
+    fn positions(&self) -> impl Iterator<Item = usize> + '_ {
+        let mut index = vec![0_usize; self.shape.len()];
+        let mut element = 0_usize;
+        (0..self.len()).map(move |_| {
+            let here = self.first + element * self.dtype.size();
+            for axis in (0..index.len()).rev() {
+                index[axis] += 1;
+                element += self.strides[axis];
+                if i64::try_from(index[axis]).is_ok_and(|i| i < self.shape[axis]) {
+                    break;
+                }
+                element -= self.strides[axis] * index[axis];
+                index[axis] = 0;
+            }
+            here
+        })
+    }
+}
+
+fn unsigned(values: &[i64]) -> Option<Vec<usize>> {
+    values.iter().map(|v| usize::try_from(*v).ok()).collect()
+}
+
+/// A weights file: its bytes and its tensors in the file's order.
+pub struct TensorFile {
+    path: PathBuf,
+    bytes: Vec<u8>,
+    tensors: IndexMap<String, NamedTensor>,
+    metadata: BTreeMap<String, String>,
+}
+
+impl std::fmt::Debug for TensorFile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "TensorFile({}, {} tensors)", self.path.display(), self.tensors.len())
+    }
+}
+
+impl TensorFile {
+    /// Where the file lies.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The tensors in the file's order.
+    pub fn tensors(&self) -> impl ExactSizeIterator<Item = &NamedTensor> {
+        self.tensors.values()
+    }
+
+    /// The tensor under `key`.
+    #[must_use]
+    pub fn get(&self, key: &str) -> Option<&NamedTensor> {
+        self.tensors.get(key)
+    }
+
+    /// The `__metadata__` of a safetensors file; empty for a PyTorch file.
+    #[must_use]
+    pub fn metadata(&self) -> &BTreeMap<String, String> {
+        &self.metadata
+    }
+
+    /// SHA-256 of the file, lower-case hexadecimal.
+    #[must_use]
+    pub fn sha256(&self) -> String {
+        super::published::sha256_hex(&self.bytes)
+    }
+
+    /// The values of a tensor of this file as 32-bit floats, row-major. Exact for the 16-bit floats; 64-bit values
+    /// are rounded to nearest.
+    #[must_use]
+    pub fn to_f32(&self, tensor: &NamedTensor) -> Vec<f32> {
+        #[expect(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "documented rounding")]
+        match tensor.dtype {
+            Dtype::F32 => self.decode(tensor, f32::from_le_bytes),
+            Dtype::F64 => self.decode(tensor, |b| f64::from_le_bytes(b) as f32),
+            Dtype::F16 => self.decode(tensor, |b| half_to_f32(u16::from_le_bytes(b))),
+            Dtype::Bf16 => self.decode(tensor, |b| f32::from_bits(u32::from(u16::from_le_bytes(b)) << 16)),
+            Dtype::I64 | Dtype::I32 | Dtype::I16 | Dtype::I8 | Dtype::U8 | Dtype::Bool => {
+                self.to_i64(tensor).into_iter().map(|v| v as f32).collect()
+            }
+        }
+    }
+
+    /// The values of a tensor of this file as integers, row-major; floats are truncated towards zero.
+    #[must_use]
+    pub fn to_i64(&self, tensor: &NamedTensor) -> Vec<i64> {
+        #[expect(clippy::cast_possible_truncation, reason = "documented truncation")]
+        match tensor.dtype {
+            Dtype::I64 => self.decode(tensor, i64::from_le_bytes),
+            Dtype::I32 => self.decode(tensor, |b| i64::from(i32::from_le_bytes(b))),
+            Dtype::I16 => self.decode(tensor, |b| i64::from(i16::from_le_bytes(b))),
+            Dtype::I8 => self.decode(tensor, |b| i64::from(i8::from_le_bytes(b))),
+            Dtype::U8 => self.decode(tensor, |[b]| i64::from(b)),
+            Dtype::Bool => self.decode(tensor, |[b]| i64::from(b != 0)),
+            Dtype::F64 => self.decode(tensor, |b| f64::from_le_bytes(b) as i64),
+            Dtype::F32 | Dtype::F16 | Dtype::Bf16 => self.to_f32(tensor).into_iter().map(|v| v as i64).collect(),
+        }
+    }
+
+    fn decode<const N: usize, V>(&self, tensor: &NamedTensor, convert: impl Fn([u8; N]) -> V) -> Vec<V> {
+        tensor.positions().filter_map(|at| self.bytes.get(at..at + N)?.try_into().ok()).map(convert).collect()
+    }
+}
+
+/// IEEE 754 binary16 to binary32, exact, subnormals, infinities and NaN included.
+fn half_to_f32(h: u16) -> f32 {
+    let sign = u32::from(h >> 15) << 31;
+    let exponent = u32::from(h >> 10) & 0x1f;
+    let fraction = u32::from(h) & 0x3ff;
+    match exponent {
+        // 2^-24 is the unit of a half's subnormals, and a normal float.
+        0 => f32::from_bits(sign | (f32::from(h & 0x3ff) * 2.0_f32.powi(-24)).to_bits()),
+        31 => f32::from_bits(sign | 0x7f80_0000 | (fraction << 13)),
+        _ => f32::from_bits(sign | ((exponent + 112) << 23) | (fraction << 13)),
+    }
+}
+
+/// Reads a weights file. The kind is told by its first bytes, not by its name: a zip or a pickle is PyTorch's, anything
+/// else must be safetensors. In a PyTorch file the state dict is the root, or what lies under `state_dict`,
+/// `model_state_dict` or `model`; prefixes that wrappers put before every key (`module.`, `_orig_mod.`) are removed.
+///
+/// # Errors
+///
+/// [`WeightsError::Io`] when the file cannot be read, [`WeightsError::Format`] when it is damaged, uses a Python class
+/// that no state dict needs (nothing is ever executed), or holds no tensors.
+pub fn read(path: &Path) -> Result<TensorFile, WeightsError> {
+    let bytes = std::fs::read(path).map_err(|source| WeightsError::Io { path: path.to_owned(), source })?;
+    from_bytes(path, bytes)
+}
+
+/// As [`read`], for bytes already in memory; `path` is only named in errors.
+///
+/// # Errors
+///
+/// As [`read`], without the input/output.
+pub fn from_bytes(path: &Path, bytes: Vec<u8>) -> Result<TensorFile, WeightsError> {
+    let format = |what: String| WeightsError::format(path, what);
+    let (list, metadata) = if bytes.starts_with(b"PK\x03\x04") || bytes.starts_with(&[0x80]) {
+        (torch_file::read(&bytes).map_err(format)?, BTreeMap::new())
+    } else {
+        read_safetensors(&bytes).map_err(format)?
+    };
+    if list.is_empty() {
+        return Err(format("holds no tensors; save a state dict (key -> tensor) into it".to_owned()));
+    }
+    let tensors = strip_wrappers(list).into_iter().map(|t| (t.key.clone(), t)).collect();
+    Ok(TensorFile { path: path.to_owned(), bytes, tensors, metadata })
+}
+
+fn strip_wrappers(mut list: Vec<NamedTensor>) -> Vec<NamedTensor> {
+    const WRAPPERS: [&str; 2] = ["module.", "_orig_mod."]; // data-parallel and compiled modules
+    while let Some(prefix) = WRAPPERS.iter().find(|p| list.iter().all(|t| t.key.starts_with(**p))) {
+        for tensor in &mut list {
+            tensor.key.drain(..prefix.len());
+        }
+    }
+    list
+}
+
+fn read_safetensors(bytes: &[u8]) -> Result<(Vec<NamedTensor>, BTreeMap<String, String>), String> {
+    let not_one = |e: safetensors::SafeTensorError| {
+        format!("is neither a PyTorch file nor a sound safetensors file ({e}); give a .safetensors, .pth or .pt file")
+    };
+    let (header, metadata) = SafeTensors::read_metadata(bytes).map_err(not_one)?;
+    let data = 8 + header; // the header's length takes the first 8 bytes
+    if metadata.data_len() > bytes.len() - data.min(bytes.len()) {
+        return Err("is truncated: its header promises more bytes than there are; copy or download it again".to_owned());
+    }
+    let mut list = Vec::new();
+    for key in metadata.offset_keys() {
+        let Some(info) = metadata.info(&key) else { continue };
+        let dtype = match info.dtype {
+            safetensors::Dtype::F32 => Dtype::F32,
+            safetensors::Dtype::F64 => Dtype::F64,
+            safetensors::Dtype::F16 => Dtype::F16,
+            safetensors::Dtype::BF16 => Dtype::Bf16,
+            safetensors::Dtype::I64 => Dtype::I64,
+            safetensors::Dtype::I32 => Dtype::I32,
+            safetensors::Dtype::I16 => Dtype::I16,
+            safetensors::Dtype::I8 => Dtype::I8,
+            safetensors::Dtype::U8 => Dtype::U8,
+            safetensors::Dtype::BOOL => Dtype::Bool,
+            other => {
+                return Err(format!(
+                    "tensor '{key}' has element type {other:?}; convert it to a float or integer type"
+                ));
+            }
+        };
+        let shape: Option<Vec<i64>> = info.shape.iter().map(|d| i64::try_from(*d).ok()).collect();
+        let shape = shape.ok_or_else(|| format!("tensor '{key}' has a dimension beyond 2^63: {:?}", info.shape))?;
+        let strides = contiguous(&shape).ok_or_else(|| format!("tensor '{key}' is too large: {shape:?}"))?;
+        let range = data + info.data_offsets.0..data + info.data_offsets.1;
+        list.push(NamedTensor::view(key, dtype, &range, 0, shape, &strides)?);
+    }
+    let pairs = metadata.metadata().iter().flatten().map(|(k, v)| (k.clone(), v.clone()));
+    Ok((list, pairs.collect()))
+}
+
+/// Row-major strides; `None` on overflow.
+fn contiguous(shape: &[i64]) -> Option<Vec<i64>> {
+    let mut strides = vec![1_i64; shape.len()];
+    for axis in (1..shape.len()).rev() {
+        strides[axis - 1] = strides[axis].checked_mul(shape[axis].max(1))?;
+    }
+    Some(strides)
+}
+
+#[cfg(test)]
+#[path = "tensors_tests.rs"]
+mod tests;

@@ -1,0 +1,163 @@
+//! The two containers of `torch.save`: the zip of PyTorch 1.6 and later, and the stream of pickles before it.
+//!
+//! Zip: `NAME/data.pkl` is the object, `NAME/data/KEY` the storages, `NAME/byteorder` says `little` or `big`.
+//! Stream: pickles of a magic number, the protocol version 1001, facts about the machine, the object, and the list of
+//! storage keys; then each storage in that order, its number of elements (64 bits) and the elements.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use super::pickle::{self, Id, Pickle, Value};
+use super::tensors::{Dtype, NamedTensor};
+use super::zip;
+
+const LEGACY_MAGIC: [u8; 10] = [0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19];
+const LEGACY_PROTOCOL: i64 = 1001;
+const BIG_ENDIAN: &str = "was written on a big-endian machine; load and save it again on a little-endian one";
+
+/// Keys under which training scripts keep the state dict beside other things, in order of preference.
+const NESTED: [&str; 3] = ["state_dict", "model_state_dict", "model"];
+
+/// The tensors of a PyTorch file, in order. The error is a sentence without the file's name.
+pub(super) fn read(bytes: &[u8]) -> Result<Vec<NamedTensor>, String> {
+    let (object, storages) = if bytes.starts_with(b"PK") { read_zip(bytes)? } else { read_stream(bytes)? };
+    let dict = state_dict(&object)?;
+    let mut tensors = Vec::new();
+    for (key, id) in object.entries(dict).into_iter().flatten() {
+        let Value::Tensor(t) = &object.values[id] else { continue };
+        let storage = storages
+            .get(&*t.storage.key)
+            .ok_or_else(|| format!("tensor '{key}' refers to storage '{}', which is not in the file", t.storage.key))?;
+        let declared = usize::try_from(t.storage.len).ok().and_then(|n| n.checked_mul(t.storage.dtype.size()));
+        let range =
+            declared.filter(|n| *n <= storage.len()).map(|n| storage.start..storage.start + n).ok_or_else(|| {
+                format!(
+                    "tensor '{key}' declares {} elements, but its storage has {} bytes",
+                    t.storage.len,
+                    storage.len()
+                )
+            })?;
+        tensors.push(NamedTensor::view(
+            key.to_owned(),
+            t.storage.dtype,
+            &range,
+            t.offset,
+            t.shape.clone(),
+            &t.strides,
+        )?);
+    }
+    Ok(tensors)
+}
+
+type Parts = (Pickle, BTreeMap<String, Range<usize>>);
+
+fn read_zip(bytes: &[u8]) -> Result<Parts, String> {
+    let entries = zip::entries(bytes)?;
+    if entries.keys().any(|name| name.ends_with("/constants.pkl")) {
+        return Err(
+            "is a TorchScript archive; save the state dict instead (torch.save(model.state_dict(), ...))".to_owned()
+        );
+    }
+    let (prefix, object) = entries
+        .iter()
+        .find_map(|(name, range)| {
+            Some((name.strip_suffix("data.pkl").filter(|p| p.is_empty() || p.ends_with('/'))?, range))
+        })
+        .ok_or("is a zip file without data.pkl, so not one that torch.save wrote")?;
+    if entries.get(&format!("{prefix}byteorder")).is_some_and(|range| bytes[range.clone()].starts_with(b"big")) {
+        return Err(BIG_ENDIAN.to_owned());
+    }
+    let object = pickle::run(&bytes[object.clone()])?;
+    let data = format!("{prefix}data/");
+    let storages =
+        entries.iter().filter_map(|(name, range)| Some((name.strip_prefix(&data)?.to_owned(), range.clone())));
+    Ok((object, storages.collect()))
+}
+
+fn read_stream(bytes: &[u8]) -> Result<Parts, String> {
+    // PROTO 2, then LONG1 of ten bytes: the only way PyTorch ever wrote the number.
+    if bytes.get(2..4) != Some(&[0x8a, 10]) || bytes.get(4..14) != Some(&LEGACY_MAGIC) {
+        return Err("is a pickle, but not one that torch.save wrote; save a state dict with torch.save".to_owned());
+    }
+    let mut at = 0;
+    let mut next = || -> Result<Pickle, String> {
+        let part = pickle::run(&bytes[at..])?;
+        at += part.read;
+        Ok(part)
+    };
+    next()?;
+    let protocol = next()?;
+    if protocol.values[protocol.root] != Value::Int(LEGACY_PROTOCOL) {
+        return Err(format!(
+            "has another stream protocol than {LEGACY_PROTOCOL}; load and save it again with a newer PyTorch"
+        ));
+    }
+    let machine = next()?;
+    let little = machine.entries(machine.root).into_iter().flatten().find(|(key, _)| *key == "little_endian");
+    if little.is_some_and(|(_, id)| machine.values[id] == Value::Bool(false)) {
+        return Err(BIG_ENDIAN.to_owned());
+    }
+    let object = next()?;
+    let keys = next()?;
+    let storages = stream_storages(bytes, at, &object, &keys)?;
+    Ok((object, storages))
+}
+
+fn stream_storages(
+    bytes: &[u8],
+    mut at: usize,
+    object: &Pickle,
+    keys: &Pickle,
+) -> Result<BTreeMap<String, Range<usize>>, String> {
+    let mut dtypes: BTreeMap<&str, Dtype> = BTreeMap::new();
+    for value in &object.values {
+        if let Value::Storage(s) = value {
+            dtypes.insert(&s.key, s.dtype);
+        }
+    }
+    let Value::List(ids) = &keys.values[keys.root] else {
+        return Err("does not list its storages where it should".to_owned());
+    };
+    let mut storages = BTreeMap::new();
+    for id in ids {
+        let Value::Text(key) = &keys.values[*id] else {
+            return Err("lists a storage whose key is not text".to_owned());
+        };
+        let dtype = dtypes.get(&**key).ok_or_else(|| format!("lists storage '{key}', which nothing uses"))?;
+        let damaged = || format!("ends inside storage '{key}': the file is truncated; copy or download it again");
+        let count: [u8; 8] = bytes.get(at..at + 8).and_then(|b| b.try_into().ok()).ok_or_else(damaged)?;
+        let start = at + 8;
+        let len = usize::try_from(u64::from_le_bytes(count)).ok().and_then(|n| n.checked_mul(dtype.size()));
+        let end = len.and_then(|n| start.checked_add(n)).filter(|end| *end <= bytes.len()).ok_or_else(damaged)?;
+        storages.insert(key.to_string(), start..end);
+        at = end;
+    }
+    Ok(storages)
+}
+
+/// The dictionary that holds tensors: what lies under a known name, else the root.
+fn state_dict(object: &Pickle) -> Result<Id, String> {
+    let has_tensors =
+        |id: Id| object.entries(id).into_iter().flatten().any(|(_, v)| matches!(object.values[v], Value::Tensor(_)));
+    let mut dict = object.root;
+    // Twice, for {"model": {"state_dict": ...}}.
+    for _ in 0..2 {
+        if object.entries(dict).is_none() {
+            return Err(
+                "does not hold a dictionary; save a state dict (torch.save(model.state_dict(), ...))".to_owned()
+            );
+        }
+        if has_tensors(dict) {
+            return Ok(dict);
+        }
+        let child = NESTED.iter().find_map(|name| {
+            let (_, id) = object.entries(dict)?.find(|(key, _)| key == name)?;
+            matches!(object.values[id], Value::Dict(_)).then_some(id)
+        });
+        match child {
+            Some(id) => dict = id,
+            None => break,
+        }
+    }
+    Ok(dict)
+}
