@@ -1,0 +1,64 @@
+//! Settings of the whole process and facts about the machine.
+
+use crate::{BridgeError, check, ffi};
+
+/// Makes libtorch choose deterministic algorithms (also in oneDNN and cuDNN), or takes that back. Operations that have none then fail.
+/// Equal bits need equal numbers of threads too: sums are split between them.
+///
+/// # Errors
+/// If libtorch refuses.
+pub fn set_deterministic(on: bool) -> Result<(), BridgeError> {
+    // SAFETY: a plain value.
+    check("set_deterministic", unsafe { ffi::fovea_set_deterministic(on) })
+}
+
+/// Whether the CPU multiplies bf16 in hardware: it has AVX512_BF16 or AMX_BF16, which is what oneDNN's bf16 kernels are written for.
+/// A CPU with AVX-512 but neither also runs bf16, by widening to f32, and gains nothing; it counts as false, as does any other CPU.
+pub fn bf16_supported() -> bool {
+    [c"avx512_bf16", c"amx_bf16"].into_iter().any(|name| {
+        let mut has = false;
+        // SAFETY: a NUL-terminated name and an out-pointer that is valid for the call.
+        let message = unsafe { ffi::fovea_cpu_has(name.as_ptr(), &raw mut has) };
+        check("bf16_supported", message).is_ok() && has
+    })
+}
+
+/// Keeps memory that tensors give back, instead of returning it to the system and faulting it in again at the next step. The process
+/// then never shrinks below its peak. Call it once, before the first large tensor, and compute on the first thread: glibc gives other
+/// threads heaps of 64 MiB and what is larger straight from the system, as before. True where it took effect (Linux with glibc),
+/// otherwise nothing changes.
+///
+/// Measured on 2 cores of an EPYC with AVX-512, one thread: making and filling a tensor of 40 MB takes 28 ms without and 1.5 ms with
+/// it, because no page is faulted in again; a 3x3 convolution of 16x64x56x56 with its gradients goes from 177 to 115 ms.
+pub fn keep_freed_memory() -> bool {
+    // SAFETY: only changes the allocator's parameters, which it guards with its own lock.
+    unsafe { ffi::fovea_keep_freed_memory() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tch::{Device, Kind, Tensor};
+
+    #[test]
+    fn deterministic_mode_refuses_what_has_no_deterministic_form() {
+        let x = Tensor::ones([1, 1, 2, 2], (Kind::Float, Device::Cpu));
+        let indices = Tensor::from_slice(&[0i64, 2, 8, 10]).view([1, 1, 2, 2]);
+        let unpool = || x.f_max_unpool2d(&indices, [4, 4]).map(|y| y.sum(Kind::Float).double_value(&[]));
+        assert_eq!(unpool().expect("allowed"), 4.0);
+        set_deterministic(true).expect("a setting");
+        let refused = unpool().expect_err("no deterministic form").to_string();
+        assert!(refused.contains("deterministic"), "{refused}");
+        set_deterministic(false).expect("a setting");
+        assert_eq!(unpool().expect("allowed again"), 4.0);
+    }
+
+    #[test]
+    fn bf16_agrees_with_the_processor_flags() {
+        let flags = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+        let expected = flags.split_whitespace().any(|flag| flag == "avx512_bf16" || flag == "amx_bf16");
+        if cfg!(all(target_os = "linux", target_arch = "x86_64")) {
+            assert_eq!(bf16_supported(), expected);
+        }
+    }
+}
