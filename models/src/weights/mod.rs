@@ -15,7 +15,7 @@ mod zip;
 use std::path::{Path, PathBuf};
 
 pub use load::{Assignments, LoadReport, Values, Wanted, load};
-pub use published::{Found, Published, locate};
+pub use published::{Found, PUBLISHED, Published, locate, sha256_of};
 pub use tensors::{Dtype, NamedTensor, TensorFile, read};
 
 /// Why weights could not be had. Every message names the file and ends with what to do.

@@ -1,0 +1,268 @@
+//! The Builder interpreter: a definition written over [`models::ops::Ops`] becomes ONNX nodes. This file holds the state
+//! and the bookkeeping; the operations are in [`crate::emit`].
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+
+use models::ops::DType;
+
+use crate::graph::{Attribute, Dim, Graph, GraphError, Initializer, Name, Node, ValueInfo};
+use crate::source::{ParamError, ParamSource};
+
+/// Length of one dimension, `None` where only a run decides it.
+pub type Length = Option<i64>;
+
+/// A value in the graph under construction.
+#[derive(Clone, Debug)]
+pub struct Value {
+    pub(crate) name: Name,
+    pub(crate) dtype: DType,
+    pub(crate) dims: Rc<[Length]>,
+}
+
+impl Value {
+    /// Name in the graph.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Element type.
+    #[must_use]
+    pub fn dtype(&self) -> DType {
+        self.dtype
+    }
+
+    /// What is known of the dimensions.
+    #[must_use]
+    pub fn dims(&self) -> &[Length] {
+        &self.dims
+    }
+}
+
+/// Why a definition did not become a graph.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BuildError {
+    /// An operation was given what it does not take.
+    #[error("{op} at {place:?}: {problem}")]
+    Misuse {
+        /// Operation.
+        op: &'static str,
+        /// Where in the state dict the definition was.
+        place: String,
+        /// What does not fit.
+        problem: String,
+    },
+    /// A parameter could not be had.
+    #[error(transparent)]
+    Parameter(#[from] ParamError),
+    /// The graph as a whole is wrong.
+    #[error(transparent)]
+    Graph(#[from] GraphError),
+}
+
+/// Interpreter that emits ONNX. The first error is kept until [`Builder::finish`]; operations after it give values that
+/// nobody will see.
+pub struct Builder<'s> {
+    source: &'s dyn ParamSource,
+    state: RefCell<State>,
+}
+
+#[derive(Default)]
+struct State {
+    graph: Graph,
+    names: BTreeSet<Name>,
+    parameters: BTreeMap<String, Value>,
+    constants: BTreeMap<(i32, Vec<i64>, Vec<u8>), Value>,
+    place: String,
+    error: Option<BuildError>,
+}
+
+impl State {
+    /// `wanted`, or `wanted_1`, `wanted_2`, ... when it is taken.
+    fn unique(&mut self, wanted: &str) -> Name {
+        let mut name: Name = wanted.into();
+        let mut n = 0_u64;
+        while !self.names.insert(name.clone()) {
+            n += 1;
+            name = format!("{wanted}_{n}").into();
+        }
+        name
+    }
+
+    fn initializer(&mut self, name: &Name, dtype: DType, dims: &[i64], data: Vec<u8>, parameter: bool) -> Value {
+        let init = Initializer { name: name.clone(), dtype, dims: dims.to_vec(), data, parameter };
+        self.graph.initializers.push(init);
+        Value { name: name.clone(), dtype, dims: dims.iter().map(|&d| Some(d)).collect() }
+    }
+}
+
+/// What to emit: an operator, its inputs, and what is known of its only output.
+pub(crate) struct Emit<'a> {
+    pub op: &'static str,
+    pub inputs: &'a [Option<&'a Value>],
+    pub attributes: Vec<(&'static str, Attribute)>,
+    pub dtype: DType,
+    pub dims: Vec<Length>,
+}
+
+impl<'s> Builder<'s> {
+    /// An empty graph whose parameters come from `source`.
+    #[must_use]
+    pub fn new(source: &'s dyn ParamSource) -> Self {
+        Self { source, state: RefCell::default() }
+    }
+
+    /// A graph input.
+    pub fn input(&self, name: &str, dtype: DType, dims: &[Dim], doc: &str) -> Value {
+        let mut state = self.state.borrow_mut();
+        let name = state.unique(name);
+        let info = ValueInfo { name: name.clone(), dtype, dims: dims.to_vec(), doc: doc.to_owned() };
+        state.graph.inputs.push(info);
+        let known = |dim: &Dim| match dim {
+            Dim::Fixed(n) => Some(*n),
+            Dim::Named(_) => None,
+        };
+        Value { name, dtype, dims: dims.iter().map(known).collect() }
+    }
+
+    /// Makes `value` the next output of the graph, under this name.
+    pub fn output(&self, value: &Value, name: &str, dims: &[Dim], doc: &str) {
+        let own = {
+            let state = self.state.borrow();
+            state.graph.nodes.iter().any(|n| n.outputs.contains(&value.name))
+                && state.graph.outputs.iter().all(|o| o.name != value.name)
+        };
+        // A graph input or an initialiser keeps its name, and one value has one name as an output.
+        let value = if own { value.clone() } else { self.same_as("Identity", &[Some(value)], vec![], value) };
+        let mut state = self.state.borrow_mut();
+        let name = state.unique(name);
+        state.graph.rename(&value.name, &name);
+        let info = ValueInfo { name, dtype: value.dtype, dims: dims.to_vec(), doc: doc.to_owned() };
+        state.graph.outputs.push(info);
+    }
+
+    /// Nodes from here on are named after `place`, until a parameter of another place is asked for.
+    pub fn at(&self, place: &str) {
+        place.clone_into(&mut self.state.borrow_mut().place);
+    }
+
+    /// The graph, without what no output depends on.
+    ///
+    /// # Errors
+    /// The first error that any operation met, or that the whole graph has.
+    pub fn finish(self) -> Result<Graph, BuildError> {
+        let State { mut graph, error, .. } = self.state.into_inner();
+        if let Some(error) = error {
+            return Err(error);
+        }
+        graph.prune();
+        graph.check()?;
+        Ok(graph)
+    }
+
+    /// Whether an error has been met.
+    pub fn failed(&self) -> bool {
+        self.state.borrow().error.is_some()
+    }
+
+    /// Keeps the first error and gives a scalar in place of a result.
+    fn fail(&self, error: BuildError) -> Value {
+        self.state.borrow_mut().error.get_or_insert(error);
+        Value { name: "".into(), dtype: DType::F32, dims: Rc::new([]) }
+    }
+
+    pub(crate) fn misuse(&self, op: &'static str, problem: String) -> Value {
+        let place = self.state.borrow().place.clone();
+        self.fail(BuildError::Misuse { op, place, problem })
+    }
+
+    /// The parameter under `key`; an initialiser of that name from its first use on. A parameter that is `kept` only for
+    /// other readers of the state dict is neither looked up nor written.
+    pub(crate) fn parameter(&self, key: &str, shape: &[i64], kept: bool) -> Value {
+        let known = self.state.borrow().parameters.get(key).cloned();
+        let value = match known {
+            Some(value) if value.dims.iter().copied().eq(shape.iter().map(|&d| Some(d))) => value,
+            Some(value) => {
+                return self.misuse("param", format!("{key:?} asked for as {:?} and as {shape:?}", value.dims));
+            }
+            None => match self.load(key, shape, kept) {
+                Ok(value) => value,
+                Err(error) => return self.fail(error.into()),
+            },
+        };
+        self.at(parent(key));
+        value
+    }
+
+    fn load(&self, key: &str, shape: &[i64], kept: bool) -> Result<Value, ParamError> {
+        if kept {
+            let name = self.state.borrow_mut().unique(key);
+            return Ok(Value { name, dtype: DType::I64, dims: shape.iter().map(|&d| Some(d)).collect() });
+        }
+        let data = self.source.parameter(key, shape)?;
+        let mut state = self.state.borrow_mut();
+        let name = state.unique(key);
+        let value = state.initializer(&name, DType::F32, shape, data, true);
+        state.parameters.insert(key.to_owned(), value.clone());
+        Ok(value)
+    }
+
+    /// A constant; equal constants are one initialiser. `data` is row-major, little-endian. `text` names it.
+    pub(crate) fn tensor(&self, dtype: DType, shape: &[i64], data: Vec<u8>, text: Option<String>) -> Value {
+        let mut state = self.state.borrow_mut();
+        let identity = (crate::proto::dtype_code(dtype), shape.to_vec(), data);
+        if let Some(value) = state.constants.get(&identity) {
+            return value.clone();
+        }
+        let wanted = format!("constant/{}", text.unwrap_or_else(|| state.place.clone()));
+        let name = state.unique(&wanted);
+        let value = state.initializer(&name, dtype, shape, identity.2.clone(), false);
+        state.constants.insert(identity, value.clone());
+        value
+    }
+
+    /// An int64 vector; a constant that shape arithmetic needs.
+    pub(crate) fn ints(&self, values: &[i64]) -> Value {
+        let data = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+        let text = values.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+        let length = i64::try_from(values.len()).expect("a literal list is short");
+        self.tensor(DType::I64, &[length], data, Some(text))
+    }
+
+    /// Appends a node with one output, named after the place.
+    pub(crate) fn emit(&self, e: Emit) -> Value {
+        let mut state = self.state.borrow_mut();
+        let wanted = if state.place.is_empty() { e.op.to_owned() } else { format!("{}/{}", state.place, e.op) };
+        let name = state.unique(&wanted);
+        let inputs = e.inputs.iter().map(|i| i.map_or_else(|| "".into(), |v| v.name.clone())).collect();
+        let (op, attributes) = (e.op, e.attributes);
+        state.graph.nodes.push(Node { name: name.clone(), op, inputs, outputs: vec![name.clone()], attributes });
+        Value { name, dtype: e.dtype, dims: e.dims.into() }
+    }
+
+    /// A node whose output has the type and shape of `like`.
+    pub(crate) fn same_as(
+        &self,
+        op: &'static str,
+        inputs: &[Option<&Value>],
+        attributes: Vec<(&'static str, Attribute)>,
+        like: &Value,
+    ) -> Value {
+        self.emit(Emit { op, inputs, attributes, dtype: like.dtype, dims: like.dims.to_vec() })
+    }
+
+    /// Names the next nodes after the scope that owns `parameter`.
+    pub(crate) fn at_owner(&self, parameter: &Value) {
+        let known = self.state.borrow().parameters.contains_key(parameter.name());
+        if known {
+            self.at(parent(parameter.name()));
+        }
+    }
+}
+
+/// The scope of a key: what is before its last dot.
+fn parent(key: &str) -> &str {
+    key.rsplit_once('.').map_or("", |(scope, _)| scope)
+}

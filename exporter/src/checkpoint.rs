@@ -1,0 +1,197 @@
+//! Reading a checkpoint: the weights, what they say about themselves, and the outputs recorded beside them.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use safetensors::tensor::Metadata;
+use safetensors::{Dtype, SafeTensors};
+use schemas::{CheckpointMeta, SCHEMA_VERSION};
+use sha2::{Digest, Sha256};
+
+use crate::source::{ParamError, ParamSource};
+
+/// File name of the weights.
+pub const MODEL_FILE: &str = "model.safetensors";
+/// Key of the description in the file's metadata.
+pub const META_KEY: &str = "fovea";
+
+/// Why a checkpoint could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum CheckpointError {
+    /// Nothing is there.
+    #[error(
+        "no checkpoint at {path:?}; looked for {looked}; give a run folder, a checkpoint folder or a .safetensors file"
+    )]
+    NotFound {
+        /// What was given.
+        path: PathBuf,
+        /// Files that would have been taken.
+        looked: String,
+    },
+    /// The file cannot be read.
+    #[error("cannot read {path:?}: {error}")]
+    Read {
+        /// File.
+        path: PathBuf,
+        /// What the system says.
+        error: std::io::Error,
+    },
+    /// Not a safetensors file, or a damaged one.
+    #[error(
+        "{path:?} is not a whole safetensors file: {problem}; it is damaged or something else; copy or train it again"
+    )]
+    Damaged {
+        /// File.
+        path: PathBuf,
+        /// What the reader says.
+        problem: String,
+    },
+    /// A safetensors file without the description.
+    #[error(
+        "{path:?} does not say what it holds (no \"{META_KEY}\" in its metadata); only checkpoints written by trainer can be exported"
+    )]
+    NoMeta {
+        /// File.
+        path: PathBuf,
+    },
+    /// A description that does not fit.
+    #[error("{path:?} describes itself wrongly: {problem}")]
+    BadMeta {
+        /// File.
+        path: PathBuf,
+        /// What does not fit.
+        problem: String,
+    },
+    /// A description from the future.
+    #[error(
+        "{path:?} was written with schema version {found}; this exporter reads versions up to {SCHEMA_VERSION}; take a newer Fovea"
+    )]
+    TooNew {
+        /// File.
+        path: PathBuf,
+        /// Its version.
+        found: u64,
+    },
+}
+
+/// A checkpoint in memory. The file is read, not mapped, so that somebody else cutting it short cannot end the process.
+pub struct Checkpoint {
+    path: PathBuf,
+    bytes: Vec<u8>,
+    header: Metadata,
+    /// Where the tensors' data begin in `bytes`.
+    start: usize,
+    meta: CheckpointMeta,
+    meta_json: String,
+}
+
+impl Checkpoint {
+    /// Opens a run folder (its best checkpoint), a checkpoint folder, or a `.safetensors` file.
+    ///
+    /// # Errors
+    /// When there is none, it is damaged, or it does not describe itself in a way this version understands.
+    pub fn open(path: &Path) -> Result<Self, CheckpointError> {
+        let path = locate(path)?;
+        let bytes = read(&path)?;
+        // Checks the offsets of all tensors against the length of the file, so a file cut short is noticed here.
+        let (length, header) = SafeTensors::read_metadata(&bytes).map_err(|e| damaged(&path, &e))?;
+        let start = size_of::<u64>() + length;
+        let meta_json = header.metadata().as_ref().and_then(|m| m.get(META_KEY)).cloned();
+        let meta_json = meta_json.ok_or_else(|| CheckpointError::NoMeta { path: path.clone() })?;
+        let meta = parse_meta(&path, &meta_json)?;
+        Ok(Self { path, bytes, header, start, meta, meta_json })
+    }
+
+    /// The weights file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What the checkpoint says about itself.
+    #[must_use]
+    pub fn meta(&self) -> &CheckpointMeta {
+        &self.meta
+    }
+
+    /// The same as the file has it.
+    #[must_use]
+    pub fn meta_json(&self) -> &str {
+        &self.meta_json
+    }
+
+    /// SHA-256 of the weights file, lower-case hexadecimal.
+    #[must_use]
+    pub fn sha256(&self) -> String {
+        hex(&Sha256::digest(&self.bytes))
+    }
+}
+
+impl ParamSource for Checkpoint {
+    fn parameter(&self, key: &str, shape: &[i64]) -> Result<Vec<u8>, ParamError> {
+        let missing = || ParamError::Missing { key: key.to_owned() };
+        let tensor = self.header.info(key).ok_or_else(missing)?;
+        if tensor.dtype != Dtype::F32 {
+            return Err(ParamError::Type { key: key.to_owned(), found: format!("{:?}", tensor.dtype) });
+        }
+        if !tensor.shape.iter().map(|&d| i64::try_from(d).unwrap_or(-1)).eq(shape.iter().copied()) {
+            let found = tensor.shape.clone();
+            return Err(ParamError::Shape { key: key.to_owned(), expected: shape.to_vec(), found });
+        }
+        let (from, to) = tensor.data_offsets;
+        Ok(self.bytes.get(self.start + from..self.start + to).ok_or_else(missing)?.to_vec())
+    }
+}
+
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}
+
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>, CheckpointError> {
+    fs::read(path).map_err(|error| CheckpointError::Read { path: path.to_owned(), error })
+}
+
+pub(crate) fn damaged(path: &Path, error: &safetensors::SafeTensorError) -> CheckpointError {
+    CheckpointError::Damaged { path: path.to_owned(), problem: error.to_string() }
+}
+
+/// The weights file of a run folder (its best checkpoint), of a checkpoint folder, or the file itself.
+///
+/// # Errors
+/// When there is none.
+pub fn locate(path: &Path) -> Result<PathBuf, CheckpointError> {
+    let candidates = if path.is_dir() {
+        vec![path.join(MODEL_FILE), path.join("checkpoints").join("best").join(MODEL_FILE)]
+    } else {
+        vec![path.to_owned()]
+    };
+    candidates.iter().find(|c| c.is_file()).cloned().ok_or_else(|| {
+        let looked = candidates.iter().map(|c| c.display().to_string()).collect::<Vec<_>>().join(" and ");
+        CheckpointError::NotFound { path: path.to_owned(), looked }
+    })
+}
+
+/// The version is looked at first: a newer description may not parse, and must not be misread if it does.
+fn parse_meta(path: &Path, json: &str) -> Result<CheckpointMeta, CheckpointError> {
+    let bad = |problem: String| CheckpointError::BadMeta { path: path.to_owned(), problem };
+    let value: serde_json::Value = serde_json::from_str(json).map_err(|e| bad(e.to_string()))?;
+    let version = value.get("schema_version").and_then(serde_json::Value::as_u64);
+    let version = version.ok_or_else(|| bad("it has no schema_version".to_owned()))?;
+    if version > u64::from(SCHEMA_VERSION) {
+        return Err(CheckpointError::TooNew { path: path.to_owned(), found: version });
+    }
+    let meta: CheckpointMeta = serde_json::from_value(value).map_err(|e| bad(e.to_string()))?;
+    let p = &meta.preprocessing;
+    if meta.labels.is_empty() {
+        return Err(bad("labels: there is none; a model needs at least one class".to_owned()));
+    }
+    if p.crop == 0 || p.resize < p.crop {
+        return Err(bad(format!("preprocessing: crop {} must be at least 1 and at most resize {}", p.crop, p.resize)));
+    }
+    let finite = p.mean.iter().chain(&p.std).all(|v| v.is_finite());
+    if !finite || p.std.iter().any(|&s| s <= 0.0) {
+        let problem = format!("preprocessing: mean {:?} must be finite and std {:?} above 0", p.mean, p.std);
+        return Err(bad(problem));
+    }
+    Ok(meta)
+}

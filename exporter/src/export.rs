@@ -1,0 +1,268 @@
+//! The whole walk: open, build, write to a temporary file, verify that file, give it its name.
+
+use std::fs::{self, File};
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use models::registry;
+use runtime::{Form, Model, Options, RuntimeError};
+use schemas::Task;
+use sha2::{Digest, Sha256};
+use tempfile::NamedTempFile;
+
+use crate::builder::BuildError;
+use crate::checkpoint::{self, Checkpoint, CheckpointError};
+use crate::graph::Graph;
+use crate::preprocess;
+use crate::proto::{self, Header};
+use crate::summary::{ExportSummary, GraphFacts};
+use crate::verify::{self, VerifyError};
+
+/// File name of an export beside its checkpoint.
+pub const OUTPUT_FILE: &str = "model.onnx";
+
+/// How to export.
+#[derive(Clone, Debug)]
+pub struct ExportSettings {
+    /// How much of the preprocessing goes into the file.
+    pub form: Form,
+    /// Whether the file is run and compared with the recorded outputs before it gets its name. For tests; an unverified
+    /// file is not a finished export.
+    pub verify: bool,
+    /// Where and how ONNX Runtime is run for that.
+    pub runtime: Options,
+}
+
+impl Default for ExportSettings {
+    /// Form `whole`, verified, ONNX Runtime from the usual places on all processors.
+    fn default() -> Self {
+        let intra_threads = std::thread::available_parallelism().map_or(1, usize::from);
+        Self { form: Form::Whole, verify: true, runtime: Options { intra_threads, library: None } }
+    }
+}
+
+/// Why there is no file. Whatever it is, the output is as it was before.
+#[derive(Debug, thiserror::Error)]
+pub enum ExportError {
+    /// The checkpoint cannot be read.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// The checkpoint holds a model that this version does not know.
+    #[error("{path:?} holds a model named {name:?}; this version knows {known}; take a newer Fovea")]
+    UnknownModel {
+        /// Weights file.
+        path: PathBuf,
+        /// Its model.
+        name: String,
+        /// Names in the registry.
+        known: String,
+    },
+    /// The task has no export.
+    #[error("{path:?} holds a model for {task:?}; this version exports classification models only")]
+    Task {
+        /// Weights file.
+        path: PathBuf,
+        /// Its task.
+        task: Task,
+    },
+    /// The weights do not fit the model, or the model does not fit together.
+    #[error("{path:?}: {error}")]
+    Build {
+        /// Weights file.
+        path: PathBuf,
+        /// What does not fit.
+        error: BuildError,
+    },
+    /// The output cannot be a file of that name.
+    #[error("cannot write {path:?}: {problem}")]
+    Output {
+        /// Output file.
+        path: PathBuf,
+        /// What is in the way, and what to do.
+        problem: String,
+    },
+    /// The file would be larger than the format allows.
+    #[error(
+        "{path:?} would have {bytes} bytes; an ONNX file holds at most {}; models of that size need their weights in a second file, which this version does not write",
+        proto::MAX_BYTES
+    )]
+    TooLarge {
+        /// Output file.
+        path: PathBuf,
+        /// Its size.
+        bytes: u64,
+    },
+    /// Writing failed.
+    #[error("cannot write {path:?}: {error}")]
+    Write {
+        /// Output file.
+        path: PathBuf,
+        /// What the system says.
+        error: std::io::Error,
+    },
+    /// ONNX Runtime is not there, or refuses the file.
+    #[error(transparent)]
+    Runtime(#[from] RuntimeError),
+    /// The file does not answer as the checkpoint does, or cannot be compared.
+    #[error(transparent)]
+    Verify(#[from] VerifyError),
+}
+
+impl ExportError {
+    /// Whether what was given is at fault (as opposed to the system, or a defect of Fovea).
+    #[must_use]
+    pub fn is_input(&self) -> bool {
+        match self {
+            Self::Checkpoint(_) | Self::UnknownModel { .. } | Self::Task { .. } | Self::Output { .. } => true,
+            Self::Build { error, .. } => matches!(error, BuildError::Parameter(_)),
+            Self::TooLarge { .. } | Self::Write { .. } | Self::Runtime(_) => false,
+            Self::Verify(error) => match error {
+                VerifyError::Missing { .. } | VerifyError::Stale { .. } | VerifyError::Unusable { .. } => true,
+                VerifyError::Read(_) => true,
+                VerifyError::Run { .. } | VerifyError::Mismatch { .. } => false,
+            },
+        }
+    }
+}
+
+/// Where an export goes when nothing else is said: `model.onnx` beside the weights.
+///
+/// # Errors
+/// When there is no checkpoint at that path.
+pub fn default_output(checkpoint: &Path) -> Result<PathBuf, CheckpointError> {
+    Ok(checkpoint::locate(checkpoint)?.with_file_name(OUTPUT_FILE))
+}
+
+/// Builds the graph of a checkpoint.
+///
+/// # Errors
+/// When the model is unknown or the weights do not fit it.
+pub fn graph(checkpoint: &Checkpoint, form: Form) -> Result<Graph, ExportError> {
+    let meta = checkpoint.meta();
+    let path = || checkpoint.path().to_owned();
+    match meta.task {
+        Task::ImageClassification | Task::ImageClassificationMultilabel => {}
+        task @ (Task::ImageObjectDetection | Task::ImageInstanceSegmentation) => {
+            return Err(ExportError::Task { path: path(), task });
+        }
+    }
+    let spec = registry::find(&meta.model_name).ok_or_else(|| {
+        let known = registry::all().iter().map(|m| m.name).collect::<Vec<_>>().join(", ");
+        ExportError::UnknownModel { path: path(), name: meta.model_name.clone(), known }
+    })?;
+    preprocess::classifier(spec, meta, form, checkpoint).map_err(|error| ExportError::Build { path: path(), error })
+}
+
+/// Exports a checkpoint (run folder, checkpoint folder or `.safetensors` file) to `output`, which is replaced in one step
+/// once the new file has been verified.
+///
+/// # Errors
+/// When the checkpoint cannot be read or exported, or the file does not answer as the checkpoint does. Nothing is
+/// written then.
+pub fn export(checkpoint: &Path, output: &Path, settings: &ExportSettings) -> Result<ExportSummary, ExportError> {
+    let checkpoint = Checkpoint::open(checkpoint)?;
+    let folder = output_folder(output, checkpoint.path())?;
+    let recording = if settings.verify { Some(verify::read(&checkpoint)?) } else { None };
+    let meta = checkpoint.meta();
+    let graph = graph(&checkpoint, settings.form)?;
+    let facts = GraphFacts::from(&graph);
+    let (file, bytes, sha256) = write(graph, &checkpoint, settings.form, output, &folder)?;
+    let checks = match recording {
+        None => vec![],
+        Some(recording) => {
+            let mut model = Model::open(file.path(), &settings.runtime)?;
+            verify::compare(&recording, meta, settings.form, &mut |images| {
+                model.run(images).map_err(|error| error.to_string())
+            })?
+        }
+    };
+    publish(file, output, &folder).map_err(|error| ExportError::Write { path: output.to_owned(), error })?;
+    Ok(ExportSummary {
+        output: output.to_owned(),
+        checkpoint: checkpoint.path().to_owned(),
+        form: settings.form.name(),
+        model_name: meta.model_name.clone(),
+        task: meta.task,
+        classes: meta.labels.len(),
+        bytes,
+        sha256,
+        graph: facts,
+        checks,
+    })
+}
+
+/// The existing folder that the output goes to.
+fn output_folder(output: &Path, checkpoint: &Path) -> Result<PathBuf, ExportError> {
+    let refuse = |problem: &str| ExportError::Output { path: output.to_owned(), problem: problem.to_owned() };
+    let folder = match output.parent() {
+        Some(parent) if parent != Path::new("") => parent.to_owned(),
+        _ => PathBuf::from("."),
+    };
+    if output.is_dir() || output.file_name().is_none() {
+        return Err(refuse("it is a folder; name a file in it, such as model.onnx"));
+    }
+    if !folder.is_dir() {
+        return Err(refuse("its folder does not exist; create it first"));
+    }
+    let same = |a: &Path, b: &Path| fs::canonicalize(a).is_ok_and(|a| fs::canonicalize(b).is_ok_and(|b| a == b));
+    if same(output, checkpoint) || same(output, &checkpoint.with_file_name(verify::FILE)) {
+        return Err(refuse("it is part of the checkpoint itself; choose another name"));
+    }
+    Ok(folder)
+}
+
+/// Writes the model under a temporary name in `folder`; gives the file, its size and its checksum.
+fn write(
+    graph: Graph,
+    checkpoint: &Checkpoint,
+    form: Form,
+    output: &Path,
+    folder: &Path,
+) -> Result<(NamedTempFile, u64, String), ExportError> {
+    let meta = checkpoint.meta();
+    let doc = format!("{} with {} classes, written by Fovea; see metadata 'fovea'", meta.model_name, meta.labels.len());
+    let metadata = [(runtime::META_KEY, checkpoint.meta_json()), (runtime::FORM_KEY, form.name())];
+    let model = proto::model(graph, &Header { graph: &meta.model_name, doc: &doc, metadata: &metadata });
+    let bytes = proto::size(&model);
+    if bytes > proto::MAX_BYTES {
+        return Err(ExportError::TooLarge { path: output.to_owned(), bytes });
+    }
+    let failed = |error| ExportError::Write { path: output.to_owned(), error };
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".model-").suffix(".onnx");
+    // A temporary file is private by default; a model is as readable as any file its owner makes.
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    let file = builder.tempfile_in(folder).map_err(failed)?;
+    let sha256 = {
+        let mut writer = Hashing { inner: BufWriter::new(file.as_file()), hash: Sha256::new() };
+        proto::write(&model, &mut writer).and_then(|()| writer.flush()).map_err(failed)?;
+        checkpoint::hex(&writer.hash.finalize_reset())
+    };
+    Ok((file, bytes, sha256))
+}
+
+/// Makes the file durable, then visible, then the folder's entry durable.
+fn publish(file: NamedTempFile, output: &Path, folder: &Path) -> std::io::Result<()> {
+    file.as_file().sync_all()?;
+    file.persist(output).map_err(|e| e.error)?;
+    File::open(folder)?.sync_all()
+}
+
+/// Computes the checksum of what passes through.
+struct Hashing<W> {
+    inner: W,
+    hash: Sha256,
+}
+
+impl<W: Write> Write for Hashing<W> {
+    fn write(&mut self, data: &[u8]) -> std::io::Result<usize> {
+        let n = self.inner.write(data)?;
+        self.hash.update(&data[..n]);
+        Ok(n)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.inner.flush()
+    }
+}

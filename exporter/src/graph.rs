@@ -1,0 +1,181 @@
+//! The graph between a definition and the file: what passes rewrite and what [`crate::proto`] writes. Everything is kept in
+//! the order of its creation, which is topological, so that the same definition always gives the same bytes.
+
+use std::collections::BTreeSet;
+use std::rc::Rc;
+
+use models::ops::DType;
+
+/// Name of a value: a graph input, an initialiser or a node's output. Names are unique in a graph.
+pub type Name = Rc<str>;
+
+/// One dimension of an input or output.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Dim {
+    /// This many elements.
+    Fixed(i64),
+    /// Any number of elements; dimensions of one name are equal.
+    Named(&'static str),
+}
+
+/// An input or output of the graph.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ValueInfo {
+    /// Name.
+    pub name: Name,
+    /// Element type.
+    pub dtype: DType,
+    /// Dimensions.
+    pub dims: Vec<Dim>,
+    /// What the value is, for people.
+    pub doc: String,
+}
+
+/// Attribute of a node.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Attribute {
+    /// Integer.
+    Int(i64),
+    /// Float.
+    Float(f32),
+    /// List of integers.
+    Ints(Vec<i64>),
+    /// Text.
+    Text(&'static str),
+}
+
+/// One operation.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Node {
+    /// Readable and unique: the place in the state dict, then the operation.
+    pub name: Name,
+    /// ONNX operator.
+    pub op: &'static str,
+    /// Names of the inputs; an empty name is an optional input left out.
+    pub inputs: Vec<Name>,
+    /// Names of the outputs.
+    pub outputs: Vec<Name>,
+    /// Attributes in the order they are written.
+    pub attributes: Vec<(&'static str, Attribute)>,
+}
+
+/// A constant tensor.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Initializer {
+    /// Name; for a parameter its key in the state dict.
+    pub name: Name,
+    /// Element type.
+    pub dtype: DType,
+    /// Dimensions; empty for a scalar.
+    pub dims: Vec<i64>,
+    /// Elements, row-major, little-endian.
+    pub data: Vec<u8>,
+    /// Whether it is a parameter of the network (as opposed to a constant of the definition).
+    pub parameter: bool,
+}
+
+impl Initializer {
+    /// Number of elements.
+    #[must_use]
+    pub fn numel(&self) -> i64 {
+        self.dims.iter().product()
+    }
+}
+
+/// A network as ONNX sees it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Graph {
+    /// What the caller gives.
+    pub inputs: Vec<ValueInfo>,
+    /// What the caller gets.
+    pub outputs: Vec<ValueInfo>,
+    /// Operations, each after those it depends on.
+    pub nodes: Vec<Node>,
+    /// Parameters and constants, in the order of first use.
+    pub initializers: Vec<Initializer>,
+}
+
+/// A graph that no runtime could run; always a bug in a definition or in a pass.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum GraphError {
+    /// A value is read before anything makes it.
+    #[error("node {node:?} reads {value:?}, which nothing before it makes; this is a bug in the definition")]
+    Undefined {
+        /// Reader.
+        node: String,
+        /// What it reads.
+        value: String,
+    },
+    /// Two things have one name.
+    #[error("{0:?} is made twice; names in a graph are unique; this is a bug in the exporter")]
+    Duplicate(String),
+    /// The graph promises an output that nothing makes.
+    #[error("no node makes the output {0:?}; this is a bug in the definition")]
+    NoOutput(String),
+}
+
+impl Graph {
+    /// Drops the nodes that no output depends on, and the initialisers that no node reads.
+    pub fn prune(&mut self) {
+        let mut used: BTreeSet<Name> = self.outputs.iter().map(|o| o.name.clone()).collect();
+        let mut kept = Vec::with_capacity(self.nodes.len());
+        for node in self.nodes.drain(..).rev() {
+            if node.outputs.iter().any(|o| used.contains(o)) {
+                used.extend(node.inputs.iter().cloned());
+                kept.push(node);
+            }
+        }
+        kept.reverse();
+        self.nodes = kept;
+        self.initializers.retain(|i| used.contains(&i.name));
+    }
+
+    /// Gives the value `from` the name `to` wherever it occurs. `to` must be unused.
+    pub fn rename(&mut self, from: &Name, to: &Name) {
+        for node in &mut self.nodes {
+            for name in node.inputs.iter_mut().chain(&mut node.outputs) {
+                if name == from {
+                    *name = to.clone();
+                }
+            }
+        }
+    }
+
+    /// Checks that names are unique and that nodes are in topological order.
+    ///
+    /// # Errors
+    /// The first violation.
+    pub fn check(&self) -> Result<(), GraphError> {
+        let mut known: BTreeSet<&str> = BTreeSet::new();
+        let given = self.inputs.iter().map(|i| &i.name).chain(self.initializers.iter().map(|i| &i.name));
+        for name in given {
+            if !known.insert(name) {
+                return Err(GraphError::Duplicate(name.to_string()));
+            }
+        }
+        let mut nodes: BTreeSet<&str> = BTreeSet::new();
+        for node in &self.nodes {
+            if let Some(value) = node.inputs.iter().find(|i| !i.is_empty() && !known.contains(i.as_ref())) {
+                return Err(GraphError::Undefined { node: node.name.to_string(), value: value.to_string() });
+            }
+            if !nodes.insert(&node.name) {
+                return Err(GraphError::Duplicate(node.name.to_string()));
+            }
+            for output in &node.outputs {
+                if !known.insert(output) {
+                    return Err(GraphError::Duplicate(output.to_string()));
+                }
+            }
+        }
+        match self.outputs.iter().find(|o| !known.contains(o.name.as_ref())) {
+            Some(output) => Err(GraphError::NoOutput(output.name.to_string())),
+            None => Ok(()),
+        }
+    }
+
+    /// Number of parameter values, running statistics included.
+    #[must_use]
+    pub fn parameters(&self) -> i64 {
+        self.initializers.iter().filter(|i| i.parameter).map(Initializer::numel).sum()
+    }
+}

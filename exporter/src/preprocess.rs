@@ -1,0 +1,174 @@
+//! What surrounds the network in the two forms of the file: `prepared` takes images already cut to size, `whole` takes
+//! images of any size and resizes and cuts them in the graph, as `models::host::prepare` does.
+
+use models::classify;
+use models::ops::DType;
+use models::registry::ModelSpec;
+use runtime::Form;
+use schemas::{CheckpointMeta, Interpolation, Preprocessing, Task};
+
+use crate::builder::{BuildError, Builder, Emit, Value};
+use crate::graph::{Attribute, Dim, Graph};
+use crate::source::ParamSource;
+
+/// Images this many times taller than wide are resized along their height first. A wider result than needed is cut
+/// between the two passes, so no intermediate result is larger than `resize` times the longer side, however extreme the
+/// image; below this ratio the order is Pillow's (width first), and so is the result.
+const TALL: i64 = 8;
+
+/// The classifier as a graph.
+///
+/// # Errors
+/// When a parameter cannot be had or the definition does not fit together.
+pub fn classifier(
+    spec: &ModelSpec,
+    meta: &CheckpointMeta,
+    form: Form,
+    source: &dyn ParamSource,
+) -> Result<Graph, BuildError> {
+    let b = Builder::new(source);
+    let p = &meta.preprocessing;
+    let crop = i64::from(p.crop);
+    let classes = i64::try_from(meta.labels.len()).unwrap_or(i64::MAX);
+    let prepared = match form {
+        Form::Prepared => {
+            let dims = [Dim::Named("N"), Dim::Fixed(crop), Dim::Fixed(crop), Dim::Fixed(3)];
+            let doc = "RGB images, already resized and cut as metadata 'fovea' says under 'preprocessing'";
+            b.input("images", DType::U8, &dims, doc)
+        }
+        Form::Whole => {
+            let dims = [Dim::Named("N"), Dim::Named("H"), Dim::Named("W"), Dim::Fixed(3)];
+            let images =
+                b.input("images", DType::U8, &dims, "RGB images of any height and width, at least 1 pixel each");
+            resize_and_cut(&b, &images, p)
+        }
+    };
+    b.at("normalise");
+    let probabilities = classify::probabilities(&b, spec, meta.task, &prepared, p, classes);
+    let doc = match meta.task {
+        Task::ImageClassificationMultilabel => "one probability for each class, independent of the others",
+        _ => "one probability for each class; a row sums to 1",
+    };
+    b.output(&probabilities, "probabilities", &[Dim::Named("N"), Dim::Fixed(classes)], doc);
+    b.finish()
+}
+
+/// Shape arithmetic on int64 vectors of one element.
+struct Sizes<'a, 's> {
+    b: &'a Builder<'s>,
+}
+
+impl Sizes<'_, '_> {
+    /// `images.shape[axis]`.
+    fn dim(&self, images: &Value, axis: i64) -> Value {
+        let attributes = vec![("start", Attribute::Int(axis)), ("end", Attribute::Int(axis + 1))];
+        let inputs = &[Some(images)];
+        self.b.emit(Emit { op: "Shape", inputs, attributes, dtype: DType::I64, dims: vec![Some(1)] })
+    }
+
+    fn number(&self, value: i64) -> Value {
+        self.b.ints(&[value])
+    }
+
+    /// `round_half_even((side - crop) / 2)`; `side` is at least `crop`.
+    fn offset(&self, side: &Value, crop: &Value) -> Value {
+        let two = self.number(2);
+        let rest = self.b.binary("Sub", side, crop);
+        let half = self.b.binary("Div", &rest, &two);
+        // Half a pixel is left over when `rest` is odd; it goes up exactly when the lower neighbour is odd.
+        let up = self.b.binary("Mul", &self.b.binary("Mod", &rest, &two), &self.b.binary("Mod", &half, &two));
+        self.b.binary("Add", &half, &up)
+    }
+
+    fn choose(&self, condition: &Value, yes: &Value, no: &Value) -> Value {
+        self.b.same_as("Where", &[Some(condition), Some(yes), Some(no)], vec![], yes)
+    }
+
+    fn join(&self, parts: &[&Value]) -> Value {
+        let inputs: Vec<_> = parts.iter().map(|v| Some(*v)).collect();
+        let dims = vec![i64::try_from(parts.len()).ok()];
+        let attributes = vec![("axis", Attribute::Int(0))];
+        self.b.emit(Emit { op: "Concat", inputs: &inputs, attributes, dtype: DType::I64, dims })
+    }
+}
+
+/// One end of a cut: from (top, left) to (bottom, right), each an int64 vector of one element.
+struct Window<'a> {
+    top: &'a Value,
+    left: &'a Value,
+    bottom: &'a Value,
+    right: &'a Value,
+}
+
+/// `images[:, top:bottom, left:right, :]`.
+fn cut(s: &Sizes, images: &Value, w: &Window) -> Value {
+    let (starts, ends) = (s.join(&[w.top, w.left]), s.join(&[w.bottom, w.right]));
+    let axes = s.b.ints(&[1, 2]);
+    let dims = vec![images.dims()[0], None, None, images.dims()[3]];
+    let inputs = &[Some(images), Some(&starts), Some(&ends), Some(&axes)];
+    s.b.emit(Emit { op: "Slice", inputs, attributes: vec![], dtype: images.dtype(), dims })
+}
+
+/// Antialiased resize of `uint8 [N, H, W, 3]` to this height and width. The sizes of all four dimensions are given, and
+/// no `axes`, because graph optimisers of common runtimes mishandle `Resize` with `axes` next to a `Transpose`.
+fn resize(s: &Sizes, images: &Value, height: &Value, width: &Value, filter: Interpolation) -> Value {
+    let sizes = s.join(&[&s.dim(images, 0), height, width, &s.number(3)]);
+    let mut attributes = vec![
+        (
+            "mode",
+            Attribute::Text(match filter {
+                Interpolation::Bilinear => "linear",
+                Interpolation::Bicubic => "cubic",
+            }),
+        ),
+        ("coordinate_transformation_mode", Attribute::Text("half_pixel")),
+        ("antialias", Attribute::Int(1)),
+        // Weights outside the image are dropped and the others sum to 1, as in Pillow.
+        ("exclude_outside", Attribute::Int(1)),
+    ];
+    if filter == Interpolation::Bicubic {
+        attributes.push(("cubic_coeff_a", Attribute::Float(-0.5)));
+    }
+    let dims = vec![images.dims()[0], None, None, images.dims()[3]];
+    let inputs = &[Some(images), None, None, Some(&sizes)];
+    s.b.emit(Emit { op: "Resize", inputs, attributes, dtype: images.dtype(), dims })
+}
+
+/// `uint8 [N, H, W, 3]` to `uint8 [N, crop, crop, 3]`: the shorter side becomes `resize`, the longer
+/// `resize * long / short` rounded down, and a square is cut from the middle.
+///
+/// The two passes of the resize are separate nodes with a cut between them, which saves work and bounds memory: a
+/// picture one pixel high and 16384 wide never becomes one of four million columns and 256 rows.
+pub fn resize_and_cut(b: &Builder, images: &Value, p: &Preprocessing) -> Value {
+    let s = Sizes { b };
+    b.at("resize");
+    let (side, crop, zero) = (s.number(i64::from(p.resize)), s.number(i64::from(p.crop)), s.number(0));
+    let (h, w) = (s.dim(images, 1), s.dim(images, 2));
+    let short = b.binary("Min", &h, &w);
+    let scaled = |length: &Value| b.binary("Div", &b.binary("Mul", length, &side), &short);
+    let (out_h, out_w) = (scaled(&h), scaled(&w));
+    let (top, left) = (s.offset(&out_h, &crop), s.offset(&out_w, &crop));
+    let (bottom, right) = (b.binary("Add", &top, &crop), b.binary("Add", &left, &crop));
+    let tall = b.binary("Greater", &h, &b.binary("Mul", &w, &s.number(TALL)));
+    let pick = |yes: &Value, no: &Value| s.choose(&tall, yes, no);
+
+    b.at("resize/first");
+    let x = resize(&s, images, &pick(&out_h, &h), &pick(&w, &out_w), p.interpolation);
+    let window = Window {
+        top: &pick(&top, &zero),
+        left: &pick(&zero, &left),
+        bottom: &pick(&bottom, &h),
+        right: &pick(&w, &right),
+    };
+    let x = cut(&s, &x, &window);
+
+    b.at("resize/second");
+    let x = resize(&s, &x, &pick(&crop, &out_h), &pick(&out_w, &crop), p.interpolation);
+    let window = Window {
+        top: &pick(&zero, &top),
+        left: &pick(&left, &zero),
+        bottom: &pick(&crop, &bottom),
+        right: &pick(&right, &crop),
+    };
+    cut(&s, &x, &window)
+}

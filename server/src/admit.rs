@@ -1,0 +1,196 @@
+//! Who gets in: a memory budget that bodies and decoded images are taken from, a number of places for requests being
+//! worked on, and the reading of a body under both.
+
+use std::{sync::Arc, time::Duration};
+
+use actix_web::{
+    error::PayloadError,
+    http::header::{self, HeaderMap},
+    web::Bytes,
+};
+use futures_util::{Stream, StreamExt};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::{Instant, timeout_at},
+};
+
+use crate::{config::Limits, error::ServerError};
+
+/// Memory is counted in this unit, so that a 32-bit count of permits reaches far enough.
+const UNIT: u64 = 4096;
+/// A body takes memory from the budget in steps of this size.
+const STEP: usize = 64 * 1024;
+
+/// Memory for all requests together.
+#[derive(Clone)]
+pub struct Budget {
+    free: Arc<Semaphore>,
+    total: u64,
+}
+
+impl Budget {
+    /// A budget of `bytes`, at most 16 TiB.
+    #[must_use]
+    pub fn new(bytes: u64) -> Self {
+        let units = (bytes / UNIT).min(u64::from(u32::MAX));
+        let free = Semaphore::new(usize::try_from(units).unwrap_or(Semaphore::MAX_PERMITS).min(Semaphore::MAX_PERMITS));
+        Self { free: Arc::new(free), total: units * UNIT }
+    }
+
+    /// Bytes taken now.
+    #[must_use]
+    pub fn used(&self) -> u64 {
+        self.total.saturating_sub(self.free.available_permits() as u64 * UNIT)
+    }
+
+    /// Takes `bytes` until the reservation is dropped.
+    ///
+    /// # Errors
+    /// [`ServerError::TooMuchMemory`] when there never will be as much, [`ServerError::Overloaded`] when there is not now.
+    pub fn reserve(&self, bytes: u64) -> Result<Reservation, ServerError> {
+        if bytes > self.total {
+            return Err(ServerError::TooMuchMemory { needed: bytes, limit: self.total });
+        }
+        let units = u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX);
+        match Arc::clone(&self.free).try_acquire_many_owned(units) {
+            Ok(permit) => Ok(Reservation { permit }),
+            Err(_) => Err(ServerError::Overloaded { what: "memory for images" }),
+        }
+    }
+}
+
+/// A part of the [`Budget`]; given back when dropped.
+pub struct Reservation {
+    permit: OwnedSemaphorePermit,
+}
+
+impl Reservation {
+    /// Adds another reservation of the same budget to this one.
+    pub fn absorb(&mut self, other: Self) {
+        self.permit.merge(other.permit);
+    }
+
+    /// Gives back all but `bytes`.
+    pub fn shrink_to(&mut self, bytes: u64) {
+        let keep = usize::try_from(bytes.div_ceil(UNIT)).unwrap_or(usize::MAX);
+        drop(self.permit.split(self.permit.num_permits().saturating_sub(keep)));
+    }
+}
+
+/// A place among the requests being worked on; given back when dropped. Shared by the jobs of one request, so that work
+/// that outlives its client still counts.
+#[derive(Clone)]
+pub struct Place {
+    _permit: Arc<OwnedSemaphorePermit>,
+}
+
+/// The two together.
+pub struct Admission {
+    /// Memory for all requests together.
+    pub budget: Budget,
+    places: Arc<Semaphore>,
+    limits: Limits,
+}
+
+/// A body and the memory it takes.
+pub struct Body {
+    /// The bytes, at least one.
+    pub bytes: Vec<u8>,
+    /// Their share of the budget.
+    pub reservation: Reservation,
+}
+
+impl Admission {
+    /// Admission under `limits`.
+    #[must_use]
+    pub fn new(limits: &Limits) -> Self {
+        let places = usize::try_from(limits.max_concurrent).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
+        Self {
+            budget: Budget::new(limits.memory << 20),
+            places: Arc::new(Semaphore::new(places)),
+            limits: limits.clone(),
+        }
+    }
+
+    /// Takes a place for a request whose body is here. Before that a slow body costs nothing but its connection and the
+    /// bytes that have arrived.
+    ///
+    /// # Errors
+    /// [`ServerError::Overloaded`] when all are taken.
+    pub fn enter(&self) -> Result<Place, ServerError> {
+        match Arc::clone(&self.places).try_acquire_owned() {
+            Ok(permit) => Ok(Place { _permit: Arc::new(permit) }),
+            Err(_) => Err(ServerError::Overloaded { what: "requests" }),
+        }
+    }
+
+    /// Reads a body as sent, without undoing any content encoding, under the limits of size, time and memory.
+    ///
+    /// # Errors
+    /// An encoding other than `identity`, an empty, broken, slow or large body, and an exhausted budget.
+    pub async fn read_body<S>(&self, headers: &HeaderMap, mut payload: S) -> Result<Body, ServerError>
+    where
+        S: Stream<Item = Result<Bytes, PayloadError>> + Unpin,
+    {
+        let limit = self.limits.body_bytes();
+        let encoded =
+            headers.get_all(header::CONTENT_ENCODING).any(|v| !v.as_bytes().eq_ignore_ascii_case(b"identity"));
+        if encoded {
+            return Err(ServerError::ContentEncoding);
+        }
+        let announced = headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
+        if announced.is_some_and(|n| n > limit) {
+            return Err(ServerError::BodyTooLarge { limit });
+        }
+        let slow = ServerError::SlowBody { seconds: self.limits.body_timeout, pause: self.limits.pause_timeout };
+        let end = Instant::now() + Duration::from_secs(self.limits.body_timeout);
+        let pause = Duration::from_secs(self.limits.pause_timeout);
+        let mut bytes = Vec::new();
+        let mut reservation = self.budget.reserve(STEP as u64)?;
+        let mut reserved = STEP;
+        loop {
+            let part = match timeout_at(end.min(Instant::now() + pause), payload.next()).await {
+                Err(_) => return Err(slow),
+                Ok(None) => break,
+                Ok(Some(Err(_))) => return Err(ServerError::BrokenBody),
+                Ok(Some(Ok(part))) => part,
+            };
+            let length = bytes.len() + part.len();
+            if length as u64 > limit {
+                return Err(ServerError::BodyTooLarge { limit });
+            }
+            if length > reserved {
+                let step = (length - reserved).next_multiple_of(STEP);
+                reservation.absorb(self.budget.reserve(step as u64)?);
+                reserved += step;
+            }
+            bytes.extend_from_slice(&part);
+        }
+        if bytes.is_empty() {
+            return Err(ServerError::EmptyBody);
+        }
+        Ok(Body { bytes, reservation })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_budget_is_given_back_and_never_overdrawn() {
+        let budget = Budget::new(10 * UNIT);
+        let mut first = budget.reserve(6 * UNIT).unwrap();
+        assert_eq!(budget.used(), 6 * UNIT);
+        assert!(matches!(budget.reserve(5 * UNIT), Err(ServerError::Overloaded { .. })));
+        assert!(matches!(budget.reserve(11 * UNIT), Err(ServerError::TooMuchMemory { .. })));
+        first.absorb(budget.reserve(3 * UNIT + 1).unwrap());
+        assert_eq!(budget.used(), 10 * UNIT);
+        first.shrink_to(UNIT + 1);
+        assert_eq!(budget.used(), 2 * UNIT);
+        first.shrink_to(100 * UNIT);
+        assert_eq!(budget.used(), 2 * UNIT);
+        drop(first);
+        assert_eq!(budget.used(), 0);
+    }
+}

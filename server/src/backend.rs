@@ -1,0 +1,291 @@
+//! A served model: a bounded queue of jobs and the worker threads that own its sessions.
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::PathBuf,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread::{self, JoinHandle},
+    time::Instant,
+};
+
+use anyhow::{Context, ensure};
+use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+use ndarray::{Array2, Array4, ArrayView4};
+use runtime::{Form, RuntimeError};
+use schemas::CheckpointMeta;
+use tokio::sync::oneshot;
+
+use crate::{
+    admit::{Place, Reservation},
+    error::ServerError,
+    metrics::{Metrics, Stage, Timings},
+    pool::panic_text,
+};
+
+/// What runs a batch. One value belongs to one worker thread.
+pub trait Backend: Send {
+    /// Probabilities `[n, labels]` of uint8 RGB images `[n, h, w, 3]`.
+    ///
+    /// # Errors
+    /// [`RuntimeError::Input`] is reported to the client, anything else is the model's failure.
+    fn run(&mut self, images: ArrayView4<'_, u8>) -> Result<Array2<f32>, RuntimeError>;
+}
+
+impl Backend for runtime::Model {
+    fn run(&mut self, images: ArrayView4<'_, u8>) -> Result<Array2<f32>, RuntimeError> {
+        runtime::Model::run(self, images)
+    }
+}
+
+/// Makes a worker's backend, at start and again after a panic.
+pub type Open = Box<dyn Fn() -> anyhow::Result<Box<dyn Backend>> + Send + Sync>;
+
+/// What a model says about itself.
+#[derive(Clone, Debug)]
+pub struct Description {
+    /// The name it is served under.
+    pub name: String,
+    /// The file's metadata.
+    pub meta: CheckpointMeta,
+    /// How much of the preprocessing the file does.
+    pub form: Form,
+    /// `[N, H, W, 3]`, -1 where any length is accepted.
+    pub input_shape: [i64; 4],
+}
+
+/// One batch for a model, with all that it holds until it is answered.
+pub struct Job {
+    /// uint8 RGB `[n, h, w, 3]`.
+    pub images: Array4<u8>,
+    /// The request's stage times.
+    pub timings: Arc<Timings>,
+    /// The images' share of the memory budget.
+    pub reservation: Option<Reservation>,
+    /// The request's place.
+    pub place: Place,
+}
+
+struct Queued {
+    job: Job,
+    since: Instant,
+    reply: oneshot::Sender<Result<Array2<f32>, ServerError>>,
+}
+
+/// How many workers a model gets and what may wait for them.
+#[derive(Clone, Copy, Debug)]
+pub struct Workers {
+    /// Worker threads, each with a backend of its own; at least one.
+    pub count: usize,
+    /// Most jobs that wait.
+    pub queue: usize,
+}
+
+/// A model being served. [`Self::stop`], or dropping it, answers what is queued and joins the workers.
+pub struct ServedModel {
+    /// What it says about itself.
+    pub description: Description,
+    queue: Mutex<Option<Sender<Queued>>>,
+    alive: Arc<AtomicUsize>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl ServedModel {
+    /// Opens the model file once per worker and runs one blank image through each, so that a model that cannot run is an
+    /// error now and not at the first request.
+    ///
+    /// # Errors
+    /// What opening or running says.
+    pub fn open(
+        name: &str,
+        path: PathBuf,
+        options: runtime::Options,
+        workers: Workers,
+        metrics: &Arc<Metrics>,
+    ) -> anyhow::Result<Self> {
+        let first = runtime::Model::open(&path, &options)?;
+        let description = Description {
+            name: name.to_owned(),
+            meta: first.meta().clone(),
+            form: first.form(),
+            input_shape: first.input_shape(),
+        };
+        let first = Mutex::new(Some(first));
+        let open: Open = Box::new(move || {
+            let opened = first.lock().unwrap_or_else(PoisonError::into_inner).take();
+            Ok(Box::new(match opened {
+                Some(model) => model,
+                None => runtime::Model::open(&path, &options)?,
+            }))
+        });
+        Self::start(description, open, workers, metrics)
+    }
+
+    /// Starts workers around any backend.
+    ///
+    /// # Errors
+    /// When `open` fails, a blank image cannot be run, or the system refuses a thread.
+    pub fn start(
+        description: Description,
+        open: Open,
+        workers: Workers,
+        metrics: &Arc<Metrics>,
+    ) -> anyhow::Result<Self> {
+        let (queue, jobs) = bounded(workers.queue.max(1));
+        let alive = Arc::new(AtomicUsize::new(0));
+        let open = Arc::new(open);
+        let mut threads = Vec::new();
+        for i in 0..workers.count.max(1) {
+            let mut backend = open()?;
+            warm_up(&mut *backend, &description).context("the model does not run on a blank image")?;
+            let worker = Worker {
+                backend,
+                open: Arc::clone(&open),
+                labels: description.meta.labels.len(),
+                jobs: jobs.clone(),
+                alive: Arc::clone(&alive),
+                metrics: Arc::clone(metrics),
+            };
+            alive.fetch_add(1, Ordering::SeqCst);
+            threads.push(thread::Builder::new().name(format!("run-{}-{i}", description.name)).spawn(|| worker.work())?);
+        }
+        Ok(Self { description, queue: Mutex::new(Some(queue)), alive, threads: Mutex::new(threads) })
+    }
+
+    /// Whether a worker is there to answer.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.alive.load(Ordering::SeqCst) > 0 && self.sender().is_some()
+    }
+
+    /// Jobs waiting now.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.sender().map_or(0, |queue| queue.len())
+    }
+
+    fn sender(&self) -> Option<Sender<Queued>> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Probabilities `[n, labels]`, all finite, of a batch. When the returned future is dropped while the job still waits,
+    /// the job is not run.
+    ///
+    /// # Errors
+    /// [`ServerError::Overloaded`] at once when the queue is full, [`ServerError::Request`] when the images do not fit the
+    /// model, [`ServerError::Model`] when it fails, [`ServerError::NotReady`] when no worker is left.
+    pub async fn infer(&self, job: Job) -> Result<Array2<f32>, ServerError> {
+        let (reply, answer) = oneshot::channel();
+        let queue = self.sender().filter(|_| self.alive.load(Ordering::SeqCst) > 0).ok_or(ServerError::NotReady)?;
+        let sent = queue.try_send(Queued { job, since: Instant::now(), reply });
+        drop(queue);
+        match sent {
+            Ok(()) => answer.await.unwrap_or(Err(ServerError::NotReady)),
+            Err(TrySendError::Full(_)) => Err(ServerError::Overloaded { what: "the model's queue" }),
+            Err(TrySendError::Disconnected(_)) => Err(ServerError::NotReady),
+        }
+    }
+
+    /// Takes no more jobs, answers those that wait, and joins the workers.
+    pub fn stop(&self) {
+        drop(self.queue.lock().unwrap_or_else(PoisonError::into_inner).take());
+        for thread in self.threads.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+            // A worker catches its jobs' panics, so it ends only because the queue has.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for ServedModel {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+fn warm_up(backend: &mut dyn Backend, description: &Description) -> anyhow::Result<()> {
+    let preprocessing = &description.meta.preprocessing;
+    let side = match description.form {
+        Form::Whole => preprocessing.resize.max(preprocessing.crop),
+        Form::Prepared => preprocessing.crop,
+    } as usize;
+    let answer = backend.run(Array4::zeros((1, side, side, 3)).view())?;
+    ensure!(answer.dim() == (1, description.meta.labels.len()), "it answers with shape {:?}", answer.dim());
+    ensure!(answer.iter().all(|p| p.is_finite()), "it answers with a value that is no number");
+    Ok(())
+}
+
+struct Worker {
+    backend: Box<dyn Backend>,
+    open: Arc<Open>,
+    labels: usize,
+    jobs: Receiver<Queued>,
+    alive: Arc<AtomicUsize>,
+    metrics: Arc<Metrics>,
+}
+
+impl Worker {
+    fn work(mut self) {
+        let jobs = self.jobs.clone();
+        for Queued { job, since, reply } in jobs.iter() {
+            if reply.is_closed() {
+                self.metrics.count_skipped();
+                continue;
+            }
+            job.timings.add(Stage::Queue, since.elapsed());
+            let result = self.run(&job);
+            if result.is_ok() {
+                self.metrics.count_images(job.images.dim().0);
+            }
+            let panicked = matches!(result, Err(ServerError::Internal));
+            // What the request held is free before its answer is written.
+            drop(job);
+            let _ = reply.send(result);
+            if panicked && !self.reopen() {
+                break;
+            }
+        }
+        self.alive.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    fn run(&mut self, job: &Job) -> Result<Array2<f32>, ServerError> {
+        let n = job.images.dim().0;
+        let backend = &mut self.backend;
+        let ran = job.timings.time(Stage::Run, || catch_unwind(AssertUnwindSafe(|| backend.run(job.images.view()))));
+        match ran {
+            Ok(Ok(answer)) if answer.dim() != (n, self.labels) || answer.iter().any(|p| !p.is_finite()) => {
+                tracing::error!(shape = ?answer.dim(), "the model's answer has a wrong shape or values that are no numbers");
+                Err(ServerError::Model)
+            }
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(error @ RuntimeError::Input { .. })) => Err(ServerError::Request(error.to_string())),
+            Ok(Err(error)) => {
+                tracing::error!(%error, "the model failed");
+                Err(ServerError::Model)
+            }
+            Err(panic) => {
+                tracing::error!(reason = panic_text(&*panic), "the model panicked");
+                Err(ServerError::Internal)
+            }
+        }
+    }
+
+    /// A backend that has panicked may be in any state; a new one takes its place.
+    fn reopen(&mut self) -> bool {
+        match catch_unwind(AssertUnwindSafe(|| (self.open)())) {
+            Ok(Ok(backend)) => {
+                self.backend = backend;
+                true
+            }
+            Ok(Err(error)) => {
+                tracing::error!(%error, "the model cannot be opened again; its worker ends");
+                false
+            }
+            Err(panic) => {
+                tracing::error!(reason = panic_text(&*panic), "opening the model panicked; its worker ends");
+                false
+            }
+        }
+    }
+}

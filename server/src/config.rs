@@ -1,0 +1,112 @@
+//! What an operator can set, with the defaults.
+
+use std::{path::PathBuf, time::Duration};
+
+use clap::Args;
+use schemas::prediction::MAX_IMAGES;
+
+/// Bounds on what one request, and all of them together, may take. Every one of them has a clear answer when it is hit.
+#[derive(Args, Clone, Debug)]
+pub struct Limits {
+    /// Largest request body, in MiB [answer beyond it: 413]
+    #[arg(long, value_name = "MIB", default_value_t = 64, value_parser = clap::value_parser!(u64).range(1..=1024))]
+    pub max_body: u64,
+    /// Most images in one request [413]
+    #[arg(long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u64).range(1..=MAX_IMAGES as u64))]
+    pub max_images: u64,
+    /// Longest side of an image, in pixels [413]
+    #[arg(long, value_name = "PIXELS", default_value_t = 16_384, value_parser = clap::value_parser!(u32).range(1..))]
+    pub max_side: u32,
+    /// Most pixels of an image, before and after resizing [413]
+    #[arg(long, value_name = "PIXELS", default_value_t = 100_000_000, value_parser = clap::value_parser!(u64).range(1..))]
+    pub max_pixels: u64,
+    /// Memory for request bodies and decoded images of all requests together, in MiB [429, or 413 if one needs more]
+    #[arg(long, value_name = "MIB", default_value_t = 2048, value_parser = clap::value_parser!(u64).range(16..=1_048_576))]
+    pub memory: u64,
+    /// Most requests being decoded or waiting for a model at once [429]
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u64).range(1..=65_536))]
+    pub max_concurrent: u64,
+    /// Most batches waiting for one model [429]
+    #[arg(long, value_name = "N", default_value_t = 128, value_parser = clap::value_parser!(u64).range(1..=65_536))]
+    pub queue: u64,
+    /// Most images run at once; a larger request is run in parts
+    #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u64).range(1..=1024))]
+    pub max_batch: u64,
+    /// Most open connections per HTTP thread; further ones wait to be accepted
+    #[arg(long, value_name = "N", default_value_t = 1024, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    pub max_connections: u64,
+    /// Time for a connection's first request head to arrive, in seconds [408]
+    #[arg(long, value_name = "SECONDS", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub header_timeout: u64,
+    /// Time for a whole body to arrive, in seconds [408]
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub body_timeout: u64,
+    /// Longest pause within a body, in seconds [408]
+    #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub pause_timeout: u64,
+    /// Time that an idle connection is kept open, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub keep_alive: u64,
+}
+
+impl Limits {
+    /// Largest body in bytes.
+    #[must_use]
+    pub fn body_bytes(&self) -> u64 {
+        self.max_body << 20
+    }
+
+    /// The decoder's share of the limits.
+    #[must_use]
+    pub fn decode(&self) -> models::host::Limits {
+        models::host::Limits { max_bytes: self.body_bytes(), max_side: self.max_side, max_pixels: self.max_pixels }
+    }
+}
+
+/// Everything that a server needs to start.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Name and file of each model; the first one answers `/score`.
+    pub models: Vec<(String, PathBuf)>,
+    /// Address and port to listen on; port 0 takes any free one.
+    pub bind: String,
+    /// ONNX Runtime's file or folder; `None` searches.
+    pub library: Option<PathBuf>,
+    /// Sessions (worker threads) per model, at least 1.
+    pub workers: usize,
+    /// Threads per session, at least 1.
+    pub threads: usize,
+    /// Threads that decode and resize, at least 1.
+    pub decode_threads: usize,
+    /// Threads that speak HTTP, at least 1.
+    pub http_threads: usize,
+    /// How long `ready` says no before connections are refused, when the process is told to stop.
+    pub drain: Duration,
+    /// How long requests that are being answered may take after that.
+    pub stop_timeout: Duration,
+    /// Bounds on requests.
+    pub limits: Limits,
+}
+
+/// Whether `name` can be a model's name: 1 to 64 of `A-Z a-z 0-9 _ . -`, not starting with a dot.
+#[must_use]
+pub fn is_model_name(name: &str) -> bool {
+    (1..=64).contains(&name.len())
+        && !name.starts_with('.')
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn model_names() {
+        for name in ["a", "resnet18", "v1.2_x-y", &"n".repeat(64)] {
+            assert!(is_model_name(name), "{name}");
+        }
+        for name in ["", ".", "..", ".hidden", "a/b", "a b", "ä", "a%2f", "a\0", &"n".repeat(65)] {
+            assert!(!is_model_name(name), "{name}");
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! Everything a request can be refused for, and the one table that gives each refusal its status and code.
+//!
+//! Texts are for the client: they name the place, the value and the limit, never a path, an address or a piece of the
+//! program. What an operator needs to know in addition is logged where the failure happens.
+
+use actix_web::{
+    HttpResponse, ResponseError,
+    http::{
+        StatusCode,
+        header::{self, HeaderName},
+    },
+};
+use schemas::{ErrorBody, ErrorCode};
+use thiserror::Error;
+
+/// A refused or failed request.
+#[derive(Clone, Debug, PartialEq, Error)]
+pub enum ServerError {
+    /// A body was expected.
+    #[error("the request has no body; send the bytes of an image, or JSON")]
+    EmptyBody,
+    /// The body ended early or its framing is broken.
+    #[error("the body ended early or is not framed as its headers say")]
+    BrokenBody,
+    /// The body did not arrive in time.
+    #[error("the body did not arrive in time: at most {seconds} s for all of it, {pause} s between two parts")]
+    SlowBody {
+        /// Limit for the whole body.
+        seconds: u64,
+        /// Limit for a pause.
+        pause: u64,
+    },
+    /// Not JSON, or not of the expected shape.
+    #[error("line {line}, column {column} of the JSON body: {what}")]
+    Json {
+        /// 1-based line.
+        line: usize,
+        /// 1-based column.
+        column: usize,
+        /// What is wrong.
+        what: String,
+    },
+    /// JSON of the right shape that says something impossible, or headers that do.
+    #[error("{0}")]
+    Request(String),
+    /// Text that is not base64.
+    #[error("image {index}: the text is not base64 (RFC 4648, standard alphabet)")]
+    Base64 {
+        /// 0-based position in the request.
+        index: usize,
+    },
+    /// Bytes that are not a usable image.
+    #[error("image {index}: {reason}")]
+    Image {
+        /// 0-based position in the request.
+        index: usize,
+        /// What the decoder says.
+        reason: String,
+    },
+    /// An image beyond a limit.
+    #[error("image {index}: {reason}")]
+    ImageTooLarge {
+        /// 0-based position in the request.
+        index: usize,
+        /// Which limit, and by how much.
+        reason: String,
+    },
+    /// A body beyond the limit.
+    #[error("the body is larger than {limit} bytes")]
+    BodyTooLarge {
+        /// The limit.
+        limit: u64,
+    },
+    /// More images than one request may hold.
+    #[error("the request holds {given} images, the limit is {limit}; send several requests")]
+    TooManyImages {
+        /// Images in the request.
+        given: u64,
+        /// The limit.
+        limit: u64,
+    },
+    /// A request that needs more memory than all requests together may take.
+    #[error("the request needs {needed} bytes for its images, the server's limit is {limit}")]
+    TooMuchMemory {
+        /// Bytes asked for.
+        needed: u64,
+        /// Bytes there are.
+        limit: u64,
+    },
+    /// A content type that the route does not read.
+    #[error("content type not supported; send {expected}")]
+    MediaType {
+        /// What the route reads.
+        expected: &'static str,
+    },
+    /// A compressed body.
+    #[error("content encoding not supported; send the body uncompressed")]
+    ContentEncoding,
+    /// No such path.
+    #[error("not found; GET /openapi.json lists what there is")]
+    NotFound,
+    /// No such model, or version of it.
+    #[error("no model of this name and version is loaded; POST /v2/repository/index lists what there is")]
+    UnknownModel,
+    /// The path exists, the method does not.
+    #[error("method not allowed; allowed: {allow}")]
+    Method {
+        /// The methods that are.
+        allow: &'static str,
+    },
+    /// No room now.
+    #[error("the server is busy ({what}); try again later")]
+    Overloaded {
+        /// What has run out.
+        what: &'static str,
+    },
+    /// The process is about to end, or all workers of the model are gone.
+    #[error("the model is not ready")]
+    NotReady,
+    /// The model failed on an input that it should have taken. The reason is in the log only.
+    #[error("the model failed on this request; the server's log says why")]
+    Model,
+    /// The program is wrong somewhere. The reason is in the log only.
+    #[error("internal error; the server's log says more")]
+    Internal,
+}
+
+impl ServerError {
+    /// The table: status and machine-readable code of every error.
+    #[must_use]
+    pub fn status_and_code(&self) -> (StatusCode, ErrorCode) {
+        match self {
+            Self::EmptyBody => (StatusCode::BAD_REQUEST, ErrorCode::EmptyBody),
+            Self::BrokenBody => (StatusCode::BAD_REQUEST, ErrorCode::BrokenBody),
+            Self::Json { .. } => (StatusCode::BAD_REQUEST, ErrorCode::InvalidJson),
+            Self::Request(_) => (StatusCode::BAD_REQUEST, ErrorCode::InvalidRequest),
+            Self::Base64 { .. } => (StatusCode::BAD_REQUEST, ErrorCode::InvalidBase64),
+            Self::Image { .. } => (StatusCode::BAD_REQUEST, ErrorCode::InvalidImage),
+            Self::NotFound => (StatusCode::NOT_FOUND, ErrorCode::NotFound),
+            Self::UnknownModel => (StatusCode::NOT_FOUND, ErrorCode::UnknownModel),
+            Self::Method { .. } => (StatusCode::METHOD_NOT_ALLOWED, ErrorCode::MethodNotAllowed),
+            Self::SlowBody { .. } => (StatusCode::REQUEST_TIMEOUT, ErrorCode::SlowBody),
+            Self::ImageTooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, ErrorCode::ImageTooLarge),
+            Self::BodyTooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, ErrorCode::BodyTooLarge),
+            Self::TooManyImages { .. } => (StatusCode::PAYLOAD_TOO_LARGE, ErrorCode::TooManyImages),
+            Self::TooMuchMemory { .. } => (StatusCode::PAYLOAD_TOO_LARGE, ErrorCode::TooMuchMemory),
+            Self::MediaType { .. } => (StatusCode::UNSUPPORTED_MEDIA_TYPE, ErrorCode::UnsupportedMediaType),
+            Self::ContentEncoding => (StatusCode::UNSUPPORTED_MEDIA_TYPE, ErrorCode::UnsupportedEncoding),
+            Self::Overloaded { .. } => (StatusCode::TOO_MANY_REQUESTS, ErrorCode::Overloaded),
+            Self::NotReady => (StatusCode::SERVICE_UNAVAILABLE, ErrorCode::NotReady),
+            Self::Model => (StatusCode::INTERNAL_SERVER_ERROR, ErrorCode::ModelFailed),
+            Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, ErrorCode::Internal),
+        }
+    }
+
+    /// A header that goes with the status, where HTTP wants one.
+    fn header(&self) -> Option<(HeaderName, &'static str)> {
+        match self {
+            Self::Overloaded { .. } | Self::NotReady => Some((header::RETRY_AFTER, "1")),
+            Self::Method { allow } => Some((header::ALLOW, allow)),
+            Self::ContentEncoding => Some((header::ACCEPT_ENCODING, "identity")),
+            _ => None,
+        }
+    }
+
+    /// A failure to read JSON, with its place and no quotation from the body.
+    #[must_use]
+    pub fn json(error: &serde_json::Error, expected: &str) -> Self {
+        let what = match error.classify() {
+            serde_json::error::Category::Eof => "it ends early".to_owned(),
+            serde_json::error::Category::Syntax => "not valid JSON".to_owned(),
+            serde_json::error::Category::Data | serde_json::error::Category::Io => {
+                format!("not what is expected here: {expected}")
+            }
+        };
+        Self::Json { line: error.line(), column: error.column(), what }
+    }
+}
+
+/// The code of the error that a response reports, kept with the response for the metrics.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ReportedCode(pub ErrorCode);
+
+impl ResponseError for ServerError {
+    fn status_code(&self) -> StatusCode {
+        self.status_and_code().0
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        let (status, code) = self.status_and_code();
+        let mut builder = HttpResponse::build(status);
+        if let Some(header) = self.header() {
+            builder.insert_header(header);
+        }
+        let mut response = builder.json(ErrorBody::new(code, self.to_string()));
+        response.extensions_mut().insert(ReportedCode(code));
+        response
+    }
+}

@@ -1,0 +1,183 @@
+//! The program `server`.
+
+use std::{
+    io::{self, IsTerminal, Write},
+    num::NonZeroUsize,
+    path::PathBuf,
+    pin::pin,
+    process::ExitCode,
+    thread::available_parallelism,
+    time::Duration,
+};
+
+use actix_web::rt;
+use anyhow::Context;
+use clap::Parser;
+use futures_util::future::select;
+use serde_json::json;
+use server::{
+    app::{self, Listening},
+    config::{Config, Limits, is_model_name},
+};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+/// What is logged unless the environment variable FOVEA_LOG says otherwise.
+const DEFAULT_LOG: &str = "info,ort=warn,actix_server=warn";
+
+/// Serves exported models over HTTP: POST an image to /score, or open the page at / in a browser.
+#[derive(Parser)]
+#[command(version, about)]
+struct Arguments {
+    /// A model to serve and its name; repeat for several. The first one answers /score. `prepared` files are faster than
+    /// `whole` ones; their answers differ by the rounding of the resize
+    #[arg(long = "model", value_name = "NAME=FILE", required = true, value_parser = named_model)]
+    models: Vec<(String, PathBuf)>,
+    /// Address and port to listen on; port 0 takes any free one
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8080", env = "FOVEA_BIND")]
+    bind: String,
+    /// Sessions per model; each runs one batch at a time
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=256))]
+    workers: u32,
+    /// Threads per session [default: processors / workers]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    threads: Option<u32>,
+    /// Threads that decode and resize images [default: processors]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    decode_threads: Option<u32>,
+    /// Threads that speak HTTP
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=64))]
+    http_threads: u32,
+    /// ONNX Runtime's file or folder [default: searched beside the program]
+    #[arg(long, value_name = "PATH")]
+    library: Option<PathBuf>,
+    /// When told to stop, how long to say "not ready" before connections are refused, in milliseconds
+    #[arg(long, value_name = "MS", default_value_t = 500)]
+    drain: u64,
+    /// After that, how long requests that are being answered may take, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
+    stop_timeout: u64,
+    /// Print one JSON object instead of a line of text once it listens
+    #[arg(long)]
+    json: bool,
+    #[command(flatten, next_help_heading = "Limits")]
+    limits: Limits,
+}
+
+fn named_model(text: &str) -> Result<(String, PathBuf), String> {
+    let (name, path) = text.split_once('=').ok_or("write NAME=FILE, such as fridge=model.onnx")?;
+    if !is_model_name(name) {
+        return Err("the name must be 1 to 64 of A-Z a-z 0-9 _ . - and not start with a dot".to_owned());
+    }
+    if path.is_empty() {
+        return Err("the file is missing: write NAME=FILE".to_owned());
+    }
+    Ok((name.to_owned(), PathBuf::from(path)))
+}
+
+impl Arguments {
+    fn config(&self) -> Config {
+        // Counts what this process may use (affinity, container quota), not what the machine has.
+        let processors = available_parallelism().map_or(1, NonZeroUsize::get);
+        let workers = self.workers as usize;
+        Config {
+            models: self.models.clone(),
+            bind: self.bind.clone(),
+            library: self.library.clone(),
+            workers,
+            threads: self.threads.map_or((processors / workers).max(1), |n| n as usize),
+            decode_threads: self.decode_threads.map_or(processors, |n| n as usize),
+            http_threads: self.http_threads as usize,
+            drain: Duration::from_millis(self.drain),
+            stop_timeout: Duration::from_secs(self.stop_timeout),
+            limits: self.limits.clone(),
+        }
+    }
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_env_filter(EnvFilter::try_from_env("FOVEA_LOG").unwrap_or_else(|_| EnvFilter::new(DEFAULT_LOG)))
+        .init();
+    match rt::System::new().block_on(serve(&arguments)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure::Configuration(error)) => {
+            tracing::error!("{error:#}");
+            ExitCode::from(2)
+        }
+        Err(Failure::Other(error)) => {
+            tracing::error!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+enum Failure {
+    /// A model, or an option, that cannot be used.
+    Configuration(anyhow::Error),
+    Other(anyhow::Error),
+}
+
+async fn serve(arguments: &Arguments) -> Result<(), Failure> {
+    let config = arguments.config();
+    let listening = app::listen(&config).map_err(Failure::Configuration)?;
+    // Before the address is told: whoever knows it may connect, and may ask for a stop.
+    let stop = Stop::new().map_err(|e| Failure::Other(e.into()))?;
+    announce(&listening, arguments.json).map_err(Failure::Other)?;
+    run(listening, stop, config.drain).await.map_err(Failure::Other)
+}
+
+fn announce(listening: &Listening, as_json: bool) -> anyhow::Result<()> {
+    let address = listening.addresses.first().context("the server has no address")?;
+    let url = format!("http://{address}");
+    let names: Vec<&str> = listening.state.models.iter().map(|m| m.description.name.as_str()).collect();
+    let mut out = std::io::stdout().lock();
+    if as_json {
+        writeln!(out, "{}", json!({ "listening": url, "models": names }))?;
+    } else {
+        writeln!(out, "listening on {url}")?;
+    }
+    out.flush()?;
+    tracing::info!(%address, models = names.join(","), "ready");
+    Ok(())
+}
+
+/// The signals that ask the process to end.
+struct Stop {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Stop {
+    fn new() -> io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn asked(&mut self) {
+        select(pin!(self.terminate.recv()), pin!(self.interrupt.recv())).await;
+    }
+}
+
+async fn run(listening: Listening, mut stop: Stop, drain: Duration) -> anyhow::Result<()> {
+    let handle = listening.handle();
+    let state = listening.state.clone();
+    rt::spawn(async move {
+        stop.asked().await;
+        tracing::info!("stopping: not ready any more, requests under way are answered");
+        state.begin_stop();
+        select(pin!(tokio::time::sleep(drain)), pin!(stop.asked())).await;
+        // Told to stop with or without being awaited, the server begins at once.
+        drop(handle.stop(true));
+        stop.asked().await;
+        tracing::warn!("told again: stopping at once");
+        drop(handle.stop(false));
+    });
+    let Listening { server, state, .. } = listening;
+    server.await?;
+    state.stop();
+    tracing::info!("stopped");
+    Ok(())
+}

@@ -1,0 +1,88 @@
+//! The middleware around every route: one metrics guard per request, `Server-Timing`, and the headers that every answer has.
+
+use std::{
+    cell::RefCell,
+    pin::Pin,
+    rc::Rc,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use actix_web::{
+    Error, HttpMessage,
+    body::{BodySize, BoxBody, MessageBody},
+    dev::{Payload, ServiceRequest, ServiceResponse},
+    error::PayloadError,
+    http::header::{self, HeaderName, HeaderValue},
+    middleware::Next,
+    web::{Bytes, Data},
+};
+use futures_util::Stream;
+
+use crate::{
+    app,
+    connections::{Busy, Watch},
+    error::ReportedCode,
+    state::State,
+};
+
+/// The body of a request, held by its handler and by its answer's body. When an answer is out while its request's body is still
+/// held and not at its end, the connection is closed after a bounded time for the client to notice; with the body let go, a
+/// chunked one would be read and thrown away for as long as the client likes to send.
+#[derive(Clone)]
+pub(crate) struct BodyStream(Rc<RefCell<Payload>>);
+
+impl Stream for BodyStream {
+    type Item = Result<Bytes, PayloadError>;
+
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        Pin::new(&mut *self.0.borrow_mut()).poll_next(context)
+    }
+}
+
+/// The body of an answer, holding on to the request's.
+struct Holding {
+    body: BoxBody,
+    _request: BodyStream,
+}
+
+impl MessageBody for Holding {
+    type Error = Box<dyn std::error::Error>;
+
+    fn size(&self) -> BodySize {
+        self.body.size()
+    }
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, Self::Error>>> {
+        Pin::new(&mut self.body).poll_next(context)
+    }
+}
+
+/// Wraps one request.
+///
+/// # Errors
+/// Those of the inner services, which answer for themselves.
+pub(crate) async fn observe<B: MessageBody + 'static>(
+    mut request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse, Error> {
+    let Some(state) = request.app_data::<Data<State>>().cloned() else {
+        return Ok(next.call(request).await?.map_into_boxed_body());
+    };
+    let _busy = request.conn_data::<Arc<Watch>>().map(Busy::new);
+    let mut guard = state.metrics.guard(app::route_name(request.path()));
+    let body = BodyStream(Rc::new(RefCell::new(request.take_payload())));
+    request.extensions_mut().insert(guard.timings());
+    request.extensions_mut().insert(body.clone());
+    let mut response = next.call(request).await.inspect_err(|e| {
+        guard.finish(e.as_response_error().status_code(), None);
+    })?;
+    let code = response.response().extensions().get::<ReportedCode>().map(|c| c.0.as_str());
+    guard.finish(response.status(), code);
+    let headers = response.headers_mut();
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    if let Some(value) = guard.timings().header().and_then(|v| HeaderValue::from_str(&v).ok()) {
+        headers.insert(HeaderName::from_static("server-timing"), value);
+    }
+    Ok(response.map_body(|_, answer| BoxBody::new(Holding { body: answer.boxed(), _request: body })))
+}

@@ -1,0 +1,138 @@
+//! A fixed number of threads for work that would block an HTTP thread: parsing, decoding, resizing.
+
+use std::{
+    any::Any,
+    io,
+    panic::{AssertUnwindSafe, catch_unwind},
+    thread::{self, JoinHandle},
+};
+
+use crossbeam_channel::{Sender, TrySendError, bounded};
+use tokio::sync::oneshot;
+
+use crate::error::ServerError;
+
+type Task = Box<dyn FnOnce() + Send>;
+
+/// The threads and their bounded queue. Dropping it finishes what is queued and joins the threads.
+pub struct Pool {
+    queue: Option<Sender<Task>>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Pool {
+    /// Starts `threads` (at least one) threads that share a queue of `waiting` tasks.
+    ///
+    /// # Errors
+    /// When the system refuses a thread.
+    pub fn new(threads: usize, waiting: usize) -> io::Result<Self> {
+        let (queue, tasks) = bounded::<Task>(waiting);
+        let threads = (0..threads.max(1))
+            .map(|i| {
+                let tasks = tasks.clone();
+                thread::Builder::new().name(format!("decode-{i}")).spawn(move || tasks.iter().for_each(|task| task()))
+            })
+            .collect::<io::Result<_>>()?;
+        Ok(Self { queue: Some(queue), threads })
+    }
+
+    /// Runs `work` on one of the threads. When the returned future is dropped before its turn comes, because the client
+    /// has gone, the work is skipped.
+    ///
+    /// # Errors
+    /// What `work` returns; [`ServerError::Overloaded`] when the queue is full; [`ServerError::Internal`] when it panics.
+    pub async fn run<T, W>(&self, work: W) -> Result<T, ServerError>
+    where
+        T: Send + 'static,
+        W: FnOnce() -> Result<T, ServerError> + Send + 'static,
+    {
+        let (reply, answer) = oneshot::channel();
+        let task: Task = Box::new(move || {
+            if reply.is_closed() {
+                return;
+            }
+            let result = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
+                tracing::error!(reason = panic_text(&*panic), "a task panicked");
+                Err(ServerError::Internal)
+            });
+            // The client may have gone meanwhile; then nobody wants the result.
+            let _ = reply.send(result);
+        });
+        let queue = self.queue.as_ref().ok_or(ServerError::NotReady)?;
+        match queue.try_send(task) {
+            Ok(()) => answer.await.unwrap_or(Err(ServerError::NotReady)),
+            Err(TrySendError::Full(_)) => Err(ServerError::Overloaded { what: "decoding" }),
+            Err(TrySendError::Disconnected(_)) => Err(ServerError::NotReady),
+        }
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        self.queue = None;
+        for thread in self.threads.drain(..) {
+            // Tasks are caught one by one, so a thread ends only because the queue has.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// The text of a panic, for the log.
+pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> &str {
+    panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no message")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        sync::{
+            Arc,
+            atomic::{AtomicUsize, Ordering},
+        },
+        task::{Context, Waker},
+    };
+
+    use super::*;
+
+    #[actix_web::test]
+    async fn a_panic_is_one_tasks_error_and_the_pool_goes_on() {
+        let pool = Pool::new(1, 4).unwrap();
+        let failed = pool.run(|| -> Result<(), _> { panic!("on purpose") }).await;
+        assert_eq!(failed, Err(ServerError::Internal));
+        assert_eq!(pool.run(|| Ok(7)).await, Ok(7));
+    }
+
+    #[actix_web::test]
+    async fn a_full_queue_refuses_and_a_dropped_future_skips_its_work() {
+        let pool = Pool::new(1, 1).unwrap();
+        let ran = Arc::new(AtomicUsize::new(0));
+        let (release, blocked) = bounded::<()>(0);
+        let mut first = Box::pin(pool.run(move || {
+            let _ = blocked.recv();
+            Ok(())
+        }));
+        assert!(first.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        while pool.queue.as_ref().is_some_and(|q| !q.is_empty()) {
+            thread::yield_now();
+        }
+        let count = Arc::clone(&ran);
+        let mut second = Box::pin(pool.run(move || {
+            count.fetch_add(1, Ordering::SeqCst);
+            Ok(())
+        }));
+        assert!(second.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        assert_eq!(pool.run(|| Ok(())).await, Err(ServerError::Overloaded { what: "decoding" }));
+        drop(second);
+        release.send(()).unwrap();
+        assert_eq!(first.await, Ok(()));
+        while pool.queue.as_ref().is_some_and(|q| !q.is_empty()) {
+            thread::yield_now();
+        }
+        assert_eq!(pool.run(|| Ok(1)).await, Ok(1));
+        assert_eq!(ran.load(Ordering::SeqCst), 0);
+    }
+}

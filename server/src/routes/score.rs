@@ -1,0 +1,223 @@
+//! `/score`: Azure's scoring calls. The bytes of one image, or JSON of version 1 (`{"image": base64}`) or 2
+//! (`{"input_data": {"columns": ["image"], "data": [base64, ...]}}`).
+
+use std::borrow::Cow;
+
+use actix_web::{HttpRequest, HttpResponse, web, web::Data};
+use base64::{
+    Engine as _, alphabet,
+    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
+};
+use schemas::prediction::{InputData, ScoreCell};
+use serde::{Deserialize, Serialize};
+
+use super::{media_type, read_body, timings};
+use crate::{
+    admit::{Budget, Reservation},
+    error::ServerError,
+    metrics::Stage,
+    prepare::Work,
+    state::State,
+};
+
+/// Base64 as RFC 4648 has it; padding may be left out.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+const MEDIA_TYPES: &str = "image/*, application/octet-stream or application/json";
+const SHAPES: &str = "{\"input_data\": {\"columns\": [\"image\"], \"data\": [base64, ...]}} or {\"image\": base64}";
+
+#[derive(Deserialize)]
+struct Query {
+    /// The model; the first one when absent.
+    model: Option<String>,
+    /// Repeated in the answer.
+    filename: Option<String>,
+}
+
+/// The answer about one image: [`schemas::prediction::ClassificationAnswer`], without a copy of the labels for each image.
+#[derive(Serialize)]
+struct Prediction<'a> {
+    filename: Cow<'a, str>,
+    probs: &'a [f32],
+    labels: &'a [String],
+    visualizations: Option<()>,
+    attributions: Option<()>,
+}
+
+/// Azure's health check: the request's path.
+pub(crate) async fn health(request: HttpRequest) -> HttpResponse {
+    HttpResponse::Ok().content_type("text/plain; charset=utf-8").body(request.path().to_owned())
+}
+
+pub(crate) async fn score(state: Data<State>, request: HttpRequest) -> Result<HttpResponse, ServerError> {
+    let query = web::Query::<Query>::from_query(request.query_string())
+        .map_err(|_| ServerError::Request("the query string is broken; it may hold model and filename".to_owned()))?
+        .into_inner();
+    let model = match &query.model {
+        Some(name) => state.models.iter().position(|m| m.description.name == *name).ok_or(ServerError::UnknownModel)?,
+        None => 0,
+    };
+    if query.filename.as_ref().is_some_and(|name| name.len() > 255) {
+        return Err(ServerError::Request("the file name in the query string has more than 255 bytes".to_owned()));
+    }
+    let json = match media_type(&request)?.as_deref() {
+        None | Some("application/octet-stream") => false,
+        Some("application/json") => true,
+        Some(other) if other.starts_with("image/") => false,
+        Some(_) => return Err(ServerError::MediaType { expected: MEDIA_TYPES }),
+    };
+    let body = read_body(&state, &request).await?;
+    let place = state.admission.enter()?;
+    let work = Work { state: state.clone(), model, timings: timings(&request), place };
+    let parsed = if json {
+        let (budget, limit) = (state.admission.budget.clone(), state.limits.max_images);
+        let (times, place) = (work.timings.clone(), work.place.clone());
+        let parsed = state.pool.run(move || {
+            let _place = place;
+            times.time(Stage::Decode, || parse(&body.bytes, limit, &budget))
+        });
+        parsed.await?
+    } else {
+        Parsed { list: false, images: vec![body.bytes], _reservation: body.reservation }
+    };
+    let prepared = work.prepare(parsed.images).await?;
+    let probabilities = state.infer_all(work.model(), work.batches(prepared)?).await?;
+    work.timings.time(Stage::Render, || {
+        let labels = &work.model().description.meta.labels;
+        let name = query.filename.as_deref();
+        let mut predictions = Vec::with_capacity(probabilities.nrows());
+        for (i, row) in probabilities.rows().into_iter().enumerate() {
+            let filename = match name {
+                Some(name) => Cow::Borrowed(name),
+                None => Cow::Owned(format!("image_{i}")),
+            };
+            let probs = row.to_slice().ok_or(ServerError::Internal)?;
+            predictions.push(Prediction { filename, probs, labels, visualizations: None, attributions: None });
+        }
+        Ok(match predictions.first() {
+            Some(first) if !parsed.list => HttpResponse::Ok().json(first),
+            _ => HttpResponse::Ok().json(&predictions),
+        })
+    })
+}
+
+/// The images of a JSON body.
+struct Parsed {
+    /// Whether the answer is a list.
+    list: bool,
+    images: Vec<Vec<u8>>,
+    _reservation: Reservation,
+}
+
+/// Either version of the request.
+#[derive(Deserialize)]
+struct Request<'a> {
+    #[serde(borrow)]
+    input_data: Option<InputData<'a>>,
+    #[serde(borrow)]
+    image: Option<ScoreCell<'a>>,
+    #[serde(default)]
+    model_explainability: bool,
+}
+
+fn parse(body: &[u8], limit: u64, budget: &Budget) -> Result<Parsed, ServerError> {
+    let request: Request<'_> = serde_json::from_slice(body).map_err(|e| ServerError::json(&e, SHAPES))?;
+    refuse_explanation(request.model_explainability)?;
+    let (list, cells) = match (request.input_data, request.image) {
+        (Some(input), None) => (true, input.data),
+        (None, Some(cell)) => (false, vec![cell]),
+        (None, None) | (Some(_), Some(_)) => {
+            return Err(ServerError::Request(format!("the body must be {SHAPES}")));
+        }
+    };
+    let given = cells.len() as u64;
+    if given > limit {
+        return Err(ServerError::TooManyImages { given, limit });
+    }
+    let mut reservation = budget.reserve(0)?;
+    let mut images = Vec::with_capacity(cells.len());
+    for (index, cell) in cells.iter().enumerate() {
+        let request = cell.parse().map_err(|_| {
+            ServerError::Request(format!("image {index}: the text is JSON but not {{\"image_base64\": base64}}"))
+        })?;
+        refuse_explanation(request.model_explainability)?;
+        images.push(decode_base64(index, &request.image_base64, budget, &mut reservation)?);
+    }
+    Ok(Parsed { list, images, _reservation: reservation })
+}
+
+/// Silence would look like an answer without explanation.
+fn refuse_explanation(wanted: bool) -> Result<(), ServerError> {
+    if wanted {
+        let text = "model_explainability is not supported; leave it out or send false";
+        return Err(ServerError::Request(text.to_owned()));
+    }
+    Ok(())
+}
+
+/// Line breaks and spaces within the text are skipped: common encoders put them there.
+pub(crate) fn decode_base64(
+    index: usize,
+    text: &str,
+    budget: &Budget,
+    reservation: &mut Reservation,
+) -> Result<Vec<u8>, ServerError> {
+    reservation.absorb(budget.reserve(text.len() as u64)?);
+    let text = text.trim_ascii();
+    let spaced = text.bytes().any(|b| b.is_ascii_whitespace());
+    let text = if spaced { Cow::Owned(text.split_ascii_whitespace().collect()) } else { Cow::Borrowed(text) };
+    BASE64.decode(text.as_bytes()).map_err(|_| ServerError::Base64 { index })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(body: &str) -> Result<(bool, Vec<String>), ServerError> {
+        let budget = Budget::new(1 << 20);
+        parse(body.as_bytes(), 3, &budget)
+            .map(|p| (p.list, p.images.into_iter().map(|i| String::from_utf8(i).unwrap()).collect()))
+    }
+
+    #[test]
+    fn every_documented_shape() {
+        let one = |list, text: &str| Ok((list, vec![text.to_owned()]));
+        assert_eq!(check(r#"{"image":"aGV5"}"#), one(false, "hey"));
+        assert_eq!(check(r#"{"image":"aGVs\nbG8=\n","model_explainability":false}"#), one(false, "hello"));
+        assert_eq!(check(r#"{"image":"aGVsbG8"}"#), one(false, "hello"));
+        assert_eq!(check(r#"{"input_data":{"columns":["image"],"data":["aGV5"]}}"#), one(true, "hey"));
+        assert_eq!(check(r#"{"input_data":{"data":[["aGV5"]],"index":[0],"columns":["image"]}}"#), one(true, "hey"));
+        let cell = r#"{"input_data":{"columns":["image"],"data":["{\"image_base64\":\"aGV5\"}","aGV5"]}}"#;
+        assert_eq!(check(cell), Ok((true, vec!["hey".to_owned(), "hey".to_owned()])));
+        assert_eq!(check(r#"{"input_data":{"columns":["image"],"data":[]}}"#), Ok((true, vec![])));
+    }
+
+    #[test]
+    fn refusals_name_what_is_wrong() {
+        for (body, code) in [
+            ("{", "invalid_json"),
+            ("[]", "invalid_json"),
+            ("nul", "invalid_json"),
+            ("{}", "invalid_request"),
+            (r#"{"image":5}"#, "invalid_json"),
+            (r#"{"image":"*"}"#, "invalid_base64"),
+            (r#"{"image":"aGV5","image":"aGV5"}"#, "invalid_json"),
+            (r#"{"image":"aGV5","input_data":{"columns":["image"],"data":[]}}"#, "invalid_request"),
+            (r#"{"image":"aGV5","model_explainability":true}"#, "invalid_request"),
+            (r#"{"input_data":{"columns":["picture"],"data":["aGV5"]}}"#, "invalid_json"),
+            (r#"{"input_data":{"columns":["image","x"],"data":["aGV5"]}}"#, "invalid_json"),
+            (r#"{"input_data":{"columns":["image"],"data":"aGV5"}}"#, "invalid_json"),
+            (r#"{"input_data":{"columns":["image"],"data":[[["aGV5"]]]}}"#, "invalid_json"),
+            (r#"{"input_data":{"columns":["image"],"data":[["aGV5","aGV5"]]}}"#, "invalid_json"),
+            (r#"{"input_data":{"columns":["image"],"data":["{\"picture\":\"aGV5\"}"]}}"#, "invalid_request"),
+            (r#"{"input_data":{"columns":["image"],"data":["","","",""]}}"#, "too_many_images"),
+        ] {
+            let error = check(body).unwrap_err();
+            assert_eq!(error.status_and_code().1.as_str(), code, "{body}: {error}");
+        }
+        let error = check("{\n  \"image\": 5\n}").unwrap_err();
+        assert!(matches!(error, ServerError::Json { line: 2, .. }), "{error}");
+    }
+}

@@ -1,0 +1,160 @@
+//! What all routes share.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use anyhow::{Context, bail};
+use futures_util::future::try_join_all;
+use ndarray::{Array2, Axis, concatenate};
+
+use crate::{
+    admit::Admission,
+    backend::{Job, ServedModel, Workers},
+    config::{Config, Limits, is_model_name},
+    error::ServerError,
+    metrics::{Gauge, Metrics},
+    pool::Pool,
+};
+
+/// Models, admission, threads and metrics of one server.
+pub struct State {
+    /// The models, at least one; the first answers `/score`.
+    pub models: Vec<ServedModel>,
+    /// Who gets in.
+    pub admission: Admission,
+    /// Where blocking work runs.
+    pub pool: Pool,
+    /// Counts and timings.
+    pub metrics: Arc<Metrics>,
+    /// Bounds on requests.
+    pub limits: Limits,
+    stopping: AtomicBool,
+}
+
+impl State {
+    /// Opens all models and starts all threads but the HTTP ones.
+    ///
+    /// # Errors
+    /// No model, a bad or repeated name, a file that cannot be opened or run.
+    pub fn open(config: &Config) -> anyhow::Result<Self> {
+        let metrics = Arc::new(Metrics::default());
+        let queue = usize::try_from(config.limits.queue).unwrap_or(usize::MAX);
+        let workers = Workers { count: config.workers, queue };
+        let options = runtime::Options { intra_threads: config.threads, library: config.library.clone() };
+        let mut models: Vec<ServedModel> = Vec::new();
+        for (name, path) in &config.models {
+            if !is_model_name(name) {
+                bail!("model name {name:?}: use 1 to 64 of A-Z a-z 0-9 _ . - and no dot in front");
+            }
+            if models.iter().any(|m| m.description.name == *name) {
+                bail!("model name '{name}' is given twice; a name serves one file");
+            }
+            let model = ServedModel::open(name, path.clone(), options.clone(), workers, &metrics)
+                .with_context(|| format!("model '{name}'"))?;
+            tracing::info!(name, form = %model.description.form, labels = model.description.meta.labels.len(), "model opened");
+            models.push(model);
+        }
+        Self::with_models(models, metrics, config.decode_threads, &config.limits)
+    }
+
+    /// Puts a server together around models that are already running.
+    ///
+    /// # Errors
+    /// No model, or the system refuses a thread.
+    pub fn with_models(
+        models: Vec<ServedModel>,
+        metrics: Arc<Metrics>,
+        decode_threads: usize,
+        limits: &Limits,
+    ) -> anyhow::Result<Self> {
+        if models.is_empty() {
+            bail!("no model to serve; name one with --model NAME=model.onnx");
+        }
+        // Every admitted request may have all its images waiting here.
+        let waiting = limits.max_concurrent.saturating_mul(limits.max_images).min(65_536);
+        let pool = Pool::new(decode_threads, usize::try_from(waiting).unwrap_or(usize::MAX))?;
+        Ok(Self {
+            models,
+            admission: Admission::new(limits),
+            pool,
+            metrics,
+            limits: limits.clone(),
+            stopping: AtomicBool::new(false),
+        })
+    }
+
+    /// The model of that name.
+    ///
+    /// # Errors
+    /// [`ServerError::UnknownModel`].
+    pub fn model(&self, name: &str) -> Result<&ServedModel, ServerError> {
+        self.models.iter().find(|m| m.description.name == name).ok_or(ServerError::UnknownModel)
+    }
+
+    /// Whether the server wants requests: it is not about to stop, and every model has a worker.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        !self.stopping.load(Ordering::SeqCst) && self.models.iter().all(ServedModel::is_ready)
+    }
+
+    /// From now on [`Self::is_ready`] is false; requests are still answered.
+    pub fn begin_stop(&self) {
+        self.stopping.store(true, Ordering::SeqCst);
+    }
+
+    /// Ends the models' workers after they have answered what is queued.
+    pub fn stop(&self) {
+        self.begin_stop();
+        self.models.iter().for_each(ServedModel::stop);
+    }
+
+    /// Runs `jobs` and returns their rows in the same order, `[sum of n, labels]`.
+    ///
+    /// # Errors
+    /// That of the first job that fails.
+    pub async fn infer_all(&self, model: &ServedModel, jobs: Vec<Job>) -> Result<Array2<f32>, ServerError> {
+        let parts = try_join_all(jobs.into_iter().map(|job| model.infer(job))).await?;
+        let views: Vec<_> = parts.iter().map(|part| part.view()).collect();
+        if views.is_empty() {
+            return Ok(Array2::zeros((0, model.description.meta.labels.len())));
+        }
+        concatenate(Axis(0), &views).map_err(|_| ServerError::Internal)
+    }
+
+    /// Metrics in Prometheus' text format.
+    #[must_use]
+    pub fn render_metrics(&self) -> String {
+        let named = |value: fn(&ServedModel) -> f64| {
+            self.models.iter().map(|m| (format!("{{model=\"{}\"}}", m.description.name), value(m))).collect()
+        };
+        self.metrics.render(&[
+            Gauge {
+                name: "fovea_ready",
+                help: "1 when the server wants requests.",
+                values: vec![(String::new(), f64::from(u8::from(self.is_ready())))],
+            },
+            Gauge {
+                name: "fovea_model_ready",
+                help: "1 when a worker of the model is there to answer.",
+                values: named(|m| f64::from(u8::from(m.is_ready()))),
+            },
+            Gauge {
+                name: "fovea_queue_jobs",
+                help: "Batches waiting for a worker of the model.",
+                values: named(|m| m.waiting() as f64),
+            },
+            Gauge {
+                name: "fovea_memory_reserved_bytes",
+                help: "Memory taken by request bodies and decoded images.",
+                values: vec![(String::new(), self.admission.budget.used() as f64)],
+            },
+            Gauge {
+                name: "fovea_build_info",
+                help: "1, with the version as label.",
+                values: vec![(format!("{{version=\"{}\"}}", env!("CARGO_PKG_VERSION")), 1.0)],
+            },
+        ])
+    }
+}

@@ -1,0 +1,304 @@
+//! Right answers on every route, and the interface's description.
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use image::ImageFormat::{Bmp, Jpeg, Png, Tiff, WebP};
+use schemas::prediction::{ClassificationAnswer, InferResponse, ModelMetadata, ServerMetadata};
+use serde_json::{Value, json};
+
+use crate::{
+    pictures::{grey, noise, plain, sixteen_bit},
+    support::{Response, Server, post, read},
+};
+
+/// Softmax of a plain colour over 16, as the tiny network answers.
+fn softmax(colour: [u8; 3]) -> Vec<f64> {
+    let exponents = colour.map(|c| (f64::from(c) / 16.0).exp());
+    exponents.iter().map(|e| e / exponents.iter().sum::<f64>()).collect()
+}
+
+#[track_caller]
+fn check_probs(got: &Value, want: &[f64]) {
+    let got: Vec<f64> = got.as_array().unwrap().iter().map(|v| v.as_f64().unwrap()).collect();
+    assert_eq!(got.len(), want.len());
+    for (g, w) in got.iter().zip(want) {
+        assert!((g - w).abs() < 2e-3, "{got:?} against {want:?}");
+    }
+}
+
+fn top(answer: &Value) -> String {
+    let probs = answer["probs"].as_array().unwrap();
+    let best = (0..probs.len()).max_by(|&a, &b| probs[a].as_f64().unwrap().total_cmp(&probs[b].as_f64().unwrap()));
+    answer["labels"][best.unwrap()].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn score_takes_every_format_and_both_forms() {
+    let server = Server::start(&[]);
+    let colour = [120, 60, 100];
+    for (format, media) in [
+        (Png, "image/png"),
+        (Jpeg, "image/jpeg"),
+        (Bmp, "application/octet-stream"),
+        (WebP, "image/webp"),
+        (Tiff, "image/tiff"),
+    ] {
+        for model in ["tiny", "whole"] {
+            let image = plain(37, 21, colour, format);
+            let answer = server.post(&format!("/score?model={model}&filename=a%20b.png"), media, &image);
+            assert_eq!(answer.status, 200, "{format:?} {model}: {}", answer.text());
+            let answer = answer.json();
+            serde_json::from_value::<ClassificationAnswer>(answer.clone()).unwrap();
+            assert_eq!(answer["filename"], "a b.png");
+            assert_eq!(answer["labels"], json!(["red", "green", "blue"]));
+            assert!(answer["visualizations"].is_null() && answer["attributions"].is_null());
+            // JPEG may move a plain colour by one level.
+            let far = if format == Jpeg { 0.03 } else { 2e-3 };
+            for (got, want) in answer["probs"].as_array().unwrap().iter().zip(softmax(colour)) {
+                assert!((got.as_f64().unwrap() - want).abs() < far, "{format:?} {model}: {answer}");
+            }
+        }
+    }
+}
+
+#[test]
+fn score_without_a_model_uses_the_first_and_knows_odd_images() {
+    let server = Server::start(&[]);
+    for name in ["cmyk.jpg", "progressive.jpg", "rotated.jpg", "animated.png"] {
+        let answer = server.post("/score", "application/octet-stream", &read(name));
+        assert_eq!(answer.status, 200, "{name}: {}", answer.text());
+        assert_eq!(top(&answer.json()), "red", "{name}");
+    }
+    let answer = server.post("/score", "image/png", &sixteen_bit(20, 20)).json();
+    assert_eq!((top(&answer), &answer["filename"]), ("red".to_owned(), &json!("image_0")));
+    check_probs(&server.post("/score", "image/png", &grey(30, 30)).json()["probs"], &[1.0 / 3.0; 3]);
+    check_probs(&server.post("/score", "image/png", &plain(1, 1, [9, 200, 9], Png)).json()["probs"], &[0.0, 1.0, 0.0]);
+    let body = plain(16, 16, [1, 2, 3], Png);
+    assert_eq!(server.send(&post("/score", &[], &body)).status, 200, "no content type");
+}
+
+#[test]
+fn score_json_of_both_versions() {
+    let server = Server::start(&[]);
+    let (red, blue) = (plain(20, 30, [250, 0, 0], Png), plain(31, 17, [0, 0, 250], Png));
+    let (red, blue) = (STANDARD.encode(red), STANDARD.encode(blue));
+    let one = server.post("/score", "application/json", json!({ "image": red }).to_string().as_bytes());
+    assert_eq!((one.status, top(&one.json())), (200, "red".to_owned()));
+    let cell = json!({ "image_base64": blue, "model_explainability": false }).to_string();
+    let many = json!({ "input_data": { "columns": ["image"], "data": [red, cell, blue, red] } }).to_string();
+    for model in ["tiny", "whole"] {
+        let path = format!("/score?model={model}");
+        let answer = server.post(&path, "application/json; charset=utf-8", many.as_bytes()).json();
+        let tops: Vec<String> = answer.as_array().unwrap().iter().map(top).collect();
+        assert_eq!(tops, ["red", "blue", "blue", "red"], "{model}");
+    }
+    let none = json!({ "input_data": { "columns": ["image"], "data": [] } }).to_string();
+    assert_eq!(server.post("/score", "application/json", none.as_bytes()).json(), json!([]));
+}
+
+#[test]
+fn one_image_gives_the_same_bits_alone_and_among_others() {
+    let server = Server::start(&["--workers", "2", "--max-batch", "3", "--decode-threads", "4"]);
+    let images: Vec<String> = (0..7).map(|i| STANDARD.encode(noise(40 + i * 9, 50, Jpeg))).collect();
+    let body = json!({ "input_data": { "columns": ["image"], "data": images } }).to_string();
+    for model in ["tiny", "whole", "multi"] {
+        let path = format!("/score?model={model}");
+        let many = server.post(&path, "application/json", body.as_bytes()).json();
+        for (i, image) in images.iter().enumerate() {
+            let one = server.post(&path, "application/json", json!({ "image": image }).to_string().as_bytes()).json();
+            assert_eq!(one["probs"], many[i]["probs"], "{model}, image {i}");
+        }
+    }
+}
+
+#[test]
+fn multi_label_probabilities_stand_alone() {
+    let server = Server::start(&[]);
+    let answer = server.post("/score?model=multi", "image/png", &plain(16, 16, [255, 255, 0], Png)).json();
+    let sigmoid = |v: f64| 1.0 / (1.0 + (8.0 - v / 16.0).exp());
+    check_probs(&answer["probs"], &[sigmoid(255.0), sigmoid(255.0), sigmoid(0.0)]);
+}
+
+#[test]
+fn v2_health_and_metadata() {
+    let server = Server::start(&[]);
+    assert_eq!(server.get("/v2").json()["extensions"], json!(["binary_tensor_data", "model_repository"]));
+    for path in ["/v2/health/live", "/v2/health/ready", "/v2/models/tiny/ready", "/v2/models/tiny/versions/1/ready"] {
+        assert_eq!(server.get(path).status, 200, "{path}");
+    }
+    let metadata = server.get("/v2/models/tiny").json();
+    serde_json::from_value::<ModelMetadata>(metadata.clone()).unwrap();
+    serde_json::from_value::<ServerMetadata>(server.get("/v2").json()).unwrap();
+    assert_eq!(metadata["inputs"], json!([{ "name": "images", "datatype": "UINT8", "shape": [-1, 16, 16, 3] }]));
+    assert_eq!(metadata["outputs"], json!([{ "name": "probabilities", "datatype": "FP32", "shape": [-1, 3] }]));
+    assert_eq!(metadata["parameters"]["labels"], json!(["red", "green", "blue"]));
+    assert_eq!(server.get("/v2/models/tiny/versions/1").json(), metadata);
+    let index = server.post("/v2/repository/index", "application/json", b"").json();
+    let names: Vec<&str> = index.as_array().unwrap().iter().map(|m| m["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["tiny", "whole", "multi"]);
+    for path in ["/v2/models/other", "/v2/models/tiny/versions/2", "/v2/models/tiny/versions/v1/ready"] {
+        let answer = server.get(path);
+        assert_eq!((answer.status, answer.code().as_str()), (404, "unknown_model"), "{path}");
+    }
+}
+
+fn infer(server: &Server, model: &str, body: &Value) -> Response {
+    server.post(&format!("/v2/models/{model}/infer"), "application/json", body.to_string().as_bytes())
+}
+
+#[test]
+fn v2_infer_json() {
+    let server = Server::start(&[]);
+    let flat: Vec<u8> = [80u8, 40, 60].repeat(5 * 4);
+    let nested: Vec<Vec<&[u8]>> = flat.chunks(4 * 3).map(|row| row.chunks(3).collect()).collect();
+    for data in [json!(flat), json!([nested]), json!(nested)] {
+        let input = json!({ "name": "images", "datatype": "UINT8", "shape": [1, 5, 4, 3], "data": data });
+        let answer = infer(&server, "whole", &json!({ "id": "42", "inputs": [input] }));
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        let answer = answer.json();
+        assert_eq!(
+            (&answer["id"], &answer["model_name"], &answer["model_version"]),
+            (&json!("42"), &json!("whole"), &json!("1"))
+        );
+        serde_json::from_value::<InferResponse>(answer.clone()).unwrap();
+        let output = &answer["outputs"][0];
+        assert_eq!((&output["name"], &output["shape"]), (&json!("probabilities"), &json!([1, 3])));
+        check_probs(&output["data"], &softmax([80, 40, 60]));
+    }
+    let image = STANDARD.encode(plain(50, 20, [80, 40, 60], Png));
+    let input = json!({ "name": "images", "datatype": "BYTES", "shape": [2], "data": [image, image] });
+    let answer = infer(&server, "tiny", &json!({ "inputs": [input], "outputs": [{ "name": "probabilities" }] })).json();
+    assert_eq!(answer["outputs"][0]["shape"], json!([2, 3]));
+    assert!(answer.get("id").is_none());
+    check_probs(&answer["outputs"][0]["data"], &[softmax([80, 40, 60]), softmax([80, 40, 60])].concat());
+    let input = json!({ "name": "images", "datatype": "UINT8", "shape": [0, 16, 16, 3], "data": [] });
+    assert_eq!(infer(&server, "tiny", &json!({ "inputs": [input] })).json()["outputs"][0]["shape"], json!([0, 3]));
+}
+
+#[test]
+fn v2_infer_binary() {
+    let server = Server::start(&["--max-batch", "2"]);
+    let pixels: Vec<u8> = [[80u8, 40, 60], [1, 2, 3], [255, 0, 0]].iter().flat_map(|c| c.repeat(16 * 16)).collect();
+    let input = json!({ "name": "images", "datatype": "UINT8", "shape": [3, 16, 16, 3], "parameters": { "binary_data_size": pixels.len() } });
+    let json =
+        json!({ "inputs": [input], "outputs": [{ "name": "probabilities", "parameters": { "binary_data": true } }] })
+            .to_string();
+    let length = json.len().to_string();
+    let headers = [("Inference-Header-Content-Length", length.as_str()), ("Content-Type", "application/octet-stream")];
+    let answer = server.send(&post("/v2/models/tiny/versions/1/infer", &headers, &[json.as_bytes(), &pixels].concat()));
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let (head, values) =
+        answer.body.split_at(answer.header("inference-header-content-length").unwrap().parse().unwrap());
+    let head: Value = serde_json::from_slice(head).unwrap();
+    assert_eq!(head["outputs"][0]["parameters"]["binary_data_size"], json!(36));
+    let values: Vec<f64> = values.as_chunks::<4>().0.iter().map(|b| f64::from(f32::from_le_bytes(*b))).collect();
+    let want = [softmax([80, 40, 60]), softmax([1, 2, 3]), softmax([255, 0, 0])].concat();
+    check_probs(&json!(values), &want);
+    let image = plain(50, 20, [80, 40, 60], Png);
+    let raw = [("Inference-Header-Content-Length", "0"), ("Content-Type", "application/octet-stream")];
+    let answer = server.send(&post("/v2/models/tiny/infer", &raw, &image));
+    assert_eq!(
+        (answer.status, answer.body.len() % 4),
+        (200, answer.header("inference-header-content-length").unwrap().parse::<usize>().unwrap() % 4)
+    );
+}
+
+#[test]
+fn the_page_is_complete_and_locked_down() {
+    let server = Server::start(&[]);
+    let page = server.get("/");
+    assert_eq!(page.status, 200);
+    let policy = page.header("content-security-policy").unwrap();
+    assert!(policy.contains("default-src 'self'") && !policy.contains("unsafe"), "{policy}");
+    let html = page.text();
+    assert!(
+        !html.contains("://")
+            && !html.contains("<script>")
+            && !html.contains("style=")
+            && !html.contains("onclick")
+            && !html.contains("onload"),
+        "nothing inline or from outside"
+    );
+    for (part, media) in
+        [("/assets/app.js", "text/javascript"), ("/assets/app.css", "text/css"), ("/assets/icon.svg", "image/svg+xml")]
+    {
+        assert!(html.contains(part), "{part}");
+        let answer = server.get(part);
+        assert_eq!(answer.status, 200, "{part}");
+        assert!(answer.header("content-type").unwrap().starts_with(media), "{part}");
+        assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
+        assert!(!answer.text().contains("innerHTML"), "{part}");
+    }
+}
+
+#[test]
+fn the_description_is_true_to_the_routes() {
+    let server = Server::start(&[]);
+    let document = server.get("/openapi.json").json();
+    assert_eq!(document["info"]["version"], env!("CARGO_PKG_VERSION"));
+    let paths = document["paths"].as_object().unwrap();
+    for (path, operations) in paths {
+        let known = server::app::route_name(&path.replace("{model}", "tiny").replace("{version}", "1"));
+        assert_ne!(known, "other", "{path} has no name in the metrics");
+        let real = path.replace("{model}", "tiny").replace("{version}", "1");
+        for method in ["get", "put", "post", "delete", "patch"] {
+            let upper = method.to_uppercase();
+            let raw = format!("{upper} {real} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
+            let answer = server.send(raw.as_bytes());
+            if let Some(operation) = operations.get(method) {
+                let documented = operation["responses"].get(answer.status.to_string());
+                assert!(documented.is_some(), "{upper} {real} answers {}, which is not documented", answer.status);
+                assert!(![404, 405].contains(&answer.status), "{upper} {real} answers {}", answer.status);
+            } else {
+                assert_eq!(answer.status, 405, "{upper} {real} is not documented");
+                assert!(answer.header("allow").is_some(), "{upper} {real}");
+            }
+        }
+    }
+    for (pattern, _) in server::app::ROUTES {
+        let listed = paths.keys().any(|path| {
+            path == pattern || (pattern.ends_with("{call}") && path.starts_with("/v2/models/{model}/versions/"))
+        });
+        assert!(listed, "{pattern} is not documented");
+    }
+    resolve(&document, &document);
+}
+
+/// Every reference in the document leads somewhere.
+fn resolve(document: &Value, part: &Value) {
+    match part {
+        Value::Object(fields) => {
+            if let Some(target) = fields.get("$ref").and_then(Value::as_str) {
+                assert!(document.pointer(target.trim_start_matches('#')).is_some(), "{target} is not there");
+            }
+            fields.values().for_each(|value| resolve(document, value));
+        }
+        Value::Array(items) => items.iter().for_each(|value| resolve(document, value)),
+        _ => {}
+    }
+}
+
+#[test]
+fn metrics_count_what_happened() {
+    let server = Server::start(&[]);
+    let image = plain(50, 20, [80, 40, 60], Png);
+    let answer = server.post("/score", "image/png", &image);
+    let timing = answer.header("server-timing").unwrap();
+    for stage in ["decode", "prepare", "queue", "run", "render"] {
+        assert!(timing.contains(stage), "{timing}");
+    }
+    server.post("/score", "image/png", b"no image");
+    server.get("/nothing/here");
+    let text = server.get("/metrics").text();
+    for line in [
+        "fovea_requests_total{route=\"score\",outcome=\"ok\"} 1",
+        "fovea_requests_total{route=\"score\",outcome=\"client_error\"} 1",
+        "fovea_requests_total{route=\"other\",outcome=\"client_error\"} 1",
+        "fovea_errors_total{code=\"invalid_image\"} 1",
+        "fovea_images_total 1",
+        "fovea_stage_duration_seconds_count{stage=\"run\"} 1",
+        "fovea_memory_reserved_bytes 0",
+        "fovea_ready 1",
+    ] {
+        assert!(text.lines().any(|l| l == line), "{line} is missing in\n{text}");
+    }
+}

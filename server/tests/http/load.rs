@@ -1,0 +1,183 @@
+//! Overload, failing models and clients that go away, with models made for the purpose.
+
+use std::{
+    io::Write,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use clap::Parser;
+use image::ImageFormat::Png;
+use ndarray::{Array2, ArrayView4};
+use runtime::{Form, RuntimeError};
+use serde_json::json;
+use server::{
+    app::listen_with,
+    backend::{Backend, Description, ServedModel, Workers},
+    config::Limits,
+    metrics::Metrics,
+    state::State,
+};
+
+use crate::{
+    pictures::plain,
+    support::{Response, connect, post, send},
+};
+
+#[derive(Parser)]
+struct Defaults {
+    #[command(flatten)]
+    limits: Limits,
+}
+
+fn limits(options: &[&str]) -> Limits {
+    Defaults::parse_from([&["test"], options].concat()).limits
+}
+
+/// Does what the first pixel's red says.
+struct Puppet {
+    runs: Arc<AtomicUsize>,
+}
+
+const SLOW: u8 = 10;
+const PANIC: u8 = 20;
+const ERROR: u8 = 30;
+const NAN: u8 = 40;
+const FAST: u8 = 50;
+
+impl Backend for Puppet {
+    fn run(&mut self, images: ArrayView4<'_, u8>) -> Result<Array2<f32>, RuntimeError> {
+        self.runs.fetch_add(1, Ordering::SeqCst);
+        let n = images.dim().0;
+        match images[[0, 0, 0, 0]] {
+            SLOW => thread::sleep(Duration::from_millis(700)),
+            PANIC => panic!("secret /home/me/model.rs:1 0xdeadbeef"),
+            ERROR => return Err(RuntimeError::Run { reason: "secret /home/me".to_owned() }),
+            NAN => return Ok(Array2::from_elem((n, 2), f32::NAN)),
+            _ => {}
+        }
+        Ok(Array2::from_elem((n, 2), 0.5))
+    }
+}
+
+struct Local {
+    port: u16,
+    state: Arc<State>,
+    runs: Arc<AtomicUsize>,
+}
+
+/// A server within the test's process around a [`Puppet`].
+fn start(options: &[&str]) -> Local {
+    let limits = limits(options);
+    let metrics = Arc::new(Metrics::default());
+    let runs = Arc::new(AtomicUsize::new(0));
+    let description = Description {
+        name: "puppet".to_owned(),
+        meta: serde_json::from_value(json!({
+            "schema_version": 1, "task": "image-classification", "model_name": "puppet", "labels": ["a", "b"],
+            "preprocessing": { "resize": 8, "crop": 8, "interpolation": "bilinear", "mean": [0, 0, 0], "std": [1, 1, 1] },
+            "epoch": 0, "metrics": {}, "settings": {}, "weights": null, "versions": {},
+        }))
+        .unwrap(),
+        form: Form::Prepared,
+        input_shape: [-1, 8, 8, 3],
+    };
+    let counter = Arc::clone(&runs);
+    let workers = Workers { count: 1, queue: limits.queue as usize };
+    let open = Box::new(move || Ok(Box::new(Puppet { runs: Arc::clone(&counter) }) as Box<dyn Backend>));
+    let model = ServedModel::start(description, open, workers, &metrics).unwrap();
+    let state = Arc::new(State::with_models(vec![model], metrics, 2, &limits).unwrap());
+    let shared = Arc::clone(&state);
+    let (sender, receiver) = std::sync::mpsc::channel();
+    thread::spawn(move || {
+        actix_web::rt::System::new().block_on(async move {
+            let listening = listen_with(shared, "127.0.0.1:0", 1, Duration::from_secs(1)).unwrap();
+            sender.send(listening.addresses[0].port()).unwrap();
+            listening.server.await.unwrap();
+        });
+    });
+    runs.store(0, Ordering::SeqCst);
+    Local { port: receiver.recv().unwrap(), state, runs }
+}
+
+fn request(red: u8) -> Vec<u8> {
+    post("/score", &[("Content-Type", "image/png")], &plain(8, 8, [red, 0, 0], Png))
+}
+
+#[test]
+fn a_failing_model_is_a_500_that_tells_nothing_and_the_next_request_is_fine() {
+    let local = start(&[]);
+    for (red, code) in [(PANIC, "internal"), (ERROR, "model_failed"), (NAN, "model_failed")] {
+        let answer = send(local.port, &request(red));
+        assert_eq!((answer.status, answer.code().as_str()), (500, code));
+        answer.check_no_leak();
+        assert!(!answer.text().contains("secret"));
+        assert_eq!(send(local.port, &request(FAST)).status, 200, "after {code}");
+    }
+    assert!(local.state.is_ready());
+}
+
+#[test]
+fn a_full_server_refuses_at_once_and_says_when_to_come_back() {
+    let local = start(&["--queue", "1"]);
+    let slow: Vec<_> = (0..2)
+        .map(|_| {
+            let mut stream = connect(local.port);
+            stream.write_all(&request(SLOW)).unwrap();
+            thread::sleep(Duration::from_millis(150));
+            stream
+        })
+        .collect();
+    let start = Instant::now();
+    let refused = send(local.port, &request(FAST));
+    assert_eq!((refused.status, refused.code().as_str()), (429, "overloaded"));
+    assert_eq!(refused.header("retry-after"), Some("1"));
+    assert!(start.elapsed() < Duration::from_millis(300), "{:?}", start.elapsed());
+    for mut stream in slow {
+        assert_eq!(Response::read(&mut stream).status, 200);
+    }
+    assert_eq!(send(local.port, &request(FAST)).status, 200);
+    assert_eq!(local.state.admission.budget.used(), 0);
+}
+
+#[test]
+fn places_are_counted_after_the_body_is_here() {
+    let local = start(&["--max-concurrent", "1"]);
+    let body = request(FAST);
+    let mut unfinished = connect(local.port);
+    unfinished.write_all(&body[..body.len() - 1]).unwrap();
+    thread::sleep(Duration::from_millis(100));
+    assert_eq!(send(local.port, &request(FAST)).status, 200, "a slow sender takes no place");
+    let mut slow = connect(local.port);
+    slow.write_all(&request(SLOW)).unwrap();
+    thread::sleep(Duration::from_millis(150));
+    assert_eq!(send(local.port, &request(FAST)).status, 429);
+    assert_eq!(Response::read(&mut slow).status, 200);
+    unfinished.write_all(&body[body.len() - 1..]).unwrap();
+    assert_eq!(Response::read(&mut unfinished).status, 200);
+}
+
+#[test]
+fn a_client_that_goes_away_is_not_computed_for() {
+    let local = start(&[]);
+    let mut slow = connect(local.port);
+    slow.write_all(&request(SLOW)).unwrap();
+    thread::sleep(Duration::from_millis(150));
+    for _ in 0..5 {
+        let mut gone = connect(local.port);
+        gone.write_all(&request(FAST)).unwrap();
+        thread::sleep(Duration::from_millis(30));
+        drop(gone);
+    }
+    assert_eq!(Response::read(&mut slow).status, 200);
+    assert_eq!(send(local.port, &request(FAST)).status, 200);
+    assert_eq!(local.runs.load(Ordering::SeqCst), 2, "only the slow one and the last one run");
+    let metrics = send(local.port, b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").text();
+    assert!(metrics.contains("fovea_skipped_total 5"), "{metrics}");
+    assert!(metrics.contains("fovea_requests_total{route=\"score\",outcome=\"cancelled\"} 5"), "{metrics}");
+    assert_eq!(local.state.admission.budget.used(), 0);
+}

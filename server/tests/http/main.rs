@@ -1,0 +1,11 @@
+//! The real program, over real sockets. Needs ONNX Runtime; the models are those of `scripts/oracle/tiny_model.py`.
+
+#![expect(clippy::unwrap_used, reason = "a panic is how a test reports")]
+
+mod answers;
+mod hostile;
+mod lifecycle;
+mod load;
+mod pictures;
+mod slow;
+mod support;

@@ -1,0 +1,4 @@
+//! Integration tests that need no libtorch.
+
+mod keys;
+mod ops;

@@ -1,0 +1,33 @@
+//! Integration tests that need libtorch: what a definition computes on Eager is what the oracles computed, and what the
+//! exported file computes.
+
+/// One test per model, so that they run side by side and a failure names its model.
+macro_rules! each_model {
+    ($module:ident, $check:path) => {
+        mod $module {
+            crate::each_model!(
+                @tests $check, efficientnet_lite0 mobilenetv2 resnet18 resnet34 resnet50 resnet101 resnet152
+            );
+        }
+    };
+    (@tests $check:path, $($model:ident)*) => {
+        $(
+            #[test]
+            fn $model() {
+                $check(models::registry::find(stringify!($model)).expect("a model"));
+            }
+        )*
+
+        #[test]
+        fn every_model_is_listed() {
+            let listed = [$(stringify!($model)),*];
+            assert!(models::registry::all().iter().all(|m| listed.contains(&m.name)));
+        }
+    };
+}
+pub(crate) use each_model;
+
+mod forward;
+mod onnx;
+mod ops;
+mod support;

@@ -1,0 +1,58 @@
+//! The standard's node tests on Eager.
+
+use models::manifest::Manifest;
+use tch::{Device, Kind, Tensor};
+use tests::cases::{self, Array, Data};
+use trainer::eager::{Eager, Mode, T};
+use trainer::params::{Layout, Params};
+
+fn tensor(array: &Array) -> Tensor {
+    let flat = match &array.data {
+        Data::F32(v) => Tensor::from_slice(v),
+        Data::U8(v) => Tensor::from_slice(v),
+        Data::I64(v) => Tensor::from_slice(v),
+    };
+    flat.reshape(array.shape.as_slice())
+}
+
+fn array(tensor: &Tensor) -> Array {
+    let flat = tensor.contiguous().reshape([-1]);
+    let data = match tensor.kind() {
+        Kind::Float => Data::F32(Vec::try_from(&flat).expect("floats")),
+        Kind::Uint8 => Data::U8(Vec::try_from(&flat).expect("bytes")),
+        Kind::Int64 => Data::I64(Vec::try_from(&flat).expect("integers")),
+        other => panic!("{other:?} is not one of the element types"),
+    };
+    Array { shape: tensor.size(), data }
+}
+
+#[test]
+fn eager_passes_the_standard_and_leaves_its_inputs_alone() {
+    let params = Params::init(&Manifest::default(), 0, Device::Cpu, Layout::Contiguous);
+    let eager = Eager::new(&params, Mode::Evaluate);
+    for case in cases::all() {
+        let tensors: Vec<Tensor> = case.inputs.iter().map(tensor).collect();
+        let inputs: Vec<T> = tensors.iter().map(T::borrowed).collect();
+        let output = tch::no_grad(|| case.call.on(&eager, &inputs).into_tensor());
+        case.check("Eager", &array(&output));
+        for (tensor, input) in tensors.iter().zip(&case.inputs) {
+            // Bit for bit, NaN included.
+            assert_eq!(format!("{:?}", array(tensor)), format!("{input:?}"), "{}: an input was changed", case.name);
+        }
+    }
+}
+
+#[test]
+fn eager_passes_the_standard_on_images_that_are_not_contiguous() {
+    let params = Params::init(&Manifest::default(), 0, Device::Cpu, Layout::ChannelsLast);
+    let eager = Eager::new(&params, Mode::Evaluate);
+    for case in cases::all() {
+        let strided = |array: &Array| {
+            let t = tensor(array);
+            if t.dim() == 4 { t.permute([0, 2, 3, 1]).contiguous().permute([0, 3, 1, 2]) } else { t }
+        };
+        let inputs: Vec<T> = case.inputs.iter().map(|a| T::borrowed(&strided(a))).collect();
+        let output = tch::no_grad(|| case.call.on(&eager, &inputs).into_tensor());
+        case.check("Eager, channels last", &array(&output));
+    }
+}

@@ -1,0 +1,142 @@
+//! Parameters of the formula on libtorch.
+
+use std::collections::BTreeMap;
+
+use models::ops::{Bn, BnParams, Conv, DType, Init, Ops, Pool, Role};
+use models::registry::ModelSpec;
+use tch::{Device, Kind, Tensor};
+use tests::synthetic;
+use trainer::eager::{Eager, Mode, T};
+use trainer::params::{Layout, Params};
+
+/// A store with the formula's values for a model.
+pub fn params(spec: &ModelSpec, classes: i64, layout: Layout) -> Params {
+    let manifest = spec.manifest(classes, 224).expect("a sound definition");
+    let mut params = Params::init(&manifest, 0, Device::Cpu, layout);
+    fill(&mut params, spec.name);
+    params
+}
+
+/// Puts the formula's values into a store.
+pub fn fill(params: &mut Params, model: &str) {
+    let entries: Vec<_> = params.iter().map(|(key, p)| (key.to_owned(), p.tensor.size(), p.role)).collect();
+    for (key, shape, role) in entries {
+        params.set(&key, &tensor(&synthetic::param(model, &key, &shape, role), &shape));
+    }
+}
+
+/// A float tensor.
+pub fn tensor(values: &[f32], shape: &[i64]) -> Tensor {
+    Tensor::from_slice(values).reshape(shape)
+}
+
+/// The values of a tensor, row-major.
+pub fn floats(tensor: &Tensor) -> Vec<f32> {
+    Vec::try_from(&tensor.contiguous().reshape([-1])).expect("a float tensor")
+}
+
+/// Eager in training mode without dropout, on parameters of its own in single or double precision.
+pub struct Step<'a> {
+    eager: Eager<'a>,
+    tensors: BTreeMap<String, (Tensor, Role)>,
+}
+
+impl<'a> Step<'a> {
+    /// The formula's parameters of a model. `nobody` is a store that is never asked.
+    pub fn new(nobody: &'a Params, spec: &ModelSpec, classes: i64, kind: Kind) -> Self {
+        let manifest = spec.manifest(classes, 224).expect("a sound definition");
+        let make = |(key, entry): (String, models::manifest::Entry)| {
+            let values = synthetic::param(spec.name, &key, &entry.shape, entry.role);
+            let trained = !matches!(entry.role, Role::Buffer | Role::Counter);
+            let tensor = tensor(&values, &entry.shape).to_kind(kind).set_requires_grad(trained);
+            (key, (tensor, entry.role))
+        };
+        Self { eager: Eager::new(nobody, Mode::Train), tensors: manifest.entries().into_iter().map(make).collect() }
+    }
+
+    /// Gradients of the parameters, by key.
+    pub fn gradients(&self) -> impl Iterator<Item = (&str, Tensor)> {
+        self.tensors.iter().filter(|(_, (t, _))| t.requires_grad()).map(|(key, (t, _))| (key.as_str(), t.grad()))
+    }
+
+    /// Running statistics, by key.
+    pub fn buffers(&self) -> impl Iterator<Item = (&str, &Tensor)> {
+        self.tensors.iter().filter(|(_, (_, role))| *role == Role::Buffer).map(|(key, (t, _))| (key.as_str(), t))
+    }
+}
+
+impl Ops for Step<'_> {
+    type T = T;
+
+    fn param(&self, key: &str, _: &[i64], _: Init, _: Role) -> T {
+        T::borrowed(&self.tensors[key].0)
+    }
+
+    fn dropout(&self, x: T, _: f64) -> T {
+        x
+    }
+
+    fn constant(&self, values: &[f32], shape: &[i64]) -> T {
+        self.eager.constant(values, shape)
+    }
+
+    fn conv2d(&self, x: &T, w: &T, b: Option<&T>, c: &Conv) -> T {
+        self.eager.conv2d(x, w, b, c)
+    }
+
+    fn linear(&self, x: &T, w: &T, b: Option<&T>) -> T {
+        self.eager.linear(x, w, b)
+    }
+
+    fn batch_norm(&self, x: &T, p: &BnParams<T>, bn: &Bn) -> T {
+        self.eager.batch_norm(x, p, bn)
+    }
+
+    fn relu(&self, x: T) -> T {
+        self.eager.relu(x)
+    }
+
+    fn clamp(&self, x: T, lo: f32, hi: f32) -> T {
+        self.eager.clamp(x, lo, hi)
+    }
+
+    fn sigmoid(&self, x: &T) -> T {
+        self.eager.sigmoid(x)
+    }
+
+    fn softmax(&self, x: &T, axis: i64) -> T {
+        self.eager.softmax(x, axis)
+    }
+
+    fn add(&self, a: T, b: &T) -> T {
+        self.eager.add(a, b)
+    }
+
+    fn sub(&self, a: T, b: &T) -> T {
+        self.eager.sub(a, b)
+    }
+
+    fn mul(&self, a: T, b: &T) -> T {
+        self.eager.mul(a, b)
+    }
+
+    fn max_pool(&self, x: &T, p: &Pool) -> T {
+        self.eager.max_pool(x, p)
+    }
+
+    fn global_avg_pool(&self, x: &T) -> T {
+        self.eager.global_avg_pool(x)
+    }
+
+    fn flatten(&self, x: &T, axis: i64) -> T {
+        self.eager.flatten(x, axis)
+    }
+
+    fn transpose(&self, x: &T, perm: &[i64]) -> T {
+        self.eager.transpose(x, perm)
+    }
+
+    fn cast(&self, x: &T, to: DType) -> T {
+        self.eager.cast(x, to)
+    }
+}

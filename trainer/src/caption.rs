@@ -1,0 +1,62 @@
+//! Lines of text on a band below a picture.
+
+use font8x8::legacy::{BASIC_LEGACY, LATIN_LEGACY};
+use models::host::Rgb;
+
+/// Pixels per glyph side before scaling.
+const GLYPH: u32 = 8;
+const BACKGROUND: u8 = 24;
+const INK: u8 = 240;
+
+/// The picture with a dark band below it that holds one line of text each. The text is scaled to the picture; what does
+/// not fit its width is cut, and a character that the built-in font (Latin-1) lacks is drawn as a box.
+#[must_use]
+pub fn below(image: &Rgb, lines: &[String]) -> Rgb {
+    let scale = (image.width / 240).clamp(1, 8);
+    let line_height = (GLYPH + 4) * scale;
+    let band = line_height * u32::try_from(lines.len()).unwrap_or(0) + 4 * scale;
+    let mut out = Rgb::filled(image.width, image.height + band, [BACKGROUND; 3]);
+    out.data[..image.data.len()].copy_from_slice(&image.data);
+    for (row, line) in (0u32..).zip(lines) {
+        let top = image.height + 4 * scale + row * line_height;
+        for (column, character) in (0u32..).zip(line.chars()) {
+            draw(&mut out, glyph(character), [4 * scale + column * GLYPH * scale, top], scale);
+        }
+    }
+    out
+}
+
+fn glyph(character: char) -> [u8; 8] {
+    match u32::from(character) {
+        code @ 0x20..=0x7e => BASIC_LEGACY[code as usize],
+        code @ 0xa0..=0xff => LATIN_LEGACY[(code - 0xa0) as usize],
+        _ => [0x7e, 0x42, 0x42, 0x42, 0x42, 0x42, 0x7e, 0],
+    }
+}
+
+fn draw(image: &mut Rgb, glyph: [u8; 8], [left, top]: [u32; 2], scale: u32) {
+    for y in 0..GLYPH * scale {
+        let bits = glyph[(y / scale) as usize];
+        for x in 0..GLYPH * scale {
+            let (px, py) = (left + x, top + y);
+            if bits >> (x / scale) & 1 == 1 && px < image.width && py < image.height {
+                let at = 3 * (py as usize * image.width as usize + px as usize);
+                image.data[at..at + 3].fill(INK);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_picture_stays_and_the_text_is_cut_at_its_edge() {
+        let image = Rgb::filled(20, 10, [7, 8, 9]);
+        let out = below(&image, &["x".repeat(1000), "é \u{4e2d}".into()]);
+        assert_eq!((out.width, out.height), (20, 10 + 4 + 24));
+        assert_eq!(out.data[..image.data.len()], image.data);
+        assert!(out.data[image.data.len()..].contains(&INK));
+    }
+}

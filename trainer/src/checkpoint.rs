@@ -1,0 +1,262 @@
+//! Checkpoints: one safetensors file each, written atomically, model tensors under their published keys.
+//!
+//! `checkpoints/best/model.safetensors` is what exports and loads anywhere. `checkpoints/last/model.safetensors` holds in
+//! addition the optimiser's tensors under `fovea.` keys and the loop's state, which is all an exact resume needs; being
+//! one file, it cannot be half of one epoch and half of another.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use schemas::CheckpointMeta;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use tch::{Device, Kind, Tensor};
+
+use crate::early_stopping::EarlyStopping;
+use crate::files;
+use crate::params::Params;
+
+/// Prefix of every tensor that is not the model's.
+pub const PRIVATE: &str = "fovea.";
+
+/// Where the loop stands; with the tensors of a last checkpoint, everything a resume needs. Random numbers need no
+/// state: they are functions of (seed, epoch, index).
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct TrainingState {
+    /// Epochs finished.
+    pub epoch: u32,
+    /// Micro-batches finished in the epoch under way.
+    pub batch: usize,
+    /// Optimiser steps taken.
+    pub updates: u64,
+    /// Sum of the training loss over the images of the epoch under way.
+    pub loss_sum: f64,
+    /// Images of the epoch under way that were trained on.
+    pub seen: u64,
+    /// Best epoch and patience.
+    pub early_stopping: EarlyStopping,
+    /// Whether training has ended.
+    pub finished: bool,
+}
+
+/// What can go wrong with a checkpoint.
+#[derive(Debug, thiserror::Error)]
+pub enum CheckpointError {
+    /// The file cannot be read or written.
+    #[error("{path}: {source}")]
+    Io {
+        /// File.
+        path: PathBuf,
+        /// Cause.
+        source: std::io::Error,
+    },
+    /// The file is not a checkpoint of this model.
+    #[error("{path}: {problem}")]
+    Invalid {
+        /// File.
+        path: PathBuf,
+        /// What is wrong and what to do.
+        problem: String,
+    },
+}
+
+/// A tensor as safetensors wants it.
+struct Packed {
+    key: String,
+    dtype: Dtype,
+    shape: Vec<usize>,
+    bytes: Vec<u8>,
+}
+
+fn pack(key: &str, tensor: &Tensor) -> Packed {
+    let shape = tensor.size().iter().map(|&d| usize::try_from(d).unwrap_or(0)).collect();
+    let flat = tensor.detach().to_device(Device::Cpu).contiguous().reshape([-1]);
+    let (dtype, bytes) = match flat.kind() {
+        Kind::Int64 => {
+            (Dtype::I64, Vec::<i64>::try_from(&flat).map(|v| v.iter().flat_map(|x| x.to_le_bytes()).collect()))
+        }
+        Kind::Uint8 => (Dtype::U8, Vec::<u8>::try_from(&flat)),
+        _ => {
+            let floats = flat.to_kind(Kind::Float);
+            (Dtype::F32, Vec::<f32>::try_from(&floats).map(|v| v.iter().flat_map(|x| x.to_le_bytes()).collect()))
+        }
+    };
+    Packed { key: key.to_owned(), dtype, shape, bytes: bytes.expect("a flat CPU tensor converts") }
+}
+
+fn unpack(view: &TensorView) -> Option<Tensor> {
+    let shape: Vec<i64> = view.shape().iter().map(|&d| i64::try_from(d).unwrap_or(0)).collect();
+    let kind = match view.dtype() {
+        Dtype::F32 => Kind::Float,
+        Dtype::I64 => Kind::Int64,
+        Dtype::U8 => Kind::Uint8,
+        _ => return None,
+    };
+    Tensor::f_from_data_size(view.data(), &shape, kind).ok()
+}
+
+/// Serialises tensors and metadata into one safetensors file, atomically. Returns the SHA-256 of the file.
+///
+/// # Errors
+/// When the file cannot be written.
+pub fn write(
+    path: &Path,
+    tensors: &[(String, Tensor)],
+    metadata: HashMap<String, String>,
+) -> Result<String, CheckpointError> {
+    let packed: Vec<Packed> = tensors.iter().map(|(key, tensor)| pack(key, tensor)).collect();
+    let invalid =
+        |e: safetensors::SafeTensorError| CheckpointError::Invalid { path: path.into(), problem: e.to_string() };
+    let views = packed
+        .iter()
+        .map(|p| Ok((p.key.as_str(), TensorView::new(p.dtype, p.shape.clone(), &p.bytes)?)))
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(invalid)?;
+    let bytes = safetensors::serialize(views, Some(metadata)).map_err(invalid)?;
+    files::write_atomic(path, &bytes).map_err(|source| CheckpointError::Io { path: path.into(), source })?;
+    Ok(hex(&Sha256::digest(&bytes)))
+}
+
+/// Lower-case hexadecimal.
+#[must_use]
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}
+
+/// Writes the model alone. Returns the SHA-256 of the file.
+///
+/// # Errors
+/// When the file cannot be written.
+pub fn write_model(path: &Path, params: &Params, meta: &CheckpointMeta) -> Result<String, CheckpointError> {
+    write(path, &model_tensors(params), describe(meta, None))
+}
+
+/// Writes the model, the optimiser's tensors and the loop's state.
+///
+/// # Errors
+/// When the file cannot be written.
+pub fn write_resumable(
+    path: &Path,
+    params: &Params,
+    optimizer: &[(String, Tensor)],
+    meta: &CheckpointMeta,
+    state: &TrainingState,
+) -> Result<(), CheckpointError> {
+    let private = optimizer.iter().map(|(key, t)| (format!("{PRIVATE}{key}"), t.shallow_clone()));
+    let tensors: Vec<_> = model_tensors(params).into_iter().chain(private).collect();
+    write(path, &tensors, describe(meta, Some(state))).map(drop)
+}
+
+fn model_tensors(params: &Params) -> Vec<(String, Tensor)> {
+    params.iter().map(|(key, p)| (key.to_owned(), p.tensor.shallow_clone())).collect()
+}
+
+fn describe(meta: &CheckpointMeta, state: Option<&TrainingState>) -> HashMap<String, String> {
+    let mut metadata = HashMap::from([("fovea".to_owned(), json(meta))]);
+    if let Some(state) = state {
+        metadata.insert("fovea.state".to_owned(), json(state));
+    }
+    metadata
+}
+
+fn json<S: Serialize>(value: &S) -> String {
+    serde_json::to_string(value).expect("plain data serialises")
+}
+
+/// A checkpoint read from disk.
+pub struct Checkpoint {
+    /// What it says about itself.
+    pub meta: CheckpointMeta,
+    /// The loop's state, in a last checkpoint.
+    pub state: Option<TrainingState>,
+    /// Every tensor by key, in file order.
+    pub tensors: Vec<(String, Tensor)>,
+    /// The file.
+    pub path: PathBuf,
+    /// SHA-256 of the file.
+    pub sha256: String,
+}
+
+impl Checkpoint {
+    /// Reads a checkpoint from a run folder (its best), a checkpoint folder, or the file itself.
+    ///
+    /// # Errors
+    /// When there is none, or it is damaged or of a newer schema.
+    pub fn read(place: &Path) -> Result<Self, CheckpointError> {
+        let path = locate(place)?;
+        let bytes = std::fs::read(&path).map_err(|source| CheckpointError::Io { path: path.clone(), source })?;
+        let invalid = |problem: String| CheckpointError::Invalid { path: path.clone(), problem };
+        let (_, header) =
+            SafeTensors::read_metadata(&bytes).map_err(|e| invalid(format!("not a safetensors file: {e}")))?;
+        let metadata = header.metadata().clone().unwrap_or_default();
+        let text = metadata.get("fovea").ok_or_else(|| {
+            invalid(
+                "no Fovea metadata: this is a plain weights file; pass it to `trainer train --pretrained` instead"
+                    .into(),
+            )
+        })?;
+        let meta: CheckpointMeta =
+            serde_json::from_str(text).map_err(|e| invalid(format!("unreadable metadata: {e}")))?;
+        if meta.schema_version > schemas::SCHEMA_VERSION {
+            return Err(invalid(format!(
+                "written by a newer Fovea (schema {}, this one reads up to {}); update Fovea",
+                meta.schema_version,
+                schemas::SCHEMA_VERSION
+            )));
+        }
+        let state = metadata.get("fovea.state").map(|s| serde_json::from_str(s)).transpose();
+        let state = state.map_err(|e| invalid(format!("unreadable training state: {e}")))?;
+        let file = SafeTensors::deserialize(&bytes).map_err(|e| invalid(format!("damaged: {e}")))?;
+        let tensors = file
+            .tensors()
+            .into_iter()
+            .map(|(key, view)| {
+                let tensor =
+                    unpack(&view).ok_or_else(|| invalid(format!("tensor {key:?} has type {:?}", view.dtype())))?;
+                Ok((key, tensor))
+            })
+            .collect::<Result<Vec<_>, CheckpointError>>()?;
+        Ok(Self { meta, state, tensors, sha256: hex(&Sha256::digest(&bytes)), path })
+    }
+
+    /// Copies the model's tensors into the store.
+    ///
+    /// # Errors
+    /// When a key is missing, unknown, or of another shape.
+    pub fn restore(&self, params: &mut Params) -> Result<(), CheckpointError> {
+        let invalid = |problem: String| CheckpointError::Invalid { path: self.path.clone(), problem };
+        let wanted: Vec<(String, Vec<i64>)> = params.iter().map(|(k, p)| (k.to_owned(), p.tensor.size())).collect();
+        let mut file: HashMap<&str, &Tensor> =
+            self.tensors.iter().filter(|(k, _)| !k.starts_with(PRIVATE)).map(|(k, t)| (k.as_str(), t)).collect();
+        for (key, shape) in wanted {
+            match file.remove(key.as_str()) {
+                Some(tensor) if tensor.size() == shape => params.set(&key, tensor),
+                Some(tensor) => {
+                    return Err(invalid(format!("{key:?} is {:?}, the model has {shape:?}", tensor.size())));
+                }
+                None => return Err(invalid(format!("{key:?} is missing"))),
+            }
+        }
+        match file.keys().min() {
+            Some(key) => Err(invalid(format!("{key:?} is not part of {}", self.meta.model_name))),
+            None => Ok(()),
+        }
+    }
+
+    /// The optimiser's tensors, without their prefix.
+    #[must_use]
+    pub fn optimizer_tensors(&self) -> HashMap<String, Tensor> {
+        let strip = |(key, t): &(String, Tensor)| Some((key.strip_prefix(PRIVATE)?.to_owned(), t.shallow_clone()));
+        self.tensors.iter().filter_map(strip).collect()
+    }
+}
+
+fn locate(place: &Path) -> Result<PathBuf, CheckpointError> {
+    let candidates =
+        [place.to_path_buf(), place.join("model.safetensors"), place.join("checkpoints/best/model.safetensors")];
+    candidates.into_iter().find(|p| p.is_file()).ok_or_else(|| CheckpointError::Invalid {
+        path: place.into(),
+        problem: "no checkpoint here; name a run folder, a checkpoint folder or a model.safetensors".into(),
+    })
+}

@@ -1,0 +1,271 @@
+//! Command lines. Every setting of `schemas` becomes an option of `train`, with its help and its other names.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Arg, ArgMatches, Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
+use schemas::setting::SETTINGS;
+
+/// Trains vision models on labelled images.
+#[derive(Debug, Parser)]
+#[command(
+    name = "trainer",
+    version,
+    after_help = "First five minutes:\n  \
+        trainer sample-data --output data/shapes\n  \
+        trainer train --training_data data/shapes/train.jsonl --validation_data data/shapes/validation.jsonl \\\n                --output runs/shapes\n  \
+        trainer predict --checkpoint runs/shapes data/shapes/images/*.jpg\n\n\
+        Options may be written with dashes or underscores. Exit codes: 0 done, 2 bad input or configuration,\n\
+        75 interrupted and resumable, 1 anything else."
+)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Action,
+    /// Print exactly one JSON object on standard output; progress goes to standard error.
+    #[arg(long, global = true)]
+    pub json: bool,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Action {
+    /// Train a model: data in, run folder with the best model, its ONNX file and a report out.
+    Train(Box<TrainArgs>),
+    /// Measure a checkpoint or an exported file on labelled images.
+    Evaluate(EvaluateArgs),
+    /// Classify images.
+    Predict(PredictArgs),
+    /// Turn other layouts of labelled images into JSONL.
+    Convert(ConvertArgs),
+    /// Generate a small dataset, for the first five minutes.
+    SampleData(SampleDataArgs),
+    /// List the models, or show one.
+    Models(ModelsArgs),
+}
+
+/// Options of `train` that are not settings.
+#[derive(Clone, Debug, Args)]
+pub struct TrainArgs {
+    /// What the model shall answer.
+    #[arg(long, default_value = "image-classification")]
+    pub task: String,
+    /// Model; `trainer models` lists them.
+    #[arg(long = "model_name", alias = "model", default_value = "efficientnet_lite0")]
+    pub model_name: String,
+    /// Labelled images: a JSONL file or an MLTable folder.
+    #[arg(long = "training_data", value_name = "PATH", required_unless_present = "resume")]
+    pub training_data: Option<PathBuf>,
+    /// Labelled images to validate on; left out, a share of the training data (`split_ratio`) is held back.
+    #[arg(long = "validation_data", value_name = "PATH")]
+    pub validation_data: Option<PathBuf>,
+    /// Folder that azureml:// and AmlDatastore:// image addresses are relative to.
+    #[arg(long = "data_root", value_name = "DIR")]
+    pub data_root: Option<PathBuf>,
+    /// Weights to start from: auto (published ones when at hand, else an error that says what to do), none, or a file
+    /// (.safetensors, .pth).
+    #[arg(long, default_value = "auto", value_name = "auto|none|FILE")]
+    pub pretrained: String,
+    /// Where to compute: auto, cpu, cuda:0.
+    #[arg(long, default_value = "auto")]
+    pub device: String,
+    /// Arithmetic of the training step: auto (bf16 where the processor has it), fp32, bf16. Evaluation is fp32 always.
+    #[arg(long, default_value = "auto")]
+    pub precision: String,
+    /// Seed of everything random; the same seed gives the same run.
+    #[arg(long, alias = "random_seed", default_value_t = 0)]
+    pub seed: u64,
+    /// Form of the ONNX file written at the end: whole (any size in), prepared (resized images in), none.
+    #[arg(long, default_value = "whole", value_parser = ["whole", "prepared", "none"])]
+    pub export: String,
+    /// Threads that compute; 0 uses every core.
+    #[arg(long, default_value_t = 0)]
+    pub threads: usize,
+    /// Memory for decoded images, in MiB; the default is a quarter of the machine's, at most 4096.
+    #[arg(long = "cache_mib", value_name = "MIB")]
+    pub cache_mib: Option<u64>,
+    /// Folder of the run.
+    #[arg(long, value_name = "DIR")]
+    pub output: PathBuf,
+    /// Continue the run in --output exactly where its last checkpoint stands; other options are taken from its plan.
+    #[arg(long)]
+    pub resume: bool,
+}
+
+/// A trained model: a checkpoint or an exported file.
+#[derive(Clone, Debug, Args)]
+#[group(required = true, multiple = false)]
+pub struct ModelArgs {
+    /// Run folder, checkpoint folder, or model.safetensors.
+    #[arg(long, value_name = "PATH")]
+    pub checkpoint: Option<PathBuf>,
+    /// Exported file, run by ONNX Runtime.
+    #[arg(long, value_name = "FILE")]
+    pub onnx: Option<PathBuf>,
+}
+
+/// Options of `evaluate`.
+#[derive(Debug, Args)]
+pub struct EvaluateArgs {
+    /// The model.
+    #[command(flatten)]
+    pub model: ModelArgs,
+    /// Labelled images: a JSONL file or an MLTable folder.
+    #[arg(long, value_name = "PATH")]
+    pub data: PathBuf,
+    /// Folder that azureml:// and AmlDatastore:// image addresses are relative to.
+    #[arg(long = "data_root", value_name = "DIR")]
+    pub data_root: Option<PathBuf>,
+    /// Images at once.
+    #[arg(long = "batch_size", default_value_t = 32)]
+    pub batch_size: usize,
+    /// Also write a report with pictures here.
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
+    /// Skip bad rows and images and list them; false makes the first one fatal.
+    #[arg(long = "ignore_data_errors", default_value_t = true, action = clap::ArgAction::Set)]
+    pub ignore_data_errors: bool,
+}
+
+/// Options of `predict`.
+#[derive(Debug, Args)]
+pub struct PredictArgs {
+    /// The model.
+    #[command(flatten)]
+    pub model: ModelArgs,
+    /// Image files.
+    #[arg(required = true, value_name = "IMAGE")]
+    pub images: Vec<PathBuf>,
+    /// Write each image with its answer drawn on it into this folder.
+    #[arg(long, value_name = "DIR")]
+    pub save: Option<PathBuf>,
+    /// Classes to print per image.
+    #[arg(long, default_value_t = 3)]
+    pub top: usize,
+}
+
+/// Options of `convert`.
+#[derive(Debug, Args)]
+pub struct ConvertArgs {
+    /// Layout to read.
+    #[command(subcommand)]
+    pub from: ConvertFrom,
+}
+
+/// Layouts that can be converted.
+#[derive(Debug, Subcommand)]
+pub enum ConvertFrom {
+    /// One folder of images per class; where there are `train`, `validation` and `test` folders of such, one file each.
+    Folders {
+        /// Folder that holds the class folders.
+        input: PathBuf,
+        /// JSONL file to write, or a folder for the files of several parts.
+        #[arg(long, value_name = "PATH")]
+        output: PathBuf,
+    },
+    /// A table with an image and a label per row: CSV with a header, or tab-separated `image<TAB>label` without one.
+    Csv {
+        /// Table to read.
+        input: PathBuf,
+        /// JSONL file to write.
+        #[arg(long, value_name = "FILE")]
+        output: PathBuf,
+        /// Column of the image file, by name or number from 1; otherwise found by its usual names.
+        #[arg(long = "image_column")]
+        image_column: Option<String>,
+        /// Column of the label, likewise.
+        #[arg(long = "label_column")]
+        label_column: Option<String>,
+    },
+}
+
+/// Options of `sample-data`.
+#[derive(Debug, Args)]
+pub struct SampleDataArgs {
+    /// Task to generate for.
+    #[arg(long, default_value = "image-classification")]
+    pub task: String,
+    /// Folder to write.
+    #[arg(long, value_name = "DIR")]
+    pub output: PathBuf,
+    /// Images in all; about 70 % to train on, 15 % to validate on, the rest to test on.
+    #[arg(long, default_value_t = 240)]
+    pub count: usize,
+    /// Seed of the pictures.
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+}
+
+/// Options of `models`.
+#[derive(Debug, Args)]
+pub struct ModelsArgs {
+    /// Show this model alone, with its defaults.
+    pub name: Option<String>,
+}
+
+/// The whole command line, settings included.
+#[must_use]
+pub fn command() -> Command {
+    Cli::command().mut_subcommand("train", |train| {
+        let settings = SETTINGS.iter().map(|s| {
+            Arg::new(s.name)
+                .long(s.name)
+                .aliases(s.aliases.iter().copied())
+                .help(format!("{} [{}]", s.help, s.kind.range()))
+                .value_name(s.kind.value_name())
+                .help_heading("Settings")
+        });
+        train.args(settings)
+    })
+}
+
+/// Parses a command line. Also gives the settings that were named, as `(name, text)`.
+///
+/// # Errors
+/// clap's, which print themselves.
+pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<(Cli, Vec<(String, String)>), clap::Error> {
+    let matches = command().try_get_matches_from(args.into_iter().map(underscored))?;
+    let settings = matches.subcommand_matches("train").map(named_settings).unwrap_or_default();
+    Ok((Cli::from_arg_matches(&matches)?, settings))
+}
+
+fn named_settings(matches: &ArgMatches) -> Vec<(String, String)> {
+    SETTINGS.iter().filter_map(|s| Some((s.name.to_owned(), matches.get_one::<String>(s.name)?.clone()))).collect()
+}
+
+/// `--learning-rate=0.1` as `--learning_rate=0.1`; anything that is no long option stays.
+fn underscored(arg: OsString) -> OsString {
+    let Some(text) = arg.to_str().filter(|t| t.starts_with("--") && t.len() > 2) else { return arg };
+    let (name, value) = text[2..].split_once('=').map_or((&text[2..], None), |(n, v)| (n, Some(v)));
+    let name = name.replace('-', "_");
+    value.map_or_else(|| format!("--{name}"), |v| format!("--{name}={v}")).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(line: &str) -> Result<(Cli, Vec<(String, String)>), clap::Error> {
+        parse(line.split_whitespace().map(OsString::from))
+    }
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        command().debug_assert();
+    }
+
+    #[test]
+    fn settings_are_options_under_every_name_and_spelling() {
+        let line =
+            "trainer train --training-data a.jsonl --output r --learning-rate=0.1 --gradient_accumulation_step 2";
+        let (_, settings) = parsed(line).unwrap();
+        let expected = [("grad_accumulation_step", "2"), ("learning_rate", "0.1")];
+        assert_eq!(settings, expected.map(|(a, b)| (a.to_owned(), b.to_owned())));
+    }
+
+    #[test]
+    fn an_unknown_option_names_the_nearest() {
+        let error = parsed("trainer train --training_data a --output r --learning_rat 0.1").unwrap_err().to_string();
+        assert!(error.contains("learning_rate"), "{error}");
+    }
+}

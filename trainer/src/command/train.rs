@@ -1,0 +1,292 @@
+//! `trainer train`: from a plan to a finished run.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use anyhow::Context;
+use models::host::Rgb;
+use models::registry;
+use models::weights::LoadReport;
+use schemas::error::ErrorCode;
+use schemas::{Plan, PlanRequest, Preprocessing, Source, Task, WeightsOrigin};
+use serde_json::json;
+use tch::{Device, Tensor};
+
+use super::Answer;
+use crate::checkpoint::{Checkpoint, TrainingState};
+use crate::cli::TrainArgs;
+use crate::data::{self, Images, Loader, ReadOptions, TrainingData, TrainingRequest};
+use crate::engine::{self, End, Engine};
+use crate::failure::{self, fail};
+use crate::files::write_atomic;
+use crate::finish::{self, Finished};
+use crate::log::Log;
+use crate::network::{self, Network};
+use crate::optimizer::Optimizer;
+use crate::params::Params;
+use crate::recorder::{self, Recorder};
+use crate::run_folder::RunFolder;
+use crate::{device, loading, pretrained};
+
+/// Pictures whose answers are recorded beside each best checkpoint, for the verification of exports.
+const EXAMPLES: usize = 5;
+/// Recorded pictures are shrunk to this longer side, so that the file beside the checkpoint stays small.
+const EXAMPLE_SIDE: u32 = 640;
+
+/// Trains, or resumes; exports; evaluates the exported file; writes the report.
+///
+/// # Errors
+/// Bad settings or data, a diverged training, a device that is not there, IO.
+pub fn run(args: &TrainArgs, settings: &[(String, String)]) -> anyhow::Result<Answer> {
+    let stop = stop_on_signals()?;
+    let folder = RunFolder::open(&args.output, args.resume)?;
+    let resume = args.resume && folder.plan().exists();
+    let plan = if resume { read_plan(&folder.plan())? } else { plan(args, settings)? };
+    let log = Log::open(&folder.log())?;
+    let spec = registry::find(&plan.model_name).ok_or_else(|| {
+        let known: Vec<_> = registry::all().iter().map(|m| m.name).collect();
+        fail(
+            ErrorCode::UnsupportedModel,
+            format!("there is no model {:?}; the models are {}", plan.model_name, known.join(", ")),
+        )
+    })?;
+    if plan.task != Task::ImageClassification {
+        return Err(fail(
+            ErrorCode::UnsupportedModel,
+            format!("task {} cannot be trained yet; image-classification can", plan.task),
+        ));
+    }
+    let device = device::open(&plan.device).map_err(|e| fail(ErrorCode::DeviceUnavailable, format!("{e:#}")))?;
+    let arithmetic =
+        device::arithmetic(plan.precision, device).map_err(|e| fail(ErrorCode::DeviceUnavailable, format!("{e:#}")))?;
+    let threads = device::set_threads(args.threads);
+
+    let mut data = open_data(args, &plan, &folder, resume, &log)?;
+    if !resume {
+        data.write(&folder.data())?;
+        write_atomic(&folder.plan(), &serde_json::to_vec_pretty(&plan)?)?;
+    }
+    let preprocessing = preprocessing(&plan, spec);
+    let mut network = new_network(spec, &plan, &data, &preprocessing, device)?;
+    let last = folder.last().join("model.safetensors");
+    let last = (resume && last.exists()).then(|| Checkpoint::read(&last)).transpose()?;
+    let weights = match &last {
+        Some(checkpoint) => checkpoint.meta.weights.clone(),
+        None => start_weights(&mut network, &plan.pretrained, &log)?,
+    };
+    freeze(&mut network, plan.settings.layers_to_freeze)?;
+    let mut optimizer = Optimizer::new(&plan.settings, &network.params);
+    let state = match &last {
+        Some(checkpoint) => restore(checkpoint, &mut network, &mut optimizer)?,
+        None => TrainingState::default(),
+    };
+    let class_weights = engine::class_weights(
+        &data.train.class_counts(),
+        plan.settings.weighted_loss,
+        plan.settings.imbalance_rate_threshold as usize,
+    )
+    .map(|w| Tensor::from_slice(&w).to_device(device));
+    let train = Loader::new(data.train.clone(), loading::training(&plan.settings, &preprocessing))?;
+    let validation =
+        Loader::new(data.validation.clone(), loading::validation(&plan.settings, &preprocessing, cache_bytes(args)))?;
+    let template = recorder::template(&plan, &network, weights);
+    let recorder = Recorder::new(folder, template, examples(data.validation.as_ref()), state.epoch)?;
+    log.line(&format!(
+        "{} on {} training and {} validation images, {} classes, {arithmetic:?}, {threads} threads, seed {}",
+        spec.name,
+        data.train.len(),
+        data.validation.len(),
+        network.labels.len(),
+        plan.seed
+    ));
+    let mut engine = Engine {
+        plan: &plan,
+        arithmetic,
+        train: &train,
+        validation: &validation,
+        class_weights,
+        network,
+        optimizer,
+        state,
+        recorder,
+        stop,
+        log: &log,
+    };
+    let end = engine.run()?;
+    let (recorder, state) = (engine.recorder, engine.state);
+    if end == End::Interrupted {
+        let text = format!("interrupted in epoch {}; continue with --resume", state.epoch + 1);
+        let json = json!({ "interrupted": true, "epoch": state.epoch, "run": recorder.folder().root() });
+        return Ok(Answer { text, json, exit: u8::try_from(ErrorCode::Interrupted.exit_code())? });
+    }
+    finish::run(&Finished {
+        plan: &plan,
+        folder: recorder.folder(),
+        records: recorder.records(),
+        state: &state,
+        data: &data,
+        train: &train,
+        validation: &validation,
+        export: &args.export,
+        facts: vec![
+            ("device", format!("{device:?}")),
+            ("arithmetic", format!("{arithmetic:?}")),
+            ("threads", threads.to_string()),
+        ],
+        log: &log,
+    })
+}
+
+/// A flag that SIGTERM and SIGINT set; a second signal ends the process at once.
+fn stop_on_signals() -> anyhow::Result<Arc<AtomicBool>> {
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT] {
+        signal_hook::flag::register_conditional_shutdown(signal, 1, Arc::clone(&stop))?;
+        signal_hook::flag::register(signal, Arc::clone(&stop))?;
+    }
+    Ok(stop)
+}
+
+fn plan(args: &TrainArgs, settings: &[(String, String)]) -> anyhow::Result<Plan> {
+    let mut request = PlanRequest::new();
+    let path = |p: &Option<std::path::PathBuf>| p.as_ref().map(|p| p.to_string_lossy().into_owned());
+    let fields = [
+        ("task", Some(args.task.clone())),
+        ("model_name", Some(args.model_name.clone())),
+        ("training_data", path(&args.training_data)),
+        ("validation_data", path(&args.validation_data)),
+        ("data_root", path(&args.data_root)),
+        ("pretrained", Some(args.pretrained.clone())),
+        ("device", Some(args.device.clone())),
+        ("precision", Some(args.precision.clone())),
+        ("seed", Some(args.seed.to_string())),
+    ];
+    for (name, value) in fields {
+        if let Some(value) = value {
+            request.set(name, value, Source::CommandLine);
+        }
+    }
+    for (name, value) in settings {
+        request.set(name, value.as_str(), Source::CommandLine);
+    }
+    Plan::resolve(request).map_err(|errors| failure::settings(&errors))
+}
+
+fn read_plan(path: &Path) -> anyhow::Result<Plan> {
+    let text = std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
+    serde_json::from_str(&text).with_context(|| format!("{} is no plan", path.display()))
+}
+
+/// Data of a new run as the plan names it; of a resumed one as it was used.
+fn open_data(
+    args: &TrainArgs,
+    plan: &Plan,
+    folder: &RunFolder,
+    resume: bool,
+    log: &Log,
+) -> anyhow::Result<TrainingData> {
+    let used = |name: &str| folder.data().join(name);
+    let (training, validation) = if resume {
+        (used("train.jsonl"), Some(used("validation.jsonl")))
+    } else {
+        (plan.training_data.clone().into(), plan.validation_data.clone().map(Into::into))
+    };
+    let request = TrainingRequest {
+        training,
+        validation,
+        split_ratio: plan.settings.split_ratio,
+        seed: plan.seed,
+        read: ReadOptions {
+            data_root: plan.data_root.clone().map(Into::into),
+            ignore_data_errors: plan.settings.ignore_data_errors,
+            limits: models::host::Limits::default(),
+            cache_bytes: cache_bytes(args),
+            threads: std::thread::available_parallelism().map_or(1, usize::from),
+            fetch_folder: used("fetched"),
+        },
+    };
+    let data = data::training(&request, &|_, _| {})?;
+    for warning in &data.warnings {
+        log.line(&format!("warning: {warning}"));
+    }
+    if data.rejections.total() > 0 {
+        log.line(&format!("{} rows were rejected, see {}:", data.rejections.total(), used("rejected.jsonl").display()));
+        for rejection in data.rejections.examples() {
+            log.line(&format!("  {}:{}: {}", rejection.source, rejection.line, rejection.reason));
+        }
+    }
+    Ok(data)
+}
+
+/// Memory for pictures.
+fn cache_bytes(args: &TrainArgs) -> u64 {
+    args.cache_mib.map_or_else(data::default_cache_bytes, |mib| mib << 20)
+}
+
+/// The model's own pixels, at the sizes of the plan.
+fn preprocessing(plan: &Plan, spec: &registry::ModelSpec) -> Preprocessing {
+    let own = spec.preprocessing();
+    Preprocessing { resize: plan.settings.valid_resize_size, crop: plan.settings.valid_crop_size, ..own }
+}
+
+fn new_network(
+    spec: &'static registry::ModelSpec,
+    plan: &Plan,
+    data: &TrainingData,
+    preprocessing: &Preprocessing,
+    device: Device,
+) -> anyhow::Result<Network> {
+    let labels = data.train.labels().to_vec();
+    let manifest = network::manifest(spec, labels.len(), preprocessing.crop)?;
+    let params = Params::init(&manifest, plan.seed, device, network::preferred_layout(spec));
+    Ok(Network { spec, task: plan.task, labels, preprocessing: preprocessing.clone(), params })
+}
+
+fn start_weights(network: &mut Network, wanted: &str, log: &Log) -> anyhow::Result<Option<WeightsOrigin>> {
+    let Some((origin, report)) = pretrained::load(network, wanted)? else {
+        log.line("starting from random weights");
+        return Ok(None);
+    };
+    let LoadReport { new_head, .. } = &report;
+    log.line(&format!("starting from {} ({}): {report}", origin.source, origin.licence));
+    if !new_head.is_empty() {
+        log.line(&format!("the head starts anew for {} classes", network.labels.len()));
+    }
+    Ok(Some(origin))
+}
+
+fn freeze(network: &mut Network, groups: u32) -> anyhow::Result<()> {
+    let freezable = network.spec.freezable();
+    let groups = groups as usize;
+    if groups > freezable.len() {
+        let message =
+            format!("layers_to_freeze is {groups}; {} has {} groups to freeze", network.spec.name, freezable.len());
+        return Err(fail(ErrorCode::InvalidSettings, message));
+    }
+    network.params.freeze(&freezable[..groups].concat());
+    Ok(())
+}
+
+fn restore(checkpoint: &Checkpoint, network: &mut Network, optimizer: &mut Optimizer) -> anyhow::Result<TrainingState> {
+    let invalid =
+        |problem: &str| fail(ErrorCode::InvalidCheckpoint, format!("{}: {problem}", checkpoint.path.display()));
+    checkpoint.restore(&mut network.params)?;
+    let state = checkpoint.state.clone().ok_or_else(|| invalid("holds no training state; it is no last checkpoint"))?;
+    let missing = optimizer.restore(state.updates, &checkpoint.optimizer_tensors());
+    match missing.first() {
+        Some(name) => Err(invalid(&format!("{name} is missing; the checkpoint is of another run"))),
+        None => Ok(state),
+    }
+}
+
+/// A few validation pictures, spread over the data set, shrunk to a bounded size.
+fn examples(data: &dyn Images) -> Vec<Rgb> {
+    let step = (data.len() / EXAMPLES).max(1);
+    (0..data.len())
+        .step_by(step)
+        .filter_map(|i| data.image(i).ok())
+        .take(EXAMPLES)
+        .map(|image| models::host::thumbnail(&image, EXAMPLE_SIDE))
+        .collect()
+}

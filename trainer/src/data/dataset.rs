@@ -1,0 +1,283 @@
+//! The samples of one part (training, validation, test): class, row, and picture on demand.
+
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+
+use models::host::{self, Limits, Rgb};
+use sha2::{Digest, Sha256};
+
+use super::error::DataError;
+use super::fetch::Fetcher;
+use super::index::{Entry, Files};
+use super::location::Location;
+use super::reject::{RejectKind, Rejection};
+
+/// What a loader draws from. [`Dataset`] is the real one.
+pub trait Images: Send + Sync {
+    /// Number of samples.
+    fn len(&self) -> usize;
+    /// Whether there is none.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+    /// Class of a sample.
+    fn target(&self, index: usize) -> usize;
+    /// The decoded picture.
+    ///
+    /// # Errors
+    /// [`SampleError`].
+    fn image(&self, index: usize) -> Result<Arc<Rgb>, SampleError>;
+    /// Name of the picture, for people: the end of its `image_url`.
+    fn name(&self, index: usize) -> String {
+        let row = self.rejection(index, RejectKind::BadImage, String::new());
+        let url = row.image_url.unwrap_or_default();
+        url.rsplit('/').next().unwrap_or_default().to_owned()
+    }
+    /// The row of a sample as a rejection.
+    fn rejection(&self, index: usize, kind: RejectKind, reason: String) -> Rejection;
+}
+
+/// Why a sample has no picture.
+#[derive(Debug)]
+pub enum SampleError {
+    /// The picture is at fault; the sample can be left out.
+    Bad(RejectKind, String),
+    /// The data set is at fault.
+    Fatal(DataError),
+}
+
+impl From<DataError> for SampleError {
+    fn from(error: DataError) -> Self {
+        Self::Fatal(error)
+    }
+}
+
+/// Pictures kept in memory: all of a kind, or none, so that what fits is decided once.
+pub(crate) enum Cache {
+    None,
+    /// File contents, where only these fit the budget.
+    Encoded(Vec<OnceLock<Arc<[u8]>>>),
+    /// Decoded pictures.
+    Decoded(Vec<OnceLock<Arc<Rgb>>>),
+}
+
+impl Cache {
+    /// The best kind whose total stays within `budget` bytes for `n` pictures of so many bytes in all.
+    pub fn plan(n: usize, sizes: Sizes, budget: u64) -> Self {
+        if n == 0 || budget == 0 {
+            Self::None
+        } else if sizes.decoded <= budget {
+            Self::Decoded((0..n).map(|_| OnceLock::new()).collect())
+        } else if sizes.encoded <= budget {
+            Self::Encoded((0..n).map(|_| OnceLock::new()).collect())
+        } else {
+            Self::None
+        }
+    }
+
+    /// Keeps the slots at `keep`, which is strictly ascending.
+    pub fn retain(&mut self, keep: &[u32]) {
+        fn pick<T>(slots: &mut Vec<T>, keep: &[u32]) {
+            let mut wanted = keep.iter().peekable();
+            let mut at = 0u32;
+            slots.retain(|_| {
+                let kept = wanted.next_if(|&&k| k == at).is_some();
+                at += 1;
+                kept
+            });
+        }
+        match self {
+            Self::None => {}
+            Self::Encoded(slots) => pick(slots, keep),
+            Self::Decoded(slots) => pick(slots, keep),
+        }
+    }
+}
+
+/// Bytes of a set of pictures.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sizes {
+    /// As files.
+    pub encoded: u64,
+    /// As RGB.
+    pub decoded: u64,
+}
+
+/// Where rows and pictures are read from; shared by the parts of a data set.
+pub(crate) struct Reader {
+    pub files: Files,
+    pub fetcher: Fetcher,
+    pub limits: Limits,
+}
+
+impl Reader {
+    /// Local path of a row's picture, fetched if it has a URL.
+    pub fn local(&self, entry: &Entry) -> Result<PathBuf, SampleError> {
+        match self.files.location(entry)?.1 {
+            Location::File(path) => Ok(path),
+            Location::Http(url) => self.fetcher.fetch(&url).map_err(|e| SampleError::Bad(RejectKind::MissingFile, e)),
+        }
+    }
+
+    /// Path and size of a regular file within the limits.
+    pub fn sized(&self, entry: &Entry) -> Result<(PathBuf, u64), SampleError> {
+        let missing = |reason| SampleError::Bad(RejectKind::MissingFile, reason);
+        let path = self.local(entry)?;
+        let facts = std::fs::metadata(&path).map_err(|e| missing(format!("{}: {e}", path.display())))?;
+        if !facts.is_file() {
+            return Err(missing(format!("{} is not a file", path.display())));
+        }
+        let limit = self.limits.max_bytes;
+        if facts.len() > limit {
+            let reason = format!("{} has {} bytes, the limit is {limit}", path.display(), facts.len());
+            return Err(SampleError::Bad(RejectKind::BadImage, reason));
+        }
+        Ok((path, facts.len()))
+    }
+
+    /// Contents of a row's picture file.
+    pub fn bytes(&self, entry: &Entry) -> Result<Vec<u8>, SampleError> {
+        let (path, _) = self.sized(entry)?;
+        std::fs::read(&path).map_err(|e| SampleError::Bad(RejectKind::MissingFile, format!("{}: {e}", path.display())))
+    }
+
+    pub fn decode(&self, bytes: &[u8]) -> Result<Rgb, SampleError> {
+        host::decode(bytes, &self.limits).map_err(|e| SampleError::Bad(RejectKind::BadImage, e.to_string()))
+    }
+
+    pub fn rejection(&self, entry: &Entry, kind: RejectKind, reason: String) -> Rejection {
+        Rejection {
+            source: self.files.path(entry).display().to_string(),
+            line: u64::from(entry.line),
+            image_url: self.files.location(entry).ok().map(|(url, _)| url),
+            kind,
+            reason,
+        }
+    }
+}
+
+/// The samples of one part. Costs 24 bytes a sample, plus what the cache was allowed.
+pub struct Dataset {
+    labels: Arc<[String]>,
+    entries: Vec<Entry>,
+    reader: Arc<Reader>,
+    cache: Cache,
+}
+
+impl Dataset {
+    pub(crate) fn new(labels: Arc<[String]>, entries: Vec<Entry>, reader: Arc<Reader>, cache: Cache) -> Self {
+        Self { labels, entries, reader, cache }
+    }
+
+    /// Class names, in the order of the model's outputs.
+    pub fn labels(&self) -> &[String] {
+        &self.labels
+    }
+
+    /// Samples of each class.
+    pub fn class_counts(&self) -> Vec<usize> {
+        let mut counts = vec![0; self.labels.len()];
+        for entry in &self.entries {
+            counts[entry.class as usize] += 1;
+        }
+        counts
+    }
+
+    /// `image_url` as written.
+    ///
+    /// # Errors
+    /// The JSONL file changed or cannot be read.
+    pub fn image_url(&self, index: usize) -> Result<String, DataError> {
+        self.reader.files.location(&self.entries[index]).map(|(url, _)| url)
+    }
+
+    /// An `image_url` that leads to the picture from anywhere: absolute path, `file://` or `http(s)://`.
+    ///
+    /// # Errors
+    /// The JSONL file changed or cannot be read.
+    pub fn absolute_url(&self, index: usize) -> Result<String, DataError> {
+        self.reader.files.location(&self.entries[index]).map(|(_, location)| location.to_image_url())
+    }
+
+    /// `file:line` of the row.
+    pub fn place(&self, index: usize) -> String {
+        let entry = &self.entries[index];
+        format!("{}:{}", self.reader.files.path(entry).display(), entry.line)
+    }
+
+    /// Lower-case hexadecimal SHA-256 over labels and rows (`image_url` as written and class, in order). Equal for the same
+    /// data on another machine; a resume compares it to find that the data changed.
+    ///
+    /// # Errors
+    /// The JSONL file changed or cannot be read.
+    pub fn fingerprint(&self) -> Result<String, DataError> {
+        let mut hash = Sha256::new();
+        let mut part = |bytes: &[u8]| {
+            hash.update((bytes.len() as u64).to_le_bytes());
+            hash.update(bytes);
+        };
+        self.labels.iter().for_each(|label| part(label.as_bytes()));
+        for (index, entry) in self.entries.iter().enumerate() {
+            part(self.image_url(index)?.as_bytes());
+            part(&entry.class.to_le_bytes());
+        }
+        Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    }
+
+    /// The row as JSON, its `image_url` made absolute; everything else as written.
+    pub(crate) fn row(&self, index: usize) -> Result<serde_json::Map<String, serde_json::Value>, DataError> {
+        let entry = &self.entries[index];
+        let (_, location) = self.reader.files.location(entry)?;
+        let text = self.reader.files.text(entry)?;
+        let changed = |reason: String| DataError::Source {
+            path: self.reader.files.path(entry).clone(),
+            message: format!("line {}: {reason}", entry.line),
+        };
+        let mut row: serde_json::Map<String, serde_json::Value> =
+            serde_json::from_slice(text.trim_ascii()).map_err(|e| changed(e.to_string()))?;
+        row.insert("image_url".to_owned(), location.to_image_url().into());
+        Ok(row)
+    }
+}
+
+impl Images for Dataset {
+    fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    fn target(&self, index: usize) -> usize {
+        self.entries[index].class as usize
+    }
+
+    fn image(&self, index: usize) -> Result<Arc<Rgb>, SampleError> {
+        image(&self.reader, &self.cache, &self.entries[index], index)
+    }
+
+    fn rejection(&self, index: usize, kind: RejectKind, reason: String) -> Rejection {
+        self.reader.rejection(&self.entries[index], kind, reason)
+    }
+}
+
+/// The picture of a row, from the cache where it is there, into it where there is room.
+pub(crate) fn image(reader: &Reader, cache: &Cache, entry: &Entry, slot: usize) -> Result<Arc<Rgb>, SampleError> {
+    match cache {
+        Cache::None => Ok(Arc::new(reader.decode(&reader.bytes(entry)?)?)),
+        Cache::Encoded(slots) => {
+            let bytes = match slots[slot].get() {
+                Some(bytes) => bytes,
+                None => {
+                    let bytes = reader.bytes(entry)?;
+                    slots[slot].get_or_init(|| bytes.into())
+                }
+            };
+            Ok(Arc::new(reader.decode(bytes)?))
+        }
+        Cache::Decoded(slots) => match slots[slot].get() {
+            Some(image) => Ok(Arc::clone(image)),
+            None => {
+                let image = Arc::new(reader.decode(&reader.bytes(entry)?)?);
+                Ok(Arc::clone(slots[slot].get_or_init(|| image)))
+            }
+        },
+    }
+}

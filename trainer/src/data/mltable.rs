@@ -1,0 +1,207 @@
+//! Which JSONL files a user's data is: a JSONL file itself, or an MLTable (a folder with a file named `MLTable`, or
+//! that file). Of an MLTable, `paths` and the transformations that describe JSON lines are understood.
+
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::error::DataError;
+
+/// The JSONL files of one data set, in order, and what was not understood on the way.
+#[derive(Debug)]
+pub struct Source {
+    /// Absolute paths.
+    pub files: Vec<PathBuf>,
+    /// Parts of an MLTable that were left aside, one text each.
+    pub warnings: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct MlTable {
+    paths: Vec<TablePath>,
+    #[serde(default)]
+    transformations: Vec<Value>,
+}
+
+#[derive(Deserialize)]
+struct TablePath {
+    file: Option<String>,
+    folder: Option<String>,
+    pattern: Option<String>,
+}
+
+/// Finds the JSONL files that `path` names.
+///
+/// # Errors
+/// The path does not exist, is a folder without `MLTable`, or the MLTable cannot be read or names no file.
+pub fn open(path: &Path) -> Result<Source, DataError> {
+    let absolute = std::path::absolute(path).map_err(|e| DataError::io("resolve", path, e))?;
+    let kind = std::fs::metadata(&absolute).map_err(|e| DataError::io("open", path, e))?;
+    if kind.is_dir() {
+        let table = absolute.join("MLTable");
+        if !table.is_file() {
+            return Err(wrong(
+                path,
+                "is a folder without an MLTable file; name a JSONL file or an MLTable folder, or make a JSONL from a folder per class with `trainer convert folders`",
+            ));
+        }
+        return read_table(&table);
+    }
+    if absolute.file_name().is_some_and(|name| name == "MLTable") {
+        return read_table(&absolute);
+    }
+    Ok(Source { files: vec![absolute], warnings: Vec::new() })
+}
+
+fn wrong(path: &Path, message: impl Into<String>) -> DataError {
+    DataError::Source { path: path.to_owned(), message: message.into() }
+}
+
+fn read_table(path: &Path) -> Result<Source, DataError> {
+    let text = std::fs::read_to_string(path).map_err(|e| DataError::io("read", path, e))?;
+    let table: MlTable =
+        serde_saphyr::from_str(&text).map_err(|e| wrong(path, format!("is not a readable MLTable: {e}")))?;
+    let folder = path.parent().unwrap_or(Path::new("/"));
+    let mut files = Vec::new();
+    for entry in &table.paths {
+        match (&entry.file, &entry.folder, &entry.pattern) {
+            (Some(file), None, None) => files.push(local(path, folder, file)?),
+            (None, Some(dir), None) => files.extend(matching(path, &local(path, folder, dir)?, "*.jsonl")?),
+            (None, None, Some(pattern)) => {
+                let full = local(path, folder, pattern)?;
+                let (Some(dir), Some(name)) = (full.parent(), full.file_name().and_then(|name| name.to_str())) else {
+                    return Err(wrong(path, format!("pattern {pattern:?} names no file")));
+                };
+                files.extend(matching(path, dir, name)?);
+            }
+            _ => return Err(wrong(path, "each entry of paths needs exactly one of file, folder, pattern")),
+        }
+    }
+    if files.is_empty() {
+        return Err(wrong(path, "paths names no JSONL file"));
+    }
+    let warnings = table.transformations.iter().filter_map(|step| unread(path, step)).collect();
+    Ok(Source { files, warnings })
+}
+
+fn local(table: &Path, folder: &Path, name: &str) -> Result<PathBuf, DataError> {
+    match name.split_once("://") {
+        None => Ok(folder.join(name)),
+        Some(("file", rest)) => Ok(PathBuf::from(rest)),
+        Some(_) => Err(wrong(
+            table,
+            format!("paths names {name:?}, which is not on this machine; download it and name the local copy"),
+        )),
+    }
+}
+
+/// Files of `dir` whose name matches `pattern`, sorted by name. `*` stands for any text, `?` for one character.
+fn matching(table: &Path, dir: &Path, pattern: &str) -> Result<Vec<PathBuf>, DataError> {
+    if dir.as_os_str().to_string_lossy().contains('*') {
+        return Err(wrong(table, format!("{}: * is understood in the file name only", dir.display())));
+    }
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(dir).map_err(|e| DataError::io("list", dir, e))? {
+        let path = entry.map_err(|e| DataError::io("list", dir, e))?.path();
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        if path.is_file() && glob(pattern, &name) {
+            found.push(path);
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+fn glob(pattern: &str, name: &str) -> bool {
+    let mut rest = pattern.chars();
+    match rest.next() {
+        None => name.is_empty(),
+        Some('*') => {
+            name.char_indices().map(|(at, _)| at).chain([name.len()]).any(|at| glob(rest.as_str(), &name[at..]))
+        }
+        Some(wanted) => {
+            let mut letters = name.chars();
+            letters.next().is_some_and(|got| wanted == '?' || wanted == got) && glob(rest.as_str(), letters.as_str())
+        }
+    }
+}
+
+/// A warning where a transformation would change what is read here.
+fn unread(path: &Path, step: &Value) -> Option<String> {
+    let (name, body) = match step {
+        Value::String(name) => (name.as_str(), &Value::Null),
+        Value::Object(map) => map.iter().next().map(|(name, body)| (name.as_str(), body))?,
+        _ => return Some(format!("{}: transformation {step} is not understood and was left aside", path.display())),
+    };
+    match name {
+        "read_json_lines" => match body.get("encoding").and_then(Value::as_str) {
+            None | Some("utf8" | "utf-8" | "UTF8" | "UTF-8" | "utf_8" | "ascii") => None,
+            Some(other) => Some(format!("{}: encoding {other} is read as UTF-8", path.display())),
+        },
+        "convert_column_types" => None,
+        other => Some(format!("{}: transformation {other} is not applied", path.display())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table(text: &str) -> (tempfile::TempDir, Result<Source, DataError>) {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["a.jsonl", "b.jsonl", "c.txt"] {
+            std::fs::write(dir.path().join(name), "").unwrap();
+        }
+        std::fs::write(dir.path().join("MLTable"), text).unwrap();
+        let source = open(dir.path());
+        (dir, source)
+    }
+
+    #[track_caller]
+    fn names(source: &Source) -> Vec<String> {
+        source.files.iter().map(|f| f.file_name().unwrap().to_string_lossy().into_owned()).collect()
+    }
+
+    #[test]
+    fn azure_example() {
+        let (_dir, source) = table(
+            "$schema: https://x/MLTable.schema.json\ntype: mltable\npaths:\n  - file: ./a.jsonl\ntransformations:\n  - read_json_lines:\n        encoding: utf8\n        invalid_lines: error\n        include_path_column: false\n  - convert_column_types:\n      - columns: image_url\n        column_type: stream_info",
+        );
+        let source = source.unwrap();
+        assert_eq!(names(&source), ["a.jsonl"]);
+        assert!(source.warnings.is_empty(), "{:?}", source.warnings);
+    }
+
+    #[test]
+    fn several_files_folders_and_patterns() {
+        let (_dir, source) = table("paths:\n  - file: b.jsonl\n  - pattern: ./a*.json?\n  - folder: .\n");
+        assert_eq!(names(&source.unwrap()), ["b.jsonl", "a.jsonl", "a.jsonl", "b.jsonl"]);
+    }
+
+    #[test]
+    fn what_is_not_applied_is_said() {
+        let (_dir, source) =
+            table("paths: [{file: a.jsonl}]\ntransformations:\n  - read_json_lines: {encoding: latin1}\n  - take: 5\n");
+        let warnings = source.unwrap().warnings;
+        assert_eq!(warnings.len(), 2);
+        assert!(warnings[0].contains("latin1") && warnings[1].contains("take"), "{warnings:?}");
+    }
+
+    #[test]
+    fn unusable_tables() {
+        for (text, part) in [
+            ("paths: []", "names no JSONL"),
+            ("paths:\n  - {}\n", "exactly one of"),
+            ("paths: [{file: 'azureml://datastores/x/paths/a.jsonl'}]", "not on this machine"),
+            ("pathes: 1", "not a readable MLTable"),
+            ("\u{1}: [", "not a readable MLTable"),
+        ] {
+            let message = table(text).1.unwrap_err().to_string();
+            assert!(message.contains(part), "{text}: {message}");
+        }
+        let empty = tempfile::tempdir().unwrap();
+        assert!(open(empty.path()).unwrap_err().to_string().contains("convert folders"));
+        assert!(open(&empty.path().join("none.jsonl")).is_err());
+    }
+}

@@ -1,0 +1,132 @@
+//! Rows that cannot be used: counted by kind, listed with their place and reason, and, when data errors are not to be
+//! ignored, an error at once.
+
+use std::collections::BTreeMap;
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::Path;
+
+use serde::Serialize;
+use tempfile::SpooledTempFile;
+
+use super::error::DataError;
+
+/// Rejections kept in memory; beyond this many bytes they go to a temporary file.
+const SPOOL_BYTES: usize = 4 << 20;
+/// Rejections shown in messages.
+const EXAMPLES: usize = 5;
+
+/// Why a row was rejected, in broad terms.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RejectKind {
+    /// The line is no JSON object with an `image_url`.
+    BadJson,
+    /// The label is missing, of the wrong type, or unknown to the model.
+    BadLabel,
+    /// The `image_url` cannot be resolved.
+    BadUrl,
+    /// The file is not there or cannot be read or fetched.
+    MissingFile,
+    /// The file is no image that can be decoded within the limits.
+    BadImage,
+    /// A later row names the same image.
+    Duplicate,
+}
+
+/// One rejected row.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Rejection {
+    /// The JSONL file.
+    pub source: String,
+    /// Line in it, from 1.
+    pub line: u64,
+    /// As written, where it could be read.
+    pub image_url: Option<String>,
+    /// Broad reason.
+    pub kind: RejectKind,
+    /// Exact reason.
+    pub reason: String,
+}
+
+/// All rejections of a run, in the order they were found (which depends on the data alone).
+pub struct Rejections {
+    ignore: bool,
+    counts: BTreeMap<RejectKind, u64>,
+    examples: Vec<Rejection>,
+    lines: SpooledTempFile,
+}
+
+impl Rejections {
+    /// `ignore`: the setting `ignore_data_errors`.
+    pub fn new(ignore: bool) -> Self {
+        Self { ignore, counts: BTreeMap::new(), examples: Vec::new(), lines: tempfile::spooled_tempfile(SPOOL_BYTES) }
+    }
+
+    /// Records a row.
+    ///
+    /// # Errors
+    /// [`DataError::Row`] when data errors are not ignored; an IO error of the temporary file.
+    pub fn add(&mut self, row: Rejection) -> Result<(), DataError> {
+        if !self.ignore {
+            return Err(DataError::Row {
+                file: row.source.into(),
+                line: row.line,
+                image_url: row.image_url,
+                reason: row.reason,
+            });
+        }
+        *self.counts.entry(row.kind).or_default() += 1;
+        let mut line = serde_json::to_vec(&row).map_err(|e| spool_error(e.into()))?;
+        line.push(b'\n');
+        self.lines.write_all(&line).map_err(spool_error)?;
+        if self.examples.len() < EXAMPLES {
+            self.examples.push(row);
+        }
+        Ok(())
+    }
+
+    /// How many rows, by kind.
+    pub fn counts(&self) -> &BTreeMap<RejectKind, u64> {
+        &self.counts
+    }
+
+    /// How many rows.
+    pub fn total(&self) -> u64 {
+        self.counts.values().sum()
+    }
+
+    /// The first few.
+    pub fn examples(&self) -> &[Rejection] {
+        &self.examples
+    }
+
+    /// The first few as one text for a message, starting with a separator; empty where there are none.
+    pub fn examples_text(&self) -> String {
+        let shown: Vec<String> =
+            self.examples.iter().map(|row| format!("{}:{}: {}", row.source, row.line, row.reason)).collect();
+        if shown.is_empty() { String::new() } else { format!(". The first: {}", shown.join("; ")) }
+    }
+
+    /// Writes the list as JSON lines, `{source, line, image_url, kind, reason}`, to `path`, which is replaced at once.
+    ///
+    /// # Errors
+    /// Any IO error.
+    pub fn write(&mut self, path: &Path) -> Result<(), DataError> {
+        let lines = &mut self.lines;
+        super::write::replace(path, |out| {
+            lines.seek(SeekFrom::Start(0))?;
+            let mut buffer = vec![0; 64 << 10];
+            loop {
+                match lines.read(&mut buffer)? {
+                    0 => break,
+                    n => out.write_all(&buffer[..n])?,
+                }
+            }
+            lines.seek(SeekFrom::End(0)).map(drop)
+        })
+    }
+}
+
+fn spool_error(source: io::Error) -> DataError {
+    DataError::io("write", Path::new("the temporary list of rejected rows"), source)
+}

@@ -1,0 +1,114 @@
+//! Splits one data set into training and validation parts, by class and by seed.
+//!
+//! Within a class, rows are ordered by SHA-256 of (seed, `image_url` as written) and the first few go to validation. So
+//! the same pictures validate in every trial of a study, on every machine, in whatever order the rows come, and a
+//! picture added later moves few others. The specification's split is a plain unseeded shuffle.
+
+use std::cmp::Reverse;
+
+use super::index::{Entry, Keys};
+use super::rng;
+
+/// Which rows validate: `true` at the index of each validation row.
+///
+/// - About `ratio` of all rows (0 to 1, rounded to a whole number, at least 1 where a class has two rows to share),
+///   dealt to the classes by largest remainder;
+/// - every class keeps at least one row for training, so a class with one row only trains;
+/// - a single row, or no class with two rows, gives no validation row: the caller validates on the training rows.
+pub fn split(entries: &[Entry], keys: &[Keys], ratio: f64, seed: u64) -> Vec<bool> {
+    let classes = entries.iter().map(|entry| entry.class as usize + 1).max().unwrap_or(0);
+    let mut members: Vec<Vec<u32>> = vec![Vec::new(); classes];
+    for (at, entry) in entries.iter().enumerate() {
+        members[entry.class as usize].push(at as u32);
+    }
+    let sizes: Vec<usize> = members.iter().map(Vec::len).collect();
+    let mut validates = vec![false; entries.len()];
+    for (rows, take) in members.iter_mut().zip(quotas(&sizes, ratio)) {
+        let key = |&row: &u32| {
+            let key = &keys[row as usize];
+            (rng::digest("split", &[seed, u64::from_le_bytes(key.url)]), key.location)
+        };
+        rows.sort_by_cached_key(key);
+        for &row in &rows[..take] {
+            validates[row as usize] = true;
+        }
+    }
+    validates
+}
+
+/// Validation rows per class.
+fn quotas(sizes: &[usize], ratio: f64) -> Vec<usize> {
+    let ratio = if ratio.is_finite() { ratio.clamp(0.0, 1.0) } else { 0.0 };
+    let most: Vec<usize> = sizes.iter().map(|n| n.saturating_sub(1)).collect();
+    let available: usize = most.iter().sum();
+    let wanted = (sizes.iter().sum::<usize>() as f64 * ratio).round() as usize;
+    let wanted = if ratio > 0.0 { wanted.max(1).min(available) } else { 0 };
+    let exact = |class: usize| sizes[class] as f64 * ratio;
+    let mut take: Vec<usize> = (0..sizes.len()).map(|class| (exact(class).floor() as usize).min(most[class])).collect();
+    // Largest remainder first; ties go to the larger class, then to the earlier one.
+    let mut order: Vec<usize> = (0..sizes.len()).collect();
+    order.sort_by(|&a, &b| {
+        let remainder = |class: usize| exact(class) - exact(class).floor();
+        remainder(b).total_cmp(&remainder(a)).then(Reverse(sizes[a]).cmp(&Reverse(sizes[b]))).then(a.cmp(&b))
+    });
+    let mut total: usize = take.iter().sum();
+    while total < wanted {
+        for &class in &order {
+            if total < wanted && take[class] < most[class] {
+                take[class] += 1;
+                total += 1;
+            }
+        }
+    }
+    take
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rows(sizes: &[usize]) -> (Vec<Entry>, Vec<Keys>) {
+        let mut entries = Vec::new();
+        let mut keys = Vec::new();
+        for (class, &n) in sizes.iter().enumerate() {
+            for i in 0..n {
+                entries.push(Entry::for_test(class as u32));
+                let name = rng::digest("row", &[class as u64, i as u64]);
+                keys.push(Keys { location: name[..16].try_into().unwrap(), url: name[..8].try_into().unwrap() });
+            }
+        }
+        (entries, keys)
+    }
+
+    #[test]
+    fn quotas_follow_the_ratio_and_keep_one_for_training() {
+        assert_eq!(quotas(&[10, 20, 30], 0.2), [2, 4, 6]);
+        assert_eq!(quotas(&[3, 3, 3, 3, 3], 0.2), [1, 1, 1, 0, 0]);
+        assert_eq!(quotas(&[1, 1, 8], 0.2), [0, 0, 2]);
+        assert_eq!(quotas(&[2, 2], 1.0), [1, 1]);
+        assert_eq!(quotas(&[4], 0.01), [1]);
+        assert_eq!(quotas(&[1], 0.5), [0]);
+        assert_eq!(quotas(&[5, 5], 0.0), [0, 0]);
+        assert_eq!(quotas(&[], 0.5), Vec::<usize>::new());
+        assert_eq!(quotas(&[5], f64::NAN), [0]);
+    }
+
+    #[test]
+    fn depends_on_the_seed_and_not_on_the_order() {
+        let (entries, keys) = rows(&[40, 10, 2, 1]);
+        let chosen = |seed| {
+            let picks = split(&entries, &keys, 0.2, seed);
+            let mut urls: Vec<_> = (0..entries.len()).filter(|&i| picks[i]).map(|i| keys[i].url).collect();
+            urls.sort();
+            urls
+        };
+        assert_eq!(chosen(1).len(), 11);
+        assert_eq!(chosen(1), chosen(1));
+        assert_ne!(chosen(1), chosen(2));
+        let (back, back_keys): (Vec<_>, Vec<_>) = entries.iter().copied().zip(keys.iter().copied()).rev().unzip();
+        let picks = split(&back, &back_keys, 0.2, 1);
+        let mut urls: Vec<_> = (0..back.len()).filter(|&i| picks[i]).map(|i| back_keys[i].url).collect();
+        urls.sort();
+        assert_eq!(urls, chosen(1));
+    }
+}

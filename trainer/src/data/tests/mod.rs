@@ -1,0 +1,4 @@
+//! The data path as a whole.
+
+mod loading;
+mod preparing;

@@ -1,0 +1,92 @@
+//! Probabilities of a whole data set, from a network or from an exported file.
+
+use std::time::Duration;
+
+use ndarray::ArrayView4;
+use tch::Tensor;
+
+use crate::data::{Batch, Loader, SampleError};
+use crate::metric::{self, MulticlassReport};
+use crate::network::{self, Network};
+use crate::progress::Progress;
+
+/// Probabilities beside what is true, in data set order; images that could not be decoded are left out.
+pub struct Outcome {
+    /// Row-major `[N, C]`.
+    pub probabilities: Vec<f32>,
+    /// Class index per row.
+    pub targets: Vec<usize>,
+    /// Index in the data set per row.
+    pub indices: Vec<usize>,
+}
+
+impl Outcome {
+    /// Every multi-class metric.
+    #[must_use]
+    pub fn report(&self, labels: &[String]) -> MulticlassReport {
+        metric::multiclass(labels, &self.probabilities, &self.targets)
+    }
+}
+
+/// Runs the network over the data in evaluation mode.
+///
+/// # Errors
+/// When the data cannot be read.
+pub fn with_network(network: &Network, data: &Loader, label: &str) -> anyhow::Result<Outcome> {
+    over(data, label, |batch| {
+        let images = network.images(&batch.images, batch.n, batch.height, batch.width);
+        let probabilities: Tensor = network.probabilities(&images);
+        Ok(network::rows(&probabilities))
+    })
+}
+
+/// Runs an exported file of the `prepared` form over the data.
+///
+/// # Errors
+/// When the data cannot be read or the file fails.
+pub fn with_file(model: &mut runtime::Model, data: &Loader, label: &str) -> anyhow::Result<Outcome> {
+    over(data, label, |batch| {
+        let images = ArrayView4::from_shape((batch.n, batch.height, batch.width, 3), &batch.images)?;
+        Ok(model.run(images)?.into_iter().collect())
+    })
+}
+
+/// Runs an exported file of the `whole` form over the pictures as decoded, so that the file's own resizing is measured.
+///
+/// # Errors
+/// When the data cannot be read or the file fails.
+pub fn with_whole_file(model: &mut runtime::Model, data: &Loader, label: &str) -> anyhow::Result<Outcome> {
+    let images = data.images();
+    let mut outcome = Outcome { probabilities: Vec::new(), targets: Vec::new(), indices: Vec::new() };
+    let mut progress = Progress::start(label, images.len());
+    for index in 0..images.len() {
+        let image = match images.image(index) {
+            Ok(image) => image,
+            Err(SampleError::Bad(..)) => continue,
+            Err(SampleError::Fatal(error)) => return Err(error.into()),
+        };
+        let shape = (1, usize::try_from(image.height)?, usize::try_from(image.width)?, 3);
+        outcome.probabilities.extend(model.run(ArrayView4::from_shape(shape, &image.data)?)?);
+        outcome.targets.push(images.target(index));
+        outcome.indices.push(index);
+        progress.advance(1, Duration::ZERO, "");
+    }
+    Ok(outcome)
+}
+
+fn over(
+    data: &Loader,
+    label: &str,
+    mut run: impl FnMut(&Batch) -> anyhow::Result<Vec<f32>>,
+) -> anyhow::Result<Outcome> {
+    let mut outcome = Outcome { probabilities: Vec::new(), targets: Vec::new(), indices: Vec::new() };
+    let mut progress = Progress::start(label, data.images_per_epoch());
+    for batch in data.eval() {
+        let batch = batch?;
+        outcome.probabilities.extend(run(&batch)?);
+        outcome.targets.extend(batch.targets.iter().filter_map(|&t| usize::try_from(t).ok()));
+        outcome.indices.extend(&batch.indices);
+        progress.advance(batch.n, batch.wait, "");
+    }
+    Ok(outcome)
+}

@@ -1,0 +1,93 @@
+//! Errors as commands report them: every failure has a code, and the code decides the exit status.
+
+use std::fmt;
+
+use exporter::ExportError;
+use models::host::DecodeError;
+use models::weights::WeightsError;
+use schemas::SettingError;
+use schemas::error::{ErrorBody, ErrorCode};
+
+use crate::checkpoint::CheckpointError;
+use crate::data::DataError;
+
+/// A failure whose code is known where it arises.
+#[derive(Debug)]
+pub struct Failure {
+    /// For programs.
+    pub code: ErrorCode,
+    /// For people.
+    pub message: String,
+    /// Each single error, when there are several.
+    pub details: Vec<String>,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)?;
+        self.details.iter().try_for_each(|detail| write!(f, "\n  {detail}"))
+    }
+}
+
+impl std::error::Error for Failure {}
+
+/// A failure with this code and text.
+pub fn fail(code: ErrorCode, message: impl Into<String>) -> anyhow::Error {
+    Failure { code, message: message.into(), details: Vec::new() }.into()
+}
+
+/// All that is wrong with the settings, at once.
+#[must_use]
+pub fn settings(errors: &[SettingError]) -> anyhow::Error {
+    let details: Vec<String> = errors.iter().map(ToString::to_string).collect();
+    let message = format!("{} of the options cannot be used", details.len());
+    Failure { code: ErrorCode::InvalidSettings, message, details }.into()
+}
+
+/// The code of an error: its own, or that of the first cause that has one.
+#[must_use]
+pub fn code(error: &anyhow::Error) -> ErrorCode {
+    if let Some(failure) = error.downcast_ref::<Failure>() {
+        return failure.code;
+    }
+    for cause in error.chain() {
+        if let Some(error) = cause.downcast_ref::<DataError>() {
+            return match error {
+                DataError::Io { .. } => ErrorCode::Io,
+                DataError::Panic { .. } => ErrorCode::Internal,
+                _ => ErrorCode::InvalidDataset,
+            };
+        } else if let Some(error) = cause.downcast_ref::<WeightsError>() {
+            return match error {
+                WeightsError::NotCached { .. } | WeightsError::Unpublished { .. } => ErrorCode::WeightsUnavailable,
+                _ => ErrorCode::InvalidWeights,
+            };
+        } else if let Some(error) = cause.downcast_ref::<CheckpointError>() {
+            return match error {
+                CheckpointError::Io { .. } => ErrorCode::Io,
+                CheckpointError::Invalid { .. } => ErrorCode::InvalidCheckpoint,
+            };
+        } else if let Some(error) = cause.downcast_ref::<ExportError>() {
+            return match error {
+                ExportError::Verify(_) => ErrorCode::VerificationFailed,
+                ExportError::Runtime(_) => ErrorCode::NativeLibrary,
+                _ => ErrorCode::InvalidCheckpoint,
+            };
+        } else if cause.is::<DecodeError>() {
+            return ErrorCode::InvalidImage;
+        } else if cause.is::<runtime::RuntimeError>() {
+            return ErrorCode::InvalidModelFile;
+        } else if let Some(error) = cause.downcast_ref::<std::io::Error>() {
+            return if error.kind() == std::io::ErrorKind::NotFound { ErrorCode::FileNotFound } else { ErrorCode::Io };
+        }
+    }
+    ErrorCode::Internal
+}
+
+/// The error as `--json` prints it.
+#[must_use]
+pub fn body(error: &anyhow::Error) -> ErrorBody {
+    let details = error.downcast_ref::<Failure>().map(|f| f.details.clone()).unwrap_or_default();
+    let text = error.downcast_ref::<Failure>().map_or_else(|| format!("{error:#}"), |f| f.message.clone());
+    ErrorBody { error: text, code: code(error), details }
+}

@@ -1,0 +1,166 @@
+//! What happens when training has ended: export, metrics of the exported file, report.
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+use exporter::{ExportSettings, ExportSummary};
+use runtime::Form;
+use schemas::Plan;
+use schemas::event::EpochRecord;
+use serde_json::json;
+
+use crate::checkpoint::TrainingState;
+use crate::classifier::Classifier;
+use crate::cli::ModelArgs;
+use crate::command::Answer;
+use crate::command::evaluate::describe;
+use crate::data::{Loader, TrainingData};
+use crate::files::write_atomic;
+use crate::log::Log;
+use crate::pictures;
+use crate::report::{self, Fact, ReportData};
+use crate::run_folder::RunFolder;
+
+/// A run whose training has ended.
+pub struct Finished<'a> {
+    /// Its plan.
+    pub plan: &'a Plan,
+    /// Its folder.
+    pub folder: &'a RunFolder,
+    /// Its epochs.
+    pub records: &'a [EpochRecord],
+    /// Where the loop ended.
+    pub state: &'a TrainingState,
+    /// Its data.
+    pub data: &'a TrainingData,
+    /// Training images.
+    pub train: &'a Loader,
+    /// Validation images.
+    pub validation: &'a Loader,
+    /// `whole`, `prepared` or `none`.
+    pub export: &'a str,
+    /// Facts about the machine, for the report.
+    pub facts: Vec<(&'static str, String)>,
+    /// Its log.
+    pub log: &'a Log,
+}
+
+/// Exports the best checkpoint, measures the exported file on the validation data, and writes the report. Without an
+/// export the best checkpoint itself is measured.
+///
+/// # Errors
+/// When the export does not verify, or a file cannot be written.
+pub fn run(f: &Finished) -> anyhow::Result<Answer> {
+    let exported = export(f)?;
+    let (mut model, measured) = match &exported {
+        Some(summary) => (Classifier::from_file(&summary.output)?, "exported file"),
+        None => {
+            let best = ModelArgs { checkpoint: Some(f.folder.best()), onnx: None };
+            (Classifier::open(&best)?, "best checkpoint")
+        }
+    };
+    f.log.line(&format!("measuring the {measured} on the validation data"));
+    let outcome = model.evaluate(f.validation, "final validation")?;
+    let labels = model.meta().labels.clone();
+    let multiclass = outcome.report(&labels);
+    let scalars = multiclass.scalars();
+    let report = ReportData {
+        run: f.folder.root().file_name().unwrap_or_default().to_string_lossy().into_owned(),
+        task: f.plan.task.to_string(),
+        model: f.plan.model_name.clone(),
+        status: format!("finished; metrics of the {measured}"),
+        primary_metric: "accuracy".into(),
+        best_epoch: Some(u64::from(f.state.early_stopping.best_epoch)),
+        epochs: f.records.iter().map(epoch_row).collect(),
+        metrics: scalars.clone(),
+        mistakes: pictures::mistakes(f.validation, &labels, &outcome)?,
+        confused: pictures::confused(f.validation, &labels, &outcome)?,
+        training_batch: pictures::training_batch(f.train, f.plan.seed, &labels)?,
+        multiclass: Some(multiclass.clone()),
+        dataset: pictures::dataset(f.data),
+        settings: settings(f.plan),
+        export: exported.as_ref().map(export_row),
+        environment: environment(f),
+    };
+    let html = report::render(&report)?;
+    write_atomic(&f.folder.report(), html.as_bytes()).context("writing the report")?;
+    answer(f, exported.as_ref(), &multiclass, measured)
+}
+
+fn export(f: &Finished) -> anyhow::Result<Option<ExportSummary>> {
+    let form = match f.export {
+        "whole" => Form::Whole,
+        "prepared" => Form::Prepared,
+        _ => return Ok(None),
+    };
+    let output = f.folder.best().join("model.onnx");
+    let settings = ExportSettings { form, ..ExportSettings::default() };
+    let summary = exporter::export(&f.folder.best(), &output, &settings)?;
+    f.log.line(&format!("exported and verified\n{summary}"));
+    Ok(Some(summary))
+}
+
+fn answer(
+    f: &Finished,
+    exported: Option<&ExportSummary>,
+    report: &crate::metric::MulticlassReport,
+    measured: &str,
+) -> anyhow::Result<Answer> {
+    let scalars = report.scalars();
+    let onnx: Option<PathBuf> = exported.map(|s| s.output.clone());
+    let (run, page) = (f.folder.root(), f.folder.report());
+    let mut text =
+        format!("best epoch {} of {}; metrics of the {measured}:\n", f.state.early_stopping.best_epoch, f.state.epoch);
+    text.push_str(&describe(report, &scalars));
+    text.push_str(&format!(
+        "\nmodel   {}\nreport  {}",
+        onnx.as_deref().unwrap_or(&f.folder.best()).display(),
+        page.display()
+    ));
+    f.log.line(&text);
+    let json = json!({
+        "run": run, "best_epoch": f.state.early_stopping.best_epoch, "epochs": f.state.epoch, "metrics": scalars,
+        "measured": measured, "checkpoint": f.folder.best(), "onnx": onnx, "report": page, "rejected": f.data.rejections.total(),
+    });
+    // The log has said it already.
+    Ok(Answer::done(String::new(), json))
+}
+
+fn epoch_row(record: &EpochRecord) -> report::EpochRecord {
+    report::EpochRecord {
+        epoch: u64::from(record.epoch),
+        learning_rate: record.learning_rate,
+        train_loss: record.train.loss,
+        metrics: record.validation.clone(),
+        seconds: record.timing.seconds,
+        images_per_second: record.timing.images_per_second,
+    }
+}
+
+fn settings(plan: &Plan) -> Vec<report::Setting> {
+    let row = |(name, value): (String, serde_json::Value)| {
+        let source = plan.source(&name);
+        let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        report::Setting { value, source: source.as_str().to_owned(), is_default: !source.is_explicit(), name }
+    };
+    plan.settings.to_map().into_iter().map(row).collect()
+}
+
+fn export_row(summary: &ExportSummary) -> report::ExportSummary {
+    let difference = summary.checks.iter().map(|c| f64::from(c.largest_difference)).reduce(f64::max);
+    let fact = |name: &str, value: String| Fact { name: name.into(), value };
+    report::ExportSummary {
+        path: summary.output.display().to_string(),
+        bytes: summary.bytes,
+        nodes: summary.graph.total_nodes as u64,
+        largest_difference: difference,
+        facts: vec![fact("form", summary.form.into()), fact("sha256", summary.sha256.clone())],
+    }
+}
+
+fn environment(f: &Finished) -> Vec<Fact> {
+    let versions = crate::recorder::versions().into_iter();
+    let plan = [("seed".to_owned(), f.plan.seed.to_string())];
+    let facts = f.facts.iter().map(|(name, value)| ((*name).to_owned(), value.clone()));
+    versions.chain(plan).chain(facts).map(|(name, value)| Fact { name, value }).collect()
+}

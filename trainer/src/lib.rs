@@ -1,0 +1,32 @@
+//! Trains, evaluates and applies vision models on libtorch.
+
+pub mod caption;
+pub mod checkpoint;
+pub mod classifier;
+pub mod cli;
+pub mod command;
+pub mod convert;
+pub mod data;
+pub mod device;
+pub mod eager;
+pub mod early_stopping;
+pub mod engine;
+pub mod evaluate;
+pub mod failure;
+pub mod files;
+pub mod finish;
+pub mod loading;
+pub mod log;
+pub mod metric;
+pub mod network;
+pub mod optimizer;
+pub mod params;
+pub mod pictures;
+pub mod pretrained;
+pub mod progress;
+pub mod recorder;
+pub mod report;
+pub mod run_folder;
+pub mod sample_data;
+pub mod schedule;
+pub mod tensorboard;

@@ -1,0 +1,46 @@
+//! Binary `trainer`.
+
+use std::process::ExitCode;
+
+use serde_json::json;
+use trainer::cli::{self, Action};
+use trainer::command::{self, Answer};
+use trainer::failure;
+
+fn main() -> ExitCode {
+    let (cli, settings) = match cli::parse(std::env::args_os()) {
+        Ok(parsed) => parsed,
+        Err(error) => error.exit(),
+    };
+    bridge::keep_freed_memory();
+    let result = match &cli.command {
+        Action::Train(args) => command::train::run(args, &settings),
+        Action::Evaluate(args) => command::evaluate::run(args),
+        Action::Predict(args) => command::predict::run(args),
+        Action::Convert(args) => command::convert::run(args),
+        Action::SampleData(args) => command::convert::sample_data(args),
+        Action::Models(args) => command::models::run(args),
+    };
+    match result {
+        Ok(answer) => {
+            print(&answer, cli.json);
+            ExitCode::from(answer.exit)
+        }
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            let body = failure::body(&error);
+            if cli.json {
+                println!("{}", json!(body));
+            }
+            ExitCode::from(u8::try_from(body.code.exit_code()).unwrap_or(1))
+        }
+    }
+}
+
+fn print(answer: &Answer, json: bool) {
+    if json {
+        println!("{}", answer.json);
+    } else {
+        println!("{}", answer.text);
+    }
+}

@@ -1,0 +1,126 @@
+//! A classifier with its parameters: pixels in, loss or probabilities out.
+
+use models::registry::ModelSpec;
+use models::{classify, manifest::Manifest};
+use schemas::{CheckpointMeta, Preprocessing, Task};
+use tch::{Device, Kind, Reduction, Tensor};
+
+use crate::eager::{Eager, Mode, T};
+use crate::params::{Layout, Params};
+
+/// Arithmetic of the training step. Evaluation is always float32, so that a reported metric is the exported file's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arithmetic {
+    /// float32 throughout.
+    Fp32,
+    /// Convolutions and matrix products in bfloat16, the rest as libtorch's autocast decides.
+    Bf16,
+}
+
+/// What is needed to run a model.
+pub struct Network {
+    /// Architecture.
+    pub spec: &'static ModelSpec,
+    /// Task, which decides what follows the logits.
+    pub task: Task,
+    /// Class names in output order.
+    pub labels: Vec<String>,
+    /// How the network wants its pixels.
+    pub preprocessing: Preprocessing,
+    /// The parameters.
+    pub params: Params,
+}
+
+impl Network {
+    /// The network a checkpoint describes, with freshly initialised parameters.
+    ///
+    /// # Errors
+    /// When the model is unknown to this version.
+    pub fn from_meta(meta: &CheckpointMeta, device: Device) -> anyhow::Result<Self> {
+        let spec = models::registry::find(&meta.model_name)
+            .ok_or_else(|| anyhow::anyhow!("model {:?} is unknown to this version of Fovea", meta.model_name))?;
+        let manifest = manifest(spec, meta.labels.len(), meta.preprocessing.crop)?;
+        let layout = preferred_layout(spec);
+        let params = Params::init(&manifest, 0, device, layout);
+        Ok(Self {
+            spec,
+            task: meta.task,
+            labels: meta.labels.clone(),
+            preprocessing: meta.preprocessing.clone(),
+            params,
+        })
+    }
+
+    /// Number of classes.
+    #[must_use]
+    pub fn classes(&self) -> i64 {
+        i64::try_from(self.labels.len()).unwrap_or(i64::MAX)
+    }
+
+    /// `uint8 [N, h, w, 3]` bytes as a tensor on the network's device, in the layout it prefers.
+    pub fn images(&self, bytes: &[u8], n: usize, height: usize, width: usize) -> Tensor {
+        let shape = [n, height, width, 3].map(|d| i64::try_from(d).unwrap_or(i64::MAX));
+        let images = Tensor::from_slice(bytes).reshape(shape).to_device(self.params.device());
+        match self.params.layout() {
+            Layout::ChannelsLast => images,
+            // The network transposes to NCHW: laid out so, that transposition is free and its result contiguous.
+            Layout::Contiguous => images.permute([0, 3, 1, 2]).contiguous().permute([0, 2, 3, 1]),
+        }
+    }
+
+    /// Mean cross entropy of a batch in training mode. `class_weights` is `[C]`; the mean is then weighted as
+    /// PyTorch's `cross_entropy` defines it.
+    pub fn loss(
+        &self,
+        images: &Tensor,
+        targets: &Tensor,
+        class_weights: Option<&Tensor>,
+        arithmetic: Arithmetic,
+    ) -> Tensor {
+        let eager = Eager::new(&self.params, Mode::Train);
+        let logits = self.autocast(arithmetic, || {
+            let x = classify::normalise(&eager, &T::borrowed(images), &self.preprocessing);
+            self.spec.logits(&eager, &x, self.classes()).into_tensor()
+        });
+        logits.to_kind(Kind::Float).cross_entropy_loss(targets, class_weights, Reduction::Mean, -100, 0.0)
+    }
+
+    fn autocast<R>(&self, arithmetic: Arithmetic, body: impl FnOnce() -> R) -> R {
+        let _guard = bridge::autocast(self.params.device(), Kind::BFloat16, arithmetic == Arithmetic::Bf16);
+        body()
+    }
+
+    /// Probabilities `[N, C]` in evaluation mode, float32.
+    pub fn probabilities(&self, images: &Tensor) -> Tensor {
+        tch::no_grad(|| {
+            let eager = Eager::new(&self.params, Mode::Evaluate);
+            let images = T::borrowed(images);
+            classify::probabilities(&eager, self.spec, self.task, &images, &self.preprocessing, self.classes())
+                .into_tensor()
+        })
+    }
+}
+
+/// The manifest of a model.
+///
+/// # Errors
+/// When the crop is too small for the network.
+pub fn manifest(spec: &ModelSpec, classes: usize, crop: u32) -> anyhow::Result<Manifest> {
+    Ok(spec.manifest(i64::try_from(classes)?, i64::from(crop))?)
+}
+
+/// The layout a model trains fastest in on CPU, by measurement (README, "Speed").
+#[must_use]
+pub fn preferred_layout(spec: &ModelSpec) -> Layout {
+    use models::registry::Family;
+    match spec.family {
+        Family::Resnet(_) | Family::MobileNetV2 | Family::EfficientNetLite0 => Layout::ChannelsLast,
+    }
+}
+
+/// Flattens probabilities into row-major floats.
+#[must_use]
+pub fn rows(probabilities: &Tensor) -> Vec<f32> {
+    let flat = probabilities.to_device(Device::Cpu).to_kind(Kind::Float).contiguous().reshape([-1]);
+    Vec::try_from(&flat).expect("a flat float tensor converts")
+}

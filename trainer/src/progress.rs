@@ -1,0 +1,76 @@
+//! Progress on standard error: bars on a terminal, plain lines elsewhere.
+
+use std::io::IsTerminal;
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+/// A stretch of work over images.
+pub struct Progress {
+    bar: Option<ProgressBar>,
+    label: String,
+    total: u64,
+    done: u64,
+    started: Instant,
+    last_line: Instant,
+    waited: Duration,
+}
+
+/// How often a plain line is printed where there is no terminal.
+const LINE_EVERY: Duration = Duration::from_secs(20);
+
+impl Progress {
+    /// Starts a stretch of `total` images under this label.
+    #[must_use]
+    pub fn start(label: impl Into<String>, total: usize) -> Self {
+        let (label, total) = (label.into(), total as u64);
+        let bar = std::io::stderr().is_terminal().then(|| {
+            let style = ProgressStyle::with_template("{prefix:>16} {bar:32} {pos}/{len} images  {msg}  {eta} left")
+                .unwrap_or_else(|_| ProgressStyle::default_bar());
+            ProgressBar::new(total).with_style(style).with_prefix(label.clone())
+        });
+        let now = Instant::now();
+        Self { bar, label, total, done: 0, started: now, last_line: now, waited: Duration::ZERO }
+    }
+
+    /// `images` more are done, of which the loader kept us waiting for `waited`; `note` is shown beside the rate.
+    pub fn advance(&mut self, images: usize, waited: Duration, note: &str) {
+        self.done += images as u64;
+        self.waited += waited;
+        let message = format!("{:.0} img/s, data wait {:.0} %  {note}", self.rate(), 100.0 * self.wait_share());
+        if let Some(bar) = &self.bar {
+            bar.set_position(self.done);
+            bar.set_message(message);
+        } else if self.last_line.elapsed() >= LINE_EVERY {
+            self.last_line = Instant::now();
+            eprintln!("{}: {}/{} images, {message}", self.label, self.done, self.total);
+        }
+    }
+
+    /// Images per second so far.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "image counts are far below 2^52")]
+    pub fn rate(&self) -> f64 {
+        self.done as f64 / self.started.elapsed().as_secs_f64().max(1e-9)
+    }
+
+    /// Share of the time spent waiting for data, 0 to 1.
+    #[must_use]
+    pub fn wait_share(&self) -> f64 {
+        (self.waited.as_secs_f64() / self.started.elapsed().as_secs_f64().max(1e-9)).min(1.0)
+    }
+
+    /// Seconds since the start, and seconds of them waiting for data.
+    #[must_use]
+    pub fn seconds(&self) -> (f64, f64) {
+        (self.started.elapsed().as_secs_f64(), self.waited.as_secs_f64())
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}

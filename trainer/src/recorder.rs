@@ -1,0 +1,179 @@
+//! What a run leaves behind while it trains: records, TensorBoard events, checkpoints.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use anyhow::Context;
+use models::host::Rgb;
+use schemas::event::EpochRecord;
+use schemas::{CheckpointMeta, SCHEMA_VERSION};
+use tch::Tensor;
+
+use crate::checkpoint::{self, TrainingState};
+use crate::files::write_atomic;
+use crate::network::Network;
+use crate::optimizer::Optimizer;
+use crate::run_folder::RunFolder;
+use crate::tensorboard::EventWriter;
+
+/// Writes records and checkpoints of one run.
+pub struct Recorder {
+    folder: RunFolder,
+    /// Metadata of the run; epoch and metrics are filled in per checkpoint.
+    template: CheckpointMeta,
+    /// Decoded images whose probabilities go beside each best checkpoint.
+    examples: Vec<Rgb>,
+    records: Vec<EpochRecord>,
+    events: EventWriter,
+}
+
+impl Recorder {
+    /// A recorder in `folder`, which keeps the records of epochs up to `epoch` and forgets later ones.
+    ///
+    /// # Errors
+    /// When the folder cannot be read or written.
+    pub fn new(folder: RunFolder, template: CheckpointMeta, examples: Vec<Rgb>, epoch: u32) -> anyhow::Result<Self> {
+        let mut records = read_records(&folder.metrics())?;
+        records.retain(|r| r.epoch <= epoch);
+        let events = EventWriter::create(&folder.root().join("tensorboard"), i64::from(epoch) + 1)?;
+        Ok(Self { folder, template, examples, records, events })
+    }
+
+    /// The run folder.
+    #[must_use]
+    pub fn folder(&self) -> &RunFolder {
+        &self.folder
+    }
+
+    /// Records so far, by epoch.
+    #[must_use]
+    pub fn records(&self) -> &[EpochRecord] {
+        &self.records
+    }
+
+    /// Adds the record of an epoch.
+    ///
+    /// # Errors
+    /// When a file cannot be written.
+    pub fn record(&mut self, record: EpochRecord) -> anyhow::Result<()> {
+        let step = i64::from(record.epoch);
+        self.events.scalar("train/loss", step, record.train.loss)?;
+        self.events.scalar("train/learning_rate", step, record.learning_rate)?;
+        self.events.scalar("time/images_per_second", step, record.timing.images_per_second)?;
+        for (name, value) in &record.validation {
+            self.events.scalar(&format!("validation/{name}"), step, *value)?;
+        }
+        self.events.flush()?;
+        self.records.push(record);
+        let mut text = String::new();
+        for record in &self.records {
+            text.push_str(&serde_json::to_string(record)?);
+            text.push('\n');
+        }
+        write_atomic(&self.folder.metrics(), text.as_bytes()).context("writing metrics.jsonl")
+    }
+
+    fn meta(&self, epoch: u32, metrics: &BTreeMap<String, f64>) -> CheckpointMeta {
+        CheckpointMeta { epoch, metrics: metrics.clone(), ..self.template.clone() }
+    }
+
+    /// Replaces the best checkpoint, and records what it answers on the example images.
+    ///
+    /// # Errors
+    /// When a file cannot be written.
+    pub fn save_best(&self, network: &Network, epoch: u32, metrics: &BTreeMap<String, f64>) -> anyhow::Result<()> {
+        save_with_examples(&self.folder.best(), network, &self.meta(epoch, metrics), &self.examples)
+    }
+
+    /// Writes the checkpoint of one epoch.
+    ///
+    /// # Errors
+    /// When a file cannot be written.
+    pub fn save_epoch(&self, network: &Network, epoch: u32, metrics: &BTreeMap<String, f64>) -> anyhow::Result<()> {
+        save_with_examples(&self.folder.epoch(epoch), network, &self.meta(epoch, metrics), &self.examples)
+    }
+
+    /// Replaces the last checkpoint.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn save_last(&self, network: &Network, optimizer: &Optimizer, state: &TrainingState) -> anyhow::Result<()> {
+        let metrics = self.records.last().map(|r| r.validation.clone()).unwrap_or_default();
+        let path = self.folder.last().join("model.safetensors");
+        let meta = self.meta(state.epoch, &metrics);
+        checkpoint::write_resumable(&path, &network.params, &optimizer.state(), &meta, state)?;
+        Ok(())
+    }
+}
+
+/// Writes a model and, beside it, its answers on example images, against which an export is verified. The answers name
+/// the model file by its hash, so that a pair torn by a crash is noticed.
+///
+/// # Errors
+/// When a file cannot be written.
+pub fn save_with_examples(
+    folder: &Path,
+    network: &Network,
+    meta: &CheckpointMeta,
+    examples: &[Rgb],
+) -> anyhow::Result<()> {
+    let sha256 = checkpoint::write_model(&folder.join("model.safetensors"), &network.params, meta)?;
+    let mut tensors: Vec<(String, Tensor)> = Vec::new();
+    let mut prepared = Vec::new();
+    let mut answers = Vec::new();
+    let side = usize::try_from(network.preprocessing.crop)?;
+    for (i, image) in examples.iter().enumerate() {
+        let small = models::host::prepare(image, &network.preprocessing);
+        let tensor = network.images(&small.data, 1, side, side);
+        let answer = network.probabilities(&tensor);
+        let shape = [1, i64::from(image.height), i64::from(image.width), 3];
+        tensors.push((format!("whole.{i}"), Tensor::from_slice(&image.data).reshape(shape)));
+        tensors.push((format!("whole.{i}.probabilities"), answer.shallow_clone()));
+        prepared.push(tensor);
+        answers.push(answer);
+    }
+    if !prepared.is_empty() {
+        tensors.push(("prepared".into(), Tensor::cat(&prepared, 0)));
+        tensors.push(("prepared.probabilities".into(), Tensor::cat(&answers, 0)));
+    }
+    let metadata = [("model_sha256".to_owned(), sha256)].into();
+    checkpoint::write(&folder.join("verification.safetensors"), &tensors, metadata)?;
+    Ok(())
+}
+
+fn read_records(path: &Path) -> anyhow::Result<Vec<EpochRecord>> {
+    let text = match fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(e) => return Err(e).with_context(|| format!("reading {}", path.display())),
+    };
+    let parse = |(i, line): (usize, &str)| {
+        serde_json::from_str(line).with_context(|| format!("{}:{}: not an epoch record", path.display(), i + 1))
+    };
+    text.lines().enumerate().map(parse).collect()
+}
+
+/// Metadata that all checkpoints of a run share.
+#[must_use]
+pub fn template(plan: &schemas::Plan, network: &Network, weights: Option<schemas::WeightsOrigin>) -> CheckpointMeta {
+    CheckpointMeta {
+        schema_version: SCHEMA_VERSION,
+        task: network.task,
+        model_name: network.spec.name.to_owned(),
+        labels: network.labels.clone(),
+        preprocessing: network.preprocessing.clone(),
+        epoch: 0,
+        metrics: BTreeMap::new(),
+        settings: plan.settings.to_map(),
+        weights,
+        versions: versions(),
+    }
+}
+
+/// Versions of the software involved.
+#[must_use]
+pub fn versions() -> BTreeMap<String, String> {
+    let libtorch = option_env!("FOVEA_LIBTORCH_VERSION").unwrap_or("2.13.0");
+    [("fovea", env!("CARGO_PKG_VERSION")), ("libtorch", libtorch)].map(|(k, v)| (k.to_owned(), v.to_owned())).into()
+}
