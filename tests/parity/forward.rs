@@ -6,7 +6,6 @@ use tests::{check_close, fixture, synthetic};
 use trainer::eager::{Eager, Mode, T};
 use trainer::params::{Layout, Params};
 
-use crate::each_model;
 use crate::support::{self, Step};
 
 fn logits(spec: &'static ModelSpec) {

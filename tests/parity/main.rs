@@ -5,7 +5,7 @@
 macro_rules! each_model {
     ($module:ident, $check:path) => {
         mod $module {
-            crate::each_model!(
+            each_model!(
                 @tests $check, efficientnet_lite0 mobilenetv2 resnet18 resnet34 resnet50 resnet101 resnet152
             );
         }
@@ -25,7 +25,6 @@ macro_rules! each_model {
         }
     };
 }
-pub(crate) use each_model;
 
 mod forward;
 mod onnx;

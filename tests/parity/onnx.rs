@@ -13,7 +13,7 @@ use tch::Device;
 use tests::{check_close, synthetic};
 use trainer::network::{self, Network};
 
-use crate::{each_model, support};
+use crate::support;
 
 fn meta(spec: &ModelSpec, task: Task, resize: u32, crop: u32) -> CheckpointMeta {
     CheckpointMeta {

@@ -117,12 +117,15 @@ fn loader(images: Arc<dyn Images>, workers: usize) -> Result<Loader, DataError> 
 fn normalise(images: &[u8], n: usize, pixels: usize, out: &mut Vec<f32>) {
     let (mean, std) = ([0.485f32, 0.456, 0.406], [0.229f32, 0.224, 0.225]);
     out.resize(n * pixels * 3, 0.0);
+    let (scale, shift) = (std.map(|std| 1.0 / (255.0 * std)), [0, 1, 2].map(|channel| -mean[channel] / std[channel]));
     for (image, planes) in images.chunks_exact(pixels * 3).zip(out.chunks_exact_mut(pixels * 3)) {
-        for (channel, plane) in planes.chunks_exact_mut(pixels).enumerate() {
-            let (scale, shift) = (1.0 / (255.0 * std[channel]), -mean[channel] / std[channel]);
-            for (value, pixel) in plane.iter_mut().zip(image.as_chunks::<3>().0) {
-                *value = f32::from(pixel[channel]) * scale + shift;
-            }
+        let (red, rest) = planes.split_at_mut(pixels);
+        let (green, blue) = rest.split_at_mut(pixels);
+        let planes = red.iter_mut().zip(green).zip(blue);
+        for (pixel, ((red, green), blue)) in image.as_chunks::<3>().0.iter().zip(planes) {
+            *red = f32::from(pixel[0]) * scale[0] + shift[0];
+            *green = f32::from(pixel[1]) * scale[1] + shift[1];
+            *blue = f32::from(pixel[2]) * scale[2] + shift[2];
         }
     }
 }

@@ -4,6 +4,7 @@
 //! executing anything in them. [`load`] lays a file beside the entries a network wants and reports what fits.
 //! [`published`] is the table of weights that `--pretrained auto` knows.
 
+mod globals;
 pub mod keymap;
 pub mod load;
 mod pickle;
