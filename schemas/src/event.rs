@@ -36,6 +36,10 @@ pub struct TrainScalars {
     #[serde(with = "crate::finite::number")]
     #[schemars(with = "Option<f64>")]
     pub loss: f64,
+    /// Metrics on the training images, prepared as for validation; empty unless `log_training_metrics` asks for them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty", with = "crate::finite::map")]
+    #[schemars(with = "crate::finite::map::Json")]
+    pub metrics: BTreeMap<String, f64>,
 }
 
 /// Clock readings of one epoch; no two runs agree on them.
@@ -126,7 +130,7 @@ mod tests {
             epoch: 3,
             updates: 12,
             learning_rate: 1e-3,
-            train: TrainScalars { loss: 0.5 },
+            train: TrainScalars { loss: 0.5, metrics: BTreeMap::new() },
             validation: BTreeMap::from([("accuracy".to_owned(), 0.75)]),
             is_best: true,
             timing: Timing { seconds: 1.5, images_per_second: 20.0, data_wait_seconds: 0.1 },

@@ -129,7 +129,7 @@ fn checkpoints_epochs_and_errors_pass_and_damaged_ones_fail() {
         epoch: 1,
         updates: 5,
         learning_rate: 0.1,
-        train: TrainScalars { loss: 0.5 },
+        train: TrainScalars { loss: 0.5, metrics: BTreeMap::new() },
         validation: BTreeMap::new(),
         is_best: false,
         timing: Timing::default(),

@@ -26,6 +26,8 @@ pub const PRIVATE: &str = "fovea.";
 pub struct TrainingState {
     /// Epochs finished.
     pub epoch: u32,
+    /// Threads the run computes with; a resume takes them over.
+    pub threads: usize,
     /// Micro-batches finished in the epoch under way.
     pub batch: usize,
     /// Optimiser steps taken.
@@ -250,6 +252,13 @@ impl Checkpoint {
         let strip = |(key, t): &(String, Tensor)| Some((key.strip_prefix(PRIVATE)?.to_owned(), t.shallow_clone()));
         self.tensors.iter().filter_map(strip).collect()
     }
+}
+
+/// Metadata of a safetensors file; `None` when there is no such file or it is none.
+#[must_use]
+pub fn metadata(path: &Path) -> Option<HashMap<String, String>> {
+    let bytes = std::fs::read(path).ok()?;
+    SafeTensors::read_metadata(&bytes).ok()?.1.metadata().clone()
 }
 
 fn locate(place: &Path) -> Result<PathBuf, CheckpointError> {

@@ -1,6 +1,6 @@
 //! A trained classifier, whatever runs it: a checkpoint on libtorch, or an exported file on ONNX Runtime.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use models::host::{self, Rgb};
 use ndarray::ArrayView4;
@@ -14,10 +14,18 @@ use crate::data::Loader;
 use crate::evaluate::{self, Outcome};
 use crate::network::{self, Network};
 
+/// The file that a checkpoint was read from.
+pub struct Origin {
+    /// Where it lies.
+    pub path: PathBuf,
+    /// SHA-256 of its bytes.
+    pub sha256: String,
+}
+
 /// The model behind `--checkpoint` or `--onnx`.
 pub enum Classifier {
     /// Weights on libtorch.
-    Checkpoint(Box<Network>, Box<CheckpointMeta>),
+    Checkpoint(Box<Network>, Box<CheckpointMeta>, Origin),
     /// An exported file.
     File(Box<runtime::Model>),
 }
@@ -39,7 +47,8 @@ impl Classifier {
         let checkpoint = Checkpoint::read(path)?;
         let mut network = Network::from_meta(&checkpoint.meta, Device::Cpu)?;
         checkpoint.restore(&mut network.params)?;
-        Ok(Self::Checkpoint(Box::new(network), Box::new(checkpoint.meta)))
+        let origin = Origin { path: checkpoint.path, sha256: checkpoint.sha256 };
+        Ok(Self::Checkpoint(Box::new(network), Box::new(checkpoint.meta), origin))
     }
 
     /// Opens an exported file.
@@ -56,7 +65,7 @@ impl Classifier {
     #[must_use]
     pub fn meta(&self) -> &CheckpointMeta {
         match self {
-            Self::Checkpoint(_, meta) => meta,
+            Self::Checkpoint(_, meta, _) => meta,
             Self::File(model) => model.meta(),
         }
     }
@@ -67,7 +76,7 @@ impl Classifier {
     /// When the file fails on it.
     pub fn classify(&mut self, image: &Rgb) -> anyhow::Result<Vec<f32>> {
         match self {
-            Self::Checkpoint(network, meta) => {
+            Self::Checkpoint(network, meta, _) => {
                 let small = host::prepare(image, &meta.preprocessing);
                 let side = usize::try_from(meta.preprocessing.crop)?;
                 Ok(network::rows(&network.probabilities(&network.images(&small.data, 1, side, side))))
@@ -90,7 +99,7 @@ impl Classifier {
     /// When the data cannot be read or the file fails.
     pub fn evaluate(&mut self, data: &Loader, label: &str) -> anyhow::Result<Outcome> {
         match self {
-            Self::Checkpoint(network, _) => evaluate::with_network(network, data, label),
+            Self::Checkpoint(network, ..) => evaluate::with_network(network, data, label),
             Self::File(model) if model.form() == Form::Whole => evaluate::with_whole_file(model, data, label),
             Self::File(model) => evaluate::with_file(model, data, label),
         }

@@ -69,7 +69,8 @@ pub struct TrainArgs {
     /// Where to compute: auto, cpu, cuda:0.
     #[arg(long, default_value = "auto")]
     pub device: String,
-    /// Arithmetic of the training step: auto (bf16 where the processor has it), fp32, bf16. Evaluation is fp32 always.
+    /// Arithmetic of the training step: auto (bf16 where the processor has it and the model gains
+    /// by it), fp32, bf16. Evaluation is fp32 always.
     #[arg(long, default_value = "auto")]
     pub precision: String,
     /// Seed of everything random; the same seed gives the same run.
@@ -119,9 +120,6 @@ pub struct EvaluateArgs {
     /// Images at once.
     #[arg(long = "batch_size", default_value_t = 32)]
     pub batch_size: usize,
-    /// Also write a report with pictures here.
-    #[arg(long, value_name = "FILE")]
-    pub report: Option<PathBuf>,
     /// Skip bad rows and images and list them; false makes the first one fatal.
     #[arg(long = "ignore_data_errors", default_value_t = true, action = clap::ArgAction::Set)]
     pub ignore_data_errors: bool,

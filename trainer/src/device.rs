@@ -1,6 +1,7 @@
 //! Where and in what arithmetic to compute.
 
 use anyhow::{Context, bail};
+use models::registry::{Family, ModelSpec};
 use schemas::Precision;
 use tch::Device;
 
@@ -39,15 +40,20 @@ pub fn open(name: &str) -> anyhow::Result<Device> {
     }
 }
 
-/// The arithmetic of a training step.
+/// The arithmetic of a training step. `auto` is bf16 where the processor has it natively and the model trains faster in
+/// it by measurement (README, "Speed"): depthwise convolutions gain nothing.
 ///
 /// # Errors
 /// When fp16 is asked for, which needs loss scaling that is not built.
-pub fn arithmetic(precision: Precision, device: Device) -> anyhow::Result<Arithmetic> {
+pub fn arithmetic(precision: Precision, device: Device, spec: &ModelSpec) -> anyhow::Result<Arithmetic> {
+    let dense = match spec.family {
+        Family::Resnet(_) => true,
+        Family::MobileNetV2 | Family::EfficientNetLite0 => false,
+    };
     match (precision, device) {
         (Precision::Fp32, _) => Ok(Arithmetic::Fp32),
         (Precision::Bf16, _) => Ok(Arithmetic::Bf16),
-        (Precision::Auto, Device::Cpu) if bridge::bf16_supported() => Ok(Arithmetic::Bf16),
+        (Precision::Auto, Device::Cpu) if dense && bridge::bf16_supported() => Ok(Arithmetic::Bf16),
         (Precision::Auto, Device::Cuda(_)) => Ok(Arithmetic::Bf16),
         (Precision::Auto, _) => Ok(Arithmetic::Fp32),
         (Precision::Fp16, _) => {

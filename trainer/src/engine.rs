@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use schemas::Plan;
+use schemas::error::ErrorCode;
 use schemas::event::{EpochRecord, Timing, TrainScalars};
 use tch::Tensor;
 
@@ -13,6 +14,7 @@ use crate::checkpoint::TrainingState;
 use crate::data::Loader;
 use crate::early_stopping::Verdict;
 use crate::evaluate;
+use crate::failure::fail;
 use crate::log::Log;
 use crate::metric::MulticlassReport;
 use crate::network::{Arithmetic, Network};
@@ -111,11 +113,12 @@ impl Engine<'_> {
         let loss = self.network.loss(&images, &targets, self.class_weights.as_ref(), self.arithmetic);
         let value = loss.double_value(&[]);
         if !value.is_finite() || value > DIVERGED {
-            bail!(
+            let message = format!(
                 "the training loss is {value} in epoch {}: training has diverged; lower --learning_rate (now {})",
                 self.state.epoch + 1,
                 self.plan.settings.learning_rate
             );
+            return Err(fail(ErrorCode::TrainingDiverged, message));
         }
         let scaled = if accumulate > 1 { &loss / i64::try_from(accumulate)? } else { loss };
         self.optimizer.backward(&scaled).context("backward pass")?;
@@ -131,7 +134,12 @@ impl Engine<'_> {
         let number = self.state.epoch + 1;
         let is_last = number == settings.number_of_epochs;
         let due = is_last || self.state.epoch.is_multiple_of(settings.evaluation_frequency.max(1));
-        let report = if due { Some(self.evaluate(number)?) } else { None };
+        let report = if due { Some(self.evaluate(self.validation, &format!("validation {number}"))?) } else { None };
+        let on_training = if due && settings.log_training_metrics {
+            self.evaluate(self.train, &format!("training data {number}"))?.scalars()
+        } else {
+            BTreeMap::new()
+        };
         let scalars = report.as_ref().map(MulticlassReport::scalars).unwrap_or_default();
         let verdict = match scalars.get("accuracy") {
             Some(&accuracy) => self.state.early_stopping.observe(number, accuracy, settings),
@@ -142,7 +150,7 @@ impl Engine<'_> {
             epoch: number,
             updates: self.state.updates,
             learning_rate: lr,
-            train: TrainScalars { loss: self.state.loss_sum / (self.state.seen.max(1) as f64) },
+            train: TrainScalars { loss: self.state.loss_sum / (self.state.seen.max(1) as f64), metrics: on_training },
             validation: scalars.clone(),
             is_best: verdict.is_best,
             timing: Timing { seconds, images_per_second: progress.rate(), data_wait_seconds: waited },
@@ -177,9 +185,8 @@ impl Engine<'_> {
         self.recorder.save_last(&self.network, &self.optimizer, &self.state)
     }
 
-    fn evaluate(&self, number: u32) -> anyhow::Result<MulticlassReport> {
-        let label = format!("validation {number}");
-        Ok(evaluate::with_network(&self.network, self.validation, &label)?.report(&self.network.labels))
+    fn evaluate(&self, data: &Loader, label: &str) -> anyhow::Result<MulticlassReport> {
+        Ok(evaluate::with_network(&self.network, data, label)?.report(&self.network.labels))
     }
 }
 

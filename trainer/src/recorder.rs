@@ -1,21 +1,30 @@
 //! What a run leaves behind while it trains: records, TensorBoard events, checkpoints.
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, OpenOptions};
+use std::io::Write;
 use std::path::Path;
 
 use anyhow::Context;
-use models::host::Rgb;
-use schemas::event::EpochRecord;
+use models::host::{Rgb, thumbnail};
+use schemas::event::{EpochRecord, PrimaryMetric, RunEvent};
 use schemas::{CheckpointMeta, SCHEMA_VERSION};
 use tch::Tensor;
 
 use crate::checkpoint::{self, TrainingState};
+use crate::data::Images;
 use crate::files::write_atomic;
 use crate::network::Network;
 use crate::optimizer::Optimizer;
 use crate::run_folder::RunFolder;
 use crate::tensorboard::EventWriter;
+
+/// The recorded answers, beside the model file.
+const ANSWERS: &str = "verification.safetensors";
+/// Pictures whose answers are recorded beside each best checkpoint, for the verification of exports.
+const EXAMPLES: usize = 5;
+/// Recorded pictures are shrunk to this longer side, so that the file beside the checkpoint stays small.
+const EXAMPLE_SIDE: u32 = 640;
 
 /// Writes records and checkpoints of one run.
 pub struct Recorder {
@@ -61,10 +70,19 @@ impl Recorder {
         self.events.scalar("train/loss", step, record.train.loss)?;
         self.events.scalar("train/learning_rate", step, record.learning_rate)?;
         self.events.scalar("time/images_per_second", step, record.timing.images_per_second)?;
+        for (name, value) in &record.train.metrics {
+            self.events.scalar(&format!("train/{name}"), step, *value)?;
+        }
         for (name, value) in &record.validation {
             self.events.scalar(&format!("validation/{name}"), step, *value)?;
         }
         self.events.flush()?;
+        self.journal(&RunEvent::Epoch(record.clone()))?;
+        let name = PrimaryMetric::name_for(self.template.task);
+        if let Some(&value) = record.validation.get(name) {
+            let metric = PrimaryMetric { epoch: record.epoch, name: name.to_owned(), value };
+            self.journal(&RunEvent::PrimaryMetric(metric))?;
+        }
         self.records.push(record);
         let mut text = String::new();
         for record in &self.records {
@@ -72,6 +90,22 @@ impl Recorder {
             text.push('\n');
         }
         write_atomic(&self.folder.metrics(), text.as_bytes()).context("writing metrics.jsonl")
+    }
+
+    /// Adds an event to `journal.jsonl`, which other programs may follow.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn journal(&self, event: &RunEvent) -> anyhow::Result<()> {
+        let path = self.folder.journal();
+        let mut line = serde_json::to_vec(event)?;
+        line.push(b'\n');
+        let append = || {
+            let mut file = OpenOptions::new().create(true).append(true).open(&path)?;
+            file.write_all(&line)?;
+            file.sync_data()
+        };
+        append().with_context(|| format!("writing {}", path.display()))
     }
 
     fn meta(&self, epoch: u32, metrics: &BTreeMap<String, f64>) -> CheckpointMeta {
@@ -119,6 +153,14 @@ pub fn save_with_examples(
     examples: &[Rgb],
 ) -> anyhow::Result<()> {
     let sha256 = checkpoint::write_model(&folder.join("model.safetensors"), &network.params, meta)?;
+    save_answers(folder, network, examples, sha256)
+}
+
+/// Writes what the network answers on example images beside the model file of this hash.
+///
+/// # Errors
+/// When the file cannot be written.
+pub fn save_answers(folder: &Path, network: &Network, examples: &[Rgb], sha256: String) -> anyhow::Result<()> {
     let mut tensors: Vec<(String, Tensor)> = Vec::new();
     let mut prepared = Vec::new();
     let mut answers = Vec::new();
@@ -138,7 +180,7 @@ pub fn save_with_examples(
         tensors.push(("prepared.probabilities".into(), Tensor::cat(&answers, 0)));
     }
     let metadata = [("model_sha256".to_owned(), sha256)].into();
-    checkpoint::write(&folder.join("verification.safetensors"), &tensors, metadata)?;
+    checkpoint::write(&folder.join(ANSWERS), &tensors, metadata)?;
     Ok(())
 }
 
@@ -176,4 +218,22 @@ pub fn template(plan: &schemas::Plan, network: &Network, weights: Option<schemas
 pub fn versions() -> BTreeMap<String, String> {
     let libtorch = option_env!("FOVEA_LIBTORCH_VERSION").unwrap_or("2.13.0");
     [("fovea", env!("CARGO_PKG_VERSION")), ("libtorch", libtorch)].map(|(k, v)| (k.to_owned(), v.to_owned())).into()
+}
+
+/// A few pictures, spread over the data set, shrunk to a bounded size.
+pub fn examples(data: &dyn Images) -> Vec<Rgb> {
+    let step = (data.len() / EXAMPLES).max(1);
+    (0..data.len())
+        .step_by(step)
+        .filter_map(|i| data.image(i).ok())
+        .take(EXAMPLES)
+        .map(|image| thumbnail(&image, EXAMPLE_SIDE))
+        .collect()
+}
+
+/// Whether the answers beside a model file were recorded for it.
+#[must_use]
+pub fn answers_are_current(folder: &Path, sha256: &str) -> bool {
+    let metadata = checkpoint::metadata(&folder.join(ANSWERS));
+    metadata.is_some_and(|m| m.get("model_sha256").is_some_and(|recorded| recorded == sha256))
 }

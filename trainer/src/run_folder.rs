@@ -3,7 +3,10 @@
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail};
+use anyhow::Context;
+use schemas::error::ErrorCode;
+
+use crate::failure::fail;
 
 /// The folder of one run, locked while this value lives.
 pub struct RunFolder {
@@ -18,12 +21,12 @@ impl RunFolder {
     /// When another process uses the folder, when a new run would overwrite one, or when there is nothing to resume.
     pub fn open(root: &Path, resume: bool) -> anyhow::Result<Self> {
         let holds_run = root.join("plan.json").exists();
-        match (holds_run, resume) {
-            (true, false) => {
-                bail!("{} already holds a run; continue it with --resume, or choose another --output", root.display())
-            }
-            (false, true) if !root.exists() => bail!("{} does not exist: nothing to resume", root.display()),
-            _ => {}
+        if holds_run && !resume {
+            let advice = "already holds a run; continue it with --resume, or choose another --output";
+            return Err(fail(ErrorCode::OutputInUse, format!("{} {advice}", root.display())));
+        }
+        if resume && !root.exists() {
+            return Err(fail(ErrorCode::FileNotFound, format!("{} does not exist: nothing to resume", root.display())));
         }
         fs::create_dir_all(root).with_context(|| format!("creating {}", root.display()))?;
         let path = root.join("run.lock");
@@ -31,7 +34,8 @@ impl RunFolder {
         match lock.try_lock() {
             Ok(()) => Ok(Self { root: root.into(), _lock: lock }),
             Err(TryLockError::WouldBlock) => {
-                bail!("{} is in use by another process; wait for it or stop it", root.display())
+                let message = format!("{} is in use by another process; wait for it or stop it", root.display());
+                Err(fail(ErrorCode::OutputInUse, message))
             }
             Err(TryLockError::Error(e)) => Err(e).with_context(|| format!("locking {}", path.display())),
         }
@@ -59,6 +63,12 @@ impl RunFolder {
     #[must_use]
     pub fn metrics(&self) -> PathBuf {
         self.root.join("metrics.jsonl")
+    }
+
+    /// Events as they happened, resumes included; only ever appended to.
+    #[must_use]
+    pub fn journal(&self) -> PathBuf {
+        self.root.join("journal.jsonl")
     }
 
     /// The best model.

@@ -6,15 +6,8 @@ use crate::scope::{ConvSpec, Scope, batch_norm, conv, linear};
 const BN: Bn = Bn { eps: 1e-5, momentum: 0.1 };
 
 /// Expansion, output channels, repeats, stride of the first repeat (table 2 of the paper).
-const STAGES: [(i64, i64, i64, i64); 7] = [
-    (1, 16, 1, 1),
-    (6, 24, 2, 2),
-    (6, 32, 3, 2),
-    (6, 64, 4, 2),
-    (6, 96, 3, 1),
-    (6, 160, 3, 2),
-    (6, 320, 1, 1),
-];
+const STAGES: [(i64, i64, i64, i64); 7] =
+    [(1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1)];
 
 fn conv_bn<B: Ops>(conv_scope: &Scope<B>, bn_scope: &Scope<B>, x: &B::T, c: ConvSpec) -> B::T {
     batch_norm(bn_scope, &conv(conv_scope, x, c), c.cout, &BN)

@@ -257,8 +257,14 @@ fn the_schema_accepts_exactly_the_rows_that_lose_nothing() {
 
 #[test]
 fn rejections_round_trip() {
-    let rejection = Rejection { source: "t.jsonl".into(), line: 3, image_url: None, reason: "no label".into() };
+    let rejection = Rejection {
+        source: "t.jsonl".into(),
+        line: 3,
+        image_url: None,
+        kind: RejectionKind::BadLabel,
+        reason: "no label".into(),
+    };
     let text = serde_json::to_string(&rejection).unwrap();
-    assert_eq!(text, r#"{"source":"t.jsonl","line":3,"image_url":null,"reason":"no label"}"#);
+    assert_eq!(text, r#"{"source":"t.jsonl","line":3,"image_url":null,"kind":"bad_label","reason":"no label"}"#);
     assert_eq!(serde_json::from_str::<Rejection>(&text).unwrap(), rejection);
 }

@@ -1,6 +1,7 @@
 //! `trainer evaluate`: the metrics of a checkpoint or an exported file on labelled images.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use comfy_table::{Table, presets};
 use models::host::Limits;
@@ -12,6 +13,7 @@ use crate::cli::EvaluateArgs;
 use crate::data::{self, Loader, ReadOptions, default_workers};
 use crate::loading;
 use crate::metric::MulticlassReport;
+use crate::recorder;
 
 /// Measures the model on the data. Classes come from the model: a row with another label is rejected and listed.
 ///
@@ -34,6 +36,7 @@ pub fn run(args: &EvaluateArgs) -> anyhow::Result<Answer> {
     }
     let loader =
         Loader::new(test.dataset, loading::evaluation(&meta.preprocessing, args.batch_size, args.ignore_data_errors))?;
+    record_answers(&model, &loader)?;
     let report = model.evaluate(&loader, "evaluating")?.report(&meta.labels);
     let scalars = report.scalars();
     let mut text = describe(&report, &scalars);
@@ -45,6 +48,18 @@ pub fn run(args: &EvaluateArgs) -> anyhow::Result<Answer> {
         text,
         json!({ "images": report.samples, "rejected": rejected, "metrics": scalars, "report": report }),
     ))
+}
+
+/// Records what a checkpoint answers on a few of the pictures beside it, where that is missing or of other weights: an
+/// export is verified against it.
+fn record_answers(model: &Classifier, data: &Loader) -> anyhow::Result<()> {
+    let Classifier::Checkpoint(network, _, origin) = model else { return Ok(()) };
+    let folder = origin.path.parent().unwrap_or(Path::new("."));
+    if recorder::answers_are_current(folder, &origin.sha256) {
+        return Ok(());
+    }
+    let examples = recorder::examples(data.images().as_ref());
+    recorder::save_answers(folder, network, &examples, origin.sha256.clone())
 }
 
 /// Scalars and the table per class, for a terminal.

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use anyhow::Context;
-use models::host::Rgb;
 use models::registry;
 use models::weights::LoadReport;
 use schemas::error::ErrorCode;
+use schemas::event::{EndReason, PrimaryMetric, RunEvent};
 use schemas::{Plan, PlanRequest, Preprocessing, Source, Task, WeightsOrigin};
 use serde_json::json;
 use tch::{Device, Tensor};
@@ -28,11 +28,6 @@ use crate::params::Params;
 use crate::recorder::{self, Recorder};
 use crate::run_folder::RunFolder;
 use crate::{device, loading, pretrained};
-
-/// Pictures whose answers are recorded beside each best checkpoint, for the verification of exports.
-const EXAMPLES: usize = 5;
-/// Recorded pictures are shrunk to this longer side, so that the file beside the checkpoint stays small.
-const EXAMPLE_SIDE: u32 = 640;
 
 /// Trains, or resumes; exports; evaluates the exported file; writes the report.
 ///
@@ -58,9 +53,12 @@ pub fn run(args: &TrainArgs, settings: &[(String, String)]) -> anyhow::Result<An
         ));
     }
     let device = device::open(&plan.device).map_err(|e| fail(ErrorCode::DeviceUnavailable, format!("{e:#}")))?;
-    let arithmetic =
-        device::arithmetic(plan.precision, device).map_err(|e| fail(ErrorCode::DeviceUnavailable, format!("{e:#}")))?;
-    let threads = device::set_threads(args.threads);
+    if device == Device::Cpu {
+        // The same sums in the same order in every run; costs nothing measurable on a CPU.
+        bridge::set_deterministic(true)?;
+    }
+    let arithmetic = device::arithmetic(plan.precision, device, spec)
+        .map_err(|e| fail(ErrorCode::DeviceUnavailable, format!("{e:#}")))?;
 
     let mut data = open_data(args, &plan, &folder, resume, &log)?;
     if !resume {
@@ -71,6 +69,7 @@ pub fn run(args: &TrainArgs, settings: &[(String, String)]) -> anyhow::Result<An
     let mut network = new_network(spec, &plan, &data, &preprocessing, device)?;
     let last = folder.last().join("model.safetensors");
     let last = (resume && last.exists()).then(|| Checkpoint::read(&last)).transpose()?;
+    let threads = set_threads(args.threads, last.as_ref(), &log);
     let weights = match &last {
         Some(checkpoint) => checkpoint.meta.weights.clone(),
         None => start_weights(&mut network, &plan.pretrained, &log)?,
@@ -79,7 +78,7 @@ pub fn run(args: &TrainArgs, settings: &[(String, String)]) -> anyhow::Result<An
     let mut optimizer = Optimizer::new(&plan.settings, &network.params);
     let state = match &last {
         Some(checkpoint) => restore(checkpoint, &mut network, &mut optimizer)?,
-        None => TrainingState::default(),
+        None => TrainingState { threads, ..TrainingState::default() },
     };
     let class_weights = engine::class_weights(
         &data.train.class_counts(),
@@ -91,7 +90,7 @@ pub fn run(args: &TrainArgs, settings: &[(String, String)]) -> anyhow::Result<An
     let validation =
         Loader::new(data.validation.clone(), loading::validation(&plan.settings, &preprocessing, cache_bytes(args)))?;
     let template = recorder::template(&plan, &network, weights);
-    let recorder = Recorder::new(folder, template, examples(data.validation.as_ref()), state.epoch)?;
+    let recorder = Recorder::new(folder, template, recorder::examples(data.validation.as_ref()), state.epoch)?;
     log.line(&format!(
         "{} on {} training and {} validation images, {} classes, {arithmetic:?}, {threads} threads, seed {}",
         spec.name,
@@ -113,13 +112,24 @@ pub fn run(args: &TrainArgs, settings: &[(String, String)]) -> anyhow::Result<An
         stop,
         log: &log,
     };
+    let begun = RunEvent::RunStarted { plan: Box::new(plan.clone()), resumed_from_epoch: engine.state.epoch };
+    engine.recorder.journal(&begun)?;
     let end = engine.run()?;
     let (recorder, state) = (engine.recorder, engine.state);
     if end == End::Interrupted {
+        recorder.journal(&RunEvent::RunInterrupted { epoch: state.epoch })?;
         let text = format!("interrupted in epoch {}; continue with --resume", state.epoch + 1);
         let json = json!({ "interrupted": true, "epoch": state.epoch, "run": recorder.folder().root() });
         return Ok(Answer { text, json, exit: u8::try_from(ErrorCode::Interrupted.exit_code())? });
     }
+    let best = state.early_stopping.best.map(|value| PrimaryMetric {
+        epoch: state.early_stopping.best_epoch,
+        name: PrimaryMetric::name_for(plan.task).to_owned(),
+        value,
+    });
+    let reason =
+        if state.epoch == plan.settings.number_of_epochs { EndReason::Completed } else { EndReason::EarlyStopping };
+    recorder.journal(&RunEvent::RunFinished { reason, best })?;
     finish::run(&Finished {
         plan: &plan,
         folder: recorder.folder(),
@@ -136,6 +146,22 @@ pub fn run(args: &TrainArgs, settings: &[(String, String)]) -> anyhow::Result<An
         ],
         log: &log,
     })
+}
+
+/// Computes with the threads asked for, or, when resuming, with those the run was begun with: sums of floats depend on
+/// how they are split.
+fn set_threads(wanted: usize, last: Option<&Checkpoint>, log: &Log) -> usize {
+    match last.and_then(|checkpoint| checkpoint.state.as_ref()).map(|state| state.threads) {
+        Some(begun) if begun > 0 => {
+            if wanted != 0 && wanted != begun {
+                log.line(&format!(
+                    "--threads {wanted} is ignored: the run was begun with {begun}, and resumes exactly"
+                ));
+            }
+            device::set_threads(begun)
+        }
+        _ => device::set_threads(wanted),
+    }
 }
 
 /// A flag that SIGTERM and SIGINT set; a second signal ends the process at once.
@@ -278,15 +304,4 @@ fn restore(checkpoint: &Checkpoint, network: &mut Network, optimizer: &mut Optim
         Some(name) => Err(invalid(&format!("{name} is missing; the checkpoint is of another run"))),
         None => Ok(state),
     }
-}
-
-/// A few validation pictures, spread over the data set, shrunk to a bounded size.
-fn examples(data: &dyn Images) -> Vec<Rgb> {
-    let step = (data.len() / EXAMPLES).max(1);
-    (0..data.len())
-        .step_by(step)
-        .filter_map(|i| data.image(i).ok())
-        .take(EXAMPLES)
-        .map(|image| models::host::thumbnail(&image, EXAMPLE_SIDE))
-        .collect()
 }

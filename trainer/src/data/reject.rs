@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
-use serde::Serialize;
+pub use schemas::dataset::{Rejection, RejectionKind as RejectKind};
 use tempfile::SpooledTempFile;
 
 use super::error::DataError;
@@ -14,39 +14,6 @@ use super::error::DataError;
 const SPOOL_BYTES: usize = 4 << 20;
 /// Rejections shown in messages.
 const EXAMPLES: usize = 5;
-
-/// Why a row was rejected, in broad terms.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum RejectKind {
-    /// The line is no JSON object with an `image_url`.
-    BadJson,
-    /// The label is missing, of the wrong type, or unknown to the model.
-    BadLabel,
-    /// The `image_url` cannot be resolved.
-    BadUrl,
-    /// The file is not there or cannot be read or fetched.
-    MissingFile,
-    /// The file is no image that can be decoded within the limits.
-    BadImage,
-    /// A later row names the same image.
-    Duplicate,
-}
-
-/// One rejected row.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Rejection {
-    /// The JSONL file.
-    pub source: String,
-    /// Line in it, from 1.
-    pub line: u64,
-    /// As written, where it could be read.
-    pub image_url: Option<String>,
-    /// Broad reason.
-    pub kind: RejectKind,
-    /// Exact reason.
-    pub reason: String,
-}
 
 /// All rejections of a run, in the order they were found (which depends on the data alone).
 pub struct Rejections {

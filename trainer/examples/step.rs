@@ -1,0 +1,56 @@
+//! Time of training steps on random images, for `scripts/bench/steps.py`, which runs it beside PyTorch.
+//!
+//! `step MODEL BATCH fp32|bf16 contiguous|channels_last STEPS THREADS` prints one JSON object: milliseconds of each step.
+
+use std::time::Instant;
+
+use anyhow::Context;
+use models::registry;
+use schemas::setting::{GradClip, Optimizer as Kind};
+use schemas::{Settings, Task};
+use tch::{Device, Kind as Type, Tensor};
+use trainer::network::{self, Arithmetic, Network};
+use trainer::optimizer::Optimizer;
+use trainer::params::{Layout, Params};
+
+const CLASSES: usize = 1000;
+const SIDE: u32 = 224;
+
+fn main() -> anyhow::Result<()> {
+    bridge::keep_freed_memory();
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let [model, batch, arithmetic, layout, steps, threads] = args.as_slice() else {
+        anyhow::bail!("step MODEL BATCH fp32|bf16 contiguous|channels_last STEPS THREADS");
+    };
+    let batch: usize = batch.parse()?;
+    tch::set_num_threads(threads.parse()?);
+    let arithmetic = if arithmetic == "bf16" { Arithmetic::Bf16 } else { Arithmetic::Fp32 };
+    let layout = if layout == "contiguous" { Layout::Contiguous } else { Layout::ChannelsLast };
+    let spec = registry::find(model).context("no such model")?;
+    let manifest = network::manifest(spec, CLASSES, SIDE)?;
+    let network = Network {
+        spec,
+        task: Task::ImageClassification,
+        labels: (0..CLASSES).map(|i| i.to_string()).collect(),
+        preprocessing: spec.preprocessing(),
+        params: Params::init(&manifest, 0, Device::Cpu, layout),
+    };
+    let mut settings = Settings::defaults(Task::ImageClassification, model);
+    (settings.optimizer, settings.grad_clip_type) = (Kind::Sgd, GradClip::None);
+    let mut optimizer = Optimizer::new(&settings, &network.params);
+    let side = SIDE as usize;
+    let pixels = Tensor::randint(256, [(batch * side * side * 3) as i64], (Type::Uint8, Device::Cpu));
+    let pixels = Vec::<u8>::try_from(&pixels)?;
+    let targets = Tensor::randint(CLASSES as i64, [batch as i64], (Type::Int64, Device::Cpu));
+    let mut times = Vec::new();
+    for _ in 0..steps.parse()? {
+        let started = Instant::now();
+        let images = network.images(&pixels, batch, side, side);
+        let loss = network.loss(&images, &targets, None, arithmetic);
+        optimizer.backward(&loss)?;
+        optimizer.step(0.01)?;
+        times.push(started.elapsed().as_secs_f64() * 1e3);
+    }
+    println!("{}", serde_json::json!({ "milliseconds": times }));
+    Ok(())
+}
