@@ -19,6 +19,8 @@ use crate::params::Params;
 
 /// Prefix of every tensor that is not the model's.
 pub const PRIVATE: &str = "fovea.";
+/// The loop's state as JSON text.
+const STATE: &str = "fovea.state";
 
 /// Where the loop stands; with the tensors of a last checkpoint, everything a resume needs. Random numbers need no
 /// state: they are functions of (seed, epoch, index).
@@ -28,6 +30,10 @@ pub struct TrainingState {
     pub epoch: u32,
     /// Threads the run computes with; a resume takes them over.
     pub threads: usize,
+    /// Form of the export at the end.
+    pub export: String,
+    /// Whether every training picture was decoded in full before training.
+    pub pictures_checked: bool,
     /// Micro-batches finished in the epoch under way.
     pub batch: usize,
     /// Optimiser steps taken.
@@ -131,7 +137,7 @@ pub fn hex(bytes: &[u8]) -> String {
 /// # Errors
 /// When the file cannot be written.
 pub fn write_model(path: &Path, params: &Params, meta: &CheckpointMeta) -> Result<String, CheckpointError> {
-    write(path, &model_tensors(params), describe(meta, None))
+    write(path, &model_tensors(params), describe(meta))
 }
 
 /// Writes the model, the optimiser's tensors and the loop's state.
@@ -146,20 +152,19 @@ pub fn write_resumable(
     state: &TrainingState,
 ) -> Result<(), CheckpointError> {
     let private = optimizer.iter().map(|(key, t)| (format!("{PRIVATE}{key}"), t.shallow_clone()));
+    // Not in the metadata: a map of two keys would be written in an order that differs from process to process.
+    let state = Tensor::from_slice(json(state).as_bytes());
+    let private = private.chain(std::iter::once((STATE.to_owned(), state)));
     let tensors: Vec<_> = model_tensors(params).into_iter().chain(private).collect();
-    write(path, &tensors, describe(meta, Some(state))).map(drop)
+    write(path, &tensors, describe(meta)).map(drop)
 }
 
 fn model_tensors(params: &Params) -> Vec<(String, Tensor)> {
     params.iter().map(|(key, p)| (key.to_owned(), p.tensor.shallow_clone())).collect()
 }
 
-fn describe(meta: &CheckpointMeta, state: Option<&TrainingState>) -> HashMap<String, String> {
-    let mut metadata = HashMap::from([("fovea".to_owned(), json(meta))]);
-    if let Some(state) = state {
-        metadata.insert("fovea.state".to_owned(), json(state));
-    }
-    metadata
+fn describe(meta: &CheckpointMeta) -> HashMap<String, String> {
+    HashMap::from([("fovea".to_owned(), json(meta))])
 }
 
 fn json<S: Serialize>(value: &S) -> String {
@@ -207,8 +212,6 @@ impl Checkpoint {
                 schemas::SCHEMA_VERSION
             )));
         }
-        let state = metadata.get("fovea.state").map(|s| serde_json::from_str(s)).transpose();
-        let state = state.map_err(|e| invalid(format!("unreadable training state: {e}")))?;
         let file = SafeTensors::deserialize(&bytes).map_err(|e| invalid(format!("damaged: {e}")))?;
         let tensors = file
             .tensors()
@@ -219,6 +222,8 @@ impl Checkpoint {
                 Ok((key, tensor))
             })
             .collect::<Result<Vec<_>, CheckpointError>>()?;
+        let state = file.tensor(STATE).ok().map(|view| serde_json::from_slice(view.data())).transpose();
+        let state = state.map_err(|e| invalid(format!("unreadable training state: {e}")))?;
         Ok(Self { meta, state, tensors, sha256: hex(&Sha256::digest(&bytes)), path })
     }
 

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 use schemas::setting::SETTINGS;
 
@@ -76,9 +77,9 @@ pub struct TrainArgs {
     /// Seed of everything random; the same seed gives the same run.
     #[arg(long, alias = "random_seed", default_value_t = 0)]
     pub seed: u64,
-    /// Form of the ONNX file written at the end: whole (any size in), prepared (resized images in), none.
-    #[arg(long, default_value = "whole", value_parser = ["whole", "prepared", "none"])]
-    pub export: String,
+    /// Form of the ONNX file written at the end: whole (any size in; the default), prepared (resized images in), none.
+    #[arg(long, value_parser = ["whole", "prepared", "none"])]
+    pub export: Option<String>,
     /// Threads that compute; 0 uses every core.
     #[arg(long, default_value_t = 0)]
     pub threads: usize,
@@ -88,6 +89,9 @@ pub struct TrainArgs {
     /// Folder of the run.
     #[arg(long, value_name = "DIR")]
     pub output: PathBuf,
+    /// Names of the options that were given, as opposed to left at their defaults.
+    #[arg(skip)]
+    pub given: Vec<String>,
     /// Continue the run in --output exactly where its last checkpoint stands; other options are taken from its plan.
     #[arg(long)]
     pub resume: bool,
@@ -223,8 +227,14 @@ pub fn command() -> Command {
 /// clap's, which print themselves.
 pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<(Cli, Vec<(String, String)>), clap::Error> {
     let matches = command().try_get_matches_from(args.into_iter().map(underscored))?;
-    let settings = matches.subcommand_matches("train").map(named_settings).unwrap_or_default();
-    Ok((Cli::from_arg_matches(&matches)?, settings))
+    let train = matches.subcommand_matches("train");
+    let settings = train.map(named_settings).unwrap_or_default();
+    let mut cli = Cli::from_arg_matches(&matches)?;
+    if let (Action::Train(options), Some(train)) = (&mut cli.command, train) {
+        let given = |id: &clap::Id| train.value_source(id.as_str()) == Some(ValueSource::CommandLine);
+        options.given = train.ids().filter(|id| given(id)).map(|id| id.as_str().to_owned()).collect();
+    }
+    Ok((cli, settings))
 }
 
 fn named_settings(matches: &ArgMatches) -> Vec<(String, String)> {

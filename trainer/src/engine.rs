@@ -83,16 +83,15 @@ impl Engine<'_> {
         let batches = self.train.batches_per_epoch();
         let accumulate = usize::try_from(self.plan.settings.grad_accumulation_step)?.clamp(1, batches.max(1));
         let mut progress = Progress::start(format!("epoch {}/{epochs}", epoch + 1), self.train.images_per_epoch());
-        let mut lr = 0.0;
+        let rate = |index: usize| schedule.at(u64::from(epoch) * batches as u64 + index as u64);
         for batch in self.train.train_epoch(self.plan.seed, epoch, self.state.batch) {
             let batch = batch?;
             let index = self.state.batch;
-            lr = schedule.at(u64::from(epoch) * batches as u64 + index as u64);
             let value = self.train_batch(&batch, accumulate)?;
             self.state.batch = index + 1;
             progress.advance(batch.n, batch.wait, &format!("loss {value:.4}"));
             if self.state.batch.is_multiple_of(accumulate) || self.state.batch == batches {
-                self.optimizer.step(lr).context("optimiser step")?;
+                self.optimizer.step(rate(index)).context("optimiser step")?;
                 self.state.updates = self.optimizer.updates();
                 if self.stop.load(Ordering::Relaxed) {
                     self.recorder.save_last(&self.network, &self.optimizer, &self.state)?;
@@ -101,7 +100,7 @@ impl Engine<'_> {
             }
         }
         self.network.params.count_batches(i64::try_from(self.state.batch)?);
-        self.finish_epoch(lr, &progress)?;
+        self.finish_epoch(rate(batches.saturating_sub(1)), &progress)?;
         Ok(End::Finished)
     }
 
@@ -114,7 +113,8 @@ impl Engine<'_> {
         let value = loss.double_value(&[]);
         if !value.is_finite() || value > DIVERGED {
             let message = format!(
-                "the training loss is {value} in epoch {}: training has diverged; lower --learning_rate (now {})",
+                "the training loss is {value} in epoch {}: training has diverged; lower --learning_rate \
+                 (now {}) and choose another --output",
                 self.state.epoch + 1,
                 self.plan.settings.learning_rate
             );
@@ -164,9 +164,11 @@ impl Engine<'_> {
             ..self.state.clone()
         };
         self.log.line(&summary(&record, settings.number_of_epochs));
-        for rejection in self.train.take_rejections().iter().chain(&self.validation.take_rejections()) {
+        let rejected = [self.train.take_rejections(), self.validation.take_rejections()].concat();
+        for rejection in &rejected {
             self.log.line(&format!("left out: {}:{}: {}", rejection.source, rejection.line, rejection.reason));
         }
+        self.recorder.reject(&rejected)?;
         self.write(record, &scalars, verdict)
     }
 

@@ -1,10 +1,12 @@
 //! Errors as commands report them: every failure has a code, and the code decides the exit status.
 
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use exporter::ExportError;
 use models::host::DecodeError;
 use models::weights::WeightsError;
+use runtime::RuntimeError;
 use schemas::SettingError;
 use schemas::error::{ErrorBody, ErrorCode};
 
@@ -71,17 +73,42 @@ pub fn code(error: &anyhow::Error) -> ErrorCode {
             return match error {
                 ExportError::Verify(_) => ErrorCode::VerificationFailed,
                 ExportError::Runtime(_) => ErrorCode::NativeLibrary,
-                _ => ErrorCode::InvalidCheckpoint,
+                ExportError::Write { .. } => ErrorCode::Io,
+                ExportError::Output { .. } | ExportError::TooLarge { .. } => ErrorCode::InvalidArguments,
+                ExportError::UnknownModel { .. } | ExportError::Task { .. } => ErrorCode::UnsupportedModel,
+                ExportError::Checkpoint(_) | ExportError::Build { .. } => ErrorCode::InvalidCheckpoint,
             };
         } else if cause.is::<DecodeError>() {
             return ErrorCode::InvalidImage;
-        } else if cause.is::<runtime::RuntimeError>() {
-            return ErrorCode::InvalidModelFile;
+        } else if let Some(error) = cause.downcast_ref::<RuntimeError>() {
+            return match error {
+                RuntimeError::LibraryNotFound { .. } | RuntimeError::Library { .. } => ErrorCode::NativeLibrary,
+                RuntimeError::Run { .. } => ErrorCode::ModelFailed,
+                _ => ErrorCode::InvalidModelFile,
+            };
         } else if let Some(error) = cause.downcast_ref::<std::io::Error>() {
             return if error.kind() == std::io::ErrorKind::NotFound { ErrorCode::FileNotFound } else { ErrorCode::Io };
         }
     }
     ErrorCode::Internal
+}
+
+/// Runs a command. libtorch's errors arrive as panics; they become failures like any other, so that running out of memory
+/// says what to do.
+///
+/// # Errors
+/// The command's own, or what it panicked with.
+pub fn contained<R>(command: impl FnOnce() -> anyhow::Result<R>) -> anyhow::Result<R> {
+    catch_unwind(AssertUnwindSafe(command)).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message");
+        let first = text.lines().next().unwrap_or_default();
+        if text.contains("out of memory") || text.contains("can't allocate memory") {
+            let advice = "lower --training_batch_size, --validation_batch_size or --cache_mib";
+            return Err(fail(ErrorCode::OutOfMemory, format!("memory ran out; {advice} ({first})")));
+        }
+        Err(fail(ErrorCode::Internal, format!("a fault in Fovea, please report it: {first}")))
+    })
 }
 
 /// The error as `--json` prints it.

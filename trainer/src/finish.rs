@@ -51,7 +51,13 @@ pub struct Finished<'a> {
 /// # Errors
 /// When the export does not verify, or a file cannot be written.
 pub fn run(f: &Finished) -> anyhow::Result<Answer> {
-    let exported = export(f)?;
+    let (exported, failure) = match export(f) {
+        Ok(exported) => (exported, None),
+        Err(error) => {
+            f.log.line(&format!("the export failed: {error:#}"));
+            (None, Some(error))
+        }
+    };
     let (mut model, measured) = match &exported {
         Some(summary) => (Classifier::from_file(&summary.output)?, "exported file"),
         None => {
@@ -68,7 +74,10 @@ pub fn run(f: &Finished) -> anyhow::Result<Answer> {
         run: f.folder.root().file_name().unwrap_or_default().to_string_lossy().into_owned(),
         task: f.plan.task.to_string(),
         model: f.plan.model_name.clone(),
-        status: format!("finished; metrics of the {measured}"),
+        status: match &failure {
+            None => format!("finished; metrics of the {measured}"),
+            Some(error) => format!("finished, but the export failed ({error:#}); metrics of the {measured}"),
+        },
         primary_metric: "accuracy".into(),
         best_epoch: Some(u64::from(f.state.early_stopping.best_epoch)),
         epochs: f.records.iter().map(epoch_row).collect(),
@@ -84,7 +93,8 @@ pub fn run(f: &Finished) -> anyhow::Result<Answer> {
     };
     let html = report::render(&report)?;
     write_atomic(&f.folder.report(), html.as_bytes()).context("writing the report")?;
-    answer(f, exported.as_ref(), &multiclass, measured)
+    let answer = answer(f, exported.as_ref(), &multiclass, measured)?;
+    failure.map_or(Ok(answer), Err)
 }
 
 fn export(f: &Finished) -> anyhow::Result<Option<ExportSummary>> {

@@ -24,7 +24,8 @@ impl Log {
 
     /// Says one line. A full disk does not end a training for its log's sake.
     pub fn line(&self, text: &str) {
-        eprintln!("{text}");
+        // Nor does a closed terminal.
+        let _ = writeln!(std::io::stderr(), "{text}");
         let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
         let _ = writeln!(file, "{text}");
     }

@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use schemas::error::{ErrorBody, ErrorCode};
 use serde_json::json;
 use trainer::cli::{self, Action};
 use trainer::command::{self, Answer};
@@ -10,17 +11,23 @@ use trainer::failure;
 fn main() -> ExitCode {
     let (cli, settings) = match cli::parse(std::env::args_os()) {
         Ok(parsed) => parsed,
-        Err(error) => error.exit(),
+        Err(error) => {
+            // Help and version are no errors; for the rest, programs that asked for JSON get JSON.
+            if error.use_stderr() && std::env::args().any(|arg| arg == "--json") {
+                println!("{}", json!(ErrorBody::new(ErrorCode::InvalidArguments, error.to_string())));
+            }
+            error.exit()
+        }
     };
     bridge::keep_freed_memory();
-    let result = match &cli.command {
+    let result = failure::contained(|| match &cli.command {
         Action::Train(args) => command::train::run(args, &settings),
         Action::Evaluate(args) => command::evaluate::run(args),
         Action::Predict(args) => command::predict::run(args),
         Action::Convert(args) => command::convert::run(args),
         Action::SampleData(args) => command::convert::sample_data(args),
         Action::Models(args) => command::models::run(args),
-    };
+    });
     match result {
         Ok(answer) => {
             print(&answer, cli.json);
@@ -41,6 +48,8 @@ fn print(answer: &Answer, json: bool) {
     if json {
         println!("{}", answer.json);
     } else {
-        println!("{}", answer.text);
+        if !answer.text.is_empty() {
+            println!("{}", answer.text);
+        }
     }
 }

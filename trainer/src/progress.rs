@@ -1,6 +1,6 @@
 //! Progress on standard error: bars on a terminal, plain lines elsewhere.
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
@@ -43,8 +43,22 @@ impl Progress {
             bar.set_message(message);
         } else if self.last_line.elapsed() >= LINE_EVERY {
             self.last_line = Instant::now();
-            eprintln!("{}: {}/{} images, {message}", self.label, self.done, self.total);
+            let _ = writeln!(std::io::stderr(), "{}: {}/{} images, {message}", self.label, self.done, self.total);
         }
+    }
+
+    /// As [`Progress::advance`], for a count that is known as a whole.
+    pub fn reach(&mut self, images: usize) {
+        let more = images.saturating_sub(self.count());
+        if more > 0 {
+            self.advance(more, Duration::ZERO, "");
+        }
+    }
+
+    /// Images done so far.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        usize::try_from(self.done).unwrap_or(usize::MAX)
     }
 
     /// Images per second so far.

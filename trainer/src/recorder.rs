@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
-use std::io::Write;
+use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use anyhow::Context;
@@ -12,7 +12,7 @@ use schemas::{CheckpointMeta, SCHEMA_VERSION};
 use tch::Tensor;
 
 use crate::checkpoint::{self, TrainingState};
-use crate::data::Images;
+use crate::data::{Images, Rejection};
 use crate::files::write_atomic;
 use crate::network::Network;
 use crate::optimizer::Optimizer;
@@ -100,12 +100,36 @@ impl Recorder {
         let path = self.folder.journal();
         let mut line = serde_json::to_vec(event)?;
         line.push(b'\n');
-        let append = || {
-            let mut file = OpenOptions::new().create(true).append(true).open(&path)?;
+        let mut append = || {
+            let mut file = OpenOptions::new().create(true).read(true).append(true).open(&path)?;
+            if ends_in_mid_line(&mut file)? {
+                line.insert(0, b'\n');
+            }
             file.write_all(&line)?;
             file.sync_data()
         };
         append().with_context(|| format!("writing {}", path.display()))
+    }
+
+    /// Adds pictures that turned out bad in training to `data/rejected.jsonl`; one that is listed already is not added
+    /// again, so that a resume which finds it once more changes nothing.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn reject(&self, rejected: &[Rejection]) -> anyhow::Result<()> {
+        if rejected.is_empty() {
+            return Ok(());
+        }
+        let path = self.folder.data().join("rejected.jsonl");
+        let mut text = fs::read_to_string(&path).unwrap_or_default();
+        for rejection in rejected {
+            let line = serde_json::to_string(rejection)?;
+            if !text.lines().any(|known| known == line) {
+                text.push_str(&line);
+                text.push('\n');
+            }
+        }
+        write_atomic(&path, text.as_bytes()).with_context(|| format!("writing {}", path.display()))
     }
 
     fn meta(&self, epoch: u32, metrics: &BTreeMap<String, f64>) -> CheckpointMeta {
@@ -182,6 +206,17 @@ pub fn save_answers(folder: &Path, network: &Network, examples: &[Rgb], sha256: 
     let metadata = [("model_sha256".to_owned(), sha256)].into();
     checkpoint::write(&folder.join(ANSWERS), &tensors, metadata)?;
     Ok(())
+}
+
+/// Whether an append was cut off by a crash.
+fn ends_in_mid_line(file: &mut fs::File) -> std::io::Result<bool> {
+    if file.seek(SeekFrom::End(0))? == 0 {
+        return Ok(false);
+    }
+    file.seek(SeekFrom::End(-1))?;
+    let mut last = [0];
+    file.read_exact(&mut last)?;
+    Ok(last != *b"\n")
 }
 
 fn read_records(path: &Path) -> anyhow::Result<Vec<EpochRecord>> {

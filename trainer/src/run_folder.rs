@@ -20,7 +20,7 @@ impl RunFolder {
     /// # Errors
     /// When another process uses the folder, when a new run would overwrite one, or when there is nothing to resume.
     pub fn open(root: &Path, resume: bool) -> anyhow::Result<Self> {
-        let holds_run = root.join("plan.json").exists();
+        let holds_run = root.join("checkpoints/last/model.safetensors").exists();
         if holds_run && !resume {
             let advice = "already holds a run; continue it with --resume, or choose another --output";
             return Err(fail(ErrorCode::OutputInUse, format!("{} {advice}", root.display())));
@@ -114,7 +114,8 @@ mod tests {
         let first = RunFolder::open(&root, false).unwrap();
         let error = RunFolder::open(&root, false).err().unwrap();
         assert!(error.to_string().contains("in use"), "{error}");
-        fs::write(first.plan(), "{}").unwrap();
+        fs::create_dir_all(first.last()).unwrap();
+        fs::write(first.last().join("model.safetensors"), "").unwrap();
         drop(first);
         let error = RunFolder::open(&root, false).err().unwrap();
         assert!(error.to_string().contains("--resume"), "{error}");

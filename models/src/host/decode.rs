@@ -238,6 +238,27 @@ pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Rgb, DecodeError> {
     })
 }
 
+/// Decodes the upper part of an image, as much as its user wants after learning its size, for about that share of the cost.
+///
+/// `rows` gets the width and height of the upright picture and answers how many rows are wanted; the result has just these
+/// (at least 1, at most all), equal to the last bit with the first rows of [`decode`]. It is asked only where that saves work,
+/// which is for upright baseline JPEGs of one scan; otherwise the result is the whole picture, as from [`decode`].
+///
+/// # Errors
+/// As [`decode`], except that damage below the wanted rows goes unnoticed unless the end of the file is missing.
+pub fn decode_top(bytes: &[u8], limits: &Limits, rows: impl FnOnce(u32, u32) -> u32) -> Result<Rgb, DecodeError> {
+    limits.check_bytes(bytes)?;
+    if Format::of(bytes)? == Format::Jpeg {
+        let frame = jpeg::frame(bytes)?;
+        limits.check_size(frame.width, frame.height)?;
+        if frame.is_divisible() {
+            let rows = rows(frame.width, frame.height);
+            return guarded(Format::Jpeg, || jpeg::decode_top(bytes, &frame, rows));
+        }
+    }
+    decode(bytes, limits)
+}
+
 /// Runs a decoder. Decoders are other people's code over hostile bytes, and some of them panic on some of them; here, and
 /// only here, that becomes an error. The closure owns what it builds, so nothing half-changed is left behind.
 fn guarded<T>(format: Format, run: impl FnOnce() -> Result<T, DecodeError>) -> Result<T, DecodeError> {

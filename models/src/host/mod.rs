@@ -15,7 +15,7 @@ mod prepare;
 mod resize;
 
 pub use colour::{brightness, contrast, hue, saturation};
-pub use decode::{DecodeError, Format, Header, Limits, decode, probe};
+pub use decode::{DecodeError, Format, Header, Limits, decode, decode_top, probe};
 pub use encode::{encode_jpeg, encode_png};
 pub use prepare::{crop_resize, flip_horizontal, prepare, prepared_size, thumbnail};
 pub use resize::{Resizer, resize};

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use models::host::{DecodeError, Limits, Rgb, decode, encode_jpeg, encode_png, probe};
+use models::host::{DecodeError, Limits, Rgb, decode, decode_top, encode_jpeg, encode_png, probe};
 use serde_json::Value;
 
 use super::{fixtures, noise, number, table, whole};
@@ -166,6 +166,86 @@ fn every_cut_of_a_jpeg_is_an_error() {
         let mut longer = bytes.clone();
         longer.extend([0; 100]);
         assert_eq!(read(&longer), read(&bytes), "{name} with bytes after its end");
+    }
+}
+
+/// The first `rows` rows, and the size that was told, if any.
+fn read_top(bytes: &[u8], rows: u32) -> (Result<Rgb, DecodeError>, Option<(u32, u32)>) {
+    let mut told = None;
+    let image = decode_top(bytes, &Limits::default(), |width, height| {
+        told = Some((width, height));
+        rows
+    });
+    (image, told)
+}
+
+fn first_rows(image: &Rgb, rows: u32) -> Rgb {
+    let height = rows.clamp(1, image.height);
+    Rgb { width: image.width, height, data: image.data[..(image.width * height * 3) as usize].to_vec() }
+}
+
+#[test]
+fn the_top_of_a_baseline_jpeg_equals_the_whole_to_the_bit() {
+    let fixtures = ["baseline_420.jpg", "baseline_422.jpg", "baseline_444.jpg", "restarts.jpg", "orientation_1.jpg"];
+    let encoded = [(1, 1), (17, 16), (33, 100)].map(|(width, height)| encode_jpeg(&noise(width, height, 3), 80));
+    for bytes in fixtures.map(fixture).into_iter().chain(encoded) {
+        let whole = read(&bytes).expect("sound");
+        for rows in 0..=whole.height + 20 {
+            let (top, told) = read_top(&bytes, rows);
+            assert_eq!(told, Some((whole.width, whole.height)));
+            assert!(top == Ok(first_rows(&whole, rows)), "{}x{}, {rows} rows", whole.width, whole.height);
+        }
+        assert_eq!(read_top(&bytes, u32::MAX - 40).0, Ok(whole));
+    }
+}
+
+#[test]
+fn what_cannot_be_cut_is_decoded_whole() {
+    let names =
+        ["progressive.jpg", "grey.jpg", "cmyk.jpg", "orientation_3.jpg", "orientation_6.jpg", "rgb.png", "lossy.webp"];
+    for name in names {
+        let bytes = fixture(name);
+        assert_eq!(read_top(&bytes, 4), (read(&bytes), None), "{name}");
+    }
+    // The first scan seems to hold one component: the others would come after the rows that are left out.
+    let mut bytes = fixture("baseline_444.jpg");
+    let scan = bytes.windows(2).position(|pair| pair == [0xFF, 0xDA]).expect("a scan");
+    bytes[scan + 4] = 1;
+    assert_eq!(read_top(&bytes, 4), (read(&bytes), None));
+}
+
+#[test]
+fn a_top_is_refused_as_the_whole_is() {
+    let bytes = fixture("baseline_420.jpg");
+    for length in 0..bytes.len() {
+        assert!(read_top(&bytes[..length], 4).0.is_err(), "cut to {length} of {} bytes", bytes.len());
+    }
+    let long = claiming("baseline_420.jpg", 30000, 30000);
+    assert_eq!(read_top(&long, 4), (read(&long), None));
+    assert_eq!(read_top(&[], 4), (Err(DecodeError::Empty), None));
+}
+
+#[test]
+fn the_tops_of_photographs_equal_the_whole() {
+    for folder in ["fridge/images/single/can", "clothing/test/hat"] {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data").join(folder);
+        let Ok(entries) = std::fs::read_dir(&folder) else {
+            println!("skipped: {} is missing", folder.display());
+            continue;
+        };
+        let mut cut = 0;
+        for (at, entry) in entries.flatten().take(12).enumerate() {
+            let bytes = std::fs::read(entry.path()).expect("a readable file");
+            let whole = read(&bytes).expect("sound");
+            for step in 0..5 {
+                let rows = (whole.height * step / 5 + at as u32).min(whole.height);
+                let (top, told) = read_top(&bytes, rows);
+                let expected = if told.is_some() { first_rows(&whole, rows) } else { whole.clone() };
+                assert!(top == Ok(expected), "{}: {rows} rows", entry.path().display());
+                cut += u32::from(told.is_some());
+            }
+        }
+        println!("{cut} cuts in {}", folder.display());
     }
 }
 

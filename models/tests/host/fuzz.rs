@@ -1,6 +1,6 @@
 //! Bytes nobody would send on purpose.
 
-use models::host::{Limits, decode, probe};
+use models::host::{Limits, decode, decode_top, probe};
 use proptest::prelude::*;
 
 use super::fixtures;
@@ -31,6 +31,11 @@ fn survives(bytes: &[u8]) {
     if let Ok(image) = decode(bytes, &LIMITS) {
         assert!(header.is_ok());
         assert_eq!(image.data.len(), (image.width * image.height * 3) as usize);
+        let top = decode_top(bytes, &LIMITS, |_, height| height / 2).expect("no more than the whole asks for");
+        assert!(image.data.starts_with(&top.data));
+    } else {
+        // Damage below the top may stay hidden.
+        let _ = decode_top(bytes, &LIMITS, |_, height| height / 2);
     }
 }
 

@@ -180,7 +180,7 @@ fn contradictions_name_both_sides_with_their_values() {
         (&[("optimizer", json!("adam")), ("momentum", json!(0.8))], &["momentum 0.8", "optimizer adam"]),
         (&[("optimizer", json!("adamw")), ("nesterov", json!(false))], &["nesterov false", "optimizer adamw"]),
         (&[("beta2", json!(0.9))], &["beta2 0.9", "optimizer sgd"]),
-        (&[("momentum", json!(0))], &["nesterov true", "momentum 0"]),
+        (&[("momentum", json!(0)), ("nesterov", json!(true))], &["nesterov true", "momentum 0"]),
         (&[("step_lr_gamma", json!(0.1))], &["step_lr_gamma 0.1", "lr_scheduler warmup_cosine"]),
         (
             &[("lr_scheduler", json!("step")), ("warmup_cosine_lr_cycles", json!(0.4))],

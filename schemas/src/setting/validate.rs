@@ -109,7 +109,7 @@ impl Check<'_> {
             Optimizer::Sgd => {
                 let advice = "only adam and adamw use it; remove it or change the optimizer";
                 self.idle(&["beta1", "beta2", "amsgrad"], "optimizer", advice);
-                if s.nesterov && s.momentum == 0.0 {
+                if self.chosen("nesterov") && s.nesterov && s.momentum == 0.0 {
                     self.clash("nesterov", "momentum", "Nesterov needs momentum above 0; set nesterov false");
                 }
             }

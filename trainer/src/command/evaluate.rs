@@ -5,6 +5,7 @@ use std::path::Path;
 
 use comfy_table::{Table, presets};
 use models::host::Limits;
+use models::weights::published::sha256_of;
 use serde_json::json;
 
 use super::Answer;
@@ -22,21 +23,25 @@ use crate::recorder;
 pub fn run(args: &EvaluateArgs) -> anyhow::Result<Answer> {
     let mut model = Classifier::open(&args.model)?;
     let meta = model.meta().clone();
+    let fetched = tempfile::tempdir()?;
     let options = ReadOptions {
         data_root: args.data_root.clone(),
         ignore_data_errors: args.ignore_data_errors,
         limits: Limits::default(),
         cache_bytes: 0,
         threads: default_workers(usize::MAX),
-        fetch_folder: std::env::temp_dir().join("fovea-fetched"),
+        fetch_folder: fetched.path().to_owned(),
+        resumed: None,
     };
-    let test = data::test(&args.data, &meta.labels, &options, &|_, _| {})?;
+    let test = data::test(&args.data, &meta.labels, &options, &super::train::checking())?;
     for warning in &test.warnings {
         eprintln!("warning: {warning}");
     }
     let loader =
         Loader::new(test.dataset, loading::evaluation(&meta.preprocessing, args.batch_size, args.ignore_data_errors))?;
-    record_answers(&model, &loader)?;
+    if let Err(error) = record_answers(&model, &loader) {
+        eprintln!("warning: the answers that exports are verified against could not be recorded: {error:#}");
+    }
     let report = model.evaluate(&loader, "evaluating")?.report(&meta.labels);
     let scalars = report.scalars();
     let mut text = describe(&report, &scalars);
@@ -59,7 +64,11 @@ fn record_answers(model: &Classifier, data: &Loader) -> anyhow::Result<()> {
         return Ok(());
     }
     let examples = recorder::examples(data.images().as_ref());
-    recorder::save_answers(folder, network, &examples, origin.sha256.clone())
+    // A training under way may have replaced the file since it was opened.
+    if sha256_of(&origin.path).is_ok_and(|now| now == origin.sha256) {
+        recorder::save_answers(folder, network, &examples, origin.sha256.clone())?;
+    }
+    Ok(())
 }
 
 /// Scalars and the table per class, for a terminal.

@@ -61,7 +61,11 @@ fn ranked<'a>(labels: &'a [String], probabilities: &[f32]) -> Vec<(&'a str, f32)
 
 fn save(dir: &Path, path: &Path, image: &Rgb, lines: &[String]) -> anyhow::Result<PathBuf> {
     let name = path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy();
-    let target = dir.join(format!("{name}.jpg"));
+    // Nothing that is there is overwritten: neither the picture itself nor the answer to another one of the same name.
+    let target = std::iter::once(dir.join(format!("{name}.jpg")))
+        .chain((2..).map(|n| dir.join(format!("{name}-{n}.jpg"))))
+        .find(|target| !target.exists())
+        .unwrap_or_else(|| dir.join(format!("{name}.jpg")));
     let jpeg = host::encode_jpeg(&caption::below(image, lines), 90);
     write_atomic(&target, &jpeg).with_context(|| format!("writing {}", target.display()))?;
     Ok(target)

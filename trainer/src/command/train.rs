@@ -1,15 +1,15 @@
 //! `trainer train`: from a plan to a finished run.
 
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
 
 use anyhow::Context;
 use models::registry;
 use models::weights::LoadReport;
 use schemas::error::ErrorCode;
 use schemas::event::{EndReason, PrimaryMetric, RunEvent};
-use schemas::{Plan, PlanRequest, Preprocessing, Source, Task, WeightsOrigin};
+use schemas::{Plan, PlanRequest, Precision, Preprocessing, Source, Task, WeightsOrigin};
 use serde_json::json;
 use tch::{Device, Tensor};
 
@@ -22,9 +22,10 @@ use crate::failure::{self, fail};
 use crate::files::write_atomic;
 use crate::finish::{self, Finished};
 use crate::log::Log;
-use crate::network::{self, Network};
+use crate::network::{self, Arithmetic, Network};
 use crate::optimizer::Optimizer;
 use crate::params::Params;
+use crate::progress::Progress;
 use crate::recorder::{self, Recorder};
 use crate::run_folder::RunFolder;
 use crate::{device, loading, pretrained};
@@ -36,8 +37,12 @@ use crate::{device, loading, pretrained};
 pub fn run(args: &TrainArgs, settings: &[(String, String)]) -> anyhow::Result<Answer> {
     let stop = stop_on_signals()?;
     let folder = RunFolder::open(&args.output, args.resume)?;
-    let resume = args.resume && folder.plan().exists();
-    let plan = if resume { read_plan(&folder.plan())? } else { plan(args, settings)? };
+    let last = folder.last().join("model.safetensors");
+    let last = (args.resume && last.exists()).then(|| Checkpoint::read(&last)).transpose()?;
+    let mut plan = match &last {
+        Some(_) => resumed_plan(&folder.plan(), settings)?,
+        None => plan(args, settings)?,
+    };
     let log = Log::open(&folder.log())?;
     let spec = registry::find(&plan.model_name).ok_or_else(|| {
         let known: Vec<_> = registry::all().iter().map(|m| m.name).collect();
@@ -60,15 +65,14 @@ pub fn run(args: &TrainArgs, settings: &[(String, String)]) -> anyhow::Result<An
     let arithmetic = device::arithmetic(plan.precision, device, spec)
         .map_err(|e| fail(ErrorCode::DeviceUnavailable, format!("{e:#}")))?;
 
-    let mut data = open_data(args, &plan, &folder, resume, &log)?;
-    if !resume {
-        data.write(&folder.data())?;
-        write_atomic(&folder.plan(), &serde_json::to_vec_pretty(&plan)?)?;
-    }
+    // What `auto` meant is part of the run: a resume on a changed machine must not compute otherwise.
+    plan.device = if let Device::Cuda(index) = device { format!("cuda:{index}") } else { "cpu".to_owned() };
+    plan.precision = if arithmetic == Arithmetic::Bf16 { Precision::Bf16 } else { Precision::Fp32 };
+
+    let resumed = last.as_ref().and_then(|checkpoint| checkpoint.state.as_ref());
+    let mut data = open_data(args, &plan, &folder, resumed, &log)?;
     let preprocessing = preprocessing(&plan, spec);
     let mut network = new_network(spec, &plan, &data, &preprocessing, device)?;
-    let last = folder.last().join("model.safetensors");
-    let last = (resume && last.exists()).then(|| Checkpoint::read(&last)).transpose()?;
     let threads = set_threads(args.threads, last.as_ref(), &log);
     let weights = match &last {
         Some(checkpoint) => checkpoint.meta.weights.clone(),
@@ -78,8 +82,17 @@ pub fn run(args: &TrainArgs, settings: &[(String, String)]) -> anyhow::Result<An
     let mut optimizer = Optimizer::new(&plan.settings, &network.params);
     let state = match &last {
         Some(checkpoint) => restore(checkpoint, &mut network, &mut optimizer)?,
-        None => TrainingState { threads, ..TrainingState::default() },
+        None => TrainingState {
+            threads,
+            export: args.export.clone().unwrap_or_else(|| "whole".to_owned()),
+            pictures_checked: data.train.is_checked(),
+            ..TrainingState::default()
+        },
     };
+    if last.is_none() {
+        data.write(&folder.data())?;
+        write_atomic(&folder.plan(), &serde_json::to_vec_pretty(&plan)?)?;
+    }
     let class_weights = engine::class_weights(
         &data.train.class_counts(),
         plan.settings.weighted_loss,
@@ -112,6 +125,10 @@ pub fn run(args: &TrainArgs, settings: &[(String, String)]) -> anyhow::Result<An
         stop,
         log: &log,
     };
+    if last.is_none() {
+        // From here on there is something to resume.
+        engine.recorder.save_last(&engine.network, &engine.optimizer, &engine.state)?;
+    }
     let begun = RunEvent::RunStarted { plan: Box::new(plan.clone()), resumed_from_epoch: engine.state.epoch };
     engine.recorder.journal(&begun)?;
     let end = engine.run()?;
@@ -138,7 +155,7 @@ pub fn run(args: &TrainArgs, settings: &[(String, String)]) -> anyhow::Result<An
         data: &data,
         train: &train,
         validation: &validation,
-        export: &args.export,
+        export: &state.export,
         facts: vec![
             ("device", format!("{device:?}")),
             ("arithmetic", format!("{arithmetic:?}")),
@@ -190,7 +207,8 @@ fn plan(args: &TrainArgs, settings: &[(String, String)]) -> anyhow::Result<Plan>
     ];
     for (name, value) in fields {
         if let Some(value) = value {
-            request.set(name, value, Source::CommandLine);
+            let given = args.given.iter().any(|id| id == name);
+            request.set(name, value, if given { Source::CommandLine } else { Source::Default });
         }
     }
     for (name, value) in settings {
@@ -199,9 +217,23 @@ fn plan(args: &TrainArgs, settings: &[(String, String)]) -> anyhow::Result<Plan>
     Plan::resolve(request).map_err(|errors| failure::settings(&errors))
 }
 
-fn read_plan(path: &Path) -> anyhow::Result<Plan> {
+/// The plan of the run to resume. Settings named again must be those of the run.
+fn resumed_plan(path: &Path, settings: &[(String, String)]) -> anyhow::Result<Plan> {
     let text = std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
-    serde_json::from_str(&text).with_context(|| format!("{} is no plan", path.display()))
+    let plan: Plan = serde_json::from_str(&text).with_context(|| format!("{} is no plan", path.display()))?;
+    let mut named = plan.settings.clone();
+    for (name, value) in settings {
+        named.set(name, &value.as_str().into()).map_err(|error| failure::settings(&[error]))?;
+        let (now, then) = (named.get(name), plan.settings.get(name));
+        if now != then {
+            let message = format!(
+                "{name} is {} in the run that --resume continues; leave the option out, or begin a new run with another --output",
+                then.unwrap_or_default()
+            );
+            return Err(fail(ErrorCode::InvalidSettings, message));
+        }
+    }
+    Ok(plan)
 }
 
 /// Data of a new run as the plan names it; of a resumed one as it was used.
@@ -209,11 +241,11 @@ fn open_data(
     args: &TrainArgs,
     plan: &Plan,
     folder: &RunFolder,
-    resume: bool,
+    resume: Option<&TrainingState>,
     log: &Log,
 ) -> anyhow::Result<TrainingData> {
     let used = |name: &str| folder.data().join(name);
-    let (training, validation) = if resume {
+    let (training, validation) = if resume.is_some() {
         (used("train.jsonl"), Some(used("validation.jsonl")))
     } else {
         (plan.training_data.clone().into(), plan.validation_data.clone().map(Into::into))
@@ -230,9 +262,10 @@ fn open_data(
             cache_bytes: cache_bytes(args),
             threads: std::thread::available_parallelism().map_or(1, usize::from),
             fetch_folder: used("fetched"),
+            resumed: resume.map(|state| state.pictures_checked),
         },
     };
-    let data = data::training(&request, &|_, _| {})?;
+    let data = data::training(&request, &checking())?;
     for warning in &data.warnings {
         log.line(&format!("warning: {warning}"));
     }
@@ -245,9 +278,29 @@ fn open_data(
     Ok(data)
 }
 
+/// How far counts may arrive out of order from the threads that check pictures.
+const SLACK: usize = 64;
+
+/// Shows how far the check of the pictures is; called from several threads.
+pub(super) fn checking() -> impl Fn(usize, usize) + Sync {
+    let progress: Mutex<Option<(usize, Progress)>> = Mutex::new(None);
+    move |done, total| {
+        // A thread that finds the bar in use leaves it to the next one.
+        let Ok(mut shown) = progress.try_lock() else { return };
+        // Each part of the data is checked in its own stretches; a count that falls far back begins the next one.
+        let stale = |(of, bar): &(usize, Progress)| *of != total || done + SLACK < bar.count();
+        if shown.as_ref().is_none_or(stale) {
+            *shown = Some((total, Progress::start("checking", total)));
+        }
+        if let Some((_, bar)) = shown.as_mut() {
+            bar.reach(done);
+        }
+    }
+}
+
 /// Memory for pictures.
 fn cache_bytes(args: &TrainArgs) -> u64 {
-    args.cache_mib.map_or_else(data::default_cache_bytes, |mib| mib << 20)
+    args.cache_mib.map_or_else(data::default_cache_bytes, |mib| mib.saturating_mul(1 << 20))
 }
 
 /// The model's own pixels, at the sizes of the plan.

@@ -70,9 +70,16 @@ impl Augmentation {
         }
     }
 
-    /// One random `size` x `size` view. Every draw is taken from `rng` in a fixed order: crop, flip, jitter.
-    pub(crate) fn apply(&self, image: &Rgb, view: View, resizer: &mut Resizer, rng: &mut KeyedRng) -> Rgb {
-        let region = self.crop(image.width, image.height, rng);
+    /// One random view: `region`, drawn by [`Self::crop`] from the same stream just before, at the view's size, flipped and
+    /// jittered. Every draw is taken from `rng` in this order.
+    pub(crate) fn apply(
+        &self,
+        image: &Rgb,
+        region: Region,
+        view: View,
+        resizer: &mut Resizer,
+        rng: &mut KeyedRng,
+    ) -> Rgb {
         let mut out = resizer.crop_resize(image, region, view.size, view.size, view.filter);
         if rng.chance(self.flip_probability) {
             host::flip_horizontal(&mut out);
@@ -84,7 +91,7 @@ impl Augmentation {
     }
 
     /// torchvision's `RandomResizedCrop.get_params`: ten tries, then the largest centred crop within the ratio. Whole pixels.
-    fn crop(&self, width: u32, height: u32, rng: &mut KeyedRng) -> Region {
+    pub(crate) fn crop(&self, width: u32, height: u32, rng: &mut KeyedRng) -> Region {
         let (w, h) = (f64::from(width), f64::from(height));
         for _ in 0..10 {
             let area = w * h * rng.between(self.scale[0], self.scale[1]);
@@ -182,7 +189,9 @@ mod tests {
         let image = noise(50, 37);
         let make = |key: u64| {
             let mut resizer = Resizer::default();
-            augmentation.apply(&image, view, &mut resizer, &mut KeyedRng::new("augment", &[key]))
+            let mut rng = KeyedRng::new("augment", &[key]);
+            let region = augmentation.crop(image.width, image.height, &mut rng);
+            augmentation.apply(&image, region, view, &mut resizer, &mut rng)
         };
         assert_eq!(make(1), make(1));
         assert_ne!(make(1), make(2));
@@ -203,7 +212,9 @@ mod tests {
         };
         let image = noise(24, 24);
         let view = View { size: 24, filter: Interpolation::Bilinear };
-        let out = still.apply(&image, view, &mut Resizer::default(), &mut KeyedRng::new("augment", &[1]));
+        let mut rng = KeyedRng::new("augment", &[1]);
+        let region = still.crop(image.width, image.height, &mut rng);
+        let out = still.apply(&image, region, view, &mut Resizer::default(), &mut rng);
         assert_eq!(out, image);
     }
 

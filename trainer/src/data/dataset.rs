@@ -1,9 +1,10 @@
 //! The samples of one part (training, validation, test): class, row, and picture on demand.
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
-use models::host::{self, Limits, Rgb};
+use models::host::{self, DecodeError, Limits, Rgb};
 use sha2::{Digest, Sha256};
 
 use super::error::DataError;
@@ -27,6 +28,15 @@ pub trait Images: Send + Sync {
     /// # Errors
     /// [`SampleError`].
     fn image(&self, index: usize) -> Result<Arc<Rgb>, SampleError>;
+    /// The decoded picture, or only its first rows: where that saves work, `rows` is asked once, with width and height of the
+    /// picture, how many rows are needed. If it is not asked, the picture is whole.
+    ///
+    /// # Errors
+    /// [`SampleError`].
+    fn top(&self, index: usize, rows: &mut dyn FnMut(u32, u32) -> u32) -> Result<Arc<Rgb>, SampleError> {
+        let _ = rows;
+        self.image(index)
+    }
     /// Name of the picture, for people: the end of its `image_url`.
     fn name(&self, index: usize) -> String {
         let row = self.rejection(index, RejectKind::BadImage, String::new());
@@ -142,7 +152,7 @@ impl Reader {
     }
 
     pub fn decode(&self, bytes: &[u8]) -> Result<Rgb, SampleError> {
-        host::decode(bytes, &self.limits).map_err(|e| SampleError::Bad(RejectKind::BadImage, e.to_string()))
+        host::decode(bytes, &self.limits).map_err(|error| bad_image(&error))
     }
 
     pub fn rejection(&self, entry: &Entry, kind: RejectKind, reason: String) -> Rejection {
@@ -156,17 +166,33 @@ impl Reader {
     }
 }
 
+fn bad_image(error: &DecodeError) -> SampleError {
+    SampleError::Bad(RejectKind::BadImage, error.to_string())
+}
+
 /// The samples of one part. Costs 24 bytes a sample, plus what the cache was allowed.
 pub struct Dataset {
     labels: Arc<[String]>,
     entries: Vec<Entry>,
     reader: Arc<Reader>,
     cache: Cache,
+    checked: bool,
 }
 
 impl Dataset {
     pub(crate) fn new(labels: Arc<[String]>, entries: Vec<Entry>, reader: Arc<Reader>, cache: Cache) -> Self {
-        Self { labels, entries, reader, cache }
+        Self { labels, entries, reader, cache, checked: false }
+    }
+
+    /// Says whether every picture has been decoded in full. Only then may [`Images::top`] decode less: damage below the
+    /// part that is needed would otherwise be found or not, depending on the crop.
+    pub(crate) fn checked(self, checked: bool) -> Self {
+        Self { checked, ..self }
+    }
+
+    /// Whether every picture was decoded in full before training.
+    pub fn is_checked(&self) -> bool {
+        self.checked
     }
 
     /// Class names, in the order of the model's outputs.
@@ -253,6 +279,14 @@ impl Images for Dataset {
         image(&self.reader, &self.cache, &self.entries[index], index)
     }
 
+    fn top(&self, index: usize, rows: &mut dyn FnMut(u32, u32) -> u32) -> Result<Arc<Rgb>, SampleError> {
+        if !self.checked || matches!(self.cache, Cache::Decoded(_)) {
+            return self.image(index);
+        }
+        let bytes = encoded(&self.reader, &self.cache, &self.entries[index], index)?;
+        host::decode_top(&bytes, &self.reader.limits, rows).map(Arc::new).map_err(|error| bad_image(&error))
+    }
+
     fn rejection(&self, index: usize, kind: RejectKind, reason: String) -> Rejection {
         self.reader.rejection(&self.entries[index], kind, reason)
     }
@@ -260,24 +294,26 @@ impl Images for Dataset {
 
 /// The picture of a row, from the cache where it is there, into it where there is room.
 pub(crate) fn image(reader: &Reader, cache: &Cache, entry: &Entry, slot: usize) -> Result<Arc<Rgb>, SampleError> {
-    match cache {
-        Cache::None => Ok(Arc::new(reader.decode(&reader.bytes(entry)?)?)),
-        Cache::Encoded(slots) => {
-            let bytes = match slots[slot].get() {
-                Some(bytes) => bytes,
-                None => {
-                    let bytes = reader.bytes(entry)?;
-                    slots[slot].get_or_init(|| bytes.into())
-                }
-            };
-            Ok(Arc::new(reader.decode(bytes)?))
+    let decode = || Ok(Arc::new(reader.decode(&encoded(reader, cache, entry, slot)?)?));
+    let Cache::Decoded(slots) = cache else { return decode() };
+    match slots[slot].get() {
+        Some(image) => Ok(Arc::clone(image)),
+        None => {
+            let image = decode()?;
+            Ok(Arc::clone(slots[slot].get_or_init(|| image)))
         }
-        Cache::Decoded(slots) => match slots[slot].get() {
-            Some(image) => Ok(Arc::clone(image)),
-            None => {
-                let image = Arc::new(reader.decode(&reader.bytes(entry)?)?);
-                Ok(Arc::clone(slots[slot].get_or_init(|| image)))
-            }
-        },
     }
+}
+
+/// The file of a row, from the cache or into it if that keeps files.
+fn encoded<'a>(reader: &Reader, cache: &'a Cache, entry: &Entry, slot: usize) -> Result<Cow<'a, [u8]>, SampleError> {
+    let Cache::Encoded(slots) = cache else { return reader.bytes(entry).map(Cow::Owned) };
+    let bytes = match slots[slot].get() {
+        Some(bytes) => bytes,
+        None => {
+            let bytes = reader.bytes(entry)?;
+            slots[slot].get_or_init(|| bytes.into())
+        }
+    };
+    Ok(Cow::Borrowed(bytes))
 }

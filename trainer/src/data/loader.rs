@@ -234,14 +234,14 @@ impl Shared {
     fn make(&self, pass: &Pass, position: usize, resizer: &mut Resizer) -> Made {
         let mut current = position;
         let result = catch_unwind(AssertUnwindSafe(|| match pass {
-            Pass::Eval => self.good(position, |image| self.prepared(position, image, resizer)),
+            Pass::Eval => self.good(position, || self.prepared(position, resizer)),
             Pass::Train { order, seed, epoch } => {
                 for at in (position..order.len()).chain(0..position) {
                     current = order[at] as usize;
                     let index = current;
-                    let made = self.good(index, |image| {
+                    let made = self.good(index, || {
                         let mut rng = KeyedRng::new("augment", &[*seed, u64::from(*epoch), index as u64]);
-                        Ok(self.augmented(&*image()?, resizer, &mut rng))
+                        self.augmented(index, resizer, &mut rng)
                     })?;
                     if made.is_some() {
                         return Ok(made);
@@ -262,15 +262,11 @@ impl Shared {
     }
 
     /// Runs `view` on a sample, unless its picture is bad.
-    fn good(
-        &self,
-        index: usize,
-        view: impl FnOnce(&dyn Fn() -> Result<Arc<Rgb>, SampleError>) -> Result<Rgb, SampleError>,
-    ) -> Made {
+    fn good(&self, index: usize, view: impl FnOnce() -> Result<Rgb, SampleError>) -> Made {
         if self.any_bad.load(Ordering::Relaxed) && self.lock_bad().contains_key(&index) {
             return Ok(None);
         }
-        match view(&|| self.images.image(index)) {
+        match view() {
             Ok(made) => Ok(Some(Finished { index, side: made.width, data: made.data })),
             Err(SampleError::Fatal(error)) => Err(error),
             Err(SampleError::Bad(kind, reason)) if self.options.ignore_data_errors => {
@@ -295,21 +291,23 @@ impl Shared {
         DataError::Empty { what: "the training data".to_owned(), rows: n, rejected: n, examples: String::new() }
     }
 
-    fn augmented(&self, image: &Rgb, resizer: &mut Resizer, rng: &mut KeyedRng) -> Rgb {
+    fn augmented(&self, index: usize, resizer: &mut Resizer, rng: &mut KeyedRng) -> Result<Rgb, SampleError> {
         let p = &self.options.preprocessing;
         let size = self.options.train_crop;
-        match &self.options.augmentation {
-            Some(augmentation) => augmentation.apply(image, View { size, filter: p.interpolation }, resizer, rng),
-            None => resizer.prepare(image, &Preprocessing { resize: p.resize.max(size), crop: size, ..p.clone() }),
-        }
+        let Some(augmentation) = &self.options.augmentation else {
+            let p = Preprocessing { resize: p.resize.max(size), crop: size, ..p.clone() };
+            return Ok(resizer.prepare(&*self.images.image(index)?, &p));
+        };
+        // The crop is the first draw and needs the size alone, so what lies below it need not be decoded.
+        let mut region = None;
+        let image = self
+            .images
+            .top(index, &mut |width, height| region.insert(augmentation.crop(width, height, rng)).y1 as u32)?;
+        let region = region.unwrap_or_else(|| augmentation.crop(image.width, image.height, rng));
+        Ok(augmentation.apply(&image, region, View { size, filter: p.interpolation }, resizer, rng))
     }
 
-    fn prepared(
-        &self,
-        index: usize,
-        image: &dyn Fn() -> Result<Arc<Rgb>, SampleError>,
-        resizer: &mut Resizer,
-    ) -> Result<Rgb, SampleError> {
+    fn prepared(&self, index: usize, resizer: &mut Resizer) -> Result<Rgb, SampleError> {
         let p = &self.options.preprocessing;
         let slots = self.finished.get_or_init(|| {
             let n = self.images.len();
@@ -317,12 +315,12 @@ impl Shared {
             (bytes <= u128::from(self.options.cache_bytes)).then(|| (0..n).map(|_| OnceLock::new()).collect())
         });
         let Some(slot) = slots.as_ref().map(|slots| &slots[index]) else {
-            return Ok(resizer.prepare(&*image()?, p));
+            return Ok(resizer.prepare(&*self.images.image(index)?, p));
         };
         if let Some(data) = slot.get() {
             return Ok(Rgb { width: p.crop, height: p.crop, data: data.to_vec() });
         }
-        let made = resizer.prepare(&*image()?, p);
+        let made = resizer.prepare(&*self.images.image(index)?, p);
         slot.get_or_init(|| made.data.clone().into_boxed_slice());
         Ok(made)
     }

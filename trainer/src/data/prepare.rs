@@ -33,6 +33,9 @@ pub struct ReadOptions {
     pub threads: usize,
     /// Folder that fetched pictures are kept in; made when the first is fetched.
     pub fetch_folder: PathBuf,
+    /// The rows of a run that goes on, and whether their pictures were all decoded when it began: none is removed, because
+    /// the order of every epoch depends on their number.
+    pub resumed: Option<bool>,
 }
 
 /// The data of a training run.
@@ -92,6 +95,8 @@ struct Part {
     keys: Vec<Keys>,
     cache: Cache,
     rows: u64,
+    /// Every picture has been decoded in full.
+    checked: bool,
 }
 
 impl Part {
@@ -143,7 +148,9 @@ pub fn training(request: &TrainingRequest, on_progress: OnProgress) -> Result<Tr
         ));
     }
     Ok(TrainingData {
-        train: Arc::new(Dataset::new(Arc::clone(&labels), train.entries, train_reader, train.cache)),
+        train: Arc::new(
+            Dataset::new(Arc::clone(&labels), train.entries, train_reader, train.cache).checked(train.checked),
+        ),
         validation: Arc::new(Dataset::new(labels, validation.entries, validation_reader, validation.cache)),
         rejections,
         warnings,
@@ -189,7 +196,7 @@ pub fn count_rows(path: &Path) -> Result<RowCount, DataError> {
     let mut classes = Classes::default();
     let files = Files::open(&mltable::open(path)?.files, None)?;
     let scan = files.scan(&mut LabelRule::Collect(&mut classes), &mut rejections)?;
-    let mut part = Part { entries: scan.entries, keys: scan.keys, cache: Cache::None, rows: scan.rows };
+    let mut part = Part { entries: scan.entries, keys: scan.keys, cache: Cache::None, rows: scan.rows, checked: false };
     let limits = Limits::default();
     let reader = Reader { files, fetcher: Fetcher::new(PathBuf::new(), limits.max_bytes), limits };
     remove_duplicates(&reader, &mut part, &mut rejections)?;
@@ -236,7 +243,8 @@ impl Reading<'_> {
         let limits = self.options.limits;
         let fetcher = Fetcher::new(self.options.fetch_folder.clone(), limits.max_bytes);
         let reader = Reader { files, fetcher, limits };
-        let mut part = Part { entries: scan.entries, keys: scan.keys, cache: Cache::None, rows: scan.rows };
+        let mut part =
+            Part { entries: scan.entries, keys: scan.keys, cache: Cache::None, rows: scan.rows, checked: false };
         remove_duplicates(&reader, &mut part, self.rejections)?;
         self.check(&reader, &mut part, cache_bytes)?;
         if part.entries.is_empty() {
@@ -252,6 +260,16 @@ impl Reading<'_> {
 
     fn check(&mut self, reader: &Reader, part: &mut Part, cache_bytes: u64) -> Result<(), DataError> {
         let n = part.entries.len();
+        if let Some(checked) = self.options.resumed {
+            let totals = Totals::default();
+            // What is wrong with a picture now comes out where it came out before: in the loader.
+            let _ = preflight::each(n, self.options.threads, self.on_progress, |at| {
+                preflight::header(reader, &part.entries[at], &totals)
+            })?;
+            part.cache = Cache::plan(n, totals.sizes(), cache_bytes);
+            part.checked = checked;
+            return Ok(());
+        }
         if n > HEADER_CHECK {
             return self.reject_bad(reader, part, |part, at| preflight::presence(reader, &part.entries[at]));
         }
@@ -262,6 +280,7 @@ impl Reading<'_> {
             self.reject_bad(reader, part, |part, at| {
                 dataset::image(reader, &part.cache, &part.entries[at], at).map(drop)
             })?;
+            part.checked = true;
         }
         Ok(())
     }
@@ -339,8 +358,13 @@ fn set_aside(
     let picks = split::split(&train.entries, &train.keys, request.split_ratio, request.seed);
     let chosen =
         |wanted: bool| -> Vec<u32> { (0..picks.len() as u32).filter(|&at| picks[at as usize] == wanted).collect() };
-    let mut validation =
-        Part { entries: train.entries.clone(), keys: train.keys.clone(), cache: Cache::None, rows: train.rows };
+    let mut validation = Part {
+        entries: train.entries.clone(),
+        keys: train.keys.clone(),
+        cache: Cache::None,
+        rows: train.rows,
+        checked: train.checked,
+    };
     if picks.iter().any(|&pick| pick) {
         validation.retain(&chosen(true));
         train.retain(&chosen(false));

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use models::host::Rgb;
+use models::host::{Limits, Rgb, decode, decode_top, encode_jpeg, encode_png};
 use schemas::{Interpolation, Preprocessing};
 
 use crate::data::{
@@ -105,6 +105,66 @@ fn the_number_of_workers_changes_nothing() {
             assert!(run(workers) == alone, "{workers} workers, bad {bad:?}");
         }
     }
+}
+
+/// Pictures behind files, of which a top may be asked.
+struct Encoded {
+    files: Vec<Vec<u8>>,
+    partial: bool,
+    shortened: AtomicUsize,
+}
+
+impl Images for Encoded {
+    fn len(&self) -> usize {
+        self.files.len()
+    }
+
+    fn target(&self, _: usize) -> usize {
+        0
+    }
+
+    fn image(&self, index: usize) -> Result<Arc<Rgb>, SampleError> {
+        Ok(Arc::new(decode(&self.files[index], &Limits::default()).unwrap()))
+    }
+
+    fn top(&self, index: usize, rows: &mut dyn FnMut(u32, u32) -> u32) -> Result<Arc<Rgb>, SampleError> {
+        let whole = self.image(index)?;
+        if !self.partial {
+            return Ok(whole);
+        }
+        let top = decode_top(&self.files[index], &Limits::default(), rows).unwrap();
+        self.shortened.fetch_add(usize::from(top.height < whole.height), Ordering::Relaxed);
+        Ok(Arc::new(top))
+    }
+
+    fn rejection(&self, index: usize, kind: RejectKind, reason: String) -> Rejection {
+        Rejection { source: String::new(), line: index as u64 + 1, image_url: None, kind, reason }
+    }
+}
+
+#[test]
+fn views_of_a_top_equal_views_of_the_whole() {
+    let mut rng = KeyedRng::new("picture", &[1]);
+    let mut picture = |width: u32, height: u32| Rgb {
+        width,
+        height,
+        data: (0..width * height * 3).map(|_| rng.below(256) as u8).collect(),
+    };
+    let files: Vec<_> = (0..12).map(|i| picture(40 + i, 90 - 7 * i)).collect();
+    let files: Vec<_> = files
+        .iter()
+        .enumerate()
+        .map(|(i, image)| if i % 4 == 3 { encode_png(image) } else { encode_jpeg(image, 85) })
+        .collect();
+    let views = |partial| {
+        let images = Arc::new(Encoded { files: files.clone(), partial, shortened: AtomicUsize::new(0) });
+        let loader = Loader::new(Arc::clone(&images) as Arc<dyn Images>, options(2)).unwrap();
+        let views: Vec<_> = (0..4).map(|epoch| flat(loader.train_epoch(3, epoch, 0))).collect();
+        (views, images.shortened.load(Ordering::Relaxed))
+    };
+    let ((top, shortened), (whole, none)) = (views(true), views(false));
+    assert!(top == whole);
+    assert!(shortened > 10 && none == 0, "{shortened} {none}");
 }
 
 #[test]

@@ -27,10 +27,11 @@ impl Folder {
         path
     }
 
-    /// A small picture of one colour.
+    /// A small picture of one colour, a JPEG if so named, else a PNG.
     fn picture(&self, name: &str) {
         let colour = name.bytes().fold([0u8; 3], |c, b| [c[1].wrapping_add(b), c[2] ^ b, c[0].wrapping_mul(3)]);
-        self.write(name, encode_png(&Rgb::filled(9, 7, colour)));
+        let image = Rgb::filled(9, 7, colour);
+        self.write(name, if name.ends_with(".jpg") { encode_jpeg(&image, 90) } else { encode_png(&image) });
     }
 
     fn request(&self, training: &Path) -> TrainingRequest {
@@ -46,6 +47,7 @@ impl Folder {
                 cache_bytes: 1 << 20,
                 threads: 3,
                 fetch_folder: self.path("fetched"),
+                resumed: None,
             },
         }
     }
@@ -248,17 +250,20 @@ fn the_split_is_by_class_and_seed_and_moves_with_the_folder() {
 fn the_cache_keeps_to_its_budget_and_changes_nothing() {
     let folder = Folder::new();
     let mut text = String::new();
+    // One JPEG, which the split leaves in training.
+    let name = |i: usize| format!("{i}.{}", if i == 4 { "jpg" } else { "png" });
     for i in 0..12 {
-        folder.picture(&format!("{i}.png"));
-        text += &row(&format!("{i}.png"), ["x", "y"][i % 2]);
+        folder.picture(&name(i));
+        text += &row(&name(i), ["x", "y"][i % 2]);
     }
     folder.write("bad.png", "no picture");
     text = row("bad.png", "x") + &text;
     let file = folder.write("t.jsonl", text);
     // 12 pictures of 9 x 7 pixels decoded; then file contents; then nothing.
-    let encoded: u64 = (0..12).map(|i| fs::metadata(folder.path(&format!("{i}.png"))).unwrap().len()).sum();
+    let encoded: u64 = (0..12).map(|i| fs::metadata(folder.path(&name(i))).unwrap().len()).sum();
     let mut results = Vec::new();
-    for budget in [12 * 9 * 7 * 3, encoded.min(12 * 9 * 7 * 3 - 1), 0] {
+    assert!(encoded < 12 * 9 * 7 * 3);
+    for budget in [12 * 9 * 7 * 3, encoded, 0] {
         let mut request = folder.request(&file);
         request.read.cache_bytes = budget;
         let data = read(&request).unwrap();
@@ -268,6 +273,13 @@ fn the_cache_keeps_to_its_budget_and_changes_nothing() {
         assert_eq!(pictures(&data), first);
         let shared = pictures(&data).iter().zip(&first).all(|(a, b)| Arc::ptr_eq(a, b));
         assert_eq!(shared, budget == 12 * 9 * 7 * 3, "decoded pictures are kept for this budget only");
+        let mut cut = 0;
+        for (i, whole) in first.iter().enumerate() {
+            let top = data.train.top(i, &mut |_, _| 1).unwrap();
+            assert!(whole.data.starts_with(&top.data));
+            cut += usize::from(top.height < whole.height);
+        }
+        assert_eq!(cut > 0, !shared, "only what must be decoded anyway is cut");
         results.push(first);
     }
     assert!(results.iter().all(|result| *result == results[0]));
