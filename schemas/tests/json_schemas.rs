@@ -170,7 +170,11 @@ fn requests_and_answers_pass_and_damaged_ones_fail() {
         ("score.request.json", score.clone(), changed(&score, "/input_data/data", json!([1]))),
         ("v2.infer.request.json", infer.clone(), changed(&infer, "/input", json!([]))),
         ("v2.infer.request.json", infer, json!({"inputs": [{"name": "x", "shape": [-1], "datatype": "BYTES"}]})),
-        ("rejection.json", json!({"source": "a", "line": 1, "image_url": null, "reason": "r"}), json!({"source": "a"})),
+        (
+            "rejection.json",
+            json!({"source": "a", "line": 1, "image_url": null, "kind": "bad_json", "reason": "r"}),
+            json!({"source": "a"}),
+        ),
     ] {
         let validator = validator(file);
         assert!(

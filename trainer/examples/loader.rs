@@ -57,6 +57,7 @@ fn images(path: &str, epochs: usize, workers: usize) -> Result<(), Box<dyn Error
             cache_bytes: 0,
             threads: 1,
             fetch_folder: std::env::temp_dir(),
+            resumed: None,
         },
     };
     let data = training(&request, &|_, _| {})?;

@@ -1,5 +1,7 @@
 //! The `trainer` binary, run as a user runs it.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 mod commands;
 mod hostile;
 mod pictures;
