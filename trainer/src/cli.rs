@@ -15,7 +15,7 @@ use schemas::setting::SETTINGS;
     after_help = "First five minutes:\n  \
         trainer sample-data --output data/shapes\n  \
         trainer train --training_data data/shapes/train.jsonl --validation_data data/shapes/validation.jsonl \\\n                --output runs/shapes\n  \
-        trainer predict --checkpoint runs/shapes data/shapes/images/*.jpg\n\n\
+        trainer predict --checkpoint runs/shapes data/shapes/images/test/*.jpg\n\n\
         Options may be written with dashes or underscores. Exit codes: 0 done, 2 bad input or configuration,\n\
         75 interrupted and resumable, 1 anything else."
 )]
