@@ -1,0 +1,153 @@
+"""PyTorch's side of scripts/bench/detect_eval.py: detect_eval_peer.py MODEL SIDE BATCH THREADS DATA.jsonl WEIGHTS.safetensors
+
+Images a second from files to the COCO numbers: read, decode, resize, predict, NMS, back to the pixels of the picture, pycocotools.
+WEIGHTS holds the original's keys. yolov5: its loader, network and NMS as its validation uses them (rectangular batches,
+confidence .001, IoU .6, 300 detections). torchvision: a DataLoader and the model as it is (score .05, IoU .5, 100 or 300
+detections), SIDE the shorter side. Two loader processes in both. Needs pycocotools and, as its model, what detect_peers.py names.
+"""
+
+import contextlib
+import io
+import json
+import pathlib
+import sys
+import tempfile
+import time
+
+import numpy as np
+import torch
+from PIL import Image
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+from safetensors.torch import load_file
+
+from detect_peers import is_yolov5, torchvision_detector, yolov5
+
+WORKERS = 2
+
+
+def read(listing):
+    """Pictures with their absolute boxes, and the sorted classes."""
+    pictures = []
+    for line in listing.read_text(encoding="utf-8").splitlines():
+        if line.strip():
+            row = json.loads(line)
+            path = (listing.parent / row["image_url"]).resolve()
+            with Image.open(path) as image:
+                width, height = image.size
+            extent = np.array([width, height, width, height])
+            boxes = [np.array([float(b[k]) for k in ("topX", "topY", "bottomX", "bottomY")]) * extent for b in row["label"]]
+            labels = [b["label"] for b in row["label"]]
+            pictures.append({"path": path, "width": width, "height": height, "boxes": boxes, "labels": labels})
+    return pictures, sorted({label for picture in pictures for label in picture["labels"]})
+
+
+def truth(pictures, classes):
+    annotations = []
+    for image, picture in enumerate(pictures):
+        for (x1, y1, x2, y2), label in zip(picture["boxes"], picture["labels"]):
+            box = {"bbox": [x1, y1, x2 - x1, y2 - y1], "area": (x2 - x1) * (y2 - y1), "iscrowd": 0}
+            owner = {"id": len(annotations) + 1, "image_id": image, "category_id": classes.index(label)}
+            annotations.append({**owner, **box})
+    images = [{"id": i, "width": p["width"], "height": p["height"]} for i, p in enumerate(pictures)]
+    return {"images": images, "annotations": annotations, "categories": [{"id": i, "name": c} for i, c in enumerate(classes)]}
+
+
+def results(image, boxes, scores, labels):
+    sides = torch.cat([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], 1)
+    rows = zip(sides.tolist(), scores.tolist(), labels.tolist())
+    return [{"image_id": image, "bbox": b, "score": s, "category_id": int(c)} for b, s, c in rows]
+
+
+def yolov5_loader(pictures, classes, side, batch, folder):
+    """The package's validation loader, over links to the pictures with labels in its own format."""
+    from yolov5.utils.dataloaders import create_dataloader
+
+    for kind in ("images", "labels"):
+        (folder / kind).mkdir()
+    for index, picture in enumerate(pictures):
+        (folder / f"images/{index}{picture['path'].suffix}").symlink_to(picture["path"])
+        extent = np.array([picture["width"], picture["height"]])
+        lines = []
+        for box, label in zip(picture["boxes"], picture["labels"]):
+            centre, sides = (box[:2] + box[2:]) / 2 / extent, (box[2:] - box[:2]) / extent
+            lines.append(" ".join(map(str, [classes.index(label), *centre, *sides])))
+        (folder / f"labels/{index}.txt").write_text("\n".join(lines))
+    return create_dataloader(str(folder / "images"), side, batch, 32, rect=True, pad=0.5, workers=WORKERS)[0]
+
+
+def yolov5_detections(network, loader):
+    from yolov5.utils.general import non_max_suppression, scale_boxes
+
+    found = []
+    for pixels, _, paths, shapes in loader:
+        predictions = non_max_suppression(network(pixels.float() / 255)[0], 0.001, 0.6, multi_label=True, max_det=300)
+        for prediction, path, (shape, ratio) in zip(predictions, paths, shapes):
+            boxes = scale_boxes(pixels.shape[2:], prediction[:, :4].clone(), shape, ratio)
+            found += results(int(pathlib.Path(path).stem), boxes, prediction[:, 4], prediction[:, 5])
+    return found
+
+
+class Pictures(torch.utils.data.Dataset):
+    def __init__(self, pictures):
+        self.paths = [picture["path"] for picture in pictures]
+
+    def __len__(self):
+        return len(self.paths)
+
+    def __getitem__(self, index):
+        with Image.open(self.paths[index]) as image:
+            pixels = np.array(image.convert("RGB"))
+        return index, torch.from_numpy(pixels).permute(2, 0, 1).float() / 255
+
+
+def torchvision_detections(network, loader):
+    found = []
+    for batch in loader:
+        for (index, _), one in zip(batch, network([pixels for _, pixels in batch])):
+            found += results(index, one["boxes"], one["scores"], one["labels"] - 1)
+    return found
+
+
+def coco_numbers(pictures, classes, found):
+    if not found:
+        return [0.0] * 12
+    with contextlib.redirect_stdout(io.StringIO()):
+        coco = COCO()
+        coco.dataset = truth(pictures, classes)
+        coco.createIndex()
+        evaluation = COCOeval(coco, coco.loadRes(found), "bbox")
+        evaluation.evaluate()
+        evaluation.accumulate()
+        evaluation.summarize()
+    return evaluation.stats
+
+
+def main():
+    model, side, batch, threads, listing, weights = sys.argv[1:]
+    side, batch = int(side), int(batch)
+    torch.set_num_threads(int(threads))
+    pictures, classes = read(pathlib.Path(listing))
+    with tempfile.TemporaryDirectory() as folder:
+        if is_yolov5(model):
+            network = yolov5(model, side, len(classes))
+            loader = yolov5_loader(pictures, classes, side, batch, pathlib.Path(folder))
+            detect = yolov5_detections
+        else:
+            network = torchvision_detector(model, len(classes), min_size=side)
+            loader = torch.utils.data.DataLoader(Pictures(pictures), batch, num_workers=WORKERS, collate_fn=list)
+            detect = torchvision_detections
+        missing = network.load_state_dict(load_file(weights), strict=False).missing_keys
+        assert all(key.endswith(".num_batches_tracked") for key in missing), missing
+        network.eval()
+        with torch.inference_mode():
+            started = time.perf_counter()
+            found = detect(network, loader)
+            stats = coco_numbers(pictures, classes, found)
+            seconds = time.perf_counter() - started
+    answer = {"images": len(pictures), "seconds": seconds, "detections": len(found), "ap": stats[0], "ap50": stats[1]}
+    print(json.dumps(answer))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,62 @@
+"""The PyTorch originals of the detectors, as detect_step_peer.py and detect_eval_peer.py run them.
+
+Needs torch 2.13 and torchvision 0.28. The YOLOv5 models come from the package `yolov5` (7.0.14) of the Python in use. That package
+is under the GPL: this project neither installs nor contains it, and only these benchmarks import it. It is older than its
+dependencies; on a current Python it wants `setuptools<81` beside it.
+"""
+
+import pathlib
+import re
+
+import torch
+import torchvision
+from torchvision.models.detection import FasterRCNN, RetinaNet
+from torchvision.models.detection.backbone_utils import _resnet_fpn_extractor
+from torchvision.ops.feature_pyramid_network import LastLevelP6P7
+from torchvision.ops.misc import FrozenBatchNorm2d
+
+
+def is_yolov5(model):
+    return model.startswith("yolov5")
+
+
+def yolov5_hyperparameters(side, classes):
+    """The package's `hyp.scratch-low`, its gains scaled to image size and classes as its training script scales them."""
+    import yaml
+    import yolov5
+
+    text = (pathlib.Path(yolov5.__file__).parent / "data/hyps/hyp.scratch-low.yaml").read_text()
+    hyp = yaml.safe_load(text)
+    hyp["cls"] *= classes / 80
+    hyp["obj"] *= (side / 640) ** 2
+    hyp["label_smoothing"] = 0.0
+    return hyp
+
+
+def yolov5(model, side, classes):
+    import yolov5 as package
+    from yolov5.models.yolo import Model
+
+    network = Model(str(pathlib.Path(package.__file__).parent / f"models/{model}.yaml"), ch=3, nc=classes)
+    network.hyp = yolov5_hyperparameters(side, classes)
+    return network
+
+
+def torchvision_detector(model, classes, **options):
+    """The model as torchvision builds it for fine-tuning: frozen batch norm, three trainable stages, a background column."""
+    resnet = re.fullmatch(r"(?:fasterrcnn|retinanet)_(resnet\d+)_fpn", model).group(1)
+    body = getattr(torchvision.models, resnet)(norm_layer=FrozenBatchNorm2d)
+    if model.startswith("fasterrcnn"):
+        return FasterRCNN(_resnet_fpn_extractor(body, 3), classes + 1, **options)
+    extra = LastLevelP6P7(256, 256)
+    backbone = _resnet_fpn_extractor(body, 3, returned_layers=[2, 3, 4], extra_blocks=extra)
+    return RetinaNet(backbone, classes + 1, **options)
+
+
+def damp_residuals(network):
+    """Scales the last frozen norm of each residual block, so that random weights keep activations of the order of one."""
+    for module in network.modules():
+        if isinstance(module, torchvision.models.resnet.Bottleneck):
+            module.bn3.weight.fill_(0.25)
+        elif isinstance(module, torchvision.models.resnet.BasicBlock):
+            module.bn2.weight.fill_(0.25)

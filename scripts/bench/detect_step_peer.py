@@ -1,0 +1,114 @@
+"""PyTorch's side of scripts/bench/detect_steps.py.
+
+detect_step_peer.py prepare MODEL HEIGHTxWIDTH BATCH FOLDER
+detect_step_peer.py MODEL HEIGHTxWIDTH BATCH fp32|bf16 contiguous|channels_last STEPS THREADS FOLDER
+
+`prepare` writes what both sides read: FOLDER/weights.safetensors, the original's random initial values under its own keys, and
+FOLDER/case.safetensors with `images` (uint8 [n, h, w, 3]), `boxes` (float32 [k, 4], xyxy in pixels), `labels` (int64 [k], from 0)
+and `owners` (int64 [k], the image of each box). The second form prints the milliseconds of each step and the loss of the first.
+"""
+
+import json
+import pathlib
+import sys
+import time
+
+import torch
+from safetensors.torch import load_file, save_file
+
+from detect_peers import damp_residuals, is_yolov5, torchvision_detector, yolov5
+
+CLASSES = 80
+BOXES = 8
+
+
+def build(model, height, width):
+    if is_yolov5(model):
+        return yolov5(model, max(height, width), CLASSES)
+    # The images have their final size already, on both sides.
+    return torchvision_detector(model, CLASSES, min_size=height, max_size=width, _skip_resize=True)
+
+
+def prepare(model, size, batch, folder):
+    height, width = map(int, size.split("x"))
+    torch.manual_seed(0)
+    network = build(model, height, width)
+    damp_residuals(network)
+    extent = torch.tensor([width, height])
+    sides = (0.08 + 0.4 * torch.rand(batch * BOXES, 2)) * extent
+    corners = torch.rand(batch * BOXES, 2) * (extent - sides)
+    case = {
+        "images": torch.randint(256, (batch, height, width, 3), dtype=torch.uint8),
+        "boxes": torch.cat([corners, corners + sides], 1),
+        "labels": torch.randint(CLASSES, (batch * BOXES,)),
+        "owners": torch.arange(batch).repeat_interleave(BOXES),
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file(case, folder / "case.safetensors")
+    save_file({key: value.clone() for key, value in network.state_dict().items()}, folder / "weights.safetensors")
+
+
+def yolov5_loss(network, case):
+    """The package's own loss on a batch of pixels."""
+    from yolov5.utils.loss import ComputeLoss
+
+    loss = ComputeLoss(network)
+    height, width = case["images"].shape[1:3]
+    boxes = case["boxes"] / torch.tensor([width, height, width, height])
+    centres, sides = (boxes[:, :2] + boxes[:, 2:]) / 2, boxes[:, 2:] - boxes[:, :2]
+    targets = torch.cat([case["owners"][:, None], case["labels"][:, None], centres, sides], 1)
+    return lambda pixels: loss(network(pixels.float() / 255), targets)[0]
+
+
+def torchvision_loss(network, case):
+    """The sum of the losses that torchvision's detector returns in training."""
+    targets = []
+    for image in range(len(case["images"])):
+        own = case["owners"] == image
+        targets.append({"boxes": case["boxes"][own], "labels": case["labels"][own] + 1})
+    return lambda pixels: sum(network(list(pixels.float() / 255), targets).values())
+
+
+def groups(network):
+    """Decay for weights of more than one dimension only."""
+    parameters = [p for p in network.parameters() if p.requires_grad]
+    decayed = [p for p in parameters if p.dim() > 1]
+    plain = [p for p in parameters if p.dim() <= 1]
+    return [{"params": decayed, "weight_decay": 5e-4}, {"params": plain, "weight_decay": 0.0}]
+
+
+def main():
+    if sys.argv[1] == "prepare":
+        model, size, batch, folder = sys.argv[2:]
+        return prepare(model, size, int(batch), pathlib.Path(folder))
+    model, size, batch, arithmetic, layout, steps, threads, folder = sys.argv[1:]
+    torch.set_num_threads(int(threads))
+    height, width = map(int, size.split("x"))
+    case = load_file(pathlib.Path(folder) / "case.safetensors")
+    assert case["images"].shape == (int(batch), height, width, 3)
+    network = build(model, height, width)
+    network.load_state_dict(load_file(pathlib.Path(folder) / "weights.safetensors"))
+    network.train()
+    pixels = case["images"].permute(0, 3, 1, 2)
+    if layout == "channels_last":
+        network = network.to(memory_format=torch.channels_last)
+    else:
+        pixels = pixels.contiguous()
+    loss_of = yolov5_loss(network, case) if is_yolov5(model) else torchvision_loss(network, case)
+    optimizer = torch.optim.SGD(groups(network), lr=1e-3, momentum=0.9, nesterov=True)
+    times, losses = [], []
+    for _ in range(int(steps)):
+        started = time.perf_counter()
+        with torch.autocast("cpu", torch.bfloat16, enabled=arithmetic == "bf16"):
+            loss = loss_of(pixels)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+        times.append((time.perf_counter() - started) * 1e3)
+    assert all(value == value for value in losses), losses
+    print(json.dumps({"milliseconds": times, "loss": losses[0]}))
+
+
+if __name__ == "__main__":
+    main()
