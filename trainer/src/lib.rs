@@ -7,6 +7,7 @@ pub mod cli;
 pub mod command;
 pub mod convert;
 pub mod data;
+pub mod detect;
 pub mod device;
 pub mod eager;
 pub mod early_stopping;
