@@ -75,6 +75,20 @@ choice! {
     }
 }
 
+choice! {
+    /// Which metric of a detector decides which epoch is best.
+    MetricType {
+        /// None: nothing is compared, and the last epoch evaluated counts as the best.
+        None = "none",
+        /// Mean over the classes of the area under the precision-recall curve at `validation_iou_threshold`.
+        Voc = "voc",
+        /// COCO's AP at IoU 0.50.
+        Coco = "coco",
+        /// Both are measured; the one of `voc` decides.
+        CocoVoc = "coco_voc",
+    }
+}
+
 /// What a setting holds, with its limits.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Kind {

@@ -1,13 +1,16 @@
-//! Metrics, in f64 and without libtorch, equal to the reference packages (scikit-learn for classification).
+//! Metrics, in f64 and without libtorch, equal to the reference packages (scikit-learn for classification, pycocotools for
+//! detection).
 //!
-//! An undefined value is `None` and is left out of the averages and of [`MulticlassReport::scalars`]: it is never a NaN
+//! An undefined value is `None` and is left out of the averages and of the reports' `scalars`: it is never a NaN
 //! that would poison a comparison, and never a silent zero. Where scikit-learn raises, warns or returns NaN, the first
 //! lines of each function say what happens here.
 
 mod classification;
 mod counts;
+pub mod detection;
 mod ranking;
 
 pub use classification::{Averages, ClassRow, MulticlassReport, multiclass};
 pub use counts::{ClassCounts, Prediction, predictions};
+pub use detection::{DetectionReport, detection};
 pub use ranking::{Step, area_under_roc, average_precision, steps};

@@ -1,0 +1,101 @@
+//! How much found boxes cover true ones.
+
+use super::{Found, Truth};
+
+/// A box as COCO's tools keep it. The far edges are computed as `left + width`, which in floating point need not be the
+/// corner they came from: an overlap that lies exactly on a threshold then falls on the same side as in pycocotools.
+#[derive(Clone, Copy)]
+struct Extent {
+    left: f64,
+    top: f64,
+    width: f64,
+    height: f64,
+}
+
+impl Extent {
+    fn of(corners: &[f64; 4]) -> Self {
+        let [left, top, right, bottom] = *corners;
+        Self { left, top, width: right - left, height: bottom - top }
+    }
+
+    fn area(self) -> f64 {
+        self.width * self.height
+    }
+
+    fn intersection(self, other: Self) -> f64 {
+        let width = (self.left + self.width).min(other.left + other.width) - self.left.max(other.left);
+        let height = (self.top + self.height).min(other.top + other.height) - self.top.max(other.top);
+        if width > 0.0 && height > 0.0 { width * height } else { 0.0 }
+    }
+}
+
+/// Area of a box in square pixels.
+pub(super) fn area(corners: &[f64; 4]) -> f64 {
+    Extent::of(corners).area()
+}
+
+/// A true box that a found one covers in part.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Overlap {
+    /// Index into the image's truth.
+    pub truth: usize,
+    /// Above 0, at most 1: intersection over union, for a crowd intersection over the area of the found box.
+    pub iou: f64,
+}
+
+/// For each found box of an image the true boxes of any class that it covers in part, in the order of the truth.
+pub(super) struct Overlaps {
+    ends: Vec<usize>,
+    all: Vec<Overlap>,
+}
+
+impl Overlaps {
+    pub fn new<'a>(truth: &[Truth], found: impl Iterator<Item = &'a Found>) -> Self {
+        let extents: Vec<Extent> = truth.iter().map(|one| Extent::of(&one.corners)).collect();
+        let (mut ends, mut all) = (Vec::new(), Vec::new());
+        for one in found {
+            let found = Extent::of(&one.corners);
+            for (index, (&extent, truth)) in extents.iter().zip(truth).enumerate() {
+                let shared = found.intersection(extent);
+                if shared > 0.0 {
+                    let whole = if truth.is_crowd { found.area() } else { found.area() + extent.area() - shared };
+                    all.push(Overlap { truth: index, iou: shared / whole });
+                }
+            }
+            ends.push(all.len());
+        }
+        Self { ends, all }
+    }
+
+    /// Those of the found box at `place`.
+    pub fn of(&self, place: usize) -> &[Overlap] {
+        let start = if place == 0 { 0 } else { self.ends[place - 1] };
+        &self.all[start..self.ends[place]]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn worked_overlaps() {
+        let truth = |corners, is_crowd| Truth { corners, class: 0, is_crowd };
+        let found = Found { corners: [0.0, 0.0, 10.0, 10.0], class: 0, score: 1.0 };
+        let truth = [
+            truth([0.0, 0.0, 10.0, 10.0], false),
+            truth([5.0, 0.0, 15.0, 10.0], false),
+            truth([5.0, 0.0, 15.0, 10.0], true),
+            truth([10.0, 0.0, 20.0, 10.0], false), // touches
+            truth([5.0, 5.0, 5.0, 5.0], false),    // no area
+            truth([8.0, 8.0, 2.0, 2.0], false),    // inside out
+            truth([f64::NAN, 0.0, 10.0, 10.0], false),
+        ];
+        let overlaps = Overlaps::new(&truth, [found, found].iter());
+        let expected = [(0, 1.0), (1, 50.0 / 150.0), (2, 0.5)];
+        for place in 0..2 {
+            let pairs: Vec<_> = overlaps.of(place).iter().map(|one| (one.truth, one.iou)).collect();
+            assert_eq!(pairs, expected);
+        }
+    }
+}
