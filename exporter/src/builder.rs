@@ -98,7 +98,7 @@ impl State {
     }
 }
 
-/// What to emit: an operator, its inputs, and what is known of its only output.
+/// What to emit: an operator, its inputs, and what is known of its first output.
 pub(crate) struct Emit<'a> {
     pub op: &'static str,
     pub inputs: &'a [Option<&'a Value>],
@@ -233,13 +233,31 @@ impl<'s> Builder<'s> {
 
     /// Appends a node with one output, named after the place.
     pub(crate) fn emit(&self, e: Emit) -> Value {
+        let (name, dtype, dims) = (self.append(&e, false)[0].clone(), e.dtype, e.dims.into());
+        Value { name, dtype, dims }
+    }
+
+    /// Appends a node with two outputs of one shape, of which the second has element type `second`.
+    pub(crate) fn emit_pair(&self, e: Emit, second: DType) -> (Value, Value) {
+        let names = self.append(&e, true);
+        let dims: Rc<[Length]> = e.dims.into();
+        let first = Value { name: names[0].clone(), dtype: e.dtype, dims: dims.clone() };
+        (first, Value { name: names[1].clone(), dtype: second, dims })
+    }
+
+    /// Appends a node and gives the names of its outputs; the first is the node's own.
+    fn append(&self, e: &Emit, pair: bool) -> Vec<Name> {
         let mut state = self.state.borrow_mut();
         let wanted = if state.place.is_empty() { e.op.to_owned() } else { format!("{}/{}", state.place, e.op) };
         let name = state.unique(&wanted);
         let inputs = e.inputs.iter().map(|i| i.map_or_else(|| "".into(), |v| v.name.clone())).collect();
-        let (op, attributes) = (e.op, e.attributes);
-        state.graph.nodes.push(Node { name: name.clone(), op, inputs, outputs: vec![name.clone()], attributes });
-        Value { name, dtype: e.dtype, dims: e.dims.into() }
+        let mut outputs = vec![name.clone()];
+        if pair {
+            outputs.push(state.unique(&format!("{name}/second")));
+        }
+        let (op, attributes) = (e.op, e.attributes.clone());
+        state.graph.nodes.push(Node { name, op, inputs, outputs: outputs.clone(), attributes });
+        outputs
     }
 
     /// A node whose output has the type and shape of `like`.

@@ -7,4 +7,5 @@ pub mod manifest;
 pub mod ops;
 pub mod registry;
 pub mod scope;
+pub mod shapes;
 pub mod weights;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use models::ops::{Bn, BnParams, Conv, DType, Init, Ops, Pool, Role};
+use models::ops::{Bn, BnParams, Conv, DType, Init, Nms, Ops, Pool, RoiAlign, Role, Selected};
 use models::registry::ModelSpec;
 use tch::{Device, Kind, Tensor};
 use tests::synthetic;
@@ -138,5 +138,89 @@ impl Ops for Step<'_> {
 
     fn cast(&self, x: &T, to: DType) -> T {
         self.eager.cast(x, to)
+    }
+
+    fn silu(&self, x: T) -> T {
+        self.eager.silu(x)
+    }
+
+    fn exp(&self, x: &T) -> T {
+        self.eager.exp(x)
+    }
+
+    fn div(&self, a: T, b: &T) -> T {
+        self.eager.div(a, b)
+    }
+
+    fn max(&self, a: &T, b: &T) -> T {
+        self.eager.max(a, b)
+    }
+
+    fn min(&self, a: &T, b: &T) -> T {
+        self.eager.min(a, b)
+    }
+
+    fn at_least(&self, a: &T, b: &T) -> T {
+        self.eager.at_least(a, b)
+    }
+
+    fn concat(&self, parts: &[&T], axis: i64) -> T {
+        self.eager.concat(parts, axis)
+    }
+
+    fn reshape(&self, x: &T, shape: &[i64]) -> T {
+        self.eager.reshape(x, shape)
+    }
+
+    fn slice(&self, x: &T, axis: i64, from: i64, to: i64) -> T {
+        self.eager.slice(x, axis, from, to)
+    }
+
+    fn resize_nearest_like(&self, x: &T, like: &T) -> T {
+        self.eager.resize_nearest_like(x, like)
+    }
+
+    fn cells(&self, x: &T) -> T {
+        self.eager.cells(x)
+    }
+
+    fn lengths(&self, x: &T, axes: &[i64]) -> T {
+        self.eager.lengths(x, axes)
+    }
+
+    fn integers(&self, values: &[i64], shape: &[i64]) -> T {
+        self.eager.integers(values, shape)
+    }
+
+    fn repeat(&self, x: &T, like: &T) -> T {
+        self.eager.repeat(x, like)
+    }
+
+    fn topk(&self, x: &T, k: i64) -> (T, T) {
+        self.eager.topk(x, k)
+    }
+
+    fn take(&self, x: &T, index: &T) -> T {
+        self.eager.take(x, index)
+    }
+
+    fn one_hot(&self, index: &T, classes: i64) -> T {
+        self.eager.one_hot(index, classes)
+    }
+
+    fn sum(&self, x: &T, axis: i64) -> T {
+        self.eager.sum(x, axis)
+    }
+
+    fn nms(&self, boxes: &T, scores: &T, p: &Nms<T>) -> Selected<T> {
+        self.eager.nms(boxes, scores, p)
+    }
+
+    fn roi_align(&self, levels: &[T], rois: &T, r: &RoiAlign) -> T {
+        self.eager.roi_align(levels, rois, r)
+    }
+
+    fn detach(&self, x: &T) -> T {
+        self.eager.detach(x)
     }
 }

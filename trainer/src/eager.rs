@@ -1,6 +1,9 @@
 //! The Eager interpreter: [`Ops`] on libtorch, with autograd.
 
-use models::ops::{Bn, BnParams, Conv, DType, Init, Ops, Padding, Pool, Role};
+mod fallback;
+
+use models::ops::{Bn, BnParams, Conv, DType, Init, Nms, Ops, Padding, Pool, RoiAlign, Role, Selected};
+use models::shapes;
 use tch::{Kind, Tensor};
 
 use crate::params::Params;
@@ -183,6 +186,118 @@ impl Ops for Eager<'_> {
             Mode::Train => T(x.0.dropout(p, true)),
             Mode::Evaluate => x,
         }
+    }
+
+    fn silu(&self, mut x: T) -> T {
+        // Backward needs the input, so that working in place would only add a copy of it.
+        T(if x.may_overwrite() && !x.0.requires_grad() { x.0.silu_() } else { x.0.silu() })
+    }
+
+    fn exp(&self, x: &T) -> T {
+        T(x.0.exp())
+    }
+
+    fn div(&self, mut a: T, b: &T) -> T {
+        if a.0.kind() == Kind::Int64 {
+            return T(a.0.divide_tensor_mode(&b.0, "trunc"));
+        }
+        if fits_in_place(&a, b) && !b.0.requires_grad() { T(a.0.g_div_(&b.0)) } else { T(&a.0 / &b.0) }
+    }
+
+    fn max(&self, a: &T, b: &T) -> T {
+        T(a.0.maximum(&b.0))
+    }
+
+    fn min(&self, a: &T, b: &T) -> T {
+        T(a.0.minimum(&b.0))
+    }
+
+    fn at_least(&self, a: &T, b: &T) -> T {
+        T(a.0.ge_tensor(&b.0).to_kind(Kind::Float))
+    }
+
+    fn concat(&self, parts: &[&T], axis: i64) -> T {
+        let parts: Vec<&Tensor> = parts.iter().map(|p| &p.0).collect();
+        T(Tensor::cat(&parts, axis))
+    }
+
+    fn reshape(&self, x: &T, shape: &[i64]) -> T {
+        // The manifest has refused every shape that does not fit; libtorch refuses what is left as it is.
+        let shape = shapes::reshape(&x.0.size(), shape).unwrap_or_else(|_| shape.to_vec());
+        T(x.0.reshape(shape))
+    }
+
+    fn slice(&self, x: &T, axis: i64, from: i64, to: i64) -> T {
+        T(x.0.slice(axis, from, to, 1))
+    }
+
+    fn resize_nearest_like(&self, x: &T, like: &T) -> T {
+        T(x.0.upsample_nearest2d(&like.0.size()[2..4], None, None))
+    }
+
+    fn cells(&self, x: &T) -> T {
+        let size = x.0.size();
+        let (h, w) = (size[2], size[3]);
+        let count = |n| Tensor::arange(n, (Kind::Float, x.0.device()));
+        let column = count(w).view([1, w]).expand([h, w], false);
+        let row = count(h).view([h, 1]).expand([h, w], false);
+        T(Tensor::stack(&[column, row], 2).reshape([h * w, 2]))
+    }
+
+    fn lengths(&self, x: &T, axes: &[i64]) -> T {
+        let size = x.0.size();
+        let length = |&axis| shapes::axis(&size, axis).map_or(0, |at| size[at]);
+        let lengths: Vec<i64> = axes.iter().map(length).collect();
+        self.integers(&lengths, &[axes.len() as i64])
+    }
+
+    fn integers(&self, values: &[i64], shape: &[i64]) -> T {
+        T(Tensor::from_slice(values).reshape(shape).to_device(self.params.device()))
+    }
+
+    fn repeat(&self, x: &T, like: &T) -> T {
+        let mut size = x.0.size();
+        size[0] = like.0.size()[0];
+        T(x.0.expand(size, false))
+    }
+
+    fn topk(&self, x: &T, k: i64) -> (T, T) {
+        // libtorch's own topk leaves the order of equal values open.
+        let k = k.min(x.0.size()[1]);
+        let (values, indices) = x.0.sort_stable(true, 1, true);
+        (T(values.narrow(1, 0, k)), T(indices.narrow(1, 0, k)))
+    }
+
+    fn take(&self, x: &T, index: &T) -> T {
+        let mut size = x.0.size();
+        size[1] = index.0.size()[1];
+        let mut ones = vec![1; size.len()];
+        ones[..2].copy_from_slice(&size[..2]);
+        T(x.0.gather(1, &index.0.reshape(ones).expand(size, false), false))
+    }
+
+    fn one_hot(&self, index: &T, classes: i64) -> T {
+        let classes = Tensor::arange(classes, (Kind::Int64, index.0.device()));
+        T(index.0.unsqueeze(-1).eq_tensor(&classes).to_kind(Kind::Float))
+    }
+
+    fn sum(&self, x: &T, axis: i64) -> T {
+        T(x.0.sum_dim_intlist(axis, false, None::<Kind>))
+    }
+
+    fn nms(&self, boxes: &T, scores: &T, p: &Nms<T>) -> Selected<T> {
+        let [scores, classes, rows] =
+            tch::no_grad(|| fallback::nms(&boxes.0, &scores.0, [&p.iou_threshold.0, &p.score_threshold.0], p.cap));
+        Selected { scores: T(scores), classes: T(classes), rows: T(rows) }
+    }
+
+    fn roi_align(&self, levels: &[T], rois: &T, r: &RoiAlign) -> T {
+        let levels: Vec<&Tensor> = levels.iter().map(|l| &l.0).collect();
+        T(fallback::roi_align(&levels, &rois.0, r))
+    }
+
+    fn detach(&self, x: &T) -> T {
+        T(x.0.detach())
     }
 }
 

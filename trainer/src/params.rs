@@ -161,13 +161,27 @@ fn initial(key: &str, entry: &Entry, seed: u64) -> Vec<f32> {
     match entry.init {
         Init::Zeros => vec![0.0; count],
         Init::Ones => vec![1.0; count],
-        Init::Uniform(bound) => (0..count).map(|_| ((2.0 * unit(&mut rng) - 1.0) * bound) as f32).collect(),
+        Init::Values(values) => values.to_vec(),
+        Init::Uniform(bound) => (0..count).map(|_| uniform(&mut rng, bound) as f32).collect(),
+        Init::Detect { bound, objectness, class, outputs } => {
+            let prior = |i: usize| match i % outputs as usize {
+                0..4 => 0.0,
+                4 => objectness,
+                _ => class,
+            };
+            (0..count).map(|i| (uniform(&mut rng, bound) + prior(i)) as f32).collect()
+        }
         Init::Normal(std) => normal(&mut rng, count, std),
         Init::KaimingFanOut => {
             let fan_out = entry.shape[0] * entry.shape[2..].iter().product::<i64>();
             normal(&mut rng, count, (2.0 / fan_out as f64).sqrt())
         }
     }
+}
+
+/// A number in `[-bound, bound)`.
+fn uniform(rng: &mut ChaCha8Rng, bound: f64) -> f64 {
+    (2.0 * unit(rng) - 1.0) * bound
 }
 
 /// Normal values by the Box-Muller transform.
@@ -197,6 +211,18 @@ mod tests {
         let n = f64::from(u32::try_from(a.len()).unwrap());
         let variance = a.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>() / n;
         assert!((variance / (2.0 / 576.0) - 1.0).abs() < 0.15, "{variance}");
+    }
+
+    #[test]
+    fn a_detection_bias_holds_its_prior_and_given_values_stay() {
+        let detect = Init::Detect { bound: 0.25, objectness: -8.0, class: -3.0, outputs: 7 };
+        let entry = Entry { shape: vec![21], init: detect, role: Role::Bias };
+        for (i, v) in initial("bias", &entry, 1).into_iter().enumerate() {
+            let prior = [0.0, 0.0, 0.0, 0.0, -8.0, -3.0, -3.0][i % 7];
+            assert!((prior - 0.25..prior + 0.25).contains(&v), "{i}: {v}");
+        }
+        let entry = Entry { shape: vec![2, 1], init: Init::Values(&[1.5, -2.0]), role: Role::Buffer };
+        assert_eq!(initial("anchors", &entry, 1), [1.5, -2.0]);
     }
 
     #[test]

@@ -1,12 +1,15 @@
 //! The Manifest interpreter: keys, shapes, initialisers, roles, cost and shape errors of a definition, with no tensor in
 //! sight.
 
+mod detect;
+
 use std::cell::RefCell;
 use std::rc::Rc;
 
 use indexmap::IndexMap;
 
-use crate::ops::{Bn, BnParams, Conv, DType, Init, Ops, Padding, Pool, Role};
+use crate::ops::{Bn, BnParams, Conv, DType, Init, Nms, Ops, Pool, RoiAlign, Role, Selected};
+use crate::shapes::{self, window_2d};
 
 /// One parameter.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,6 +27,20 @@ impl Entry {
     #[must_use]
     pub fn numel(&self) -> i64 {
         self.shape.iter().product()
+    }
+
+    /// Whether the initialiser gives as many values as there are.
+    fn fits(&self) -> Result<(), String> {
+        let numel = self.numel();
+        match self.init {
+            Init::Values(values) if usize::try_from(numel) != Ok(values.len()) => {
+                Err(format!("{} initial values for shape {:?}", values.len(), self.shape))
+            }
+            Init::Detect { outputs, .. } if outputs < 6 || numel % outputs != 0 => {
+                Err(format!("{numel} values are no groups of 5 and at least one class; outputs is {outputs}"))
+            }
+            _ => Ok(()),
+        }
     }
 }
 
@@ -104,42 +121,20 @@ impl Manifest {
         self.state.borrow_mut().macs += macs;
     }
 
-    fn broadcast(&self, op: &'static str, a: &Dims, b: &Dims) -> Dims {
-        let rank = a.len().max(b.len());
-        let at = |d: &Dims, i: usize| (i + d.len()).checked_sub(rank).map_or(1, |j| d[j]);
-        let mut out = Vec::with_capacity(rank);
-        for i in 0..rank {
-            match (at(a, i), at(b, i)) {
-                (x, y) if x == y => out.push(x),
-                (1, y) => out.push(y),
-                (x, 1) => out.push(x),
-                _ => return self.fail(op, format!("{a:?} and {b:?} do not broadcast")),
-            }
+    fn shape(&self, op: &'static str, shape: Result<Vec<i64>, String>) -> Dims {
+        match shape {
+            Ok(shape) => shape.into(),
+            Err(problem) => self.fail(op, problem),
         }
-        out.into()
+    }
+
+    fn broadcast(&self, op: &'static str, a: &Dims, b: &Dims) -> Dims {
+        self.shape(op, shapes::broadcast(a, b))
     }
 }
 
-/// Output length of a window along one axis, or `None` when the window does not fit.
-fn window(size: i64, kernel: i64, stride: i64, padding: Option<(i64, i64)>, ceil: bool) -> Option<i64> {
-    let Some((before, after)) = padding else { return Some((size + stride - 1) / stride) };
-    let room = size + before + after - kernel;
-    if room < 0 || stride < 1 {
-        return None;
-    }
-    let mut out = room / stride + 1;
-    if ceil && room % stride != 0 && out * stride < size + before {
-        out += 1;
-    }
-    Some(out)
-}
-
-fn window_2d(hw: &[i64], kernel: [i64; 2], stride: [i64; 2], padding: Padding, ceil: bool) -> Option<[i64; 2]> {
-    let (h, w) = match padding {
-        Padding::Explicit([top, left, bottom, right]) => (Some((top, bottom)), Some((left, right))),
-        Padding::SameUpper => (None, None),
-    };
-    Some([window(hw[0], kernel[0], stride[0], h, ceil)?, window(hw[1], kernel[1], stride[1], w, ceil)?])
+fn len<T>(items: &[T]) -> i64 {
+    i64::try_from(items.len()).unwrap_or(i64::MAX)
 }
 
 impl Ops for Manifest {
@@ -147,6 +142,9 @@ impl Ops for Manifest {
 
     fn param(&self, key: &str, shape: &[i64], init: Init, role: Role) -> Dims {
         let entry = Entry { shape: shape.to_vec(), init, role };
+        if let Err(problem) = entry.fits() {
+            return self.fail("param", format!("{key:?}: {problem}"));
+        }
         let known = self.state.borrow().entries.get(key).cloned();
         match known {
             Some(known) if known != entry => {
@@ -214,8 +212,7 @@ impl Ops for Manifest {
     }
 
     fn softmax(&self, x: &Dims, axis: i64) -> Dims {
-        let rank = i64::try_from(x.len()).unwrap_or(i64::MAX);
-        if (-rank..rank).contains(&axis) { x.clone() } else { self.fail("softmax", format!("axis {axis} of {x:?}")) }
+        self.shape("softmax", shapes::axis(x, axis).map(|_| x.to_vec()))
     }
 
     fn add(&self, a: Dims, b: &Dims) -> Dims {
@@ -270,11 +267,117 @@ impl Ops for Manifest {
     fn dropout(&self, x: Dims, p: f64) -> Dims {
         if (0.0..1.0).contains(&p) { x } else { self.fail("dropout", format!("probability {p}")) }
     }
+
+    fn silu(&self, x: Dims) -> Dims {
+        x
+    }
+
+    fn exp(&self, x: &Dims) -> Dims {
+        x.clone()
+    }
+
+    fn div(&self, a: Dims, b: &Dims) -> Dims {
+        self.broadcast("div", &a, b)
+    }
+
+    fn max(&self, a: &Dims, b: &Dims) -> Dims {
+        self.broadcast("max", a, b)
+    }
+
+    fn min(&self, a: &Dims, b: &Dims) -> Dims {
+        self.broadcast("min", a, b)
+    }
+
+    fn at_least(&self, a: &Dims, b: &Dims) -> Dims {
+        self.broadcast("at_least", a, b)
+    }
+
+    fn concat(&self, parts: &[&Dims], axis: i64) -> Dims {
+        let parts: Vec<&[i64]> = parts.iter().map(|p| p.as_ref()).collect();
+        self.shape("concat", shapes::concat(&parts, axis))
+    }
+
+    fn reshape(&self, x: &Dims, shape: &[i64]) -> Dims {
+        self.shape("reshape", shapes::reshape(x, shape))
+    }
+
+    fn slice(&self, x: &Dims, axis: i64, from: i64, to: i64) -> Dims {
+        self.shape("slice", shapes::slice(x, axis, from, to))
+    }
+
+    fn resize_nearest_like(&self, x: &Dims, like: &Dims) -> Dims {
+        match (x.as_ref(), like.as_ref()) {
+            (&[n, c, _, _], &[_, _, h, w]) => [n, c, h, w].into(),
+            _ => self.fail("resize_nearest_like", format!("{x:?} or {like:?} is not 4-D")),
+        }
+    }
+
+    fn cells(&self, x: &Dims) -> Dims {
+        match x.as_ref() {
+            &[_, _, h, w] => [h * w, 2].into(),
+            _ => self.fail("cells", format!("input {x:?} is not 4-D")),
+        }
+    }
+
+    fn lengths(&self, x: &Dims, axes: &[i64]) -> Dims {
+        self.shape(
+            "lengths",
+            axes.iter().map(|&a| shapes::axis(x, a)).collect::<Result<Vec<_>, _>>().map(|a| vec![len(&a)]),
+        )
+    }
+
+    fn integers(&self, values: &[i64], shape: &[i64]) -> Dims {
+        if shape.iter().product::<i64>() != len(values) {
+            return self.fail("integers", format!("{} values for shape {shape:?}", values.len()));
+        }
+        shape.into()
+    }
+
+    fn repeat(&self, x: &Dims, like: &Dims) -> Dims {
+        match (x.as_ref(), like.as_ref()) {
+            ([1, rest @ ..], &[n, ..]) => [&[n], rest].concat().into(),
+            _ => self.fail("repeat", format!("{x:?}, whose first length is to be 1, as often as {like:?} is long")),
+        }
+    }
+
+    fn topk(&self, x: &Dims, k: i64) -> (Dims, Dims) {
+        let out = self.top(x, k);
+        (out.clone(), out)
+    }
+
+    fn take(&self, x: &Dims, index: &Dims) -> Dims {
+        match (x.as_ref(), index.as_ref()) {
+            (&[n, _, ref rest @ ..], &[m, k]) if n == m => [&[n, k], rest].concat().into(),
+            _ => self.fail("take", format!("rows {index:?} of {x:?}")),
+        }
+    }
+
+    fn one_hot(&self, index: &Dims, classes: i64) -> Dims {
+        [index, &[classes][..]].concat().into()
+    }
+
+    fn sum(&self, x: &Dims, axis: i64) -> Dims {
+        let without = |at| x.iter().enumerate().filter(|&(i, _)| i != at).map(|(_, &d)| d).collect();
+        self.shape("sum", shapes::axis(x, axis).map(without))
+    }
+
+    fn nms(&self, boxes: &Dims, scores: &Dims, p: &Nms<Dims>) -> Selected<Dims> {
+        self.select(boxes, scores, p)
+    }
+
+    fn roi_align(&self, levels: &[Dims], rois: &Dims, r: &RoiAlign) -> Dims {
+        self.pool_regions(levels, rois, r)
+    }
+
+    fn detach(&self, x: &Dims) -> Dims {
+        x.clone()
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ops::Padding;
     use crate::registry;
 
     #[test]

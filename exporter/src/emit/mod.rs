@@ -1,6 +1,10 @@
 //! The bodies of [`Ops`] for [`Builder`]: which ONNX nodes an operation becomes, and what it refuses.
 
-use models::ops::{Bn, BnParams, Conv, DType, Init, Ops, Padding, Pool, Role};
+mod detect;
+mod logic;
+mod shape;
+
+use models::ops::{Bn, BnParams, Conv, DType, Init, Nms, Ops, Padding, Pool, RoiAlign, Role, Selected};
 
 use crate::builder::{Builder, Emit, Length, Value};
 use crate::graph::Attribute;
@@ -160,9 +164,8 @@ impl Ops for Builder<'_> {
     }
 
     fn softmax(&self, x: &Value, axis: i64) -> Value {
-        let rank = i64::try_from(x.dims().len()).unwrap_or(i64::MAX);
-        if !(-rank..rank).contains(&axis) {
-            return self.misuse("Softmax", format!("axis {axis} of {:?}", x.dims()));
+        if let Err(wrong) = self.axis("Softmax", x, axis) {
+            return wrong;
         }
         self.floats("Softmax", &[x]);
         self.same_as("Softmax", &[Some(x)], vec![("axis", Attribute::Int(axis))], x)
@@ -239,5 +242,112 @@ impl Ops for Builder<'_> {
     /// Nothing is emitted: outside training the operation is the identity.
     fn dropout(&self, x: Value, p: f64) -> Value {
         if (0.0..1.0).contains(&p) { x } else { self.misuse("Dropout", format!("probability {p}")) }
+    }
+
+    fn silu(&self, x: Value) -> Value {
+        let share = self.pointwise("Sigmoid", &x);
+        self.binary("Mul", &x, &share)
+    }
+
+    fn exp(&self, x: &Value) -> Value {
+        self.pointwise("Exp", x)
+    }
+
+    fn div(&self, a: Value, b: &Value) -> Value {
+        self.binary("Div", &a, b)
+    }
+
+    fn max(&self, a: &Value, b: &Value) -> Value {
+        self.binary("Max", a, b)
+    }
+
+    fn min(&self, a: &Value, b: &Value) -> Value {
+        self.binary("Min", a, b)
+    }
+
+    fn at_least(&self, a: &Value, b: &Value) -> Value {
+        self.counted(&self.compare("GreaterOrEqual", a, b), DType::F32)
+    }
+
+    fn concat(&self, parts: &[&Value], axis: i64) -> Value {
+        self.joined(parts, axis)
+    }
+
+    fn reshape(&self, x: &Value, shape: &[i64]) -> Value {
+        self.reshaped(x, shape)
+    }
+
+    fn slice(&self, x: &Value, axis: i64, from: i64, to: i64) -> Value {
+        self.part(x, axis, [from, to])
+    }
+
+    fn resize_nearest_like(&self, x: &Value, like: &Value) -> Value {
+        let (&[n, c, _, _], &[_, _, h, w]) = (x.dims(), like.dims()) else {
+            return self.misuse("Resize", format!("input {:?} or {:?} is not 4-D", x.dims(), like.dims()));
+        };
+        self.floats("Resize", &[x]);
+        let attributes = vec![
+            ("mode", Attribute::Text("nearest")),
+            ("coordinate_transformation_mode", Attribute::Text("asymmetric")),
+            ("nearest_mode", Attribute::Text("floor")),
+            ("axes", Attribute::Ints(vec![2, 3])),
+        ];
+        let sizes = self.shape_of(like, 2..4);
+        let inputs = [Some(x), None, None, Some(&sizes)];
+        self.emit(Emit { op: "Resize", inputs: &inputs, attributes, dtype: DType::F32, dims: vec![n, c, h, w] })
+    }
+
+    fn cells(&self, x: &Value) -> Value {
+        self.coordinates(x)
+    }
+
+    fn lengths(&self, x: &Value, axes: &[i64]) -> Value {
+        self.lengths_of(x, axes)
+    }
+
+    fn integers(&self, values: &[i64], shape: &[i64]) -> Value {
+        if usize::try_from(shape.iter().product::<i64>()) != Ok(values.len()) {
+            return self.misuse("constant", format!("{} values for shape {shape:?}", values.len()));
+        }
+        let text = if let &[v] = values { Some(v.to_string()) } else { None };
+        self.tensor(DType::I64, shape, values.iter().flat_map(|v| v.to_le_bytes()).collect(), text)
+    }
+
+    fn repeat(&self, x: &Value, like: &Value) -> Value {
+        self.repeated(x, like)
+    }
+
+    fn topk(&self, x: &Value, k: i64) -> (Value, Value) {
+        self.largest(x, k)
+    }
+
+    fn take(&self, x: &Value, index: &Value) -> Value {
+        self.rows(x, index)
+    }
+
+    fn one_hot(&self, index: &Value, classes: i64) -> Value {
+        let all: Vec<i64> = (0..classes).collect();
+        let index = self.unsqueezed(index, index.dims().len());
+        self.counted(&self.compare("Equal", &index, &self.ints(&all)), DType::F32)
+    }
+
+    fn sum(&self, x: &Value, axis: i64) -> Value {
+        match self.axis("ReduceSum", x, axis) {
+            Ok(at) => self.reduced("ReduceSum", x, at),
+            Err(wrong) => wrong,
+        }
+    }
+
+    fn nms(&self, boxes: &Value, scores: &Value, p: &Nms<Value>) -> Selected<Value> {
+        self.select(boxes, scores, p)
+    }
+
+    fn roi_align(&self, levels: &[Value], rois: &Value, r: &RoiAlign) -> Value {
+        self.pool_regions(levels, rois, r)
+    }
+
+    /// Nothing is emitted: the file has no gradients.
+    fn detach(&self, x: &Value) -> Value {
+        x.clone()
     }
 }
