@@ -7,6 +7,7 @@ detections), SIDE the shorter side. Two loader processes in both. Needs pycocoto
 """
 
 import contextlib
+import functools
 import io
 import json
 import pathlib
@@ -21,7 +22,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 from safetensors.torch import load_file
 
-from detect_peers import is_yolov5, torchvision_detector, yolov5
+from detect_peers import first_label, is_yolov5, torchvision_detector, yolov5
 
 WORKERS = 2
 
@@ -101,11 +102,11 @@ class Pictures(torch.utils.data.Dataset):
         return index, torch.from_numpy(pixels).permute(2, 0, 1).float() / 255
 
 
-def torchvision_detections(network, loader):
+def torchvision_detections(network, loader, first):
     found = []
     for batch in loader:
         for (index, _), one in zip(batch, network([pixels for _, pixels in batch])):
-            found += results(index, one["boxes"], one["scores"], one["labels"] - 1)
+            found += results(index, one["boxes"], one["scores"], one["labels"] - first)
     return found
 
 
@@ -136,7 +137,7 @@ def main():
         else:
             network = torchvision_detector(model, len(classes), min_size=side)
             loader = torch.utils.data.DataLoader(Pictures(pictures), batch, num_workers=WORKERS, collate_fn=list)
-            detect = torchvision_detections
+            detect = functools.partial(torchvision_detections, first=first_label(model))
         missing = network.load_state_dict(load_file(weights), strict=False).missing_keys
         assert all(key.endswith(".num_batches_tracked") for key in missing), missing
         network.eval()

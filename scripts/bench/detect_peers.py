@@ -43,14 +43,19 @@ def yolov5(model, side, classes):
 
 
 def torchvision_detector(model, classes, **options):
-    """The model as torchvision builds it for fine-tuning: frozen batch norm, three trainable stages, a background column."""
+    """The model as torchvision builds it for fine-tuning: frozen batch norm, three trainable stages."""
     resnet = re.fullmatch(r"(?:fasterrcnn|retinanet)_(resnet\d+)_fpn", model).group(1)
     body = getattr(torchvision.models, resnet)(norm_layer=FrozenBatchNorm2d)
     if model.startswith("fasterrcnn"):
         return FasterRCNN(_resnet_fpn_extractor(body, 3), classes + 1, **options)
     extra = LastLevelP6P7(256, 256)
     backbone = _resnet_fpn_extractor(body, 3, returned_layers=[2, 3, 4], extra_blocks=extra)
-    return RetinaNet(backbone, classes + 1, **options)
+    return RetinaNet(backbone, classes, **options)
+
+
+def first_label(model):
+    """Faster R-CNN's column 0 is the background; RetinaNet has columns for the classes only."""
+    return 1 if model.startswith("fasterrcnn") else 0
 
 
 def damp_residuals(network):

@@ -16,7 +16,7 @@ import time
 import torch
 from safetensors.torch import load_file, save_file
 
-from detect_peers import damp_residuals, is_yolov5, torchvision_detector, yolov5
+from detect_peers import damp_residuals, first_label, is_yolov5, torchvision_detector, yolov5
 
 CLASSES = 80
 BOXES = 8
@@ -60,12 +60,12 @@ def yolov5_loss(network, case):
     return lambda pixels: loss(network(pixels.float() / 255), targets)[0]
 
 
-def torchvision_loss(network, case):
+def torchvision_loss(model, network, case):
     """The sum of the losses that torchvision's detector returns in training."""
     targets = []
     for image in range(len(case["images"])):
         own = case["owners"] == image
-        targets.append({"boxes": case["boxes"][own], "labels": case["labels"][own] + 1})
+        targets.append({"boxes": case["boxes"][own], "labels": case["labels"][own] + first_label(model)})
     return lambda pixels: sum(network(list(pixels.float() / 255), targets).values())
 
 
@@ -94,7 +94,7 @@ def main():
         network = network.to(memory_format=torch.channels_last)
     else:
         pixels = pixels.contiguous()
-    loss_of = yolov5_loss(network, case) if is_yolov5(model) else torchvision_loss(network, case)
+    loss_of = yolov5_loss(network, case) if is_yolov5(model) else torchvision_loss(model, network, case)
     optimizer = torch.optim.SGD(groups(network), lr=1e-3, momentum=0.9, nesterov=True)
     times, losses = [], []
     for _ in range(int(steps)):
