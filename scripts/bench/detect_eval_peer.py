@@ -6,9 +6,7 @@ confidence .001, IoU .6, 300 detections). torchvision: a DataLoader and the mode
 detections), SIDE the shorter side. Two loader processes in both. Needs pycocotools and, as its model, what detect_peers.py names.
 """
 
-import contextlib
 import functools
-import io
 import json
 import pathlib
 import sys
@@ -18,40 +16,12 @@ import time
 import numpy as np
 import torch
 from PIL import Image
-from pycocotools.coco import COCO
-from pycocotools.cocoeval import COCOeval
 from safetensors.torch import load_file
 
+from coco import numbers, read
 from detect_peers import first_label, is_yolov5, torchvision_detector, yolov5
 
 WORKERS = 2
-
-
-def read(listing):
-    """Pictures with their absolute boxes, and the sorted classes."""
-    pictures = []
-    for line in listing.read_text(encoding="utf-8").splitlines():
-        if line.strip():
-            row = json.loads(line)
-            path = (listing.parent / row["image_url"]).resolve()
-            with Image.open(path) as image:
-                width, height = image.size
-            extent = np.array([width, height, width, height])
-            boxes = [np.array([float(b[k]) for k in ("topX", "topY", "bottomX", "bottomY")]) * extent for b in row["label"]]
-            labels = [b["label"] for b in row["label"]]
-            pictures.append({"path": path, "width": width, "height": height, "boxes": boxes, "labels": labels})
-    return pictures, sorted({label for picture in pictures for label in picture["labels"]})
-
-
-def truth(pictures, classes):
-    annotations = []
-    for image, picture in enumerate(pictures):
-        for (x1, y1, x2, y2), label in zip(picture["boxes"], picture["labels"]):
-            box = {"bbox": [x1, y1, x2 - x1, y2 - y1], "area": (x2 - x1) * (y2 - y1), "iscrowd": 0}
-            owner = {"id": len(annotations) + 1, "image_id": image, "category_id": classes.index(label)}
-            annotations.append({**owner, **box})
-    images = [{"id": i, "width": p["width"], "height": p["height"]} for i, p in enumerate(pictures)]
-    return {"images": images, "annotations": annotations, "categories": [{"id": i, "name": c} for i, c in enumerate(classes)]}
 
 
 def results(image, boxes, scores, labels):
@@ -110,20 +80,6 @@ def torchvision_detections(network, loader, first):
     return found
 
 
-def coco_numbers(pictures, classes, found):
-    if not found:
-        return [0.0] * 12
-    with contextlib.redirect_stdout(io.StringIO()):
-        coco = COCO()
-        coco.dataset = truth(pictures, classes)
-        coco.createIndex()
-        evaluation = COCOeval(coco, coco.loadRes(found), "bbox")
-        evaluation.evaluate()
-        evaluation.accumulate()
-        evaluation.summarize()
-    return evaluation.stats
-
-
 def main():
     model, side, batch, threads, listing, weights = sys.argv[1:]
     side, batch = int(side), int(batch)
@@ -144,7 +100,7 @@ def main():
         with torch.inference_mode():
             started = time.perf_counter()
             found = detect(network, loader)
-            stats = coco_numbers(pictures, classes, found)
+            stats = numbers(pictures, classes, found)
             seconds = time.perf_counter() - started
     answer = {"images": len(pictures), "seconds": seconds, "detections": len(found), "ap": stats[0], "ap50": stats[1]}
     print(json.dumps(answer))

@@ -1,0 +1,89 @@
+#!/usr/bin/env python3
+"""pycocotools on boxes in JSONL rows: coco.py PREDICTIONS.json DATA.jsonl prints its twelve numbers.
+
+PREDICTIONS is what `trainer predict --json` printed for the pictures of DATA; predict with `--box_score_thresh 0.001` and as many
+boxes an image as COCO looks at. Needs numpy, Pillow and pycocotools 2.0.11.
+"""
+
+import contextlib
+import io
+import json
+import pathlib
+import sys
+
+import numpy as np
+from PIL import Image
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+
+CORNERS = ("topX", "topY", "bottomX", "bottomY")
+
+
+def read(listing):
+    """Pictures with their absolute boxes, and the sorted classes."""
+    pictures = []
+    for line in listing.read_text(encoding="utf-8").splitlines():
+        if line.strip():
+            row = json.loads(line)
+            path = (listing.parent / row["image_url"]).resolve()
+            with Image.open(path) as image:
+                width, height = image.size
+            extent = np.array([width, height, width, height])
+            boxes = [np.array([float(b[k]) for k in CORNERS]) * extent for b in row["label"]]
+            one = {"path": path, "width": width, "height": height, "boxes": boxes}
+            one["labels"] = [b["label"] for b in row["label"]]
+            one["crowds"] = [int(b.get("isCrowd") in (1, True, "1", "true")) for b in row["label"]]
+            pictures.append(one)
+    return pictures, sorted({label for picture in pictures for label in picture["labels"]})
+
+
+def truth(pictures, classes):
+    annotations = []
+    for image, picture in enumerate(pictures):
+        for (x1, y1, x2, y2), label, crowd in zip(picture["boxes"], picture["labels"], picture["crowds"]):
+            box = {"bbox": [x1, y1, x2 - x1, y2 - y1], "area": (x2 - x1) * (y2 - y1), "iscrowd": crowd}
+            owner = {"id": len(annotations) + 1, "image_id": image, "category_id": classes.index(label)}
+            annotations.append({**owner, **box})
+    images = [{"id": i, "width": p["width"], "height": p["height"]} for i, p in enumerate(pictures)]
+    return {"images": images, "annotations": annotations, "categories": [{"id": i, "name": c} for i, c in enumerate(classes)]}
+
+
+def numbers(pictures, classes, found):
+    """The twelve numbers of pycocotools for results in COCO's form."""
+    if not found:
+        return [0.0] * 12
+    with contextlib.redirect_stdout(io.StringIO()):
+        coco = COCO()
+        coco.dataset = truth(pictures, classes)
+        coco.createIndex()
+        evaluation = COCOeval(coco, coco.loadRes(found), "bbox")
+        evaluation.evaluate()
+        evaluation.accumulate()
+        evaluation.summarize()
+    return evaluation.stats
+
+
+def predicted(answers, pictures, classes):
+    """The boxes of `trainer predict` in COCO's form."""
+    index = {picture["path"]: i for i, picture in enumerate(pictures)}
+    found = []
+    for answer in answers:
+        image = index[pathlib.Path(answer["filename"]).resolve()]
+        extent = np.array([pictures[image]["width"], pictures[image]["height"]] * 2)
+        for box in answer["boxes"]:
+            x1, y1, x2, y2 = (np.array([box["box"][k] for k in CORNERS]) * extent).tolist()
+            sides = [x1, y1, x2 - x1, y2 - y1]
+            found.append({"image_id": image, "bbox": sides, "score": box["score"], "category_id": classes.index(box["label"])})
+    return found
+
+
+def main():
+    answers = json.loads(pathlib.Path(sys.argv[1]).read_text(encoding="utf-8"))["predictions"]
+    pictures, classes = read(pathlib.Path(sys.argv[2]))
+    names = "AP50:95 AP50 AP75 APs APm APl AR1 AR10 AR100 ARs ARm ARl".split()
+    for name, value in zip(names, numbers(pictures, classes, predicted(answers, pictures, classes))):
+        print(f"{name:8} {value:.6f}")
+
+
+if __name__ == "__main__":
+    main()
