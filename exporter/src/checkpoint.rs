@@ -185,8 +185,8 @@ fn parse_meta(path: &Path, json: &str) -> Result<CheckpointMeta, CheckpointError
     if meta.labels.is_empty() {
         return Err(bad("labels: there is none; a model needs at least one class".to_owned()));
     }
-    if p.crop == 0 || p.resize < p.crop {
-        return Err(bad(format!("preprocessing: crop {} must be at least 1 and at most resize {}", p.crop, p.resize)));
+    if let Err(problem) = p.check() {
+        return Err(bad(format!("preprocessing: {problem}")));
     }
     let finite = p.mean.iter().chain(&p.std).all(|v| v.is_finite());
     if !finite || p.std.iter().any(|&s| s <= 0.0) {

@@ -28,7 +28,7 @@ pub fn classifier(
 ) -> Result<Graph, BuildError> {
     let b = Builder::new(source);
     let p = &meta.preprocessing;
-    let crop = i64::from(p.crop);
+    let crop = i64::from(p.side());
     let classes = i64::try_from(meta.labels.len()).unwrap_or(i64::MAX);
     let prepared = match form {
         Form::Prepared => {
@@ -142,7 +142,10 @@ fn resize(s: &Sizes, images: &Value, height: &Value, width: &Value, filter: Inte
 pub fn resize_and_cut(b: &Builder, images: &Value, p: &Preprocessing) -> Value {
     let s = Sizes { b };
     b.at("resize");
-    let (side, crop, zero) = (s.number(i64::from(p.resize)), s.number(i64::from(p.crop)), s.number(0));
+    let Some((resize_to, crop_to)) = p.crop() else {
+        return b.misuse("Resize", format!("a classifier's pictures are cut, and {:?} does not cut", p.fit));
+    };
+    let (side, crop, zero) = (s.number(i64::from(resize_to)), s.number(i64::from(crop_to)), s.number(0));
     let (h, w) = (s.dim(images, 1), s.dim(images, 2));
     let short = b.binary("Min", &h, &w);
     let scaled = |length: &Value| b.binary("Div", &b.binary("Mul", length, &side), &short);

@@ -151,7 +151,7 @@ pub fn read(checkpoint: &Checkpoint) -> Result<Recording, VerifyError> {
     let classes = checkpoint.meta().labels.len();
     let load = |name: &str| recorded_pair(&file, name, classes).map_err(unusable);
     let prepared = load("prepared")?;
-    let crop = p.crop as usize;
+    let crop = p.side() as usize;
     if prepared.images.dim().1 != crop || prepared.images.dim().2 != crop {
         return Err(unusable(format!(
             "'prepared' has shape {:?}; the model takes {crop} x {crop}",
@@ -226,7 +226,7 @@ pub fn compare(
 /// Each image in the middle of a black square of `resize` pixels, where the centre cut finds it.
 fn framed(images: &Array4<u8>, p: &Preprocessing) -> Array4<u8> {
     let (n, h, w, c) = images.dim();
-    let side = p.resize as usize;
+    let side = p.crop().map_or(h, |(resize, _)| resize as usize);
     let rest = side - h;
     let offset = rest / 2 + (rest % 2) * (rest / 2 % 2);
     let mut out = Array4::zeros((n, side, side, c));

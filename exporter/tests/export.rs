@@ -39,7 +39,7 @@ fn recorded(folder: &Path, meta: &CheckpointMeta) -> Recorded {
     export::export(folder, &file, &settings(Form::Prepared, false)).unwrap();
     let mut model = Model::open(&file, &options()).unwrap();
     fs::remove_file(&file).unwrap();
-    let crop = meta.preprocessing.crop as usize;
+    let crop = meta.preprocessing.side() as usize;
     let prepared = picture("prepared", 4, crop, crop);
     let prepared = (prepared.clone(), answers(&mut model, &prepared));
     let whole = [(91, 140), (201, 67), (33, 34), (64, 64), (1, 1), (300, 30)].map(|(h, w)| {
@@ -229,7 +229,7 @@ fn checkpoints_that_do_not_fit_are_refused() {
     broken(|m, _| m.model_name = "resnet9".to_owned(), &["resnet9", "resnet18"]);
     broken(|m, _| m.schema_version += 1, &["version 2", "newer"]);
     broken(|m, _| m.task = Task::ImageObjectDetection, &["ImageObjectDetection"]);
-    broken(|m, _| m.preprocessing.resize = 63, &["crop 64", "resize 63"]);
+    broken(|m, _| m.preprocessing.fit = schemas::Fit::Crop { resize: 63, crop: 64 }, &["crop 64", "resize 63"]);
     broken(|m, _| m.preprocessing.std[1] = 0.0, &["std"]);
 }
 

@@ -11,11 +11,11 @@ use models::ops::DType;
 use ndarray::Array4;
 use ort::session::Session;
 use ort::value::TensorRef;
-use schemas::{Interpolation, Preprocessing};
+use schemas::{Fit, Interpolation, Preprocessing};
 use support::{finished, nothing, picture, session};
 
 fn settings(resize: u32, crop: u32, interpolation: Interpolation) -> Preprocessing {
-    Preprocessing { resize, crop, interpolation, mean: [0.0; 3], std: [1.0; 3] }
+    Preprocessing { fit: Fit::Crop { resize, crop }, interpolation, mean: [0.0; 3], std: [1.0; 3] }
 }
 
 fn resizer(p: &Preprocessing) -> Session {
@@ -38,7 +38,7 @@ fn compare(session: &mut Session, p: &Preprocessing, h: usize, w: usize) -> (f64
     let image = picture(&format!("{h}x{w}"), 1, h, w);
     let host = prepare(&Rgb { width: w as u32, height: h as u32, data: image.iter().copied().collect() }, p);
     let found = run(session, &image);
-    let side = p.crop as usize;
+    let side = p.crop().unwrap().1 as usize;
     assert_eq!(found.shape(), [1, side, side, 3]);
     let differences: Vec<u8> = found.iter().zip(&host.data).map(|(a, b)| a.abs_diff(*b)).collect();
     let equal = differences.iter().filter(|&&d| d == 0).count();

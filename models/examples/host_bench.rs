@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use models::host::{self, Limits, Region, Resizer, Rgb};
-use schemas::preprocessing::{Interpolation, Preprocessing};
+use schemas::preprocessing::{Fit, Interpolation, Preprocessing};
 
 fn main() {
     let folder = std::env::args().nth(1).expect("the folder of images as the first argument");
@@ -22,8 +22,7 @@ fn main() {
 
     let mut resizer = Resizer::default();
     let mut plan = Preprocessing {
-        resize: 256,
-        crop: 224,
+        fit: Fit::Crop { resize: 256, crop: 224 },
         interpolation: Interpolation::Bilinear,
         mean: [123.675, 116.28, 103.53],
         std: [58.395, 57.12, 57.375],

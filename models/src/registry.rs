@@ -1,6 +1,6 @@
 //! The registry: one row per model, one match per question.
 
-use schemas::{Interpolation, Preprocessing};
+use schemas::{Fit, Interpolation, Preprocessing};
 
 use crate::classify::resnet::{Block, Config};
 use crate::classify::{efficientnet_lite, mobilenet, resnet};
@@ -78,7 +78,7 @@ impl ModelSpec {
             Family::Resnet(_) | Family::MobileNetV2 => ([123.675, 116.28, 103.53], [58.395, 57.12, 57.375]),
             Family::EfficientNetLite0 => ([127.0; 3], [128.0; 3]),
         };
-        Preprocessing { resize: 256, crop: 224, interpolation: Interpolation::Bilinear, mean, std }
+        Preprocessing { fit: Fit::Crop { resize: 256, crop: 224 }, interpolation: Interpolation::Bilinear, mean, std }
     }
 
     /// Prefixes of the parameters that depend on the number of classes.

@@ -218,7 +218,7 @@ fn describe(session: &Session) -> Result<(CheckpointMeta, Form, [i64; 4]), Strin
     if probabilities[1] >= 0 && usize::try_from(probabilities[1]) != Ok(labels) {
         return Err(format!("output '{OUTPUT}' has {} columns for {labels} labels", probabilities[1]));
     }
-    let crop = i64::from(meta.preprocessing.crop);
+    let crop = i64::from(meta.preprocessing.side());
     if form == Form::Prepared && input_shape[1..3] != [crop, crop] {
         return Err(format!("input '{INPUT}' has shape {images:?}, but the metadata say {crop} x {crop} pixels"));
     }

@@ -1,4 +1,4 @@
-//! How a classifier wants its pixels.
+//! How a network wants its pixels.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -13,19 +13,93 @@ pub enum Interpolation {
     Bicubic,
 }
 
-/// From a decoded RGB image to the network's input, for evaluation and serving: the shorter side is resized to `resize`
-/// (the longer to `resize * long / short`, rounded down), a centred square of `crop` pixels is cut (offset
-/// `round_half_even((side - crop) / 2)`), and each channel becomes `(pixel - mean) / std`.
+/// How a picture of any size is fitted to the network's input. The arithmetic is in whole numbers, so that host, graph and
+/// trainer agree exactly.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Fit {
+    /// Classifiers: the shorter side is resized to `resize` (the longer to `resize * long / short`, rounded down) and a
+    /// centred square of `crop` pixels is cut (offset `round_half_even((side - crop) / 2)`).
+    Crop {
+        /// Length of the shorter side after resizing, in pixels, at least `crop`.
+        resize: u32,
+        /// Side of the square cut from the middle, in pixels.
+        crop: u32,
+    },
+    /// YOLO: the longer side becomes `letterbox` pixels (the other `side * letterbox / longer`, rounded up), and the
+    /// picture is centred in a grey frame (114) whose sides are the next multiples of [`Fit::MULTIPLE`].
+    Letterbox {
+        /// Length of the longer side after resizing, in pixels; a multiple of [`Fit::MULTIPLE`].
+        #[serde(rename = "letterbox")]
+        side: u32,
+    },
+    /// R-CNN and RetinaNet: the shorter side becomes `min_size` pixels, unless the longer would then exceed `max_size`,
+    /// which is then its length (both rounded down); the picture lies at the top left of a frame in the mean colour whose
+    /// sides are the next multiples of [`Fit::MULTIPLE`].
+    Shorter {
+        /// Length of the shorter side after resizing, in pixels.
+        min_size: u32,
+        /// Largest length of the longer side, in pixels.
+        max_size: u32,
+    },
+}
+
+impl Fit {
+    /// Sides of a detector's input are multiples of this, the stride of its coarsest feature map.
+    pub const MULTIPLE: u32 = 32;
+}
+
+/// From a decoded RGB image to the network's input, for evaluation and serving: the picture is fitted, and each channel
+/// becomes `(pixel - mean) / std`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Preprocessing {
-    /// Length of the shorter side after resizing, in pixels, at least `crop`.
-    pub resize: u32,
-    /// Side of the square cut from the middle, in pixels.
-    pub crop: u32,
+    /// How the picture is resized, and cut or framed.
+    #[serde(flatten)]
+    pub fit: Fit,
     /// Filter used to resize.
     pub interpolation: Interpolation,
     /// Mean per channel (red, green, blue), on the 0..255 scale.
     pub mean: [f32; 3],
     /// Standard deviation per channel, on the 0..255 scale, above 0.
     pub std: [f32; 3],
+}
+
+impl Preprocessing {
+    /// Whether the sizes fit together.
+    ///
+    /// # Errors
+    /// What does not, with its limit.
+    pub fn check(&self) -> Result<(), String> {
+        match self.fit {
+            Fit::Crop { resize, crop } if crop == 0 || resize < crop => {
+                Err(format!("crop {crop} must be at least 1 and at most resize {resize}"))
+            }
+            Fit::Letterbox { side } if side == 0 || !side.is_multiple_of(Fit::MULTIPLE) => {
+                Err(format!("letterbox {side} must be a multiple of {} and at least that", Fit::MULTIPLE))
+            }
+            Fit::Shorter { min_size, max_size } if min_size == 0 || max_size < min_size => {
+                Err(format!("min_size {min_size} must be at least 1 and at most max_size {max_size}"))
+            }
+            Fit::Crop { .. } | Fit::Letterbox { .. } | Fit::Shorter { .. } => Ok(()),
+        }
+    }
+
+    /// Side in pixels of the largest square that a picture can become: what cost and shapes are stated for.
+    #[must_use]
+    pub const fn side(&self) -> u32 {
+        match self.fit {
+            Fit::Crop { crop, .. } => crop,
+            Fit::Letterbox { side } => side,
+            Fit::Shorter { min_size, .. } => min_size.next_multiple_of(Fit::MULTIPLE),
+        }
+    }
+
+    /// `(resize, crop)` of a classifier; `None` for a detector, whose pictures are not cut.
+    #[must_use]
+    pub const fn crop(&self) -> Option<(u32, u32)> {
+        match self.fit {
+            Fit::Crop { resize, crop } => Some((resize, crop)),
+            Fit::Letterbox { .. } | Fit::Shorter { .. } => None,
+        }
+    }
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use schemas::event::{EpochRecord, Timing, TrainScalars};
 use schemas::setting::{Kind, SETTINGS};
-use schemas::{CheckpointMeta, Interpolation, Plan, PlanRequest, Preprocessing, Settings, Source, Task};
+use schemas::{CheckpointMeta, Fit, Interpolation, Plan, PlanRequest, Preprocessing, Settings, Source, Task};
 use serde_json::{Value, json};
 
 fn folder() -> PathBuf {
@@ -91,6 +91,7 @@ fn settings_have_the_ranges_of_the_table() {
                 ]
             }
             Kind::Choice(words) => words.iter().map(|word| json!(word)).chain([json!("other")]).collect(),
+            Kind::Grid => vec![json!("none"), json!("3x2"), json!("3 by 2"), json!(3)],
         };
         for value in tries {
             // The schema describes the canonical form, so text that only the parser understands is no part of it.
@@ -110,8 +111,7 @@ fn checkpoints_epochs_and_errors_pass_and_damaged_ones_fail() {
         model_name: "resnet18".to_owned(),
         labels: vec!["a".to_owned()],
         preprocessing: Preprocessing {
-            resize: 256,
-            crop: 224,
+            fit: Fit::Crop { resize: 256, crop: 224 },
             interpolation: Interpolation::Bilinear,
             mean: [0.0; 3],
             std: [1.0; 3],

@@ -206,10 +206,7 @@ impl Drop for ServedModel {
 
 fn warm_up(backend: &mut dyn Backend, description: &Description) -> anyhow::Result<()> {
     let preprocessing = &description.meta.preprocessing;
-    let side = match description.form {
-        Form::Whole => preprocessing.resize.max(preprocessing.crop),
-        Form::Prepared => preprocessing.crop,
-    } as usize;
+    let side = preprocessing.side() as usize;
     let answer = backend.run(Array4::zeros((1, side, side, 3)).view())?;
     ensure!(answer.dim() == (1, description.meta.labels.len()), "it answers with shape {:?}", answer.dim());
     ensure!(answer.iter().all(|p| p.is_finite()), "it answers with a value that is no number");

@@ -136,7 +136,8 @@ pub(crate) fn check_elongation(
     if model.form == Form::Prepared || width == 0 || height == 0 {
         return Ok(());
     }
-    let (w, h) = host::prepared_size(width, height, model.meta.preprocessing.resize);
+    let place = host::Placement::of(width, height, &model.meta.preprocessing.fit);
+    let (w, h) = (place.inner_width, place.inner_height);
     if u64::from(w) * u64::from(h) <= max_pixels {
         return Ok(());
     }

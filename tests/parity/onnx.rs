@@ -21,7 +21,7 @@ fn meta(spec: &ModelSpec, task: Task, resize: u32, crop: u32) -> CheckpointMeta 
         task,
         model_name: spec.name.to_owned(),
         labels: ["a", "b", "c", "d", "e"].map(str::to_owned).to_vec(),
-        preprocessing: schemas::Preprocessing { resize, crop, ..spec.preprocessing() },
+        preprocessing: schemas::Preprocessing { fit: schemas::Fit::Crop { resize, crop }, ..spec.preprocessing() },
         epoch: 1,
         metrics: Default::default(),
         settings: Default::default(),
@@ -67,7 +67,7 @@ fn eager(network: &Network, images: &[u8], [n, h, w, _]: [usize; 4]) -> Vec<f32>
 
 fn prepared_equals_eager(network: &Network, meta: &CheckpointMeta) {
     let mut model = model(network, meta, Form::Prepared);
-    let side = meta.preprocessing.crop as usize;
+    let side = meta.preprocessing.side() as usize;
     let mut worst = 0.0_f64;
     for n in [1, 3] {
         let images: Vec<u8> = (0..n).flat_map(|i| synthetic::picture(&format!("prepared{i}"), side, side)).collect();
@@ -87,7 +87,7 @@ fn whole_equals_host_and_eager(network: &Network, meta: &CheckpointMeta) {
     let name = network.spec.name;
     let mut model = model(network, meta, Form::Whole);
     let mut worst = 0.0_f64;
-    let crop = meta.preprocessing.crop as usize;
+    let crop = meta.preprocessing.side() as usize;
     for (width, height) in SIZES {
         let pictures: Vec<Vec<u8>> = (0..3).map(|i| synthetic::picture(&format!("whole{i}"), width, height)).collect();
         for n in [1, 3] {

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use models::host::Limits;
-use schemas::{Interpolation, Preprocessing};
+use schemas::{Fit, Interpolation, Preprocessing};
 use trainer::data::{
     Augmentation, DataError, Images, Loader, LoaderOptions, ReadOptions, TrainingRequest, count_rows, training,
 };
@@ -101,8 +101,7 @@ fn loader(images: Arc<dyn Images>, workers: usize) -> Result<Loader, DataError> 
             cache_bytes: 0,
             ignore_data_errors: true,
             preprocessing: Preprocessing {
-                resize: 256,
-                crop: 224,
+                fit: Fit::Crop { resize: 256, crop: 224 },
                 interpolation: Interpolation::Bilinear,
                 mean: scale([0.485, 0.456, 0.406]),
                 std: scale([0.229, 0.224, 0.225]),

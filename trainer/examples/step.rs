@@ -12,6 +12,7 @@ use tch::{Device, Kind as Type, Tensor};
 use trainer::network::{self, Arithmetic, Network};
 use trainer::optimizer::Optimizer;
 use trainer::params::{Layout, Params};
+use trainer::schedule::Rates;
 
 const CLASSES: usize = 1000;
 const SIDE: u32 = 224;
@@ -27,7 +28,7 @@ fn main() -> anyhow::Result<()> {
     let arithmetic = if arithmetic == "bf16" { Arithmetic::Bf16 } else { Arithmetic::Fp32 };
     let layout = if layout == "contiguous" { Layout::Contiguous } else { Layout::ChannelsLast };
     let spec = registry::find(model).context("no such model")?;
-    let manifest = network::manifest(spec, CLASSES, SIDE)?;
+    let manifest = network::manifest(spec, CLASSES, &spec.preprocessing())?;
     let network = Network {
         spec,
         task: Task::ImageClassification,
@@ -48,7 +49,7 @@ fn main() -> anyhow::Result<()> {
         let images = network.images(&pixels, batch, side, side);
         let loss = network.loss(&images, &targets, None, arithmetic);
         optimizer.backward(&loss)?;
-        optimizer.step(0.01)?;
+        optimizer.step(&Rates { lr: 0.01, bias_lr: 0.01, momentum: 0.9 })?;
         times.push(started.elapsed().as_secs_f64() * 1e3);
     }
     println!("{}", serde_json::json!({ "milliseconds": times }));

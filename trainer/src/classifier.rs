@@ -78,8 +78,8 @@ impl Classifier {
         match self {
             Self::Checkpoint(network, meta, _) => {
                 let small = host::prepare(image, &meta.preprocessing);
-                let side = usize::try_from(meta.preprocessing.crop)?;
-                Ok(network::rows(&network.probabilities(&network.images(&small.data, 1, side, side))))
+                let (height, width) = (usize::try_from(small.height)?, usize::try_from(small.width)?);
+                Ok(network::rows(&network.probabilities(&network.images(&small.data, 1, height, width))))
             }
             Self::File(model) => {
                 let prepared = match model.form() {

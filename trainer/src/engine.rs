@@ -81,17 +81,21 @@ impl Engine<'_> {
         let epoch = self.state.epoch;
         let epochs = self.plan.settings.number_of_epochs;
         let batches = self.train.batches_per_epoch();
-        let accumulate = usize::try_from(self.plan.settings.grad_accumulation_step)?.clamp(1, batches.max(1));
         let mut progress = Progress::start(format!("epoch {}/{epochs}", epoch + 1), self.train.images_per_epoch());
-        let rate = |index: usize| schedule.at(u64::from(epoch) * batches as u64 + index as u64);
+        let counter = |index: usize| u64::from(epoch) * batches as u64 + index as u64;
+        let nominal = self.plan.settings.nominal_batch_size > 0;
+        let mut collected = 0;
         for batch in self.train.train_epoch(self.plan.seed, epoch, self.state.batch) {
             let batch = batch?;
             let index = self.state.batch;
+            let accumulate = schedule.accumulate(counter(index), nominal);
             let value = self.train_batch(&batch, accumulate)?;
             self.state.batch = index + 1;
+            collected += 1;
             progress.advance(batch.n, batch.wait, &format!("loss {value:.4}"));
-            if self.state.batch.is_multiple_of(accumulate) || self.state.batch == batches {
-                self.optimizer.step(rate(index)).context("optimiser step")?;
+            if collected >= accumulate || self.state.batch == batches {
+                collected = 0;
+                self.optimizer.step(&schedule.at(counter(index))).context("optimiser step")?;
                 self.state.updates = self.optimizer.updates();
                 if self.stop.load(Ordering::Relaxed) {
                     self.recorder.save_last(&self.network, &self.optimizer, &self.state)?;
@@ -100,7 +104,7 @@ impl Engine<'_> {
             }
         }
         self.network.params.count_batches(i64::try_from(self.state.batch)?);
-        self.finish_epoch(rate(batches.saturating_sub(1)), &progress)?;
+        self.finish_epoch(schedule.at(counter(batches.saturating_sub(1))).lr, &progress)?;
         Ok(End::Finished)
     }
 

@@ -43,7 +43,7 @@ pub fn evaluation(preprocessing: &Preprocessing, batch_size: usize, ignore_data_
         cache_bytes: 0,
         ignore_data_errors,
         preprocessing: preprocessing.clone(),
-        train_crop: preprocessing.crop,
+        train_crop: preprocessing.side(),
         augmentation: None,
     }
 }

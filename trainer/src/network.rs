@@ -39,7 +39,7 @@ impl Network {
     pub fn from_meta(meta: &CheckpointMeta, device: Device) -> anyhow::Result<Self> {
         let spec = models::registry::find(&meta.model_name)
             .ok_or_else(|| anyhow::anyhow!("model {:?} is unknown to this version of Fovea", meta.model_name))?;
-        let manifest = manifest(spec, meta.labels.len(), meta.preprocessing.crop)?;
+        let manifest = manifest(spec, meta.labels.len(), &meta.preprocessing)?;
         let layout = preferred_layout(spec);
         let params = Params::init(&manifest, 0, device, layout);
         Ok(Self {
@@ -105,8 +105,8 @@ impl Network {
 ///
 /// # Errors
 /// When the crop is too small for the network.
-pub fn manifest(spec: &ModelSpec, classes: usize, crop: u32) -> anyhow::Result<Manifest> {
-    Ok(spec.manifest(i64::try_from(classes)?, i64::from(crop))?)
+pub fn manifest(spec: &ModelSpec, classes: usize, p: &Preprocessing) -> anyhow::Result<Manifest> {
+    Ok(spec.manifest(i64::try_from(classes)?, i64::from(p.side()))?)
 }
 
 /// The layout a model trains fastest in on CPU, by measurement (README, "Speed").

@@ -8,15 +8,18 @@ use schemas::setting::{GradClip, Optimizer as Kind, Settings};
 use tch::Tensor;
 
 use crate::params::Params;
+use crate::schedule::Rates;
 
 /// Added to Adam's denominator, PyTorch's default.
 const EPS: f64 = 1e-8;
 
-/// Parameters that share a weight decay.
+/// Parameters that share a weight decay and a learning rate.
 struct Group {
     keys: Vec<String>,
     params: Vec<Tensor>,
     weight_decay: f64,
+    /// Whether they take the learning rate of biases.
+    biases: bool,
     /// Per parameter: SGD's momentum buffer, or Adam's first moment.
     first: Vec<Tensor>,
     /// Adam's second moment; empty for SGD.
@@ -37,7 +40,7 @@ impl Optimizer {
     /// An optimiser over everything that is trained. Weights decay by `weight_decay`; biases and normalisations do not.
     #[must_use]
     pub fn new(settings: &Settings, params: &Params) -> Self {
-        let group = |weight_decay: f64, wanted: fn(Role) -> bool| {
+        let group = |weight_decay: f64, biases: bool, wanted: fn(Role) -> bool| {
             let (keys, params): (Vec<_>, Vec<_>) = params
                 .trained()
                 .filter(|(_, p)| wanted(p.role))
@@ -49,11 +52,12 @@ impl Optimizer {
             let first = if adam || settings.momentum > 0.0 { zeros() } else { Vec::new() };
             let second = if adam { zeros() } else { Vec::new() };
             let maximum = if adam && settings.amsgrad { zeros() } else { Vec::new() };
-            Group { keys, weight_decay, first, second, maximum, params }
+            Group { keys, weight_decay, biases, first, second, maximum, params }
         };
         let groups = vec![
-            group(settings.weight_decay, |role| role == Role::Weight),
-            group(0.0, |role| matches!(role, Role::Bias | Role::NormWeight | Role::NormBias)),
+            group(decay(settings), false, |role| role == Role::Weight),
+            group(0.0, false, |role| role == Role::NormWeight),
+            group(0.0, true, |role| matches!(role, Role::Bias | Role::NormBias)),
         ];
         let count = groups.iter().map(|g| g.params.len()).sum();
         Self {
@@ -80,11 +84,11 @@ impl Optimizer {
         Ok(())
     }
 
-    /// One update with the collected gradients at learning rate `lr`; clears them.
+    /// One update with the collected gradients; clears them.
     ///
     /// # Errors
     /// What libtorch says.
-    pub fn step(&mut self, lr: f64) -> anyhow::Result<()> {
+    pub fn step(&mut self, rates: &Rates) -> anyhow::Result<()> {
         let mut gradients: Vec<Tensor> = Vec::with_capacity(self.gradients.len());
         for (slot, param) in self.gradients.iter_mut().zip(self.groups.iter().flat_map(|g| &g.params)) {
             gradients.push(slot.take().unwrap_or_else(|| param.zeros_like()));
@@ -98,7 +102,7 @@ impl Optimizer {
             if own.is_empty() {
                 continue;
             }
-            update(&self.settings, group, own, lr, self.updates)?;
+            update(&self.settings, group, own, rates, self.updates)?;
         }
         Ok(())
     }
@@ -164,9 +168,19 @@ fn clip(gradients: &mut [Tensor], settings: &Settings) -> Result<(), tch::TchErr
     Ok(())
 }
 
-fn update(s: &Settings, group: &Group, gradients: &[Tensor], lr: f64, updates: u64) -> Result<(), BridgeError> {
+/// Weight decay of weights: with a nominal batch size it is meant for that many images, and scaled to what a step holds.
+fn decay(s: &Settings) -> f64 {
+    if s.nominal_batch_size == 0 {
+        return s.weight_decay;
+    }
+    let (batch, nominal) = (f64::from(s.training_batch_size), f64::from(s.nominal_batch_size));
+    s.weight_decay * batch * (nominal / batch).round().max(1.0) / nominal
+}
+
+fn update(s: &Settings, group: &Group, gradients: &[Tensor], rates: &Rates, updates: u64) -> Result<(), BridgeError> {
+    let lr = if group.biases { rates.bias_lr } else { rates.lr };
     if s.optimizer == Kind::Sgd {
-        let (momentum, nesterov) = (s.momentum, s.nesterov && s.momentum > 0.0);
+        let (momentum, nesterov) = (rates.momentum, s.nesterov && s.momentum > 0.0);
         // New buffers are zeros, for which the first step needs no special case.
         let step =
             SgdStep { lr, momentum, dampening: 0.0, weight_decay: group.weight_decay, nesterov, first_step: false };

@@ -188,10 +188,9 @@ pub fn save_answers(folder: &Path, network: &Network, examples: &[Rgb], sha256: 
     let mut tensors: Vec<(String, Tensor)> = Vec::new();
     let mut prepared = Vec::new();
     let mut answers = Vec::new();
-    let side = usize::try_from(network.preprocessing.crop)?;
     for (i, image) in examples.iter().enumerate() {
         let small = models::host::prepare(image, &network.preprocessing);
-        let tensor = network.images(&small.data, 1, side, side);
+        let tensor = network.images(&small.data, 1, usize::try_from(small.height)?, usize::try_from(small.width)?);
         let answer = network.probabilities(&tensor);
         let shape = [1, i64::from(image.height), i64::from(image.width), 3];
         tensors.push((format!("whole.{i}"), Tensor::from_slice(&image.data).reshape(shape)));

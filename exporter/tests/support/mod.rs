@@ -17,7 +17,7 @@ use ort::session::Session;
 use ort::value::TensorRef;
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, serialize};
-use schemas::{CheckpointMeta, Interpolation, Preprocessing, SCHEMA_VERSION, Task};
+use schemas::{CheckpointMeta, Fit, Interpolation, Preprocessing, SCHEMA_VERSION, Task};
 use sha2::{Digest, Sha256};
 
 /// Numbers in `[0, 1)` that depend on the seed text only.
@@ -91,8 +91,7 @@ pub fn meta(model: &str, classes: usize, interpolation: Interpolation) -> Checkp
         model_name: model.to_owned(),
         labels: (0..classes).map(|i| format!("class {i}")).collect(),
         preprocessing: Preprocessing {
-            resize: 73,
-            crop: 64,
+            fit: Fit::Crop { resize: 73, crop: 64 },
             interpolation,
             mean: [123.675, 116.28, 103.53],
             std: [58.395, 57.12, 57.375],
@@ -131,7 +130,7 @@ pub type Tensors = BTreeMap<String, (Dtype, Vec<usize>, Vec<u8>)>;
 /// The state dict of a model with generated values.
 pub fn state_dict(meta: &CheckpointMeta) -> Tensors {
     let spec = models::registry::find(&meta.model_name).unwrap();
-    let manifest = spec.manifest(meta.labels.len() as i64, i64::from(meta.preprocessing.crop)).unwrap();
+    let manifest = spec.manifest(meta.labels.len() as i64, i64::from(meta.preprocessing.crop().unwrap().1)).unwrap();
     let tensor = |(key, entry): (&String, &Entry)| {
         let dtype = if entry.role == Role::Counter { Dtype::I64 } else { Dtype::F32 };
         let shape = entry.shape.iter().map(|&d| d as usize).collect();

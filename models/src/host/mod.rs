@@ -8,6 +8,7 @@
 mod colour;
 mod decode;
 mod encode;
+mod fit;
 mod jpeg;
 mod kernel;
 mod orient;
@@ -17,6 +18,7 @@ mod resize;
 pub use colour::{brightness, contrast, hue, saturation};
 pub use decode::{DecodeError, Format, Header, Limits, decode, decode_top, probe};
 pub use encode::{encode_jpeg, encode_png};
+pub use fit::Placement;
 pub use prepare::{crop_resize, flip_horizontal, prepare, prepared_size, thumbnail};
 pub use resize::{Resizer, resize};
 

@@ -1,6 +1,6 @@
 //! From a decoded picture to the network's input, and the geometry that training shares with it.
 
-use schemas::preprocessing::{Interpolation, Preprocessing};
+use schemas::preprocessing::{Fit, Interpolation, Preprocessing};
 
 use super::resize::{Axis, Resizer, resize};
 use super::{Region, Rgb};
@@ -15,9 +15,11 @@ pub fn prepared_size(width: u32, height: u32, resize: u32) -> (u32, u32) {
     if width <= height { (resize, longer) } else { (longer, resize) }
 }
 
-/// Resizes the shorter side to `p.resize` and cuts the centred square of `p.crop` pixels out, equal to torchvision's `Resize`
-/// and `CenterCrop` on a Pillow image. Only pixels inside the square are computed. When `crop` is above `resize` (a plan
-/// never is), what is missing on either side is black, as it is there. The result is always `crop` x `crop` pixels.
+/// The network's input for a picture, as [`Fit`] says.
+///
+/// For a classifier it equals torchvision's `Resize` and `CenterCrop` on a Pillow image. Only pixels inside the square are
+/// computed. When `crop` is above `resize` (a plan never is), what is missing on either side is black, as it is there. The
+/// result is always `crop` x `crop` pixels. For a detector see [`super::Placement`].
 ///
 /// # Panics
 /// When the fields of `src` contradict each other.
@@ -34,11 +36,17 @@ impl Resizer {
     #[must_use]
     pub fn prepare(&mut self, src: &Rgb, p: &Preprocessing) -> Rgb {
         src.check();
-        let crop = p.crop.max(1);
-        let (width, height) = prepared_size(src.width, src.height, p.resize);
+        match p.fit {
+            Fit::Crop { resize, crop } => self.cut(src, resize, crop.max(1), p.interpolation),
+            Fit::Letterbox { .. } | Fit::Shorter { .. } => self.frame(src, p),
+        }
+    }
+
+    fn cut(&mut self, src: &Rgb, resize: u32, crop: u32, filter: Interpolation) -> Rgb {
+        let (width, height) = prepared_size(src.width, src.height, resize);
         let (x, left) = centred(src.width, width, crop);
         let (y, top) = centred(src.height, height, crop);
-        let window = self.window(src, x, y, p.interpolation);
+        let window = self.window(src, x, y, filter);
         if (window.width, window.height) == (crop, crop) {
             return window;
         }

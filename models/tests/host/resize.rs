@@ -2,7 +2,7 @@
 
 use models::host::{Region, Resizer, Rgb, crop_resize, flip_horizontal, prepare, prepared_size, resize, thumbnail};
 use proptest::prelude::*;
-use schemas::preprocessing::{Interpolation, Preprocessing};
+use schemas::preprocessing::{Fit, Interpolation, Preprocessing};
 use serde_json::Value;
 
 use super::{crc, filter, noise, number, source, table, whole};
@@ -13,7 +13,7 @@ fn region(case: &Value) -> Region {
 }
 
 fn plan(resize: u32, crop: u32, interpolation: Interpolation) -> Preprocessing {
-    Preprocessing { resize, crop, interpolation, mean: [0.0; 3], std: [1.0; 3] }
+    Preprocessing { fit: Fit::Crop { resize, crop }, interpolation, mean: [0.0; 3], std: [1.0; 3] }
 }
 
 /// The values of `image` in a window, cut the slow way.

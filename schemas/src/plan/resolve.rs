@@ -92,7 +92,7 @@ impl Plan {
         // Without a task, the other settings are still checked, as far as they do not depend on it.
         let (settings, sources) =
             settings(task.unwrap_or(Task::ImageClassification), &model_name, &winners, &mut errors);
-        errors.extend(settings.validate(task.unwrap_or(Task::ImageClassification), &sources));
+        errors.extend(settings.validate(task.unwrap_or(Task::ImageClassification), &model_name, &sources));
         let validation_data = winners.text("validation_data");
         if let Some(path) = validation_data.as_ref().filter(|_| explicit(&sources, "split_ratio")) {
             errors.push(SettingError::Contradiction {

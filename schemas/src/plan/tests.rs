@@ -63,7 +63,7 @@ fn every_error_is_reported_at_once() {
         .set("ams_gradient", true, Source::File)
         .set("seed", -1, Source::File)
         .set("device", "cuda:x", Source::CommandLine)
-        .set("tile_grid_size", "2x2", Source::File)
+        .set("image_type", "PNG", Source::File)
         .set("advanced_settings", "no JSON", Source::File)
         .set("valid_crop_size", 300, Source::File);
     let found = messages(request);
@@ -74,7 +74,7 @@ fn every_error_is_reported_at_once() {
         "`amsgrad` is given twice in the file",
         "`seed` is -1",
         "auto, cpu, cuda or cuda:N",
-        "is a detection setting",
+        "is an instance segmentation setting",
         "JSON object",
         "`model_name` is missing",
         "`training_data` is missing",

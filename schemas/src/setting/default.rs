@@ -31,6 +31,7 @@ impl Settings {
             "yolov5" => {
                 (s.number_of_epochs, s.learning_rate, s.number_of_workers) = (30, 0.01, 8);
                 (s.training_batch_size, s.validation_batch_size) = (16, 16);
+                (s.box_score_thresh, s.box_detections_per_img, s.ema_decay) = (0.1, 300, 0.9999);
             }
             _ => {}
         }

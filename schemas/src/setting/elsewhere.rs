@@ -5,31 +5,10 @@ use serde_json::Value;
 use super::SettingError;
 use super::kind::Kind;
 
-const DETECTION: &str = "a detection setting";
 const SEGMENTATION: &str = "an instance segmentation setting";
 
-/// Settings of the detection and segmentation tasks, with whose they are.
+/// Settings of tasks that cannot be trained yet, with whose they are.
 const OTHER_TASKS: &[(&str, &str)] = &[
-    ("validation_metric_type", DETECTION),
-    ("validation_iou_threshold", DETECTION),
-    ("min_size", DETECTION),
-    ("max_size", DETECTION),
-    ("box_score_thresh", DETECTION),
-    ("box_score_threshold", DETECTION),
-    ("box_nms_thresh", DETECTION),
-    ("box_iou_thresh", DETECTION),
-    ("nms_iou_threshold", DETECTION),
-    ("box_detections_per_img", DETECTION),
-    ("box_detections_per_image", DETECTION),
-    ("img_size", DETECTION),
-    ("image_size", DETECTION),
-    ("model_size", DETECTION),
-    ("multi_scale", DETECTION),
-    ("tile_grid_size", DETECTION),
-    ("tile_overlap_ratio", DETECTION),
-    ("tile_predictions_nms_thresh", DETECTION),
-    ("tile_predictions_nms_threshold", DETECTION),
-    ("apply_mosaic_for_yolo", DETECTION),
     ("mask_pixel_score_threshold", SEGMENTATION),
     ("max_number_of_polygon_points", SEGMENTATION),
     ("export_as_image", SEGMENTATION),

@@ -48,6 +48,8 @@ choice! {
         WarmupCosine = "warmup_cosine",
         /// Multiplied by `step_lr_gamma` every `step_lr_step_size` epochs.
         Step = "step",
+        /// Linear warm-up, then a straight line per epoch down to `linear_lr_final` of the peak; YOLO's schedule.
+        Linear = "linear",
     }
 }
 
@@ -76,16 +78,101 @@ choice! {
 }
 
 choice! {
-    /// Which metric of a detector decides which epoch is best.
+    /// Which average precision is the primary metric of a detector.
     MetricType {
-        /// None: nothing is compared, and the last epoch evaluated counts as the best.
+        /// Nothing is measured; the last epoch counts as the best.
         None = "none",
-        /// Mean over the classes of the area under the precision-recall curve at `validation_iou_threshold`.
+        /// Pascal VOC's, at `validation_iou_threshold`.
         Voc = "voc",
-        /// COCO's AP at IoU 0.50.
+        /// COCO's, at an intersection over union of 0.50.
         Coco = "coco",
-        /// Both are measured; the one of `voc` decides.
+        /// Both; Pascal VOC's is primary.
         CocoVoc = "coco_voc",
+    }
+}
+
+choice! {
+    /// Depth and width of YOLOv5.
+    ModelSize {
+        /// 0.33 and 0.25; not in the specification.
+        Nano = "nano",
+        /// 0.33 and 0.50.
+        Small = "small",
+        /// 0.67 and 0.75.
+        Medium = "medium",
+        /// 1 and 1.
+        Large = "large",
+        /// 1.33 and 1.25.
+        Xlarge = "xlarge",
+    }
+}
+
+/// Other spellings of words, in the specification's documents.
+const SYNONYMS: &[(&str, &str)] = &[("extra_large", "xlarge")];
+
+/// A grid of overlapping tiles that a picture is cut into; 1 x 1 cuts nothing. In files `"3x2"`, or `"none"`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub struct TileGrid {
+    /// Tiles beside each other.
+    pub columns: u32,
+    /// Tiles above each other.
+    pub rows: u32,
+}
+
+impl TileGrid {
+    /// No tiles.
+    pub const NONE: Self = Self { columns: 1, rows: 1 };
+    /// Most tiles in one direction.
+    pub const MOST: u32 = 16;
+
+    /// Whether there is nothing to cut.
+    #[must_use]
+    pub fn is_none(self) -> bool {
+        self == Self::NONE
+    }
+
+    /// Number of tiles.
+    #[must_use]
+    pub fn count(self) -> u32 {
+        self.columns * self.rows
+    }
+
+    /// Reads `none`, `3x2`, `3X2` or `(3, 2)`.
+    fn read(text: &str) -> Option<Self> {
+        let text = text.trim().trim_start_matches('(').trim_end_matches(')');
+        if text.eq_ignore_ascii_case("none") {
+            return Some(Self::NONE);
+        }
+        let (columns, rows) = text.split_once([',', 'x', 'X'])?;
+        let side = |text: &str| text.trim().parse().ok().filter(|side| (1..=Self::MOST).contains(side));
+        Some(Self { columns: side(columns)?, rows: side(rows)? }).filter(|grid| !grid.is_none())
+    }
+}
+
+impl std::fmt::Display for TileGrid {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.is_none() { f.write_str("none") } else { write!(f, "{}x{}", self.columns, self.rows) }
+    }
+}
+
+impl From<TileGrid> for String {
+    fn from(grid: TileGrid) -> Self {
+        grid.to_string()
+    }
+}
+
+impl TryFrom<String> for TileGrid {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        Self::read(&text).ok_or_else(|| format!("{text:?} is no grid such as 3x2"))
+    }
+}
+
+impl From<TileGrid> for Value {
+    fn from(grid: TileGrid) -> Self {
+        Self::from(grid.to_string())
     }
 }
 
@@ -114,6 +201,8 @@ pub enum Kind {
     },
     /// One of these words.
     Choice(&'static [&'static str]),
+    /// Columns and rows of tiles.
+    Grid,
 }
 
 impl Kind {
@@ -128,6 +217,7 @@ impl Kind {
                 format!("{open}{min}, {max}{close}")
             }
             Self::Choice(words) => words.join(", "),
+            Self::Grid => format!("none, or COLUMNSxROWS up to {0}x{0}, such as 3x2", TileGrid::MOST),
         }
     }
 
@@ -139,6 +229,7 @@ impl Kind {
             Self::Int { .. } => "INT",
             Self::Float { .. } => "FLOAT",
             Self::Choice(_) => "NAME",
+            Self::Grid => "GRID",
         }
     }
 
@@ -176,8 +267,13 @@ impl Kind {
             }
             Self::Choice(words) => {
                 let given = value.as_str().map(normal).unwrap_or_default();
+                let given = SYNONYMS.iter().find(|(other, _)| *other == given).map_or(given.as_str(), |(_, word)| word);
                 let found = words.iter().find(|word| **word == given);
                 found.map(|word| Value::from(*word)).ok_or_else(|| wrong(format!("one of {}", self.range())))
+            }
+            Self::Grid => {
+                let grid = value.as_str().and_then(TileGrid::read);
+                grid.map(Value::from).ok_or_else(|| wrong(self.range()))
             }
         }
     }

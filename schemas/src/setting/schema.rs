@@ -32,6 +32,10 @@ impl SettingSpec {
                 put("type", Value::from("string"));
                 put("enum", json!(words));
             }
+            Kind::Grid => {
+                put("type", Value::from("string"));
+                put("pattern", Value::from("^(none|[0-9]+x[0-9]+)$"));
+            }
         }
         map
     }

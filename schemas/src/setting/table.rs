@@ -6,11 +6,13 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::kind::{GradClip, Kind, LrScheduler, Optimizer};
+use super::kind::{GradClip, Kind, LrScheduler, MetricType, ModelSize, Optimizer, TileGrid};
 use super::{SettingError, SettingSpec};
 use crate::Task;
 
 const ALL: &[Task] = &Task::ALL;
+const DETECTION: &[Task] = &[Task::ImageObjectDetection];
+const BOXES: &[Task] = &[Task::ImageObjectDetection, Task::ImageInstanceSegmentation];
 const CLASSIFICATION: &[Task] = &[Task::ImageClassification, Task::ImageClassificationMultilabel];
 
 const fn int(min: u32, max: u32) -> Kind {
@@ -37,9 +39,9 @@ const fn above(min: f64, max: f64) -> Kind {
     Kind::Float { min, max, exclusive_min: true, exclusive_max: false }
 }
 
-/// One row a setting: `/// meaning`, `name: type = default, kind, tasks [, v2 = "name"]`.
+/// One row a setting: `/// meaning`, `name: type = default, kind, tasks [, v2 = "name" "another"]`.
 macro_rules! settings {
-    ($($(#[doc = $help:literal])+ $name:ident: $type:ty = $default:expr, $kind:expr, $tasks:expr $(, v2 = $v2:literal)?;)+) => {
+    ($($(#[doc = $help:literal])+ $name:ident: $type:ty = $default:expr, $kind:expr, $tasks:expr $(, v2 = $($v2:literal)+)?;)+) => {
         /// Value of every setting of a run. The text of each field is the help that users read.
         #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
         #[serde(try_from = "Map<String, Value>")]
@@ -58,7 +60,7 @@ macro_rules! settings {
         pub static SETTINGS: &[SettingSpec] = &[
             $(SettingSpec {
                 name: stringify!($name),
-                aliases: &[$($v2)?],
+                aliases: &[$($($v2),+)?],
                 kind: $kind,
                 help: concat!($($help),+).trim_ascii(),
                 tasks: $tasks,
@@ -118,9 +120,21 @@ settings! {
     step_lr_step_size: u32 = 5, int(1, 1_000_000), ALL;
     /// Share of a full cosine period that the warmup_cosine schedule runs through after its warm-up.
     warmup_cosine_lr_cycles: f64 = 0.45, closed(0.0, 1.0), ALL;
-    /// Epochs over which the warmup_cosine schedule rises from 0; 0 starts at the peak. The default is lowered to
-    /// number_of_epochs in shorter runs.
+    /// Epochs over which the warmup_cosine and linear schedules rise from 0; 0 starts at the peak. The default is lowered
+    /// to number_of_epochs in shorter runs.
     warmup_cosine_lr_warmup_epochs: u32 = 2, int(0, 1_000_000), ALL;
+    /// Share of the peak learning rate that the linear schedule ends at.
+    linear_lr_final: f64 = 0.01, closed(0.0, 1.0), ALL;
+    /// Learning rate that biases start the warm-up at, falling to the peak while the others rise; 0 has them rise too.
+    warmup_bias_lr: f64 = 0.0, closed(0.0, 1.0), ALL;
+    /// Momentum of sgd at the start of the warm-up, rising to momentum; 0 keeps it constant.
+    warmup_momentum: f64 = 0.0, closed(0.0, 1.0), ALL;
+    /// Batch size that hyperparameters are meant for: gradients of smaller batches are added up until they hold about as
+    /// many images, and weight_decay is scaled to what they hold; 0 leaves both alone.
+    nominal_batch_size: u32 = 0, int(0, 65_536), ALL;
+    /// Decay of the exponential moving average of the weights, approached as decay * (1 - e^(-updates / 2000)); the average
+    /// is what is validated, saved and exported. 0 keeps none.
+    ema_decay: f64 = 0.0, below(0.0, 1.0), ALL;
     /// Optimiser.
     optimizer: Optimizer = Optimizer::Sgd, Kind::Choice(Optimizer::NAMES), ALL;
     /// Momentum of sgd.
@@ -163,6 +177,44 @@ settings! {
     valid_crop_size: u32 = 224, int(1, 8_192), CLASSIFICATION, v2 = "validation_crop_size";
     /// Side in pixels of the random crops that training sees.
     train_crop_size: u32 = 224, int(1, 8_192), CLASSIFICATION, v2 = "training_crop_size";
+    /// Average precision that is the primary metric; both kinds are always reported.
+    validation_metric_type: MetricType = MetricType::Voc, Kind::Choice(MetricType::NAMES), BOXES;
+    /// Intersection over union from which a box counts as found, in the voc metric.
+    validation_iou_threshold: f64 = 0.5, closed(0.1, 1.0), BOXES;
+    /// Length in pixels that the shorter side is resized to (R-CNN, RetinaNet).
+    min_size: u32 = 600, int(32, 8_192), BOXES;
+    /// Largest length in pixels of the longer side after that (R-CNN, RetinaNet).
+    max_size: u32 = 1_333, int(32, 8_192), BOXES;
+    /// Boxes with a lower score are not predicted. The average precision is measured without it.
+    box_score_thresh: f64 = 0.3, closed(0.0, 1.0), BOXES, v2 = "box_score_threshold";
+    /// Of two boxes of a class that overlap by more than this intersection over union, the less certain one is dropped.
+    box_nms_thresh: f64 = 0.5, closed(0.0, 1.0), BOXES, v2 = "nms_iou_threshold" "box_iou_thresh";
+    /// Most boxes predicted in one image, all classes together.
+    box_detections_per_img: u32 = 100, int(1, 1_000), BOXES, v2 = "box_detections_per_image";
+    /// Length in pixels of the longer side of an image (yolov5); rounded up to a multiple of 32.
+    img_size: u32 = 640, int(32, 4_096), DETECTION, v2 = "image_size";
+    /// Depth and width of the network (yolov5).
+    model_size: ModelSize = ModelSize::Medium, Kind::Choice(ModelSize::NAMES), DETECTION;
+    /// Train each batch at a random size, between half and one and a half times img_size in steps of 32 (yolov5).
+    multi_scale: bool = false, Kind::Bool, DETECTION;
+    /// Put four training images together into one (yolov5).
+    apply_mosaic_for_yolo: bool = true, Kind::Bool, DETECTION;
+    /// Last epochs that train without mosaics (yolov5).
+    close_mosaic: u32 = 0, int(0, 1_000_000), DETECTION;
+    /// Largest random change of scale in training, as a share (yolov5).
+    augment_scale: f64 = 0.5, below(0.0, 1.0), DETECTION;
+    /// Largest random shift in training, as a share of the side (yolov5).
+    augment_translate: f64 = 0.0, below(0.0, 1.0), DETECTION;
+    /// Strength of random hue, saturation and value in training, relative to YOLO's 0.015, 0.7, 0.4 (yolov5); 0 is off.
+    augment_hsv: f64 = 0.0, closed(0.0, 1.0), DETECTION;
+    /// Replace the anchors by ones fitted to the training data where fewer than 98 % of its boxes have a near one (yolov5).
+    autoanchor: bool = false, Kind::Bool, DETECTION;
+    /// Grid of overlapping tiles that images are also cut into, for small objects: columns x rows.
+    tile_grid_size: TileGrid = TileGrid::NONE, Kind::Grid, DETECTION;
+    /// Overlap of neighbouring tiles, as a share of their side.
+    tile_overlap_ratio: f64 = 0.25, below(0.0, 1.0), DETECTION;
+    /// Of two boxes of a class from different tiles that overlap by more than this, the less certain one is dropped.
+    tile_predictions_nms_thresh: f64 = 0.25, closed(0.0, 1.0), DETECTION, v2 = "tile_predictions_nms_threshold";
     /// Random crops, flips and colours in training; off, training sees what validation sees.
     apply_automl_train_augmentations: bool = true, Kind::Bool, ALL;
     /// Skip bad rows and images and list them; off, the first one ends the run.

@@ -35,6 +35,10 @@ fn limits(kind: &Kind) -> (Vec<Value>, Vec<Value>) {
             let loud = words.iter().map(|w| json!(w.to_uppercase().replace('_', "-")));
             (words.iter().map(|w| json!(w)).chain(loud).collect(), vec![json!("no such word"), json!(1), json!("")])
         }
+        Kind::Grid => (
+            vec![json!("none"), json!("3x2"), json!("(2, 4)"), json!("1X16")],
+            vec![json!("1x1"), json!("0x2"), json!("17x1"), json!("3"), json!("3x2x1"), json!(3), json!("x")],
+        ),
     }
 }
 
@@ -98,7 +102,7 @@ fn every_default_is_inside_its_range_and_consistent() {
             let value = settings.get(spec.name).unwrap();
             assert_eq!(spec.kind.parse(spec.name, &value), Ok(value), "{task} {model} {}", spec.name);
         }
-        assert_eq!(settings.validate(task, &Sources::new()), vec![], "{task} {model}");
+        assert_eq!(settings.validate(task, model, &Sources::new()), vec![], "{task} {model}");
     }
     assert_eq!(Settings::defaults(Task::ImageClassificationMultilabel, "resnet18").learning_rate, 0.035);
     assert_eq!(Settings::defaults(Task::ImageClassificationMultilabel, "vitb16r224").learning_rate, 0.025);
@@ -130,7 +134,6 @@ fn booleans_and_whole_numbers_have_many_spellings() {
 fn names_of_other_tasks_and_fixed_answers_are_explained() {
     let mut s = defaults();
     let refuse = |s: &mut Settings, name: &str, value: Value| s.set(name, &value).unwrap_err().to_string();
-    assert!(refuse(&mut s, "box-nms-thresh", json!(0.5)).contains("is a detection setting"));
     assert!(refuse(&mut s, "image_type", json!("PNG")).contains("is an instance segmentation setting"));
     assert!(refuse(&mut s, "checkpoint_run_id", json!("x")).contains("pretrained"));
     assert!(refuse(&mut s, "deterministic", json!(false)).contains("reproducible"));
@@ -154,7 +157,7 @@ fn advanced_settings_are_taken_apart() {
         (json!("{"), "JSON object"),
         (json!("[]"), "JSON object"),
         (json!(1), "JSON object"),
-        (json!({"apply_mosaic_for_yolo": true}), "detection setting"),
+        (json!({"image_type": "JPG"}), "segmentation setting"),
         (json!({"aply_automl_train_augmentations": true}), "did you mean"),
     ] {
         let message = s.set("advanced_settings", &value).unwrap_err().to_string();
@@ -170,7 +173,7 @@ fn contradictions(given: Given) -> Vec<String> {
         settings.set(name, value).unwrap();
         sources.insert((*name).to_owned(), Source::CommandLine);
     }
-    settings.validate(Task::ImageClassification, &sources).iter().map(ToString::to_string).collect()
+    settings.validate(Task::ImageClassification, "resnet18", &sources).iter().map(ToString::to_string).collect()
 }
 
 #[test]
@@ -219,10 +222,36 @@ fn contradictions_name_both_sides_with_their_values() {
 fn classification_settings_are_refused_for_detection_only_when_chosen() {
     let settings = Settings::defaults(Task::ImageObjectDetection, "yolov5");
     let mut sources = Sources::from([("weighted_loss".to_owned(), Source::Default)]);
-    assert_eq!(settings.validate(Task::ImageObjectDetection, &sources), vec![]);
+    assert_eq!(settings.validate(Task::ImageObjectDetection, "yolov5", &sources), vec![]);
     sources.insert("weighted_loss".to_owned(), Source::File);
-    let errors = settings.validate(Task::ImageObjectDetection, &sources);
+    let errors = settings.validate(Task::ImageObjectDetection, "yolov5", &sources);
     assert!(errors[0].to_string().contains("`weighted_loss` is a classification setting"), "{errors:?}");
+}
+
+#[test]
+fn settings_of_the_other_detector_family_are_refused_only_when_chosen() {
+    let messages = |model: &str, given: Given| {
+        let (mut settings, mut sources) = (
+            Settings::defaults(Task::ImageObjectDetection, model),
+            Sources::from([("min_size".to_owned(), Source::Default)]),
+        );
+        for (name, value) in given {
+            settings.set(name, value).unwrap();
+            sources.insert(SettingSpec::find(name).unwrap().name.to_owned(), Source::CommandLine);
+        }
+        let errors = settings.validate(Task::ImageObjectDetection, model, &sources);
+        errors.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let rcnn = "fasterrcnn_resnet50_fpn";
+    assert!(messages(rcnn, &[("image_size", json!(320))])[0].contains("only yolov5 has this setting"));
+    assert!(messages("yolov5", &[("max_size", json!(800))])[0].contains("only R-CNN and RetinaNet have"));
+    assert!(messages(rcnn, &[("min_size", json!(900)), ("max_size", json!(800))])[0].contains("min_size 900"));
+    assert!(messages("yolov5", &[("tile_overlap_ratio", json!(0.1))])[0].contains("tile_grid_size none"));
+    assert_eq!(
+        messages("yolov5", &[("tile_grid_size", json!("3x2")), ("tile_overlap_ratio", json!(0.1))]),
+        Vec::<String>::new()
+    );
+    assert_eq!(messages("yolov5", &[("model_size", json!("extra-large"))]), Vec::<String>::new());
 }
 
 #[test]

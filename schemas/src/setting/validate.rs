@@ -9,15 +9,18 @@ use super::{GradClip, LrScheduler, Optimizer, SETTINGS, SettingError, Settings, 
 use crate::Task;
 
 impl Settings {
-    /// Checks what single values cannot: contradictions, and settings that mean nothing to `task`. `sources` says which
+    /// Checks what single values cannot: contradictions, and settings that mean nothing to `task` or to the model. `sources` says which
     /// values somebody chose; names that are absent from it count as defaults. All errors, in a fixed order.
     #[must_use]
-    pub fn validate(&self, task: Task, sources: &Sources) -> Vec<SettingError> {
+    pub fn validate(&self, task: Task, model_name: &str, sources: &Sources) -> Vec<SettingError> {
         let mut check = Check { settings: self, sources, errors: Vec::new() };
         for spec in SETTINGS {
             if check.chosen(spec.name) && !spec.tasks.contains(&task) {
-                check.errors.push(SettingError::other_task(spec.name, "a classification setting"));
+                check.errors.push(SettingError::other_task(spec.name, owner(spec.tasks)));
             }
+        }
+        if task == Task::ImageObjectDetection {
+            check.detector(model_name);
         }
         check.sizes();
         check.schedule();
@@ -34,6 +37,30 @@ impl Settings {
         if !chosen {
             self.warmup_cosine_lr_warmup_epochs = self.warmup_cosine_lr_warmup_epochs.min(self.number_of_epochs);
         }
+    }
+}
+
+/// Settings that only YOLOv5 has.
+const YOLO: &[&str] = &[
+    "img_size",
+    "model_size",
+    "multi_scale",
+    "apply_mosaic_for_yolo",
+    "close_mosaic",
+    "augment_scale",
+    "augment_translate",
+    "augment_hsv",
+    "autoanchor",
+];
+/// Settings that only R-CNN and RetinaNet have.
+const RCNN: &[&str] = &["min_size", "max_size"];
+
+/// Whose a setting is, for people.
+fn owner(tasks: &[Task]) -> &'static str {
+    match tasks {
+        [Task::ImageObjectDetection, ..] => "a detection setting",
+        [Task::ImageInstanceSegmentation, ..] => "an instance segmentation setting",
+        [Task::ImageClassification | Task::ImageClassificationMultilabel, ..] | [] => "a classification setting",
     }
 }
 
@@ -74,6 +101,38 @@ impl Check<'_> {
         }
     }
 
+    /// Settings of the other family of detectors, and sizes and tiles that do not fit together.
+    fn detector(&mut self, model_name: &str) {
+        let (foreign, whose) =
+            if model_name == "yolov5" { (RCNN, "R-CNN and RetinaNet have") } else { (YOLO, "yolov5 has") };
+        for name in foreign {
+            if self.chosen(name) {
+                let error = SettingError::Contradiction {
+                    first: self.text(name),
+                    second: format!("model_name {model_name}"),
+                    advice: format!("only {whose} this setting; remove it or choose another model"),
+                };
+                self.errors.push(error);
+            }
+        }
+        let s = self.settings;
+        if s.min_size > s.max_size {
+            self.clash(
+                "min_size",
+                "max_size",
+                "the shorter side cannot be longer than the longer one; lower the first",
+            );
+        }
+        if s.tile_grid_size.is_none() {
+            let advice = "nothing is cut into tiles; remove it or set tile_grid_size";
+            self.idle(&["tile_overlap_ratio", "tile_predictions_nms_thresh"], "tile_grid_size", advice);
+        }
+        if !s.apply_mosaic_for_yolo {
+            let advice = "there are no mosaics; remove it or set apply_mosaic_for_yolo true";
+            self.idle(&["close_mosaic"], "apply_mosaic_for_yolo", advice);
+        }
+    }
+
     fn sizes(&mut self) {
         let s = self.settings;
         if s.valid_crop_size > s.valid_resize_size {
@@ -85,9 +144,15 @@ impl Check<'_> {
     fn schedule(&mut self) {
         let s = self.settings;
         match s.lr_scheduler {
-            LrScheduler::WarmupCosine => {
+            LrScheduler::WarmupCosine | LrScheduler::Linear => {
                 let advice = "only the step schedule uses it; remove it or set lr_scheduler step";
                 self.idle(&["step_lr_gamma", "step_lr_step_size"], "lr_scheduler", advice);
+                let (other, advice) = if s.lr_scheduler == LrScheduler::Linear {
+                    ("warmup_cosine_lr_cycles", "a straight line has no cycles; remove it")
+                } else {
+                    ("linear_lr_final", "only the linear schedule uses it; remove it or set lr_scheduler linear")
+                };
+                self.idle(&[other], "lr_scheduler", advice);
                 if self.chosen("warmup_cosine_lr_warmup_epochs")
                     && s.warmup_cosine_lr_warmup_epochs > s.number_of_epochs
                 {
@@ -96,8 +161,14 @@ impl Check<'_> {
                 }
             }
             LrScheduler::Step => {
-                let advice = "only the warmup_cosine schedule uses it; remove it or set lr_scheduler warmup_cosine";
-                let names = ["warmup_cosine_lr_cycles", "warmup_cosine_lr_warmup_epochs"];
+                let advice = "the step schedule does not use it; remove it or set lr_scheduler warmup_cosine";
+                let names = [
+                    "warmup_cosine_lr_cycles",
+                    "warmup_cosine_lr_warmup_epochs",
+                    "linear_lr_final",
+                    "warmup_bias_lr",
+                    "warmup_momentum",
+                ];
                 self.idle(&names, "lr_scheduler", advice);
             }
         }
@@ -115,7 +186,7 @@ impl Check<'_> {
             }
             Optimizer::Adam | Optimizer::Adamw => {
                 let advice = "only sgd uses it; remove it or set optimizer sgd";
-                self.idle(&["momentum", "nesterov"], "optimizer", advice);
+                self.idle(&["momentum", "nesterov", "warmup_momentum"], "optimizer", advice);
             }
         }
     }

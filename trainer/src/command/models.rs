@@ -44,7 +44,7 @@ pub fn run(args: &ModelsArgs) -> anyhow::Result<Answer> {
 }
 
 fn facts(spec: &ModelSpec) -> anyhow::Result<Value> {
-    let manifest = spec.manifest(CLASSES, i64::from(spec.preprocessing().crop))?;
+    let manifest = spec.manifest(CLASSES, i64::from(spec.preprocessing().side()))?;
     let published = PUBLISHED.iter().find(|p| p.model == spec.name);
     let at_hand = weights::locate(spec.name).is_ok();
     Ok(json!({
@@ -52,7 +52,7 @@ fn facts(spec: &ModelSpec) -> anyhow::Result<Value> {
         "summary": spec.summary,
         "parameters": manifest.parameters(),
         "flops": manifest.macs(),
-        "input_pixels": spec.preprocessing().crop,
+        "input_pixels": spec.preprocessing().side(),
         "weights": published.map(|p| json!({
             "file": p.file, "source": p.source, "licence": p.licence, "notes": p.notes, "at_hand": at_hand,
         })),

@@ -9,7 +9,7 @@ use models::registry;
 use models::weights::LoadReport;
 use schemas::error::ErrorCode;
 use schemas::event::{EndReason, PrimaryMetric, RunEvent};
-use schemas::{Plan, PlanRequest, Precision, Preprocessing, Source, Task, WeightsOrigin};
+use schemas::{Fit, Plan, PlanRequest, Precision, Preprocessing, Source, Task, WeightsOrigin};
 use serde_json::json;
 use tch::{Device, Tensor};
 
@@ -306,7 +306,8 @@ fn cache_bytes(args: &TrainArgs) -> u64 {
 /// The model's own pixels, at the sizes of the plan.
 fn preprocessing(plan: &Plan, spec: &registry::ModelSpec) -> Preprocessing {
     let own = spec.preprocessing();
-    Preprocessing { resize: plan.settings.valid_resize_size, crop: plan.settings.valid_crop_size, ..own }
+    let fit = Fit::Crop { resize: plan.settings.valid_resize_size, crop: plan.settings.valid_crop_size };
+    Preprocessing { fit, ..own }
 }
 
 fn new_network(
@@ -317,7 +318,7 @@ fn new_network(
     device: Device,
 ) -> anyhow::Result<Network> {
     let labels = data.train.labels().to_vec();
-    let manifest = network::manifest(spec, labels.len(), preprocessing.crop)?;
+    let manifest = network::manifest(spec, labels.len(), preprocessing)?;
     let params = Params::init(&manifest, plan.seed, device, network::preferred_layout(spec));
     Ok(Network { spec, task: plan.task, labels, preprocessing: preprocessing.clone(), params })
 }

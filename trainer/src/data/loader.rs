@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use models::host::{Resizer, Rgb};
-use schemas::Preprocessing;
+use schemas::{Fit, Preprocessing};
 
 use super::augment::{Augmentation, View};
 use super::dataset::{Images, SampleError};
@@ -136,7 +136,7 @@ impl Loader {
         if options.batch_size == 0 {
             return setting("batch size", "0".to_owned(), "it must be at least 1");
         }
-        if options.train_crop == 0 || options.preprocessing.crop == 0 {
+        if options.train_crop == 0 || options.preprocessing.side() == 0 {
             return setting("crop size", "0".to_owned(), "it must be at least 1 pixel");
         }
         if let Some(Err(message)) = options.augmentation.as_ref().map(Augmentation::validate) {
@@ -295,7 +295,8 @@ impl Shared {
         let p = &self.options.preprocessing;
         let size = self.options.train_crop;
         let Some(augmentation) = &self.options.augmentation else {
-            let p = Preprocessing { resize: p.resize.max(size), crop: size, ..p.clone() };
+            let resize = p.crop().map_or(size, |(resize, _)| resize.max(size));
+            let p = Preprocessing { fit: Fit::Crop { resize, crop: size }, ..p.clone() };
             return Ok(resizer.prepare(&*self.images.image(index)?, &p));
         };
         // The crop is the first draw and needs the size alone, so what lies below it need not be decoded.
@@ -311,14 +312,14 @@ impl Shared {
         let p = &self.options.preprocessing;
         let slots = self.finished.get_or_init(|| {
             let n = self.images.len();
-            let bytes = n as u128 * u128::from(p.crop) * u128::from(p.crop) * 3;
+            let bytes = n as u128 * u128::from(p.side()) * u128::from(p.side()) * 3;
             (bytes <= u128::from(self.options.cache_bytes)).then(|| (0..n).map(|_| OnceLock::new()).collect())
         });
         let Some(slot) = slots.as_ref().map(|slots| &slots[index]) else {
             return Ok(resizer.prepare(&*self.images.image(index)?, p));
         };
         if let Some(data) = slot.get() {
-            return Ok(Rgb { width: p.crop, height: p.crop, data: data.to_vec() });
+            return Ok(Rgb { width: p.side(), height: p.side(), data: data.to_vec() });
         }
         let made = resizer.prepare(&*self.images.image(index)?, p);
         slot.get_or_init(|| made.data.clone().into_boxed_slice());

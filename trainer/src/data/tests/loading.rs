@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use models::host::{Limits, Rgb, decode, decode_top, encode_jpeg, encode_png};
-use schemas::{Interpolation, Preprocessing};
+use schemas::{Fit, Interpolation, Preprocessing};
 
 use crate::data::{
     Augmentation, DataError, Images, KeyedRng, Loader, LoaderOptions, RejectKind, Rejection, SampleError,
@@ -54,8 +54,7 @@ fn options(workers: usize) -> LoaderOptions {
         cache_bytes: 0,
         ignore_data_errors: true,
         preprocessing: Preprocessing {
-            resize: 14,
-            crop: 12,
+            fit: Fit::Crop { resize: 14, crop: 12 },
             interpolation: Interpolation::Bilinear,
             mean: [0.0; 3],
             std: [1.0; 3],
