@@ -1,6 +1,8 @@
 // What tch does not expose of libtorch, as C functions. Every function that can fail returns null on success and otherwise a message
 // that the caller gives back to fovea_free_message; no C++ exception leaves this file. Tensors pass as tch's `at::Tensor*`.
 
+#include "common.h"
+
 #include <ATen/Context.h>
 #include <ATen/autocast_mode.h>
 #include <ATen/core/Tensor.h>
@@ -10,12 +12,8 @@
 #include <ATen/ops/_fused_sgd.h>
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/full.h>
-#include <c10/core/GradMode.h>
 
 #include <cstdlib>
-#include <cstring>
-#include <exception>
-#include <string>
 #include <vector>
 
 #ifdef __linux__
@@ -25,36 +23,9 @@
 #include <malloc.h>
 #endif
 
+using namespace fovea;
+
 namespace {
-
-char *message(const char *text) {
-    char *copy = strdup(text);
-    // Out of memory while reporting: the caller must still see a failure.
-    if (copy == nullptr) std::abort();
-    return copy;
-}
-
-template <typename Body> char *guarded(Body body) noexcept {
-    try {
-        body();
-        return nullptr;
-    } catch (const c10::Error &error) {
-        return message(error.what_without_backtrace());
-    } catch (const std::exception &error) {
-        return message(error.what());
-    } catch (...) {
-        return message("unknown C++ exception");
-    }
-}
-
-using Tensors = at::Tensor *const *;
-
-std::vector<at::Tensor> list(Tensors tensors, size_t count) {
-    std::vector<at::Tensor> result;
-    result.reserve(count);
-    for (size_t i = 0; i < count; ++i) result.push_back(*tensors[i]);
-    return result;
-}
 
 // Whether element k in memory is the same element of both. Strides of sides of length 1 say nothing.
 bool same_layout(const at::Tensor &a, const at::Tensor &b) {

@@ -1,4 +1,4 @@
-//! Declarations of `cpp/bridge.cpp`. A function that returns `*mut c_char` returns null for success or a message to free.
+//! Declarations of `cpp/`. A function that returns `*mut c_char` returns null for success or a message to free.
 
 use std::ffi::{c_char, c_int};
 use torch_sys::C_tensor;
@@ -24,6 +24,22 @@ pub struct Adam {
     pub weight_decay: f64,
     pub step: f64,
     pub decoupled: bool,
+}
+
+/// Rust's twin of `FoveaNms`.
+#[repr(C)]
+pub struct Nms {
+    pub iou_threshold: f32,
+    pub score_threshold: f32,
+    pub cap: i64,
+}
+
+/// Rust's twin of `FoveaRoiAlign`.
+#[repr(C)]
+pub struct RoiAlign {
+    pub output: i64,
+    pub sampling: i64,
+    pub scales: *const f64,
 }
 
 pub type Tensors = *const *const C_tensor;
@@ -60,6 +76,21 @@ unsafe extern "C" {
         squares: Tensors,
         maxima: Tensors,
         step: *const Adam,
+    ) -> *mut c_char;
+
+    pub fn fovea_nms(
+        boxes: *const C_tensor,
+        scores: *const C_tensor,
+        parameters: *const Nms,
+        result: *mut *mut C_tensor,
+    ) -> *mut c_char;
+    pub fn fovea_roi_align(
+        count: usize,
+        levels: Tensors,
+        rois: *const C_tensor,
+        level_of: *const C_tensor,
+        parameters: *const RoiAlign,
+        result: *mut *mut C_tensor,
     ) -> *mut c_char;
 
     pub fn fovea_set_deterministic(on: bool) -> *mut c_char;

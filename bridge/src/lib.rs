@@ -1,21 +1,27 @@
 //! What [`tch`] does not expose of libtorch: autocast on the CPU, channels-last memory, reference counts, fused optimiser steps,
-//! deterministic algorithms, the CUDA library opened at run time, and how freed memory is kept.
+//! deterministic algorithms, the CUDA library opened at run time, and how freed memory is kept; and what libtorch itself lacks:
+//! non-maximum suppression and RoIAlign.
 //!
-//! This is the only crate with unsafe code. Its C++ half is `cpp/bridge.cpp`; every call into it is wrapped here so that nothing a
+//! This is the only crate with unsafe code. Its C++ half is `cpp/`; every call into it is wrapped here so that nothing a
 //! safe caller does is undefined behaviour.
 
 mod autocast;
 mod cuda;
 mod ffi;
 mod memory;
+mod nms;
 mod optimiser;
 mod process;
+mod roi_align;
+mod tensor_ops;
 
 pub use autocast::{AutocastGuard, autocast, autocast_cpu_bf16, with_autocast};
 pub use cuda::{cuda_available, cuda_device_count, cuda_library_folder, load_cuda};
 pub use memory::{channels_last, is_channels_last, is_only_owner, storage_use_count, use_count};
+pub use nms::{Nms, nms};
 pub use optimiser::{AdamState, AdamStep, SgdStep, fused_adam, fused_adamw, fused_sgd};
 pub use process::{bf16_supported, keep_freed_memory, set_deterministic};
+pub use roi_align::{RoiAlign, roi_align};
 
 use std::ffi::{CStr, c_char};
 
@@ -41,6 +47,14 @@ pub enum BridgeError {
         found: usize,
         /// The number of parameters.
         parameters: usize,
+    },
+    /// Tensors or numbers that a kernel cannot take.
+    #[error("{call}: {problem}")]
+    Input {
+        /// The function of this crate.
+        call: &'static str,
+        /// The input, what it is and what it has to be.
+        problem: String,
     },
     /// libtorch's CUDA half could not be opened.
     #[error(

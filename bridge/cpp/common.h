@@ -1,0 +1,66 @@
+// What the files of the bridge share: failures as messages, lists of tensors, libtorch's threads, and several instruction sets.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+#include <c10/core/GradMode.h>
+#include <c10/util/Exception.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
+#include <exception>
+#include <functional>
+#include <vector>
+
+// A function with MULTIVERSION is compiled for several instruction sets, and the dynamic linker picks one by the processor it finds.
+// It cannot be a template, so the bodies are templates that are inlined into it.
+#if defined(__x86_64__) && defined(__GLIBC__) && defined(__GNUC__) && !defined(__clang__)
+#define MULTIVERSION __attribute__((target_clones("arch=skylake-avx512", "arch=haswell", "default")))
+#else
+#define MULTIVERSION
+#endif
+#if defined(__GNUC__)
+#define INLINED inline __attribute__((always_inline))
+#define RESTRICT __restrict__
+#else
+#define INLINED inline
+#define RESTRICT
+#endif
+
+namespace fovea {
+
+inline char *message(const char *text) {
+    char *copy = strdup(text);
+    // Out of memory while reporting: the caller must still see a failure.
+    if (copy == nullptr) std::abort();
+    return copy;
+}
+
+template <typename Body> char *guarded(Body body) noexcept {
+    try {
+        body();
+        return nullptr;
+    } catch (const c10::Error &error) {
+        return message(error.what_without_backtrace());
+    } catch (const std::exception &error) {
+        return message(error.what());
+    } catch (...) {
+        return message("unknown C++ exception");
+    }
+}
+
+using Tensors = at::Tensor *const *;
+
+inline std::vector<at::Tensor> list(Tensors tensors, size_t count) {
+    std::vector<at::Tensor> result;
+    result.reserve(count);
+    for (size_t i = 0; i < count; ++i) result.push_back(*tensors[i]);
+    return result;
+}
+
+// Calls body(begin, end) for ranges that make up [0, tasks), on libtorch's threads. Which thread gets which range says nothing about
+// the result as long as a task writes only what is its own.
+void for_ranges(int64_t tasks, const std::function<void(int64_t, int64_t)> &body);
+
+} // namespace fovea
