@@ -113,7 +113,7 @@ impl Confusion {
     /// One matrix per threshold. Who pairs with whom depends on higher scores only, so it is the same at each of them.
     pub fn finish(mut self, thresholds: &[f64]) -> Vec<ConfusionMatrix> {
         // By row and column, so that equal cells lie together.
-        self.pairs.sort_unstable_by(|a, b| (a.1, a.2).cmp(&(b.1, b.2)));
+        self.pairs.sort_unstable_by_key(|pair| (pair.1, pair.2));
         thresholds.iter().map(|&threshold| self.at(threshold)).collect()
     }
 

@@ -7,6 +7,8 @@
 mod coco;
 mod confusion;
 mod curves;
+#[cfg(test)]
+mod fixture_tests;
 mod image_level;
 mod overlap;
 mod report;

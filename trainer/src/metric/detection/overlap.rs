@@ -57,7 +57,8 @@ impl Overlaps {
             let found = Extent::of(&one.corners);
             for (index, (&extent, truth)) in extents.iter().zip(truth).enumerate() {
                 let shared = found.intersection(extent);
-                if shared > 0.0 {
+                // `min` and `max` pass over a NaN; the area does not.
+                if shared > 0.0 && extent.area().is_finite() {
                     let whole = if truth.is_crowd { found.area() } else { found.area() + extent.area() - shared };
                     all.push(Overlap { truth: index, iou: shared / whole });
                 }
@@ -90,6 +91,7 @@ mod tests {
             truth([5.0, 5.0, 5.0, 5.0], false),    // no area
             truth([8.0, 8.0, 2.0, 2.0], false),    // inside out
             truth([f64::NAN, 0.0, 10.0, 10.0], false),
+            truth([0.0, 0.0, f64::INFINITY, 10.0], true),
         ];
         let overlaps = Overlaps::new(&truth, [found, found].iter());
         let expected = [(0, 1.0), (1, 50.0 / 150.0), (2, 0.5)];
