@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use models::registry;
+use models::registry::{self, ModelSpec};
 use runtime::{Form, Model, Options, RuntimeError};
 use schemas::Task;
 use sha2::{Digest, Sha256};
@@ -146,11 +146,13 @@ pub fn graph(checkpoint: &Checkpoint, form: Form) -> Result<Graph, ExportError> 
             return Err(ExportError::Task { path: path(), task });
         }
     }
-    let spec = registry::find(&meta.model_name).ok_or_else(|| {
-        let known = registry::all().iter().map(|m| m.name).collect::<Vec<_>>().join(", ");
+    let classifier = registry::described(meta).and_then(ModelSpec::classifier).ok_or_else(|| {
+        let classifiers = registry::all().iter().filter(|m| m.classifier().is_some());
+        let known = classifiers.map(|m| m.name).collect::<Vec<_>>().join(", ");
         ExportError::UnknownModel { path: path(), name: meta.model_name.clone(), known }
     })?;
-    preprocess::classifier(spec, meta, form, checkpoint).map_err(|error| ExportError::Build { path: path(), error })
+    preprocess::classifier(&classifier, meta, form, checkpoint)
+        .map_err(|error| ExportError::Build { path: path(), error })
 }
 
 /// Exports a checkpoint (run folder, checkpoint folder or `.safetensors` file) to `output`, which is replaced in one step

@@ -1,9 +1,8 @@
 //! What surrounds the network in the two forms of the file: `prepared` takes images already cut to size, `whole` takes
 //! images of any size and resizes and cuts them in the graph, as `models::host::prepare` does.
 
-use models::classify;
+use models::classify::{self, Classifier};
 use models::ops::DType;
-use models::registry::ModelSpec;
 use runtime::Form;
 use schemas::{CheckpointMeta, Interpolation, Preprocessing, Task};
 
@@ -21,7 +20,7 @@ const TALL: i64 = 8;
 /// # Errors
 /// When a parameter cannot be had or the definition does not fit together.
 pub fn classifier(
-    spec: &ModelSpec,
+    network: &Classifier,
     meta: &CheckpointMeta,
     form: Form,
     source: &dyn ParamSource,
@@ -44,7 +43,7 @@ pub fn classifier(
         }
     };
     b.at("normalise");
-    let probabilities = classify::probabilities(&b, spec, meta.task, &prepared, p, classes);
+    let probabilities = classify::probabilities(&b, network, meta.task, &prepared, p, classes);
     let doc = match meta.task {
         Task::ImageClassificationMultilabel => "one probability for each class, independent of the others",
         _ => "one probability for each class; a row sums to 1",

@@ -2,6 +2,7 @@
 //! training, evaluation and serving share. Links neither libtorch nor ONNX Runtime.
 
 pub mod classify;
+pub mod detect;
 pub mod host;
 pub mod manifest;
 pub mod ops;

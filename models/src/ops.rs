@@ -25,6 +25,8 @@ pub enum Init {
     Zeros,
     /// 1 everywhere.
     Ones,
+    /// This value everywhere.
+    Constant(f64),
     /// Normal, mean 0, this standard deviation.
     Normal(f64),
     /// Uniform in `[-bound, bound)`.

@@ -1,22 +1,22 @@
 //! The registry: one row per model, one match per question.
 
-use schemas::{Fit, Interpolation, Preprocessing};
+use schemas::setting::ModelSize;
+use schemas::{CheckpointMeta, Fit, Interpolation, Preprocessing};
+use serde::Deserialize;
 
+use crate::classify::Classifier;
 use crate::classify::resnet::{Block, Config};
-use crate::classify::{efficientnet_lite, mobilenet, resnet};
+use crate::detect::{Detector, Thresholds};
 use crate::manifest::{Manifest, ShapeError};
-use crate::ops::Ops;
 use crate::scope::Scope;
 
-/// Architecture of a model.
+/// What a model does, and with what architecture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Family {
-    /// ResNet of one configuration.
-    Resnet(Config),
-    /// MobileNetV2.
-    MobileNetV2,
-    /// EfficientNet-Lite0.
-    EfficientNetLite0,
+pub enum Kind {
+    /// Says what a picture shows.
+    Classifier(Classifier),
+    /// Says what is where in a picture.
+    Detector(Detector),
 }
 
 /// One model.
@@ -26,96 +26,246 @@ pub struct ModelSpec {
     pub name: &'static str,
     /// One line for people.
     pub summary: &'static str,
-    /// Architecture.
-    pub family: Family,
+    /// What it is.
+    pub kind: Kind,
 }
 
-const fn resnet_row(name: &'static str, summary: &'static str, block: Block, layers: [i64; 4]) -> ModelSpec {
-    ModelSpec { name, summary, family: Family::Resnet(Config { block, layers }) }
+const R18: Config = Config { block: Block::Basic, layers: [2, 2, 2, 2] };
+const R34: Config = Config { block: Block::Basic, layers: [3, 4, 6, 3] };
+const R50: Config = Config { block: Block::Bottleneck, layers: [3, 4, 6, 3] };
+const R101: Config = Config { block: Block::Bottleneck, layers: [3, 4, 23, 3] };
+const R152: Config = Config { block: Block::Bottleneck, layers: [3, 8, 36, 3] };
+
+const fn classifier(name: &'static str, summary: &'static str, classifier: Classifier) -> ModelSpec {
+    ModelSpec { name, summary, kind: Kind::Classifier(classifier) }
 }
 
-static MODELS: [ModelSpec; 7] = [
-    ModelSpec {
-        name: "efficientnet_lite0",
-        summary: "small and fast; its ImageNet weights come with scripts/setup",
-        family: Family::EfficientNetLite0,
-    },
-    ModelSpec { name: "mobilenetv2", summary: "the smallest", family: Family::MobileNetV2 },
-    resnet_row("resnet18", "plain and quick to train", Block::Basic, [2, 2, 2, 2]),
-    resnet_row("resnet34", "resnet18 twice as deep", Block::Basic, [3, 4, 6, 3]),
-    resnet_row("resnet50", "the usual reference", Block::Bottleneck, [3, 4, 6, 3]),
-    resnet_row("resnet101", "deeper", Block::Bottleneck, [3, 4, 23, 3]),
-    resnet_row("resnet152", "deepest", Block::Bottleneck, [3, 8, 36, 3]),
+const fn detector(name: &'static str, summary: &'static str, detector: Detector) -> ModelSpec {
+    ModelSpec { name, summary, kind: Kind::Detector(detector) }
+}
+
+const fn yolov5_row(size: ModelSize) -> ModelSpec {
+    detector("yolov5", "one stage, quick; in five sizes, here the default", Detector::Yolov5(size))
+}
+
+static MODELS: [ModelSpec; 14] = [
+    classifier(
+        "efficientnet_lite0",
+        "small and fast; its ImageNet weights come with scripts/setup",
+        Classifier::EfficientNetLite0,
+    ),
+    classifier("mobilenetv2", "the smallest", Classifier::MobileNetV2),
+    classifier("resnet18", "plain and quick to train", Classifier::Resnet(R18)),
+    classifier("resnet34", "resnet18 twice as deep", Classifier::Resnet(R34)),
+    classifier("resnet50", "the usual reference", Classifier::Resnet(R50)),
+    classifier("resnet101", "deeper", Classifier::Resnet(R101)),
+    classifier("resnet152", "deepest", Classifier::Resnet(R152)),
+    yolov5_row(ModelSize::Medium),
+    detector("fasterrcnn_resnet18_fpn", "two stages, small body", Detector::FasterRcnn(R18)),
+    detector("fasterrcnn_resnet34_fpn", "two stages, a deeper small body", Detector::FasterRcnn(R34)),
+    detector("fasterrcnn_resnet50_fpn", "two stages, the usual reference", Detector::FasterRcnn(R50)),
+    detector("fasterrcnn_resnet101_fpn", "two stages, deeper", Detector::FasterRcnn(R101)),
+    detector("fasterrcnn_resnet152_fpn", "two stages, deepest", Detector::FasterRcnn(R152)),
+    detector("retinanet_resnet50_fpn", "one stage on a ResNet, focal loss", Detector::RetinaNet(R50)),
 ];
 
-/// Every model, in the order to show them.
+/// Sizes of YOLOv5, from small to large.
+pub const SIZES: [ModelSize; 5] =
+    [ModelSize::Nano, ModelSize::Small, ModelSize::Medium, ModelSize::Large, ModelSize::Xlarge];
+
+static YOLOV5: [ModelSpec; 5] =
+    [yolov5_row(SIZES[0]), yolov5_row(SIZES[1]), yolov5_row(SIZES[2]), yolov5_row(SIZES[3]), yolov5_row(SIZES[4])];
+
+/// Every model, in the order to show them; of a model in several sizes the default one.
 #[must_use]
 pub fn all() -> &'static [ModelSpec] {
     &MODELS
 }
 
-/// The model of this name.
+/// The model of this name, in its default size.
 #[must_use]
 pub fn find(name: &str) -> Option<&'static ModelSpec> {
     MODELS.iter().find(|m| m.name == name)
 }
 
+/// The model that a checkpoint describes, in its size; `None` when this version does not know it.
+#[must_use]
+pub fn described(meta: &CheckpointMeta) -> Option<&'static ModelSpec> {
+    let size = match meta.settings.get("model_size") {
+        Some(size) => ModelSize::deserialize(size).ok()?,
+        None => ModelSize::Medium,
+    };
+    Some(find(&meta.model_name)?.sized(size))
+}
+
+/// ImageNet's mean and standard deviation per channel, on the 0..255 scale.
+const IMAGENET: ([f32; 3], [f32; 3]) = ([123.675, 116.28, 103.53], [58.395, 57.12, 57.375]);
+
 impl ModelSpec {
-    /// Logits `[N, classes]` of normalised `images`, `float [N, 3, h, w]`.
-    pub fn logits<B: Ops>(&self, ops: &B, images: &B::T, classes: i64) -> B::T {
-        let s = Scope::root(ops);
-        match &self.family {
-            Family::Resnet(config) => resnet::logits(&s, images, config, classes),
-            Family::MobileNetV2 => mobilenet::logits(&s, images, classes),
-            Family::EfficientNetLite0 => efficientnet_lite::logits(&s, images, classes),
+    /// The same model in another size (the setting `model_size`); a model without sizes is itself.
+    #[must_use]
+    pub fn sized(&'static self, size: ModelSize) -> &'static Self {
+        match self.kind {
+            Kind::Detector(Detector::Yolov5(_)) => {
+                let other = |m: &&Self| m.kind == Kind::Detector(Detector::Yolov5(size));
+                YOLOV5.iter().find(other).unwrap_or(self)
+            }
+            Kind::Classifier(_) | Kind::Detector(Detector::FasterRcnn(_) | Detector::RetinaNet(_)) => self,
         }
     }
 
-    /// Pixels the published weights were trained with.
+    /// The size of a model that has several.
     #[must_use]
-    pub fn preprocessing(&self) -> Preprocessing {
-        let (mean, std) = match self.family {
-            Family::Resnet(_) | Family::MobileNetV2 => ([123.675, 116.28, 103.53], [58.395, 57.12, 57.375]),
-            Family::EfficientNetLite0 => ([127.0; 3], [128.0; 3]),
-        };
-        Preprocessing { fit: Fit::Crop { resize: 256, crop: 224 }, interpolation: Interpolation::Bilinear, mean, std }
+    pub fn size(&self) -> Option<ModelSize> {
+        match self.kind {
+            Kind::Detector(Detector::Yolov5(size)) => Some(size),
+            Kind::Classifier(_) | Kind::Detector(Detector::FasterRcnn(_) | Detector::RetinaNet(_)) => None,
+        }
     }
 
-    /// Prefixes of the parameters that depend on the number of classes.
+    /// The architecture, when it classifies.
     #[must_use]
-    pub fn head(&self) -> &'static str {
-        match self.family {
-            Family::Resnet(_) => "fc",
-            Family::MobileNetV2 => "classifier.1",
-            Family::EfficientNetLite0 => "_fc",
+    pub const fn classifier(&self) -> Option<Classifier> {
+        match self.kind {
+            Kind::Classifier(classifier) => Some(classifier),
+            Kind::Detector(_) => None,
+        }
+    }
+
+    /// The architecture, when it detects.
+    #[must_use]
+    pub const fn detector(&self) -> Option<Detector> {
+        match self.kind {
+            Kind::Detector(detector) => Some(detector),
+            Kind::Classifier(_) => None,
+        }
+    }
+
+    /// Pixels the published weights were trained with (of detectors: at the sizes that are usual here).
+    #[must_use]
+    pub fn preprocessing(&self) -> Preprocessing {
+        let crop = Fit::Crop { resize: 256, crop: 224 };
+        let (fit, (mean, std)) = match self.kind {
+            Kind::Classifier(Classifier::Resnet(_) | Classifier::MobileNetV2) => (crop, IMAGENET),
+            Kind::Classifier(Classifier::EfficientNetLite0) => (crop, ([127.0; 3], [128.0; 3])),
+            Kind::Detector(Detector::Yolov5(_)) => (Fit::Letterbox { side: 640 }, ([0.0; 3], [255.0; 3])),
+            Kind::Detector(Detector::FasterRcnn(_) | Detector::RetinaNet(_)) => {
+                (Fit::Shorter { min_size: 600, max_size: 1333 }, IMAGENET)
+            }
+        };
+        Preprocessing { fit, interpolation: Interpolation::Bilinear, mean, std }
+    }
+
+    /// Classes that parameter counts are published for: ImageNet's, or COCO's. torchvision's R-CNN heads of 91 have one
+    /// for the background beside 90; its RetinaNet has 91.
+    #[must_use]
+    pub const fn published_classes(&self) -> i64 {
+        match self.kind {
+            Kind::Classifier(_) => 1000,
+            Kind::Detector(Detector::Yolov5(_)) => 80,
+            Kind::Detector(Detector::FasterRcnn(_)) => 90,
+            Kind::Detector(Detector::RetinaNet(_)) => 91,
+        }
+    }
+
+    /// Prefixes of the parameters that depend on the number of classes; a prefix ends at a dot.
+    #[must_use]
+    pub const fn head(&self) -> &'static str {
+        match self.kind {
+            Kind::Classifier(Classifier::Resnet(_)) => "fc",
+            Kind::Classifier(Classifier::MobileNetV2) => "classifier.1",
+            Kind::Classifier(Classifier::EfficientNetLite0) => "_fc",
+            Kind::Detector(Detector::Yolov5(_)) => "model.24.m",
+            Kind::Detector(Detector::FasterRcnn(_)) => "roi_heads.box_predictor",
+            Kind::Detector(Detector::RetinaNet(_)) => "head.classification_head.cls_logits",
         }
     }
 
     /// What `layers_to_freeze` counts, from the input: groups of key prefixes (a prefix ends at a dot).
     #[must_use]
     pub fn freezable(&self) -> Vec<Vec<String>> {
-        let one = |name: String| vec![name];
-        let two = |a: &str, b: &str| vec![a.to_owned(), b.to_owned()];
-        match self.family {
-            Family::Resnet(_) => {
-                std::iter::once(two("conv1", "bn1")).chain((1..=4).map(|i| one(format!("layer{i}")))).collect()
+        let numbered = |from: usize, to: usize, prefix: &str| -> Vec<Vec<String>> {
+            (from..=to).map(|i| vec![format!("{prefix}{i}")]).collect()
+        };
+        let resnet = |place: &str| {
+            let stem = ["conv1", "bn1"].map(|name| format!("{place}{name}"));
+            [vec![stem.to_vec()], numbered(1, 4, &format!("{place}layer"))].concat()
+        };
+        let pair = |a: &str, b: &str| vec![vec![a.to_owned(), b.to_owned()]];
+        match self.kind {
+            Kind::Classifier(Classifier::Resnet(_)) => resnet(""),
+            Kind::Classifier(Classifier::MobileNetV2) => numbered(0, 18, "features."),
+            Kind::Classifier(Classifier::EfficientNetLite0) => {
+                [pair("_conv_stem", "_bn0"), numbered(0, 15, "_blocks."), pair("_conv_head", "_bn1")].concat()
             }
-            Family::MobileNetV2 => (0..=18).map(|i| one(format!("features.{i}"))).collect(),
-            Family::EfficientNetLite0 => std::iter::once(two("_conv_stem", "_bn0"))
-                .chain((0..16).map(|i| one(format!("_blocks.{i}"))))
-                .chain(std::iter::once(two("_conv_head", "_bn1")))
-                .collect(),
+            Kind::Detector(Detector::Yolov5(_)) => numbered(0, 9, "model."),
+            Kind::Detector(Detector::FasterRcnn(_) | Detector::RetinaNet(_)) => resnet("backbone.body."),
         }
     }
 
-    /// Keys, shapes, roles and cost of the model with this many classes on one image of `side` pixels.
+    /// Groups of [`Self::freezable`] that are frozen unless `layers_to_freeze` says otherwise: torchvision trains the
+    /// upper three stages of a body that comes with weights.
+    #[must_use]
+    pub const fn frozen_by_default(&self) -> usize {
+        match self.kind {
+            Kind::Classifier(_) | Kind::Detector(Detector::Yolov5(_)) => 0,
+            Kind::Detector(Detector::FasterRcnn(_) | Detector::RetinaNet(_)) => 2,
+        }
+    }
+
+    /// Keys, shapes, roles and cost of the model with this many classes on one image of `side` pixels (of a detector: a
+    /// multiple of 32).
     ///
     /// # Errors
     /// When a definition misuses a shape, which is a bug in it.
     pub fn manifest(&self, classes: i64, side: i64) -> Result<Manifest, ShapeError> {
         let manifest = Manifest::default();
-        let input = manifest.input(&[1, 3, side, side]);
-        self.logits(&manifest, &input, classes);
+        let images = manifest.input(&[1, 3, side, side]);
+        match self.kind {
+            Kind::Classifier(classifier) => {
+                classifier.logits(&manifest, &images, classes);
+            }
+            Kind::Detector(detector) => {
+                let (inner, one) = (manifest.input(&[1, 2]), manifest.input(&[1]));
+                let thresholds = Thresholds { score: one.clone(), iou: one };
+                detector.predict(&Scope::root(&manifest), &images, &inner, classes, &thresholds, 100);
+            }
+        }
         manifest.finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn detectors_have_the_published_number_of_parameters() {
+        // Of yolov5 as its authors print them, of fasterrcnn_resnet50_fpn and RetinaNet as torchvision states them.
+        let yolov5 = [1_872_157, 7_235_389, 21_190_557, 46_563_709, 86_749_405];
+        let others = [
+            ("fasterrcnn_resnet18_fpn", 28_730_006),
+            ("fasterrcnn_resnet34_fpn", 38_830_742),
+            ("fasterrcnn_resnet50_fpn", 41_755_286),
+            ("fasterrcnn_resnet101_fpn", 60_695_190),
+            ("fasterrcnn_resnet152_fpn", 76_292_758),
+            ("retinanet_resnet50_fpn", 34_014_999),
+        ];
+        let count = |spec: &ModelSpec| spec.manifest(spec.published_classes(), 64).unwrap().parameters();
+        for (size, published) in SIZES.into_iter().zip(yolov5) {
+            let spec = find("yolov5").unwrap().sized(size);
+            assert_eq!((spec.size(), count(spec)), (Some(size), published));
+        }
+        for (name, published) in others {
+            assert_eq!(count(find(name).unwrap()), published, "{name}");
+        }
+        assert_eq!(all().iter().filter(|m| m.detector().is_some()).count(), 1 + others.len());
+    }
+
+    #[test]
+    fn frozen_groups_exist() {
+        for spec in all() {
+            assert!(spec.frozen_by_default() < spec.freezable().len(), "{}", spec.name);
+        }
     }
 }

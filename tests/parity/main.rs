@@ -21,7 +21,8 @@ macro_rules! each_model {
         #[test]
         fn every_model_is_listed() {
             let listed = [$(stringify!($model)),*];
-            assert!(models::registry::all().iter().all(|m| listed.contains(&m.name)));
+            let classifiers = models::registry::all().iter().filter(|m| m.classifier().is_some());
+            assert!(classifiers.map(|m| m.name).all(|name| listed.contains(&name)));
         }
     };
 }

@@ -1,7 +1,8 @@
 //! Where and in what arithmetic to compute.
 
 use anyhow::{Context, bail};
-use models::registry::{Family, ModelSpec};
+use models::classify::Classifier;
+use models::registry::{Kind, ModelSpec};
 use schemas::Precision;
 use tch::Device;
 
@@ -46,9 +47,9 @@ pub fn open(name: &str) -> anyhow::Result<Device> {
 /// # Errors
 /// When fp16 is asked for, which needs loss scaling that is not built.
 pub fn arithmetic(precision: Precision, device: Device, spec: &ModelSpec) -> anyhow::Result<Arithmetic> {
-    let dense = match spec.family {
-        Family::Resnet(_) => true,
-        Family::MobileNetV2 | Family::EfficientNetLite0 => false,
+    let dense = match spec.kind {
+        Kind::Classifier(Classifier::Resnet(_)) | Kind::Detector(_) => true,
+        Kind::Classifier(Classifier::MobileNetV2 | Classifier::EfficientNetLite0) => false,
     };
     match (precision, device) {
         (Precision::Fp32, _) => Ok(Arithmetic::Fp32),

@@ -1,7 +1,8 @@
 //! A classifier with its parameters: pixels in, loss or probabilities out.
 
-use models::registry::ModelSpec;
-use models::{classify, manifest::Manifest};
+use models::classify::{self, Classifier};
+use models::manifest::Manifest;
+use models::registry::{Kind as ModelKind, ModelSpec, described};
 use schemas::{CheckpointMeta, Preprocessing, Task};
 use tch::{Device, Kind, Reduction, Tensor};
 
@@ -19,8 +20,10 @@ pub enum Arithmetic {
 
 /// What is needed to run a model.
 pub struct Network {
-    /// Architecture.
+    /// Row of the registry.
     pub spec: &'static ModelSpec,
+    /// Its architecture.
+    pub classifier: Classifier,
     /// Task, which decides what follows the logits.
     pub task: Task,
     /// Class names in output order.
@@ -37,13 +40,15 @@ impl Network {
     /// # Errors
     /// When the model is unknown to this version.
     pub fn from_meta(meta: &CheckpointMeta, device: Device) -> anyhow::Result<Self> {
-        let spec = models::registry::find(&meta.model_name)
+        let spec = described(meta)
             .ok_or_else(|| anyhow::anyhow!("model {:?} is unknown to this version of Fovea", meta.model_name))?;
+        let classifier = classifier(spec)?;
         let manifest = manifest(spec, meta.labels.len(), &meta.preprocessing)?;
         let layout = preferred_layout(spec);
         let params = Params::init(&manifest, 0, device, layout);
         Ok(Self {
             spec,
+            classifier,
             task: meta.task,
             labels: meta.labels.clone(),
             preprocessing: meta.preprocessing.clone(),
@@ -80,7 +85,7 @@ impl Network {
         let eager = Eager::new(&self.params, Mode::Train);
         let logits = self.autocast(arithmetic, || {
             let x = classify::normalise(&eager, &T::borrowed(images), &self.preprocessing);
-            self.spec.logits(&eager, &x, self.classes()).into_tensor()
+            self.classifier.logits(&eager, &x, self.classes()).into_tensor()
         });
         logits.to_kind(Kind::Float).cross_entropy_loss(targets, class_weights, Reduction::Mean, -100, 0.0)
     }
@@ -95,10 +100,18 @@ impl Network {
         tch::no_grad(|| {
             let eager = Eager::new(&self.params, Mode::Evaluate);
             let images = T::borrowed(images);
-            classify::probabilities(&eager, self.spec, self.task, &images, &self.preprocessing, self.classes())
+            classify::probabilities(&eager, &self.classifier, self.task, &images, &self.preprocessing, self.classes())
                 .into_tensor()
         })
     }
+}
+
+/// The architecture of a model that classifies.
+///
+/// # Errors
+/// When the model is a detector.
+pub fn classifier(spec: &ModelSpec) -> anyhow::Result<Classifier> {
+    spec.classifier().ok_or_else(|| anyhow::anyhow!("{} finds objects; it does not classify pictures", spec.name))
 }
 
 /// The manifest of a model.
@@ -112,9 +125,9 @@ pub fn manifest(spec: &ModelSpec, classes: usize, p: &Preprocessing) -> anyhow::
 /// The layout a model trains fastest in on CPU, by measurement (README, "Speed").
 #[must_use]
 pub fn preferred_layout(spec: &ModelSpec) -> Layout {
-    use models::registry::Family;
-    match spec.family {
-        Family::Resnet(_) | Family::MobileNetV2 | Family::EfficientNetLite0 => Layout::ChannelsLast,
+    match spec.kind {
+        ModelKind::Classifier(Classifier::Resnet(_) | Classifier::MobileNetV2 | Classifier::EfficientNetLite0)
+        | ModelKind::Detector(_) => Layout::ChannelsLast,
     }
 }
 

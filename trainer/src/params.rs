@@ -161,6 +161,7 @@ fn initial(key: &str, entry: &Entry, seed: u64) -> Vec<f32> {
     match entry.init {
         Init::Zeros => vec![0.0; count],
         Init::Ones => vec![1.0; count],
+        Init::Constant(value) => vec![value as f32; count],
         Init::Values(values) => values.to_vec(),
         Init::Uniform(bound) => (0..count).map(|_| uniform(&mut rng, bound) as f32).collect(),
         Init::Detect { bound, objectness, class, outputs } => {

@@ -7,7 +7,30 @@ pub mod resnet;
 use schemas::{Preprocessing, Task};
 
 use crate::ops::{DType, Ops};
-use crate::registry::ModelSpec;
+use crate::scope::Scope;
+
+/// Architecture of a classifier.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Classifier {
+    /// ResNet of one configuration.
+    Resnet(resnet::Config),
+    /// MobileNetV2.
+    MobileNetV2,
+    /// EfficientNet-Lite0.
+    EfficientNetLite0,
+}
+
+impl Classifier {
+    /// Logits `[N, classes]` of normalised `images`, `float [N, 3, h, w]`.
+    pub fn logits<B: Ops>(&self, ops: &B, images: &B::T, classes: i64) -> B::T {
+        let s = Scope::root(ops);
+        match self {
+            Self::Resnet(config) => resnet::logits(&s, images, config, classes),
+            Self::MobileNetV2 => mobilenet::logits(&s, images, classes),
+            Self::EfficientNetLite0 => efficientnet_lite::logits(&s, images, classes),
+        }
+    }
+}
 
 /// Pixels as the network wants them: `uint8 [N, h, w, 3]` to `float [N, 3, h, w]`, each channel `(pixel - mean) / std`.
 pub fn normalise<B: Ops>(ops: &B, images: &B::T, p: &Preprocessing) -> B::T {
@@ -24,13 +47,13 @@ pub fn normalise<B: Ops>(ops: &B, images: &B::T, p: &Preprocessing) -> B::T {
 /// When `task` is not a classification task: callers choose the function by task.
 pub fn probabilities<B: Ops>(
     ops: &B,
-    spec: &ModelSpec,
+    classifier: &Classifier,
     task: Task,
     images: &B::T,
     p: &Preprocessing,
     classes: i64,
 ) -> B::T {
-    let logits = spec.logits(ops, &normalise(ops, images, p), classes);
+    let logits = classifier.logits(ops, &normalise(ops, images, p), classes);
     match task {
         Task::ImageClassification => ops.softmax(&logits, 1),
         Task::ImageClassificationMultilabel => ops.sigmoid(&logits),

@@ -2,7 +2,7 @@
 //! 3x3 convolution of the bottleneck (v1.5). Keys are torchvision's.
 
 use crate::ops::{Bn, Ops, Padding, Pool};
-use crate::scope::{ConvSpec, Scope, batch_norm, conv, linear};
+use crate::scope::{ConvSpec, Norm, Scope, bn_params, conv, linear};
 
 /// Residual block of a variant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,45 +33,66 @@ impl Block {
     }
 }
 
-fn conv_bn<B: Ops>(s: &Scope<B>, index: i64, x: &B::T, c: ConvSpec) -> B::T {
-    batch_norm(&s.sub(format!("bn{index}")), &conv(&s.sub(format!("conv{index}")), x, c), c.cout, &BN)
+impl Config {
+    /// Channels of the four feature maps.
+    #[must_use]
+    pub const fn channels(&self) -> [i64; 4] {
+        let expansion = self.block.expansion();
+        [64 * expansion, 128 * expansion, 256 * expansion, 512 * expansion]
+    }
 }
 
-fn residual<B: Ops>(s: &Scope<B>, x: &B::T, block: Block, cin: i64, mid: i64, stride: i64) -> B::T {
+/// What all residual blocks of a network have in common.
+#[derive(Clone, Copy)]
+struct Blocks {
+    block: Block,
+    norm: Norm,
+}
+
+fn conv_bn<B: Ops>(conv_scope: &Scope<B>, bn_scope: &Scope<B>, x: &B::T, c: ConvSpec, norm: Norm) -> B::T {
+    let y = conv(conv_scope, x, c);
+    conv_scope.ops().batch_norm(&y, &bn_params(bn_scope, c.cout, norm), &BN)
+}
+
+fn residual<B: Ops>(s: &Scope<B>, x: &B::T, blocks: Blocks, cin: i64, mid: i64, stride: i64) -> B::T {
     let o = s.ops();
-    let out = mid * block.expansion();
-    let y = match block {
+    let out = mid * blocks.block.expansion();
+    let layer = |index: i64, x: &B::T, c: ConvSpec| {
+        conv_bn(&s.sub(format!("conv{index}")), &s.sub(format!("bn{index}")), x, c, blocks.norm)
+    };
+    let y = match blocks.block {
         Block::Basic => {
-            let y = o.relu(conv_bn(s, 1, x, ConvSpec::new(cin, mid, 3).stride(stride)));
-            conv_bn(s, 2, &y, ConvSpec::new(mid, mid, 3))
+            let y = o.relu(layer(1, x, ConvSpec::new(cin, mid, 3).stride(stride)));
+            layer(2, &y, ConvSpec::new(mid, mid, 3))
         }
         Block::Bottleneck => {
-            let y = o.relu(conv_bn(s, 1, x, ConvSpec::new(cin, mid, 1)));
-            let y = o.relu(conv_bn(s, 2, &y, ConvSpec::new(mid, mid, 3).stride(stride)));
-            conv_bn(s, 3, &y, ConvSpec::new(mid, out, 1))
+            let y = o.relu(layer(1, x, ConvSpec::new(cin, mid, 1)));
+            let y = o.relu(layer(2, &y, ConvSpec::new(mid, mid, 3).stride(stride)));
+            layer(3, &y, ConvSpec::new(mid, out, 1))
         }
     };
     if stride == 1 && cin == out {
         return o.relu(o.add(y, x));
     }
     let d = s.sub("downsample");
-    let skip = conv(&d.sub(0), x, ConvSpec::new(cin, out, 1).stride(stride));
-    o.relu(o.add(y, &batch_norm(&d.sub(1), &skip, out, &BN)))
+    let skip = conv_bn(&d.sub(0), &d.sub(1), x, ConvSpec::new(cin, out, 1).stride(stride), blocks.norm);
+    o.relu(o.add(y, &skip))
 }
 
 /// The four feature maps (strides 4, 8, 16, 32) of normalised `images [N, 3, h, w]`.
-pub fn features<B: Ops>(s: &Scope<B>, images: &B::T, c: &Config) -> [B::T; 4] {
+pub fn features<B: Ops>(s: &Scope<B>, images: &B::T, c: &Config, norm: Norm) -> [B::T; 4] {
     let o = s.ops();
-    let x = o.relu(conv_bn(s, 1, images, ConvSpec::new(3, 64, 7).stride(2)));
+    let x = o.relu(conv_bn(&s.sub("conv1"), &s.sub("bn1"), images, ConvSpec::new(3, 64, 7).stride(2), norm));
     let pool = Pool { kernel: [3, 3], stride: [2, 2], padding: Padding::all(1), ceil: false };
     let mut x = o.max_pool(&x, &pool);
     let mut cin = 64;
+    let blocks = Blocks { block: c.block, norm };
     [0, 1, 2, 3].map(|stage: usize| {
         let layer = s.sub(format!("layer{}", stage + 1));
         let mid = 64 << stage;
         for index in 0..c.layers[stage] {
             let stride = if index == 0 && stage > 0 { 2 } else { 1 };
-            x = residual(&layer.sub(index), &x, c.block, cin, mid, stride);
+            x = residual(&layer.sub(index), &x, blocks, cin, mid, stride);
             cin = mid * c.block.expansion();
         }
         x.clone()
@@ -81,7 +102,7 @@ pub fn features<B: Ops>(s: &Scope<B>, images: &B::T, c: &Config) -> [B::T; 4] {
 /// Logits `[N, classes]` of normalised `images [N, 3, h, w]`.
 pub fn logits<B: Ops>(s: &Scope<B>, images: &B::T, c: &Config, classes: i64) -> B::T {
     let o = s.ops();
-    let [.., x] = features(s, images, c);
+    let [.., x] = features(s, images, c, Norm::Batch);
     let x = o.flatten(&o.global_avg_pool(&x), 1);
     linear(&s.sub("fc"), &x, 512 * c.block.expansion(), classes, None)
 }

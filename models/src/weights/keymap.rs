@@ -28,6 +28,9 @@ pub enum Spelling {
     Own,
     /// timm's `tf_efficientnet_lite0`.
     TimmLite0,
+    /// torchvision's detectors as they were first published (the `COCO_V1` files), when a convolution was not yet a block
+    /// of layers.
+    FirstTorchvision,
 }
 
 impl Spelling {
@@ -36,6 +39,9 @@ impl Spelling {
     pub fn of(model: &str) -> &'static [Self] {
         match model {
             "efficientnet_lite0" => &[Self::Own, Self::TimmLite0],
+            _ if model.starts_with("fasterrcnn_") || model.starts_with("retinanet_") => {
+                &[Self::Own, Self::FirstTorchvision]
+            }
             _ => &[Self::Own],
         }
     }
@@ -46,6 +52,7 @@ impl Spelling {
         match self {
             Self::Own => Cow::Borrowed(key),
             Self::TimmLite0 => timm_lite0(key).map_or(Cow::Borrowed(key), Cow::Owned),
+            Self::FirstTorchvision => first_torchvision(key).map_or(Cow::Borrowed(key), Cow::Owned),
         }
     }
 }
@@ -66,6 +73,23 @@ fn timm_lite0(key: &str) -> Option<String> {
     let block = LITE0_DEPTHS[..stage].iter().sum::<usize>() + index;
     let rows: &[_] = if stage == 0 { &LITE0_FIRST } else { &LITE0_BLOCK };
     Some(format!("_blocks.{block}.{}.{leaf}", ours(rows, layer)?))
+}
+
+fn first_torchvision(key: &str) -> Option<String> {
+    let (place, leaf) = key.rsplit_once('.')?;
+    if place == "rpn.head.conv" {
+        return Some(format!("{place}.0.0.{leaf}"));
+    }
+    let (list, index) = place.rsplit_once('.')?;
+    let index: usize = index.parse().ok()?;
+    match list {
+        "backbone.fpn.inner_blocks" | "backbone.fpn.layer_blocks" => Some(format!("{place}.0.{leaf}")),
+        // Convolutions and activations alternate.
+        "head.classification_head.conv" | "head.regression_head.conv" if index.is_multiple_of(2) => {
+            Some(format!("{list}.{}.0.{leaf}", index / 2))
+        }
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -93,6 +117,35 @@ mod tests {
         ];
         for (theirs, ours) in rows {
             assert_eq!(Spelling::TimmLite0.to_own(theirs), ours, "{theirs}");
+        }
+    }
+
+    #[test]
+    fn every_row_of_the_first_torchvision_files() {
+        let rows = [
+            ("backbone.fpn.inner_blocks.0.weight", "backbone.fpn.inner_blocks.0.0.weight"),
+            ("backbone.fpn.layer_blocks.3.bias", "backbone.fpn.layer_blocks.3.0.bias"),
+            ("rpn.head.conv.weight", "rpn.head.conv.0.0.weight"),
+            ("head.classification_head.conv.0.weight", "head.classification_head.conv.0.0.weight"),
+            ("head.classification_head.conv.6.bias", "head.classification_head.conv.3.0.bias"),
+            ("head.regression_head.conv.2.weight", "head.regression_head.conv.1.0.weight"),
+            ("head.regression_head.conv.4.weight", "head.regression_head.conv.2.0.weight"),
+        ];
+        for (theirs, ours) in rows {
+            assert_eq!(Spelling::FirstTorchvision.to_own(theirs), ours, "{theirs}");
+        }
+        let same = [
+            "backbone.body.conv1.weight",
+            "backbone.fpn.inner_blocks.0.0.weight",
+            "backbone.fpn.extra_blocks.p6.weight",
+            "rpn.head.cls_logits.weight",
+            "rpn.head.conv.0.0.weight",
+            "head.classification_head.conv.1.weight",
+            "head.classification_head.conv.1.0.weight",
+            "roi_heads.box_head.fc6.weight",
+        ];
+        for key in same {
+            assert_eq!(Spelling::FirstTorchvision.to_own(key), key);
         }
     }
 

@@ -35,7 +35,7 @@ pub struct LoadReport {
     pub new_head: Vec<String>,
     /// Keys that the file does not have (batch counters, which older files lack, start at 0 and are not listed).
     pub missing: Vec<String>,
-    /// Keys of the file that the network does not have.
+    /// Keys of the file that the network does not have (batch counters, which carry no weights, are not listed).
     pub unexpected: Vec<String>,
     /// Keys whose shape differs, with what was wanted and what was found.
     pub wrong_shape: Vec<WrongShape>,
@@ -159,7 +159,8 @@ pub fn load<'a>(model: &str, wanted: &[Wanted<'a>], file: &'a TensorFile) -> Res
     }
     for t in file.tensors() {
         let key = spelling.to_own(&t.key);
-        if !keys.contains(&*key) && !key.starts_with(OWN_PREFIX) {
+        // A frozen normalisation counts no batches; a file of a trained one does.
+        if !keys.contains(&*key) && !key.starts_with(OWN_PREFIX) && !key.ends_with(".num_batches_tracked") {
             report.unexpected.push(t.key.clone());
         }
     }

@@ -1,7 +1,7 @@
 //! `trainer models`: what there is.
 
 use comfy_table::{Cell, CellAlignment, Table, presets};
-use models::registry::{self, ModelSpec};
+use models::registry::{self, Kind, ModelSpec};
 use models::weights::{self, published::PUBLISHED};
 use schemas::error::ErrorCode;
 use schemas::{SETTINGS, Settings, Task};
@@ -10,9 +10,6 @@ use serde_json::{Value, json};
 use super::Answer;
 use crate::cli::ModelsArgs;
 use crate::failure::fail;
-
-/// Classes that parameter counts are published for.
-const CLASSES: i64 = 1000;
 
 /// Lists every model, or shows one with its defaults.
 ///
@@ -28,7 +25,11 @@ pub fn run(args: &ModelsArgs) -> anyhow::Result<Answer> {
         fail(ErrorCode::UnsupportedModel, format!("there is no model {name:?}; the models are {}", known.join(", ")))
     })?;
     let mut facts = facts(spec)?;
-    let settings = Settings::defaults(Task::ImageClassification, spec.name);
+    let task = match spec.kind {
+        Kind::Classifier(_) => Task::ImageClassification,
+        Kind::Detector(_) => Task::ImageObjectDetection,
+    };
+    let settings = Settings::defaults(task, spec.name);
     facts["settings"] = Value::Object(settings.to_map());
     facts["preprocessing"] = serde_json::to_value(spec.preprocessing())?;
     let mut text = table(std::slice::from_ref(&facts));
@@ -44,7 +45,7 @@ pub fn run(args: &ModelsArgs) -> anyhow::Result<Answer> {
 }
 
 fn facts(spec: &ModelSpec) -> anyhow::Result<Value> {
-    let manifest = spec.manifest(CLASSES, i64::from(spec.preprocessing().side()))?;
+    let manifest = spec.manifest(spec.published_classes(), i64::from(spec.preprocessing().side()))?;
     let published = PUBLISHED.iter().find(|p| p.model == spec.name);
     let at_hand = weights::locate(spec.name).is_ok();
     Ok(json!({

@@ -318,9 +318,10 @@ fn new_network(
     device: Device,
 ) -> anyhow::Result<Network> {
     let labels = data.train.labels().to_vec();
+    let classifier = network::classifier(spec).map_err(|e| fail(ErrorCode::UnsupportedModel, format!("{e:#}")))?;
     let manifest = network::manifest(spec, labels.len(), preprocessing)?;
     let params = Params::init(&manifest, plan.seed, device, network::preferred_layout(spec));
-    Ok(Network { spec, task: plan.task, labels, preprocessing: preprocessing.clone(), params })
+    Ok(Network { spec, classifier, task: plan.task, labels, preprocessing: preprocessing.clone(), params })
 }
 
 fn start_weights(network: &mut Network, wanted: &str, log: &Log) -> anyhow::Result<Option<WeightsOrigin>> {

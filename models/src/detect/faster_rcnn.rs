@@ -1,0 +1,35 @@
+//! Faster R-CNN on a feature pyramid (Ren et al. 2015; Lin et al. 2017) with frozen batch normalisation. Keys are
+//! torchvision's; class 0 there is the background, so that a published head of 91 has 90 classes here.
+
+use super::{Detections, Thresholds, View, fpn, roi_heads, rpn};
+use crate::classify::resnet::{self, Config};
+use crate::ops::Ops;
+use crate::scope::{Norm, Scope};
+
+/// The five maps of the pyramid of normalised `images [N, 3, h, w]`: strides 4, 8, 16, 32 and 64, each `[N, 256, ..]`.
+/// `s` is the detector's root.
+pub fn features<B: Ops>(s: &Scope<B>, images: &B::T, body: &Config) -> Vec<B::T> {
+    let backbone = s.sub("backbone");
+    let maps = resnet::features(&backbone.sub("body"), images, body, Norm::Frozen);
+    let mut levels = fpn::pyramid(&backbone.sub("fpn"), &maps, &body.channels());
+    let extra = levels.last().map(|coarsest| fpn::subsample(s.ops(), coarsest));
+    levels.extend(extra);
+    levels
+}
+
+/// At most `cap` detections an image; see [`super::Detector::predict`].
+pub fn predict<B: Ops>(
+    s: &Scope<B>,
+    view: &View<B::T>,
+    body: &Config,
+    classes: i64,
+    t: &Thresholds<B::T>,
+    cap: i64,
+) -> Detections<B::T> {
+    let (o, k) = (s.ops(), rpn::TopK::TEST);
+    let maps = features(s, view.images, body);
+    let proposals = rpn::proposals(o, &rpn::heads(s, view.images, &maps), view.inner, k);
+    let predicted = roi_heads::box_head(s, &maps, &proposals.boxes, classes);
+    let regions = roi_heads::Regions { proposals: &proposals, count: k.after, inner: view.inner };
+    roi_heads::select(o, &predicted, &regions, classes, t, cap)
+}

@@ -1,0 +1,122 @@
+//! Detectors, and what surrounds them: uint8 pixels before, boxes in pixels of the original pictures after.
+//!
+//! Boxes are `xyxy`: left, top, right, bottom, continuous (0 is the left edge of the picture, its width the right one).
+//! The number of detections of a picture varies, a tensor's shape does not: results are padded to a common length and
+//! say so by their label, -1, and their score, 0.
+
+pub mod anchors;
+pub mod coder;
+pub mod faster_rcnn;
+pub mod fpn;
+pub mod geometry;
+pub mod retinanet;
+pub mod roi_heads;
+pub mod rpn;
+pub mod yolov5;
+
+use schemas::Preprocessing;
+use schemas::setting::ModelSize;
+
+use crate::classify::{normalise, resnet};
+use crate::ops::{DType, Nms, Ops};
+use crate::scope::Scope;
+
+/// Architecture of a detector.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Detector {
+    /// YOLOv5, layout of its releases 6 and 7.
+    Yolov5(ModelSize),
+    /// Faster R-CNN on a feature pyramid of a ResNet.
+    FasterRcnn(resnet::Config),
+    /// RetinaNet on a feature pyramid of a ResNet.
+    RetinaNet(resnet::Config),
+}
+
+/// What was found. Rows of an image are in descending order of score, and padded at the end.
+#[derive(Clone, Debug)]
+pub struct Detections<T> {
+    /// F32 `[N, D, 4]`, `xyxy`; meaningless in padding.
+    pub boxes: T,
+    /// F32 `[N, D]` in (0, 1]; 0 in padding.
+    pub scores: T,
+    /// I64 `[N, D]`, index of the class, from 0; -1 in padding.
+    pub labels: T,
+}
+
+/// What is kept. Values, not numbers, so that an exported file can take them as inputs.
+#[derive(Clone, Debug)]
+pub struct Thresholds<T> {
+    /// F32 `[1]`: only scores above it are kept; at least 0.
+    pub score: T,
+    /// F32 `[1]`: of two boxes of one class that overlap by more than this (intersection over union), the better is kept.
+    pub iou: T,
+}
+
+/// Pictures as the network wants them, fitted and framed by [`schemas::Fit`].
+#[derive(Clone, Debug)]
+pub struct Pictures<T> {
+    /// U8 `[N, h, w, 3]`, sides multiples of 32; a picture whose own frame is smaller lies at the top left.
+    pub prepared: T,
+    /// I64 `[N, 2]`: height and width of the originals.
+    pub sizes: T,
+}
+
+impl Detector {
+    /// At most `cap` detections an image, in pixels of the prepared images. `images` is normalised, F32 `[N, 3, h, w]`
+    /// with sides that are multiples of 32; `inner`, F32 `[N, 2]`, is the height and width that the picture occupies
+    /// from the top left: R-CNN and RetinaNet clip boxes to it, YOLOv5 does not look at it.
+    pub fn predict<B: Ops>(
+        &self,
+        s: &Scope<B>,
+        images: &B::T,
+        inner: &B::T,
+        classes: i64,
+        t: &Thresholds<B::T>,
+        cap: i64,
+    ) -> Detections<B::T> {
+        match self {
+            Self::Yolov5(size) => yolov5::predict(s, images, *size, classes, t, cap),
+            Self::FasterRcnn(body) => faster_rcnn::predict(s, &View { images, inner }, body, classes, t, cap),
+            Self::RetinaNet(body) => retinanet::predict(s, &View { images, inner }, body, classes, t, cap),
+        }
+    }
+}
+
+/// Normalised images and how much of them is picture; see [`Detector::predict`].
+#[derive(Clone, Copy, Debug)]
+pub struct View<'a, T> {
+    /// F32 `[N, 3, h, w]`.
+    pub images: &'a T,
+    /// F32 `[N, 2]`: height and width of the picture.
+    pub inner: &'a T,
+}
+
+/// The whole detector after fitting: what evaluation runs and what an exported file contains. At most `cap` detections
+/// an image, in pixels of the originals and clipped to them.
+pub fn detections<B: Ops>(
+    o: &B,
+    d: &Detector,
+    pictures: &Pictures<B::T>,
+    p: &Preprocessing,
+    classes: i64,
+    t: &Thresholds<B::T>,
+    cap: i64,
+) -> Detections<B::T> {
+    let place = geometry::placement(o, &pictures.sizes, &p.fit);
+    let inner = o.cast(&place.inner, DType::F32);
+    let images = normalise(o, &pictures.prepared, p);
+    let found = d.predict(&Scope::root(o), &images, &inner, classes, t, cap);
+    Detections { boxes: geometry::to_original(o, &found.boxes, &place, &pictures.sizes), ..found }
+}
+
+/// Class-wise non-maximum suppression of `boxes [N, B, 4]` with `scores [N, C, B]`.
+fn suppress<B: Ops>(o: &B, boxes: &B::T, scores: &B::T, t: &Thresholds<B::T>, cap: i64) -> Detections<B::T> {
+    let limits = Nms { iou_threshold: t.iou.clone(), score_threshold: t.score.clone(), cap };
+    let kept = o.nms(boxes, scores, &limits);
+    Detections { boxes: o.take(boxes, &kept.rows), scores: kept.scores, labels: kept.classes }
+}
+
+/// A float that broadcasts against everything.
+fn scalar<B: Ops>(o: &B, value: f32) -> B::T {
+    o.constant(&[value], &[1])
+}
