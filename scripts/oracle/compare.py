@@ -2,9 +2,9 @@
 """Compare fixtures that were made anew with the committed ones.
 
 Run:     python3 scripts/oracle/compare.py tests/fixtures FOLDER
-Exits 1 and names what differs. Key lists and operator cases have to be equal; the numbers in forward/ may differ by what
-another processor's order of summation makes of them; weight files that are not equal are read and compared,
-because PyTorch's old format holds memory addresses.
+Exits 1 and names what differs. Key lists and operator cases have to be equal; the numbers in forward/ and
+detection_losses.json may differ by what another processor's order of summation makes of them; weight files that are not
+equal are read and compared, because PyTorch's old format holds memory addresses.
 """
 
 import json
@@ -17,6 +17,8 @@ from safetensors.torch import load_file
 
 # Relative to max(1, |value|) for logits, to max(norm, total / 1000) for gradients.
 LOGITS, STEP = 5e-6, 1e-6
+# Relative to the value, and to the norm for gradients, which are partly in single precision.
+LOSS = 5e-6
 
 
 def forward(name, old, new):
@@ -41,6 +43,25 @@ def forward(name, old, new):
                 yield f"{name}: {part} of {key} differ by {worst:.2g}"
 
 
+def numbers(place, old, new):
+    """Trees of numbers; of a pair [norm, probe] both are measured by the norm."""
+    if isinstance(old, dict) and isinstance(new, dict) and list(old) == list(new):
+        for key in old:
+            yield from numbers(f"{place} {key}", old[key], new[key])
+    elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
+        pair = len(old) == 2 and all(isinstance(v, float) for v in old)
+        for i, (a, b) in enumerate(zip(old, new)):
+            if not pair:
+                yield from numbers(f"{place} {i}", a, b)
+            elif not abs(a - b) <= LOSS * abs(old[0]):
+                yield f"{place}: {old} and {new}"
+    elif isinstance(old, float) and isinstance(new, float):
+        if not abs(old - new) <= LOSS * abs(old):
+            yield f"{place}: {old} and {new}"
+    elif old != new:
+        yield f"{place}: {str(old)[:40]} and {str(new)[:40]}"
+
+
 def weights(path):
     if path.suffix == ".safetensors":
         return load_file(path)
@@ -62,6 +83,8 @@ def differences(old, new):
             yield f"{name}: not committed"
         elif name.startswith("forward/"):
             yield from forward(name, committed, path)
+        elif name == "detection_losses.json":
+            yield from numbers(name, *(json.loads(p.read_text())["cases"] for p in (committed, path)))
         elif committed.read_bytes() == path.read_bytes():
             continue
         elif name.startswith("weights/"):
