@@ -3,6 +3,7 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::mem;
 use std::rc::Rc;
 
 use models::ops::DType;
@@ -69,14 +70,23 @@ pub struct Builder<'s> {
     state: RefCell<State>,
 }
 
+type Constants = BTreeMap<(i32, Vec<i64>, Vec<u8>), Value>;
+
 #[derive(Default)]
 struct State {
     graph: Graph,
     names: BTreeSet<Name>,
     parameters: BTreeMap<String, Value>,
-    constants: BTreeMap<(i32, Vec<i64>, Vec<u8>), Value>,
+    constants: Constants,
     place: String,
     error: Option<BuildError>,
+}
+
+/// What waits while the body of a loop is built. Names stay: they are unique across a graph and its bodies.
+struct Outside {
+    graph: Graph,
+    parameters: BTreeMap<String, Value>,
+    constants: Constants,
 }
 
 impl State {
@@ -89,6 +99,22 @@ impl State {
             name = format!("{wanted}_{n}").into();
         }
         name
+    }
+
+    /// Begins an empty graph; gives what it replaces.
+    fn enter(&mut self) -> Outside {
+        Outside {
+            graph: mem::take(&mut self.graph),
+            parameters: mem::take(&mut self.parameters),
+            constants: mem::take(&mut self.constants),
+        }
+    }
+
+    /// Goes on where [`Self::enter`] was called; gives the graph that was begun there.
+    fn leave(&mut self, outside: Outside) -> Graph {
+        let Outside { graph, parameters, constants } = outside;
+        (self.parameters, self.constants) = (parameters, constants);
+        mem::replace(&mut self.graph, graph)
     }
 
     fn initializer(&mut self, name: &Name, dtype: DType, dims: &[i64], data: Vec<u8>, parameter: bool) -> Value {
@@ -120,11 +146,14 @@ impl<'s> Builder<'s> {
         let name = state.unique(name);
         let info = ValueInfo { name: name.clone(), dtype, dims: dims.to_vec(), doc: doc.to_owned() };
         state.graph.inputs.push(info);
-        let known = |dim: &Dim| match dim {
-            Dim::Fixed(n) => Some(*n),
-            Dim::Named(_) => None,
-        };
-        Value { name, dtype, dims: dims.iter().map(known).collect() }
+        Value { name, dtype, dims: dims.iter().map(Dim::known).collect() }
+    }
+
+    /// A graph input of one float that need not be given: its default is `value`. ONNX: an initialiser that is also listed
+    /// among the inputs; optimisers must not treat it as a constant.
+    pub fn optional_input(&self, name: &str, value: f32, doc: &str) -> Value {
+        let input = self.input(name, DType::F32, &[Dim::Fixed(1)], doc);
+        self.state.borrow_mut().initializer(&input.name, DType::F32, &[1], value.to_le_bytes().to_vec(), false)
     }
 
     /// Makes `value` the next output of the graph, under this name.
@@ -231,29 +260,55 @@ impl<'s> Builder<'s> {
         self.tensor(DType::I64, &[length], data, Some(text))
     }
 
+    /// ONNX `Scan`: runs `body` on each row of `over`, I64 `[S, ..]`, one after the other, and stacks what it yields, name
+    /// and shape given, along a new first axis. The body has its own parameters and constants; a parameter that is also
+    /// asked for outside is in the file twice. It may read any value made before.
+    pub fn scan(&self, over: &Value, body: impl FnOnce(&Value) -> Vec<(Value, &'static str, Vec<Dim>)>) -> Vec<Value> {
+        let row: Option<Vec<Dim>> = over.dims.iter().skip(1).map(|&d| d.map(Dim::Fixed)).collect();
+        let Some(row) = row else {
+            return vec![self.misuse("Scan", format!("rows of {:?}", over.dims))];
+        };
+        let outside = self.state.borrow_mut().enter();
+        let results = body(&self.input("row", over.dtype, &row, ""));
+        for (value, name, dims) in &results {
+            self.output(value, name, dims, "");
+        }
+        let mut graph = self.state.borrow_mut().leave(outside);
+        graph.prune();
+        let attributes = vec![("body", Attribute::Graph(Box::new(graph))), ("num_scan_inputs", Attribute::Int(1))];
+        // The types and shapes of several outputs differ; those of the node are never looked at.
+        let e = Emit { op: "Scan", inputs: &[Some(over)], attributes, dtype: over.dtype, dims: vec![] };
+        let names = self.append(&e, results.len());
+        let stacked = |(name, (value, _, dims)): (Name, (Value, &str, Vec<Dim>))| {
+            let dims = over.dims.iter().take(1).copied().chain(dims.iter().map(Dim::known)).collect();
+            Value { name, dtype: value.dtype, dims }
+        };
+        names.into_iter().zip(results).map(stacked).collect()
+    }
+
     /// Appends a node with one output, named after the place.
     pub(crate) fn emit(&self, e: Emit) -> Value {
-        let (name, dtype, dims) = (self.append(&e, false)[0].clone(), e.dtype, e.dims.into());
+        let (name, dtype, dims) = (self.append(&e, 1)[0].clone(), e.dtype, e.dims.into());
         Value { name, dtype, dims }
     }
 
     /// Appends a node with two outputs of one shape, of which the second has element type `second`.
     pub(crate) fn emit_pair(&self, e: Emit, second: DType) -> (Value, Value) {
-        let names = self.append(&e, true);
+        let names = self.append(&e, 2);
         let dims: Rc<[Length]> = e.dims.into();
         let first = Value { name: names[0].clone(), dtype: e.dtype, dims: dims.clone() };
         (first, Value { name: names[1].clone(), dtype: second, dims })
     }
 
     /// Appends a node and gives the names of its outputs; the first is the node's own.
-    fn append(&self, e: &Emit, pair: bool) -> Vec<Name> {
+    fn append(&self, e: &Emit, count: usize) -> Vec<Name> {
         let mut state = self.state.borrow_mut();
         let wanted = if state.place.is_empty() { e.op.to_owned() } else { format!("{}/{}", state.place, e.op) };
         let name = state.unique(&wanted);
         let inputs = e.inputs.iter().map(|i| i.map_or_else(|| "".into(), |v| v.name.clone())).collect();
         let mut outputs = vec![name.clone()];
-        if pair {
-            outputs.push(state.unique(&format!("{name}/second")));
+        for place in ["second", "third", "fourth"].iter().take(count.saturating_sub(1)) {
+            outputs.push(state.unique(&format!("{name}/{place}")));
         }
         let (op, attributes) = (e.op, e.attributes.clone());
         state.graph.nodes.push(Node { name, op, inputs, outputs: outputs.clone(), attributes });

@@ -10,7 +10,8 @@ use crate::proto::dtype_name;
 pub fn dump(graph: &Graph) -> String {
     let mut out = String::new();
     for input in &graph.inputs {
-        line(&mut out, format_args!("input {}", value(input)));
+        let kind = if graph.is_optional(input) { "optional input" } else { "input" };
+        line(&mut out, format_args!("{kind} {}", value(input)));
     }
     for init in &graph.initializers {
         let kind = if init.parameter { "parameter" } else { "constant" };
@@ -21,6 +22,9 @@ pub fn dump(graph: &Graph) -> String {
         let inputs: Vec<&str> = node.inputs.iter().map(|i| if i.is_empty() { "-" } else { i }).collect();
         let (outputs, inputs, attributes) = (node.outputs.join(", "), inputs.join(", "), attributes.join(" "));
         line(&mut out, format_args!("{outputs} = {}({inputs}) {attributes}", node.op));
+        for text in node.bodies().map(dump) {
+            text.lines().for_each(|inner| line(&mut out, format_args!("    {inner}")));
+        }
     }
     for output in &graph.outputs {
         line(&mut out, format_args!("output {}", value(output)));
@@ -52,5 +56,6 @@ fn attribute(value: &Attribute) -> String {
         Attribute::Float(f) => f.to_string(),
         Attribute::Ints(ints) => format!("{ints:?}"),
         Attribute::Text(text) => (*text).to_owned(),
+        Attribute::Graph(_) => "below".to_owned(),
     }
 }

@@ -18,6 +18,17 @@ pub enum Dim {
     Named(&'static str),
 }
 
+impl Dim {
+    /// The length, if it is fixed.
+    #[must_use]
+    pub fn known(&self) -> Option<i64> {
+        match self {
+            Self::Fixed(n) => Some(*n),
+            Self::Named(_) => None,
+        }
+    }
+}
+
 /// An input or output of the graph.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ValueInfo {
@@ -42,6 +53,8 @@ pub enum Attribute {
     Ints(Vec<i64>),
     /// Text.
     Text(&'static str),
+    /// The body of a loop. It may read what the graph around it has made before the node.
+    Graph(Box<Graph>),
 }
 
 /// One operation.
@@ -114,20 +127,49 @@ pub enum GraphError {
     NoOutput(String),
 }
 
+impl Node {
+    /// Graphs among the attributes.
+    pub fn bodies(&self) -> impl Iterator<Item = &Graph> {
+        self.attributes.iter().filter_map(|(_, attribute)| match attribute {
+            Attribute::Graph(body) => Some(body.as_ref()),
+            Attribute::Int(_) | Attribute::Float(_) | Attribute::Ints(_) | Attribute::Text(_) => None,
+        })
+    }
+
+    fn bodies_mut(&mut self) -> impl Iterator<Item = &mut Graph> {
+        self.attributes.iter_mut().filter_map(|(_, attribute)| match attribute {
+            Attribute::Graph(body) => Some(body.as_mut()),
+            Attribute::Int(_) | Attribute::Float(_) | Attribute::Ints(_) | Attribute::Text(_) => None,
+        })
+    }
+}
+
 impl Graph {
-    /// Drops the nodes that no output depends on, and the initialisers that no node reads.
+    /// Drops the nodes that no output depends on, and the initialisers that no node reads. The default of an input stays:
+    /// without it the caller would have to give the input.
     pub fn prune(&mut self) {
         let mut used: BTreeSet<Name> = self.outputs.iter().map(|o| o.name.clone()).collect();
         let mut kept = Vec::with_capacity(self.nodes.len());
         for node in self.nodes.drain(..).rev() {
             if node.outputs.iter().any(|o| used.contains(o)) {
                 used.extend(node.inputs.iter().cloned());
+                node.bodies().for_each(|body| body.reads(&mut used));
                 kept.push(node);
             }
         }
         kept.reverse();
         self.nodes = kept;
+        used.extend(self.inputs.iter().map(|i| i.name.clone()));
         self.initializers.retain(|i| used.contains(&i.name));
+    }
+
+    /// Adds every name that the graph reads, its own included: names are unique across a graph and its bodies.
+    fn reads(&self, into: &mut BTreeSet<Name>) {
+        into.extend(self.outputs.iter().map(|o| o.name.clone()));
+        for node in &self.nodes {
+            into.extend(node.inputs.iter().cloned());
+            node.bodies().for_each(|body| body.reads(into));
+        }
     }
 
     /// Gives the value `from` the name `to` wherever it occurs. `to` must be unused.
@@ -138,7 +180,14 @@ impl Graph {
                     *name = to.clone();
                 }
             }
+            node.bodies_mut().for_each(|body| body.rename(from, to));
         }
+    }
+
+    /// Whether the value is an input with a default: the caller may give it and need not.
+    #[must_use]
+    pub fn is_optional(&self, input: &ValueInfo) -> bool {
+        self.initializers.iter().any(|i| i.name == input.name)
     }
 
     /// Checks that names are unique and that nodes are in topological order.
@@ -146,17 +195,27 @@ impl Graph {
     /// # Errors
     /// The first violation.
     pub fn check(&self) -> Result<(), GraphError> {
-        let mut known: BTreeSet<&str> = BTreeSet::new();
-        let given = self.inputs.iter().map(|i| &i.name).chain(self.initializers.iter().map(|i| &i.name));
-        for name in given {
+        self.check_within(&BTreeSet::new())
+    }
+
+    /// As [`Self::check`], of a body that may read the values `around`.
+    fn check_within(&self, around: &BTreeSet<&str>) -> Result<(), GraphError> {
+        let mut known = around.clone();
+        // An initialiser of an input's name is that input's default.
+        let inputs: BTreeSet<&str> = self.inputs.iter().map(|i| i.name.as_ref()).collect();
+        let constants = self.initializers.iter().map(|i| i.name.as_ref()).filter(|name| !inputs.contains(name));
+        for name in self.inputs.iter().map(|i| i.name.as_ref()).chain(constants) {
             if !known.insert(name) {
-                return Err(GraphError::Duplicate(name.to_string()));
+                return Err(GraphError::Duplicate(name.to_owned()));
             }
         }
         let mut nodes: BTreeSet<&str> = BTreeSet::new();
         for node in &self.nodes {
             if let Some(value) = node.inputs.iter().find(|i| !i.is_empty() && !known.contains(i.as_ref())) {
                 return Err(GraphError::Undefined { node: node.name.to_string(), value: value.to_string() });
+            }
+            for body in node.bodies() {
+                body.check_within(&known)?;
             }
             if !nodes.insert(&node.name) {
                 return Err(GraphError::Duplicate(node.name.to_string()));
@@ -176,6 +235,7 @@ impl Graph {
     /// Number of parameter values, running statistics included.
     #[must_use]
     pub fn parameters(&self) -> i64 {
-        self.initializers.iter().filter(|i| i.parameter).map(Initializer::numel).sum()
+        let own: i64 = self.initializers.iter().filter(|i| i.parameter).map(Initializer::numel).sum();
+        own + self.nodes.iter().flat_map(Node::bodies).map(Self::parameters).sum::<i64>()
     }
 }

@@ -39,14 +39,18 @@ pub fn model(graph: Graph, header: &Header) -> ModelProto {
         producer_version: env!("CARGO_PKG_VERSION").to_owned(),
         doc_string: header.doc.to_owned(),
         metadata_props: header.metadata.iter().map(|(key, value)| entry(key, value)).collect(),
-        graph: MessageField::some(GraphProto {
-            name: header.graph.to_owned(),
-            input: graph.inputs.into_iter().map(value_info).collect(),
-            output: graph.outputs.into_iter().map(value_info).collect(),
-            node: graph.nodes.into_iter().map(node).collect(),
-            initializer: graph.initializers.into_iter().map(tensor).collect(),
-            ..Default::default()
-        }),
+        graph: MessageField::some(graph_proto(graph, header.graph)),
+        ..Default::default()
+    }
+}
+
+fn graph_proto(graph: Graph, name: &str) -> GraphProto {
+    GraphProto {
+        name: name.to_owned(),
+        input: graph.inputs.into_iter().map(value_info).collect(),
+        output: graph.outputs.into_iter().map(value_info).collect(),
+        node: graph.nodes.into_iter().map(node).collect(),
+        initializer: graph.initializers.into_iter().map(tensor).collect(),
         ..Default::default()
     }
 }
@@ -153,6 +157,10 @@ fn attribute((name, value): (&'static str, Attribute)) -> AttributeProto {
         Attribute::Text(text) => {
             out.s = text.as_bytes().to_vec();
             AttributeType::STRING
+        }
+        Attribute::Graph(body) => {
+            out.g = MessageField::some(graph_proto(*body, name));
+            AttributeType::GRAPH
         }
     };
     out.type_ = EnumOrUnknown::new(kind);

@@ -21,12 +21,14 @@ pub struct Port {
     pub dtype: &'static str,
     /// Dimensions: numbers, or names of what the caller chooses.
     pub shape: Vec<String>,
+    /// Whether an input has a default, which the caller may override.
+    pub optional: bool,
 }
 
-impl From<&ValueInfo> for Port {
-    fn from(info: &ValueInfo) -> Self {
+impl Port {
+    fn new(info: &ValueInfo, optional: bool) -> Self {
         let shape = info.dims.iter().map(dump::dim).collect();
-        Self { name: info.name.to_string(), dtype: dtype_name(info.dtype), shape }
+        Self { name: info.name.to_string(), dtype: dtype_name(info.dtype), shape, optional }
     }
 }
 
@@ -52,18 +54,24 @@ pub struct GraphFacts {
 impl From<&Graph> for GraphFacts {
     fn from(graph: &Graph) -> Self {
         let mut nodes = BTreeMap::new();
-        for node in &graph.nodes {
-            *nodes.entry(node.op).or_insert(0) += 1;
-        }
+        count(graph, &mut nodes);
         Self {
             opset: OPSET,
             ir_version: IR_VERSION,
-            inputs: graph.inputs.iter().map(Port::from).collect(),
-            outputs: graph.outputs.iter().map(Port::from).collect(),
-            total_nodes: graph.nodes.len(),
+            inputs: graph.inputs.iter().map(|input| Port::new(input, graph.is_optional(input))).collect(),
+            outputs: graph.outputs.iter().map(|output| Port::new(output, false)).collect(),
+            total_nodes: nodes.values().sum(),
             nodes,
             parameters: graph.parameters(),
         }
+    }
+}
+
+/// Counts nodes by operator, those in bodies of loops included.
+fn count(graph: &Graph, nodes: &mut BTreeMap<&'static str, usize>) {
+    for node in &graph.nodes {
+        *nodes.entry(node.op).or_insert(0) += 1;
+        node.bodies().for_each(|body| count(body, nodes));
     }
 }
 
@@ -101,7 +109,8 @@ impl fmt::Display for ExportSummary {
         writeln!(f, "  model       {}, {} classes, form {}", self.model_name, self.classes, self.form)?;
         for (kind, ports) in [("input", &g.inputs), ("output", &g.outputs)] {
             for port in ports {
-                writeln!(f, "  {kind:<11} {}: {} [{}]", port.name, port.dtype, port.shape.join(", "))?;
+                let optional = if port.optional { ", optional" } else { "" };
+                writeln!(f, "  {kind:<11} {}: {} [{}]{optional}", port.name, port.dtype, port.shape.join(", "))?;
             }
         }
         let nodes: Vec<String> = g.nodes.iter().map(|(op, n)| format!("{op} {n}")).collect();

@@ -1,4 +1,4 @@
-//! What can go wrong between a model file and its probabilities.
+//! What can go wrong between a model file and its answers.
 
 use std::path::PathBuf;
 
@@ -42,13 +42,11 @@ pub enum RuntimeError {
         /// What is missing or does not fit.
         reason: String,
     },
-    /// The images do not fit the model.
-    #[error("images of shape {shape:?} do not fit the model, which takes {expected}")]
+    /// The images, their sizes or the thresholds do not fit the model; or it answers another question.
+    #[error("{problem}")]
     Input {
-        /// `[n, height, width, channels]` as given.
-        shape: [usize; 4],
-        /// What the model takes.
-        expected: String,
+        /// What was given, and what the model takes.
+        problem: String,
     },
     /// ONNX Runtime failed while running, or answered something that the model file does not declare.
     #[error("the model could not be run: {reason}")]

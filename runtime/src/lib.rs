@@ -9,10 +9,14 @@
 //! # Ok(()) }
 //! ```
 
+mod describe;
+mod detect;
 mod error;
 mod library;
 mod model;
 
+pub use describe::{BOXES, IOU_THRESHOLD, LABELS, SCORE_THRESHOLD, SCORES, SIZES};
+pub use detect::Overrides;
 pub use error::RuntimeError;
 pub use library::{LIBRARY_VARIABLE, init};
 pub use model::{FORM_KEY, Form, INPUT, META_KEY, Model, OUTPUT, Options};

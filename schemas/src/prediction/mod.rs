@@ -4,6 +4,7 @@
 //! Requests come from anywhere. Their types refuse unknown keys, store images as borrowed text where they can, and bound
 //! what a small body can expand to.
 
+mod detection;
 mod explain;
 mod score;
 mod tensor;
@@ -11,6 +12,7 @@ mod tensor;
 mod tests;
 mod v2;
 
+pub use detection::Detection;
 pub use explain::{ApproximationMethod, XaiAlgorithm, XaiParameters};
 pub use score::{
     Attributions, ClassificationAnswer, DetectionAnswer, ImageRequest, InputData, MAX_IMAGES, ScoreCell, ScoreRequest,

@@ -1,0 +1,143 @@
+//! What a model file declares, checked before it is run: the error says what is missing or does not fit.
+
+use ort::session::Session;
+use ort::value::{Outlet, TensorElementType, ValueType};
+use schemas::{CheckpointMeta, Task};
+
+use crate::model::{FORM_KEY, Form, INPUT, META_KEY, OUTPUT};
+
+/// Name of the input of a prepared detector that holds the sizes of the original pictures.
+pub const SIZES: &str = "sizes";
+/// Name of the optional input below which scores are not answered.
+pub const SCORE_THRESHOLD: &str = "score_threshold";
+/// Name of the optional input above which overlapping boxes of a class are one.
+pub const IOU_THRESHOLD: &str = "iou_threshold";
+/// Name of a detector's boxes.
+pub const BOXES: &str = "boxes";
+/// Name of a detector's scores.
+pub const SCORES: &str = "scores";
+/// Name of a detector's labels.
+pub const LABELS: &str = "labels";
+
+/// What a file says about itself.
+pub(crate) struct Description {
+    pub meta: CheckpointMeta,
+    pub form: Form,
+    /// Of `images`; -1 where any length is accepted.
+    pub input_shape: [i64; 4],
+}
+
+/// A value that a file must declare; -1 stands for any length.
+struct Wanted<'a> {
+    name: &'static str,
+    element: TensorElementType,
+    shape: &'a [i64],
+}
+
+impl<'a> Wanted<'a> {
+    const fn new(name: &'static str, element: TensorElementType, shape: &'a [i64]) -> Self {
+        Self { name, element, shape }
+    }
+
+    /// The declared shape.
+    fn accept(&self, dtype: &ValueType) -> Result<Vec<i64>, String> {
+        let fits = |found: &[i64]| {
+            found.len() == self.shape.len()
+                && found.iter().zip(self.shape).all(|(&found, &wanted)| wanted < 0 || found < 0 || found == wanted)
+        };
+        match dtype {
+            ValueType::Tensor { ty, shape, .. } if *ty == self.element && fits(shape) => Ok(shape.to_vec()),
+            other => Err(format!("'{}' is {other}, expected {} of shape {:?}", self.name, self.element, self.shape)),
+        }
+    }
+}
+
+/// Reads and checks everything a file declares.
+pub(crate) fn describe(session: &Session) -> Result<Description, String> {
+    let (meta, form) = metadata(session)?;
+    let images = Wanted::new(INPUT, TensorElementType::Uint8, &[-1, -1, -1, 3]);
+    let shapes = match meta.task {
+        Task::ImageClassification | Task::ImageClassificationMultilabel => {
+            let labels = i64::try_from(meta.labels.len()).unwrap_or(i64::MAX);
+            let shape = [-1, labels];
+            accept(session.outputs(), "output", &[Wanted::new(OUTPUT, TensorElementType::Float32, &shape)])
+                .map_err(|problem| format!("{problem}; its metadata list {labels} labels"))?;
+            accept(session.inputs(), "input", &[images])?
+        }
+        Task::ImageObjectDetection => {
+            let outputs = [
+                Wanted::new(BOXES, TensorElementType::Float32, &[-1, -1, 4]),
+                Wanted::new(SCORES, TensorElementType::Float32, &[-1, -1]),
+                Wanted::new(LABELS, TensorElementType::Int64, &[-1, -1]),
+            ];
+            accept(session.outputs(), "output", &outputs)?;
+            thresholds(session)?;
+            let sizes = Wanted::new(SIZES, TensorElementType::Int64, &[-1, 2]);
+            match form {
+                Form::Whole => accept(session.inputs(), "input", &[images])?,
+                Form::Prepared => accept(session.inputs(), "input", &[images, sizes])?,
+            }
+        }
+        task @ Task::ImageInstanceSegmentation => {
+            return Err(format!("its task is {task}, which this version does not run; use a newer one"));
+        }
+    };
+    let input_shape = shapes.first().and_then(|shape| <[i64; 4]>::try_from(shape.as_slice()).ok());
+    let input_shape = input_shape.ok_or_else(|| format!("input '{INPUT}' has a wrong rank"))?;
+    if input_shape[3] != 3 {
+        return Err(format!("input '{INPUT}' has shape {input_shape:?}, expected [N, H, W, 3]"));
+    }
+    let side = i64::from(meta.preprocessing.side());
+    if meta.task.is_classification() && form == Form::Prepared && input_shape[1..3] != [side, side] {
+        return Err(format!("input '{INPUT}' has shape {input_shape:?}, but the metadata say {side} x {side} pixels"));
+    }
+    Ok(Description { meta, form, input_shape })
+}
+
+fn metadata(session: &Session) -> Result<(CheckpointMeta, Form), String> {
+    let metadata = session.metadata().map_err(|e| format!("its metadata cannot be read: {}", e.message()))?;
+    let property = |key: &str| metadata.custom(key).ok_or_else(|| format!("metadata property '{key}' is missing"));
+    let meta: CheckpointMeta = serde_json::from_str(&property(META_KEY)?)
+        .map_err(|e| format!("metadata property '{META_KEY}' does not parse: {e}"))?;
+    if meta.schema_version > schemas::SCHEMA_VERSION {
+        return Err(format!(
+            "it was written for schema version {}, this program reads up to {}; use a newer one",
+            meta.schema_version,
+            schemas::SCHEMA_VERSION
+        ));
+    }
+    let form = match property(FORM_KEY)?.as_str() {
+        "whole" => Form::Whole,
+        "prepared" => Form::Prepared,
+        other => return Err(format!("metadata property '{FORM_KEY}' is '{other}', expected 'whole' or 'prepared'")),
+    };
+    if meta.labels.is_empty() {
+        return Err("its metadata lists no labels".to_owned());
+    }
+    Ok((meta, form))
+}
+
+/// The shapes of exactly these values, in this order.
+fn accept(values: &[Outlet], kind: &str, wanted: &[Wanted]) -> Result<Vec<Vec<i64>>, String> {
+    let names: Vec<&str> = values.iter().map(Outlet::name).collect();
+    if names.len() != wanted.len() {
+        let expected: Vec<&str> = wanted.iter().map(|w| w.name).collect();
+        return Err(format!("it has the {kind}s {names:?}, expected {expected:?}"));
+    }
+    let accepted = |w: &Wanted| match values.iter().find(|value| value.name() == w.name) {
+        Some(value) => w.accept(value.dtype()).map_err(|problem| format!("{kind} {problem}")),
+        None => Err(format!("it has no {kind} '{}', only {names:?}", w.name)),
+    };
+    wanted.iter().map(accepted).collect()
+}
+
+/// Checks that both thresholds have a default and may be overridden.
+fn thresholds(session: &Session) -> Result<(), String> {
+    let found = session.overridable_initializers();
+    for name in [SCORE_THRESHOLD, IOU_THRESHOLD] {
+        let value = found.iter().find(|value| value.name() == name);
+        let value = value.ok_or_else(|| format!("it has no optional input '{name}'"))?;
+        Wanted::new(name, TensorElementType::Float32, &[1]).accept(value.dtype())?;
+    }
+    Ok(())
+}

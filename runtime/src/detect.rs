@@ -1,0 +1,135 @@
+//! Running a detector: pictures in, lists of boxes out.
+
+use ndarray::{Array2, ArrayView4};
+use ort::session::SessionInputValue;
+use ort::value::{Tensor, TensorRef};
+use schemas::prediction::Detection;
+use schemas::preprocessing::Fit;
+
+use crate::RuntimeError;
+use crate::describe::{BOXES, IOU_THRESHOLD, LABELS, SCORE_THRESHOLD, SCORES, SIZES};
+use crate::model::{Form, INPUT, Model, failed};
+
+/// Thresholds for one run in place of those in the file.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Overrides {
+    /// Boxes with a score that is not above it are not answered; in `[0, 1]`.
+    pub score_threshold: Option<f32>,
+    /// Of two boxes of a class that overlap by more than this (intersection over union), the less certain one is not
+    /// answered; in `[0, 1]`.
+    pub iou_threshold: Option<f32>,
+}
+
+impl Overrides {
+    fn given(&self) -> Result<Vec<(&'static str, f32)>, RuntimeError> {
+        let both = [(SCORE_THRESHOLD, self.score_threshold), (IOU_THRESHOLD, self.iou_threshold)];
+        let given = both.into_iter().filter_map(|(name, value)| Some((name, value?)));
+        given
+            .map(|(name, value)| match value {
+                // Also refuses NaN.
+                0.0..=1.0 => Ok((name, value)),
+                _ => Err(input(format!("{name} is {value}; give a number in [0, 1]"))),
+            })
+            .collect()
+    }
+}
+
+fn input(problem: String) -> RuntimeError {
+    RuntimeError::Input { problem }
+}
+
+impl Model {
+    /// What is in each of `images`, uint8 `[n, h, w, 3]` RGB: the objects in descending order of score, in pixels of the
+    /// original pictures. `n` may be 0.
+    ///
+    /// A `whole` model takes original pictures of any size, and no `sizes`. A `prepared` one takes pictures that the host
+    /// has fitted and framed (sides multiples of [`Fit::MULTIPLE`]), and the `[height, width]` of each original.
+    ///
+    /// # Errors
+    /// [`RuntimeError::Input`] when the model is no detector, a shape is not one that it takes, or a threshold is outside
+    /// `[0, 1]`; [`RuntimeError::Run`] when ONNX Runtime fails (memory included).
+    #[expect(clippy::needless_pass_by_value, reason = "a view is a reference")]
+    pub fn detect(
+        &mut self,
+        images: ArrayView4<'_, u8>,
+        sizes: Option<&[[i64; 2]]>,
+        overrides: &Overrides,
+    ) -> Result<Vec<Vec<Detection>>, RuntimeError> {
+        let (n, h, w, c) = images.dim();
+        if self.meta().task.is_classification() {
+            return Err(input(format!("the model's task is {}; it finds no boxes", self.meta().task)));
+        }
+        self.check([n, h, w, c])?;
+        self.check_sizes(n, sizes)?;
+        let overrides = overrides.given()?;
+        if n == 0 {
+            return Ok(vec![]);
+        }
+        let images = images.as_standard_layout();
+        let mut values: Vec<(&str, SessionInputValue)> =
+            vec![(INPUT, TensorRef::from_array_view(images.view()).map_err(|e| failed(&e))?.into())];
+        if let Some(sizes) = sizes {
+            let sizes = Tensor::from_array(([n, 2], sizes.as_flattened().to_vec())).map_err(|e| failed(&e))?;
+            values.push((SIZES, sizes.into()));
+        }
+        for (name, value) in overrides {
+            values.push((name, Tensor::from_array(([1], vec![value])).map_err(|e| failed(&e))?.into()));
+        }
+        let labels = self.meta().labels.len();
+        let options = self.run_options()?;
+        let outputs = self.session().run_with_options(values, &options).map_err(|e| failed(&e))?;
+        let missing = |name: &str| RuntimeError::Run { reason: format!("no output named {name}") };
+        let floats = |name: &str| -> Result<_, RuntimeError> {
+            outputs.get(name).ok_or_else(|| missing(name))?.try_extract_tensor::<f32>().map_err(|e| failed(&e))
+        };
+        let (boxes, scores) = (floats(BOXES)?, floats(SCORES)?);
+        let found = outputs.get(LABELS).ok_or_else(|| missing(LABELS))?;
+        let (shape, classes) = found.try_extract_tensor::<i64>().map_err(|e| failed(&e))?;
+        let wrong = |reason: String| RuntimeError::Run { reason };
+        let rows = n as i64;
+        let each = match **shape {
+            [found, each] if found == rows && **scores.0 == [rows, each] && **boxes.0 == [rows, each, 4] => each,
+            _ => {
+                let (boxes, scores) = (boxes.0, scores.0);
+                return Err(wrong(format!("for {n} images: boxes {boxes:?}, scores {scores:?}, labels {shape:?}")));
+            }
+        };
+        let each = usize::try_from(each).map_err(|e| wrong(e.to_string()))?;
+        let classes = Array2::from_shape_vec((n, each), classes.to_vec()).map_err(|e| wrong(e.to_string()))?;
+        let corners = boxes.1.as_chunks::<4>().0;
+        let picture = |(i, classes): (usize, ndarray::ArrayView1<i64>)| {
+            let real = classes.iter().take_while(|&&class| class >= 0).enumerate();
+            real.map(|(j, &class)| {
+                let label = usize::try_from(class).ok().filter(|&label| label < labels);
+                let label = label.ok_or_else(|| wrong(format!("label {class} of {labels}")))?;
+                Ok(Detection { corners: corners[i * each + j], score: scores.1[i * each + j], label })
+            })
+            .collect()
+        };
+        classes.outer_iter().enumerate().map(picture).collect()
+    }
+
+    fn check_sizes(&self, n: usize, sizes: Option<&[[i64; 2]]>) -> Result<(), RuntimeError> {
+        match (self.form(), sizes) {
+            (Form::Whole, None) => Ok(()),
+            (Form::Whole, Some(_)) => Err(input("a whole model sees the sizes of its pictures; give none".to_owned())),
+            (Form::Prepared, None) => Err(input(format!(
+                "a prepared model needs '{SIZES}': height and width of each of the {n} original pictures"
+            ))),
+            (Form::Prepared, Some(sizes)) if sizes.len() != n => {
+                Err(input(format!("there are {} sizes for {n} images; give one for each", sizes.len())))
+            }
+            (Form::Prepared, Some(sizes)) => match sizes.iter().find(|size| size.iter().any(|&side| side < 1)) {
+                Some(size) => {
+                    Err(input(format!("an original picture of {size:?} (height, width); sides are at least 1")))
+                }
+                None => Ok(()),
+            },
+        }
+    }
+
+    /// Whether the sides of prepared pictures are ones that a detector takes.
+    pub(crate) fn framed(height: usize, width: usize) -> bool {
+        [height, width].iter().all(|side| side.is_multiple_of(Fit::MULTIPLE as usize))
+    }
+}
