@@ -100,4 +100,20 @@ mod tests {
             assert_eq!(pairs, expected);
         }
     }
+
+    /// What pycocotools' `mask.iou` gives, to the bit. From the corners themselves these would be 0.75, 0.6 and 0.7: hits at
+    /// thresholds at which pycocotools has none.
+    #[test]
+    fn falls_on_the_side_of_a_threshold_that_pycocotools_has() {
+        let cases = [
+            (3.0, [4.0, 393.0, 12.0, 401.0], [4.0, 393.0, 10.0, 401.0], 0.749_999_999_999_999_8),
+            (7.0, [2.0, 256.0, 10.0, 264.0], [4.0, 256.0, 12.0, 264.0], 0.599_999_999_999_999_9),
+            (7.0, [4.0, 543.0, 24.0, 563.0], [4.0, 543.0, 18.0, 563.0], 0.699_999_999_999_999_8),
+        ];
+        for (unit, truth, found, iou) in cases {
+            let truth = [Truth { corners: truth.map(|edge: f64| edge / unit), class: 0, is_crowd: false }];
+            let found = [Found { corners: found.map(|edge: f64| edge / unit), class: 0, score: 1.0 }];
+            assert_eq!(Overlaps::new(&truth, found.iter()).of(0), [Overlap { truth: 0, iou }]);
+        }
+    }
 }
