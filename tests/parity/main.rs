@@ -32,3 +32,4 @@ mod forward;
 mod onnx;
 mod ops;
 mod support;
+mod vision;
