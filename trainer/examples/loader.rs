@@ -11,9 +11,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use models::host::Limits;
-use schemas::{Fit, Interpolation, Preprocessing};
+use schemas::{Fit, Interpolation, Preprocessing, Task};
 use trainer::data::{
-    Augmentation, DataError, Images, Loader, LoaderOptions, ReadOptions, TrainingRequest, count_rows, training,
+    Augmentation, ClassifierViews, DataError, Images, Loader, LoaderOptions, ReadOptions, TrainingRequest, Views,
+    count_rows, training,
 };
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -31,7 +32,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 fn rows(path: &str) -> Result<(), Box<dyn Error>> {
     let before = resident();
     let started = Instant::now();
-    let found = count_rows(path.as_ref())?;
+    let found = count_rows(Task::ImageClassification, path.as_ref())?;
     let seconds = started.elapsed().as_secs_f64();
     let bytes = std::fs::metadata(path)?.len();
     println!("{} rows, {} classes, {} rejected in {seconds:.2} s", found.rows, found.classes, found.rejected);
@@ -51,6 +52,7 @@ fn images(path: &str, epochs: usize, workers: usize) -> Result<(), Box<dyn Error
         split_ratio: 0.2,
         seed: 1,
         read: ReadOptions {
+            task: Task::ImageClassification,
             data_root: None,
             ignore_data_errors: true,
             limits: Limits::default(),
@@ -106,8 +108,10 @@ fn loader(images: Arc<dyn Images>, workers: usize) -> Result<Loader, DataError> 
                 mean: scale([0.485, 0.456, 0.406]),
                 std: scale([0.229, 0.224, 0.225]),
             },
-            train_crop: 224,
-            augmentation: Some(Augmentation { jitter_probability: 0.0, ..Augmentation::default() }),
+            views: Views::Classifier(ClassifierViews {
+                train_crop: 224,
+                augmentation: Some(Augmentation { jitter_probability: 0.0, ..Augmentation::default() }),
+            }),
         },
     )
 }

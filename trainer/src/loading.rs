@@ -1,8 +1,11 @@
 //! How the settings of a run become options of its loaders.
 
-use schemas::{Preprocessing, Settings};
+use schemas::{Fit, Preprocessing, Settings};
 
-use crate::data::{Augmentation, LoaderOptions, default_workers};
+use crate::data::{
+    Augmentation, ClassifierViews, DetectorAugmentation, DetectorViews, LoaderOptions, RcnnAugmentation, Tiling, Views,
+    YoloAugmentation, default_workers,
+};
 
 /// Batches made ahead of the training step.
 const PREFETCH: usize = 4;
@@ -17,8 +20,10 @@ pub fn training(settings: &Settings, preprocessing: &Preprocessing) -> LoaderOpt
         cache_bytes: 0,
         ignore_data_errors: settings.ignore_data_errors,
         preprocessing: preprocessing.clone(),
-        train_crop: settings.train_crop_size,
-        augmentation: settings.apply_automl_train_augmentations.then(Augmentation::default),
+        views: Views::Classifier(ClassifierViews {
+            train_crop: settings.train_crop_size,
+            augmentation: settings.apply_automl_train_augmentations.then(Augmentation::default),
+        }),
     }
 }
 
@@ -28,7 +33,6 @@ pub fn validation(settings: &Settings, preprocessing: &Preprocessing, cache_byte
     LoaderOptions {
         batch_size: settings.validation_batch_size as usize,
         cache_bytes,
-        augmentation: None,
         ..training(settings, preprocessing)
     }
 }
@@ -43,7 +47,65 @@ pub fn evaluation(preprocessing: &Preprocessing, batch_size: usize, ignore_data_
         cache_bytes: 0,
         ignore_data_errors,
         preprocessing: preprocessing.clone(),
-        train_crop: preprocessing.side(),
-        augmentation: None,
+        views: Views::Classifier(ClassifierViews { train_crop: preprocessing.side(), augmentation: None }),
+    }
+}
+
+/// Random views of the training images of a detector; what is random follows from how its pictures are fitted.
+#[must_use]
+pub fn detection_training(settings: &Settings, preprocessing: &Preprocessing) -> LoaderOptions {
+    let augmentation = match preprocessing.fit {
+        _ if !settings.apply_automl_train_augmentations => DetectorAugmentation::None,
+        Fit::Letterbox { .. } => DetectorAugmentation::Yolo(yolo(settings)),
+        Fit::Shorter { .. } => DetectorAugmentation::Rcnn(RcnnAugmentation::default()),
+        Fit::Crop { .. } => DetectorAugmentation::None,
+    };
+    LoaderOptions {
+        views: Views::Detector(DetectorViews { tiling: tiling(settings), augmentation }),
+        ..training(settings, preprocessing)
+    }
+}
+
+/// Validation images of a detector as they will be served: whole and, where `settings` says so, every tile; finished views
+/// are kept when all fit `cache_bytes`.
+#[must_use]
+pub fn detection_validation(settings: &Settings, preprocessing: &Preprocessing, cache_bytes: u64) -> LoaderOptions {
+    LoaderOptions {
+        batch_size: settings.validation_batch_size as usize,
+        cache_bytes,
+        views: Views::Detector(DetectorViews { tiling: tiling(settings), augmentation: DetectorAugmentation::None }),
+        ..training(settings, preprocessing)
+    }
+}
+
+/// Images for a trained detector.
+#[must_use]
+pub fn detection_evaluation(
+    preprocessing: &Preprocessing,
+    tiling: Tiling,
+    batch_size: usize,
+    ignore_data_errors: bool,
+) -> LoaderOptions {
+    LoaderOptions {
+        views: Views::Detector(DetectorViews { tiling, augmentation: DetectorAugmentation::None }),
+        ..evaluation(preprocessing, batch_size, ignore_data_errors)
+    }
+}
+
+/// The tiles that settings name.
+#[must_use]
+pub fn tiling(settings: &Settings) -> Tiling {
+    Tiling { grid: settings.tile_grid_size, overlap: settings.tile_overlap_ratio }
+}
+
+fn yolo(settings: &Settings) -> YoloAugmentation {
+    let mosaics = settings.number_of_epochs.saturating_sub(settings.close_mosaic);
+    YoloAugmentation {
+        mosaic_epochs: if settings.apply_mosaic_for_yolo { mosaics } else { 0 },
+        scale: settings.augment_scale,
+        translate: settings.augment_translate,
+        hsv: settings.augment_hsv,
+        flip_probability: 0.5,
+        multi_scale: settings.multi_scale,
     }
 }

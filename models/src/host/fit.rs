@@ -103,6 +103,15 @@ fn whole(length: u64) -> u32 {
     u32::try_from(length).unwrap_or(u32::MAX / 2).max(1)
 }
 
+/// Colour around a picture that does not fill the network's input.
+#[must_use]
+pub fn fill(p: &Preprocessing) -> [u8; 3] {
+    match p.fit {
+        Fit::Letterbox { .. } => GREY,
+        Fit::Shorter { .. } | Fit::Crop { .. } => p.mean.map(|v| v.round().clamp(0.0, 255.0) as u8),
+    }
+}
+
 impl Resizer {
     /// Resizes all of `src` and puts it into its frame.
     pub(super) fn frame(&mut self, src: &Rgb, p: &Preprocessing) -> Rgb {
@@ -111,11 +120,7 @@ impl Resizer {
         if (inner.width, inner.height) == (place.width, place.height) {
             return inner;
         }
-        let fill = match p.fit {
-            Fit::Letterbox { .. } => GREY,
-            Fit::Shorter { .. } | Fit::Crop { .. } => p.mean.map(|v| v.round().clamp(0.0, 255.0) as u8),
-        };
-        let mut framed = Rgb::filled(place.width, place.height, fill);
+        let mut framed = Rgb::filled(place.width, place.height, fill(p));
         let (left, top) = (place.left.max(0) as usize, place.top.max(0) as usize);
         let stride = framed.stride();
         let lines = framed.data.chunks_exact_mut(stride).skip(top);

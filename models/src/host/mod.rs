@@ -7,20 +7,26 @@
 
 mod colour;
 mod decode;
+mod detection;
 mod encode;
 mod fit;
+mod hsv;
 mod jpeg;
 mod kernel;
 mod orient;
 mod prepare;
 mod resize;
+mod tiles;
 
 pub use colour::{brightness, contrast, hue, saturation};
 pub use decode::{DecodeError, Format, Header, Limits, decode, decode_top, probe};
+pub use detection::Detection;
 pub use encode::{encode_jpeg, encode_png};
-pub use fit::Placement;
+pub use fit::{Placement, fill};
+pub use hsv::{HsvGains, change_hsv};
 pub use prepare::{crop_resize, flip_horizontal, prepare, prepared_size, thumbnail};
 pub use resize::{Resizer, resize};
+pub use tiles::{Merge, MergeRule, Tile, cut, merge, shift, tiles};
 
 /// An 8-bit RGB image.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 use schemas::preprocessing::{Fit, Interpolation, Preprocessing};
 
 use super::resize::{Axis, Resizer, resize};
-use super::{Region, Rgb};
+use super::{Region, Rgb, Tile};
 
 /// Size after the shorter side is resized to `resize` pixels: the longer becomes `resize * long / short`, rounded down.
 #[must_use]
@@ -40,6 +40,27 @@ impl Resizer {
             Fit::Crop { resize, crop } => self.cut(src, resize, crop.max(1), p.interpolation),
             Fit::Letterbox { .. } | Fit::Shorter { .. } => self.frame(src, p),
         }
+    }
+
+    /// Cuts `from` out of `src`, resizes it to `width` x `height` pixels, and returns what of that lies in `window`; only this is
+    /// computed.
+    ///
+    /// # Panics
+    /// When `from` does not lie in `src`, or `window` not in the result.
+    #[must_use]
+    pub fn resize_part(
+        &mut self,
+        src: &Rgb,
+        from: Tile,
+        (width, height): (u32, u32),
+        window: Tile,
+        filter: Interpolation,
+    ) -> Rgb {
+        assert!(from.x1 <= src.width && from.y1 <= src.height, "{from:?} of {}x{} pixels", src.width, src.height);
+        assert!(window.x1 <= width && window.y1 <= height, "{window:?} of {width}x{height} pixels");
+        let x = Axis { skip: window.x0, keep: window.width(), ..Axis::whole(from.x0, from.width(), width) };
+        let y = Axis { skip: window.y0, keep: window.height(), ..Axis::whole(from.y0, from.height(), height) };
+        self.window(src, x, y, filter)
     }
 
     fn cut(&mut self, src: &Rgb, resize: u32, crop: u32, filter: Interpolation) -> Rgb {

@@ -182,6 +182,8 @@ pub enum RejectionKind {
     BadJson,
     /// The label is missing, of the wrong type, or unknown to the model.
     BadLabel,
+    /// One object of the label cannot be used; the rest of the row stands.
+    BadObject,
     /// The `image_url` cannot be resolved.
     BadUrl,
     /// The file is not there or cannot be read or fetched.

@@ -25,6 +25,7 @@ pub fn run(args: &EvaluateArgs) -> anyhow::Result<Answer> {
     let meta = model.meta().clone();
     let fetched = tempfile::tempdir()?;
     let options = ReadOptions {
+        task: meta.task,
         data_root: args.data_root.clone(),
         ignore_data_errors: args.ignore_data_errors,
         limits: Limits::default(),

@@ -256,6 +256,7 @@ fn open_data(
         split_ratio: plan.settings.split_ratio,
         seed: plan.seed,
         read: ReadOptions {
+            task: plan.task,
             data_root: plan.data_root.clone().map(Into::into),
             ignore_data_errors: plan.settings.ignore_data_errors,
             limits: models::host::Limits::default(),

@@ -1,10 +1,11 @@
-//! The samples of one part (training, validation, test): class, row, and picture on demand.
+//! The samples of one part (training, validation, test): class or objects, row, and picture on demand.
 
 use std::borrow::Cow;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use models::host::{self, DecodeError, Limits, Rgb};
+use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
 use super::error::DataError;
@@ -12,6 +13,7 @@ use super::fetch::Fetcher;
 use super::index::{Entry, Files};
 use super::location::Location;
 use super::reject::{RejectKind, Rejection};
+use super::target::{Object, Targets};
 
 /// What a loader draws from. [`Dataset`] is the real one.
 pub trait Images: Send + Sync {
@@ -21,8 +23,13 @@ pub trait Images: Send + Sync {
     fn is_empty(&self) -> bool {
         self.len() == 0
     }
-    /// Class of a sample.
+    /// Class of a sample; 0 where samples have objects.
     fn target(&self, index: usize) -> usize;
+    /// Objects of a sample; none where it has a class.
+    fn objects(&self, index: usize) -> &[Object] {
+        let _ = index;
+        &[]
+    }
     /// The decoded picture.
     ///
     /// # Errors
@@ -170,18 +177,34 @@ fn bad_image(error: &DecodeError) -> SampleError {
     SampleError::Bad(RejectKind::BadImage, error.to_string())
 }
 
-/// The samples of one part. Costs 24 bytes a sample, plus what the cache was allowed.
+/// Names of the classes.
+#[derive(Clone)]
+pub(crate) struct Labels {
+    /// In the order of the model's outputs.
+    pub names: Arc<[String]>,
+    /// Whether rows write them as numbers.
+    pub are_integers: bool,
+}
+
+/// The samples of one part. Costs 28 bytes a sample or 32 and 24 an object, plus what the cache was allowed.
 pub struct Dataset {
-    labels: Arc<[String]>,
+    labels: Labels,
     entries: Vec<Entry>,
+    targets: Targets,
     reader: Arc<Reader>,
     cache: Cache,
     checked: bool,
 }
 
 impl Dataset {
-    pub(crate) fn new(labels: Arc<[String]>, entries: Vec<Entry>, reader: Arc<Reader>, cache: Cache) -> Self {
-        Self { labels, entries, reader, cache, checked: false }
+    pub(crate) fn new(
+        labels: Labels,
+        entries: Vec<Entry>,
+        targets: Targets,
+        reader: Arc<Reader>,
+        cache: Cache,
+    ) -> Self {
+        Self { labels, entries, targets, reader, cache, checked: false }
     }
 
     /// Says whether every picture has been decoded in full. Only then may [`Images::top`] decode less: damage below the
@@ -197,16 +220,12 @@ impl Dataset {
 
     /// Class names, in the order of the model's outputs.
     pub fn labels(&self) -> &[String] {
-        &self.labels
+        &self.labels.names
     }
 
-    /// Samples of each class.
+    /// Samples of each class, or objects where samples have objects.
     pub fn class_counts(&self) -> Vec<usize> {
-        let mut counts = vec![0; self.labels.len()];
-        for entry in &self.entries {
-            counts[entry.class as usize] += 1;
-        }
-        counts
+        self.targets.counts(self.labels.names.len())
     }
 
     /// `image_url` as written.
@@ -231,7 +250,7 @@ impl Dataset {
         format!("{}:{}", self.reader.files.path(entry).display(), entry.line)
     }
 
-    /// Lower-case hexadecimal SHA-256 over labels and rows (`image_url` as written and class, in order). Equal for the same
+    /// Lower-case hexadecimal SHA-256 over labels and rows (`image_url` as written and class or objects, in order). Equal for the same
     /// data on another machine; a resume compares it to find that the data changed.
     ///
     /// # Errors
@@ -242,16 +261,26 @@ impl Dataset {
             hash.update((bytes.len() as u64).to_le_bytes());
             hash.update(bytes);
         };
-        self.labels.iter().for_each(|label| part(label.as_bytes()));
-        for (index, entry) in self.entries.iter().enumerate() {
+        self.labels.names.iter().for_each(|label| part(label.as_bytes()));
+        for index in 0..self.entries.len() {
             part(self.image_url(index)?.as_bytes());
-            part(&entry.class.to_le_bytes());
+            match &self.targets {
+                Targets::Classes(classes) => part(&classes[index].to_le_bytes()),
+                Targets::Objects(objects) => {
+                    let bytes = |o: &Object| {
+                        let corners = o.corners.iter().flat_map(|value| value.to_le_bytes());
+                        corners.chain(o.class.to_le_bytes()).chain([u8::from(o.is_crowd)]).collect::<Vec<u8>>()
+                    };
+                    part(&objects.of(index).iter().flat_map(bytes).collect::<Vec<u8>>());
+                }
+            }
         }
         Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
     }
 
-    /// The row as JSON, its `image_url` made absolute; everything else as written.
-    pub(crate) fn row(&self, index: usize) -> Result<serde_json::Map<String, serde_json::Value>, DataError> {
+    /// The row as JSON, its `image_url` made absolute; everything else as written, except that the label of a detection row
+    /// lists the objects as they are used, which read back as the same.
+    pub(crate) fn row(&self, index: usize) -> Result<Map<String, Value>, DataError> {
         let entry = &self.entries[index];
         let (_, location) = self.reader.files.location(entry)?;
         let text = self.reader.files.text(entry)?;
@@ -259,11 +288,38 @@ impl Dataset {
             path: self.reader.files.path(entry).clone(),
             message: format!("line {}: {reason}", entry.line),
         };
-        let mut row: serde_json::Map<String, serde_json::Value> =
+        let mut row: Map<String, Value> =
             serde_json::from_slice(text.trim_ascii()).map_err(|e| changed(e.to_string()))?;
+        if let Targets::Objects(objects) = &self.targets {
+            // What the older forms of a detection row hold beside the list.
+            for key in ["imageUrl", "topX", "topY", "bottomX", "bottomY", "isCrowd"] {
+                row.shift_remove(key);
+            }
+            let label = objects.of(index).iter().map(|object| self.object_json(object)).collect();
+            row.insert("label".to_owned(), Value::Array(label));
+        }
         row.insert("image_url".to_owned(), location.to_image_url().into());
         Ok(row)
     }
+
+    fn object_json(&self, object: &Object) -> Value {
+        let name = &self.labels.names[object.class as usize];
+        let label = match name.parse::<i64>() {
+            Ok(number) if self.labels.are_integers => Value::from(number),
+            Ok(_) | Err(_) => Value::from(name.as_str()),
+        };
+        let [top_x, top_y, bottom_x, bottom_y] = object.corners.map(shortest);
+        json!({
+            "label": label, "topX": top_x, "topY": top_y, "bottomX": bottom_x, "bottomY": bottom_y,
+            "isCrowd": object.is_crowd,
+        })
+    }
+}
+
+/// The number of fewest digits that reads back as `value`.
+fn shortest(value: f32) -> f64 {
+    let short = value.to_string().parse::<f64>().unwrap_or_default();
+    if short as f32 == value { short } else { f64::from(value) }
 }
 
 impl Images for Dataset {
@@ -272,7 +328,17 @@ impl Images for Dataset {
     }
 
     fn target(&self, index: usize) -> usize {
-        self.entries[index].class as usize
+        match &self.targets {
+            Targets::Classes(classes) => classes[index] as usize,
+            Targets::Objects(_) => 0,
+        }
+    }
+
+    fn objects(&self, index: usize) -> &[Object] {
+        match &self.targets {
+            Targets::Classes(_) => &[],
+            Targets::Objects(objects) => objects.of(index),
+        }
     }
 
     fn image(&self, index: usize) -> Result<Arc<Rgb>, SampleError> {

@@ -1,5 +1,5 @@
-//! Where the rows of a data set are: one streaming pass over its JSONL files that keeps 24 bytes a row (place and class)
-//! and no text. Rows are read again from their file when they are needed.
+//! Where the rows of a data set are and what they show: one streaming pass over its JSONL files that keeps 28 bytes a row (24
+//! for a place in a file, 4 for a class) and 24 an object, and no text. Rows are read again from their file when they are needed.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -7,17 +7,20 @@ use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
+use schemas::Task;
 use sha2::{Digest, Sha256};
 
+use super::boxes::{self, Refusal};
 use super::error::DataError;
 use super::location::{Location, Resolver};
 use super::reject::{RejectKind, Rejection, Rejections};
 use super::row::{self, LabelValue};
+use super::target::{Object, Objects, Targets};
 
 /// A longer line is rejected unread.
 const MAX_LINE_BYTES: u64 = 16 << 20;
 
-/// Place and class of one row.
+/// Place of one row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Entry {
     offset: u64,
@@ -25,15 +28,6 @@ pub struct Entry {
     /// Line in its file, from 1.
     pub line: u32,
     file: u32,
-    /// Index into the labels of whoever holds the entry.
-    pub class: u32,
-}
-
-#[cfg(test)]
-impl Entry {
-    pub(crate) fn for_test(class: u32) -> Self {
-        Self { offset: 0, length: 0, line: 1, file: 0, class }
-    }
 }
 
 /// The open JSONL files of a data set. A row is read where it lies, so the files must not change while they are in use.
@@ -57,6 +51,8 @@ pub struct Scan {
     pub entries: Vec<Entry>,
     /// One per entry.
     pub keys: Vec<Keys>,
+    /// One per entry.
+    pub targets: Targets,
     /// Rows seen, blank lines not counted.
     pub rows: u64,
 }
@@ -66,6 +62,19 @@ pub struct Scan {
 pub struct Classes {
     numbers: BTreeMap<LabelValue, u32>,
     first: Option<(String, &'static str)>,
+}
+
+/// What a usable row shows, and what of it had to be left out.
+struct Usable {
+    shown: Shown,
+    keys: Keys,
+    image_url: String,
+    left_out: Vec<String>,
+}
+
+enum Shown {
+    Class(u32),
+    Objects(Vec<Object>),
 }
 
 impl Classes {
@@ -84,6 +93,11 @@ impl Classes {
         }
         let next = self.numbers.len() as u32;
         Ok(*self.numbers.entry(label).or_insert(next))
+    }
+
+    /// Whether labels are whole numbers.
+    pub fn are_integers(&self) -> bool {
+        self.numbers.first_key_value().is_some_and(|(label, _)| matches!(label, LabelValue::Integer(_)))
     }
 
     /// Sorted names of the classes for which `used` holds, and the sorted place of each number that was given out.
@@ -108,6 +122,22 @@ pub enum LabelRule<'a> {
     Known(&'a [String]),
 }
 
+impl LabelRule<'_> {
+    /// Number of a label; the inner error says why it has none.
+    fn number(&mut self, label: LabelValue, place: impl Fn() -> String) -> Result<Result<u32, String>, DataError> {
+        match self {
+            Self::Collect(classes) => classes.number(label, place).map(Ok),
+            Self::Known(names) => {
+                let name = label.name();
+                let at = names.iter().position(|known| *known == name);
+                Ok(at
+                    .map(|at| at as u32)
+                    .ok_or_else(|| format!("label {name:?} is none of the model's {} labels", names.len())))
+            }
+        }
+    }
+}
+
 impl Files {
     /// Opens `paths`, which are absolute. Cloud paths in them are mapped to `data_root`.
     ///
@@ -126,13 +156,22 @@ impl Files {
     ///
     /// # Errors
     /// A file cannot be read or is UTF-16, labels are of two types, or a row is bad and data errors are not ignored.
-    pub fn scan(&self, rule: &mut LabelRule, rejections: &mut Rejections) -> Result<Scan, DataError> {
-        let mut scan = Scan { entries: Vec::new(), keys: Vec::new(), rows: 0 };
+    pub fn scan(&self, task: Task, rule: &mut LabelRule, rejections: &mut Rejections) -> Result<Scan, DataError> {
+        let targets = match task {
+            Task::ImageClassification => Targets::Classes(Vec::new()),
+            Task::ImageObjectDetection => Targets::Objects(Objects::default()),
+            Task::ImageClassificationMultilabel | Task::ImageInstanceSegmentation => {
+                let limit = "rows are read for image-classification and image-object-detection";
+                return Err(DataError::Setting { name: "task", value: task.to_string(), limit });
+            }
+        };
+        let mut scan = Scan { entries: Vec::new(), keys: Vec::new(), targets, rows: 0 };
         for number in 0..self.files.len() {
             self.scan_file(number, rule, rejections, &mut scan)?;
         }
         scan.entries.shrink_to_fit();
         scan.keys.shrink_to_fit();
+        scan.targets.shrink();
         Ok(scan)
     }
 
@@ -176,71 +215,105 @@ impl Files {
             let parsed = if too_long {
                 Err((RejectKind::BadJson, None, format!("the line is longer than {} MiB", MAX_LINE_BYTES >> 20)))
             } else {
-                self.row(number, text, rule, line_number)?
+                let place = || format!("{}:{line_number}", path.display());
+                match &scan.targets {
+                    Targets::Classes(_) => self.class_row(number, text, rule, place)?,
+                    Targets::Objects(_) => self.box_row(number, text, rule, place)?,
+                }
+            };
+            let reject = |kind, image_url, reason| {
+                let source = path.display().to_string();
+                Rejection { source, line: line_number, image_url, kind, reason }
             };
             match (parsed, u32::try_from(line_number)) {
-                (Ok((class, keys)), Ok(at)) => {
+                (Ok(row), Ok(at)) => {
+                    for reason in row.left_out {
+                        rejections.add(reject(RejectKind::BadObject, Some(row.image_url.clone()), reason))?;
+                    }
                     scan.entries.push(Entry {
                         offset: start,
                         length: line.len() as u32,
                         line: at,
                         file: number as u32,
-                        class,
                     });
-                    scan.keys.push(keys);
+                    scan.keys.push(row.keys);
+                    match (&mut scan.targets, row.shown) {
+                        (Targets::Classes(classes), Shown::Class(class)) => classes.push(class),
+                        (Targets::Objects(all), Shown::Objects(objects)) => all.push(objects),
+                        (Targets::Classes(_), Shown::Objects(_)) | (Targets::Objects(_), Shown::Class(_)) => {
+                            unreachable!("rows are read as what is collected")
+                        }
+                    }
                 }
                 (Ok(_), Err(_)) => {
                     let message = "has more than 4,294,967,295 lines; split it".to_owned();
                     return Err(DataError::Source { path: path.clone(), message });
                 }
-                (Err((kind, image_url, reason)), _) => {
-                    let source = path.display().to_string();
-                    rejections.add(Rejection { source, line: line_number, image_url, kind, reason })?;
-                }
+                (Err((kind, image_url, reason)), _) => rejections.add(reject(kind, image_url, reason))?,
             }
         }
         Ok(())
     }
 
-    #[expect(clippy::type_complexity, reason = "an outer fatal error and an inner rejection, used once")]
-    fn row(
+    /// A row of one class; the inner error is why it is left out.
+    fn class_row(
         &self,
-        number: usize,
+        file: usize,
         text: &[u8],
         rule: &mut LabelRule,
-        line: u64,
-    ) -> Result<Result<(u32, Keys), (RejectKind, Option<String>, String)>, DataError> {
-        let (path, _, resolver) = &self.files[number];
+        place: impl Fn() -> String,
+    ) -> Result<Result<Usable, Refusal>, DataError> {
         let row = match row::parse(text) {
             Ok(row) => row,
             Err(reason) => return Ok(Err((RejectKind::BadJson, None, reason))),
         };
-        let reject = |kind, reason| Ok(Err((kind, Some(row.image_url.clone().into_owned()), reason)));
-        let label = match row.label {
-            Ok(label) => label,
-            Err(reason) => return reject(RejectKind::BadLabel, reason),
+        let image_url = row.image_url.into_owned();
+        let number = match row.label {
+            Ok(label) => rule.number(label, place)?,
+            Err(reason) => Err(reason),
         };
-        let class = match rule {
-            LabelRule::Collect(classes) => classes.number(label, || format!("{}:{line}", path.display()))?,
-            LabelRule::Known(names) => {
-                let name = label.name();
-                match names.iter().position(|known| *known == name) {
-                    Some(at) => at as u32,
-                    None => {
-                        return reject(
-                            RejectKind::BadLabel,
-                            format!("label {name:?} is none of the model's {} labels", names.len()),
-                        );
-                    }
-                }
+        Ok(match number {
+            Ok(class) => self.usable(file, image_url, Shown::Class(class), Vec::new()),
+            Err(reason) => Err((RejectKind::BadLabel, Some(image_url), reason)),
+        })
+    }
+
+    /// A row of objects; the inner error is why it is left out.
+    fn box_row(
+        &self,
+        file: usize,
+        text: &[u8],
+        rule: &mut LabelRule,
+        place: impl Fn() -> String,
+    ) -> Result<Result<Usable, Refusal>, DataError> {
+        let row = match boxes::parse(text) {
+            Ok(row) => row,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        let listed = row.boxes.len();
+        let mut left_out = row.rejected;
+        let mut objects = Vec::with_capacity(listed);
+        for one in row.boxes {
+            match rule.number(one.label, &place)? {
+                Ok(class) => objects.push(Object { corners: one.corners, class, is_crowd: one.is_crowd }),
+                Err(reason) => left_out.push(format!("object {}: {reason}", one.number)),
             }
-        };
-        let location = match resolver.resolve(&row.image_url) {
-            Ok(location) => location,
-            Err(reason) => return reject(RejectKind::BadUrl, reason),
-        };
-        let keys = Keys { location: short_hash(&location.key()), url: short_hash(row.image_url.as_bytes()) };
-        Ok(Ok((class, keys)))
+        }
+        if objects.is_empty() && listed > 0 {
+            let reason = format!("none of its objects is usable: {}", left_out.join("; "));
+            return Ok(Err((RejectKind::BadLabel, Some(row.image_url), reason)));
+        }
+        Ok(self.usable(file, row.image_url, Shown::Objects(objects), left_out))
+    }
+
+    fn usable(&self, file: usize, image_url: String, shown: Shown, left_out: Vec<String>) -> Result<Usable, Refusal> {
+        match self.files[file].2.resolve(&image_url) {
+            Ok(location) => {
+                let keys = Keys { location: short_hash(&location.key()), url: short_hash(image_url.as_bytes()) };
+                Ok(Usable { shown, keys, image_url, left_out })
+            }
+            Err(reason) => Err((RejectKind::BadUrl, Some(image_url), reason)),
+        }
     }
 
     /// The line of a row, without what surrounds it.

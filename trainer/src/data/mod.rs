@@ -2,22 +2,31 @@
 //!
 //! ```text
 //! mltable   which JSONL files          -> paths
-//! index     one pass over their lines  -> place and class of each row (row: one line; location: image_url -> where)
-//! prepare   duplicates, preflight, split, class order -> Dataset x 2, Rejections
+//! index     one pass over their lines  -> place of each row and what it shows (row, boxes: one line; location: image_url -> where)
+//! part      rows of one picture, preflight
+//! prepare   split, class order         -> Dataset x 2, Rejections
 //! dataset   sample -> picture, with a cache in a stated budget
-//! sampler, augment, loader             -> batches of uint8 views, the same for any number of workers
+//! sampler   which sample when
+//! views     sample -> uint8 views (augment: classifiers; detect: detectors)
+//! loader, epoch, batch                 -> batches, the same for any number of workers
 //! ```
 //!
 //! Nothing here knows tensors. Random choices come from named streams (`rng`), so they depend on (seed, epoch, sample) alone.
 
 mod augment;
+mod bad;
+mod batch;
+mod boxes;
 mod dataset;
+mod detect;
+mod epoch;
 mod error;
 mod fetch;
 mod index;
 mod loader;
 mod location;
 mod mltable;
+mod part;
 mod preflight;
 mod prepare;
 mod reject;
@@ -25,15 +34,20 @@ mod rng;
 mod row;
 mod sampler;
 mod split;
+mod target;
+mod views;
 mod write;
 
 #[cfg(test)]
 mod tests;
 
 pub use augment::Augmentation;
+pub use batch::{Batch, Target};
 pub use dataset::{Dataset, Images, SampleError};
+pub use detect::{DetectorAugmentation, DetectorViews, RcnnAugmentation, Tiling, YoloAugmentation};
+pub use epoch::Epoch;
 pub use error::DataError;
-pub use loader::{Batch, Epoch, Loader, LoaderOptions, default_workers};
+pub use loader::{Loader, LoaderOptions, default_workers};
 pub use location::{Location, percent_encode_path};
 pub use preflight::{FULL_CHECK, HEADER_CHECK, OnProgress};
 pub use prepare::{
@@ -41,4 +55,6 @@ pub use prepare::{
 };
 pub use reject::{RejectKind, Rejection, Rejections};
 pub use rng::KeyedRng;
+pub use target::Object;
+pub use views::{ClassifierViews, Views};
 pub use write::replace;

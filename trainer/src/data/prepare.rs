@@ -1,18 +1,20 @@
 //! From what the user names to checked, split data sets.
 
-use std::collections::BTreeSet;
 use std::io::{self, BufRead};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use models::host::Limits;
+use schemas::Task;
 
-use super::dataset::{self, Cache, Dataset, Images, Reader};
+use super::dataset::{Cache, Dataset, Images, Labels, Reader};
 use super::error::DataError;
 use super::fetch::Fetcher;
-use super::index::{Classes, Entry, Files, Keys, LabelRule};
-use super::preflight::{self, FULL_CHECK, HEADER_CHECK, OnProgress, Totals};
-use super::reject::{RejectKind, Rejections};
+use super::index::{Classes, Files, LabelRule};
+use super::part::{Part, Reading, unite_rows};
+use super::preflight::OnProgress;
+use super::reject::Rejections;
+use super::target::Targets;
 use super::{mltable, split, write};
 
 /// Training with fewer images than this is pointed out.
@@ -21,6 +23,8 @@ const FEW_IMAGES: usize = 10;
 /// How data is read and checked, whatever it is for.
 #[derive(Clone, Debug)]
 pub struct ReadOptions {
+    /// What rows say: image-classification or image-object-detection.
+    pub task: Task,
     /// Local folder that stands for the cloud storage in `azureml://` and `AmlDatastore://` paths.
     pub data_root: Option<PathBuf>,
     /// Leave bad rows out and list them (true), or fail on the first one (false).
@@ -89,32 +93,17 @@ pub fn default_cache_bytes() -> u64 {
     (memory / 4).min(4 << 30)
 }
 
-/// Rows of one part on their way to becoming a data set.
-struct Part {
-    entries: Vec<Entry>,
-    keys: Vec<Keys>,
-    cache: Cache,
-    rows: u64,
-    /// Every picture has been decoded in full.
-    checked: bool,
-}
-
-impl Part {
-    /// Keeps the rows at `keep`, which is strictly ascending.
-    fn retain(&mut self, keep: &[u32]) {
-        self.entries = keep.iter().map(|&at| self.entries[at as usize]).collect();
-        self.keys = keep.iter().map(|&at| self.keys[at as usize]).collect();
-        self.cache.retain(keep);
-    }
-}
-
 /// Reads, checks and splits the data of a training run. The result depends on the data, the seed and the settings alone.
 ///
 /// Class order is the sorted labels of the images that are left in training and validation together, integers as numbers.
-/// With a single class a second, never used label `not LABEL` is added, so that a classifier can be built at all.
+/// With a single class a second, never used label `not LABEL` is added, so that a classifier can be built at all; a detector
+/// needs none.
+///
+/// Several rows of one picture: for classification the last counts, for detection their objects are put together.
 ///
 /// # Errors
-/// Data that cannot be read, labels of two types, no usable image, or the first bad row when they are not ignored.
+/// Data that cannot be read, labels of two types, no usable image, no object in any of them, or the first bad row when they are
+/// not ignored.
 pub fn training(request: &TrainingRequest, on_progress: OnProgress) -> Result<TrainingData, DataError> {
     if request.validation.is_none() && !(request.split_ratio > 0.0 && request.split_ratio < 1.0) {
         let limit = "without validation data it must be above 0 and below 1";
@@ -138,8 +127,15 @@ pub fn training(request: &TrainingRequest, on_progress: OnProgress) -> Result<Tr
     let was_split = validation.is_none();
     let (train, (validation_reader, validation)) = match validation {
         Some(given) => (train, given),
-        None => set_aside(train, request, &train_reader, &mut warnings),
+        None => set_aside(train, request, &classes, &train_reader, &mut warnings),
     };
+    if let (Targets::Objects(objects), Some(first)) = (&train.targets, train.entries.first())
+        && objects.total() == 0
+    {
+        let path = train_reader.files.path(first).clone();
+        let message = format!("none of {} training images has an object; label some", train.entries.len());
+        return Err(DataError::Source { path, message });
+    }
     let (labels, train, validation) = number_classes(&classes, train, validation, &mut warnings);
     if train.entries.len() < FEW_IMAGES {
         warnings.push(format!(
@@ -149,9 +145,16 @@ pub fn training(request: &TrainingRequest, on_progress: OnProgress) -> Result<Tr
     }
     Ok(TrainingData {
         train: Arc::new(
-            Dataset::new(Arc::clone(&labels), train.entries, train_reader, train.cache).checked(train.checked),
+            Dataset::new(labels.clone(), train.entries, train.targets, train_reader, train.cache)
+                .checked(train.checked),
         ),
-        validation: Arc::new(Dataset::new(labels, validation.entries, validation_reader, validation.cache)),
+        validation: Arc::new(Dataset::new(
+            labels,
+            validation.entries,
+            validation.targets,
+            validation_reader,
+            validation.cache,
+        )),
         rejections,
         warnings,
         was_split,
@@ -172,7 +175,8 @@ pub fn test(
     let mut rejections = Rejections::new(options.ignore_data_errors);
     let mut reading = Reading { options, rejections: &mut rejections, warnings: &mut warnings, on_progress };
     let (reader, part) = reading.part(path, &mut LabelRule::Known(labels), 0)?;
-    let dataset = Arc::new(Dataset::new(labels.into(), part.entries, reader, part.cache));
+    let labels = Labels { names: labels.into(), are_integers: false };
+    let dataset = Arc::new(Dataset::new(labels, part.entries, part.targets, reader, part.cache));
     Ok(TestData { dataset, rejections, warnings })
 }
 
@@ -191,21 +195,22 @@ pub struct RowCount {
 ///
 /// # Errors
 /// Data that cannot be read, or labels of two types.
-pub fn count_rows(path: &Path) -> Result<RowCount, DataError> {
+pub fn count_rows(task: Task, path: &Path) -> Result<RowCount, DataError> {
     let mut rejections = Rejections::new(true);
     let mut classes = Classes::default();
     let files = Files::open(&mltable::open(path)?.files, None)?;
-    let scan = files.scan(&mut LabelRule::Collect(&mut classes), &mut rejections)?;
-    let mut part = Part { entries: scan.entries, keys: scan.keys, cache: Cache::None, rows: scan.rows, checked: false };
+    let scan = files.scan(task, &mut LabelRule::Collect(&mut classes), &mut rejections)?;
+    let mut part = Part::new(scan);
     let limits = Limits::default();
     let reader = Reader { files, fetcher: Fetcher::new(PathBuf::new(), limits.max_bytes), limits };
-    remove_duplicates(&reader, &mut part, &mut rejections)?;
+    unite_rows(&reader, &mut part, &mut rejections)?;
     let (names, _) = classes.sorted(|_| true);
     Ok(RowCount { rows: part.rows, classes: names.len(), rejected: rejections.total() })
 }
 
 impl TrainingData {
-    /// Writes `train.jsonl` and `validation.jsonl` as used (rows as given, `image_url` absolute) and `rejected.jsonl` to
+    /// Writes `train.jsonl` and `validation.jsonl` as used (rows as given, but `image_url` absolute, and of objects those that
+    /// are used, one row per picture) and `rejected.jsonl` to
     /// `folder`, each replaced at once.
     ///
     /// # Errors
@@ -225,142 +230,22 @@ impl TrainingData {
     }
 }
 
-struct Reading<'a> {
-    options: &'a ReadOptions,
-    rejections: &'a mut Rejections,
-    warnings: &'a mut Vec<String>,
-    on_progress: OnProgress<'a>,
-}
-
-impl Reading<'_> {
-    /// Scans, removes duplicates, and looks at the pictures of one part.
-    fn part(&mut self, path: &Path, rule: &mut LabelRule, cache_bytes: u64) -> Result<(Arc<Reader>, Part), DataError> {
-        let source = mltable::open(path)?;
-        self.warnings.extend(source.warnings);
-        let files = Files::open(&source.files, self.options.data_root.as_deref())?;
-        let before = self.rejections.total();
-        let scan = files.scan(rule, self.rejections)?;
-        let limits = self.options.limits;
-        let fetcher = Fetcher::new(self.options.fetch_folder.clone(), limits.max_bytes);
-        let reader = Reader { files, fetcher, limits };
-        let mut part =
-            Part { entries: scan.entries, keys: scan.keys, cache: Cache::None, rows: scan.rows, checked: false };
-        remove_duplicates(&reader, &mut part, self.rejections)?;
-        self.check(&reader, &mut part, cache_bytes)?;
-        if part.entries.is_empty() {
-            return Err(DataError::Empty {
-                what: path.display().to_string(),
-                rows: part.rows,
-                rejected: self.rejections.total() - before,
-                examples: self.rejections.examples_text(),
-            });
-        }
-        Ok((Arc::new(reader), part))
-    }
-
-    fn check(&mut self, reader: &Reader, part: &mut Part, cache_bytes: u64) -> Result<(), DataError> {
-        let n = part.entries.len();
-        if let Some(checked) = self.options.resumed {
-            let totals = Totals::default();
-            // What is wrong with a picture now comes out where it came out before: in the loader.
-            let _ = preflight::each(n, self.options.threads, self.on_progress, |at| {
-                preflight::header(reader, &part.entries[at], &totals)
-            })?;
-            part.cache = Cache::plan(n, totals.sizes(), cache_bytes);
-            part.checked = checked;
-            return Ok(());
-        }
-        if n > HEADER_CHECK {
-            return self.reject_bad(reader, part, |part, at| preflight::presence(reader, &part.entries[at]));
-        }
-        let totals = Totals::default();
-        self.reject_bad(reader, part, |part, at| preflight::header(reader, &part.entries[at], &totals))?;
-        part.cache = Cache::plan(part.entries.len(), totals.sizes(), cache_bytes);
-        if n <= FULL_CHECK {
-            self.reject_bad(reader, part, |part, at| {
-                dataset::image(reader, &part.cache, &part.entries[at], at).map(drop)
-            })?;
-            part.checked = true;
-        }
-        Ok(())
-    }
-
-    fn reject_bad(
-        &mut self,
-        reader: &Reader,
-        part: &mut Part,
-        check: impl Fn(&Part, usize) -> Result<(), dataset::SampleError> + Sync,
-    ) -> Result<(), DataError> {
-        let n = part.entries.len();
-        let bad = preflight::each(n, self.options.threads, self.on_progress, |at| check(part, at))?;
-        if bad.is_empty() {
-            return Ok(());
-        }
-        let mut gone = BTreeSet::new();
-        for (at, kind, reason) in bad {
-            self.rejections.add(reader.rejection(&part.entries[at], kind, reason))?;
-            gone.insert(at as u32);
-        }
-        let keep: Vec<u32> = (0..n as u32).filter(|at| !gone.contains(at)).collect();
-        part.retain(&keep);
-        Ok(())
-    }
-
-    fn warn_overlap(&mut self, train: &Part, validation: &Part) {
-        let mut known: Vec<[u8; 16]> = train.keys.iter().map(|keys| keys.location).collect();
-        known.sort_unstable();
-        let shared = validation.keys.iter().filter(|keys| known.binary_search(&keys.location).is_ok()).count();
-        if shared > 0 {
-            self.warnings.push(format!(
-                "{shared} of {} validation images are training images too; metrics on them flatter the model",
-                validation.keys.len()
-            ));
-        }
-    }
-}
-
-/// Of the rows that name one picture, the last counts.
-fn remove_duplicates(reader: &Reader, part: &mut Part, rejections: &mut Rejections) -> Result<(), DataError> {
-    let mut order: Vec<u32> = (0..part.keys.len() as u32).collect();
-    order.sort_unstable_by_key(|&at| (part.keys[at as usize].location, at));
-    let mut dropped: Vec<(u32, u32)> = Vec::new();
-    for same in order.chunk_by(|&a, &b| part.keys[a as usize].location == part.keys[b as usize].location) {
-        if let [earlier @ .., last] = same {
-            dropped.extend(earlier.iter().map(|&at| (at, *last)));
-        }
-    }
-    if dropped.is_empty() {
-        return Ok(());
-    }
-    dropped.sort_unstable();
-    for &(at, last) in &dropped {
-        let (entry, kept) = (&part.entries[at as usize], &part.entries[last as usize]);
-        let reason = if reader.files.path(entry) == reader.files.path(kept) {
-            format!("duplicate of line {}, which is used", kept.line)
-        } else {
-            format!("duplicate of {}:{}, which is used", reader.files.path(kept).display(), kept.line)
-        };
-        rejections.add(reader.rejection(entry, RejectKind::Duplicate, reason))?;
-    }
-    let mut gone = dropped.iter().map(|&(at, _)| at).peekable();
-    let keep: Vec<u32> = (0..part.entries.len() as u32).filter(|at| gone.next_if_eq(at).is_none()).collect();
-    part.retain(&keep);
-    Ok(())
-}
-
 /// Sets a part of the training rows aside for validation; with nothing to spare, all are used for both.
 fn set_aside(
     mut train: Part,
     request: &TrainingRequest,
+    classes: &Classes,
     reader: &Arc<Reader>,
     warnings: &mut Vec<String>,
 ) -> (Part, (Arc<Reader>, Part)) {
-    let picks = split::split(&train.entries, &train.keys, request.split_ratio, request.seed);
+    let ranks: Vec<u32> = classes.sorted(|_| true).1.into_iter().map(Option::unwrap_or_default).collect();
+    let picks = split::split(&train.targets.strata(&ranks), &train.keys, request.split_ratio, request.seed);
     let chosen =
         |wanted: bool| -> Vec<u32> { (0..picks.len() as u32).filter(|&at| picks[at as usize] == wanted).collect() };
     let mut validation = Part {
         entries: train.entries.clone(),
         keys: train.keys.clone(),
+        targets: train.targets.clone(),
         cache: Cache::None,
         rows: train.rows,
         checked: train.checked,
@@ -380,9 +265,8 @@ fn number_classes(
     mut train: Part,
     mut validation: Part,
     warnings: &mut Vec<String>,
-) -> (Arc<[String]>, Part, Part) {
-    let used = |part: &Part| part.entries.iter().map(|entry| entry.class).collect::<BTreeSet<u32>>();
-    let (in_train, in_validation) = (used(&train), used(&validation));
+) -> (Labels, Part, Part) {
+    let (in_train, in_validation) = (train.targets.used(), validation.targets.used());
     let (mut names, places) = classes.sorted(|class| in_train.contains(&class) || in_validation.contains(&class));
     let untrained: Vec<&str> = in_validation
         .difference(&in_train)
@@ -391,15 +275,14 @@ fn number_classes(
     if !untrained.is_empty() {
         warnings.push(format!("labels only in the validation data, which cannot be learnt: {}", untrained.join(", ")));
     }
-    for entry in train.entries.iter_mut().chain(&mut validation.entries) {
-        entry.class = places[entry.class as usize].expect("every used class has a place");
-    }
-    if let [only] = names.as_slice() {
+    train.targets.renumber(&places);
+    validation.targets.renumber(&places);
+    if let (Targets::Classes(_), [only]) = (&train.targets, names.as_slice()) {
         warnings.push(format!(
             "every image has the label {only:?}; a second label \"not {only}\" is added, which no image has"
         ));
         let other = format!("not {only}");
         names.push(other);
     }
-    (names.into(), train, validation)
+    (Labels { names: names.into(), are_integers: classes.are_integers() }, train, validation)
 }

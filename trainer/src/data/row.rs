@@ -1,4 +1,4 @@
-//! One line of a classification JSONL file.
+//! One line of a classification JSONL file; of a detection file, where its picture is.
 
 use std::borrow::Cow;
 
@@ -34,7 +34,7 @@ impl LabelValue {
 
 #[derive(Deserialize)]
 struct Line<'a> {
-    #[serde(borrow)]
+    #[serde(borrow, alias = "imageUrl")]
     image_url: Option<Cow<'a, str>>,
     label: Option<Value>,
 }

@@ -38,6 +38,11 @@ impl Batches {
         self.n.div_ceil(self.size) - usize::from(self.join_last)
     }
 
+    /// The batch that a position below `n` is in.
+    pub fn of(&self, position: usize) -> usize {
+        (position / self.size).min(self.count().saturating_sub(1))
+    }
+
     /// Positions of batch `index` in the order; empty beyond the end.
     pub fn range(&self, index: usize) -> Range<usize> {
         let start = index.saturating_mul(self.size).min(self.n);
@@ -70,6 +75,7 @@ mod tests {
                     let all: Vec<usize> = (0..batches.count()).flat_map(|i| batches.range(i)).collect();
                     assert_eq!(all, (0..n).collect::<Vec<_>>(), "n {n}, size {size}");
                     assert!(batches.range(batches.count()).is_empty());
+                    assert!((0..n).all(|at| batches.range(batches.of(at)).contains(&at)), "n {n}, size {size}");
                 }
                 let training = Batches::training(n, size);
                 let smallest = (0..training.count()).map(|i| training.range(i).len()).min();

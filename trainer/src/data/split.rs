@@ -1,28 +1,28 @@
 //! Splits one data set into training and validation parts, by class and by seed.
 //!
-//! Within a class, rows are ordered by SHA-256 of (seed, `image_url` as written) and the first few go to validation. So
+//! A picture of several objects counts to the rarest of their classes ([`super::target::Targets::strata`]). Within a class, rows are ordered by SHA-256 of (seed, `image_url` as written) and the first few go to validation. So
 //! the same pictures validate in every trial of a study, on every machine, in whatever order the rows come, and a
 //! picture added later moves few others. The specification's split is a plain unseeded shuffle.
 
 use std::cmp::Reverse;
 
-use super::index::{Entry, Keys};
+use super::index::Keys;
 use super::rng;
 
-/// Which rows validate: `true` at the index of each validation row.
+/// Which rows validate: `true` at the index of each validation row. `strata` has the class of each row.
 ///
 /// - About `ratio` of all rows (0 to 1, rounded to a whole number, at least 1 where a class has two rows to share),
 ///   dealt to the classes by largest remainder;
 /// - every class keeps at least one row for training, so a class with one row only trains;
 /// - a single row, or no class with two rows, gives no validation row: the caller validates on the training rows.
-pub fn split(entries: &[Entry], keys: &[Keys], ratio: f64, seed: u64) -> Vec<bool> {
-    let classes = entries.iter().map(|entry| entry.class as usize + 1).max().unwrap_or(0);
+pub fn split(strata: &[u32], keys: &[Keys], ratio: f64, seed: u64) -> Vec<bool> {
+    let classes = strata.iter().map(|&class| class as usize + 1).max().unwrap_or(0);
     let mut members: Vec<Vec<u32>> = vec![Vec::new(); classes];
-    for (at, entry) in entries.iter().enumerate() {
-        members[entry.class as usize].push(at as u32);
+    for (at, &class) in strata.iter().enumerate() {
+        members[class as usize].push(at as u32);
     }
     let sizes: Vec<usize> = members.iter().map(Vec::len).collect();
-    let mut validates = vec![false; entries.len()];
+    let mut validates = vec![false; strata.len()];
     for (rows, take) in members.iter_mut().zip(quotas(&sizes, ratio)) {
         let key = |&row: &u32| {
             let key = &keys[row as usize];
@@ -67,17 +67,17 @@ fn quotas(sizes: &[usize], ratio: f64) -> Vec<usize> {
 mod tests {
     use super::*;
 
-    fn rows(sizes: &[usize]) -> (Vec<Entry>, Vec<Keys>) {
-        let mut entries = Vec::new();
+    fn rows(sizes: &[usize]) -> (Vec<u32>, Vec<Keys>) {
+        let mut strata = Vec::new();
         let mut keys = Vec::new();
         for (class, &n) in sizes.iter().enumerate() {
             for i in 0..n {
-                entries.push(Entry::for_test(class as u32));
+                strata.push(class as u32);
                 let name = rng::digest("row", &[class as u64, i as u64]);
                 keys.push(Keys { location: name[..16].try_into().unwrap(), url: name[..8].try_into().unwrap() });
             }
         }
-        (entries, keys)
+        (strata, keys)
     }
 
     #[test]
@@ -95,17 +95,17 @@ mod tests {
 
     #[test]
     fn depends_on_the_seed_and_not_on_the_order() {
-        let (entries, keys) = rows(&[40, 10, 2, 1]);
+        let (strata, keys) = rows(&[40, 10, 2, 1]);
         let chosen = |seed| {
-            let picks = split(&entries, &keys, 0.2, seed);
-            let mut urls: Vec<_> = (0..entries.len()).filter(|&i| picks[i]).map(|i| keys[i].url).collect();
+            let picks = split(&strata, &keys, 0.2, seed);
+            let mut urls: Vec<_> = (0..strata.len()).filter(|&i| picks[i]).map(|i| keys[i].url).collect();
             urls.sort();
             urls
         };
         assert_eq!(chosen(1).len(), 11);
         assert_eq!(chosen(1), chosen(1));
         assert_ne!(chosen(1), chosen(2));
-        let (back, back_keys): (Vec<_>, Vec<_>) = entries.iter().copied().zip(keys.iter().copied()).rev().unzip();
+        let (back, back_keys): (Vec<_>, Vec<_>) = strata.iter().copied().zip(keys.iter().copied()).rev().unzip();
         let picks = split(&back, &back_keys, 0.2, 1);
         let mut urls: Vec<_> = (0..back.len()).filter(|&i| picks[i]).map(|i| back_keys[i].url).collect();
         urls.sort();

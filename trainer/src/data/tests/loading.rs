@@ -7,7 +7,8 @@ use models::host::{Limits, Rgb, decode, decode_top, encode_jpeg, encode_png};
 use schemas::{Fit, Interpolation, Preprocessing};
 
 use crate::data::{
-    Augmentation, DataError, Images, KeyedRng, Loader, LoaderOptions, RejectKind, Rejection, SampleError,
+    Augmentation, ClassifierViews, DataError, Images, KeyedRng, Loader, LoaderOptions, RejectKind, Rejection,
+    SampleError, Views,
 };
 
 /// Noise pictures of odd sizes; some bad, one that panics.
@@ -46,6 +47,10 @@ impl Images for Pictures {
     }
 }
 
+fn views(train_crop: u32, augmentation: Option<Augmentation>) -> Views {
+    Views::Classifier(ClassifierViews { train_crop, augmentation })
+}
+
 fn options(workers: usize) -> LoaderOptions {
     LoaderOptions {
         workers,
@@ -59,8 +64,7 @@ fn options(workers: usize) -> LoaderOptions {
             mean: [0.0; 3],
             std: [1.0; 3],
         },
-        train_crop: 10,
-        augmentation: Some(Augmentation::default()),
+        views: views(10, Some(Augmentation::default())),
     }
 }
 
@@ -254,7 +258,7 @@ fn a_pass_may_be_left_early() {
 
 #[test]
 fn without_augmentation_training_sees_the_evaluation_view() {
-    let plain = LoaderOptions { augmentation: None, train_crop: 12, ..options(1) };
+    let plain = LoaderOptions { views: views(12, None), ..options(1) };
     let loader = loader(pictures(6, &[]), plain);
     let eval: Vec<u8> = flat(loader.eval()).into_iter().flat_map(|batch| batch.0).collect();
     let size = 12 * 12 * 3;
@@ -273,6 +277,8 @@ fn settings_are_checked() {
         Loader::new(Arc::new(pictures(1, &[])), options).err().unwrap().to_string()
     };
     assert!(bad(|o| o.batch_size = 0).contains("batch size is 0"));
-    assert!(bad(|o| o.train_crop = 0).contains("crop size"));
-    assert!(bad(|o| o.augmentation = Some(Augmentation { hue: 2.0, ..Augmentation::default() })).contains("hue is 2"));
+    assert!(bad(|o| o.views = views(0, None)).contains("crop size"));
+    assert!(
+        bad(|o| o.views = views(9, Some(Augmentation { hue: 2.0, ..Augmentation::default() }))).contains("hue is 2")
+    );
 }

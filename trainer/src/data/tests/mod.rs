@@ -1,4 +1,5 @@
 //! The data path as a whole.
 
+mod boxes;
 mod loading;
 mod preparing;

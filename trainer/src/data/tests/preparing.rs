@@ -5,22 +5,23 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use models::host::{Limits, Rgb, encode_jpeg, encode_png};
+use schemas::Task;
 use serde_json::{Value, json};
 
 use crate::data::{DataError, Images, ReadOptions, RejectKind, TrainingData, TrainingRequest, test, training};
 
-struct Folder(tempfile::TempDir);
+pub(super) struct Folder(tempfile::TempDir);
 
 impl Folder {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self(tempfile::tempdir().unwrap())
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(super) fn path(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
     }
 
-    fn write(&self, name: &str, bytes: impl AsRef<[u8]>) -> PathBuf {
+    pub(super) fn write(&self, name: &str, bytes: impl AsRef<[u8]>) -> PathBuf {
         let path = self.path(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(&path, bytes).unwrap();
@@ -28,19 +29,20 @@ impl Folder {
     }
 
     /// A small picture of one colour, a JPEG if so named, else a PNG.
-    fn picture(&self, name: &str) {
+    pub(super) fn picture(&self, name: &str) {
         let colour = name.bytes().fold([0u8; 3], |c, b| [c[1].wrapping_add(b), c[2] ^ b, c[0].wrapping_mul(3)]);
         let image = Rgb::filled(9, 7, colour);
         self.write(name, if name.ends_with(".jpg") { encode_jpeg(&image, 90) } else { encode_png(&image) });
     }
 
-    fn request(&self, training: &Path) -> TrainingRequest {
+    pub(super) fn request(&self, training: &Path) -> TrainingRequest {
         TrainingRequest {
             training: training.to_owned(),
             validation: None,
             split_ratio: 0.2,
             seed: 1,
             read: ReadOptions {
+                task: Task::ImageClassification,
                 data_root: None,
                 ignore_data_errors: true,
                 limits: Limits::default(),
@@ -57,13 +59,13 @@ fn row(image_url: &str, label: impl Into<Value>) -> String {
     json!({ "image_url": image_url, "label": label.into() }).to_string() + "\n"
 }
 
-fn quiet(_: usize, _: usize) {}
+pub(super) fn quiet(_: usize, _: usize) {}
 
-fn read(request: &TrainingRequest) -> Result<TrainingData, DataError> {
+pub(super) fn read(request: &TrainingRequest) -> Result<TrainingData, DataError> {
     training(request, &quiet)
 }
 
-fn lines(path: &Path) -> Vec<Value> {
+pub(super) fn lines(path: &Path) -> Vec<Value> {
     fs::read_to_string(path).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 

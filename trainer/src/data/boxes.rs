@@ -1,0 +1,132 @@
+//! One line of a detection JSONL file.
+
+use std::collections::BTreeSet;
+
+use schemas::Task;
+use schemas::dataset::{BoxLabel, ClassName, Corners, Label, RowErrorKind, parse_row};
+
+use super::reject::RejectKind;
+use super::row::LabelValue;
+
+/// A box of a row.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RowBox {
+    /// Place in the row's label, from 0.
+    pub number: usize,
+    /// Its class.
+    pub label: LabelValue,
+    /// `x1 y1 x2 y2` as fractions of width and height.
+    pub corners: [f32; 4],
+    /// Whether it stands for a group.
+    pub is_crowd: bool,
+}
+
+/// The usable part of a row.
+#[derive(Debug)]
+pub struct BoxRow {
+    /// As written.
+    pub image_url: String,
+    /// Empty for a background picture.
+    pub boxes: Vec<RowBox>,
+    /// What was left out, in words that name its place in the label.
+    pub rejected: Vec<String>,
+}
+
+/// Why a row cannot be used: in broad terms, its `image_url` where that could be read, and the reason.
+pub type Refusal = (RejectKind, Option<String>, String);
+
+/// Reads one line. Boxes that cannot be used are listed in the result.
+///
+/// # Errors
+/// When nothing of the row can be used, though it lists objects.
+pub fn parse(line: &[u8]) -> Result<BoxRow, Refusal> {
+    let text = std::str::from_utf8(line.trim_ascii())
+        .map_err(|_| (RejectKind::BadJson, None, "the line is not UTF-8".to_owned()))?;
+    // Read as a struct, a JSON list would pass for an object.
+    if !text.starts_with('{') {
+        return Err((RejectKind::BadJson, None, "not a JSON object with image_url and label".to_owned()));
+    }
+    let row = parse_row(Task::ImageObjectDetection, text).map_err(|error| {
+        let kind = match error.kind {
+            RowErrorKind::Json | RowErrorKind::ImageUrl => RejectKind::BadJson,
+            RowErrorKind::LabelMissing
+            | RowErrorKind::LabelType
+            | RowErrorKind::OddOutline
+            | RowErrorKind::NoObject => RejectKind::BadLabel,
+        };
+        (kind, error.image_url, error.message)
+    })?;
+    let mut rejected: Vec<String> = row.rejected.iter().map(ToString::to_string).collect();
+    let gone: BTreeSet<usize> = row.rejected.iter().filter(|r| r.segment.is_none()).map(|r| r.object).collect();
+    let Label::Boxes(listed) = row.label else { unreachable!("a detection row holds boxes") };
+    let listed_any = !listed.is_empty();
+    let numbers = (0..).filter(|number| !gone.contains(number));
+    let mut boxes = Vec::with_capacity(listed.len());
+    for (number, one) in numbers.zip(listed) {
+        match row_box(number, one) {
+            Ok(one) => boxes.push(one),
+            Err(reason) => rejected.push(reason),
+        }
+    }
+    if boxes.is_empty() && listed_any {
+        let reason = format!("none of its objects is usable: {}", rejected.join("; "));
+        return Err((RejectKind::BadLabel, Some(row.image_url), reason));
+    }
+    Ok(BoxRow { image_url: row.image_url, boxes, rejected })
+}
+
+fn row_box(number: usize, one: BoxLabel) -> Result<RowBox, String> {
+    let Corners { top_x, top_y, bottom_x, bottom_y } = one.corners;
+    let corners = [top_x, top_y, bottom_x, bottom_y].map(|value| value as f32);
+    // What is left of a box below the precision of its corners is nothing.
+    if corners[0] >= corners[2] || corners[1] >= corners[3] {
+        return Err(format!("object {number}: its box is narrower than a ten-millionth of the picture"));
+    }
+    let label = match one.label {
+        ClassName::Integer(value) => LabelValue::Integer(value),
+        ClassName::Text(text) => LabelValue::Text(text),
+    };
+    Ok(RowBox { number, label, corners, is_crowd: one.is_crowd })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn boxes_are_judged_one_by_one() {
+        let line = br#"{"image_url":"a.jpg","label":[
+            {"label":"x","topX":"0.1","topY":0.2,"bottomX":0.5,"bottomY":0.6,"isCrowd":"True"},
+            {"label":"x","topX":0.5,"topY":0.2,"bottomX":0.5,"bottomY":0.6},
+            {"label":"y","topX":0.5,"topY":0.2,"bottomX":1.5,"bottomY":0.6},
+            {"label":"y","topX":0.5,"topY":0.2,"bottomX":0.500000001,"bottomY":0.6},
+            {"label":"y","polygon":[[0.1,0.1,0.3,0.1,0.2,0.4]]}]}"#;
+        let row = parse(line).unwrap();
+        assert_eq!(row.boxes.iter().map(|one| one.number).collect::<Vec<_>>(), [0, 4]);
+        assert_eq!(row.boxes[0].corners, [0.1, 0.2, 0.5, 0.6]);
+        assert!(row.boxes[0].is_crowd && !row.boxes[1].is_crowd);
+        assert_eq!(row.boxes[1].corners, [0.1, 0.1, 0.3, 0.4]);
+        let named: Vec<&str> = row.rejected.iter().map(|reason| &reason[..8]).collect();
+        assert_eq!(named, ["object 1", "object 2", "object 3"]);
+    }
+
+    #[test]
+    fn background_is_kept_and_a_row_without_a_usable_box_is_not() {
+        assert!(parse(br#"{"image_url":"a","label":[]}"#).unwrap().boxes.is_empty());
+        for (line, kind, part) in [
+            (&br#"{"image_url":"a","label":[{"label":"x"}]}"#[..], RejectKind::BadLabel, "none of its 1 objects"),
+            (
+                br#"{"image_url":"a","label":[{"label":"x","topX":0.5,"topY":0,"bottomX":0.500000001,"bottomY":1}]}"#,
+                RejectKind::BadLabel,
+                "ten-millionth",
+            ),
+            (br#"{"image_url":"a","label":"x"}"#, RejectKind::BadLabel, "a list of objects"),
+            (br#"{"image_url":"a"}"#, RejectKind::BadLabel, "no label"),
+            (br#"["a",[]]"#, RejectKind::BadJson, "not a JSON object"),
+            (b"{\"image_url\":\"\xff\"}", RejectKind::BadJson, "UTF-8"),
+        ] {
+            let (found, _, reason) = parse(line).unwrap_err();
+            assert!(found == kind && reason.contains(part), "{reason}");
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! What a detector sees: pictures and their tiles, random views of them for training, and what evaluation sees.
+//!
+//! Boxes are carried through every change exactly: whatever is resized is resized as a whole to a whole number of pixels and put
+//! at a whole number of pixels ([`paste::Paste`]), so that a box goes where its pixels go.
+
+mod paste;
+mod rcnn;
+mod units;
+mod yolo;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use models::host::{self, Rgb, Tile};
+use schemas::{Fit, Preprocessing};
+
+use super::batch::{Scene, Target, View};
+use super::dataset::{Images, SampleError};
+use super::error::DataError;
+use super::target::Object;
+use super::views::{Desk, Draw, Studio};
+
+pub use rcnn::RcnnAugmentation;
+pub use units::Tiling;
+pub(crate) use units::{Unit, Units};
+pub use yolo::YoloAugmentation;
+
+/// How a detector sees pictures.
+#[derive(Clone, Debug)]
+pub struct DetectorViews {
+    /// Tiles that pictures are also cut into.
+    pub tiling: Tiling,
+    /// What is done to a picture, or tile, in training.
+    pub augmentation: DetectorAugmentation,
+}
+
+/// Random views for training.
+#[derive(Clone, Debug)]
+pub enum DetectorAugmentation {
+    /// What evaluation sees.
+    None,
+    /// Crops, canvases and flips, for R-CNN and RetinaNet.
+    Rcnn(RcnnAugmentation),
+    /// Mosaics, scales and colours, for YOLO.
+    Yolo(YoloAugmentation),
+}
+
+/// An object while it is carried about, with corners in pixels of whatever it is in.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Placed {
+    pub corners: [f64; 4],
+    pub class: usize,
+    pub is_crowd: bool,
+}
+
+impl Placed {
+    fn target(&self) -> Target {
+        Target { corners: self.corners.map(|value| value as f32), class: self.class, is_crowd: self.is_crowd }
+    }
+}
+
+/// A picture or tile with its objects.
+pub(super) struct Source {
+    /// The whole picture, of which [`Self::from`] counts.
+    pub image: Arc<Rgb>,
+    pub from: Tile,
+    /// In pixels of the part that counts, 0 at its corner.
+    pub objects: Vec<Placed>,
+    /// Sample in the data set.
+    pub index: usize,
+    pub tile: Option<Tile>,
+}
+
+impl Source {
+    fn size(&self) -> [u32; 2] {
+        [self.from.height(), self.from.width()]
+    }
+
+    /// The finished view: `image`, of which `inner` rows and columns are the picture, and `objects` in its pixels.
+    fn finished(&self, image: Rgb, inner: [u32; 2], objects: &[Placed]) -> View {
+        let objects = objects.iter().map(Placed::target).collect();
+        let scene = Scene { objects, size: self.size(), inner, tile: self.tile };
+        View { index: self.index, image: Arc::new(image), scene: Some(scene) }
+    }
+}
+
+impl DetectorViews {
+    /// Checks settings against each other.
+    ///
+    /// # Errors
+    /// Which does not fit.
+    pub(super) fn check(&self, p: &Preprocessing) -> Result<(), DataError> {
+        match (&self.augmentation, p.fit) {
+            (DetectorAugmentation::None, _) | (DetectorAugmentation::Rcnn(_), Fit::Shorter { .. }) => Ok(()),
+            (DetectorAugmentation::Yolo(yolo), Fit::Letterbox { .. }) => yolo.check(),
+            (DetectorAugmentation::Rcnn(_) | DetectorAugmentation::Yolo(_), fit) => Err(DataError::Setting {
+                name: "augmentation",
+                value: format!("for another kind of detector than the fit {fit:?}"),
+                limit: "R-CNN and RetinaNet resize the shorter side, YOLO letterboxes",
+            }),
+        }
+    }
+
+    /// A training view.
+    pub(super) fn train(
+        &self,
+        studio: &Studio,
+        units: &Units,
+        draw: Draw,
+        desk: &mut Desk,
+    ) -> Result<View, SampleError> {
+        let source = self.source(&*studio.images, units.get(draw.unit))?;
+        match &self.augmentation {
+            DetectorAugmentation::None => Ok(plain(studio, &source, desk)),
+            DetectorAugmentation::Rcnn(rcnn) => {
+                Ok(rcnn.view(&source, &studio.preprocessing, &mut desk.resizer, &mut draw.rng()))
+            }
+            DetectorAugmentation::Yolo(yolo) => {
+                // Any other sample of the epoch, with the tools that the picture in hand does not occupy.
+                let mut other = |unit: usize, desk: &mut Desk| {
+                    let unit = units.get(unit);
+                    let before = std::mem::replace(&mut desk.current, unit.picture);
+                    let got =
+                        studio.bad.unless_bad(&*studio.images, unit.picture, || self.source(&*studio.images, unit))?;
+                    desk.current = before;
+                    Ok(got)
+                };
+                let others = yolo::Others { units: units.len(), get: &mut other };
+                yolo.view(source, &studio.preprocessing, draw, others, desk)
+            }
+        }
+    }
+
+    /// What evaluation sees: the whole picture and then every tile, whether or not it holds an object.
+    pub(super) fn eval(&self, studio: &Studio, index: usize, desk: &mut Desk) -> Result<Vec<View>, SampleError> {
+        let image = studio.images.image(index)?;
+        let whole = Tile::whole(&image);
+        let tiles = self.tiling.tiles(image.width, image.height);
+        let parts = std::iter::once((whole, None)).chain(tiles.into_iter().map(|tile| (tile, Some(tile))));
+        Ok(parts
+            .map(|(from, tile)| {
+                let objects = objects_in(studio.images.objects(index), &image, from);
+                plain(studio, &Source { image: Arc::clone(&image), from, objects, index, tile }, desk)
+            })
+            .collect())
+    }
+
+    fn source(&self, images: &dyn Images, unit: Unit) -> Result<Source, SampleError> {
+        let image = images.image(unit.picture)?;
+        let tile = unit.tile.map(|number| self.tiling.tiles(image.width, image.height)[number]);
+        let from = tile.unwrap_or_else(|| Tile::whole(&image));
+        let objects = objects_in(images.objects(unit.picture), &image, from);
+        Ok(Source { image, from, objects, index: unit.picture, tile })
+    }
+}
+
+/// The view that evaluation makes of a source.
+fn plain(studio: &Studio, source: &Source, desk: &mut Desk) -> View {
+    let image = match source.tile {
+        None => desk.resizer.prepare(&source.image, &studio.preprocessing),
+        Some(tile) => desk.resizer.prepare(&host::cut(&source.image, tile), &studio.preprocessing),
+    };
+    let [height, width] = source.size();
+    let place = studio.placement(width, height);
+    let forward = |placed: &Placed| Placed { corners: place.forward(placed.corners, width, height), ..*placed };
+    let objects: Vec<Placed> = source.objects.iter().map(forward).collect();
+    source.finished(image, [place.inner_height, place.inner_width], &objects)
+}
+
+/// The objects that a part of a picture shows, cut to it, in its pixels: those of which it holds at least one pixel of area.
+fn objects_in(objects: &[Object], image: &Rgb, part: Tile) -> Vec<Placed> {
+    let whole = Tile::whole(image);
+    let (width, height) = (f64::from(image.width), f64::from(image.height));
+    let [left, top, right, bottom] = [part.x0, part.y0, part.x1, part.y1].map(f64::from);
+    let placed = |object: &Object| {
+        let [x1, y1, x2, y2] = object.corners.map(f64::from);
+        let inside = [
+            (x1 * width).max(left) - left,
+            (y1 * height).max(top) - top,
+            (x2 * width).min(right) - left,
+            (y2 * height).min(bottom) - top,
+        ];
+        let area = (inside[2] - inside[0]).max(0.0) * (inside[3] - inside[1]).max(0.0);
+        // What the data says of a whole picture is not judged.
+        let kept = part == whole || area.floor() > 0.0;
+        kept.then_some(Placed { corners: inside, class: object.class as usize, is_crowd: object.is_crowd })
+    };
+    objects.iter().filter_map(placed).collect()
+}

@@ -1,0 +1,174 @@
+//! What views a loader makes of its samples: one for a classifier, any number for a detector.
+
+use std::sync::Arc;
+
+use models::host::{Placement, Resizer};
+use schemas::{Fit, Preprocessing};
+
+use super::augment::{self, Augmentation};
+use super::bad::BadSamples;
+use super::batch::View;
+use super::dataset::{Images, SampleError};
+use super::detect::{DetectorViews, Units};
+use super::error::DataError;
+use super::rng::KeyedRng;
+
+/// Which views.
+#[derive(Clone, Debug)]
+pub enum Views {
+    /// One picture, one square.
+    Classifier(ClassifierViews),
+    /// Pictures, tiles and mosaics with boxes.
+    Detector(DetectorViews),
+}
+
+/// How a classifier sees pictures in training.
+#[derive(Clone, Debug)]
+pub struct ClassifierViews {
+    /// Side of a training view, in pixels, at least 1.
+    pub train_crop: u32,
+    /// Random training views. Without it, training sees a picture as evaluation does, cut to `train_crop`.
+    pub augmentation: Option<Augmentation>,
+}
+
+/// Which training view is to be made; nothing else decides how it looks.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Draw {
+    /// Training sample.
+    pub unit: usize,
+    /// Seed of the run.
+    pub seed: u64,
+    /// Epoch, from 0.
+    pub epoch: u32,
+    /// Number of the batch in its epoch.
+    pub batch: usize,
+}
+
+impl Draw {
+    /// The sample's own stream.
+    pub fn rng(&self) -> KeyedRng {
+        KeyedRng::new("augment", &[self.seed, u64::from(self.epoch), self.unit as u64])
+    }
+}
+
+/// A worker's tools.
+#[derive(Default)]
+pub(crate) struct Desk {
+    /// Buffers of resizing.
+    pub resizer: Resizer,
+    /// The sample whose picture is on the desk, so that a panic can name it.
+    pub current: usize,
+}
+
+/// Makes views of one data set.
+pub(crate) struct Studio {
+    pub images: Arc<dyn Images>,
+    pub preprocessing: Preprocessing,
+    pub bad: BadSamples,
+    views: Views,
+    units: Units,
+}
+
+impl Studio {
+    /// # Errors
+    /// A setting out of range, or one that does not fit the preprocessing.
+    pub fn new(
+        images: Arc<dyn Images>,
+        preprocessing: Preprocessing,
+        views: Views,
+        ignore_data_errors: bool,
+    ) -> Result<Self, DataError> {
+        let setting = |name, value: String, limit| Err(DataError::Setting { name, value, limit });
+        let units = match &views {
+            Views::Classifier(views) => {
+                if views.train_crop == 0 || preprocessing.side() == 0 {
+                    return setting("crop size", "0".to_owned(), "it must be at least 1 pixel");
+                }
+                if let Some(Err(message)) = views.augmentation.as_ref().map(Augmentation::validate) {
+                    return setting("augmentation", message, "see its range");
+                }
+                Units::pictures(images.len())
+            }
+            Views::Detector(views) => {
+                if let Err(message) = preprocessing.check() {
+                    return setting("image size", message, "correct it");
+                }
+                views.check(&preprocessing)?;
+                Units::of(&*images, views.tiling)
+            }
+        };
+        Ok(Self { images, preprocessing, bad: BadSamples::new(ignore_data_errors), views, units })
+    }
+
+    /// Training samples: pictures, and tiles with objects.
+    pub fn units(&self) -> usize {
+        self.units.len()
+    }
+
+    /// Views that evaluation makes of a picture.
+    pub fn views_per_picture(&self) -> usize {
+        match &self.views {
+            Views::Classifier(_) => 1,
+            Views::Detector(views) => views.tiling.per_picture(),
+        }
+    }
+
+    /// Most bytes of the views that evaluation makes of all pictures.
+    pub fn eval_bytes(&self) -> u128 {
+        let square = |side: u32| u128::from(side) * u128::from(side);
+        let up = |side: u32| u128::from(side.next_multiple_of(Fit::MULTIPLE));
+        let pixels = match self.preprocessing.fit {
+            Fit::Crop { crop, .. } => square(crop),
+            Fit::Letterbox { side } => square(side),
+            Fit::Shorter { min_size, max_size } => up(min_size) * up(max_size),
+        };
+        self.images.len() as u128 * self.views_per_picture() as u128 * pixels * 3
+    }
+
+    /// A training view; `None` where the sample's picture is bad.
+    pub fn train(&self, draw: Draw, desk: &mut Desk) -> Result<Option<View>, DataError> {
+        let unit = self.units.get(draw.unit);
+        desk.current = unit.picture;
+        self.bad.unless_bad(&*self.images, unit.picture, || match &self.views {
+            Views::Classifier(views) => self.augmented(views, draw, desk),
+            Views::Detector(views) => views.train(self, &self.units, draw, desk),
+        })
+    }
+
+    /// What evaluation sees of a picture; nothing where it is bad.
+    pub fn eval(&self, index: usize, desk: &mut Desk) -> Result<Vec<View>, DataError> {
+        desk.current = index;
+        let made = self.bad.unless_bad(&*self.images, index, || match &self.views {
+            Views::Classifier(_) => {
+                let image = desk.resizer.prepare(&*self.images.image(index)?, &self.preprocessing);
+                Ok(vec![View { index, image: Arc::new(image), scene: None }])
+            }
+            Views::Detector(views) => views.eval(self, index, desk),
+        })?;
+        Ok(made.unwrap_or_default())
+    }
+
+    fn augmented(&self, views: &ClassifierViews, draw: Draw, desk: &mut Desk) -> Result<View, SampleError> {
+        let (p, size, index) = (&self.preprocessing, views.train_crop, draw.unit);
+        let finished = |image| View { index, image: Arc::new(image), scene: None };
+        let Some(augmentation) = &views.augmentation else {
+            let resize = p.crop().map_or(size, |(resize, _)| resize.max(size));
+            let p = Preprocessing { fit: Fit::Crop { resize, crop: size }, ..p.clone() };
+            return Ok(finished(desk.resizer.prepare(&*self.images.image(index)?, &p)));
+        };
+        let mut rng = draw.rng();
+        // The crop is the first draw and needs the size alone, so what lies below it need not be decoded.
+        let mut region = None;
+        let image = self
+            .images
+            .top(index, &mut |width, height| region.insert(augmentation.crop(width, height, &mut rng)).y1 as u32)?;
+        let region = region.unwrap_or_else(|| augmentation.crop(image.width, image.height, &mut rng));
+        let view = augment::View { size, filter: p.interpolation };
+        Ok(finished(augmentation.apply(&image, region, view, &mut desk.resizer, &mut rng)))
+    }
+
+    /// Where evaluation puts a picture of this size.
+    pub fn placement(&self, width: u32, height: u32) -> Placement {
+        Placement::of(width, height, &self.preprocessing.fit)
+    }
+}
