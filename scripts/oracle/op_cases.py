@@ -2,13 +2,15 @@
 """Freeze the ONNX standard's own node tests for the operators behind `trait Ops`, as calls of its methods.
 
 Run:     python3 scripts/oracle/op_cases.py --output tests/fixtures
-Needs:   onnx, onnxruntime, numpy, safetensors (see scripts/parity for the versions).
-Writes:  ops/OPERATOR.json: the covered cases (name, call, number of inputs, tolerances of the standard) and, with the
-         reason, those that are not; ops/OPERATOR.safetensors: their tensors under `CASE/input0`, ..., `CASE/output`.
+Needs:   onnx, onnxruntime, numpy, safetensors, torch, torchvision (see scripts/parity for the versions).
+Writes:  ops/OPERATOR.json: the covered cases (name, call, number of inputs and, where not 1, of outputs, tolerances of the
+         standard) and, with the reason, those that are not; ops/OPERATOR.safetensors: their tensors under `CASE/input0`, ...,
+         `CASE/output`, `CASE/output1`, ....
 
 Where the standard's cases leave out something that `Ops` promises (NaN, an empty batch, groups, SAME with an odd size,
 casts among its own types), cases of our own follow, named `own_*`; their expected output is the standard's reference
-implementation's (onnx.reference), and ONNX Runtime agrees with it.
+implementation's (onnx.reference), and ONNX Runtime agrees with it. Those of the operations that only detectors use are in
+detect_cases.py; methods that become several nodes are filed under the operator that they are about, or under their own name.
 """
 
 import argparse
@@ -23,9 +25,12 @@ from onnx.reference import ReferenceEvaluator
 from onnxruntime import InferenceSession
 from safetensors.numpy import save_file
 
+import detect_cases
+
 OPERATORS = [
-    "Add", "BatchNormalization", "Cast", "Clip", "Conv", "Dropout", "Flatten", "Gemm", "GlobalAveragePool", "MaxPool",
-    "Mul", "Relu", "Sigmoid", "Softmax", "Sub", "Transpose",
+    "Add", "BatchNormalization", "Cast", "Clip", "Concat", "Conv", "Div", "Dropout", "Exp", "Expand", "Flatten", "GatherND", "Gemm",
+    "GlobalAveragePool", "GreaterOrEqual", "Identity", "Max", "MaxPool", "Min", "Mul", "NonMaxSuppression", "OneHot", "ReduceSum",
+    "Relu", "Reshape", "Resize", "RoiAlign", "Shape", "Sigmoid", "Slice", "Softmax", "Sub", "Swish", "TopK", "Transpose", "cells",
 ]
 OPSET = 18
 TYPES = {"float32": "f32", "uint8": "u8", "int64": "i64"}
@@ -50,8 +55,14 @@ def window(attributes, rank):
     return {"padding": pads, "stride": list(attributes.get("strides", [1, 1]))}
 
 
-def call(op, attributes, inputs):
-    """The method with its arguments, and the tensors it takes; raises NotCovered with the reason."""
+def call(op, attributes, inputs, outputs):
+    """The method with its arguments, the tensors it takes and those it gives; raises NotCovered with the reason."""
+    found = call_of_one(op, attributes, inputs)
+    return (*found, outputs[:1]) if found else call_for_detectors(op, attributes, inputs, outputs)
+
+
+def call_of_one(op, attributes, inputs):
+    """The method with its arguments and the tensors it takes, for operators that classifiers use too."""
     x = inputs[0]
     if op in ("Add", "Sub", "Mul"):
         require(x.dtype == numpy.float32, "Ops computes on float32")
@@ -97,7 +108,80 @@ def call(op, attributes, inputs):
         return {"method": "softmax", "axis": attributes.get("axis", -1)}, inputs
     if op == "Transpose":
         return {"method": "transpose", "perm": list(attributes.get("perm", range(x.ndim)[::-1]))}, inputs
+    return None
+
+
+def call_for_detectors(op, attributes, inputs, outputs):
+    """The method with its arguments, the tensors it takes and those it gives."""
+    x = inputs[0]
+    require(isinstance(x, numpy.ndarray), "Ops has tensors only")
+    if op in ("Div", "Max", "Min", "GreaterOrEqual"):
+        require(len(inputs) == 2, "Ops has two operands")
+        require(str(x.dtype) in ("float32", "int64"), "Ops computes on float32 and int64")
+        if op == "GreaterOrEqual":
+            return {"method": "at_least"}, inputs, [outputs[0].astype(numpy.float32)]
+        return {"method": op.lower()}, inputs, outputs
+    if op in ("Exp", "Identity", "Swish"):
+        require(x.dtype == numpy.float32, "Ops computes on float32")
+        require(attributes.get("alpha", 1.0) == 1.0, "Ops has no alpha")
+        return {"method": {"Exp": "exp", "Identity": "detach", "Swish": "silu"}[op]}, inputs, outputs
+    if op == "Concat":
+        return {"method": "concat", "axis": attributes["axis"]}, inputs, outputs
+    if op == "Reshape":
+        require(not attributes.get("allowzero", 0), "0 copies in Ops")
+        return {"method": "reshape", "shape": inputs[1].tolist()}, [x], outputs
+    if op == "Slice":
+        starts, ends, axes, steps = [i.tolist() if i is not None else None for i in (*inputs[1:], None, None)[:4]]
+        require(len(starts) == 1 and axes and (steps or [1]) == [1], "Ops slices one axis in steps of one")
+        return {"method": "slice", "axis": axes[0], "from": starts[0], "to": ends[0]}, [x], outputs
+    if op == "Resize":
+        rule = [attributes.get(k, d).decode() for k, d in [("mode", b"nearest"), ("coordinate_transformation_mode", b"half_pixel"), ("nearest_mode", b"round_prefer_floor")]]
+        require(rule == ["nearest", "asymmetric", "floor"] and x.ndim == 4, "Ops has nearest, asymmetric, floor on images only")
+        return {"method": "resize_nearest_like"}, [x, numpy.zeros(outputs[0].shape, numpy.float32)], outputs
+    if op == "Shape":
+        axes = list(range(x.ndim))[attributes.get("start", 0) : attributes.get("end", x.ndim)]
+        return {"method": "lengths", "axes": axes}, inputs, outputs
+    if op == "Expand":
+        require(x.shape[0] == 1 and x.shape[1:] == outputs[0].shape[1:], "Ops repeats along the first axis")
+        return {"method": "repeat"}, [x, numpy.zeros(outputs[0].shape[:1], numpy.float32)], outputs
+    if op == "ReduceSum":
+        require(not attributes.get("keepdims", 1) and len(inputs) == 2 and len(inputs[1]) == 1, "Ops sums one axis, which goes")
+        return {"method": "sum", "axis": int(inputs[1][0])}, [x], outputs
+    if op == "OneHot":
+        require(False, "Ops gives float32 and zeros for what is outside")
+    if op == "TopK":
+        rows = x.ndim == 2 and attributes.get("axis", -1) in (1, -1) and attributes.get("largest", 1) and attributes.get("sorted", 1)
+        require(rows and x.dtype == numpy.float32, "Ops has the largest of float32 rows, sorted")
+        return {"method": "topk", "k": int(inputs[1][0])}, [x], outputs
+    if op == "GatherND":
+        require(attributes.get("batch_dims", 0) == 1 and inputs[1].ndim == 3 and inputs[1].shape[2] == 1, "Ops takes rows of each image")
+        require(str(x.dtype) in TYPES, "Ops has float32, uint8 and int64")
+        return {"method": "take"}, [x, inputs[1][..., 0]], outputs
+    if op == "NonMaxSuppression":
+        return suppression(attributes, inputs, outputs)
+    if op == "RoiAlign":
+        require(attributes.get("coordinate_transformation_mode", b"half_pixel") == b"output_half_pixel", "Ops aligns as Faster R-CNN does")
+        require(attributes.get("mode", b"avg") == b"avg", "Ops has the mean of samples")
+        require(len(x) == 1 and attributes["output_height"] == attributes["output_width"], "Ops has square bins")
+        arguments = {"output": attributes["output_height"], "sampling": attributes["sampling_ratio"], "scales": [attributes["spatial_scale"]]}
+        return {"method": "roi_align", **arguments, "canonical_size": 224.0, "canonical_level": 4, "first_level": 2}, [x, inputs[1][None]], outputs
     raise AssertionError(op)
+
+
+def suppression(attributes, inputs, outputs):
+    """NonMaxSuppression as the dense call: the selected indices, sorted and padded."""
+    boxes, scores, most, iou, least = inputs
+    require(not attributes.get("center_point_box", 0), "Ops has corners only")
+    require((boxes[..., :2] <= boxes[..., 2:]).all(), "Ops has corners in order only")
+    (n, c, b), cap = scores.shape, int(most[0])
+    require(c == 1, "Ops limits images, not classes")
+    d = min(cap, c * b)
+    dense = [numpy.zeros((n, d), numpy.float32), numpy.full((n, d), -1, numpy.int64), numpy.zeros((n, d), numpy.int64)]
+    for image in range(n):
+        kept = sorted((-scores[i, j, k], j, k) for i, j, k in outputs[0] if i == image)
+        for place, (negative, j, k) in enumerate(kept):
+            dense[0][image, place], dense[1][image, place], dense[2][image, place] = -negative, j, k
+    return {"method": "nms", "cap": cap}, [boxes, scores, iou, least], dense
 
 
 def own_cases():
@@ -175,7 +259,7 @@ def standard_cases():
             # An operand that a case leaves out has an empty name.
             given = iter(inputs)
             inputs = [next(given) if name else None for name in nodes[0].input]
-            yield case.name.removeprefix("test_"), nodes[0].op_type, attributes, inputs, outputs[0], (case.rtol, case.atol)
+            yield case.name.removeprefix("test_"), nodes[0].op_type, attributes, inputs, outputs, (case.rtol, case.atol)
 
 
 def main():
@@ -186,24 +270,30 @@ def main():
     found = {op: {"cases": [], "not_covered": []} for op in OPERATORS}
     tensors = {op: {} for op in OPERATORS}
 
-    def add(name, op, attributes, inputs, output, tolerances):
+    def add(name, op, arguments, inputs, outputs, tolerances):
+        assert f"{name}/output" not in tensors[op], f"two cases are called {name}"
+        arrays = {f"{name}/input{i}": v for i, v in enumerate(inputs)} | {f"{name}/output{i or ''}": v for i, v in enumerate(outputs)}
+        assert all(str(numpy.asarray(v).dtype) in TYPES for v in arrays.values()), name
+        tensors[op] |= {key: numpy.asarray(v, order="C") for key, v in arrays.items()}
+        rtol, atol = tolerances
+        several = {"outputs": len(outputs)} if len(outputs) > 1 else {}
+        found[op]["cases"].append({"name": name, "call": arguments, "inputs": len(inputs), **several, "rtol": rtol, "atol": atol})
+
+    def add_node(name, op, attributes, inputs, outputs, tolerances):
         try:
-            arguments, taken = call(op, attributes, inputs)
+            case = call(op, attributes, inputs, outputs)
         except NotCovered as reason:
             found[op]["not_covered"].append({"name": name, "reason": str(reason)})
             return
-        assert f"{name}/output" not in tensors[op], f"two cases are called {name}"
-        arrays = {f"{name}/input{i}": v for i, v in enumerate(taken)} | {f"{name}/output": output}
-        assert all(str(numpy.asarray(v).dtype) in TYPES for v in arrays.values()), name
-        tensors[op] |= {key: numpy.ascontiguousarray(v) for key, v in arrays.items()}
-        rtol, atol = tolerances
-        found[op]["cases"].append({"name": name, "call": arguments, "inputs": len(taken), "rtol": rtol, "atol": atol})
+        add(name, op, *case, tolerances)
 
     for case in standard_cases():
-        add(*case)
+        add_node(*case)
     for name, op, attributes, inputs in own_cases():
         encoded = {k: v.encode() if isinstance(v, str) else v for k, v in attributes.items()}
-        add(f"own_{name}", op, encoded, inputs, expected(op, attributes, inputs), (1e-3, 1e-7))
+        add_node(f"own_{name}", op, encoded, inputs, [expected(op, attributes, inputs)], (1e-3, 1e-7))
+    for name, op, arguments, inputs, outputs in detect_cases.cases():
+        add(f"own_{name}", op, arguments, inputs, outputs, (1e-4, 1e-6))
     for op in OPERATORS:
         text = {"operator": op, "source": f"node tests of onnx {onnx.__version__}", **found[op]}
         (folder / f"{op}.json").write_text(dump(text))

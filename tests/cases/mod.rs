@@ -1,30 +1,52 @@
 //! The ONNX standard's node tests as calls of [`Ops`] methods, generic over the interpreter. What the fixtures hold and
 //! how they were made is told in `scripts/oracle/op_cases.py`.
 
-use models::ops::{Bn, BnParams, Conv, DType, Ops, Padding, Pool};
+pub mod onnx;
+
+use models::ops::{Bn, BnParams, Conv, DType, Nms, Ops, Padding, Pool, RoiAlign, Selected};
 use models::weights::{self, TensorFile};
 use serde::Deserialize;
 
 use crate::fixture;
 
 /// Operators behind the methods of [`Ops`] that take tensors.
-pub const OPERATORS: [&str; 16] = [
+pub const OPERATORS: [&str; 36] = [
     "Add",
     "BatchNormalization",
     "Cast",
     "Clip",
+    "Concat",
     "Conv",
+    "Div",
     "Dropout",
+    "Exp",
+    "Expand",
     "Flatten",
+    "GatherND",
     "Gemm",
     "GlobalAveragePool",
+    "GreaterOrEqual",
+    "Identity",
+    "Max",
     "MaxPool",
+    "Min",
     "Mul",
+    "NonMaxSuppression",
+    "OneHot",
+    "ReduceSum",
     "Relu",
+    "Reshape",
+    "Resize",
+    "RoiAlign",
+    "Shape",
     "Sigmoid",
+    "Slice",
     "Softmax",
     "Sub",
+    "Swish",
+    "TopK",
     "Transpose",
+    "cells",
 ];
 
 /// Elements, row-major.
@@ -119,14 +141,73 @@ pub enum Call {
     Transpose { perm: Vec<i64> },
     Cast { to: To },
     Dropout { p: f64 },
+    Silu,
+    Exp,
+    Div,
+    Max,
+    Min,
+    AtLeast,
+    Concat { axis: i64 },
+    Reshape { shape: Vec<i64> },
+    Slice { axis: i64, from: i64, to: i64 },
+    ResizeNearestLike,
+    Cells,
+    Lengths { axes: Vec<i64> },
+    Repeat,
+    Topk { k: i64 },
+    Take,
+    OneHot { classes: i64 },
+    Sum { axis: i64 },
+    Nms { cap: i64 },
+    RoiAlign(Regions),
+    Detach,
 }
 
+/// [`RoiAlign`] as the fixtures write it.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(remote = "RoiAlign", deny_unknown_fields)]
+struct RegionsDef {
+    output: i64,
+    sampling: i64,
+    scales: Vec<f64>,
+    canonical_size: f64,
+    canonical_level: i64,
+    first_level: i64,
+}
+
+/// How [`Ops::roi_align`] is called.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(transparent)]
+pub struct Regions(#[serde(with = "RegionsDef")] pub RoiAlign);
+
 impl Call {
-    /// The call on an interpreter. A bound that a `Clip` leaves out is infinite.
+    /// How many of the tensors come from the caller of a network; the rest are parameters.
+    #[must_use]
+    pub fn given(&self, inputs: usize) -> usize {
+        if matches!(self, Self::Conv2d { .. } | Self::Linear | Self::BatchNorm { .. }) { 1 } else { inputs }
+    }
+
+    /// The call on an interpreter, with all that it gives.
     ///
     /// # Panics
     /// When the number of tensors is not the method's.
-    pub fn on<B: Ops>(&self, ops: &B, inputs: &[B::T]) -> B::T {
+    pub fn on<B: Ops>(&self, ops: &B, inputs: &[B::T]) -> Vec<B::T> {
+        match (self, inputs) {
+            (Self::Topk { k }, [x]) => {
+                let (values, indices) = ops.topk(x, *k);
+                vec![values, indices]
+            }
+            (Self::Nms { cap }, [boxes, scores, iou, least]) => {
+                let p = Nms { iou_threshold: iou.clone(), score_threshold: least.clone(), cap: *cap };
+                let Selected { scores, classes, rows } = ops.nms(boxes, scores, &p);
+                vec![scores, classes, rows]
+            }
+            (call, inputs) => vec![call.one(ops, inputs)],
+        }
+    }
+
+    /// A call that gives one tensor. A bound that a `Clip` leaves out is infinite.
+    fn one<B: Ops>(&self, ops: &B, inputs: &[B::T]) -> B::T {
         match (self, inputs) {
             (Self::Add, [a, b]) => ops.add(a.clone(), b),
             (Self::Sub, [a, b]) => ops.sub(a.clone(), b),
@@ -161,6 +242,24 @@ impl Call {
                 },
             ),
             (Self::Dropout { p }, [x]) => ops.dropout(x.clone(), *p),
+            (Self::Silu, [x]) => ops.silu(x.clone()),
+            (Self::Exp, [x]) => ops.exp(x),
+            (Self::Div, [a, b]) => ops.div(a.clone(), b),
+            (Self::Max, [a, b]) => ops.max(a, b),
+            (Self::Min, [a, b]) => ops.min(a, b),
+            (Self::AtLeast, [a, b]) => ops.at_least(a, b),
+            (Self::Concat { axis }, parts) => ops.concat(&parts.iter().collect::<Vec<_>>(), *axis),
+            (Self::Reshape { shape }, [x]) => ops.reshape(x, shape),
+            (Self::Slice { axis, from, to }, [x]) => ops.slice(x, *axis, *from, *to),
+            (Self::ResizeNearestLike, [x, like]) => ops.resize_nearest_like(x, like),
+            (Self::Cells, [x]) => ops.cells(x),
+            (Self::Lengths { axes }, [x]) => ops.lengths(x, axes),
+            (Self::Repeat, [x, like]) => ops.repeat(x, like),
+            (Self::Take, [x, index]) => ops.take(x, index),
+            (Self::OneHot { classes }, [index]) => ops.one_hot(index, *classes),
+            (Self::Sum { axis }, [x]) => ops.sum(x, *axis),
+            (Self::RoiAlign(regions), [levels @ .., rois]) => ops.roi_align(levels, rois, &regions.0),
+            (Self::Detach, [x]) => ops.detach(x),
             (call, inputs) => panic!("{call:?} with {} tensors", inputs.len()),
         }
     }
@@ -175,8 +274,8 @@ pub struct Case {
     pub call: Call,
     /// Its tensors.
     pub inputs: Vec<Array>,
-    /// What comes out.
-    pub output: Array,
+    /// What comes out; most methods give one tensor.
+    pub outputs: Vec<Array>,
     rtol: f64,
     atol: f64,
 }
@@ -187,8 +286,16 @@ impl Case {
     /// # Panics
     /// When it has not.
     #[track_caller]
-    pub fn check(&self, interpreter: &str, actual: &Array) {
-        let Self { name, output, .. } = self;
+    pub fn check(&self, interpreter: &str, actual: &[Array]) {
+        assert_eq!(actual.len(), self.outputs.len(), "{} on {interpreter}: tensors", self.name);
+        for (actual, output) in actual.iter().zip(&self.outputs) {
+            self.check_one(interpreter, actual, output);
+        }
+    }
+
+    #[track_caller]
+    fn check_one(&self, interpreter: &str, actual: &Array, output: &Array) {
+        let name = &self.name;
         assert_eq!(actual.dtype(), output.dtype(), "{name} on {interpreter}: element type");
         assert_eq!(actual.shape, output.shape, "{name} on {interpreter}: shape");
         match (&actual.data, &output.data) {
@@ -220,6 +327,8 @@ pub fn of(operator: &str) -> Vec<Case> {
         name: String,
         call: Call,
         inputs: usize,
+        #[serde(default = "one")]
+        outputs: usize,
         rtol: f64,
         atol: f64,
     }
@@ -228,13 +337,21 @@ pub fn of(operator: &str) -> Vec<Case> {
     let tensors = weights::read(&fixture::path(&format!("ops/{operator}.safetensors"))).expect("fixture tensors");
     let case = |row: Row| Case {
         inputs: (0..row.inputs).map(|i| array(&tensors, &format!("{}/input{i}", row.name))).collect(),
-        output: array(&tensors, &format!("{}/output", row.name)),
+        outputs: (0..row.outputs).map(|i| array(&tensors, &output_key(&row.name, i))).collect(),
         name: row.name,
         call: row.call,
         rtol: row.rtol,
         atol: row.atol,
     };
     file.cases.into_iter().map(case).collect()
+}
+
+fn one() -> usize {
+    1
+}
+
+fn output_key(name: &str, i: usize) -> String {
+    if i == 0 { format!("{name}/output") } else { format!("{name}/output{i}") }
 }
 
 /// Every case of every operator.

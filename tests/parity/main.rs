@@ -31,5 +31,6 @@ mod detect_loss;
 mod forward;
 mod onnx;
 mod ops;
+mod random;
 mod support;
 mod vision;

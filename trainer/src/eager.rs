@@ -1,7 +1,5 @@
 //! The Eager interpreter: [`Ops`] on libtorch, with autograd.
 
-mod fallback;
-
 use models::ops::{Bn, BnParams, Conv, DType, Init, Nms, Ops, Padding, Pool, RoiAlign, Role, Selected};
 use models::shapes;
 use tch::{Kind, Tensor};
@@ -286,19 +284,42 @@ impl Ops for Eager<'_> {
     }
 
     fn nms(&self, boxes: &T, scores: &T, p: &Nms<T>) -> Selected<T> {
-        let [scores, classes, rows] =
-            tch::no_grad(|| fallback::nms(&boxes.0, &scores.0, [&p.iou_threshold.0, &p.score_threshold.0], p.cap));
-        Selected { scores: T(scores), classes: T(classes), rows: T(rows) }
+        let number = |t: &T| t.0.double_value(&[0]) as f32;
+        let p = bridge::Nms {
+            iou_threshold: number(&p.iou_threshold),
+            score_threshold: number(&p.score_threshold),
+            cap: p.cap,
+        };
+        let [boxes, scores] = [boxes, scores].map(|t| t.0.to_kind(Kind::Float));
+        let [scores, classes, rows] = sound(bridge::nms(&boxes, &scores, &p)).map(T);
+        Selected { scores, classes, rows }
     }
 
     fn roi_align(&self, levels: &[T], rois: &T, r: &RoiAlign) -> T {
+        let p = bridge::RoiAlign {
+            output: r.output,
+            sampling: r.sampling,
+            scales: &r.scales,
+            canonical_size: r.canonical_size,
+            canonical_level: r.canonical_level,
+            first_level: r.first_level,
+        };
+        let (images, each) = (rois.0.size()[0], rois.0.size()[1]);
+        let image = Tensor::arange(images, (Kind::Float, rois.0.device())).view([images, 1, 1]);
+        let rois = rois.0.detach().to_kind(Kind::Float);
+        let rois = Tensor::cat(&[image.expand([images, each, 1], false), rois], 2).view([images * each, 5]);
         let levels: Vec<&Tensor> = levels.iter().map(|l| &l.0).collect();
-        T(fallback::roi_align(&levels, &rois.0, r))
+        T(sound(bridge::roi_align(&levels, &rois, &p)))
     }
 
     fn detach(&self, x: &T) -> T {
         T(x.0.detach())
     }
+}
+
+/// What a kernel made of its input. It refuses only what the manifest refuses too, and then, like libtorch, panics.
+fn sound<R>(result: Result<R, bridge::BridgeError>) -> R {
+    result.unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// Whether the result of an elementwise operation of `a` and `b` can lie where `a` lies.

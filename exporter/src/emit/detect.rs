@@ -73,7 +73,7 @@ impl Builder<'_> {
         let (best, at) = self.largest(&self.flatten(&dense, 1), p.cap);
 
         let padding = self.compare("Equal", &best, &lowest);
-        let boxes = self.shape_of(scores, 2..3);
+        let boxes = self.divisor(scores, 2);
         let (class, row) = (self.binary("Div", &at, &boxes), self.binary("Mod", &at, &boxes));
         Selected {
             scores: self.choose(&padding, &self.scalar(0.0), &best),
@@ -95,7 +95,7 @@ impl Builder<'_> {
         let count = product(&[n, p]);
         let regions = self.reshaped(rois, &[-1, 4]);
         let each = self.counting(&self.squeezed(&self.shape_of(&regions, 0..1), 0));
-        let image = self.binary("Div", &each, &self.shape_of(rois, 1..2));
+        let image = self.binary("Div", &each, &self.divisor(rois, 1));
         let level = self.level(&regions, r);
 
         let (mut pooled, mut order) = (Vec::new(), Vec::new());

@@ -28,6 +28,15 @@ impl Builder<'_> {
         self.emit(Emit { op: "Shape", inputs: &[Some(x)], attributes, dtype: DType::I64, dims })
     }
 
+    /// I64 `[1]`: the length of an axis to divide by, at least 1. Where the length is 0 there is nothing to divide, but
+    /// ONNX Runtime looks at the divisor first.
+    pub(super) fn divisor(&self, x: &Value, at: usize) -> Value {
+        match x.dims()[at] {
+            Some(n) => self.ints(&[n.max(1)]),
+            None => self.binary("Max", &self.shape_of(x, at..at + 1), &self.ints(&[1])),
+        }
+    }
+
     pub(super) fn lengths_of(&self, x: &Value, axes: &[i64]) -> Value {
         let mut places = Vec::with_capacity(axes.len());
         for &axis in axes {
@@ -211,7 +220,7 @@ impl Builder<'_> {
         };
         let cells = self.reduced("ReduceProd", &self.shape_of(x, 2..4), 0);
         let cells = self.counting(&cells);
-        let width = self.shape_of(x, 3..4);
+        let width = self.divisor(x, 3);
         let column = self.unsqueezed(&self.binary("Mod", &cells, &width), 1);
         let row = self.unsqueezed(&self.binary("Div", &cells, &width), 1);
         let pairs = self.joined(&[&column, &row], 1);
