@@ -31,7 +31,6 @@ fn main() -> anyhow::Result<()> {
     let manifest = network::manifest(spec, CLASSES, &spec.preprocessing())?;
     let network = Network {
         spec,
-        classifier: network::classifier(spec)?,
         task: Task::ImageClassification,
         labels: (0..CLASSES).map(|i| i.to_string()).collect(),
         preprocessing: spec.preprocessing(),

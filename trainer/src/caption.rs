@@ -4,7 +4,7 @@ use font8x8::legacy::{BASIC_LEGACY, LATIN_LEGACY};
 use models::host::Rgb;
 
 /// Pixels per glyph side before scaling.
-const GLYPH: u32 = 8;
+pub(crate) const GLYPH: u32 = 8;
 const BACKGROUND: u8 = 24;
 const INK: u8 = 240;
 
@@ -19,9 +19,7 @@ pub fn below(image: &Rgb, lines: &[String]) -> Rgb {
     out.data[..image.data.len()].copy_from_slice(&image.data);
     for (row, line) in (0u32..).zip(lines) {
         let top = image.height + 4 * scale + row * line_height;
-        for (column, character) in (0u32..).zip(line.chars()) {
-            draw(&mut out, glyph(character), [4 * scale + column * GLYPH * scale, top], scale);
-        }
+        write(&mut out, line, [4 * scale, top], scale, INK);
     }
     out
 }
@@ -34,14 +32,21 @@ fn glyph(character: char) -> [u8; 8] {
     }
 }
 
-fn draw(image: &mut Rgb, glyph: [u8; 8], [left, top]: [u32; 2], scale: u32) {
+/// Writes a line of text whose first character has its top left corner at `[left, top]`. What lies outside is cut.
+pub(crate) fn write(image: &mut Rgb, text: &str, [left, top]: [u32; 2], scale: u32, ink: u8) {
+    for (column, character) in (0u32..).zip(text.chars()) {
+        draw(image, glyph(character), [left + column * GLYPH * scale, top], scale, ink);
+    }
+}
+
+fn draw(image: &mut Rgb, glyph: [u8; 8], [left, top]: [u32; 2], scale: u32, ink: u8) {
     for y in 0..GLYPH * scale {
         let bits = glyph[(y / scale) as usize];
         for x in 0..GLYPH * scale {
             let (px, py) = (left + x, top + y);
             if bits >> (x / scale) & 1 == 1 && px < image.width && py < image.height {
                 let at = 3 * (py as usize * image.width as usize + px as usize);
-                image.data[at..at + 3].fill(INK);
+                image.data[at..at + 3].fill(ink);
             }
         }
     }

@@ -4,7 +4,7 @@
 //! addition the optimiser's tensors under `fovea.` keys and the loop's state, which is all an exact resume needs; being
 //! one file, it cannot be half of one epoch and half of another.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
@@ -40,6 +40,8 @@ pub struct TrainingState {
     pub updates: u64,
     /// Sum of the training loss over the images of the epoch under way.
     pub loss_sum: f64,
+    /// The same of each part of the loss, by name.
+    pub part_sums: BTreeMap<String, f64>,
     /// Images of the epoch under way that were trained on.
     pub seen: u64,
     /// Best epoch and patience.
@@ -251,9 +253,9 @@ impl Checkpoint {
         }
     }
 
-    /// The optimiser's tensors, without their prefix.
+    /// The tensors that only a resume needs, without their prefix.
     #[must_use]
-    pub fn optimizer_tensors(&self) -> HashMap<String, Tensor> {
+    pub fn private_tensors(&self) -> HashMap<String, Tensor> {
         let strip = |(key, t): &(String, Tensor)| Some((key.strip_prefix(PRIVATE)?.to_owned(), t.shallow_clone()));
         self.tensors.iter().filter_map(strip).collect()
     }

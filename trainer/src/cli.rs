@@ -35,7 +35,7 @@ pub enum Action {
     Train(Box<TrainArgs>),
     /// Measure a checkpoint or an exported file on labelled images.
     Evaluate(EvaluateArgs),
-    /// Classify images.
+    /// Say what images show, or what is where in them.
     Predict(PredictArgs),
     /// Turn other layouts of labelled images into JSONL.
     Convert(ConvertArgs),
@@ -51,9 +51,9 @@ pub struct TrainArgs {
     /// What the model shall answer.
     #[arg(long, default_value = "image-classification")]
     pub task: String,
-    /// Model; `trainer models` lists them.
-    #[arg(long = "model_name", alias = "model", default_value = "efficientnet_lite0")]
-    pub model_name: String,
+    /// Model; `trainer models` lists them. Default: efficientnet_lite0, and yolov5 for object detection.
+    #[arg(long = "model_name", alias = "model")]
+    pub model_name: Option<String>,
     /// Labelled images: a JSONL file or an MLTable folder.
     #[arg(long = "training_data", value_name = "PATH", required_unless_present = "resume")]
     pub training_data: Option<PathBuf>,
@@ -141,9 +141,19 @@ pub struct PredictArgs {
     /// Write each image with its answer drawn on it into this folder.
     #[arg(long, value_name = "DIR")]
     pub save: Option<PathBuf>,
-    /// Classes to print per image.
+    /// Classes to print per image (classification).
     #[arg(long, default_value_t = 3)]
     pub top: usize,
+    /// Leave out boxes with a lower score, 0 to 1 (detection; default: the model's).
+    #[arg(long = "box_score_thresh", alias = "score_threshold", value_name = "FLOAT")]
+    pub score_threshold: Option<f64>,
+    /// Of two boxes of a class that overlap by more than this, leave the less certain one out (detection; default: the
+    /// model's).
+    #[arg(long = "box_nms_thresh", alias = "iou_threshold", value_name = "FLOAT")]
+    pub iou_threshold: Option<f64>,
+    /// Also cut each image into a grid of tiles, for small objects, such as 3x2 (detection; default: the model's).
+    #[arg(long = "tile_grid_size", value_name = "GRID")]
+    pub tile_grid_size: Option<String>,
 }
 
 /// Options of `convert`.

@@ -296,6 +296,22 @@ impl Ops for Eager<'_> {
     }
 
     fn roi_align(&self, levels: &[T], rois: &T, r: &RoiAlign) -> T {
+        let (images, each) = (rois.0.size()[0], rois.0.size()[1]);
+        let image = Tensor::arange(images, (Kind::Float, rois.0.device())).view([images, 1, 1]);
+        let rois = rois.0.detach().to_kind(Kind::Float);
+        let rois = Tensor::cat(&[image.expand([images, each, 1], false), rois], 2).view([images * each, 5]);
+        self.roi_align_each(levels, &rois, r)
+    }
+
+    fn detach(&self, x: &T) -> T {
+        T(x.0.detach())
+    }
+}
+
+impl Eager<'_> {
+    /// [`Ops::roi_align`] of regions whose number differs from image to image: float `[K, 5]`, the index of the image and
+    /// `xyxy`. Gives `[K, C, output, output]`.
+    pub fn roi_align_each(&self, levels: &[T], rois: &Tensor, r: &RoiAlign) -> T {
         let p = bridge::RoiAlign {
             output: r.output,
             sampling: r.sampling,
@@ -304,16 +320,8 @@ impl Ops for Eager<'_> {
             canonical_level: r.canonical_level,
             first_level: r.first_level,
         };
-        let (images, each) = (rois.0.size()[0], rois.0.size()[1]);
-        let image = Tensor::arange(images, (Kind::Float, rois.0.device())).view([images, 1, 1]);
-        let rois = rois.0.detach().to_kind(Kind::Float);
-        let rois = Tensor::cat(&[image.expand([images, each, 1], false), rois], 2).view([images * each, 5]);
         let levels: Vec<&Tensor> = levels.iter().map(|l| &l.0).collect();
-        T(sound(bridge::roi_align(&levels, &rois, &p)))
-    }
-
-    fn detach(&self, x: &T) -> T {
-        T(x.0.detach())
+        T(sound(bridge::roi_align(&levels, &rois.to_kind(Kind::Float), &p)))
     }
 }
 

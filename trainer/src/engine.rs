@@ -8,21 +8,22 @@ use anyhow::Context;
 use schemas::Plan;
 use schemas::error::ErrorCode;
 use schemas::event::{EpochRecord, Timing, TrainScalars};
-use tch::Tensor;
+use tch::{Kind, Tensor};
 
 use crate::checkpoint::TrainingState;
 use crate::data::Loader;
+use crate::detect::Losses;
 use crate::early_stopping::Verdict;
-use crate::evaluate;
+use crate::ema::Ema;
 use crate::failure::fail;
 use crate::log::Log;
-use crate::metric::MulticlassReport;
 use crate::network::{Arithmetic, Network};
 use crate::optimizer::Optimizer;
 use crate::params::keyed_rng;
 use crate::progress::Progress;
 use crate::recorder::Recorder;
 use crate::schedule::Schedule;
+use crate::task::{Measured, Step, Task};
 
 /// A training loss above this means that training has diverged (the specification's limit).
 const DIVERGED: f64 = 100.0;
@@ -46,12 +47,14 @@ pub struct Engine<'a> {
     pub train: &'a Loader,
     /// Validation images.
     pub validation: &'a Loader,
-    /// `[C]`, when the loss is weighted.
-    pub class_weights: Option<Tensor>,
+    /// What is trained.
+    pub task: &'a dyn Task,
     /// The network in training.
     pub network: Network,
     /// Its optimiser.
     pub optimizer: Optimizer,
+    /// The average of its weights, when the plan keeps one.
+    pub average: Option<Ema>,
     /// Where the loop stands.
     pub state: TrainingState,
     /// Writes checkpoints and records.
@@ -97,8 +100,11 @@ impl Engine<'_> {
                 collected = 0;
                 self.optimizer.step(&schedule.at(counter(index))).context("optimiser step")?;
                 self.state.updates = self.optimizer.updates();
+                if let Some(average) = &mut self.average {
+                    average.update(&self.network, self.state.updates);
+                }
                 if self.stop.load(Ordering::Relaxed) {
-                    self.recorder.save_last(&self.network, &self.optimizer, &self.state)?;
+                    self.save_last()?;
                     return Ok(End::Interrupted);
                 }
             }
@@ -110,11 +116,11 @@ impl Engine<'_> {
 
     /// Forward and backward of one micro-batch; returns its loss.
     fn train_batch(&mut self, batch: &crate::data::Batch, accumulate: usize) -> anyhow::Result<f64> {
-        tch::manual_seed(step_seed(self.plan.seed, self.state.epoch, self.state.batch));
-        let images = self.network.images(&batch.images, batch.n, batch.height, batch.width);
-        let targets = Tensor::from_slice(&batch.targets).to_device(self.network.params.device());
-        let loss = self.network.loss(&images, &targets, self.class_weights.as_ref(), self.arithmetic);
-        let value = loss.double_value(&[]);
+        let (seed, epoch) = (self.plan.seed, self.state.epoch);
+        tch::manual_seed(step_seed(seed, epoch, self.state.batch));
+        let step = Step { arithmetic: self.arithmetic, seed, epoch, batch: self.state.batch };
+        let losses = self.task.loss(&self.network, batch, &step);
+        let (value, parts) = read(&losses);
         if !value.is_finite() || value > DIVERGED {
             let message = format!(
                 "the training loss is {value} in epoch {}: training has diverged; lower --learning_rate \
@@ -124,9 +130,16 @@ impl Engine<'_> {
             );
             return Err(fail(ErrorCode::TrainingDiverged, message));
         }
-        let scaled = if accumulate > 1 { &loss / i64::try_from(accumulate)? } else { loss };
+        // With a nominal batch size the loss is a sum over images, and so is what is collected.
+        let is_sum = self.plan.settings.nominal_batch_size > 0;
+        let total = losses.total;
+        let scaled = if accumulate > 1 && !is_sum { &total / i64::try_from(accumulate)? } else { total };
         self.optimizer.backward(&scaled).context("backward pass")?;
-        self.state.loss_sum += value * f64::from(u32::try_from(batch.n)?);
+        let n = f64::from(u32::try_from(batch.n)?);
+        self.state.loss_sum += value * n;
+        for (name, part) in parts {
+            *self.state.part_sums.entry(format!("loss_{name}")).or_insert(0.0) += part * n;
+        }
         self.state.seen += batch.n as u64;
         Ok(value)
     }
@@ -139,22 +152,30 @@ impl Engine<'_> {
         let is_last = number == settings.number_of_epochs;
         let due = is_last || self.state.epoch.is_multiple_of(settings.evaluation_frequency.max(1));
         let report = if due { Some(self.evaluate(self.validation, &format!("validation {number}"))?) } else { None };
-        let on_training = if due && settings.log_training_metrics {
-            self.evaluate(self.train, &format!("training data {number}"))?.scalars()
-        } else {
-            BTreeMap::new()
-        };
-        let scalars = report.as_ref().map(MulticlassReport::scalars).unwrap_or_default();
-        let verdict = match scalars.get("accuracy") {
-            Some(&accuracy) => self.state.early_stopping.observe(number, accuracy, settings),
+        #[expect(clippy::cast_precision_loss, reason = "image counts are far below 2^52")]
+        let seen = self.state.seen.max(1) as f64;
+        let mut on_training: BTreeMap<String, f64> =
+            self.state.part_sums.iter().map(|(name, sum)| (name.clone(), sum / seen)).collect();
+        if due && settings.log_training_metrics {
+            on_training.extend(self.evaluate(self.train, &format!("training data {number}"))?.scalars);
+        }
+        let verdict = match &report {
+            Some(Measured { primary: Some(primary), .. }) => {
+                self.state.early_stopping.observe(number, *primary, settings)
+            }
+            // Nothing is compared, so the latest evaluation counts as the best.
+            Some(Measured { primary: None, .. }) => {
+                self.state.early_stopping.best_epoch = number;
+                Verdict { is_best: true, stop: false }
+            }
             None => Verdict { is_best: false, stop: false },
         };
-        #[expect(clippy::cast_precision_loss, reason = "image counts are far below 2^52")]
+        let scalars = report.map(|measured| measured.scalars).unwrap_or_default();
         let record = EpochRecord {
             epoch: number,
             updates: self.state.updates,
             learning_rate: lr,
-            train: TrainScalars { loss: self.state.loss_sum / (self.state.seen.max(1) as f64), metrics: on_training },
+            train: TrainScalars { loss: self.state.loss_sum / seen, metrics: on_training },
             validation: scalars.clone(),
             is_best: verdict.is_best,
             timing: Timing { seconds, images_per_second: progress.rate(), data_wait_seconds: waited },
@@ -163,11 +184,12 @@ impl Engine<'_> {
             epoch: number,
             batch: 0,
             loss_sum: 0.0,
+            part_sums: BTreeMap::new(),
             seen: 0,
             finished: is_last || verdict.stop,
             ..self.state.clone()
         };
-        self.log.line(&summary(&record, settings.number_of_epochs));
+        self.log.line(&summary(&record, settings.number_of_epochs, &self.task.headline(&scalars)));
         let rejected = [self.train.take_rejections(), self.validation.take_rejections()].concat();
         for rejection in &rejected {
             self.log.line(&format!("left out: {}:{}: {}", rejection.source, rejection.line, rejection.reason));
@@ -182,29 +204,51 @@ impl Engine<'_> {
         let number = record.epoch;
         let frequency = self.plan.settings.checkpoint_frequency;
         if verdict.is_best {
-            self.recorder.save_best(&self.network, number, scalars)?;
+            self.recorder.save_best(self.evaluated(), number, scalars)?;
         }
         if frequency > 0 && number.is_multiple_of(frequency) {
-            self.recorder.save_epoch(&self.network, number, scalars)?;
+            self.recorder.save_epoch(self.evaluated(), number, scalars)?;
         }
         self.recorder.record(record)?;
-        self.recorder.save_last(&self.network, &self.optimizer, &self.state)
+        self.save_last()
     }
 
-    fn evaluate(&self, data: &Loader, label: &str) -> anyhow::Result<MulticlassReport> {
-        Ok(evaluate::with_network(&self.network, data, label)?.report(&self.network.labels))
+    /// What is validated and kept: the average where there is one.
+    fn evaluated(&self) -> &Network {
+        self.average.as_ref().map_or(&self.network, Ema::network)
+    }
+
+    fn evaluate(&self, data: &Loader, label: &str) -> anyhow::Result<Measured> {
+        self.task.evaluate(self.evaluated(), data, label)
+    }
+
+    /// Replaces the last checkpoint.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn save_last(&self) -> anyhow::Result<()> {
+        let mut private = self.optimizer.state();
+        private.extend(self.average.iter().flat_map(Ema::state));
+        self.recorder.save_last(&self.network, &private, &self.state)
     }
 }
 
+/// The total and the parts of a loss as numbers; waits for the device once.
+fn read(losses: &Losses) -> (f64, Vec<(&'static str, f64)>) {
+    let scalars = std::iter::once(&losses.total).chain(losses.parts.iter().map(|(_, part)| part));
+    let scalars: Vec<Tensor> = scalars.map(|t| t.detach().to_kind(Kind::Double).reshape([])).collect();
+    let values = Vec::<f64>::try_from(Tensor::stack(&scalars, 0)).unwrap_or_default();
+    let parts = losses.parts.iter().zip(values.iter().skip(1)).map(|((name, _), value)| (*name, *value)).collect();
+    (values.first().copied().unwrap_or(f64::NAN), parts)
+}
+
 /// One epoch on one line.
-fn summary(record: &EpochRecord, epochs: u32) -> String {
-    let metric = |name: &str| record.validation.get(name).map_or_else(|| "-".to_owned(), |v| format!("{v:.4}"));
+fn summary(record: &EpochRecord, epochs: u32, headline: &[(&'static str, String)]) -> String {
+    let metrics: String = headline.iter().map(|(name, value)| format!("{name} {value}  ")).collect();
     format!(
-        "epoch {}/{epochs}  loss {:.4}  accuracy {}  log loss {}  {:.1} s  {:.1} img/s  data wait {:.0} %{}",
+        "epoch {}/{epochs}  loss {:.4}  {metrics}{:.1} s  {:.1} img/s  data wait {:.0} %{}",
         record.epoch,
         record.train.loss,
-        metric("accuracy"),
-        metric("log_loss"),
         record.timing.seconds,
         record.timing.images_per_second,
         100.0 * record.timing.data_wait_seconds / record.timing.seconds.max(1e-9),
@@ -219,34 +263,9 @@ fn step_seed(seed: u64, epoch: u32, batch: usize) -> i64 {
     i64::from_ne_bytes(bits.to_ne_bytes())
 }
 
-/// Loss weight per class for `weighted_loss` k of 1 or 2: `sqrt(1 / n_c) ^ k`, 0 for an absent class; `None` when k is 0
-/// or the largest class size divided by the smallest, rounded down, is at most `threshold`.
-#[must_use]
-pub fn class_weights(counts: &[usize], weighted_loss: u32, threshold: usize) -> Option<Vec<f32>> {
-    let (largest, smallest) = (counts.iter().max()?, counts.iter().min()?);
-    if weighted_loss == 0 || largest / (*smallest).max(1) <= threshold {
-        return None;
-    }
-    #[expect(
-        clippy::cast_precision_loss,
-        clippy::cast_possible_truncation,
-        reason = "counts of images; weights are f32"
-    )]
-    let weight = |&n: &usize| if n == 0 { 0.0 } else { (1.0 / n as f64).sqrt().powi(weighted_loss as i32) as f32 };
-    Some(counts.iter().map(weight).collect())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn class_weights_follow_the_specified_formula() {
-        assert_eq!(class_weights(&[10, 4], 0, 2), None);
-        assert_eq!(class_weights(&[8, 4], 2, 2), None, "not imbalanced enough");
-        assert_eq!(class_weights(&[100, 25, 0], 1, 2), Some(vec![0.1, 0.2, 0.0]));
-        assert_eq!(class_weights(&[100, 25, 0], 2, 2), Some(vec![0.01, 0.04, 0.0]));
-    }
 
     #[test]
     fn every_step_has_its_own_seed() {

@@ -6,20 +6,20 @@ use anyhow::Context;
 use exporter::{ExportSettings, ExportSummary};
 use runtime::Form;
 use schemas::Plan;
-use schemas::event::EpochRecord;
+use schemas::event::{EpochRecord, PrimaryMetric};
 use serde_json::json;
 
 use crate::checkpoint::TrainingState;
-use crate::classifier::Classifier;
 use crate::cli::ModelArgs;
 use crate::command::Answer;
-use crate::command::evaluate::describe;
 use crate::data::{Loader, TrainingData};
 use crate::files::write_atomic;
+use crate::findings::Findings;
 use crate::log::Log;
 use crate::pictures;
 use crate::report::{self, Fact, ReportData};
 use crate::run_folder::RunFolder;
+use crate::trained::{Outcome, Trained};
 
 /// A run whose training has ended.
 pub struct Finished<'a> {
@@ -59,18 +59,17 @@ pub fn run(f: &Finished) -> anyhow::Result<Answer> {
         }
     };
     let (mut model, measured) = match &exported {
-        Some(summary) => (Classifier::from_file(&summary.output)?, "exported file"),
+        Some(summary) => (Trained::from_file(&summary.output)?, "exported file"),
         None => {
             let best = ModelArgs { checkpoint: Some(f.folder.best()), onnx: None };
-            (Classifier::open(&best)?, "best checkpoint")
+            (Trained::open(&best)?, "best checkpoint")
         }
     };
     f.log.line(&format!("measuring the {measured} on the validation data"));
     let outcome = model.evaluate(f.validation, "final validation")?;
     let labels = model.meta().labels.clone();
-    let multiclass = outcome.report(&labels);
-    let scalars = multiclass.scalars();
-    let report = ReportData {
+    let findings = Findings::of(&outcome, &labels, &f.plan.settings);
+    let mut report = ReportData {
         run: f.folder.root().file_name().unwrap_or_default().to_string_lossy().into_owned(),
         task: f.plan.task.to_string(),
         model: f.plan.model_name.clone(),
@@ -78,22 +77,28 @@ pub fn run(f: &Finished) -> anyhow::Result<Answer> {
             None => format!("finished; metrics of the {measured}"),
             Some(error) => format!("finished, but the export failed ({error:#}); metrics of the {measured}"),
         },
-        primary_metric: "accuracy".into(),
+        primary_metric: PrimaryMetric::name_for(f.plan.task).into(),
         best_epoch: Some(u64::from(f.state.early_stopping.best_epoch)),
         epochs: f.records.iter().map(epoch_row).collect(),
-        metrics: scalars.clone(),
-        mistakes: pictures::mistakes(f.validation, &labels, &outcome)?,
-        confused: pictures::confused(f.validation, &labels, &outcome)?,
+        metrics: findings.scalars(),
         training_batch: pictures::training_batch(f.train, f.plan.seed, &labels)?,
-        multiclass: Some(multiclass.clone()),
         dataset: pictures::dataset(f.data),
         settings: settings(f.plan),
         export: exported.as_ref().map(export_row),
         environment: environment(f),
+        ..ReportData::default()
     };
+    match (&outcome, &findings) {
+        (Outcome::Classes(outcome), Findings::Classes(multiclass)) => {
+            report.mistakes = pictures::mistakes(f.validation, &labels, outcome)?;
+            report.confused = pictures::confused(f.validation, &labels, outcome)?;
+            report.multiclass = Some(multiclass.clone());
+        }
+        (Outcome::Boxes(_), Findings::Boxes(_)) | (Outcome::Classes(_) | Outcome::Boxes(_), _) => {}
+    }
     let html = report::render(&report)?;
     write_atomic(&f.folder.report(), html.as_bytes()).context("writing the report")?;
-    let answer = answer(f, exported.as_ref(), &multiclass, measured)?;
+    let answer = answer(f, exported.as_ref(), &findings, measured)?;
     failure.map_or(Ok(answer), Err)
 }
 
@@ -113,15 +118,14 @@ fn export(f: &Finished) -> anyhow::Result<Option<ExportSummary>> {
 fn answer(
     f: &Finished,
     exported: Option<&ExportSummary>,
-    report: &crate::metric::MulticlassReport,
+    findings: &Findings,
     measured: &str,
 ) -> anyhow::Result<Answer> {
-    let scalars = report.scalars();
     let onnx: Option<PathBuf> = exported.map(|s| s.output.clone());
     let (run, page) = (f.folder.root(), f.folder.report());
     let mut text =
         format!("best epoch {} of {}; metrics of the {measured}:\n", f.state.early_stopping.best_epoch, f.state.epoch);
-    text.push_str(&describe(report, &scalars));
+    text.push_str(&findings.describe());
     text.push_str(&format!(
         "\nmodel   {}\nreport  {}",
         onnx.as_deref().unwrap_or(&f.folder.best()).display(),
@@ -129,7 +133,7 @@ fn answer(
     ));
     f.log.line(&text);
     let json = json!({
-        "run": run, "best_epoch": f.state.early_stopping.best_epoch, "epochs": f.state.epoch, "metrics": scalars,
+        "run": run, "best_epoch": f.state.early_stopping.best_epoch, "epochs": f.state.epoch, "metrics": findings.scalars(),
         "measured": measured, "checkpoint": f.folder.best(), "onnx": onnx, "report": page, "rejected": f.data.rejections.total(),
     });
     // The log has said it already.

@@ -1,6 +1,6 @@
 //! How the settings of a run become options of its loaders.
 
-use schemas::{Fit, Preprocessing, Settings};
+use schemas::{CheckpointMeta, Fit, Preprocessing, Settings};
 
 use crate::data::{
     Augmentation, ClassifierViews, DetectorAugmentation, DetectorViews, LoaderOptions, RcnnAugmentation, Tiling, Views,
@@ -89,6 +89,23 @@ pub fn detection_evaluation(
     LoaderOptions {
         views: Views::Detector(DetectorViews { tiling, augmentation: DetectorAugmentation::None }),
         ..evaluation(preprocessing, batch_size, ignore_data_errors)
+    }
+}
+
+/// Images for the trained model that `meta` describes.
+#[must_use]
+pub fn evaluation_of(
+    meta: &CheckpointMeta,
+    settings: &Settings,
+    batch_size: usize,
+    ignore_data_errors: bool,
+) -> LoaderOptions {
+    let p = &meta.preprocessing;
+    match p.fit {
+        Fit::Crop { .. } => evaluation(p, batch_size, ignore_data_errors),
+        Fit::Letterbox { .. } | Fit::Shorter { .. } => {
+            detection_evaluation(p, tiling(settings), batch_size, ignore_data_errors)
+        }
     }
 }
 

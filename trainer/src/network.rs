@@ -22,8 +22,6 @@ pub enum Arithmetic {
 pub struct Network {
     /// Row of the registry.
     pub spec: &'static ModelSpec,
-    /// Its architecture.
-    pub classifier: Classifier,
     /// Task, which decides what follows the logits.
     pub task: Task,
     /// Class names in output order.
@@ -42,18 +40,28 @@ impl Network {
     pub fn from_meta(meta: &CheckpointMeta, device: Device) -> anyhow::Result<Self> {
         let spec = described(meta)
             .ok_or_else(|| anyhow::anyhow!("model {:?} is unknown to this version of Fovea", meta.model_name))?;
-        let classifier = classifier(spec)?;
         let manifest = manifest(spec, meta.labels.len(), &meta.preprocessing)?;
         let layout = preferred_layout(spec);
         let params = Params::init(&manifest, 0, device, layout);
         Ok(Self {
             spec,
-            classifier,
             task: meta.task,
             labels: meta.labels.clone(),
             preprocessing: meta.preprocessing.clone(),
             params,
         })
+    }
+
+    /// A copy whose parameters have their own memory.
+    #[must_use]
+    pub fn duplicate(&self) -> Self {
+        Self {
+            spec: self.spec,
+            task: self.task,
+            labels: self.labels.clone(),
+            preprocessing: self.preprocessing.clone(),
+            params: self.params.duplicate(),
+        }
     }
 
     /// Number of classes.
@@ -85,12 +93,22 @@ impl Network {
         let eager = Eager::new(&self.params, Mode::Train);
         let logits = self.autocast(arithmetic, || {
             let x = classify::normalise(&eager, &T::borrowed(images), &self.preprocessing);
-            self.classifier.logits(&eager, &x, self.classes()).into_tensor()
+            self.classifier().logits(&eager, &x, self.classes()).into_tensor()
         });
         logits.to_kind(Kind::Float).cross_entropy_loss(targets, class_weights, Reduction::Mean, -100, 0.0)
     }
 
-    fn autocast<R>(&self, arithmetic: Arithmetic, body: impl FnOnce() -> R) -> R {
+    /// # Panics
+    /// When the network is a detector: callers choose by task.
+    fn classifier(&self) -> Classifier {
+        match self.spec.classifier() {
+            Some(classifier) => classifier,
+            None => panic!("{} finds objects; it does not classify pictures", self.spec.name),
+        }
+    }
+
+    /// Runs `body`, a forward pass, in this arithmetic.
+    pub fn autocast<R>(&self, arithmetic: Arithmetic, body: impl FnOnce() -> R) -> R {
         let _guard = bridge::autocast(self.params.device(), Kind::BFloat16, arithmetic == Arithmetic::Bf16);
         body()
     }
@@ -100,18 +118,10 @@ impl Network {
         tch::no_grad(|| {
             let eager = Eager::new(&self.params, Mode::Evaluate);
             let images = T::borrowed(images);
-            classify::probabilities(&eager, &self.classifier, self.task, &images, &self.preprocessing, self.classes())
+            classify::probabilities(&eager, &self.classifier(), self.task, &images, &self.preprocessing, self.classes())
                 .into_tensor()
         })
     }
-}
-
-/// The architecture of a model that classifies.
-///
-/// # Errors
-/// When the model is a detector.
-pub fn classifier(spec: &ModelSpec) -> anyhow::Result<Classifier> {
-    spec.classifier().ok_or_else(|| anyhow::anyhow!("{} finds objects; it does not classify pictures", spec.name))
 }
 
 /// The manifest of a model.

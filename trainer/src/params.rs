@@ -60,6 +60,16 @@ impl Params {
         }
     }
 
+    /// A copy with its own memory.
+    #[must_use]
+    pub fn duplicate(&self) -> Self {
+        let copy = |(key, p): (&String, &Param)| {
+            let trained = p.tensor.requires_grad();
+            (key.clone(), Param { tensor: p.tensor.detach().copy().set_requires_grad(trained), role: p.role })
+        };
+        Self { map: self.map.iter().map(copy).collect(), device: self.device, layout: self.layout }
+    }
+
     /// The tensor under `key`.
     ///
     /// # Panics
@@ -85,6 +95,21 @@ impl Params {
             let frozen =
                 prefixes.iter().any(|p| key.strip_prefix(p.as_str()).is_some_and(|rest| rest.starts_with('.')));
             param.tensor = param.tensor.set_requires_grad(trained(param.role) && !frozen);
+        }
+    }
+
+    /// Makes normalisations that the architecture holds constant (torchvision's `FrozenBatchNorm2d`) ones that are trained,
+    /// for a body that starts from random weights: without statistics to freeze, it needs its own.
+    pub fn train_frozen_norms(&mut self) {
+        let layers: Vec<String> =
+            self.map.keys().filter_map(|key| key.strip_suffix(".running_mean").map(str::to_owned)).collect();
+        for layer in layers {
+            for (name, role) in [("weight", Role::NormWeight), ("bias", Role::NormBias)] {
+                if let Some(param) = self.map.get_mut(&format!("{layer}.{name}")) {
+                    param.role = role;
+                    param.tensor = param.tensor.set_requires_grad(true);
+                }
+            }
         }
     }
 

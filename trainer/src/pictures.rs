@@ -1,6 +1,9 @@
 //! The pictures of a report: mistakes, confusions, and what the network sees.
 
-use crate::data::{Loader, TrainingData};
+use models::host::Rgb;
+
+use crate::data::{Loader, Target, TrainingData};
+use crate::draw::{self, Mark};
 use crate::evaluate::Outcome;
 use crate::report::{
     ClassCount, ConfusedPair, DatasetSummary, MistakeCard, RejectedRow, ReportError, Thumbnail, most_confused,
@@ -14,6 +17,8 @@ const MISTAKE_SIDE: u32 = 240;
 const PAIRS: usize = 6;
 const PAIR_PICTURES: usize = 4;
 const SIDE: u32 = 144;
+/// Side of training views with boxes on them.
+const VIEW_SIDE: u32 = 240;
 /// Training views shown.
 const VIEWS: usize = 16;
 
@@ -70,12 +75,22 @@ pub fn training_batch(data: &Loader, seed: u64, labels: &[String]) -> anyhow::Re
     let Some(batch) = data.train_epoch(seed, 0, 0).next().transpose()? else { return Ok(Vec::new()) };
     let size = 3 * batch.height * batch.width;
     let dims = (u32::try_from(batch.width)?, u32::try_from(batch.height)?);
-    let views = batch.images.chunks_exact(size).zip(&batch.targets).take(VIEWS);
-    let thumbnails = views.map(|(view, &target)| {
-        let label = usize::try_from(target).ok().and_then(|t| labels.get(t)).map_or("", String::as_str);
-        Thumbnail::new(dims, view, SIDE, label)
+    let thumbnails = batch.images.chunks_exact(size).take(VIEWS).enumerate().map(|(at, view)| {
+        let Some(objects) = batch.objects.get(at) else {
+            let target = batch.targets.get(at).and_then(|&t| usize::try_from(t).ok());
+            let label = target.and_then(|t| labels.get(t)).map_or("", String::as_str);
+            return Thumbnail::new(dims, view, SIDE, label);
+        };
+        let image = Rgb { width: dims.0, height: dims.1, data: view.to_vec() };
+        let mark = |o: &Target| Mark { corners: o.corners, colour: draw::colour(o.class), text: String::new() };
+        let drawn = draw::marked(&image, &objects.iter().map(mark).collect::<Vec<_>>());
+        Thumbnail::new(dims, &drawn.data, VIEW_SIDE, &count(objects.len()))
     });
     Ok(thumbnails.collect::<Result<_, _>>()?)
+}
+
+fn count(objects: usize) -> String {
+    if objects == 1 { "1 object".to_owned() } else { format!("{objects} objects") }
 }
 
 /// Counts per class, and rows that were rejected.

@@ -7,15 +7,17 @@ use std::path::Path;
 
 use anyhow::Context;
 use models::host::{Rgb, thumbnail};
+use models::registry::Kind;
 use schemas::event::{EpochRecord, PrimaryMetric, RunEvent};
-use schemas::{CheckpointMeta, SCHEMA_VERSION};
+use schemas::prediction::Detection;
+use schemas::{CheckpointMeta, SCHEMA_VERSION, Settings};
 use tch::Tensor;
 
 use crate::checkpoint::{self, TrainingState};
 use crate::data::{Images, Rejection};
+use crate::detect::evaluate::{self as boxes, Wish};
 use crate::files::write_atomic;
 use crate::network::Network;
-use crate::optimizer::Optimizer;
 use crate::run_folder::RunFolder;
 use crate::tensorboard::EventWriter;
 
@@ -152,15 +154,20 @@ impl Recorder {
         save_with_examples(&self.folder.epoch(epoch), network, &self.meta(epoch, metrics), &self.examples)
     }
 
-    /// Replaces the last checkpoint.
+    /// Replaces the last checkpoint; `private` is what a resume needs besides the network.
     ///
     /// # Errors
     /// When the file cannot be written.
-    pub fn save_last(&self, network: &Network, optimizer: &Optimizer, state: &TrainingState) -> anyhow::Result<()> {
+    pub fn save_last(
+        &self,
+        network: &Network,
+        private: &[(String, Tensor)],
+        state: &TrainingState,
+    ) -> anyhow::Result<()> {
         let metrics = self.records.last().map(|r| r.validation.clone()).unwrap_or_default();
         let path = self.folder.last().join("model.safetensors");
         let meta = self.meta(state.epoch, &metrics);
-        checkpoint::write_resumable(&path, &network.params, &optimizer.state(), &meta, state)?;
+        checkpoint::write_resumable(&path, &network.params, private, &meta, state)?;
         Ok(())
     }
 }
@@ -177,14 +184,33 @@ pub fn save_with_examples(
     examples: &[Rgb],
 ) -> anyhow::Result<()> {
     let sha256 = checkpoint::write_model(&folder.join("model.safetensors"), &network.params, meta)?;
-    save_answers(folder, network, examples, sha256)
+    let settings = Settings::try_from(meta.settings.clone())?;
+    save_answers(folder, network, &settings, examples, sha256)
 }
 
-/// Writes what the network answers on example images beside the model file of this hash.
+/// Writes what the network answers on example images beside the model file of this hash. The names of the tensors are the
+/// exporter's, which reads them (`exporter::verify`).
 ///
 /// # Errors
 /// When the file cannot be written.
-pub fn save_answers(folder: &Path, network: &Network, examples: &[Rgb], sha256: String) -> anyhow::Result<()> {
+pub fn save_answers(
+    folder: &Path,
+    network: &Network,
+    settings: &Settings,
+    examples: &[Rgb],
+    sha256: String,
+) -> anyhow::Result<()> {
+    let tensors = match network.spec.kind {
+        Kind::Classifier(_) => class_answers(network, examples)?,
+        Kind::Detector(_) => box_answers(network, settings, examples)?,
+    };
+    let metadata = [("model_sha256".to_owned(), sha256)].into();
+    checkpoint::write(&folder.join(ANSWERS), &tensors, metadata)?;
+    Ok(())
+}
+
+/// Decoded pictures, prepared pictures, and the probabilities of each.
+fn class_answers(network: &Network, examples: &[Rgb]) -> anyhow::Result<Vec<(String, Tensor)>> {
     let mut tensors: Vec<(String, Tensor)> = Vec::new();
     let mut prepared = Vec::new();
     let mut answers = Vec::new();
@@ -192,8 +218,7 @@ pub fn save_answers(folder: &Path, network: &Network, examples: &[Rgb], sha256: 
         let small = models::host::prepare(image, &network.preprocessing);
         let tensor = network.images(&small.data, 1, usize::try_from(small.height)?, usize::try_from(small.width)?);
         let answer = network.probabilities(&tensor);
-        let shape = [1, i64::from(image.height), i64::from(image.width), 3];
-        tensors.push((format!("whole.{i}"), Tensor::from_slice(&image.data).reshape(shape)));
+        tensors.push((format!("whole.{i}"), pixels(image)));
         tensors.push((format!("whole.{i}.probabilities"), answer.shallow_clone()));
         prepared.push(tensor);
         answers.push(answer);
@@ -202,9 +227,41 @@ pub fn save_answers(folder: &Path, network: &Network, examples: &[Rgb], sha256: 
         tensors.push(("prepared".into(), Tensor::cat(&prepared, 0)));
         tensors.push(("prepared.probabilities".into(), Tensor::cat(&answers, 0)));
     }
-    let metadata = [("model_sha256".to_owned(), sha256)].into();
-    checkpoint::write(&folder.join(ANSWERS), &tensors, metadata)?;
-    Ok(())
+    Ok(tensors)
+}
+
+/// Decoded pictures and what is found in them (tiles included), prepared pictures and what is found in those.
+fn box_answers(network: &Network, settings: &Settings, examples: &[Rgb]) -> anyhow::Result<Vec<(String, Tensor)>> {
+    let wish = Wish::verifying(settings);
+    let mut tensors = Vec::new();
+    for (i, image) in examples.iter().enumerate() {
+        let small = models::host::prepare(image, &network.preprocessing);
+        tensors.push((format!("whole.{i}"), pixels(image)));
+        tensors.extend(found(&format!("whole.{i}"), &boxes::in_picture(network, image, settings, &wish)));
+        tensors.push((format!("prepared.{i}"), pixels(&small)));
+        let size = [i64::from(image.height), i64::from(image.width)];
+        tensors.push((format!("prepared.{i}.size"), Tensor::from_slice(&size)));
+        tensors.extend(found(&format!("prepared.{i}"), &boxes::in_prepared(network, &small, image, &wish)));
+    }
+    tensors.push(("score_threshold".to_owned(), Tensor::from_slice(&[wish.score])));
+    tensors.push(("iou_threshold".to_owned(), Tensor::from_slice(&[wish.iou])));
+    Ok(tensors)
+}
+
+/// `uint8 [1, h, w, 3]`.
+fn pixels(image: &Rgb) -> Tensor {
+    Tensor::from_slice(&image.data).reshape([1, i64::from(image.height), i64::from(image.width), 3])
+}
+
+fn found(name: &str, found: &[Detection]) -> [(String, Tensor); 3] {
+    let corners: Vec<f32> = found.iter().flat_map(|d| d.corners).collect();
+    let scores: Vec<f32> = found.iter().map(|d| d.score).collect();
+    let labels: Vec<i64> = found.iter().map(|d| d.label as i64).collect();
+    [
+        (format!("{name}.boxes"), Tensor::from_slice(&corners).reshape([-1, 4])),
+        (format!("{name}.scores"), Tensor::from_slice(&scores)),
+        (format!("{name}.labels"), Tensor::from_slice(&labels)),
+    ]
 }
 
 /// Whether an append was cut off by a crash.

@@ -129,7 +129,7 @@ pub type Tensors = BTreeMap<String, (Dtype, Vec<usize>, Vec<u8>)>;
 
 /// The state dict of a model with generated values.
 pub fn state_dict(meta: &CheckpointMeta) -> Tensors {
-    let spec = models::registry::described(meta).unwrap();
+    let spec = models::registry::find(&meta.model_name).unwrap();
     let manifest = spec.manifest(meta.labels.len() as i64, i64::from(meta.preprocessing.crop().unwrap().1)).unwrap();
     let tensor = |(key, entry): (&String, &Entry)| {
         let dtype = if entry.role == Role::Counter { Dtype::I64 } else { Dtype::F32 };

@@ -26,15 +26,20 @@ pub struct Predicted<T> {
 /// Features of `rois`, F32 `[N, P, 4]` in pixels of the prepared image: `[N * P, 256, 7, 7]`. `maps` is the pyramid; its
 /// first four levels are used.
 pub fn pool<B: Ops>(o: &B, maps: &[B::T], rois: &B::T) -> B::T {
-    let align = RoiAlign {
+    o.roi_align(&maps[..LEVELS], rois, &align())
+}
+
+/// How regions are cut from the pyramid: 7 x 7 samples, from the level that fits their size.
+#[must_use]
+pub fn align() -> RoiAlign {
+    RoiAlign {
         output: SIDE,
         sampling: 2,
         scales: vec![1.0 / 4.0, 1.0 / 8.0, 1.0 / 16.0, 1.0 / 32.0],
         canonical_size: 224.0,
         canonical_level: 4,
         first_level: 2,
-    };
-    o.roi_align(&maps[..LEVELS], rois, &align)
+    }
 }
 
 /// Classes and offsets of pooled regions, `[R, 256, 7, 7]`. `s` is the detector's root.

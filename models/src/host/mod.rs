@@ -7,7 +7,6 @@
 
 mod colour;
 mod decode;
-mod detection;
 mod encode;
 mod fit;
 mod hsv;
@@ -20,7 +19,6 @@ mod tiles;
 
 pub use colour::{brightness, contrast, hue, saturation};
 pub use decode::{DecodeError, Format, Header, Limits, decode, decode_top, probe};
-pub use detection::Detection;
 pub use encode::{encode_jpeg, encode_png};
 pub use fit::{Placement, fill};
 pub use hsv::{HsvGains, change_hsv};

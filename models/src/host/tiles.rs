@@ -4,7 +4,9 @@ use std::cmp::Ordering;
 
 use schemas::setting::TileGrid;
 
-use super::{Detection, Rgb};
+use schemas::prediction::Detection;
+
+use super::Rgb;
 
 /// A box this close to a border of its tile, in pixels, is taken to be cut by it.
 const TOUCH: f32 = 2.0;

@@ -1,38 +1,41 @@
-//! `trainer predict`: classes of images, and pictures with the answer on them.
+//! `trainer predict`: classes of images or the objects in them, and pictures with the answer on them.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use models::host::{self, Limits, Rgb};
+use schemas::dataset::Corners;
 use schemas::error::ErrorCode;
-use serde_json::{Value, json};
+use schemas::prediction::Detection;
+use schemas::{Settings, Task};
+use serde_json::{Map, Value, json};
 
 use super::Answer;
-use crate::caption;
-use crate::classifier::Classifier;
 use crate::cli::PredictArgs;
+use crate::detect::evaluate::Wish;
 use crate::failure::fail;
 use crate::files::write_atomic;
+use crate::trained::Trained;
+use crate::{caption, draw};
 
-/// Classifies each image; an image that cannot be read is reported and the others are still answered.
+/// Answers about each image; an image that cannot be read is reported and the others are still answered.
 ///
 /// # Errors
 /// When the model cannot be opened, or no image could be read.
 pub fn run(args: &PredictArgs) -> anyhow::Result<Answer> {
-    let mut model = Classifier::open(&args.model)?;
-    let labels = model.meta().labels.clone();
+    let mut asked = Asked::open(args)?;
     let (mut text, mut rows, mut failed) = (String::new(), Vec::new(), 0);
     for path in &args.images {
         match read(path) {
             Ok(image) => {
-                let probabilities = model.classify(&image)?;
-                let ranked = ranked(&labels, &probabilities);
-                let shown: Vec<String> =
-                    ranked.iter().take(args.top.max(1)).map(|(label, p)| format!("{label} {p:.3}")).collect();
-                writeln!(text, "{}: {}", path.display(), shown.join(", "))?;
-                let saved = args.save.as_deref().map(|dir| save(dir, path, &image, &shown)).transpose()?;
-                rows.push(json!({ "filename": path, "labels": labels, "probs": probabilities, "saved": saved }));
+                let said = asked.about(&image)?;
+                writeln!(text, "{}: {}", path.display(), said.line)?;
+                let saved = args.save.as_deref().map(|dir| save(dir, path, &said.drawn(&image))).transpose()?;
+                let mut row = said.json;
+                row.insert("filename".to_owned(), json!(path));
+                row.insert("saved".to_owned(), json!(saved));
+                rows.push(Value::Object(row));
             }
             Err(error) => {
                 failed += 1;
@@ -47,6 +50,96 @@ pub fn run(args: &PredictArgs) -> anyhow::Result<Answer> {
     Ok(Answer::done(text.trim_end().to_owned(), json!({ "predictions": Value::Array(rows) })))
 }
 
+/// A model and what is asked of it.
+struct Asked {
+    model: Trained,
+    settings: Settings,
+    wish: Wish,
+    top: usize,
+}
+
+/// What a model said about one image.
+struct Said {
+    line: String,
+    json: Map<String, Value>,
+    marks: Marks,
+}
+
+/// What is drawn on an image.
+enum Marks {
+    /// Lines of text below it.
+    Lines(Vec<String>),
+    /// Boxes with their labels.
+    Boxes(Vec<Detection>, Vec<String>),
+}
+
+impl Asked {
+    fn open(args: &PredictArgs) -> anyhow::Result<Self> {
+        let model = Trained::open(&args.model)?;
+        let mut settings = model.settings()?;
+        let task = model.meta().task;
+        let wishes = [
+            ("box_score_thresh", args.score_threshold.map(Value::from)),
+            ("box_nms_thresh", args.iou_threshold.map(Value::from)),
+            ("tile_grid_size", args.tile_grid_size.clone().map(Value::from)),
+        ];
+        for (name, value) in wishes.into_iter().filter_map(|(name, value)| Some((name, value?))) {
+            if task != Task::ImageObjectDetection {
+                return Err(fail(ErrorCode::InvalidSettings, format!("{name} means nothing to {task}; leave it out")));
+            }
+            settings.set(name, &value).map_err(|error| crate::failure::settings(&[error]))?;
+        }
+        let wish = Wish::predicting(&settings);
+        Ok(Self { model, settings, wish, top: args.top.max(1) })
+    }
+
+    fn about(&mut self, image: &Rgb) -> anyhow::Result<Said> {
+        let labels = self.model.meta().labels.clone();
+        match self.model.meta().task {
+            Task::ImageClassification | Task::ImageClassificationMultilabel => {
+                let probabilities = self.model.classify(image)?;
+                let ranked = ranked(&labels, &probabilities);
+                let shown: Vec<String> =
+                    ranked.iter().take(self.top).map(|(label, p)| format!("{label} {p:.3}")).collect();
+                let json =
+                    Map::from_iter([("labels".to_owned(), json!(labels)), ("probs".to_owned(), json!(probabilities))]);
+                Ok(Said { line: shown.join(", "), json, marks: Marks::Lines(shown) })
+            }
+            Task::ImageObjectDetection | Task::ImageInstanceSegmentation => {
+                let found = self.model.detect(image, &self.settings, &self.wish)?;
+                let counts = labels.iter().enumerate().filter_map(|(class, label)| {
+                    let count = found.iter().filter(|d| d.label == class).count();
+                    (count > 0).then(|| format!("{count} {label}"))
+                });
+                let line = counts.collect::<Vec<_>>().join(", ");
+                let boxes: Vec<Value> = found.iter().map(|d| scored(d, &labels, image)).collect();
+                Ok(Said {
+                    line: if line.is_empty() { "nothing".to_owned() } else { line },
+                    json: Map::from_iter([("boxes".to_owned(), Value::Array(boxes))]),
+                    marks: Marks::Boxes(found, labels),
+                })
+            }
+        }
+    }
+}
+
+impl Said {
+    fn drawn(&self, image: &Rgb) -> Rgb {
+        match &self.marks {
+            Marks::Lines(lines) => caption::below(image, lines),
+            Marks::Boxes(found, labels) => draw::boxes(image, found, labels),
+        }
+    }
+}
+
+/// A box as the specification's scoring JSON has it: fractions of the image's size.
+fn scored(d: &Detection, labels: &[String], image: &Rgb) -> Value {
+    let [x1, y1, x2, y2] = d.corners.map(f64::from);
+    let (w, h) = (f64::from(image.width), f64::from(image.height));
+    let corners = Corners { top_x: x1 / w, top_y: y1 / h, bottom_x: x2 / w, bottom_y: y2 / h };
+    json!({ "box": corners, "label": labels[d.label], "score": d.score })
+}
+
 fn read(path: &Path) -> anyhow::Result<Rgb> {
     let bytes = std::fs::read(path).context("cannot be read")?;
     Ok(host::decode(&bytes, &Limits::default())?)
@@ -59,14 +152,14 @@ fn ranked<'a>(labels: &'a [String], probabilities: &[f32]) -> Vec<(&'a str, f32)
     pairs
 }
 
-fn save(dir: &Path, path: &Path, image: &Rgb, lines: &[String]) -> anyhow::Result<PathBuf> {
+fn save(dir: &Path, path: &Path, drawn: &Rgb) -> anyhow::Result<PathBuf> {
     let name = path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy();
     // Nothing that is there is overwritten: neither the picture itself nor the answer to another one of the same name.
     let target = std::iter::once(dir.join(format!("{name}.jpg")))
         .chain((2..).map(|n| dir.join(format!("{name}-{n}.jpg"))))
         .find(|target| !target.exists())
         .unwrap_or_else(|| dir.join(format!("{name}.jpg")));
-    let jpeg = host::encode_jpeg(&caption::below(image, lines), 90);
+    let jpeg = host::encode_jpeg(drawn, 90);
     write_atomic(&target, &jpeg).with_context(|| format!("writing {}", target.display()))?;
     Ok(target)
 }

@@ -17,7 +17,8 @@ use super::Answer;
 use crate::checkpoint::{Checkpoint, TrainingState};
 use crate::cli::TrainArgs;
 use crate::data::{self, Images, Loader, ReadOptions, TrainingData, TrainingRequest};
-use crate::engine::{self, End, Engine};
+use crate::ema::Ema;
+use crate::engine::{End, Engine};
 use crate::failure::{self, fail};
 use crate::files::write_atomic;
 use crate::finish::{self, Finished};
@@ -28,6 +29,7 @@ use crate::params::Params;
 use crate::progress::Progress;
 use crate::recorder::{self, Recorder};
 use crate::run_folder::RunFolder;
+use crate::task::{self, Classify, Detect};
 use crate::{device, loading, pretrained};
 
 /// Trains, or resumes; exports; evaluates the exported file; writes the report.
@@ -51,11 +53,23 @@ pub fn run(args: &TrainArgs, settings: &[(String, String)]) -> anyhow::Result<An
             format!("there is no model {:?}; the models are {}", plan.model_name, known.join(", ")),
         )
     })?;
-    if plan.task != Task::ImageClassification {
-        return Err(fail(
-            ErrorCode::UnsupportedModel,
-            format!("task {} cannot be trained yet; image-classification can", plan.task),
-        ));
+    let spec = spec.sized(plan.settings.model_size);
+    match (plan.task, spec.kind) {
+        (Task::ImageClassification, registry::Kind::Classifier(_))
+        | (Task::ImageObjectDetection, registry::Kind::Detector(_)) => {}
+        (Task::ImageClassification | Task::ImageObjectDetection, _) => {
+            let fitting = registry::all().iter().filter(|m| m.detector().is_some() != spec.detector().is_some());
+            let names: Vec<_> = fitting.map(|m| m.name).collect();
+            let message = format!("{} is no model for {}; {} are", spec.name, plan.task, names.join(", "));
+            return Err(fail(ErrorCode::UnsupportedModel, message));
+        }
+        (Task::ImageClassificationMultilabel | Task::ImageInstanceSegmentation, _) => {
+            let message = format!(
+                "task {} cannot be trained yet; image-classification and image-object-detection can",
+                plan.task
+            );
+            return Err(fail(ErrorCode::UnsupportedModel, message));
+        }
     }
     let device = device::open(&plan.device).map_err(|e| fail(ErrorCode::DeviceUnavailable, format!("{e:#}")))?;
     if device == Device::Cpu {
@@ -78,10 +92,11 @@ pub fn run(args: &TrainArgs, settings: &[(String, String)]) -> anyhow::Result<An
         Some(checkpoint) => checkpoint.meta.weights.clone(),
         None => start_weights(&mut network, &plan.pretrained, &log)?,
     };
-    freeze(&mut network, plan.settings.layers_to_freeze)?;
+    freeze(&mut network, &plan, weights.is_some())?;
+    let mut average = (plan.settings.ema_decay > 0.0).then(|| Ema::new(&network, plan.settings.ema_decay));
     let mut optimizer = Optimizer::new(&plan.settings, &network.params);
     let state = match &last {
-        Some(checkpoint) => restore(checkpoint, &mut network, &mut optimizer)?,
+        Some(checkpoint) => restore(checkpoint, &mut network, &mut optimizer, average.as_mut())?,
         None => TrainingState {
             threads,
             export: args.export.clone().unwrap_or_else(|| "whole".to_owned()),
@@ -93,15 +108,22 @@ pub fn run(args: &TrainArgs, settings: &[(String, String)]) -> anyhow::Result<An
         data.write(&folder.data())?;
         write_atomic(&folder.plan(), &serde_json::to_vec_pretty(&plan)?)?;
     }
-    let class_weights = engine::class_weights(
-        &data.train.class_counts(),
-        plan.settings.weighted_loss,
-        plan.settings.imbalance_rate_threshold as usize,
-    )
-    .map(|w| Tensor::from_slice(&w).to_device(device));
-    let train = Loader::new(data.train.clone(), loading::training(&plan.settings, &preprocessing))?;
-    let validation =
-        Loader::new(data.validation.clone(), loading::validation(&plan.settings, &preprocessing, cache_bytes(args)))?;
+    let task: Box<dyn task::Task> = match spec.detector() {
+        Some(detector) => Box::new(Detect::new(detector, &plan.settings)),
+        None => Box::new(Classify { class_weights: class_weights(&plan, &data, device) }),
+    };
+    let (settings, cache) = (&plan.settings, cache_bytes(args));
+    let (train, validation) = match spec.kind {
+        registry::Kind::Classifier(_) => {
+            (loading::training(settings, &preprocessing), loading::validation(settings, &preprocessing, cache))
+        }
+        registry::Kind::Detector(_) => (
+            loading::detection_training(settings, &preprocessing),
+            loading::detection_validation(settings, &preprocessing, cache),
+        ),
+    };
+    let train = Loader::new(data.train.clone(), train)?;
+    let validation = Loader::new(data.validation.clone(), validation)?;
     let template = recorder::template(&plan, &network, weights);
     let recorder = Recorder::new(folder, template, recorder::examples(data.validation.as_ref()), state.epoch)?;
     log.line(&format!(
@@ -117,9 +139,10 @@ pub fn run(args: &TrainArgs, settings: &[(String, String)]) -> anyhow::Result<An
         arithmetic,
         train: &train,
         validation: &validation,
-        class_weights,
+        task: task.as_ref(),
         network,
         optimizer,
+        average,
         state,
         recorder,
         stop,
@@ -127,7 +150,7 @@ pub fn run(args: &TrainArgs, settings: &[(String, String)]) -> anyhow::Result<An
     };
     if last.is_none() {
         // From here on there is something to resume.
-        engine.recorder.save_last(&engine.network, &engine.optimizer, &engine.state)?;
+        engine.save_last()?;
     }
     let begun = RunEvent::RunStarted { plan: Box::new(plan.clone()), resumed_from_epoch: engine.state.epoch };
     engine.recorder.journal(&begun)?;
@@ -196,7 +219,7 @@ fn plan(args: &TrainArgs, settings: &[(String, String)]) -> anyhow::Result<Plan>
     let path = |p: &Option<std::path::PathBuf>| p.as_ref().map(|p| p.to_string_lossy().into_owned());
     let fields = [
         ("task", Some(args.task.clone())),
-        ("model_name", Some(args.model_name.clone())),
+        ("model_name", Some(args.model_name.clone().unwrap_or_else(|| default_model(&args.task).to_owned()))),
         ("training_data", path(&args.training_data)),
         ("validation_data", path(&args.validation_data)),
         ("data_root", path(&args.data_root)),
@@ -304,11 +327,32 @@ fn cache_bytes(args: &TrainArgs) -> u64 {
     args.cache_mib.map_or_else(data::default_cache_bytes, |mib| mib.saturating_mul(1 << 20))
 }
 
+/// The model of a task when none is named.
+fn default_model(task: &str) -> &'static str {
+    match task.parse() {
+        Ok(Task::ImageObjectDetection) => "yolov5",
+        Ok(Task::ImageClassification | Task::ImageClassificationMultilabel | Task::ImageInstanceSegmentation)
+        | Err(_) => "efficientnet_lite0",
+    }
+}
+
 /// The model's own pixels, at the sizes of the plan.
 fn preprocessing(plan: &Plan, spec: &registry::ModelSpec) -> Preprocessing {
-    let own = spec.preprocessing();
-    let fit = Fit::Crop { resize: plan.settings.valid_resize_size, crop: plan.settings.valid_crop_size };
+    let (own, s) = (spec.preprocessing(), &plan.settings);
+    let fit = match own.fit {
+        Fit::Crop { .. } => Fit::Crop { resize: s.valid_resize_size, crop: s.valid_crop_size },
+        Fit::Letterbox { .. } => Fit::Letterbox { side: s.img_size.next_multiple_of(Fit::MULTIPLE) },
+        Fit::Shorter { .. } => Fit::Shorter { min_size: s.min_size, max_size: s.max_size },
+    };
     Preprocessing { fit, ..own }
+}
+
+/// Weights of the classes in the loss, when the plan asks for them.
+fn class_weights(plan: &Plan, data: &TrainingData, device: Device) -> Option<Tensor> {
+    let s = &plan.settings;
+    let weights =
+        task::class_weights(&data.train.class_counts(), s.weighted_loss, s.imbalance_rate_threshold as usize)?;
+    Some(Tensor::from_slice(&weights).to_device(device))
 }
 
 fn new_network(
@@ -319,10 +363,9 @@ fn new_network(
     device: Device,
 ) -> anyhow::Result<Network> {
     let labels = data.train.labels().to_vec();
-    let classifier = network::classifier(spec).map_err(|e| fail(ErrorCode::UnsupportedModel, format!("{e:#}")))?;
     let manifest = network::manifest(spec, labels.len(), preprocessing)?;
     let params = Params::init(&manifest, plan.seed, device, network::preferred_layout(spec));
-    Ok(Network { spec, classifier, task: plan.task, labels, preprocessing: preprocessing.clone(), params })
+    Ok(Network { spec, task: plan.task, labels, preprocessing: preprocessing.clone(), params })
 }
 
 fn start_weights(network: &mut Network, wanted: &str, log: &Log) -> anyhow::Result<Option<WeightsOrigin>> {
@@ -338,9 +381,17 @@ fn start_weights(network: &mut Network, wanted: &str, log: &Log) -> anyhow::Resu
     Ok(Some(origin))
 }
 
-fn freeze(network: &mut Network, groups: u32) -> anyhow::Result<()> {
+/// Freezes what the plan says or, where it says nothing, what the model keeps of weights it was given.
+fn freeze(network: &mut Network, plan: &Plan, has_weights: bool) -> anyhow::Result<()> {
     let freezable = network.spec.freezable();
-    let groups = groups as usize;
+    let groups = match plan.source("layers_to_freeze") {
+        source if source.is_explicit() => plan.settings.layers_to_freeze as usize,
+        _ if has_weights => network.spec.frozen_by_default(),
+        _ => 0,
+    };
+    if !has_weights {
+        network.params.train_frozen_norms();
+    }
     if groups > freezable.len() {
         let message =
             format!("layers_to_freeze is {groups}; {} has {} groups to freeze", network.spec.name, freezable.len());
@@ -350,12 +401,19 @@ fn freeze(network: &mut Network, groups: u32) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn restore(checkpoint: &Checkpoint, network: &mut Network, optimizer: &mut Optimizer) -> anyhow::Result<TrainingState> {
+fn restore(
+    checkpoint: &Checkpoint,
+    network: &mut Network,
+    optimizer: &mut Optimizer,
+    average: Option<&mut Ema>,
+) -> anyhow::Result<TrainingState> {
     let invalid =
         |problem: &str| fail(ErrorCode::InvalidCheckpoint, format!("{}: {problem}", checkpoint.path.display()));
     checkpoint.restore(&mut network.params)?;
     let state = checkpoint.state.clone().ok_or_else(|| invalid("holds no training state; it is no last checkpoint"))?;
-    let missing = optimizer.restore(state.updates, &checkpoint.optimizer_tensors());
+    let private = checkpoint.private_tensors();
+    let mut missing = optimizer.restore(state.updates, &private);
+    missing.extend(average.map(|average| average.restore(&private)).unwrap_or_default());
     match missing.first() {
         Some(name) => Err(invalid(&format!("{name} is missing; the checkpoint is of another run"))),
         None => Ok(state),

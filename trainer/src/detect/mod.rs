@@ -17,6 +17,7 @@
 pub mod autoanchor;
 pub mod boxes;
 pub mod coder;
+pub mod evaluate;
 pub mod matcher;
 pub mod retinanet_loss;
 pub mod roi_loss;
@@ -40,6 +41,13 @@ pub struct Losses {
 }
 
 impl Losses {
+    /// The losses of two stages of one network.
+    #[must_use]
+    pub fn and(mut self, other: Self) -> Self {
+        self.parts.extend(other.parts);
+        Self { total: self.total + other.total, parts: self.parts }
+    }
+
     /// The sum of named scalars, times `scale`; the parts are shown unscaled.
     fn sum<const COUNT: usize>(parts: [(&'static str, Tensor); COUNT], scale: f64) -> Self {
         let detached = parts.iter().map(|(name, value)| (*name, value.detach())).collect();

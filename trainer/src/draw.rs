@@ -1,0 +1,120 @@
+//! Boxes on pictures.
+
+use models::host::Rgb;
+use schemas::prediction::Detection;
+
+use crate::caption::{self, GLYPH};
+
+/// Colours of classes, far apart on screens and in print (Okabe and Ito 2008, without black and yellow's pale twin).
+const COLOURS: [[u8; 3]; 7] =
+    [[230, 159, 0], [86, 180, 233], [0, 158, 115], [213, 94, 0], [204, 121, 167], [0, 114, 178], [240, 228, 66]];
+
+/// A box to draw.
+#[derive(Clone, Debug)]
+pub struct Mark {
+    /// `xyxy` in pixels of the picture.
+    pub corners: [f32; 4],
+    /// Of the outline and of the tag.
+    pub colour: [u8; 3],
+    /// Text on the tag; nothing is no tag.
+    pub text: String,
+}
+
+/// The colour of a class; they repeat after seven.
+#[must_use]
+pub fn colour(class: usize) -> [u8; 3] {
+    COLOURS[class % COLOURS.len()]
+}
+
+/// The picture with every detection outlined and tagged with its class and score, the most certain on top.
+#[must_use]
+pub fn boxes(image: &Rgb, found: &[Detection], labels: &[String]) -> Rgb {
+    let mark = |d: &Detection| {
+        let label = labels.get(d.label).map_or("", String::as_str);
+        Mark { corners: d.corners, colour: colour(d.label), text: format!("{label} {:.2}", d.score) }
+    };
+    let marks: Vec<Mark> = found.iter().rev().map(mark).collect();
+    marked(image, &marks)
+}
+
+/// The picture with marks on it, later ones over earlier ones. What lies outside the picture is cut.
+#[must_use]
+pub fn marked(image: &Rgb, marks: &[Mark]) -> Rgb {
+    let mut out = image.clone();
+    let thick = (image.width.min(image.height) / 240).clamp(1, 8);
+    for mark in marks {
+        outline(&mut out, mark, thick);
+    }
+    for mark in marks.iter().filter(|mark| !mark.text.is_empty()) {
+        tag(&mut out, mark, thick);
+    }
+    out
+}
+
+/// `corners` as whole pixels within the picture: left, top, right, bottom, the last two excluded.
+fn pixels(image: &Rgb, corners: [f32; 4]) -> [u32; 4] {
+    let edge = |value: f32, most: u32| value.round().clamp(0.0, most as f32) as u32;
+    let [x1, y1, x2, y2] = corners;
+    [edge(x1, image.width), edge(y1, image.height), edge(x2, image.width), edge(y2, image.height)]
+}
+
+fn outline(image: &mut Rgb, mark: &Mark, thick: u32) {
+    let [left, top, right, bottom] = pixels(image, mark.corners);
+    let inner = [
+        left.saturating_add(thick),
+        top.saturating_add(thick),
+        right.saturating_sub(thick),
+        bottom.saturating_sub(thick),
+    ];
+    fill(image, [left, top, right, inner[1].min(bottom)], mark.colour);
+    fill(image, [left, inner[3].max(top), right, bottom], mark.colour);
+    fill(image, [left, top, inner[0].min(right), bottom], mark.colour);
+    fill(image, [inner[2].max(left), top, right, bottom], mark.colour);
+}
+
+/// The text on a ground of the mark's colour, above the box or, where there is no room, in it.
+fn tag(image: &mut Rgb, mark: &Mark, scale: u32) {
+    let [left, top, ..] = pixels(image, mark.corners);
+    let length = u32::try_from(mark.text.chars().count()).unwrap_or(0);
+    let (width, height) = ((length * GLYPH + 2) * scale, (GLYPH + 2) * scale);
+    let left = left.min(image.width.saturating_sub(width));
+    let top = top.checked_sub(height).unwrap_or(top);
+    fill(image, [left, top, left + width, top + height], mark.colour);
+    let [r, g, b] = mark.colour.map(u32::from);
+    // Black or white, whichever stands out more (luma of ITU-R BT.601).
+    let ink = if 299 * r + 587 * g + 114 * b > 128_000 { 0 } else { 255 };
+    caption::write(image, &mark.text, [left + scale, top + scale], scale, ink);
+}
+
+fn fill(image: &mut Rgb, [left, top, right, bottom]: [u32; 4], colour: [u8; 3]) {
+    let (right, bottom) = (right.min(image.width), bottom.min(image.height));
+    let stride = image.width as usize * 3;
+    for y in top..bottom.max(top) {
+        let line = &mut image.data[y as usize * stride..][..stride];
+        for pixel in &mut line.as_chunks_mut::<3>().0[left.min(right) as usize..right as usize] {
+            *pixel = colour;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_box_is_outlined_tagged_and_cut_at_the_edges() {
+        let image = Rgb::filled(100, 80, [9; 3]);
+        let found = Detection { corners: [-20.0, 30.0, 60.0, 500.0], score: 0.5, label: 1 };
+        let out = boxes(&image, &[found], &["a".into(), "b".into()]);
+        let pixel = |x: usize, y: usize| &out.data[3 * (y * 100 + x)..][..3];
+        assert_eq!(pixel(0, 50), colour(1));
+        assert_eq!(pixel(59, 50), colour(1));
+        assert_eq!(pixel(30, 79), colour(1), "the lower edge lies on the last row");
+        assert_eq!(pixel(30, 55), [9; 3], "the inside stays");
+        assert_eq!(pixel(70, 50), [9; 3], "the outside stays");
+        assert!(out.data[3 * 21 * 100..][..3 * 50].iter().any(|&v| v == 0), "there is text above the box");
+        for corners in [[f32::NAN; 4], [1e30, -1e30, 2e30, 3e30], [50.0, 50.0, 40.0, 40.0]] {
+            marked(&image, &[Mark { corners, colour: [0; 3], text: "x".repeat(99) }]);
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! A trained model, whatever runs it: a checkpoint on libtorch, or an exported file on ONNX Runtime.
+
+use std::path::{Path, PathBuf};
+
+use models::host::{self, Rgb};
+use ndarray::ArrayView4;
+use runtime::{Form, Overrides};
+use schemas::prediction::Detection;
+use schemas::{CheckpointMeta, Settings, Task};
+use tch::Device;
+
+use crate::checkpoint::Checkpoint;
+use crate::cli::ModelArgs;
+use crate::data::Loader;
+use crate::detect::evaluate::{self as boxes, Parts, Wish};
+use crate::evaluate as classes;
+use crate::network::{self, Network};
+
+/// The file that a checkpoint was read from.
+pub struct Origin {
+    /// Where it lies.
+    pub path: PathBuf,
+    /// SHA-256 of its bytes.
+    pub sha256: String,
+}
+
+/// The model behind `--checkpoint` or `--onnx`.
+pub enum Trained {
+    /// Weights on libtorch.
+    Checkpoint(Box<Network>, Box<CheckpointMeta>, Origin),
+    /// An exported file.
+    File(Box<runtime::Model>),
+}
+
+/// What a model said about a whole data set.
+pub enum Outcome {
+    /// Probabilities of each class of each image.
+    Classes(classes::Outcome),
+    /// Boxes in each image.
+    Boxes(boxes::Outcome),
+}
+
+impl Trained {
+    /// Opens what the options name.
+    ///
+    /// # Errors
+    /// When there is no such model, or it is damaged.
+    pub fn open(args: &ModelArgs) -> anyhow::Result<Self> {
+        match (&args.checkpoint, &args.onnx) {
+            (Some(path), _) => Self::from_checkpoint(path),
+            (None, Some(path)) => Self::from_file(path),
+            (None, None) => anyhow::bail!("name a model: --checkpoint runs/NAME or --onnx model.onnx"),
+        }
+    }
+
+    fn from_checkpoint(path: &Path) -> anyhow::Result<Self> {
+        let checkpoint = Checkpoint::read(path)?;
+        let mut network = Network::from_meta(&checkpoint.meta, Device::Cpu)?;
+        checkpoint.restore(&mut network.params)?;
+        let origin = Origin { path: checkpoint.path, sha256: checkpoint.sha256 };
+        Ok(Self::Checkpoint(Box::new(network), Box::new(checkpoint.meta), origin))
+    }
+
+    /// Opens an exported file.
+    ///
+    /// # Errors
+    /// When it is no Fovea file, or ONNX Runtime is not there.
+    pub fn from_file(path: &Path) -> anyhow::Result<Self> {
+        let intra_threads = std::thread::available_parallelism().map_or(1, usize::from);
+        let options = runtime::Options { intra_threads, library: None };
+        Ok(Self::File(Box::new(runtime::Model::open(path, &options)?)))
+    }
+
+    /// What the model says about itself.
+    #[must_use]
+    pub fn meta(&self) -> &CheckpointMeta {
+        match self {
+            Self::Checkpoint(_, meta, _) => meta,
+            Self::File(model) => model.meta(),
+        }
+    }
+
+    /// The settings it was trained and exported with.
+    ///
+    /// # Errors
+    /// When they are none of this version's.
+    pub fn settings(&self) -> anyhow::Result<Settings> {
+        Ok(Settings::try_from(self.meta().settings.clone())?)
+    }
+
+    /// Probabilities per class of one image.
+    ///
+    /// # Errors
+    /// When the file fails on it.
+    pub fn classify(&mut self, image: &Rgb) -> anyhow::Result<Vec<f32>> {
+        match self {
+            Self::Checkpoint(network, meta, _) => {
+                let small = host::prepare(image, &meta.preprocessing);
+                let (height, width) = (usize::try_from(small.height)?, usize::try_from(small.width)?);
+                Ok(network::rows(&network.probabilities(&network.images(&small.data, 1, height, width))))
+            }
+            Self::File(model) => {
+                let prepared = match model.form() {
+                    Form::Prepared => host::prepare(image, &model.meta().preprocessing),
+                    Form::Whole => image.clone(),
+                };
+                Ok(model.run(view(&prepared)?)?.into_iter().collect())
+            }
+        }
+    }
+
+    /// Objects in one image, best first, in its pixels. `settings` decides about tiles; a `whole` file cuts its own.
+    ///
+    /// # Errors
+    /// When the file fails on it.
+    pub fn detect(&mut self, image: &Rgb, settings: &Settings, wish: &Wish) -> anyhow::Result<Vec<Detection>> {
+        if let Self::File(model) = self
+            && model.form() == Form::Whole
+        {
+            return whole(model, image, wish);
+        }
+        let mut parts = Parts { size: [image.height, image.width], ..Parts::default() };
+        parts.whole = self.detect_prepared(image, wish)?;
+        for tile in host::tiles(image.width, image.height, settings.tile_grid_size, settings.tile_overlap_ratio) {
+            parts.tiles.push((tile, self.detect_prepared(&host::cut(image, tile), wish)?));
+        }
+        Ok(parts.join(settings))
+    }
+
+    /// One picture or tile through a checkpoint or a `prepared` file.
+    fn detect_prepared(&mut self, image: &Rgb, wish: &Wish) -> anyhow::Result<Vec<Detection>> {
+        let prepared = host::prepare(image, &self.meta().preprocessing);
+        let found = match self {
+            Self::Checkpoint(network, ..) => {
+                let (height, width) = (usize::try_from(prepared.height)?, usize::try_from(prepared.width)?);
+                let images = network.images(&prepared.data, 1, height, width);
+                boxes::predict(network, &images, &[[image.height, image.width]], wish)
+            }
+            Self::File(model) => {
+                let sizes = [[i64::from(image.height), i64::from(image.width)]];
+                model.detect(view(&prepared)?, Some(&sizes), &overrides(wish))?
+            }
+        };
+        Ok(found.into_iter().next().unwrap_or_default())
+    }
+
+    /// What the model says about a whole data set. A file of the `whole` form gets each picture as decoded, so that what
+    /// is measured is the file's own resizing and tiling; everything else gets prepared batches.
+    ///
+    /// # Errors
+    /// When the data cannot be read or the file fails.
+    pub fn evaluate(&mut self, data: &Loader, label: &str) -> anyhow::Result<Outcome> {
+        let settings = self.settings()?;
+        let detects = match self.meta().task {
+            Task::ImageObjectDetection | Task::ImageInstanceSegmentation => true,
+            Task::ImageClassification | Task::ImageClassificationMultilabel => false,
+        };
+        let wish = Wish::measuring(&settings);
+        Ok(match self {
+            Self::Checkpoint(network, ..) if detects => {
+                Outcome::Boxes(boxes::with_network(network, data, &settings, label)?)
+            }
+            Self::File(model) if detects && model.form() == Form::Whole => {
+                Outcome::Boxes(boxes::over_whole(data, label, |image| whole(model, image, &wish))?)
+            }
+            Self::File(model) if detects => Outcome::Boxes(boxes::over(data, &settings, label, |batch| {
+                let images = ArrayView4::from_shape((batch.n, batch.height, batch.width, 3), &batch.images)?;
+                let sizes: Vec<[i64; 2]> = batch.sizes.iter().map(|size| size.map(i64::from)).collect();
+                Ok(model.detect(images, Some(&sizes), &overrides(&wish))?)
+            })?),
+            Self::Checkpoint(network, ..) => Outcome::Classes(classes::with_network(network, data, label)?),
+            Self::File(model) if model.form() == Form::Whole => {
+                Outcome::Classes(classes::with_whole_file(model, data, label)?)
+            }
+            Self::File(model) => Outcome::Classes(classes::with_file(model, data, label)?),
+        })
+    }
+}
+
+fn whole(model: &mut runtime::Model, image: &Rgb, wish: &Wish) -> anyhow::Result<Vec<Detection>> {
+    Ok(model.detect(view(image)?, None, &overrides(wish))?.into_iter().next().unwrap_or_default())
+}
+
+fn overrides(wish: &Wish) -> Overrides {
+    Overrides { score_threshold: Some(wish.score), iou_threshold: Some(wish.iou) }
+}
+
+/// One image as a batch.
+fn view(image: &Rgb) -> anyhow::Result<ArrayView4<'_, u8>> {
+    let shape = (1, usize::try_from(image.height)?, usize::try_from(image.width)?, 3);
+    Ok(ArrayView4::from_shape(shape, &image.data)?)
+}
