@@ -23,27 +23,24 @@ pub fn loss(class_logits: &Tensor, deltas: &Tensor, anchors: &Tensor, targets: &
         let zero = class_logits.sum(kind) * 0.0;
         return Losses::sum([("class", zero.shallow_clone()), ("box", zero)], 1.0);
     };
-    let class = (focal(&class_logits.to_kind(kind), &assigned.is_class) * assigned.class_weight).sum(kind);
+    let class = assigned.class_loss(&class_logits.to_kind(kind));
     let distance = (deltas.to_kind(kind) - assigned.deltas).abs();
     let distance = distance.where_self(&assigned.answers.unsqueeze(-1), &distance.zeros_like());
     let distance = (distance.sum_dim_intlist([1, 2].as_slice(), false, kind) * assigned.image_weight).sum(kind);
     Losses::sum([("class", class), ("box", distance)], 1.0)
 }
 
-/// The focal loss of logits with exponent 2, elementwise: `alpha (1 - p)^2 (-ln p)`, where p is the probability that is
-/// given to what `is_class` says. With the sign turned where it is the class, 1 - p is a sigmoid and -ln p a softplus.
-fn focal(logits: &Tensor, is_class: &Tensor) -> Tensor {
-    let sign = is_class.to_kind(logits.kind()) * -2.0 + 1.0;
-    let weight = &sign * (0.5 - ALPHA) + 0.5;
-    let wrong = logits * sign;
-    wrong.sigmoid().square() * wrong.neg().log_sigmoid().neg() * weight
+/// The focal loss with exponent 2 of logits whose classes are absent, without its weight: p^2 (-ln(1 - p)), where p is the
+/// probability that a logit stands for. Of a class that is there, it is that of the negative logit.
+fn focal(logits: &Tensor) -> Tensor {
+    logits.sigmoid().square() * logits.softplus()
 }
 
 /// What each anchor of each image should say.
 struct Assigned {
-    /// Bool `[N, A, K]`: whether an anchor's object has the class.
-    is_class: Tensor,
-    /// `[N, A, 1]`: what its classes count for.
+    /// Int64 `[N, A]`: the class of an anchor's object; without meaning where there is none.
+    class: Tensor,
+    /// `[N, A]`: what its classes count for.
     class_weight: Tensor,
     /// Bool `[N, A]`: whether it answers for an object.
     answers: Tensor,
@@ -57,7 +54,7 @@ impl Assigned {
     /// Nothing for no images.
     fn new(objects: &Objects, anchors: &Tensor, logits: &Tensor) -> Option<Self> {
         let (kind, device) = (anchors.kind(), logits.device());
-        let (images, count, classes) = logits.size3().ok()?;
+        let (images, count, _) = logits.size3().ok()?;
         if images == 0 {
             return None;
         }
@@ -67,11 +64,11 @@ impl Assigned {
         let answers = matches.ge(0);
         let numbers = answers.sum_dim_intlist(1, false, kind).clamp_min(1.0);
         let image_weight = (numbers * images as f64).reciprocal();
-        let class_weight = (matches.not_equal(IGNORED).to_kind(kind) * image_weight.unsqueeze(1)).unsqueeze(2);
+        let class_weight = matches.not_equal(IGNORED).to_kind(kind) * image_weight.unsqueeze(1);
         if objects.is_empty() {
-            let is_class = Tensor::zeros([images, count, 1], (Kind::Bool, device));
+            let class = matches.zeros_like();
             let deltas = Tensor::zeros([images, count, 4], (kind, device));
-            return Some(Self { is_class, class_weight, answers, deltas, image_weight });
+            return Some(Self { class, class_weight, answers, deltas, image_weight });
         }
         // The objects' classes and where each image's objects begin, in one upload.
         let host: Vec<i64> = objects
@@ -84,9 +81,17 @@ impl Assigned {
         // An image without objects may begin behind the last object; its anchors answer for none, so any will do.
         let object = (matches.clamp_min(0) + host[1].unsqueeze(1)).clamp_max(objects.all().len() as i64 - 1).view([-1]);
         let class = host[0].index_select(0, &object).view([images, count]);
-        let class = class.where_self(&answers, &class.full_like(-1));
-        let is_class = class.unsqueeze(2).eq_tensor(&Tensor::arange(classes, (Kind::Int64, device)));
         let deltas = BoxCoder::ANCHOR.encode(&boxes.index_select(0, &object).view([images, count, 4]), anchors);
-        Some(Self { is_class, class_weight, answers, deltas, image_weight })
+        Some(Self { class, class_weight, answers, deltas, image_weight })
+    }
+
+    /// All classes of an anchor count as absent; then the one that is there is taken out and counted as present: what
+    /// there is one of per anchor and class is most of the work, and is read and written as seldom as can be.
+    fn class_loss(&self, logits: &Tensor) -> Tensor {
+        let kind = logits.kind();
+        let absent = focal(logits).sum_dim_intlist(2, false, kind) * (1.0 - ALPHA);
+        let object = logits.gather(2, &self.class.unsqueeze(2), false).squeeze_dim(2);
+        let change = focal(&object.neg()) * ALPHA - focal(&object) * (1.0 - ALPHA);
+        ((absent + change * self.answers.to_kind(kind)) * &self.class_weight).sum(kind)
     }
 }
