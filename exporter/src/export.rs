@@ -6,14 +6,14 @@ use std::path::{Path, PathBuf};
 
 use models::registry::{self, ModelSpec};
 use runtime::{Form, Model, Options, RuntimeError};
-use schemas::Task;
+use schemas::{SettingError, Settings, Task};
 use sha2::{Digest, Sha256};
 use tempfile::NamedTempFile;
 
 use crate::builder::BuildError;
 use crate::checkpoint::{self, Checkpoint, CheckpointError};
 use crate::graph::Graph;
-use crate::preprocess;
+use crate::preprocess::{self, Detecting};
 use crate::proto::{self, Header};
 use crate::summary::{ExportSummary, GraphFacts};
 use crate::verify::{self, VerifyError};
@@ -58,12 +58,20 @@ pub enum ExportError {
         known: String,
     },
     /// The task has no export.
-    #[error("{path:?} holds a model for {task:?}; this version exports classification models only")]
+    #[error("{path:?} holds a model for {task}; this version exports classifiers and detectors")]
     Task {
         /// Weights file.
         path: PathBuf,
         /// Its task.
         task: Task,
+    },
+    /// The settings of the checkpoint, or those given in their place, cannot be read or mean nothing to the model.
+    #[error("{path:?}: {}", .errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    Settings {
+        /// Weights file.
+        path: PathBuf,
+        /// What is wrong.
+        errors: Vec<SettingError>,
     },
     /// The weights do not fit the model, or the model does not fit together.
     #[error("{path:?}: {error}")]
@@ -113,7 +121,8 @@ impl ExportError {
     #[must_use]
     pub fn is_input(&self) -> bool {
         match self {
-            Self::Checkpoint(_) | Self::UnknownModel { .. } | Self::Task { .. } | Self::Output { .. } => true,
+            Self::Checkpoint(_) | Self::UnknownModel { .. } | Self::Task { .. } | Self::Settings { .. } => true,
+            Self::Output { .. } => true,
             Self::Build { error, .. } => matches!(error, BuildError::Parameter(_)),
             Self::TooLarge { .. } | Self::Write { .. } | Self::Runtime(_) => false,
             Self::Verify(error) => match error {
@@ -140,19 +149,27 @@ pub fn default_output(checkpoint: &Path) -> Result<PathBuf, CheckpointError> {
 pub fn graph(checkpoint: &Checkpoint, form: Form) -> Result<Graph, ExportError> {
     let meta = checkpoint.meta();
     let path = || checkpoint.path().to_owned();
-    match meta.task {
-        Task::ImageClassification | Task::ImageClassificationMultilabel => {}
-        task @ (Task::ImageObjectDetection | Task::ImageInstanceSegmentation) => {
-            return Err(ExportError::Task { path: path(), task });
-        }
-    }
-    let classifier = registry::described(meta).and_then(ModelSpec::classifier).ok_or_else(|| {
-        let classifiers = registry::all().iter().filter(|m| m.classifier().is_some());
-        let known = classifiers.map(|m| m.name).collect::<Vec<_>>().join(", ");
+    let unknown = |known: &dyn Fn(&&ModelSpec) -> bool| {
+        let known = registry::all().iter().filter(known).map(|m| m.name).collect::<Vec<_>>().join(", ");
         ExportError::UnknownModel { path: path(), name: meta.model_name.clone(), known }
-    })?;
-    preprocess::classifier(&classifier, meta, form, checkpoint)
-        .map_err(|error| ExportError::Build { path: path(), error })
+    };
+    let spec = registry::described(meta);
+    let built = match meta.task {
+        Task::ImageClassification | Task::ImageClassificationMultilabel => {
+            let classifier = spec.and_then(ModelSpec::classifier);
+            let classifier = classifier.ok_or_else(|| unknown(&|m| m.classifier().is_some()))?;
+            preprocess::classifier(&classifier, meta, form, checkpoint)
+        }
+        Task::ImageObjectDetection => {
+            let detector = spec.and_then(ModelSpec::detector);
+            let detector = detector.ok_or_else(|| unknown(&|m| m.detector().is_some()))?;
+            let settings = Settings::try_from(meta.settings.clone())
+                .map_err(|error| ExportError::Settings { path: path(), errors: vec![error] })?;
+            preprocess::detector(&detector, meta, &Detecting::from(&settings), form, checkpoint)
+        }
+        task @ Task::ImageInstanceSegmentation => return Err(ExportError::Task { path: path(), task }),
+    };
+    built.map_err(|error| ExportError::Build { path: path(), error })
 }
 
 /// Exports a checkpoint (run folder, checkpoint folder or `.safetensors` file) to `output`, which is replaced in one step

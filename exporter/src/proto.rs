@@ -84,6 +84,7 @@ pub fn dtype_name(dtype: DType) -> &'static str {
         DType::F32 => "float32",
         DType::U8 => "uint8",
         DType::I64 => "int64",
+        DType::F64 => "float64",
     }
 }
 
@@ -94,6 +95,7 @@ pub fn dtype_code(dtype: DType) -> i32 {
         DType::F32 => DataType::FLOAT as i32,
         DType::U8 => DataType::UINT8 as i32,
         DType::I64 => DataType::INT64 as i32,
+        DType::F64 => DataType::DOUBLE as i32,
     }
 }
 

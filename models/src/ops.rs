@@ -15,6 +15,8 @@ pub enum DType {
     U8,
     /// 64-bit signed integer.
     I64,
+    /// 64-bit float: for geometry that the host computes so. No definition uses it.
+    F64,
 }
 
 /// How a parameter starts when no weights are loaded. `fan_in` and `fan_out` are PyTorch's: the product of all

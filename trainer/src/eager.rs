@@ -58,6 +58,7 @@ impl<'a> Eager<'a> {
 fn kind(t: DType) -> Kind {
     match t {
         DType::F32 => Kind::Float,
+        DType::F64 => Kind::Double,
         DType::U8 => Kind::Uint8,
         DType::I64 => Kind::Int64,
     }

@@ -74,7 +74,9 @@ pub fn code(error: &anyhow::Error) -> ErrorCode {
                 ExportError::Verify(_) => ErrorCode::VerificationFailed,
                 ExportError::Runtime(_) => ErrorCode::NativeLibrary,
                 ExportError::Write { .. } => ErrorCode::Io,
-                ExportError::Output { .. } | ExportError::TooLarge { .. } => ErrorCode::InvalidArguments,
+                ExportError::Output { .. } | ExportError::TooLarge { .. } | ExportError::Settings { .. } => {
+                    ErrorCode::InvalidArguments
+                }
                 ExportError::UnknownModel { .. } | ExportError::Task { .. } => ErrorCode::UnsupportedModel,
                 ExportError::Checkpoint(_) | ExportError::Build { .. } => ErrorCode::InvalidCheckpoint,
             };

@@ -61,7 +61,7 @@ impl Builder<'_> {
     }
 
     /// `Gather` along the first axis with a vector of indices.
-    pub(super) fn gathered(&self, x: &Value, index: &Value) -> Value {
+    pub(crate) fn gathered(&self, x: &Value, index: &Value) -> Value {
         let dims = [index.dims(), x.dims().get(1..).unwrap_or_default()].concat();
         let attributes = vec![("axis", Attribute::Int(0))];
         self.emit(Emit { op: "Gather", inputs: &[Some(x), Some(index)], attributes, dtype: x.dtype(), dims })

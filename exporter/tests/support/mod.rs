@@ -11,7 +11,7 @@ use exporter::graph::Graph;
 use exporter::proto::{self, Header};
 use exporter::source::{ParamError, ParamSource};
 use models::manifest::Entry;
-use models::ops::Role;
+use models::ops::{Init, Role};
 use ndarray::{Array2, Array4, ArrayD};
 use ort::session::Session;
 use ort::value::TensorRef;
@@ -104,6 +104,24 @@ pub fn meta(model: &str, classes: usize, interpolation: Interpolation) -> Checkp
     }
 }
 
+/// Metadata of a small detector of three classes. `settings` are those that differ from the default.
+pub fn detector_meta(model: &str, fit: Fit, settings: &[(&str, serde_json::Value)]) -> CheckpointMeta {
+    let (mean, std) = match fit {
+        Fit::Letterbox { .. } => ([0.0; 3], [255.0; 3]),
+        _ => ([123.675, 116.28, 103.53], [58.395, 57.12, 57.375]),
+    };
+    let mut all = schemas::Settings { model_size: schemas::setting::ModelSize::Nano, ..Default::default() };
+    for (name, value) in settings {
+        all.set(name, value).unwrap();
+    }
+    CheckpointMeta {
+        task: Task::ImageObjectDetection,
+        preprocessing: Preprocessing { fit, interpolation: Interpolation::Bilinear, mean, std },
+        settings: all.to_map(),
+        ..meta(model, 3, Interpolation::Bilinear)
+    }
+}
+
 /// Values that keep activations of a deep network in range, and do not make it chaotic: with larger ones a single pixel
 /// one step brighter moves a probability by a hundredth.
 fn values(key: &str, entry: &Entry) -> Vec<u8> {
@@ -114,10 +132,14 @@ fn values(key: &str, entry: &Entry) -> Vec<u8> {
         Role::Weight => (u - 0.5) * 2.0 * (3.0 / fan_in as f32).sqrt(),
         Role::Bias | Role::NormBias => u - 0.5,
         Role::NormWeight => 0.5 + u,
-        Role::Buffer if key.ends_with("var") => 0.5 + u,
+        // A frozen normalisation has all its tensors as buffers.
+        Role::Buffer if key.ends_with("var") || key.ends_with("weight") => 0.5 + u,
         Role::Buffer => 0.2 * (u - 0.5),
         Role::Counter => 0.0,
     };
+    if let Init::Values(values) = entry.init {
+        return values.iter().flat_map(|v| v.to_le_bytes()).collect();
+    }
     match entry.role {
         Role::Counter => 7_i64.to_le_bytes().to_vec(),
         _ => u.into_iter().flat_map(|u| value(u).to_le_bytes()).collect(),
@@ -129,8 +151,8 @@ pub type Tensors = BTreeMap<String, (Dtype, Vec<usize>, Vec<u8>)>;
 
 /// The state dict of a model with generated values.
 pub fn state_dict(meta: &CheckpointMeta) -> Tensors {
-    let spec = models::registry::find(&meta.model_name).unwrap();
-    let manifest = spec.manifest(meta.labels.len() as i64, i64::from(meta.preprocessing.crop().unwrap().1)).unwrap();
+    let spec = models::registry::described(meta).unwrap();
+    let manifest = spec.manifest(meta.labels.len() as i64, i64::from(meta.preprocessing.side())).unwrap();
     let tensor = |(key, entry): (&String, &Entry)| {
         let dtype = if entry.role == Role::Counter { Dtype::I64 } else { Dtype::F32 };
         let shape = entry.shape.iter().map(|&d| d as usize).collect();

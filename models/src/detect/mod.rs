@@ -12,6 +12,7 @@ pub mod geometry;
 pub mod retinanet;
 pub mod roi_heads;
 pub mod rpn;
+pub mod tiling;
 pub mod yolov5;
 
 use schemas::Preprocessing;

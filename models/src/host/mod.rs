@@ -24,6 +24,7 @@ pub use fit::{Placement, fill};
 pub use hsv::{HsvGains, change_hsv};
 pub use prepare::{crop_resize, flip_horizontal, prepare, prepared_size, thumbnail};
 pub use resize::{Resizer, resize};
+pub use schemas::prediction::Detection;
 pub use tiles::{Merge, MergeRule, Tile, cut, merge, shift, tiles};
 
 /// An 8-bit RGB image.

@@ -1,0 +1,179 @@
+//! Detectors: pictures in; boxes in their pixels, scores and labels out.
+
+use models::detect::{self, Detections, Detector, Pictures, Thresholds, tiling};
+use models::ops::{DType, Ops};
+use runtime::Form;
+use schemas::{CheckpointMeta, Settings};
+
+use super::frame::{frame, size};
+use super::pixels::{Sizes, Window, cut};
+use super::tiles::{Tiling, places};
+use crate::builder::{BuildError, Builder, Value};
+use crate::graph::{Dim, Graph};
+use crate::source::ParamSource;
+
+/// The settings that a detector's file follows.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Detecting {
+    /// Default of the input `score_threshold`.
+    pub score_threshold: f32,
+    /// Default of the input `iou_threshold`.
+    pub iou_threshold: f32,
+    /// Most boxes of a picture.
+    pub cap: i64,
+    /// Whether, and how, pictures are also looked at in tiles.
+    pub tiling: Option<Tiling>,
+}
+
+impl From<&Settings> for Detecting {
+    #[expect(clippy::cast_possible_truncation, reason = "a file's thresholds are float32")]
+    fn from(s: &Settings) -> Self {
+        let tiling = Tiling {
+            grid: s.tile_grid_size,
+            overlap: s.tile_overlap_ratio,
+            threshold: s.tile_predictions_nms_thresh as f32,
+        };
+        Self {
+            score_threshold: s.box_score_thresh as f32,
+            iou_threshold: s.box_nms_thresh as f32,
+            cap: i64::from(s.box_detections_per_img),
+            tiling: Some(tiling).filter(|t| !t.grid.is_none()),
+        }
+    }
+}
+
+/// The detector as a graph. Tiling is in the `whole` form only: whoever prepares pictures prepares tiles.
+///
+/// # Errors
+/// When a parameter cannot be had or the definition does not fit together.
+pub fn detector(
+    network: &Detector,
+    meta: &CheckpointMeta,
+    detecting: &Detecting,
+    form: Form,
+    source: &dyn ParamSource,
+) -> Result<Graph, BuildError> {
+    let b = Builder::new(source);
+    let images = |doc: &str| {
+        let dims = [Dim::Named("N"), Dim::Named("H"), Dim::Named("W"), Dim::Fixed(3)];
+        b.input(runtime::INPUT, DType::U8, &dims, doc)
+    };
+    let with_thresholds = || {
+        let score = "boxes with a score that is not above it are left out; in [0, 1]";
+        let iou = "of two boxes of a class that overlap by more than this (intersection over union), the less certain one \
+                   is left out; in [0, 1]";
+        let thresholds = Thresholds {
+            score: b.optional_input(runtime::SCORE_THRESHOLD, detecting.score_threshold, score),
+            iou: b.optional_input(runtime::IOU_THRESHOLD, detecting.iou_threshold, iou),
+        };
+        Finder { b: &b, network, meta, thresholds, cap: detecting.cap }
+    };
+    let found = match form {
+        Form::Prepared => {
+            let prepared = images(
+                "RGB images, already resized and framed as metadata 'fovea' says under 'preprocessing'; sides are multiples of 32",
+            );
+            let doc = "height and width of each original picture; boxes are in its pixels";
+            let sizes = b.input(runtime::SIZES, DType::I64, &[Dim::Named("N"), Dim::Fixed(2)], doc);
+            with_thresholds().found(prepared, sizes)
+        }
+        Form::Whole => {
+            let whole = images("RGB images of any height and width, at least 1 pixel each");
+            let finder = with_thresholds();
+            match &detecting.tiling {
+                None => finder.whole(&whole),
+                Some(tiling) => finder.tiled(&whole, tiling),
+            }
+        }
+    };
+    let (n, d) = (Dim::Named("N"), Dim::Named("D"));
+    let doc = "left, top, right, bottom in pixels of the picture, by falling score; meaningless where the label is -1";
+    b.output(&found.boxes, runtime::BOXES, &[n.clone(), d.clone(), Dim::Fixed(4)], doc);
+    b.output(&found.scores, runtime::SCORES, &[n.clone(), d.clone()], "confidence; 0 where the label is -1");
+    b.output(
+        &found.labels,
+        runtime::LABELS,
+        &[n, d],
+        "place of the class in the labels of the metadata; -1 is padding",
+    );
+    b.finish()
+}
+
+/// The network and what it is run with.
+struct Finder<'a, 's> {
+    b: &'a Builder<'s>,
+    network: &'a Detector,
+    meta: &'a CheckpointMeta,
+    thresholds: Thresholds<Value>,
+    cap: i64,
+}
+
+impl Finder<'_, '_> {
+    /// What is in `uint8 [N, h, w, 3]` that are the network's input already; `sizes` are those of the originals.
+    fn found(&self, prepared: Value, sizes: Value) -> Detections<Value> {
+        let classes = i64::try_from(self.meta.labels.len()).unwrap_or(i64::MAX);
+        let pictures = Pictures { prepared, sizes };
+        self.b.at("normalise");
+        let p = &self.meta.preprocessing;
+        detect::detections(self.b, self.network, &pictures, p, classes, &self.thresholds, self.cap)
+    }
+
+    /// What is in `uint8 [N, H, W, 3]` of any size.
+    fn whole(&self, images: &Value) -> Detections<Value> {
+        let prepared = frame(self.b, images, &self.meta.preprocessing);
+        let sizes = self.b.repeat(&size(self.b, images), images);
+        self.found(prepared, sizes)
+    }
+
+    /// The same, looking also at each tile. The network is run once for the whole pictures and once for each tile, one after
+    /// the other, so that no more memory is needed than without tiles.
+    fn tiled(&self, images: &Value, tiling: &Tiling) -> Detections<Value> {
+        let (b, cap) = (self.b, self.cap);
+        let places = places(b, images, tiling);
+        let found = b.scan(&places, |place| {
+            let found = self.in_place(images, place);
+            let dims = [Dim::Named("N"), Dim::Fixed(cap)];
+            let corners = [dims.as_slice(), &[Dim::Fixed(4)]].concat();
+            vec![
+                (found.boxes, "tile_boxes", corners),
+                (found.scores, "tile_scores", dims.to_vec()),
+                (found.labels, "tile_labels", dims.to_vec()),
+            ]
+        });
+        b.at("merge");
+        let how = tiling::Merge { sources: tiling.sources(), each: cap, threshold: tiling.threshold, cap };
+        match <[Value; 3]>::try_from(found) {
+            Ok([boxes, scores, labels]) => {
+                let found = Detections { boxes, scores, labels };
+                tiling::merge(b, &tiling::Sources { places, found }, &how)
+            }
+            // Only after an error.
+            Err(_) => self.whole(images),
+        }
+    }
+
+    /// What is in one place (I64 `[4]`: first row and column, row and column after the last), in pixels of the picture;
+    /// exactly `cap` rows.
+    fn in_place(&self, images: &Value, place: &Value) -> Detections<Value> {
+        let (b, cap) = (self.b, self.cap);
+        b.at("tile");
+        let end = |at: i64| b.slice(place, 0, at, at + 1);
+        let [top, left, bottom, right] = [0, 1, 2, 3].map(end);
+        let window = Window { top: &top, left: &left, bottom: &bottom, right: &right };
+        let found = self.whole(&cut(&Sizes { b }, images, &window));
+        b.at("tile");
+        let origin = b.cast(&b.concat(&[&left, &top, &left, &top], 0), DType::F32);
+        let boxes = b.add(found.boxes, &origin);
+        let rows = usize::try_from(cap).unwrap_or(0);
+        // How many rows there are depends on the size of the tile; padded, all sources have as many.
+        let padded = |x: &Value, padding: &Value| {
+            let both = b.concat(&[x, &b.repeat(padding, x)], 1);
+            b.slice(&both, 1, 0, cap)
+        };
+        Detections {
+            boxes: padded(&boxes, &b.constant(&vec![0.0; 4 * rows], &[1, cap, 4])),
+            scores: padded(&found.scores, &b.constant(&vec![0.0; rows], &[1, cap])),
+            labels: padded(&found.labels, &b.integers(&vec![-1; rows], &[1, cap])),
+        }
+    }
+}
