@@ -103,3 +103,44 @@ pub fn forward(model: &str) -> Forward {
     let name = format!("forward/{model}.json");
     serde_json::from_str(&text(&name)).unwrap_or_else(|e| panic!("fixture {name}: {e}"))
 }
+
+/// What the oracle computed for one detector; see `scripts/oracle/detect_forward.py`.
+#[derive(Debug, Deserialize)]
+pub struct DetectForward {
+    /// One for each input.
+    pub cases: Vec<DetectCase>,
+}
+
+/// Raw outputs and detections of one batch.
+#[derive(Debug, Deserialize)]
+pub struct DetectCase {
+    /// Name in the formula.
+    pub input: String,
+    /// `[N, 3, h, w]`.
+    pub shape: Vec<i64>,
+    /// Height and width of each picture within the input.
+    pub inner: Vec<[i64; 2]>,
+    /// Number of classes, without a background.
+    pub classes: i64,
+    /// Score threshold.
+    pub score: f32,
+    /// Threshold of the intersection over union.
+    pub iou: f32,
+    /// Most detections an image.
+    pub cap: i64,
+    /// Norm and probe of each raw output.
+    pub raw: BTreeMap<String, [f64; 2]>,
+    /// For each image: class, score, `x1`, `y1`, `x2`, `y2`.
+    pub detections: Vec<Vec<[f64; 6]>>,
+}
+
+/// The fixture of a detector.
+///
+/// # Panics
+/// When it is missing or malformed.
+#[track_caller]
+#[must_use]
+pub fn detect_forward(model: &str) -> DetectForward {
+    let name = format!("detect_forward/{model}.json");
+    serde_json::from_str(&text(&name)).unwrap_or_else(|e| panic!("fixture {name}: {e}"))
+}

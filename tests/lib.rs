@@ -4,6 +4,7 @@
 pub mod cases;
 pub mod fixture;
 pub mod synthetic;
+pub mod synthetic_detect;
 
 /// Fails with the place, the index and both values when a value is further than `tolerance * max(1, |expected|)` from
 /// the expected one, or NaN. Returns the largest such difference.

@@ -8,7 +8,7 @@ use tests::fixture::{self, Key};
 /// Every model in every size, with the name of its fixture.
 fn every() -> Vec<(&'static ModelSpec, String)> {
     let sizes = |spec: &'static ModelSpec| match spec.size() {
-        Some(_) => registry::SIZES.iter().map(|s| (spec.sized(*s), format!("{}_{}", spec.name, s.name()))).collect(),
+        Some(_) => registry::SIZES.iter().map(|s| (spec.sized(*s), format!("{}_{}", spec.name, s))).collect(),
         None => vec![(spec, spec.name.to_owned())],
     };
     registry::all().iter().flat_map(sizes).collect()

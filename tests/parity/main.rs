@@ -27,6 +27,7 @@ macro_rules! each_model {
     };
 }
 
+mod detect_forward;
 mod detect_loss;
 mod forward;
 mod onnx;

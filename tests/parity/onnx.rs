@@ -50,7 +50,8 @@ impl ParamSource for Formula<'_> {
 }
 
 fn model(network: &Network, meta: &CheckpointMeta, form: Form) -> Model {
-    let graph = preprocess::classifier(network.spec, meta, form, &Formula { network }).expect("a sound definition");
+    let classifier = network.spec.classifier().expect("a classifier");
+    let graph = preprocess::classifier(&classifier, meta, form, &Formula { network }).expect("a sound definition");
     let json = serde_json::to_string(meta).expect("plain data");
     let metadata = [(runtime::META_KEY, json.as_str()), (runtime::FORM_KEY, form.name())];
     let bytes = proto::bytes(graph, &Header { graph: "test", doc: "", metadata: &metadata }).expect("it is written");
