@@ -7,6 +7,8 @@ use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 use schemas::setting::SETTINGS;
 
+use crate::convert::boxes::voc::Pixels;
+
 /// Trains vision models on labelled images.
 #[derive(Debug, Parser)]
 #[command(
@@ -189,6 +191,69 @@ pub enum ConvertFrom {
         #[arg(long = "label_column")]
         label_column: Option<String>,
     },
+    /// COCO's detection JSON.
+    Coco {
+        /// COCO files.
+        #[arg(required = true, value_name = "FILE")]
+        inputs: Vec<PathBuf>,
+        /// Folder that file names are relative to; the default is each file's own.
+        #[arg(long, value_name = "DIR")]
+        images: Option<PathBuf>,
+        /// JSONL file to write, or a folder for those of several inputs.
+        #[arg(long, value_name = "PATH")]
+        output: PathBuf,
+    },
+    /// A Pascal VOC folder (Annotations, JPEGImages, ImageSets), or a folder of its XML files; a JSONL file per list.
+    Voc {
+        /// Folder to read.
+        input: PathBuf,
+        /// Folder of the images; the default is JPEGImages.
+        #[arg(long, value_name = "DIR")]
+        images: Option<PathBuf>,
+        /// What coordinates are: corners of the box in pixels, or its first and last pixel counted from 1.
+        #[arg(long = "voc_pixels", value_enum, default_value_t)]
+        pixels: Pixels,
+        /// JSONL file to write, or a folder for those of several lists.
+        #[arg(long, value_name = "PATH")]
+        output: PathBuf,
+    },
+    /// A YOLO data set: data.yaml, and a text file of boxes per image.
+    Yolo {
+        /// The data.yaml.
+        input: PathBuf,
+        /// Folder for a JSONL file per part, or the file to write where there is one part.
+        #[arg(long, value_name = "PATH")]
+        output: PathBuf,
+    },
+    /// The other way: detection rows to COCO, VOC or YOLO.
+    Jsonl {
+        /// JSONL files or MLTable folders, one per part.
+        #[arg(required = true, value_name = "PATH")]
+        inputs: Vec<PathBuf>,
+        /// Layout to write.
+        #[arg(long, value_enum)]
+        to: BoxLayout,
+        /// Folder that azureml:// and AmlDatastore:// image addresses are relative to.
+        #[arg(long = "data_root", value_name = "DIR")]
+        data_root: Option<PathBuf>,
+        /// What VOC's coordinates are: corners of the box in pixels, or its first and last pixel counted from 1.
+        #[arg(long = "voc_pixels", value_enum, default_value_t)]
+        pixels: Pixels,
+        /// Folder to write, or, for COCO with one input, a .json file.
+        #[arg(long, value_name = "PATH")]
+        output: PathBuf,
+    },
+}
+
+/// Layouts that detection rows can be written in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum BoxLayout {
+    /// COCO's JSON.
+    Coco,
+    /// Pascal VOC's folders; images are linked or copied.
+    Voc,
+    /// YOLO's folders; images are linked or copied.
+    Yolo,
 }
 
 /// Options of `sample-data`.

@@ -1,8 +1,9 @@
-//! From other layouts to JSONL: a folder per class, and tables.
+//! From other layouts to JSONL: a folder per class, and tables; and both ways for detection data ([`boxes`]).
 //!
-//! Both write `{"image_url", "label"}` rows in a fixed order, with `image_url` relative to the written file where the picture
-//! lies below or beside it, so that the folder can be moved as a whole.
+//! Classification rows are `{"image_url", "label"}`. Rows are in a fixed order, with `image_url` relative to the written file
+//! where the picture lies below or beside it, so that the folder can be moved as a whole.
 
+pub mod boxes;
 mod csv;
 mod folders;
 mod relative;
@@ -15,6 +16,7 @@ use crate::data::{DataError, replace};
 
 pub use csv::{CsvOptions, CsvSummary, csv};
 pub use folders::{FolderSummary, folders, folders_split};
+pub(crate) use relative::image_url;
 
 /// File name endings, in lower case, that are taken for pictures.
 pub const IMAGE_EXTENSIONS: [&str; 10] = ["jpg", "jpeg", "jpe", "jfif", "png", "webp", "bmp", "dib", "tif", "tiff"];

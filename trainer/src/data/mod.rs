@@ -58,3 +58,14 @@ pub use rng::KeyedRng;
 pub use target::Object;
 pub use views::{ClassifierViews, Views};
 pub use write::replace;
+
+/// The JSONL files that a path names: itself, or those of an MLTable folder.
+pub(crate) fn data_files(path: &std::path::Path) -> Result<Vec<std::path::PathBuf>, DataError> {
+    mltable::open(path).map(|source| source.files)
+}
+
+/// What leads from the `image_url`s of a JSONL file, whose path is absolute, to pictures.
+pub(crate) fn resolver(file: &std::path::Path, data_root: Option<&std::path::Path>) -> location::Resolver {
+    let base = file.parent().unwrap_or(file).to_owned();
+    location::Resolver::new(base, data_root.map(std::path::Path::to_owned))
+}

@@ -1,4 +1,4 @@
-//! One picture: a shape on a textured background.
+//! One picture: a shape, or several, on a textured background.
 
 use std::f64::consts::TAU;
 
@@ -48,11 +48,54 @@ impl Shape {
 
 /// A picture with one `shape` in it, wholly inside.
 pub fn picture(shape: Shape, rng: &mut KeyedRng) -> Rgb {
+    let mut image = empty(rng);
+    let outline = outline(shape, [26.0, 62.0], rng);
+    paint(&mut image, &outline, rng);
+    grain(&mut image, rng);
+    image
+}
+
+/// A picture with these shapes in it, wholly inside and apart from each other, and the box around each, `x1 y1 x2 y2` in pixels. A
+/// shape for which no room is found is left out.
+pub fn scene(shapes: &[Shape], rng: &mut KeyedRng) -> (Rgb, Vec<(Shape, [f64; 4])>) {
+    let mut image = empty(rng);
+    let mut placed: Vec<(Shape, [f64; 4])> = Vec::new();
+    for &shape in shapes {
+        for _ in 0..50 {
+            let outline = outline(shape, [11.0, 38.0], rng);
+            let bounds = bounds(&outline.corners);
+            let apart = |other: &[f64; 4]| {
+                bounds[0] > other[2] || other[0] > bounds[2] || bounds[1] > other[3] || other[1] > bounds[3]
+            };
+            if placed.iter().all(|(_, other)| apart(other)) {
+                paint(&mut image, &outline, rng);
+                placed.push((shape, bounds));
+                break;
+            }
+        }
+    }
+    grain(&mut image, rng);
+    (image, placed)
+}
+
+/// A shape that has its place.
+struct Outline {
+    centre: [f64; 2],
+    size: f64,
+    corners: Vec<[f64; 2]>,
+}
+
+/// A background and what is on it that is no shape.
+fn empty(rng: &mut KeyedRng) -> Rgb {
     let mut image = background(rng);
     for _ in 0..8 {
         bar(&mut image, rng);
     }
-    let size = rng.between(26.0, 62.0);
+    image
+}
+
+fn outline(shape: Shape, [least, most]: [f64; 2], rng: &mut KeyedRng) -> Outline {
+    let size = rng.between(least, most);
     let stretch = rng.between(0.88, 1.14);
     let turn = rng.unit() * TAU;
     let reach = size * 1.15 * 1.14;
@@ -65,10 +108,18 @@ pub fn picture(shape: Shape, rng: &mut KeyedRng) -> Rgb {
             [centre[0] + x * turn.cos() - y * turn.sin(), centre[1] + x * turn.sin() + y * turn.cos()]
         })
         .collect();
-    let colour = contrasting(mean(&image, centre, size), rng);
-    fill(&mut image, &corners, colour, rng.between(0.85, 1.0));
-    grain(&mut image, rng);
-    image
+    Outline { centre, size, corners }
+}
+
+fn paint(image: &mut Rgb, outline: &Outline, rng: &mut KeyedRng) {
+    let colour = contrasting(mean(image, outline.centre, outline.size), rng);
+    fill(image, &outline.corners, colour, rng.between(0.85, 1.0));
+}
+
+/// Smallest box around points: `x1 y1 x2 y2`.
+fn bounds(corners: &[[f64; 2]]) -> [f64; 4] {
+    let start = [f64::INFINITY, f64::INFINITY, f64::NEG_INFINITY, f64::NEG_INFINITY];
+    corners.iter().fold(start, |[x1, y1, x2, y2], &[x, y]| [x1.min(x), y1.min(y), x2.max(x), y2.max(y)])
 }
 
 /// Waves of a few colours.
@@ -142,11 +193,7 @@ fn span(low: f64, high: f64, size: u32) -> std::ops::Range<u32> {
 
 /// Fills a polygon, smooth at its edges.
 fn fill(image: &mut Rgb, corners: &[[f64; 2]], colour: [f64; 3], opacity: f64) {
-    let bounds = |axis: usize| {
-        let values = corners.iter().map(|corner| corner[axis]);
-        (values.clone().fold(f64::INFINITY, f64::min), values.fold(f64::NEG_INFINITY, f64::max))
-    };
-    let ((left, right), (top, bottom)) = (bounds(0), bounds(1));
+    let [left, top, right, bottom] = bounds(corners);
     for y in span(top, bottom, HEIGHT) {
         for x in span(left, right, WIDTH) {
             let inside = (0..SUBSAMPLES * SUBSAMPLES).filter(|sub| {

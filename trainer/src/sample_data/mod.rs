@@ -1,15 +1,16 @@
-//! A small generated data set, for the first five minutes: shapes to be told apart whatever their colour, place, size,
-//! turn and background, so that a model has to look at the outline.
+//! A small generated data set, for the first five minutes: shapes to be told apart (and, for detection, found) whatever their
+//! colour, place, size, turn and background, so that a model has to look at the outline.
 
 mod draw;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use models::host::encode_jpeg;
+use models::host::{Rgb, encode_jpeg};
 use schemas::Task;
 
-use crate::convert::{ConvertedRow, write_rows};
+use crate::convert::boxes::{Marked, Picture, rows};
+use crate::convert::{ConvertedRow, image_url, write_rows};
 use crate::data::{DataError, KeyedRng};
 use draw::Shape;
 
@@ -34,48 +35,98 @@ pub struct SampleSummary {
 }
 
 /// Draws `count` pictures (240 x 180, JPEG) into `folder/images` and writes `train.jsonl`, `validation.jsonl` and
-/// `test.jsonl` beside it, every class equally often up to one. The same seed and count give the same bytes.
+/// `test.jsonl` beside it. For classification a picture shows one shape, every class equally often up to one; for detection
+/// one to four, with the box around each, or, every tenth, none. The same seed and count give the same bytes.
 ///
 /// # Errors
-/// `task` is not image classification, `count` is below 12, or an IO error.
+/// `task` is another, `count` is below 12, or an IO error.
 pub fn generate(task: Task, folder: &Path, seed: u64, count: usize) -> Result<SampleSummary, DataError> {
-    match task {
-        Task::ImageClassification => {}
-        Task::ImageClassificationMultilabel | Task::ImageObjectDetection | Task::ImageInstanceSegmentation => {
-            let value = serde_json::to_value(task).ok().and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default();
-            let limit = "pictures can be generated for image-classification";
-            return Err(DataError::Setting { name: "task", value, limit });
+    let make = match task {
+        Task::ImageClassification => classification,
+        Task::ImageObjectDetection => detection,
+        Task::ImageClassificationMultilabel | Task::ImageInstanceSegmentation => {
+            let limit = "pictures can be generated for image-classification and image-object-detection";
+            return Err(DataError::Setting { name: "task", value: task.to_string(), limit });
         }
-    }
+    };
     if count < FEWEST {
         let limit = "at least 12 are needed: one of each of 4 classes in each of 3 parts";
         return Err(DataError::Setting { name: "count", value: count.to_string(), limit });
     }
+    let folder = &std::path::absolute(folder).map_err(|source| io_error("resolve", folder, source))?;
     let per_part = |share: usize| (count * share / 100).max(Shape::ALL.len());
     let (validation, test) = (per_part(15), per_part(15));
     let parts = [("train", count - validation - test), ("validation", validation), ("test", test)];
     let mut files = Vec::new();
-    for (part, (name, pictures)) in parts.into_iter().enumerate() {
+    for (number, (name, pictures)) in parts.into_iter().enumerate() {
         let images = folder.join("images").join(name);
         fs::create_dir_all(&images).map_err(|source| io_error("make", &images, source))?;
-        let mut rows = Vec::with_capacity(pictures);
-        for number in 0..pictures {
-            let shape = Shape::ALL[number % Shape::ALL.len()];
-            let mut rng = KeyedRng::new("sample data", &[seed, part as u64, number as u64]);
-            // The name must not give the class away to somebody who sorts by it.
-            let file = format!("{number:05}.jpg");
-            let path = images.join(&file);
-            fs::write(&path, encode_jpeg(&draw::picture(shape, &mut rng), QUALITY))
-                .map_err(|source| io_error("write", &path, source))?;
-            rows.push(ConvertedRow { image_url: format!("images/{name}/{file}"), label: shape.name().to_owned() });
-        }
         let list = folder.join(format!("{name}.jsonl"));
-        write_rows(&list, &rows)?;
+        make(&Draft { list: &list, images: &images, seed, part: number as u64, pictures })?;
         files.push(list);
     }
     let [train, validation, test] = <[PathBuf; 3]>::try_from(files).expect("three parts were written");
     let labels = Shape::ALL.iter().map(|shape| shape.name().to_owned()).collect();
     Ok(SampleSummary { train, validation, test, labels, images: count })
+}
+
+/// A part to be made.
+struct Draft<'a> {
+    list: &'a Path,
+    images: &'a Path,
+    seed: u64,
+    part: u64,
+    pictures: usize,
+}
+
+impl Draft<'_> {
+    /// Random numbers of a picture.
+    fn rng(&self, number: usize) -> KeyedRng {
+        KeyedRng::new("sample data", &[self.seed, self.part, number as u64])
+    }
+
+    /// Writes a picture. Its name must not give the class away to somebody who sorts by it.
+    fn save(&self, number: usize, image: &Rgb) -> Result<PathBuf, DataError> {
+        let path = self.images.join(format!("{number:05}.jpg"));
+        fs::write(&path, encode_jpeg(image, QUALITY)).map_err(|source| io_error("write", &path, source))?;
+        Ok(path)
+    }
+}
+
+fn classification(draft: &Draft) -> Result<(), DataError> {
+    let mut rows = Vec::with_capacity(draft.pictures);
+    for number in 0..draft.pictures {
+        let shape = Shape::ALL[number % Shape::ALL.len()];
+        let path = draft.save(number, &draw::picture(shape, &mut draft.rng(number)))?;
+        let image_url = image_url(draft.list.parent().unwrap_or(Path::new("/")), &path);
+        rows.push(ConvertedRow { image_url, label: shape.name().to_owned() });
+    }
+    write_rows(draft.list, &rows)
+}
+
+fn detection(draft: &Draft) -> Result<(), DataError> {
+    let mut pictures = Vec::with_capacity(draft.pictures);
+    for number in 0..draft.pictures {
+        let mut rng = draft.rng(number);
+        // The first pictures show every class between them; every tenth shows nothing.
+        let mut shapes = vec![Shape::ALL[number % Shape::ALL.len()]];
+        shapes.extend((0..rng.below(4)).map(|_| Shape::ALL[rng.below(Shape::ALL.len() as u64) as usize]));
+        if number % 10 == 9 {
+            shapes.clear();
+        }
+        let (image, placed) = draw::scene(&shapes, &mut rng);
+        let path = draft.save(number, &image)?;
+        let (width, height) = (f64::from(image.width), f64::from(image.height));
+        let objects = placed.into_iter().map(|(shape, [x1, y1, x2, y2])| Marked {
+            label: shape.name().to_owned(),
+            corners: [x1 / width, y1 / height, x2 / width, y2 / height],
+            is_crowd: false,
+            polygon: Vec::new(),
+        });
+        let objects = objects.collect();
+        pictures.push(Picture { path, size: Some([image.width, image.height]), objects });
+    }
+    rows::write(draft.list, &pictures)
 }
 
 fn io_error(action: &'static str, path: &Path, source: std::io::Error) -> DataError {
@@ -125,6 +176,33 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let make = |task, count| generate(task, dir.path(), 1, count).unwrap_err().to_string();
         assert!(make(Task::ImageClassification, 11).contains("count is 11"));
-        assert!(make(Task::ImageObjectDetection, 50).contains("image-object-detection"));
+        assert!(make(Task::ImageInstanceSegmentation, 50).contains("task is image-instance-segmentation"));
+    }
+
+    #[test]
+    fn scenes_have_boxes_around_their_shapes() {
+        let dir = tempfile::tempdir().unwrap();
+        let made = generate(Task::ImageObjectDetection, dir.path(), 3, 40).unwrap();
+        let train = rows::read(&made.train, None).unwrap();
+        assert_eq!((train.pictures.len(), train.left_out.len()), (28, 0));
+        let summary = train.summary(&made.train);
+        assert_eq!(
+            summary.classes.iter().map(|(label, _)| label).collect::<Vec<_>>(),
+            made.labels.iter().collect::<Vec<_>>()
+        );
+        assert!(summary.objects > 28 && summary.background == 2 && summary.missing == 0, "{summary:?}");
+        for picture in &train.pictures {
+            let image = decode(&fs::read(&picture.path).unwrap(), &Limits::default()).unwrap();
+            assert_eq!(picture.size, Some([image.width, image.height]));
+            for (at, object) in picture.objects.iter().enumerate() {
+                let [x1, y1, x2, y2] = object.corners;
+                let (width, height) = ((x2 - x1) * 240.0, (y2 - y1) * 180.0);
+                assert!((15.0..90.0).contains(&width) && (15.0..90.0).contains(&height), "{object:?}");
+                let apart = |other: &Marked| {
+                    other.corners[0] > x2 || other.corners[2] < x1 || other.corners[1] > y2 || other.corners[3] < y1
+                };
+                assert!(picture.objects[..at].iter().all(apart));
+            }
+        }
     }
 }

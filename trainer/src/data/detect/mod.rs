@@ -127,8 +127,8 @@ impl DetectorViews {
                     desk.current = before;
                     Ok(got)
                 };
-                let others = yolo::Others { units: units.len(), get: &mut other };
-                yolo.view(source, &studio.preprocessing, draw, others, desk)
+                let mut others = yolo::Others { units: units.len(), get: &mut other };
+                yolo.view(&source, &studio.preprocessing, draw, &mut others, desk)
             }
         }
     }

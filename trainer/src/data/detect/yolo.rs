@@ -82,10 +82,10 @@ impl YoloAugmentation {
     /// A random view of `source`. Its draws, and those of the others in its mosaic, are from its own stream.
     pub(super) fn view(
         &self,
-        source: Source,
+        source: &Source,
         p: &Preprocessing,
         draw: Draw,
-        others: Others,
+        others: &mut Others,
         desk: &mut Desk,
     ) -> Result<View, SampleError> {
         let side = self.side(p.fit, draw);
@@ -106,14 +106,14 @@ impl YoloAugmentation {
         };
         match meeting {
             None => {
-                let (paste, edges) = letterboxed(&source, side, affine);
-                add(&source, paste, edges, &mut desk.resizer);
+                let (paste, edges) = letterboxed(source, side, affine);
+                add(source, paste, edges, &mut desk.resizer);
             }
             Some(meeting) => {
                 let mut order = [0, 1, 2, 3];
                 rng.shuffle(&mut order);
                 let seam = Seam::of(side, meeting, affine);
-                let parts = std::iter::once(Some(&source)).chain(parts.iter().map(Option::as_ref));
+                let parts = std::iter::once(Some(source)).chain(parts.iter().map(Option::as_ref));
                 for (quarter, part) in order.into_iter().zip(parts) {
                     let Some(part) = part else { continue };
                     add(part, seam.quarter(quarter, part, affine), seam.edges, &mut desk.resizer);
@@ -152,7 +152,7 @@ impl YoloAugmentation {
 
 /// Three more sources, drawn from all samples; `None` for a place that stays empty.
 fn gather(
-    others: Others,
+    others: &mut Others,
     unit: usize,
     desk: &mut Desk,
     rng: &mut KeyedRng,
