@@ -116,6 +116,19 @@ impl Batch {
         batch
     }
 
+    /// Pictures of the network's size and their objects, in a frame as above. For what has pictures and no data set.
+    #[must_use]
+    pub fn of_pictures(pictures: Vec<(Rgb, Vec<Target>)>, fill: [u8; 3]) -> Self {
+        let view = |(index, (image, objects)): (usize, (Rgb, Vec<Target>))| {
+            let size = [image.height, image.width];
+            let scene = Scene { objects, size, inner: size, tile: None };
+            View { index, image: Arc::new(image), scene: Some(scene) }
+        };
+        let views: Vec<View> = pictures.into_iter().enumerate().map(view).collect();
+        let (home, _) = crossbeam_channel::bounded(1);
+        Self::new(&views, fill, |_| 0, (Vec::new(), home))
+    }
+
     fn add_pixels(&mut self, image: &Rgb, fill: [u8; 3]) {
         let (width, height) = (image.width as usize, image.height as usize);
         if (width, height) == (self.width, self.height) {

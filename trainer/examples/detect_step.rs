@@ -1,0 +1,114 @@
+//! Time of training steps of a detector on given images, for `scripts/bench/detect_steps.py`, which runs it beside PyTorch.
+//!
+//! `detect_step MODEL HEIGHTxWIDTH BATCH fp32|bf16 contiguous|channels_last STEPS THREADS FOLDER` prints one JSON object:
+//! milliseconds of each step, and the loss of the first. MODEL is a name of the registry; yolov5 takes a letter for its size.
+//! FOLDER holds `case.safetensors` and `weights.safetensors`, as `scripts/bench/detect_step_peer.py prepare` writes them.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Instant;
+
+use anyhow::Context;
+use models::host::Rgb;
+use models::registry::{self, ModelSpec};
+use schemas::setting::{GradClip, ModelSize, Optimizer as Kind};
+use schemas::{Preprocessing, Settings, Task};
+use tch::{Device, Kind as Type, Tensor};
+use trainer::data::{Batch, Target};
+use trainer::network::{self, Arithmetic, Network};
+use trainer::optimizer::Optimizer;
+use trainer::params::{Layout, Params};
+use trainer::schedule::Rates;
+use trainer::task::{Detect, Step, Task as _};
+
+const CLASSES: usize = 80;
+const LR: f64 = 1e-3;
+
+fn main() -> anyhow::Result<()> {
+    bridge::keep_freed_memory();
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let [model, size, count, arithmetic, layout, steps, threads, folder] = args.as_slice() else {
+        anyhow::bail!("detect_step MODEL HEIGHTxWIDTH BATCH fp32|bf16 contiguous|channels_last STEPS THREADS FOLDER");
+    };
+    tch::set_num_threads(threads.parse()?);
+    let arithmetic = if arithmetic == "bf16" { Arithmetic::Bf16 } else { Arithmetic::Fp32 };
+    let layout = if layout == "contiguous" { Layout::Contiguous } else { Layout::ChannelsLast };
+    let spec = find(model)?;
+    let registry::Kind::Detector(detector) = spec.kind else { anyhow::bail!("{model} is no detector") };
+    let batch = batch(&read(&Path::new(folder).join("case.safetensors"))?, &spec.preprocessing())?;
+    let [height, width] = batch.inner[0];
+    anyhow::ensure!(
+        format!("{height}x{width} {}", batch.n) == format!("{size} {count}"),
+        "the folder has another case"
+    );
+
+    let manifest = network::manifest(spec, CLASSES, &spec.preprocessing())?;
+    let mut network = Network {
+        spec,
+        task: Task::ImageObjectDetection,
+        labels: (0..CLASSES).map(|i| i.to_string()).collect(),
+        preprocessing: spec.preprocessing(),
+        params: Params::init(&manifest, 0, Device::Cpu, layout),
+    };
+    let weights = read(&Path::new(folder).join("weights.safetensors"))?;
+    for key in manifest.entries().keys() {
+        network.params.set(key, weights.get(key).with_context(|| format!("{key} is not among the weights"))?);
+    }
+    network.params.freeze(&spec.freezable()[..spec.frozen_by_default()].concat());
+
+    let mut settings = Settings::defaults(Task::ImageObjectDetection, spec.name);
+    (settings.optimizer, settings.grad_clip_type) = (Kind::Sgd, GradClip::None);
+    (settings.weight_decay, settings.momentum, settings.nesterov) = (5e-4, 0.9, true);
+    settings.img_size = u32::try_from(height.max(width))?;
+    let task = Detect::new(detector, &settings);
+    let mut optimizer = Optimizer::new(&settings, &network.params);
+    let (mut times, mut first) = (Vec::new(), None);
+    for index in 0..steps.parse()? {
+        let started = Instant::now();
+        let loss = task.loss(&network, &batch, &Step { arithmetic, seed: 0, epoch: 0, batch: index }).total;
+        optimizer.backward(&loss)?;
+        optimizer.step(&Rates { lr: LR, bias_lr: LR, momentum: 0.9 })?;
+        let value = loss.sum(Type::Float).double_value(&[]);
+        anyhow::ensure!(value.is_finite(), "the loss is {value} in step {index}");
+        first.get_or_insert(value);
+        times.push(started.elapsed().as_secs_f64() * 1e3);
+    }
+    println!("{}", serde_json::json!({ "milliseconds": times, "loss": first }));
+    Ok(())
+}
+
+fn find(model: &str) -> anyhow::Result<&'static ModelSpec> {
+    let size = match model.strip_prefix("yolov5") {
+        Some("n") => ModelSize::Nano,
+        Some("s") => ModelSize::Small,
+        Some("m") => ModelSize::Medium,
+        Some("l") => ModelSize::Large,
+        Some("x") => ModelSize::Xlarge,
+        _ => return registry::find(model).context("no such model"),
+    };
+    Ok(registry::find("yolov5").context("no such model")?.sized(size))
+}
+
+fn read(path: &Path) -> anyhow::Result<BTreeMap<String, Tensor>> {
+    Ok(Tensor::read_safetensors(path).with_context(|| path.display().to_string())?.into_iter().collect())
+}
+
+/// The case as the loader hands it over: in a frame of the mean colour whose sides are multiples of 32.
+fn batch(case: &BTreeMap<String, Tensor>, p: &Preprocessing) -> anyhow::Result<Batch> {
+    let tensor = |name: &str| case.get(name).with_context(|| format!("no {name} in the case"));
+    let images = tensor("images")?;
+    let [n, height, width] = [0, 1, 2].map(|axis| images.size()[axis]);
+    let mut pictures = Vec::new();
+    for index in 0..n {
+        let data = Vec::<u8>::try_from(images.get(index).reshape([-1]))?;
+        pictures.push((Rgb { width: u32::try_from(width)?, height: u32::try_from(height)?, data }, Vec::new()));
+    }
+    let owners = Vec::<i64>::try_from(tensor("owners")?)?;
+    let labels = Vec::<i64>::try_from(tensor("labels")?)?;
+    let corners = Vec::<f32>::try_from(tensor("boxes")?.reshape([-1]))?;
+    for ((owner, label), corners) in owners.into_iter().zip(labels).zip(corners.as_chunks().0) {
+        let target = Target { corners: *corners, class: usize::try_from(label)?, is_crowd: false };
+        pictures[usize::try_from(owner)?].1.push(target);
+    }
+    Ok(Batch::of_pictures(pictures, p.mean.map(|m| m.round() as u8)))
+}
