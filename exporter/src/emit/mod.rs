@@ -5,6 +5,7 @@ mod logic;
 mod shape;
 
 use models::ops::{Bn, BnParams, Conv, DType, Init, Nms, Ops, Padding, Pool, RoiAlign, Role, Selected};
+use models::shapes;
 
 use crate::builder::{Builder, Emit, Length, Value};
 use crate::graph::Attribute;
@@ -37,6 +38,14 @@ fn padding(p: Padding) -> (&'static str, Attribute) {
     match p {
         Padding::Explicit(pads) => ("pads", Attribute::Ints(pads.to_vec())),
         Padding::SameUpper => ("auto_pad", Attribute::Text("SAME_UPPER")),
+    }
+}
+
+/// Height and width after a window over an image; `None` when it does not fit.
+fn window(x: &Value, kernel: [i64; 2], stride: [i64; 2], padding: Padding, ceil: bool) -> Option<[Length; 2]> {
+    match x.dims() {
+        &[_, _, Some(h), Some(w)] => Some(shapes::window_2d(&[h, w], kernel, stride, padding, ceil)?.map(Some)),
+        _ => Some([None, None]),
     }
 }
 
@@ -106,7 +115,10 @@ impl Ops for Builder<'_> {
         ];
         let mut inputs = vec![Some(x), Some(w)];
         inputs.extend(b.map(Some));
-        let dims = vec![n, Some(cout), None, None];
+        let Some([oh, ow]) = window(x, [kh, kw], c.stride, c.padding, false) else {
+            return self.misuse("Conv", format!("kernel {kh}x{kw} is larger than the padded input {:?}", x.dims()));
+        };
+        let dims = vec![n, Some(cout), oh, ow];
         self.emit(Emit { op: "Conv", inputs: &inputs, attributes, dtype: DType::F32, dims })
     }
 
@@ -187,6 +199,10 @@ impl Ops for Builder<'_> {
         let &[n, c, _, _] = x.dims() else {
             return self.misuse("MaxPool", format!("input {:?} is not 4-D", x.dims()));
         };
+        let Some([oh, ow]) = window(x, p.kernel, p.stride, p.padding, p.ceil) else {
+            let problem = format!("window {:?} is larger than the padded input {:?}", p.kernel, x.dims());
+            return self.misuse("MaxPool", problem);
+        };
         self.floats("MaxPool", &[x]);
         let attributes = vec![
             ("kernel_shape", Attribute::Ints(p.kernel.to_vec())),
@@ -194,13 +210,8 @@ impl Ops for Builder<'_> {
             padding(p.padding),
             ("ceil_mode", Attribute::Int(i64::from(p.ceil))),
         ];
-        self.emit(Emit {
-            op: "MaxPool",
-            inputs: &[Some(x)],
-            attributes,
-            dtype: DType::F32,
-            dims: vec![n, c, None, None],
-        })
+        let dims = vec![n, c, oh, ow];
+        self.emit(Emit { op: "MaxPool", inputs: &[Some(x)], attributes, dtype: DType::F32, dims })
     }
 
     fn global_avg_pool(&self, x: &Value) -> Value {
