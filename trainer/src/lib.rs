@@ -32,6 +32,7 @@ pub mod report;
 pub mod run_folder;
 pub mod sample_data;
 pub mod schedule;
+pub mod start;
 pub mod task;
 pub mod tensorboard;
 pub mod trained;

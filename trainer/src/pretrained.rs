@@ -17,6 +17,8 @@ use crate::network::Network;
 pub fn load(network: &mut Network, pretrained: &str) -> anyhow::Result<Option<(WeightsOrigin, LoadReport)>> {
     match pretrained {
         "none" => Ok(None),
+        // Nobody has published weights of it under a licence that lets everybody use them.
+        "auto" if !PUBLISHED.iter().any(|p| p.model == network.spec.name) => Ok(None),
         "auto" => {
             let found = weights::locate(network.spec.name)?;
             let report = load_file(network, &found.path)?;

@@ -6,10 +6,9 @@ use std::sync::{Arc, Mutex};
 
 use anyhow::Context;
 use models::registry;
-use models::weights::LoadReport;
 use schemas::error::ErrorCode;
 use schemas::event::{EndReason, PrimaryMetric, RunEvent};
-use schemas::{Fit, Plan, PlanRequest, Precision, Preprocessing, Source, Task, WeightsOrigin};
+use schemas::{Fit, Plan, PlanRequest, Precision, Preprocessing, Source, Task};
 use serde_json::json;
 use tch::{Device, Tensor};
 
@@ -23,14 +22,13 @@ use crate::failure::{self, fail};
 use crate::files::write_atomic;
 use crate::finish::{self, Finished};
 use crate::log::Log;
-use crate::network::{self, Arithmetic, Network};
+use crate::network::{Arithmetic, Network};
 use crate::optimizer::Optimizer;
-use crate::params::Params;
 use crate::progress::Progress;
 use crate::recorder::{self, Recorder};
 use crate::run_folder::RunFolder;
 use crate::task::{self, Classify, Detect};
-use crate::{device, loading, pretrained};
+use crate::{device, loading, start};
 
 /// Trains, or resumes; exports; evaluates the exported file; writes the report.
 ///
@@ -86,13 +84,16 @@ pub fn run(args: &TrainArgs, settings: &[(String, String)]) -> anyhow::Result<An
     let resumed = last.as_ref().and_then(|checkpoint| checkpoint.state.as_ref());
     let mut data = open_data(args, &plan, &folder, resumed, &log)?;
     let preprocessing = preprocessing(&plan, spec);
-    let mut network = new_network(spec, &plan, &data, &preprocessing, device)?;
+    let mut network = start::network(spec, &plan, &data, &preprocessing, device)?;
     let threads = set_threads(args.threads, last.as_ref(), &log);
     let weights = match &last {
         Some(checkpoint) => checkpoint.meta.weights.clone(),
-        None => start_weights(&mut network, &plan.pretrained, &log)?,
+        None => start::weights(&mut network, &plan.pretrained, &log)?,
     };
-    freeze(&mut network, &plan, weights.is_some())?;
+    start::freeze(&mut network, &plan, weights.is_some())?;
+    if last.is_none() {
+        start::anchors(&mut network, &plan, data.train.as_ref(), &log);
+    }
     let mut average = (plan.settings.ema_decay > 0.0).then(|| Ema::new(&network, plan.settings.ema_decay));
     let mut optimizer = Optimizer::new(&plan.settings, &network.params);
     let state = match &last {
@@ -353,52 +354,6 @@ fn class_weights(plan: &Plan, data: &TrainingData, device: Device) -> Option<Ten
     let weights =
         task::class_weights(&data.train.class_counts(), s.weighted_loss, s.imbalance_rate_threshold as usize)?;
     Some(Tensor::from_slice(&weights).to_device(device))
-}
-
-fn new_network(
-    spec: &'static registry::ModelSpec,
-    plan: &Plan,
-    data: &TrainingData,
-    preprocessing: &Preprocessing,
-    device: Device,
-) -> anyhow::Result<Network> {
-    let labels = data.train.labels().to_vec();
-    let manifest = network::manifest(spec, labels.len(), preprocessing)?;
-    let params = Params::init(&manifest, plan.seed, device, network::preferred_layout(spec));
-    Ok(Network { spec, task: plan.task, labels, preprocessing: preprocessing.clone(), params })
-}
-
-fn start_weights(network: &mut Network, wanted: &str, log: &Log) -> anyhow::Result<Option<WeightsOrigin>> {
-    let Some((origin, report)) = pretrained::load(network, wanted)? else {
-        log.line("starting from random weights");
-        return Ok(None);
-    };
-    let LoadReport { new_head, .. } = &report;
-    log.line(&format!("starting from {} ({}): {report}", origin.source, origin.licence));
-    if !new_head.is_empty() {
-        log.line(&format!("the head starts anew for {} classes", network.labels.len()));
-    }
-    Ok(Some(origin))
-}
-
-/// Freezes what the plan says or, where it says nothing, what the model keeps of weights it was given.
-fn freeze(network: &mut Network, plan: &Plan, has_weights: bool) -> anyhow::Result<()> {
-    let freezable = network.spec.freezable();
-    let groups = match plan.source("layers_to_freeze") {
-        source if source.is_explicit() => plan.settings.layers_to_freeze as usize,
-        _ if has_weights => network.spec.frozen_by_default(),
-        _ => 0,
-    };
-    if !has_weights {
-        network.params.train_frozen_norms();
-    }
-    if groups > freezable.len() {
-        let message =
-            format!("layers_to_freeze is {groups}; {} has {} groups to freeze", network.spec.name, freezable.len());
-        return Err(fail(ErrorCode::InvalidSettings, message));
-    }
-    network.params.freeze(&freezable[..groups].concat());
-    Ok(())
 }
 
 fn restore(
