@@ -4,6 +4,9 @@
     scripts/recipes.py fridge     --data ../shared/data/fridge/classification --seeds 5
     scripts/recipes.py clothing   --data ../shared/data/clothing
     scripts/recipes.py from-scratch --data ../shared/data/clothing
+    scripts/recipes.py bccd       --data ../shared/data/bccd/BCCD --seeds 2
+    scripts/recipes.py fridge-detection --data ../shared/data/fridge/detection --seeds 2
+    scripts/recipes.py pcb        --data ../shared/data/pcb --seeds 2
 
 Needs the release binaries (`cargo build --release --workspace`). Every accuracy is that of the exported file, measured by
 ONNX Runtime; for each run the server is started on it, every picture is sent, and its labels are compared with the file's.
@@ -11,6 +14,7 @@ ONNX Runtime; for each run the server is started on it, every picture is sent, a
 fridge        EfficientNet-Lite0 from its ImageNet weights with the defaults: AdamW 1e-3, batch 16, 10 epochs
 clothing      the same
 from-scratch  ResNet-18 from random weights: AdamW 1e-3, weight decay 0.05, batch 32, 128 px, 80 epochs
+The others train detectors; scripts/detection_recipes.py says how.
 """
 
 import argparse
@@ -22,6 +26,8 @@ import tempfile
 import time
 import urllib.parse
 import urllib.request
+
+import detection_recipes
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 BIN = ROOT / "target/release"
@@ -88,13 +94,15 @@ def run(name, train, seed, test, options, folder):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("recipe", choices=["fridge", "clothing", "from-scratch"])
+    parser.add_argument("recipe", choices=["fridge", "clothing", "from-scratch", *detection_recipes.RECIPES])
     parser.add_argument("--data", type=pathlib.Path, required=True)
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--output", type=pathlib.Path, help="keep the runs here")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         folder = args.output or pathlib.Path(temporary)
+        if args.recipe in detection_recipes.RECIPES:
+            return detection_recipes.run(trainer, args, folder)
         if args.recipe == "fridge":
             train, test = (args.data / "training-mltable-folder", args.data / "validation-mltable-folder"), None
         else:
