@@ -13,11 +13,13 @@ use crate::checkpoint::TrainingState;
 use crate::cli::ModelArgs;
 use crate::command::Answer;
 use crate::data::{Loader, TrainingData};
+use crate::detect::{evaluate as boxes, pictures as boxed, statistics};
 use crate::files::write_atomic;
 use crate::findings::Findings;
 use crate::log::Log;
+use crate::metric::detection::DetectionReport;
 use crate::pictures;
-use crate::report::{self, Fact, ReportData};
+use crate::report::{self, DetectionSection, Fact, ReportData, ReportError};
 use crate::run_folder::RunFolder;
 use crate::trained::{Outcome, Trained};
 
@@ -94,12 +96,34 @@ pub fn run(f: &Finished) -> anyhow::Result<Answer> {
             report.confused = pictures::confused(f.validation, &labels, outcome)?;
             report.multiclass = Some(multiclass.clone());
         }
-        (Outcome::Boxes(_), Findings::Boxes(_)) | (Outcome::Classes(_) | Outcome::Boxes(_), _) => {}
+        (Outcome::Boxes(outcome), Findings::Boxes(found)) => {
+            report.detection = Some(detection(f, &labels, outcome, found)?);
+        }
+        (Outcome::Classes(_), Findings::Boxes(_)) | (Outcome::Boxes(_), Findings::Classes(_)) => {}
     }
     let html = report::render(&report)?;
     write_atomic(&f.folder.report(), html.as_bytes()).context("writing the report")?;
     let answer = answer(f, exported.as_ref(), &findings, measured)?;
     failure.map_or(Ok(answer), Err)
+}
+
+fn detection(
+    f: &Finished,
+    labels: &[String],
+    outcome: &boxes::Outcome,
+    found: &DetectionReport,
+) -> Result<DetectionSection, ReportError> {
+    let images = &**f.validation.images();
+    let pictures = boxed::pictures(&boxed::Seen { images, labels, outcome, options: found.options })?;
+    Ok(DetectionSection {
+        report: found.clone(),
+        objects: statistics::statistics(&*f.data.train, images, outcome),
+        colours: boxed::colours(labels),
+        compared: pictures.compared,
+        worst: pictures.worst,
+        invented: pictures.invented,
+        missed: pictures.missed,
+    })
 }
 
 fn export(f: &Finished) -> anyhow::Result<Option<ExportSummary>> {

@@ -7,6 +7,7 @@
 //! rpn_loss, roi_loss, retinanet_loss                                    torchvision's losses
 //! yolov5_assignment, yolov5_loss                                        YOLOv5's
 //! autoanchor  how well anchors fit a data set, and better ones
+//! evaluate    a whole data set, and what is found in it                 pictures, statistics   what a report shows of it
 //! ```
 //!
 //! Raw outputs of a network come in, scalars come out; nothing here knows an architecture. All of it works in float32
@@ -19,10 +20,12 @@ pub mod boxes;
 pub mod coder;
 pub mod evaluate;
 pub mod matcher;
+pub mod pictures;
 pub mod retinanet_loss;
 pub mod roi_loss;
 pub mod rpn_loss;
 pub mod sampler;
+pub mod statistics;
 mod target;
 mod yolov5_assignment;
 pub mod yolov5_loss;

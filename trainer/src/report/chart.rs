@@ -24,13 +24,15 @@ pub struct Series {
 #[derive(Debug, Clone)]
 pub struct LineChart {
     /// Unique within the page; becomes the ids of the accessible title and description.
-    pub id: &'static str,
+    pub id: String,
     /// What the chart shows.
     pub title: String,
     /// Name of the horizontal axis.
     pub x_label: &'static str,
     /// The curves.
     pub series: Vec<Series>,
+    /// Bottom and top of the vertical axis; `None` takes what the points need.
+    pub y_range: Option<(f64, f64)>,
     /// Draws a marker at this x, named for the tooltip.
     pub mark: Option<(f64, String)>,
 }
@@ -40,7 +42,7 @@ impl LineChart {
     pub fn svg(&self) -> Option<String> {
         let points = || self.series.iter().flat_map(|one| &one.points).filter(|(x, y)| x.is_finite() && y.is_finite());
         let x_range = range(points().map(|point| point.0))?;
-        let y_axis = Axis::new(range(points().map(|point| point.1))?);
+        let y_axis = Axis::new(self.y_range.or_else(|| range(points().map(|point| point.1)))?);
         let at = |x: f64, y: f64| {
             let width = (x_range.1 - x_range.0).max(f64::MIN_POSITIVE);
             let across = if x_range.0 == x_range.1 { 0.5 } else { (x - x_range.0) / width };
@@ -49,7 +51,7 @@ impl LineChart {
         };
 
         let mut svg = String::new();
-        let id = self.id;
+        let id = escape(&self.id);
         let _ = write!(
             svg,
             r#"<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-labelledby="{id}-title {id}-desc"><title id="{id}-title">{}</title><desc id="{id}-desc">{}</desc>"#,
@@ -233,7 +235,14 @@ mod tests {
 
     fn chart(points: Vec<(f64, f64)>) -> LineChart {
         let series = vec![Series { name: "<loss>".to_owned(), points }];
-        LineChart { id: "c", title: "A & B".to_owned(), x_label: "epoch", series, mark: Some((1.0, "best".to_owned())) }
+        LineChart {
+            id: "c".to_owned(),
+            title: "A & B".to_owned(),
+            x_label: "epoch",
+            series,
+            y_range: None,
+            mark: Some((1.0, "best".to_owned())),
+        }
     }
 
     #[test]
@@ -279,6 +288,12 @@ mod tests {
                 assert!((TOP - 0.1..=HEIGHT - BOTTOM + 0.1).contains(&y), "{points:?}: {y}");
             }
         }
+    }
+
+    #[test]
+    fn a_given_range_is_kept() {
+        let svg = LineChart { y_range: Some((0.0, 1.0)), ..chart(vec![(0.0, 1.0), (100.0, 1.0)]) }.svg().unwrap();
+        assert!(svg.contains(">0.2<") && svg.contains(">1<") && !svg.contains(">1.2<"));
     }
 
     #[test]

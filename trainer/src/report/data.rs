@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::Thumbnail;
 use crate::metric::MulticlassReport;
+use crate::metric::detection::DetectionReport;
 
 /// Everything the report shows.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -32,6 +33,8 @@ pub struct ReportData {
     pub mistakes: Vec<MistakeCard>,
     /// The most frequent confusions.
     pub confused: Vec<ConfusedPair>,
+    /// What a detector did; without it the parts about boxes are left out.
+    pub detection: Option<DetectionSection>,
     /// Some training examples after augmentation, as the network sees them.
     pub training_batch: Vec<Thumbnail>,
     /// The data.
@@ -91,10 +94,111 @@ pub struct ConfusedPair {
     pub pictures: Vec<Thumbnail>,
 }
 
+/// What a detector did on the validation data, and what the objects of its data are like.
+#[derive(Debug, Clone, Serialize)]
+pub struct DetectionSection {
+    /// Its metrics.
+    pub report: DetectionReport,
+    /// The objects of the data.
+    pub objects: ObjectStatistics,
+    /// Colours of the classes in the pictures; empty where there are more classes than colours.
+    pub colours: Vec<ClassColour>,
+    /// Some validation pictures.
+    pub compared: Vec<Comparison>,
+    /// Those with the most errors, the worst first.
+    pub worst: Vec<Comparison>,
+    /// Boxes around nothing, the most confident first.
+    pub invented: Vec<Cutout>,
+    /// Objects that no box stands for, the largest first.
+    pub missed: Vec<Cutout>,
+}
+
+/// A picture twice, and how the boxes in it pair. Each object and each box is in one of the counts.
+#[derive(Debug, Clone, Serialize)]
+pub struct Comparison {
+    /// With the objects outlined.
+    pub truth: Thumbnail,
+    /// With the kept boxes outlined.
+    pub found: Thumbnail,
+    /// Objects, without crowds.
+    pub objects: u64,
+    /// Objects found as what they are.
+    pub right: u64,
+    /// Objects found as something else.
+    pub confused: u64,
+    /// Objects that no kept box stands for.
+    pub missed: u64,
+    /// Kept boxes around nothing.
+    pub invented: u64,
+}
+
+/// What lies in and around a box.
+#[derive(Debug, Clone, Serialize)]
+pub struct Cutout {
+    /// The part of the picture, captioned with its name.
+    pub picture: Thumbnail,
+    /// Class of the box.
+    pub label: String,
+    /// Score of a found box.
+    pub score: Option<f64>,
+    /// Width and height of the box in whole pixels of the original picture.
+    pub size: [u64; 2],
+}
+
+/// The colour of a class in the pictures.
+#[derive(Debug, Clone, Serialize)]
+pub struct ClassColour {
+    /// The class.
+    pub label: String,
+    /// Red, green, blue.
+    pub colour: [u8; 3],
+}
+
+/// Objects of the data, crowds among them.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct ObjectStatistics {
+    /// To train on.
+    pub train: PartObjects,
+    /// To validate on.
+    pub validation: PartObjects,
+    /// Pictures by their number of objects.
+    pub per_picture: Vec<Bin>,
+    /// Objects by their size in pixels of the original picture, as COCO names it.
+    pub sizes: Vec<Bin>,
+    /// Training pictures that `sizes` is about.
+    pub sized_pictures: u64,
+    /// Objects by the square root of the share of the picture that they cover.
+    pub relative: Vec<Bin>,
+}
+
+/// How much one part of the data holds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct PartObjects {
+    /// Pictures.
+    pub pictures: u64,
+    /// Pictures without any object.
+    pub background: u64,
+    /// Objects, crowds among them.
+    pub objects: u64,
+    /// Objects that are crowds.
+    pub crowds: u64,
+}
+
+/// One bar of a histogram.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Bin {
+    /// What it counts.
+    pub name: String,
+    /// In the training data.
+    pub train: u64,
+    /// In the validation data.
+    pub validation: u64,
+}
+
 /// The data of a run.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct DatasetSummary {
-    /// Rows per class, in label order.
+    /// Rows, or objects, per class, in label order.
     pub classes: Vec<ClassCount>,
     /// How many rows were rejected.
     pub rejected: u64,
@@ -102,14 +206,14 @@ pub struct DatasetSummary {
     pub rejected_rows: Vec<RejectedRow>,
 }
 
-/// Rows of one class.
+/// Rows of one class, or objects where rows hold objects.
 #[derive(Debug, Clone, Serialize)]
 pub struct ClassCount {
     /// The class.
     pub label: String,
-    /// Rows to train on.
+    /// To train on.
     pub train: u64,
-    /// Rows to validate on.
+    /// To validate on.
     pub validation: u64,
 }
 

@@ -7,6 +7,9 @@ use super::chart::escape;
 
 /// More classes than this do not fit a page that anybody reads.
 pub const MOST_CLASSES: usize = 100;
+/// Names of what lies beyond the classes of a detector: the last row and the last column.
+const INVENTED: &str = "invented";
+const MISSED: &str = "missed";
 /// Letters of a label that are drawn; the tooltip has all of them.
 const MOST_LETTERS: usize = 18;
 
@@ -15,11 +18,14 @@ const MOST_LETTERS: usize = 18;
 pub struct Heatmap {
     /// One `<svg>` element with its natural width; from seven classes on it scrolls instead of shrinking.
     pub svg: String,
-    /// How many classes are drawn.
+    /// How many classes are drawn, without what lies beyond them.
     pub shown: usize,
 }
 
 /// Draws `matrix[truth][predicted]`, each row shaded by its shares; `None` for an empty matrix.
+///
+/// A matrix with one row and one column more than there are labels is a detector's: the last row holds the boxes that it
+/// invented, the last column the objects that it missed.
 ///
 /// Of more than [`MOST_CLASSES`] classes those with the most errors (as truth or as prediction) are drawn, ties by
 /// index, in label order.
@@ -27,7 +33,10 @@ pub fn heatmap(labels: &[String], matrix: &[Vec<u64>]) -> Option<Heatmap> {
     if labels.is_empty() {
         return None;
     }
-    let shown = most_confused_classes(matrix);
+    let beyond = labels.len();
+    let rows = |class: usize| labels.get(class).map_or(INVENTED, String::as_str);
+    let columns = |class: usize| labels.get(class).map_or(MISSED, String::as_str);
+    let shown = most_confused_classes(labels.len(), matrix);
     let count = shown.len();
     let cell = match count {
         0..=6 => 64.0,
@@ -36,9 +45,9 @@ pub fn heatmap(labels: &[String], matrix: &[Vec<u64>]) -> Option<Heatmap> {
         _ => 14.0,
     };
     let font = if count > 30 { 9.5 } else { 12.0 };
-    let names: Vec<String> = shown.iter().map(|&class| cut(&labels[class])).collect();
+    let names: Vec<[String; 2]> = shown.iter().map(|&class| [cut(columns(class)), cut(rows(class))]).collect();
     // Text is not measured: 0.58 em is a little more than the mean letter of the usual sans-serif faces.
-    let longest = names.iter().map(|name| name.chars().count()).max().unwrap_or(0) as f64 * 0.58 * font;
+    let longest = names.iter().flatten().map(|name| name.chars().count()).max().unwrap_or(0) as f64 * 0.58 * font;
     let (turn, above, beside) = match (longest < cell - 4.0, count > 30) {
         (true, _) => (0, 22.0, 0.0),
         (false, true) => (-90, longest + 12.0, 0.0),
@@ -62,16 +71,17 @@ pub fn heatmap(labels: &[String], matrix: &[Vec<u64>]) -> Option<Heatmap> {
         top + side / 2.0,
         top + side / 2.0,
     );
-    for (place, name) in names.iter().enumerate() {
+    for (place, [column, row]) in names.iter().enumerate() {
         let middle = (place as f64 + 0.5) * cell;
         let (x, y) = (left + middle, top - 7.0);
         let anchor = if turn == 0 { "middle" } else { "start" };
-        let full = escape(&labels[shown[place]]);
-        let name = escape(name);
+        let (full_column, full_row) = (escape(columns(shown[place])), escape(rows(shown[place])));
+        let (column, row) = (escape(column), escape(row));
+        let kind = if shown[place] == beyond { "name beyond" } else { "name" };
         let shift = if turn == -90 { 0.35 * font } else { 0.0 };
         let _ = write!(
             svg,
-            r#"<text class="name" text-anchor="{anchor}" transform="translate({:.1} {y:.1}) rotate({turn})">{name}<title>{full}</title></text><text class="name" x="{:.1}" y="{:.1}" text-anchor="end">{name}<title>{full}</title></text>"#,
+            r#"<text class="{kind}" text-anchor="{anchor}" transform="translate({:.1} {y:.1}) rotate({turn})">{column}<title>{full_column}</title></text><text class="{kind}" x="{:.1}" y="{:.1}" text-anchor="end">{row}<title>{full_row}</title></text>"#,
             x + shift,
             left - 8.0,
             top + middle + 0.35 * font,
@@ -89,11 +99,17 @@ pub fn heatmap(labels: &[String], matrix: &[Vec<u64>]) -> Option<Heatmap> {
             let kind = if truth == predicted { "right" } else { "wrong" };
             // A single error in a large row must still be seen.
             let opacity = 0.12 + 0.88 * share;
+            let (truth_name, predicted_name) = (escape(rows(truth)), escape(columns(predicted)));
+            let what = if truth == beyond {
+                format!("{predicted_name} where there is nothing")
+            } else if predicted == beyond {
+                format!("{truth_name} missed")
+            } else {
+                format!("{truth_name} predicted as {predicted_name}")
+            };
             let _ = write!(
                 svg,
-                r#"<g><title>{} predicted as {}: {examples} of {total} ({:.0} %)</title><rect class="{kind}" x="{:.1}" y="{:.1}" width="{:.1}" height="{:.1}" rx="2" fill-opacity="{opacity:.2}"/>"#,
-                escape(&labels[truth]),
-                escape(&labels[predicted]),
+                r#"<g><title>{what}: {examples} of {total} ({:.0} %)</title><rect class="{kind}" x="{:.1}" y="{:.1}" width="{:.1}" height="{:.1}" rx="2" fill-opacity="{opacity:.2}"/>"#,
                 share * 100.0,
                 x + 1.0,
                 y + 1.0,
@@ -119,7 +135,7 @@ pub fn heatmap(labels: &[String], matrix: &[Vec<u64>]) -> Option<Heatmap> {
         }
     }
     svg.push_str("</svg>");
-    Some(Heatmap { svg, shown: count })
+    Some(Heatmap { svg, shown: shown.iter().filter(|&&class| class != beyond).count() })
 }
 
 fn describe(matrix: &[Vec<u64>]) -> String {
@@ -128,9 +144,11 @@ fn describe(matrix: &[Vec<u64>]) -> String {
     format!("{right} of {total} examples lie on the diagonal, where both agree.")
 }
 
-fn most_confused_classes(matrix: &[Vec<u64>]) -> Vec<usize> {
+/// Rows to draw; what lies beyond the `labels` always is among them.
+fn most_confused_classes(labels: usize, matrix: &[Vec<u64>]) -> Vec<usize> {
     let mut classes: Vec<usize> = (0..matrix.len()).collect();
-    if classes.len() > MOST_CLASSES {
+    let most = MOST_CLASSES + matrix.len().saturating_sub(labels);
+    if classes.len() > most {
         let mut errors = vec![0_u64; matrix.len()];
         for (truth, row) in matrix.iter().enumerate() {
             for (predicted, &examples) in row.iter().enumerate().filter(|&(predicted, _)| predicted != truth) {
@@ -138,8 +156,8 @@ fn most_confused_classes(matrix: &[Vec<u64>]) -> Vec<usize> {
                 errors[predicted] += examples;
             }
         }
-        classes.sort_by_key(|&class| (Reverse(errors[class]), class));
-        classes.truncate(MOST_CLASSES);
+        classes.sort_by_key(|&class| (class < labels, Reverse(errors[class]), class));
+        classes.truncate(most);
         classes.sort_unstable();
     }
     classes
@@ -181,6 +199,20 @@ mod tests {
         assert_eq!(heatmap.shown, MOST_CLASSES);
         assert!(heatmap.svg.contains("class 149 predicted as class 148: 3 of 8"));
         assert!(heatmap.svg.contains(">class 97<") && !heatmap.svg.contains(">class 98<"));
+    }
+
+    #[test]
+    fn a_detector_misses_and_invents() {
+        let drawn = heatmap(&labels(2), &[vec![5, 1, 2], vec![0, 4, 0], vec![3, 0, 0]]).unwrap();
+        assert_eq!(drawn.shown, 2);
+        for text in ["class 0 missed: 2 of 8", "class 0 where there is nothing: 3 of 3", ">missed<", ">invented<"] {
+            assert!(drawn.svg.contains(text), "{text}");
+        }
+        let many = 150;
+        let mut matrix = vec![vec![0; many + 1]; many + 1];
+        matrix[149][148] = 3;
+        let drawn = heatmap(&labels(many), &matrix).unwrap();
+        assert!(drawn.shown == MOST_CLASSES && drawn.svg.contains(">missed<"));
     }
 
     #[test]

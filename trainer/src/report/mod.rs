@@ -4,6 +4,7 @@
 
 mod chart;
 mod data;
+mod detection;
 mod matrix;
 mod mistakes;
 mod thumbnail;
@@ -14,8 +15,8 @@ use minijinja::value::Serde;
 use minijinja::{AutoEscape, Environment, UndefinedBehavior};
 
 pub use data::{
-    ClassCount, ConfusedPair, DatasetSummary, EpochRecord, ExportSummary, Fact, MistakeCard, RejectedRow, ReportData,
-    Setting,
+    Bin, ClassColour, ClassCount, Comparison, ConfusedPair, Cutout, DatasetSummary, DetectionSection, EpochRecord,
+    ExportSummary, Fact, MistakeCard, ObjectStatistics, PartObjects, RejectedRow, ReportData, Setting,
 };
 pub use mistakes::{Confusion, Mistake, most_confused, worst_mistakes};
 pub use thumbnail::Thumbnail;
@@ -49,9 +50,13 @@ pub fn render(data: &ReportData) -> Result<String, ReportError> {
     environment.set_syntax(SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build()?);
     view::add_filters(&mut environment);
     environment.add_template("style", include_str!("style.css"))?;
+    environment.add_template("detection", include_str!("detection.html"))?;
+    environment.add_template("objects", include_str!("objects.html"))?;
     environment.add_template("page", include_str!("page.html"))?;
     Ok(environment.get_template("page")?.render(Serde(view::View::new(data)))?)
 }
 
+#[cfg(test)]
+mod detection_tests;
 #[cfg(test)]
 mod tests;

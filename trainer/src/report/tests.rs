@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use super::*;
 use crate::metric::multiclass;
 
-const HOSTILE: &str = r#"<img src=x onerror="alert(1)">'&"#;
+pub(super) const HOSTILE: &str = r#"<img src=x onerror="alert(1)">'&"#;
 
-fn thumbnail(caption: &str) -> Thumbnail {
+pub(super) fn thumbnail(caption: &str) -> Thumbnail {
     Thumbnail::new((8, 6), &[200; 8 * 6 * 3], 64, caption).unwrap()
 }
 
@@ -16,7 +16,7 @@ fn fact(name: &str, value: &str) -> Fact {
 }
 
 /// A report with every part filled, each text being `text`.
-fn full(text: &str) -> ReportData {
+pub(super) fn full(text: &str) -> ReportData {
     let labels = vec![text.to_owned(), "dog".to_owned(), "cat".to_owned()];
     let report = multiclass(&labels, &[0.2, 0.7, 0.1, 0.1, 0.8, 0.1, f32::NAN, 0.5, 0.5], &[0, 1, 1]);
     let epoch = |epoch: u64| EpochRecord {
@@ -72,11 +72,12 @@ fn full(text: &str) -> ReportData {
         }),
         environment: vec![fact(text, text)],
         multiclass: Some(report),
+        detection: None,
     }
 }
 
 /// Tags and attributes in order: what the browser builds, whatever the texts between them are.
-fn skeleton(page: &str) -> Vec<String> {
+pub(super) fn skeleton(page: &str) -> Vec<String> {
     let names = page.split('<').skip(1).map(|tag| {
         let tag = tag.split('>').next().unwrap_or_default();
         tag.split_whitespace().next().unwrap_or_default().to_owned()
@@ -115,7 +116,11 @@ fn says_what_it_was_given() {
 
 #[test]
 fn ids_are_unique() {
-    let page = render(&full("fridge")).unwrap();
+    check_ids(&render(&full("fridge")).unwrap());
+}
+
+/// Every id is there once, and every link within the page leads to one.
+pub(super) fn check_ids(page: &str) {
     let mut ids: Vec<&str> = page.split(" id=\"").skip(1).map(|rest| rest.split('"').next().unwrap()).collect();
     let count = ids.len();
     ids.sort_unstable();

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::chart::{LineChart, Series, series_class, short};
 use super::data::{EpochRecord, ReportData};
+use super::detection::{self, DetectionView};
 use super::matrix::heatmap;
 use crate::metric::ClassRow;
 
@@ -15,9 +16,12 @@ const MOST_CURVES: usize = 4;
 /// Figures in the headline.
 const MOST_TILES: usize = 4;
 /// Metrics people look at first, in this order.
-const PREFERRED: [&str; 8] = [
+const PREFERRED: [&str; 11] = [
     "accuracy",
     "mean_average_precision",
+    "ap50",
+    "ap50_95",
+    "mean_average_precision_truncated",
     "iou",
     "f1_score_macro",
     "AUC_macro",
@@ -37,6 +41,7 @@ pub struct View<'a> {
     matrix: Option<Matrix>,
     class_rows: &'a [ClassRow],
     average_rows: Vec<ClassRow>,
+    detection: Option<DetectionView<'a>>,
     most_rows: u64,
 }
 
@@ -45,30 +50,54 @@ struct Tile<'a> {
     name: &'a str,
     value: f64,
     primary: bool,
+    /// How it was measured, where its name does not say it all.
+    note: Option<String>,
 }
 
 #[derive(Serialize)]
-struct Chart {
+pub(super) struct Chart {
     title: String,
     svg: String,
     legend: Vec<Legend>,
+}
+
+impl Chart {
+    /// A drawn chart whose legend shows a value for each curve, given its place; `None` where there is nothing to draw.
+    pub fn new(chart: LineChart, value: impl Fn(usize, &Series) -> Option<String>) -> Option<Self> {
+        let legend = chart.series.iter().enumerate().map(|(place, one)| Legend {
+            name: one.name.clone(),
+            class: series_class(place),
+            value: value(place, one),
+        });
+        let legend = legend.collect();
+        Some(Self { svg: chart.svg()?, title: chart.title, legend })
+    }
 }
 
 #[derive(Serialize)]
 struct Legend {
     name: String,
     class: String,
-    /// At the kept epoch, or at the last one where none was kept.
+    /// The value people ask for first, such as that of the kept epoch.
     value: Option<String>,
 }
 
 #[derive(Serialize)]
-struct Matrix {
+pub(super) struct Matrix {
     svg: String,
+    /// Classes that are drawn, and all there are.
     shown: usize,
     all: usize,
     labels: Vec<String>,
     rows: Vec<Vec<u64>>,
+}
+
+impl Matrix {
+    /// A drawn matrix, as [`heatmap`] has it.
+    pub fn new(labels: Vec<String>, rows: Vec<Vec<u64>>) -> Option<Self> {
+        let drawn = heatmap(&labels, &rows)?;
+        Some(Self { svg: drawn.svg, shown: drawn.shown, all: labels.len(), labels, rows })
+    }
 }
 
 impl<'a> View<'a> {
@@ -80,25 +109,26 @@ impl<'a> View<'a> {
         let tiles = preferred(data, &final_names)
             .into_iter()
             .take(MOST_TILES)
-            .map(|name| Tile { name, value: data.metrics[name], primary: name == data.primary_metric })
+            .map(|name| Tile {
+                name,
+                value: data.metrics[name],
+                primary: name == data.primary_metric,
+                note: data.detection.as_ref().and_then(|section| detection::note(&section.report, name)),
+            })
             .collect();
         let columns: Vec<&str> = columns.into_iter().collect();
         let (class_rows, average_rows, matrix) = match &data.multiclass {
             Some(report) => {
                 let labels: Vec<String> = report.classes.iter().map(|class| class.label.clone()).collect();
-                let matrix = heatmap(&labels, &report.confusion_matrix).map(|drawn| Matrix {
-                    svg: drawn.svg,
-                    shown: drawn.shown,
-                    all: labels.len(),
-                    labels,
-                    rows: report.confusion_matrix.clone(),
-                });
+                let matrix = Matrix::new(labels, report.confusion_matrix.clone());
                 (report.classes.as_slice(), report.average_rows(), matrix)
             }
             None => (&[][..], Vec::new(), None),
         };
         let most_rows = data.dataset.classes.iter().map(|class| class.train.max(class.validation)).max().unwrap_or(0);
-        Self { data, tiles, charts: charts(data, &columns), columns, matrix, class_rows, average_rows, most_rows }
+        let detection = data.detection.as_ref().map(DetectionView::new);
+        let charts = charts(data, &columns);
+        Self { data, tiles, charts, columns, matrix, class_rows, average_rows, detection, most_rows }
     }
 }
 
@@ -137,15 +167,10 @@ fn charts(data: &ReportData, columns: &[&str]) -> Vec<Chart> {
     drawings
         .into_iter()
         .filter_map(|(id, title, series)| {
-            let legend = series.iter().enumerate().map(|(place, one)| Legend {
-                name: one.name.clone(),
-                class: series_class(place),
-                value: value_at(&one.points, data.best_epoch),
-            });
-            let legend = legend.collect();
             let mark = data.best_epoch.map(|epoch| (epoch as f64, format!("kept: epoch {epoch}")));
-            let chart = LineChart { id, title: title.to_owned(), x_label: "epoch", series, mark };
-            Some(Chart { svg: chart.svg()?, title: chart.title, legend })
+            let (id, title) = (id.to_owned(), title.to_owned());
+            let chart = LineChart { id, title, x_label: "epoch", series, y_range: None, mark };
+            Chart::new(chart, |_, one| value_at(&one.points, data.best_epoch))
         })
         .collect()
 }
@@ -188,6 +213,13 @@ fn title(name: &str) -> String {
         "f1_score" => "F1".to_owned(),
         "iou" => "IoU".to_owned(),
         "AUC" => "AUC".to_owned(),
+        "ap50_95" => "AP50:95".to_owned(),
+        "voc_map" => "VOC mean average precision".to_owned(),
+        "mean_average_precision_truncated" => "Mean average precision, truncated".to_owned(),
+        coco if coco.starts_with("ap") && coco.len() == 4 || coco.starts_with("ap_") || coco.starts_with("ar_") => {
+            let (kind, rest) = coco.split_at(2);
+            format!("{}{}", kind.to_uppercase(), rest.replace('_', " "))
+        }
         other => {
             let words = other.strip_suffix("_score").unwrap_or(other).replace('_', " ");
             let mut letters = words.chars();
@@ -233,6 +265,11 @@ mod tests {
             ("f1_score_weighted", "F1, weighted"),
             ("average_precision_score_micro", "Average precision, micro"),
             ("log_loss", "Log loss"),
+            ("ap50", "AP50"),
+            ("ap50_95", "AP50:95"),
+            ("ar_100", "AR 100"),
+            ("ap_small", "AP small"),
+            ("mean_average_precision_truncated", "Mean average precision, truncated"),
             ("mean_average_precision", "Mean average precision"),
             ("", ""),
         ] {

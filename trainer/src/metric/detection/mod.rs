@@ -192,8 +192,11 @@ impl Tally {
     }
 }
 
-/// Index of small, medium, large; a size belongs to one of them, where COCO's ranges share their limits.
-fn size_of(truth: &Truth) -> usize {
+/// Names of the sizes of objects.
+pub const SIZES: [&str; 3] = ["small", "medium", "large"];
+
+/// Index into [`SIZES`]: small is below 32 x 32 pixels, large from 96 x 96. A size belongs to one of them, where COCO's ranges share their limits.
+pub fn size_of(truth: &Truth) -> usize {
     let area = area(&truth.corners);
     if area < 1024.0 {
         0

@@ -6,7 +6,7 @@ use schemas::setting::MetricType;
 use serde::{Deserialize, Serialize};
 
 use super::curves::{Kept, mean, ratio};
-use super::{BestF1, CocoNumbers, ConfusionMatrix, Curve, ImageLevel, Options, Tally};
+use super::{BestF1, CocoNumbers, ConfusionMatrix, Curve, ImageLevel, Options, SIZES, Tally};
 
 /// How much of what there was. "Kept" are boxes with at least the score threshold; hits and false alarms are those of the
 /// specification's rule.
@@ -153,12 +153,9 @@ impl Tally {
             precision: mean(present().map(|row| row.precision)),
             recall: mean(present().map(|row| row.recall)),
         };
-        let numbers = [
-            ("small", coco.ap_small, coco.ar_small),
-            ("medium", coco.ap_medium, coco.ar_medium),
-            ("large", coco.ap_large, coco.ar_large),
-        ];
-        let sizes = numbers.into_iter().zip(self.sizes).map(|((name, ap, ar), size)| SizeRow {
+        let numbers =
+            [(coco.ap_small, coco.ar_small), (coco.ap_medium, coco.ar_medium), (coco.ap_large, coco.ar_large)];
+        let sizes = SIZES.into_iter().zip(numbers).zip(self.sizes).map(|((name, (ap, ar)), size)| SizeRow {
             name: name.to_owned(),
             objects: size.objects,
             hits: size.hits,
