@@ -13,9 +13,9 @@ use std::{
 
 use anyhow::{Context, ensure};
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
-use ndarray::{Array2, Array4, ArrayView4};
-use runtime::{Form, RuntimeError};
-use schemas::CheckpointMeta;
+use ndarray::{Array2, Array4, Axis, concatenate};
+use runtime::{Form, Overrides, RuntimeError};
+use schemas::{CheckpointMeta, Settings, prediction::Detection};
 use tokio::sync::oneshot;
 
 use crate::{
@@ -25,18 +25,106 @@ use crate::{
     pool::panic_text,
 };
 
+/// One batch as a model takes it. Whatever is in it is run together, so its pictures share one size and its thresholds.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Input {
+    /// uint8 RGB `[n, h, w, 3]`.
+    pub images: Array4<u8>,
+    /// Height and width of each original picture; for `prepared` detectors only.
+    pub sizes: Option<Vec<[i64; 2]>>,
+    /// A detector's thresholds where they are not its own.
+    pub thresholds: Overrides,
+}
+
+impl Input {
+    /// Pictures.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.images.dim().0
+    }
+
+    /// A black picture as this model takes it.
+    fn blank(description: &Description) -> Self {
+        let side = description.meta.preprocessing.side();
+        let sizes = description.takes_sizes().then(|| vec![[i64::from(side); 2]]);
+        let side = side as usize;
+        Self { images: Array4::zeros((1, side, side, 3)), sizes, thresholds: Overrides::default() }
+    }
+}
+
+/// What a model says about the pictures of a batch, or of a request.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Answer {
+    /// Of a classifier: probabilities `[n, labels]`.
+    Probabilities(Array2<f32>),
+    /// Of a detector: the objects in each picture, best first, in its pixels.
+    Boxes(Vec<Vec<Detection>>),
+}
+
+impl Answer {
+    /// About no picture at all.
+    #[must_use]
+    pub fn none(meta: &CheckpointMeta) -> Self {
+        if meta.task.is_classification() {
+            return Self::Probabilities(Array2::zeros((0, meta.labels.len())));
+        }
+        Self::Boxes(Vec::new())
+    }
+
+    /// Whether it is about `n` pictures, in these labels, and all its numbers are finite.
+    #[must_use]
+    pub fn is_sound(&self, n: usize, labels: usize) -> bool {
+        match self {
+            Self::Probabilities(rows) => rows.dim() == (n, labels) && rows.iter().all(|p| p.is_finite()),
+            Self::Boxes(pictures) => {
+                let sound = |one: &Detection| {
+                    one.label < labels && one.score.is_finite() && one.corners.iter().all(|at| at.is_finite())
+                };
+                pictures.len() == n && pictures.iter().flatten().all(sound)
+            }
+        }
+    }
+
+    /// The answers to the parts of one request, in their order.
+    ///
+    /// # Errors
+    /// [`ServerError::Internal`] when they are not of one kind.
+    pub fn concatenate(parts: Vec<Self>, meta: &CheckpointMeta) -> Result<Self, ServerError> {
+        let mut parts = parts.into_iter();
+        let Some(mut all) = parts.next() else {
+            return Ok(Self::none(meta));
+        };
+        for part in parts {
+            match (&mut all, part) {
+                (Self::Probabilities(all), Self::Probabilities(part)) => {
+                    *all = concatenate(Axis(0), &[all.view(), part.view()]).map_err(|_| ServerError::Internal)?;
+                }
+                (Self::Boxes(all), Self::Boxes(part)) => all.extend(part),
+                (Self::Probabilities(_), Self::Boxes(_)) | (Self::Boxes(_), Self::Probabilities(_)) => {
+                    return Err(ServerError::Internal);
+                }
+            }
+        }
+        Ok(all)
+    }
+}
+
 /// What runs a batch. One value belongs to one worker thread.
 pub trait Backend: Send {
-    /// Probabilities `[n, labels]` of uint8 RGB images `[n, h, w, 3]`.
+    /// What the model says about each picture.
     ///
     /// # Errors
     /// [`RuntimeError::Input`] is reported to the client, anything else is the model's failure.
-    fn run(&mut self, images: ArrayView4<'_, u8>) -> Result<Array2<f32>, RuntimeError>;
+    fn run(&mut self, input: &Input) -> Result<Answer, RuntimeError>;
 }
 
 impl Backend for runtime::Model {
-    fn run(&mut self, images: ArrayView4<'_, u8>) -> Result<Array2<f32>, RuntimeError> {
-        runtime::Model::run(self, images)
+    fn run(&mut self, input: &Input) -> Result<Answer, RuntimeError> {
+        let images = input.images.view();
+        if self.meta().task.is_classification() {
+            return Self::run(self, images).map(Answer::Probabilities);
+        }
+        self.detect(images, input.sizes.as_deref(), &input.thresholds).map(Answer::Boxes)
     }
 }
 
@@ -54,12 +142,32 @@ pub struct Description {
     pub form: Form,
     /// `[N, H, W, 3]`, -1 where any length is accepted.
     pub input_shape: [i64; 4],
+    /// The model's own thresholds and tiles, for detectors: what holds unless a request says otherwise.
+    pub settings: Settings,
+}
+
+impl Description {
+    fn new(name: &str, model: &runtime::Model) -> anyhow::Result<Self> {
+        let meta = model.meta().clone();
+        let settings = if meta.task.is_classification() {
+            Settings::default()
+        } else {
+            Settings::try_from(meta.settings.clone()).context("the settings in the file's metadata")?
+        };
+        Ok(Self { name: name.to_owned(), meta, form: model.form(), input_shape: model.input_shape(), settings })
+    }
+
+    /// Whether the model wants to be told the sizes of the original pictures.
+    #[must_use]
+    pub fn takes_sizes(&self) -> bool {
+        !self.meta.task.is_classification() && self.form == Form::Prepared
+    }
 }
 
 /// One batch for a model, with all that it holds until it is answered.
 pub struct Job {
-    /// uint8 RGB `[n, h, w, 3]`.
-    pub images: Array4<u8>,
+    /// The batch.
+    pub input: Input,
     /// The request's stage times.
     pub timings: Arc<Timings>,
     /// The images' share of the memory budget.
@@ -71,7 +179,7 @@ pub struct Job {
 struct Queued {
     job: Job,
     since: Instant,
-    reply: oneshot::Sender<Result<Array2<f32>, ServerError>>,
+    reply: oneshot::Sender<Result<Answer, ServerError>>,
 }
 
 /// How many workers a model gets and what may wait for them.
@@ -106,12 +214,7 @@ impl ServedModel {
         metrics: &Arc<Metrics>,
     ) -> anyhow::Result<Self> {
         let first = runtime::Model::open(&path, &options)?;
-        let description = Description {
-            name: name.to_owned(),
-            meta: first.meta().clone(),
-            form: first.form(),
-            input_shape: first.input_shape(),
-        };
+        let description = Description::new(name, &first)?;
         let first = Mutex::new(Some(first));
         let open: Open = Box::new(move || {
             let opened = first.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -170,13 +273,13 @@ impl ServedModel {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Probabilities `[n, labels]`, all finite, of a batch. When the returned future is dropped while the job still waits,
+    /// What the model says about a batch; every number is finite. When the returned future is dropped while the job still waits,
     /// the job is not run.
     ///
     /// # Errors
     /// [`ServerError::Overloaded`] at once when the queue is full, [`ServerError::Request`] when the images do not fit the
     /// model, [`ServerError::Model`] when it fails, [`ServerError::NotReady`] when no worker is left.
-    pub async fn infer(&self, job: Job) -> Result<Array2<f32>, ServerError> {
+    pub async fn infer(&self, job: Job) -> Result<Answer, ServerError> {
         let (reply, answer) = oneshot::channel();
         let queue = self.sender().filter(|_| self.alive.load(Ordering::SeqCst) > 0).ok_or(ServerError::NotReady)?;
         let sent = queue.try_send(Queued { job, since: Instant::now(), reply });
@@ -205,11 +308,9 @@ impl Drop for ServedModel {
 }
 
 fn warm_up(backend: &mut dyn Backend, description: &Description) -> anyhow::Result<()> {
-    let preprocessing = &description.meta.preprocessing;
-    let side = preprocessing.side() as usize;
-    let answer = backend.run(Array4::zeros((1, side, side, 3)).view())?;
-    ensure!(answer.dim() == (1, description.meta.labels.len()), "it answers with shape {:?}", answer.dim());
-    ensure!(answer.iter().all(|p| p.is_finite()), "it answers with a value that is no number");
+    let answer = backend.run(&Input::blank(description))?;
+    let sound = answer.is_sound(1, description.meta.labels.len());
+    ensure!(sound, "its answer has a wrong shape or values that are no numbers");
     Ok(())
 }
 
@@ -233,7 +334,7 @@ impl Worker {
             job.timings.add(Stage::Queue, since.elapsed());
             let result = self.run(&job);
             if result.is_ok() {
-                self.metrics.count_images(job.images.dim().0);
+                self.metrics.count_images(job.input.count());
             }
             let panicked = matches!(result, Err(ServerError::Internal));
             // What the request held is free before its answer is written.
@@ -246,13 +347,13 @@ impl Worker {
         self.alive.fetch_sub(1, Ordering::SeqCst);
     }
 
-    fn run(&mut self, job: &Job) -> Result<Array2<f32>, ServerError> {
-        let n = job.images.dim().0;
+    fn run(&mut self, job: &Job) -> Result<Answer, ServerError> {
+        let n = job.input.count();
         let backend = &mut self.backend;
-        let ran = job.timings.time(Stage::Run, || catch_unwind(AssertUnwindSafe(|| backend.run(job.images.view()))));
+        let ran = job.timings.time(Stage::Run, || catch_unwind(AssertUnwindSafe(|| backend.run(&job.input))));
         match ran {
-            Ok(Ok(answer)) if answer.dim() != (n, self.labels) || answer.iter().any(|p| !p.is_finite()) => {
-                tracing::error!(shape = ?answer.dim(), "the model's answer has a wrong shape or values that are no numbers");
+            Ok(Ok(answer)) if !answer.is_sound(n, self.labels) => {
+                tracing::error!(n, "the model's answer has a wrong shape or values that are no numbers");
                 Err(ServerError::Model)
             }
             Ok(Ok(answer)) => Ok(answer),

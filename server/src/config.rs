@@ -17,7 +17,7 @@ pub struct Limits {
     /// Longest side of an image, in pixels [413]
     #[arg(long, value_name = "PIXELS", default_value_t = 16_384, value_parser = clap::value_parser!(u32).range(1..))]
     pub max_side: u32,
-    /// Most pixels of an image, before and after resizing [413]
+    /// Most pixels of an image, before and after resizing, a detector's tiles included [413]
     #[arg(long, value_name = "PIXELS", default_value_t = 100_000_000, value_parser = clap::value_parser!(u64).range(1..))]
     pub max_pixels: u64,
     /// Memory for request bodies and decoded images of all requests together, in MiB [429, or 413 if one needs more]
@@ -29,7 +29,7 @@ pub struct Limits {
     /// Most batches waiting for one model [429]
     #[arg(long, value_name = "N", default_value_t = 128, value_parser = clap::value_parser!(u64).range(1..=65_536))]
     pub queue: u64,
-    /// Most images run at once; a larger request is run in parts
+    /// Most images, or tiles of them, run at once; a larger request is run in parts
     #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u64).range(1..=1024))]
     pub max_batch: u64,
     /// Most open connections per HTTP thread; further ones wait to be accepted

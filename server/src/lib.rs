@@ -18,3 +18,4 @@ pub mod pool;
 mod prepare;
 mod routes;
 pub mod state;
+mod wish;

@@ -25,7 +25,9 @@ use tracing_subscriber::EnvFilter;
 /// What is logged unless the environment variable FOVEA_LOG says otherwise.
 const DEFAULT_LOG: &str = "info,ort=warn,actix_server=warn";
 
-/// Serves exported models over HTTP: POST an image to /score, or open the page at / in a browser.
+/// Serves exported models over HTTP: POST an image to /score, or open the page at / in a browser. Classifiers answer with the
+/// probability of each label, detectors with boxes; a request may set a detector's score_threshold and iou_threshold, and, of a
+/// `prepared` file, its tiles (tile_grid_size, tile_overlap_ratio, tile_predictions_nms_thresh)
 #[derive(Parser)]
 #[command(version, about)]
 struct Arguments {

@@ -213,7 +213,7 @@ impl Metrics {
         for (code, n) in &*lock(&self.errors) {
             writeln!(out, "fovea_errors_total{{code=\"{code}\"}} {n}")?;
         }
-        head(out, "fovea_images_total", "counter", "Images answered by a model.")?;
+        head(out, "fovea_images_total", "counter", "Images, and tiles of images, answered by a model.")?;
         writeln!(out, "fovea_images_total {}", self.images.load(Ordering::Relaxed))?;
         head(out, "fovea_skipped_total", "counter", "Queued jobs dropped because their client had gone.")?;
         writeln!(out, "fovea_skipped_total {}", self.skipped.load(Ordering::Relaxed))?;

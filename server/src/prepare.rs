@@ -1,28 +1,57 @@
-//! From the bytes of images to batches that fit a model: decoded, resized where the model wants it, grouped by size.
+//! From the bytes of images to batches that fit a model: decoded, cut into tiles and resized where the model wants it,
+//! grouped by size; and from what is found in the parts back to answers about pictures.
 
 use std::sync::Arc;
 
 use actix_web::web::Data;
 use futures_util::future::try_join_all;
-use models::host::{self, DecodeError, Rgb};
-use ndarray::Array4;
-use runtime::Form;
+use models::host::{self, DecodeError, Merge, MergeRule, Resizer, Rgb, Tile};
+use ndarray::{Array4, ArrayView4, Axis};
+use runtime::{Form, Overrides};
+use schemas::{Preprocessing, preprocessing::Fit};
 
 use crate::{
     admit::{Place, Reservation},
-    backend::{Description, Job, ServedModel},
+    backend::{Answer, Description, Input, Job, ServedModel},
     error::ServerError,
     metrics::{Stage, Timings},
     state::State,
+    wish::{Plan, Tiling},
 };
 
 /// Peak memory of decoding, per pixel: a 16-bit image with alpha, and its 8-bit copy.
 const DECODING_BYTES: u64 = 12;
+/// Memory of a prepared part, per pixel: once as an image, once as part of a batch.
+const PART_BYTES: u64 = 6;
 
-/// An image as its model wants it, and its share of the memory budget.
-pub(crate) struct Prepared {
+/// What a model is to look at: a picture or one of its tiles, as the model wants it, and its share of the memory budget.
+struct Part {
     image: Rgb,
+    /// Height and width before it was prepared.
+    size: [i64; 2],
     reservation: Reservation,
+}
+
+/// A decoded picture, of which only the parts are left.
+pub(crate) struct Picture {
+    pub width: u32,
+    pub height: u32,
+    /// None where the picture is looked at as a whole only.
+    tiles: Vec<Tile>,
+}
+
+/// What a model says about pictures that came encoded.
+pub(crate) struct Seen {
+    pub pictures: Vec<Picture>,
+    /// As many as pictures.
+    pub answer: Answer,
+}
+
+/// Pictures that came as one tensor.
+pub(crate) struct Pixels {
+    pub images: Array4<u8>,
+    pub sizes: Option<Vec<[i64; 2]>>,
+    pub reservation: Reservation,
 }
 
 /// One request's images on their way to a model.
@@ -39,110 +68,229 @@ impl Work {
         &self.state.models[self.model]
     }
 
+    /// Decodes, prepares and runs encoded images, each with its tiles, and unites what was found in them.
+    pub(crate) async fn look(&self, images: Vec<Vec<u8>>, plan: Plan) -> Result<Seen, ServerError> {
+        let prepared = self.prepare(images, plan.tiling).await?;
+        let (pictures, parts): (Vec<Picture>, Vec<Vec<Part>>) = prepared.into_iter().unzip();
+        let jobs = self.batches(parts.into_iter().flatten().collect(), plan.thresholds)?;
+        let answer = self.state.infer_all(self.model(), jobs).await?;
+        if pictures.iter().all(|picture| picture.tiles.is_empty()) {
+            return Ok(Seen { pictures, answer });
+        }
+        let (timings, place) = (Arc::clone(&self.timings), self.place.clone());
+        let united = self.state.pool.run(move || {
+            let _place = place;
+            timings.time(Stage::Render, || unite(pictures, answer, &plan.tiling))
+        });
+        united.await
+    }
+
+    /// Runs images that came as pixels, in batches of at most `max_batch`.
+    pub(crate) async fn run(&self, pixels: Pixels, thresholds: Overrides) -> Result<Answer, ServerError> {
+        let Pixels { images, sizes, reservation } = pixels;
+        let most = self.most();
+        let mut reservation = Some(reservation);
+        let jobs = if images.dim().0 <= most {
+            vec![self.job(Input { images, sizes, thresholds }, reservation)]
+        } else {
+            let mut sizes = sizes.as_ref().map(|sizes| sizes.chunks(most));
+            let chunk = |images: ArrayView4<'_, u8>| {
+                let sizes = sizes.as_mut().map(|sizes| sizes.next().unwrap_or_default().to_vec());
+                self.job(Input { images: images.to_owned(), sizes, thresholds }, reservation.take())
+            };
+            images.axis_chunks_iter(Axis(0), most).map(chunk).collect()
+        };
+        self.state.infer_all(self.model(), jobs).await
+    }
+
+    fn most(&self) -> usize {
+        usize::try_from(self.state.limits.max_batch).unwrap_or(usize::MAX)
+    }
+
     /// Decodes and prepares encoded images, several at once where there are threads for it.
-    pub(crate) async fn prepare(&self, images: Vec<Vec<u8>>) -> Result<Vec<Prepared>, ServerError> {
+    async fn prepare(&self, images: Vec<Vec<u8>>, tiling: Tiling) -> Result<Vec<(Picture, Vec<Part>)>, ServerError> {
         try_join_all(images.into_iter().enumerate().map(|(index, bytes)| {
             let (state, model) = (self.state.clone(), self.model);
             let (timings, place) = (Arc::clone(&self.timings), self.place.clone());
             self.state.pool.run(move || {
                 let _place = place;
-                prepare(index, &bytes, &state, &state.models[model].description, &timings)
+                let about = &state.models[model].description;
+                prepare(&Encoded { index, bytes: &bytes }, &state, about, &tiling, &timings)
             })
         }))
         .await
     }
 
     /// Groups neighbours of one size into batches of at most `max_batch`.
-    pub(crate) fn batches(&self, images: Vec<Prepared>) -> Result<Vec<Job>, ServerError> {
-        let most = usize::try_from(self.state.limits.max_batch).unwrap_or(usize::MAX);
-        let mut groups: Vec<Vec<Prepared>> = Vec::new();
-        for prepared in images {
-            let size = (prepared.image.height, prepared.image.width);
+    fn batches(&self, parts: Vec<Part>, thresholds: Overrides) -> Result<Vec<Job>, ServerError> {
+        let most = self.most();
+        let mut groups: Vec<Vec<Part>> = Vec::new();
+        for part in parts {
+            let size = (part.image.height, part.image.width);
             match groups.last_mut() {
                 Some(group) if group.len() < most && (group[0].image.height, group[0].image.width) == size => {
-                    group.push(prepared);
+                    group.push(part);
                 }
-                _ => groups.push(vec![prepared]),
+                _ => groups.push(vec![part]),
             }
         }
-        groups.into_iter().map(|group| self.batch(group)).collect()
+        groups.into_iter().map(|group| self.batch(group, thresholds)).collect()
     }
 
-    fn batch(&self, group: Vec<Prepared>) -> Result<Job, ServerError> {
+    fn batch(&self, group: Vec<Part>, thresholds: Overrides) -> Result<Job, ServerError> {
         let n = group.len();
-        let mut images = group.into_iter();
-        let Some(Prepared { image, mut reservation }) = images.next() else {
+        let sizes = self.model().description.takes_sizes().then(|| group.iter().map(|part| part.size).collect());
+        let mut parts = group.into_iter();
+        let Some(Part { image, mut reservation, .. }) = parts.next() else {
             return Err(ServerError::Internal);
         };
         let shape = (n, image.height as usize, image.width as usize, 3);
         let mut data = image.data;
         data.reserve_exact(data.len() * (n - 1));
-        for next in images {
+        for next in parts {
             data.extend_from_slice(&next.image.data);
             reservation.absorb(next.reservation);
         }
         let images = Array4::from_shape_vec(shape, data).map_err(|_| ServerError::Internal)?;
-        Ok(self.job(images, Some(reservation)))
+        Ok(self.job(Input { images, sizes, thresholds }, Some(reservation)))
     }
 
-    /// Splits decoded images that arrived as one tensor into batches.
-    pub(crate) fn split(&self, images: Array4<u8>, reservation: Reservation) -> Vec<Job> {
-        let most = usize::try_from(self.state.limits.max_batch).unwrap_or(usize::MAX);
-        let mut reservation = Some(reservation);
-        if images.dim().0 <= most {
-            return vec![self.job(images, reservation)];
-        }
-        images
-            .axis_chunks_iter(ndarray::Axis(0), most)
-            .map(|chunk| self.job(chunk.to_owned(), reservation.take()))
-            .collect()
-    }
-
-    fn job(&self, images: Array4<u8>, reservation: Option<Reservation>) -> Job {
-        Job { images, timings: Arc::clone(&self.timings), reservation, place: self.place.clone() }
+    fn job(&self, input: Input, reservation: Option<Reservation>) -> Job {
+        Job { input, timings: Arc::clone(&self.timings), reservation, place: self.place.clone() }
     }
 }
 
-fn prepare(
+/// One image of a request.
+struct Encoded<'a> {
+    /// Position in the request.
     index: usize,
-    bytes: &[u8],
+    bytes: &'a [u8],
+}
+
+/// The picture and its parts, the whole of it first. The memory of all of them is taken before anything is decoded.
+fn prepare(
+    encoded: &Encoded<'_>,
     state: &State,
     model: &Description,
+    tiling: &Tiling,
     timings: &Timings,
-) -> Result<Prepared, ServerError> {
+) -> Result<(Picture, Vec<Part>), ServerError> {
+    let &Encoded { index, bytes } = encoded;
     let limits = state.limits.decode();
     let header = host::probe(bytes, &limits).map_err(|e| refuse(index, &e))?;
-    check_elongation(index, header.width, header.height, state.limits.max_pixels, model)?;
-    let pixels = u64::from(header.width) * u64::from(header.height);
-    let mut reservation = state.admission.budget.reserve(pixels * DECODING_BYTES)?;
-    let decoded = timings.time(Stage::Decode, || host::decode(bytes, &limits)).map_err(|e| refuse(index, &e))?;
-    let image = match model.form {
-        Form::Whole => decoded,
-        Form::Prepared => timings.time(Stage::Prepare, || host::prepare(&decoded, &model.meta.preprocessing)),
+    let needed = |width: u32, height: u32| {
+        let inside = check_inside(&Original { index, width, height }, state.limits.max_pixels, model, tiling)?;
+        let parts = if model.form == Form::Prepared { inside * PART_BYTES } else { 0 };
+        Ok::<u64, ServerError>(u64::from(width) * u64::from(height) * DECODING_BYTES + parts)
     };
-    // Twice its size: once as an image, once as part of a batch.
-    reservation.shrink_to(image.data.len() as u64 * 2);
-    Ok(Prepared { image, reservation })
+    let stored = needed(header.width, header.height)?;
+    let mut reservation = state.admission.budget.reserve(stored)?;
+    let decoded = timings.time(Stage::Decode, || host::decode(bytes, &limits)).map_err(|e| refuse(index, &e))?;
+    // The header's sides are those before the picture was turned upright; tiles may then come out a little larger.
+    let upright = needed(decoded.width, decoded.height)?;
+    if upright > stored {
+        reservation.absorb(state.admission.budget.reserve(upright - stored)?);
+    }
+    let mut picture = Picture { width: decoded.width, height: decoded.height, tiles: Vec::new() };
+    let images = match model.form {
+        Form::Whole => vec![(decoded, [i64::from(picture.height), i64::from(picture.width)])],
+        Form::Prepared => {
+            picture.tiles = host::tiles(decoded.width, decoded.height, tiling.grid, tiling.overlap);
+            timings.time(Stage::Prepare, || parts(&decoded, &picture.tiles, &model.meta.preprocessing))
+        }
+    };
+    // Twice their size: once as an image, once as part of a batch.
+    let kept = images.iter().map(|(image, _)| image.data.len() as u64 * 2).sum();
+    reservation.shrink_to(kept);
+    let mut reservation = Some(reservation);
+    let mut own = || match reservation.take() {
+        Some(all) => Ok(all),
+        None => state.admission.budget.reserve(0),
+    };
+    let part = |(image, size)| Ok(Part { image, size, reservation: own()? });
+    let parts: Result<Vec<Part>, ServerError> = images.into_iter().map(part).collect();
+    Ok((picture, parts?))
 }
 
-/// A `whole` graph resizes the shorter side before it cuts, so a very long image becomes a huge one inside it.
-pub(crate) fn check_elongation(
-    index: usize,
-    width: u32,
-    height: u32,
+/// The whole picture and each tile, prepared, with their heights and widths before that.
+fn parts(decoded: &Rgb, tiles: &[Tile], preprocessing: &Preprocessing) -> Vec<(Rgb, [i64; 2])> {
+    let mut resizer = Resizer::default();
+    let mut one =
+        |image: &Rgb| (resizer.prepare(image, preprocessing), [i64::from(image.height), i64::from(image.width)]);
+    let mut all = vec![one(decoded)];
+    all.extend(tiles.iter().map(|&tile| one(&host::cut(decoded, tile))));
+    all
+}
+
+/// One answer about each picture from those about its parts.
+fn unite(pictures: Vec<Picture>, answer: Answer, tiling: &Tiling) -> Result<Seen, ServerError> {
+    let Answer::Boxes(found) = answer else {
+        return Err(ServerError::Internal);
+    };
+    let mut found = found.into_iter();
+    let mut united = Vec::with_capacity(pictures.len());
+    for picture in &pictures {
+        let whole = found.next().ok_or(ServerError::Internal)?;
+        let mut tiles = Vec::with_capacity(picture.tiles.len());
+        for &tile in &picture.tiles {
+            let mut part = found.next().ok_or(ServerError::Internal)?;
+            host::shift(&mut part, tile);
+            tiles.push((tile, part));
+        }
+        let how = Merge {
+            width: picture.width,
+            height: picture.height,
+            threshold: tiling.threshold,
+            limit: tiling.limit as usize,
+            rule: MergeRule::default(),
+        };
+        united.push(host::merge(&whole, &tiles, &how));
+    }
+    Ok(Seen { pictures, answer: Answer::Boxes(united) })
+}
+
+/// An image's place in the request and its size.
+pub(crate) struct Original {
+    pub index: usize,
+    pub width: u32,
+    pub height: u32,
+}
+
+/// Pixels that an image becomes for the network, its tiles included, as far as that can be many: a `whole` classifier resizes
+/// the shorter side before it cuts, so that a very long image becomes a huge one inside it; each tile of a detector's picture
+/// becomes as large as the picture itself.
+///
+/// # Errors
+/// [`ServerError::ImageTooLarge`] when they are more than `max_pixels`.
+pub(crate) fn check_inside(
+    original: &Original,
     max_pixels: u64,
     model: &Description,
-) -> Result<(), ServerError> {
-    if model.form == Form::Prepared || width == 0 || height == 0 {
-        return Ok(());
+    tiling: &Tiling,
+) -> Result<u64, ServerError> {
+    let &Original { index, width, height } = original;
+    if width == 0 || height == 0 {
+        return Ok(0);
     }
-    let place = host::Placement::of(width, height, &model.meta.preprocessing.fit);
-    let (w, h) = (place.inner_width, place.inner_height);
-    if u64::from(w) * u64::from(h) <= max_pixels {
-        return Ok(());
+    let fit = &model.meta.preprocessing.fit;
+    let pixels = |width: u32, height: u32| {
+        let place = host::Placement::of(width, height, fit);
+        match (fit, model.form) {
+            (Fit::Crop { .. }, Form::Whole) => u64::from(place.inner_width) * u64::from(place.inner_height),
+            (Fit::Crop { .. }, Form::Prepared) | (Fit::Letterbox { .. } | Fit::Shorter { .. }, _) => {
+                u64::from(place.width) * u64::from(place.height)
+            }
+        }
+    };
+    let tiles = host::tiles(width, height, tiling.grid, tiling.overlap);
+    let inside = pixels(width, height) + tiles.iter().map(|tile| pixels(tile.width(), tile.height())).sum::<u64>();
+    if inside <= max_pixels {
+        return Ok(inside);
     }
+    let parts = if tiles.is_empty() { String::new() } else { format!(" and its {} tiles", tiles.len()) };
+    let help = if tiles.is_empty() { "crop it" } else { "ask for fewer tiles" };
     let reason = format!(
-        "the image is {width}x{height} pixels and becomes {w}x{h} in the model, the limit is {max_pixels} in all; crop it"
+        "the image is {width}x{height} pixels; it{parts} become {inside} in the model, the limit is {max_pixels}; {help}"
     );
     Err(ServerError::ImageTooLarge { index, reason })
 }

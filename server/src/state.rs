@@ -6,12 +6,11 @@ use std::sync::{
 };
 
 use anyhow::{Context, bail};
-use futures_util::future::try_join_all;
-use ndarray::{Array2, Axis, concatenate};
+use futures_util::{StreamExt, TryStreamExt, stream};
 
 use crate::{
     admit::Admission,
-    backend::{Job, ServedModel, Workers},
+    backend::{Answer, Job, ServedModel, Workers},
     config::{Config, Limits, is_model_name},
     error::ServerError,
     metrics::{Gauge, Metrics},
@@ -110,17 +109,15 @@ impl State {
         self.models.iter().for_each(ServedModel::stop);
     }
 
-    /// Runs `jobs` and returns their rows in the same order, `[sum of n, labels]`.
+    /// Runs `jobs` and returns what the model says about their pictures, in the same order. A request of many jobs has only
+    /// some of them in the model's queue at a time, so that it neither fills the queue nor fails because it cannot.
     ///
     /// # Errors
     /// That of the first job that fails.
-    pub async fn infer_all(&self, model: &ServedModel, jobs: Vec<Job>) -> Result<Array2<f32>, ServerError> {
-        let parts = try_join_all(jobs.into_iter().map(|job| model.infer(job))).await?;
-        let views: Vec<_> = parts.iter().map(|part| part.view()).collect();
-        if views.is_empty() {
-            return Ok(Array2::zeros((0, model.description.meta.labels.len())));
-        }
-        concatenate(Axis(0), &views).map_err(|_| ServerError::Internal)
+    pub async fn infer_all(&self, model: &ServedModel, jobs: Vec<Job>) -> Result<Answer, ServerError> {
+        let share = usize::try_from(self.limits.queue / 4).unwrap_or(usize::MAX).clamp(1, 32);
+        let parts = stream::iter(jobs).map(|job| model.infer(job)).buffered(share).try_collect().await?;
+        Answer::concatenate(parts, &model.description.meta)
     }
 
     /// Metrics in Prometheus' text format.

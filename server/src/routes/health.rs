@@ -4,7 +4,7 @@ use actix_web::{HttpResponse, web, web::Data};
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::{backend::ServedModel, error::ServerError, state::State};
+use crate::{backend::ServedModel, error::ServerError, state::State, wish::WISHES};
 
 /// The only version that a model has.
 pub(crate) const VERSION: &str = "1";
@@ -47,18 +47,38 @@ pub(crate) async fn ready(state: Data<State>) -> Result<HttpResponse, ServerErro
 
 pub(crate) async fn model(state: Data<State>, path: web::Path<ModelPath>) -> Result<HttpResponse, ServerError> {
     let about = &state.models[path.find(&state)?].description;
+    let mut inputs = vec![json!({ "name": runtime::INPUT, "datatype": "UINT8", "shape": about.input_shape })];
+    if about.takes_sizes() {
+        inputs.push(json!({ "name": runtime::SIZES, "datatype": "INT64", "shape": [-1, 2] }));
+    }
+    let labels = about.meta.labels.len();
+    let outputs = if about.meta.task.is_classification() {
+        json!([{ "name": runtime::OUTPUT, "datatype": "FP32", "shape": [-1, labels] }])
+    } else {
+        json!([
+            { "name": runtime::BOXES, "datatype": "FP32", "shape": [-1, -1, 4] },
+            { "name": runtime::SCORES, "datatype": "FP32", "shape": [-1, -1] },
+            { "name": runtime::LABELS, "datatype": "INT64", "shape": [-1, -1] },
+        ])
+    };
+    let mut parameters = json!({
+        "task": about.meta.task,
+        "architecture": about.meta.model_name,
+        "form": about.form.name(),
+        "labels": about.meta.labels,
+    });
+    if !about.meta.task.is_classification() {
+        for (wish, setting) in WISHES {
+            parameters[wish] = about.settings.get(setting).unwrap_or_default();
+        }
+    }
     Ok(HttpResponse::Ok().json(json!({
         "name": about.name,
         "versions": [VERSION],
         "platform": "onnxruntime_onnx",
-        "inputs": [{ "name": runtime::INPUT, "datatype": "UINT8", "shape": about.input_shape }],
-        "outputs": [{ "name": runtime::OUTPUT, "datatype": "FP32", "shape": [-1, about.meta.labels.len()] }],
-        "parameters": {
-            "task": about.meta.task,
-            "architecture": about.meta.model_name,
-            "form": about.form.name(),
-            "labels": about.meta.labels,
-        },
+        "inputs": inputs,
+        "outputs": outputs,
+        "parameters": parameters,
     })))
 }
 

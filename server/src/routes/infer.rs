@@ -1,29 +1,35 @@
 //! V2 inference: JSON tensors and the binary extension. The input `images` is either UINT8 `[N, H, W, 3]`, as the model file
-//! declares it, or BYTES `[N]`: N encoded images of any size, decoded and prepared by the server (in JSON as base64).
+//! declares it (with INT64 `sizes` `[N, 2]` where it declares those), or BYTES `[N]`: N encoded images of any size, decoded and
+//! prepared by the server (in JSON as base64).
 
 use std::{borrow::Cow, sync::Arc};
 
-use actix_web::{HttpRequest, HttpResponse, http::header, web, web::Data};
-use ndarray::{Array2, Array4};
-use serde::{Deserialize, Serialize};
+use actix_web::{HttpRequest, HttpResponse, web, web::Data};
+use ndarray::Array4;
+use runtime::Form;
+use schemas::prediction::MAX_IMAGES;
+use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::{
-    health::{ModelPath, VERSION},
-    media_type, read_body,
+    health::ModelPath,
+    media_type,
+    outputs::{self, HEADER, Wanted},
+    read_body,
     score::decode_base64,
-    tensor, timings,
+    tensor::{self, AtMost},
+    timings,
 };
 use crate::{
     admit::{Body, Reservation},
     backend::Description,
     error::ServerError,
     metrics::Stage,
-    prepare::{Work, check_elongation},
+    prepare::{Original, Pixels, Work, check_inside},
     state::State,
+    wish::{Given, Plan, Scalar, Tiling},
 };
 
-const HEADER: &str = "inference-header-content-length";
 const SHAPE: &str = "{\"inputs\": [{\"name\": \"images\", \"datatype\", \"shape\", \"data\"}]}";
 
 pub(crate) async fn infer(
@@ -55,27 +61,27 @@ pub(crate) async fn infer(
         });
         parsed.await?
     };
-    let jobs = match parsed.images {
-        Images::Encoded(images, _reservation) => work.batches(work.prepare(images).await?)?,
-        Images::Tensor(images, reservation) => work.split(images, reservation),
+    let Parsed { id, images, wanted, plan } = parsed;
+    let answer = match images {
+        Images::Encoded(images, _reservation) => work.look(images, plan).await?.answer,
+        Images::Tensor(pixels) => work.run(pixels, plan.thresholds).await?,
     };
-    let probabilities = state.infer_all(work.model(), jobs).await?;
     let name = &work.model().description.name;
-    work.timings.time(Stage::Render, || render(name, parsed.id, parsed.binary, &probabilities))
+    work.timings.time(Stage::Render, || outputs::render(name, id, &wanted, answer))
 }
 
 enum Images {
     /// Files, to be decoded.
     Encoded(Vec<Vec<u8>>, Reservation),
     /// Pixels, as the model takes them.
-    Tensor(Array4<u8>, Reservation),
+    Tensor(Pixels),
 }
 
 struct Parsed {
     id: Option<String>,
     images: Images,
-    /// Whether the answer's tensor follows its JSON as bytes.
-    binary: bool,
+    wanted: Vec<Wanted>,
+    plan: Plan,
 }
 
 #[derive(Deserialize)]
@@ -117,31 +123,24 @@ struct Parameters {
     binary_data_size: Option<u64>,
     classification: Option<u64>,
     shared_memory_region: Option<String>,
+    score_threshold: Option<Scalar>,
+    iou_threshold: Option<Scalar>,
+    tile_grid_size: Option<Scalar>,
+    tile_overlap_ratio: Option<Scalar>,
+    tile_predictions_nms_thresh: Option<Scalar>,
 }
 
-#[derive(Serialize)]
-struct Answer<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    id: Option<String>,
-    model_name: &'a str,
-    model_version: &'static str,
-    outputs: [AnswerOutput<'a>; 1],
-}
-
-#[derive(Serialize)]
-struct AnswerOutput<'a> {
-    name: &'static str,
-    datatype: &'static str,
-    shape: [usize; 2],
-    #[serde(skip_serializing_if = "Option::is_none")]
-    parameters: Option<AnswerSize>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    data: Option<&'a [f32]>,
-}
-
-#[derive(Serialize)]
-struct AnswerSize {
-    binary_data_size: usize,
+impl Parameters {
+    /// In the order of the names in [`crate::wish::WISHES`].
+    fn given(self) -> Given {
+        Given::new([
+            self.score_threshold,
+            self.iou_threshold,
+            self.tile_grid_size,
+            self.tile_overlap_ratio,
+            self.tile_predictions_nms_thresh,
+        ])
+    }
 }
 
 fn bad<T>(text: impl Into<String>) -> Result<T, ServerError> {
@@ -153,12 +152,20 @@ struct Parser<'s> {
     about: &'s Description,
 }
 
+/// The elements of an input.
+enum Elements<'a> {
+    Json(&'a str),
+    Bytes(&'a [u8]),
+}
+
 impl Parser<'_> {
     fn parse(&self, body: Body, json_length: Option<usize>) -> Result<Parsed, ServerError> {
         let Body { bytes, reservation } = body;
         if json_length == Some(0) {
             // The protocol's raw request: the body is the one element of the one input.
-            return Ok(Parsed { id: None, images: Images::Encoded(vec![bytes], reservation), binary: true });
+            let images = Images::Encoded(vec![bytes], reservation);
+            let (wanted, plan) = (Wanted::all(&self.about.meta, true), Given::default().plan(self.about)?);
+            return Ok(Parsed { id: None, images, wanted, plan });
         }
         let length = json_length.unwrap_or(bytes.len());
         let Some((json, blob)) = bytes.split_at_checked(length) else {
@@ -168,87 +175,158 @@ impl Parser<'_> {
         if request.id.as_ref().is_some_and(|id| id.len() > 256) {
             return bad("id has more than 256 bytes");
         }
-        let inputs: Result<(Input<'_>,), _> = serde_json::from_str(request.inputs.get());
-        let Ok((input,)) = inputs else {
-            return bad(format!("inputs must hold one tensor, of the form {SHAPE}"));
+        let Ok(AtMost(inputs)) = serde_json::from_str::<AtMost<Input<'_>, 2>>(request.inputs.get()) else {
+            return bad(format!("inputs must hold the model's tensors, of the form {SHAPE}"));
         };
-        if input.name != runtime::INPUT {
-            return bad("the model has one input, its name is images");
+        let parameters = request.parameters.unwrap_or_default();
+        let wanted = self.wanted(parameters.binary_data_output.unwrap_or(false), request.outputs)?;
+        let given = parameters.given();
+        let tiles = given.tiles();
+        let plan = given.plan(self.about)?;
+        let images = self.inputs(&inputs, blob, reservation)?;
+        match (&images, tiles) {
+            (Images::Tensor(_), Some(name)) => {
+                bad(format!("{name} is for encoded images (BYTES): pixels are run as they come"))
+            }
+            (Images::Tensor(_), None) | (Images::Encoded(..), _) => Ok(Parsed { id: request.id, images, wanted, plan }),
         }
-        let binary = self.wants_binary(&request)?;
-        let images = self.images(&input, blob, reservation)?;
-        Ok(Parsed { id: request.id, images, binary })
     }
 
-    fn wants_binary(&self, request: &Request<'_>) -> Result<bool, ServerError> {
-        let all = request.parameters.as_ref().and_then(|p| p.binary_data_output).unwrap_or(false);
-        let Some(outputs) = request.outputs else {
+    /// The outputs that are asked for, in the order in which they are; all of them when nothing is said.
+    fn wanted(&self, all_binary: bool, outputs: Option<&RawValue>) -> Result<Vec<Wanted>, ServerError> {
+        let all = Wanted::all(&self.about.meta, all_binary);
+        let Some(outputs) = outputs else {
             return Ok(all);
         };
-        let outputs: Result<(Output<'_>,), _> = serde_json::from_str(outputs.get());
-        match outputs {
-            Ok((output,)) if output.name == runtime::OUTPUT => {
-                let parameters = output.parameters.unwrap_or_default();
-                if parameters.classification.is_some() || parameters.shared_memory_region.is_some() {
-                    return bad("the parameters classification and shared_memory_region are not supported");
-                }
-                Ok(parameters.binary_data.unwrap_or(all))
+        let names: Vec<&str> = all.iter().map(|wanted| wanted.name).collect();
+        let expected = || ServerError::Request(format!("outputs, when given, must name some of {}", names.join(", ")));
+        let asked: AtMost<Output<'_>, 3> = serde_json::from_str(outputs.get()).map_err(|_| expected())?;
+        let mut wanted: Vec<Wanted> = Vec::new();
+        for output in asked.0 {
+            let parameters = output.parameters.unwrap_or_default();
+            if parameters.classification.is_some() || parameters.shared_memory_region.is_some() {
+                return bad("the parameters classification and shared_memory_region are not supported");
             }
-            _ => bad("outputs, when given, must be [{\"name\": \"probabilities\"}]"),
+            let known = names.iter().copied().find(|name| *name == output.name).ok_or_else(expected)?;
+            if wanted.iter().any(|other| other.name == known) {
+                return bad(format!("outputs name {known} twice"));
+            }
+            wanted.push(Wanted { name: known, binary: parameters.binary_data.unwrap_or(all_binary) });
+        }
+        if wanted.is_empty() { Err(expected()) } else { Ok(wanted) }
+    }
+
+    fn inputs(&self, inputs: &[Input<'_>], blob: &[u8], reservation: Reservation) -> Result<Images, ServerError> {
+        let (mut images, mut sizes, mut rest) = (None, None, blob);
+        for input in inputs {
+            let name = &*input.name;
+            let place = match name {
+                runtime::INPUT => &mut images,
+                runtime::SIZES if self.about.takes_sizes() => &mut sizes,
+                _ if self.about.takes_sizes() => return bad("the model's inputs are named images and sizes"),
+                _ => return bad("the model has one input, its name is images"),
+            };
+            if place.replace((input, elements_of(input, &mut rest)?)).is_some() {
+                return bad(format!("inputs hold {name} twice"));
+            }
+        }
+        if !rest.is_empty() {
+            return bad(format!("there are {} bytes after the JSON that no input asks for", rest.len()));
+        }
+        let Some((input, elements)) = images else {
+            return bad("inputs must hold images");
+        };
+        match (&*input.datatype, sizes) {
+            ("UINT8", sizes) => {
+                let mut pixels = self.pixels(input, &elements, reservation)?;
+                pixels.sizes = match sizes {
+                    Some((input, elements)) => Some(self.sizes(input, &elements, pixels.images.dim().0)?),
+                    None if self.about.takes_sizes() => {
+                        return bad(
+                            "with pixels the model needs sizes, INT64 [N, 2]: height and width of each original",
+                        );
+                    }
+                    None => None,
+                };
+                Ok(Images::Tensor(pixels))
+            }
+            ("BYTES", None) => self.encoded(input, &elements, reservation),
+            ("BYTES", Some(_)) => bad("sizes go with pixels (UINT8); encoded images have their own"),
+            _ => bad("datatype of images must be UINT8 (pixels) or BYTES (encoded images)"),
         }
     }
 
-    fn images(&self, input: &Input<'_>, blob: &[u8], mut reservation: Reservation) -> Result<Images, ServerError> {
-        let parameters = input.parameters.as_ref();
-        if parameters.is_some_and(|p| p.shared_memory_region.is_some()) {
-            return bad("the parameter shared_memory_region is not supported");
-        }
-        let size = parameters.and_then(|p| p.binary_data_size);
-        let binary = match (size, input.data) {
-            (Some(_), Some(_)) => return bad("images has both data and binary_data_size; send one"),
-            (None, None) => return bad("images has neither data nor binary_data_size"),
-            (None, Some(_)) if !blob.is_empty() => return bad("there are bytes after the JSON that no input asks for"),
-            (Some(size), None) if size != blob.len() as u64 => {
-                return bad(format!("binary_data_size is {size}, but {} bytes follow the JSON", blob.len()));
+    fn pixels(
+        &self,
+        input: &Input<'_>,
+        elements: &Elements<'_>,
+        mut reservation: Reservation,
+    ) -> Result<Pixels, ServerError> {
+        let shape = self.shape::<4>(input)?;
+        let count = self.check_tensor(shape)?;
+        let values = match elements {
+            Elements::Json(json) => {
+                reservation.absorb(self.state.admission.budget.reserve(count as u64)?);
+                tensor::bytes(json, count)?
             }
-            (Some(_), None) => None,
-            (None, Some(data)) => Some(data),
+            Elements::Bytes(bytes) if bytes.len() != count => {
+                return bad(format!("the data of images hold {} bytes, the shape says {count}", bytes.len()));
+            }
+            Elements::Bytes(bytes) => bytes.to_vec(),
         };
-        match (&*input.datatype, binary) {
-            ("UINT8", data) => {
-                let shape = self.shape::<4>(input)?;
-                let count = self.check_tensor(shape)?;
-                let values = match data {
-                    Some(json) => {
-                        reservation.absorb(self.state.admission.budget.reserve(count as u64)?);
-                        tensor::bytes(json.get(), count)?
-                    }
-                    None if blob.len() != count => {
-                        return bad(format!("the data hold {} bytes, the shape says {count}", blob.len()));
-                    }
-                    None => blob.to_vec(),
-                };
-                let images = Array4::from_shape_vec(shape, values).map_err(|_| ServerError::Internal)?;
-                Ok(Images::Tensor(images, reservation))
-            }
-            ("BYTES", data) => {
-                let [n] = self.shape::<1>(input)?;
-                self.check_count(n)?;
-                let images = match data {
-                    Some(json) => tensor::texts(json.get(), self.state.limits.max_images, "data of images")?
-                        .iter()
-                        .enumerate()
-                        .map(|(i, text)| decode_base64(i, text, &self.state.admission.budget, &mut reservation))
-                        .collect::<Result<Vec<_>, _>>()?,
-                    None => elements(blob, n)?,
-                };
-                if images.len() != n {
-                    return bad(format!("the data hold {} elements, the shape says {n}", images.len()));
-                }
-                Ok(Images::Encoded(images, reservation))
-            }
-            _ => bad("datatype of images must be UINT8 (pixels) or BYTES (encoded images)"),
+        let images = Array4::from_shape_vec(shape, values).map_err(|_| ServerError::Internal)?;
+        Ok(Pixels { images, sizes: None, reservation })
+    }
+
+    /// Height and width of each of `n` original pictures.
+    fn sizes(&self, input: &Input<'_>, elements: &Elements<'_>, n: usize) -> Result<Vec<[i64; 2]>, ServerError> {
+        let shape: Option<[usize; 2]> = serde_json::from_str(input.shape.get()).ok();
+        if input.datatype != "INT64" || shape != Some([n, 2]) {
+            return bad(format!("sizes must be INT64 of shape [{n}, 2]: height and width of each original picture"));
         }
+        let sizes = match elements {
+            Elements::Json(json) => tensor::sizes(json)?,
+            Elements::Bytes(bytes) => {
+                let (values, rest) = bytes.as_chunks::<8>();
+                let values: Vec<i64> = values.iter().map(|value| i64::from_le_bytes(*value)).collect();
+                match values.as_chunks::<2>() {
+                    (pairs, []) if rest.is_empty() && pairs.len() <= MAX_IMAGES => pairs.to_vec(),
+                    _ => {
+                        return bad(format!("the data of sizes hold {} bytes, the shape says {}", bytes.len(), 16 * n));
+                    }
+                }
+            }
+        };
+        if sizes.len() != n {
+            return bad(format!("the data of sizes hold {} pairs, the shape says {n}", sizes.len()));
+        }
+        let most = i64::from(self.state.limits.max_side);
+        match sizes.iter().flatten().find(|side| !(1..=most).contains(*side)) {
+            Some(side) => bad(format!("sizes hold {side}; a side of a picture is 1 to {most} pixels")),
+            None => Ok(sizes),
+        }
+    }
+
+    fn encoded(
+        &self,
+        input: &Input<'_>,
+        elements: &Elements<'_>,
+        mut reservation: Reservation,
+    ) -> Result<Images, ServerError> {
+        let [n] = self.shape::<1>(input)?;
+        self.check_count(n)?;
+        let images = match elements {
+            Elements::Json(json) => tensor::texts(json, self.state.limits.max_images, "data of images")?
+                .iter()
+                .enumerate()
+                .map(|(i, text)| decode_base64(i, text, &self.state.admission.budget, &mut reservation))
+                .collect::<Result<Vec<_>, _>>()?,
+            Elements::Bytes(blob) => split(blob, n)?,
+        };
+        if images.len() != n {
+            return bad(format!("the data hold {} elements, the shape says {n}", images.len()));
+        }
+        Ok(Images::Encoded(images, reservation))
     }
 
     fn shape<const RANK: usize>(&self, input: &Input<'_>) -> Result<[usize; RANK], ServerError>
@@ -291,7 +369,10 @@ impl Parser<'_> {
             let reason = format!("{w}x{h} pixels, the limit is {} in all", limits.max_pixels);
             return Err(ServerError::ImageTooLarge { index: 0, reason });
         }
-        check_elongation(0, width, height, limits.max_pixels, self.about)?;
+        if self.about.form == Form::Whole {
+            let tiling = Tiling::from(&self.about.settings);
+            check_inside(&Original { index: 0, width, height }, limits.max_pixels, self.about, &tiling)?;
+        }
         let count = [n, h, w, c].iter().try_fold(1usize, |product, &length| product.checked_mul(length));
         match count.filter(|&count| count as u64 <= limits.body_bytes()) {
             Some(count) => Ok(count),
@@ -300,8 +381,29 @@ impl Parser<'_> {
     }
 }
 
+/// The elements of an input: in the JSON, or the next so many bytes after it.
+fn elements_of<'a>(input: &Input<'a>, rest: &mut &'a [u8]) -> Result<Elements<'a>, ServerError> {
+    let name = &*input.name;
+    let parameters = input.parameters.as_ref();
+    if parameters.is_some_and(|p| p.shared_memory_region.is_some()) {
+        return bad("the parameter shared_memory_region is not supported");
+    }
+    match (parameters.and_then(|p| p.binary_data_size), input.data) {
+        (Some(_), Some(_)) => bad(format!("{name} has both data and binary_data_size; send one")),
+        (None, None) => bad(format!("{name} has neither data nor binary_data_size")),
+        (None, Some(data)) => Ok(Elements::Json(data.get())),
+        (Some(size), None) => {
+            let Some((own, others)) = usize::try_from(size).ok().and_then(|size| rest.split_at_checked(size)) else {
+                return bad(format!("binary_data_size of {name} is {size}, but {} bytes follow the JSON", rest.len()));
+            };
+            *rest = others;
+            Ok(Elements::Bytes(own))
+        }
+    }
+}
+
 /// BYTES in binary form: each element is a little-endian 32-bit length and as many bytes.
-fn elements(mut blob: &[u8], n: usize) -> Result<Vec<Vec<u8>>, ServerError> {
+fn split(mut blob: &[u8], n: usize) -> Result<Vec<Vec<u8>>, ServerError> {
     let mut found = Vec::with_capacity(n);
     while !blob.is_empty() {
         let Some((length, rest)) = blob.split_first_chunk::<4>() else {
@@ -318,33 +420,4 @@ fn elements(mut blob: &[u8], n: usize) -> Result<Vec<Vec<u8>>, ServerError> {
         blob = rest;
     }
     Ok(found)
-}
-
-fn render(
-    name: &str,
-    id: Option<String>,
-    binary: bool,
-    probabilities: &Array2<f32>,
-) -> Result<HttpResponse, ServerError> {
-    let values = probabilities.as_slice().ok_or(ServerError::Internal)?;
-    let size = size_of_val(values);
-    let output = AnswerOutput {
-        name: runtime::OUTPUT,
-        datatype: "FP32",
-        shape: [probabilities.nrows(), probabilities.ncols()],
-        parameters: binary.then_some(AnswerSize { binary_data_size: size }),
-        data: (!binary).then_some(values),
-    };
-    let answer = Answer { id, model_name: name, model_version: VERSION, outputs: [output] };
-    if !binary {
-        return Ok(HttpResponse::Ok().json(answer));
-    }
-    let mut body = serde_json::to_vec(&answer).map_err(|_| ServerError::Internal)?;
-    let json_length = body.len();
-    body.reserve_exact(size);
-    values.iter().for_each(|value| body.extend_from_slice(&value.to_le_bytes()));
-    Ok(HttpResponse::Ok()
-        .insert_header((header::CONTENT_TYPE, "application/octet-stream"))
-        .insert_header((HEADER, json_length))
-        .body(body))
 }

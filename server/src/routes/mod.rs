@@ -2,6 +2,7 @@
 
 pub(crate) mod health;
 pub(crate) mod infer;
+mod outputs;
 pub(crate) mod page;
 pub(crate) mod score;
 mod tensor;

@@ -1,5 +1,6 @@
 //! `/score`: Azure's scoring calls. The bytes of one image, or JSON of version 1 (`{"image": base64}`) or 2
-//! (`{"input_data": {"columns": ["image"], "data": [base64, ...]}}`).
+//! (`{"input_data": {"columns": ["image"], "data": [base64, ...]}}`). What a request wants of a detector stands in the query string
+//! or beside the images in the JSON.
 
 use std::borrow::Cow;
 
@@ -8,16 +9,21 @@ use base64::{
     Engine as _, alphabet,
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
 };
-use schemas::prediction::{InputData, ScoreCell};
-use serde::{Deserialize, Serialize};
+use schemas::{
+    dataset::Corners,
+    prediction::{Detection, DetectionAnswer, InputData, ScoreCell, ScoredBox},
+};
+use serde::{Deserialize, Serialize, de::IgnoredAny};
 
 use super::{media_type, read_body, timings};
 use crate::{
     admit::{Budget, Reservation},
+    backend::Answer,
     error::ServerError,
     metrics::Stage,
-    prepare::Work,
+    prepare::{Picture, Work},
     state::State,
+    wish::{Given, Scalar, WISHES},
 };
 
 /// Base64 as RFC 4648 has it; padding may be left out.
@@ -26,20 +32,51 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 const MEDIA_TYPES: &str = "image/*, application/octet-stream or application/json";
-const SHAPES: &str = "{\"input_data\": {\"columns\": [\"image\"], \"data\": [base64, ...]}} or {\"image\": base64}";
+const SHAPES: &str = "{\"input_data\": {\"columns\": [\"image\"], \"data\": [base64, ...]}} or {\"image\": base64}, and for a \
+                      detector score_threshold, iou_threshold, tile_grid_size, tile_overlap_ratio, tile_predictions_nms_thresh";
 
-#[derive(Deserialize)]
+/// What the query string says.
+#[derive(Default)]
 struct Query {
     /// The model; the first one when absent.
     model: Option<String>,
     /// Repeated in the answer.
     filename: Option<String>,
+    given: Given,
+}
+
+impl Query {
+    fn parse(text: &str) -> Result<Self, ServerError> {
+        let pairs = web::Query::<Vec<(String, String)>>::from_query(text)
+            .map_err(|_| ServerError::Request("the query string is broken; it may hold NAME=VALUE&...".to_owned()))?;
+        let mut query = Self::default();
+        for (name, value) in pairs.into_inner() {
+            let place = match name.as_str() {
+                "model" => &mut query.model,
+                "filename" => &mut query.filename,
+                wish if query.given.add(wish, &value)? => continue,
+                _ => {
+                    let names: Vec<&str> =
+                        ["model", "filename"].into_iter().chain(WISHES.map(|(name, _)| name)).collect();
+                    let text = format!("the query string holds an unknown name; it may hold {}", names.join(", "));
+                    return Err(ServerError::Request(text));
+                }
+            };
+            if place.replace(value).is_some() {
+                return Err(ServerError::Request(format!("{name} is given twice in the query string")));
+            }
+        }
+        if query.filename.as_ref().is_some_and(|name| name.len() > 255) {
+            return Err(ServerError::Request("the file name in the query string has more than 255 bytes".to_owned()));
+        }
+        Ok(query)
+    }
 }
 
 /// The answer about one image: [`schemas::prediction::ClassificationAnswer`], without a copy of the labels for each image.
 #[derive(Serialize)]
 struct Prediction<'a> {
-    filename: Cow<'a, str>,
+    filename: String,
     probs: &'a [f32],
     labels: &'a [String],
     visualizations: Option<()>,
@@ -52,16 +89,11 @@ pub(crate) async fn health(request: HttpRequest) -> HttpResponse {
 }
 
 pub(crate) async fn score(state: Data<State>, request: HttpRequest) -> Result<HttpResponse, ServerError> {
-    let query = web::Query::<Query>::from_query(request.query_string())
-        .map_err(|_| ServerError::Request("the query string is broken; it may hold model and filename".to_owned()))?
-        .into_inner();
+    let query = Query::parse(request.query_string())?;
     let model = match &query.model {
         Some(name) => state.models.iter().position(|m| m.description.name == *name).ok_or(ServerError::UnknownModel)?,
         None => 0,
     };
-    if query.filename.as_ref().is_some_and(|name| name.len() > 255) {
-        return Err(ServerError::Request("the file name in the query string has more than 255 bytes".to_owned()));
-    }
     let json = match media_type(&request)?.as_deref() {
         None | Some("application/octet-stream") => false,
         Some("application/json") => true,
@@ -80,27 +112,55 @@ pub(crate) async fn score(state: Data<State>, request: HttpRequest) -> Result<Ht
         });
         parsed.await?
     } else {
-        Parsed { list: false, images: vec![body.bytes], _reservation: body.reservation }
+        Parsed { list: false, images: vec![body.bytes], given: Given::default(), _reservation: body.reservation }
     };
-    let prepared = work.prepare(parsed.images).await?;
-    let probabilities = state.infer_all(work.model(), work.batches(prepared)?).await?;
+    let plan = query.given.join(parsed.given)?.plan(&work.model().description)?;
+    let seen = work.look(parsed.images, plan).await?;
     work.timings.time(Stage::Render, || {
         let labels = &work.model().description.meta.labels;
-        let name = query.filename.as_deref();
-        let mut predictions = Vec::with_capacity(probabilities.nrows());
-        for (i, row) in probabilities.rows().into_iter().enumerate() {
-            let filename = match name {
-                Some(name) => Cow::Borrowed(name),
-                None => Cow::Owned(format!("image_{i}")),
-            };
-            let probs = row.to_slice().ok_or(ServerError::Internal)?;
-            predictions.push(Prediction { filename, probs, labels, visualizations: None, attributions: None });
+        let name = |i: usize| query.filename.clone().unwrap_or_else(|| format!("image_{i}"));
+        match &seen.answer {
+            Answer::Probabilities(rows) => {
+                let mut predictions = Vec::with_capacity(rows.nrows());
+                for (i, row) in rows.rows().into_iter().enumerate() {
+                    let probs = row.to_slice().ok_or(ServerError::Internal)?;
+                    let filename = name(i);
+                    predictions.push(Prediction { filename, probs, labels, visualizations: None, attributions: None });
+                }
+                Ok(render(&predictions, parsed.list))
+            }
+            Answer::Boxes(pictures) => {
+                let about = |(i, (picture, found)): (usize, (&Picture, &Vec<Detection>))| {
+                    let boxes = found.iter().map(|one| scored(one, picture, labels)).collect();
+                    DetectionAnswer { filename: Some(name(i)), boxes }
+                };
+                let answers: Vec<_> = seen.pictures.iter().zip(pictures).enumerate().map(about).collect();
+                Ok(render(&answers, parsed.list))
+            }
         }
-        Ok(match predictions.first() {
-            Some(first) if !parsed.list => HttpResponse::Ok().json(first),
-            _ => HttpResponse::Ok().json(&predictions),
-        })
     })
+}
+
+/// A list, or its only answer.
+fn render<T: Serialize>(answers: &[T], list: bool) -> HttpResponse {
+    match answers.first() {
+        Some(first) if !list => HttpResponse::Ok().json(first),
+        _ => HttpResponse::Ok().json(answers),
+    }
+}
+
+/// A detection as fractions of its picture.
+fn scored(one: &Detection, picture: &Picture, labels: &[String]) -> ScoredBox {
+    let (width, height) = (f64::from(picture.width), f64::from(picture.height));
+    let share = |at: f32, length: f64| (f64::from(at) / length).clamp(0.0, 1.0);
+    let [x1, y1, x2, y2] = one.corners;
+    let corners = Corners {
+        top_x: share(x1, width),
+        top_y: share(y1, height),
+        bottom_x: share(x2, width),
+        bottom_y: share(y2, height),
+    };
+    ScoredBox { corners, label: labels.get(one.label).cloned().unwrap_or_default(), score: one.score, polygon: None }
 }
 
 /// The images of a JSON body.
@@ -108,11 +168,13 @@ struct Parsed {
     /// Whether the answer is a list.
     list: bool,
     images: Vec<Vec<u8>>,
+    given: Given,
     _reservation: Reservation,
 }
 
 /// Either version of the request.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Request<'a> {
     #[serde(borrow)]
     input_data: Option<InputData<'a>>,
@@ -120,6 +182,14 @@ struct Request<'a> {
     image: Option<ScoreCell<'a>>,
     #[serde(default)]
     model_explainability: bool,
+    /// Of an explanation, which is refused when it is asked for.
+    #[serde(default, rename = "xai_parameters")]
+    _xai_parameters: IgnoredAny,
+    score_threshold: Option<Scalar>,
+    iou_threshold: Option<Scalar>,
+    tile_grid_size: Option<Scalar>,
+    tile_overlap_ratio: Option<Scalar>,
+    tile_predictions_nms_thresh: Option<Scalar>,
 }
 
 fn parse(body: &[u8], limit: u64, budget: &Budget) -> Result<Parsed, ServerError> {
@@ -136,6 +206,14 @@ fn parse(body: &[u8], limit: u64, budget: &Budget) -> Result<Parsed, ServerError
     if given > limit {
         return Err(ServerError::TooManyImages { given, limit });
     }
+    // In the order of the names in `WISHES`.
+    let given = Given::new([
+        request.score_threshold,
+        request.iou_threshold,
+        request.tile_grid_size,
+        request.tile_overlap_ratio,
+        request.tile_predictions_nms_thresh,
+    ]);
     let mut reservation = budget.reserve(0)?;
     let mut images = Vec::with_capacity(cells.len());
     for (index, cell) in cells.iter().enumerate() {
@@ -145,7 +223,7 @@ fn parse(body: &[u8], limit: u64, budget: &Budget) -> Result<Parsed, ServerError
         refuse_explanation(request.model_explainability)?;
         images.push(decode_base64(index, &request.image_base64, budget, &mut reservation)?);
     }
-    Ok(Parsed { list, images, _reservation: reservation })
+    Ok(Parsed { list, images, given, _reservation: reservation })
 }
 
 /// Silence would look like an answer without explanation.

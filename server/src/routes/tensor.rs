@@ -1,10 +1,11 @@
 //! JSON arrays of unknown nesting, read straight into flat buffers of a known size: the text may be long, what is built from
 //! it may not be longer than what the request has declared.
 
-use std::{borrow::Cow, fmt};
+use std::{borrow::Cow, fmt, marker::PhantomData};
 
+use schemas::prediction::MAX_IMAGES;
 use serde::{
-    Deserializer as _,
+    Deserialize, Deserializer as _,
     de::{DeserializeSeed, Error, IgnoredAny, SeqAccess, Visitor},
 };
 
@@ -12,6 +13,49 @@ use crate::error::ServerError;
 
 /// Deepest nesting that is followed; a tensor of images has four levels.
 const DEPTH: usize = 8;
+
+/// A list of at most `MOST` elements; a longer one is refused where it becomes too long.
+pub(super) struct AtMost<T, const MOST: usize>(pub Vec<T>);
+
+impl<'de, T: Deserialize<'de>, const MOST: usize> Deserialize<'de> for AtMost<T, MOST> {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Short<T, const MOST: usize>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>, const MOST: usize> Visitor<'de> for Short<T, MOST> {
+            type Value = AtMost<T, MOST>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "a list of at most {MOST} elements")
+            }
+
+            fn visit_seq<S: SeqAccess<'de>>(self, mut list: S) -> Result<Self::Value, S::Error> {
+                let mut found = Vec::new();
+                while let Some(element) = list.next_element()? {
+                    if found.len() == MOST {
+                        return Err(S::Error::invalid_length(MOST + 1, &self));
+                    }
+                    found.push(element);
+                }
+                Ok(AtMost(found))
+            }
+        }
+        deserializer.deserialize_seq(Short(PhantomData))
+    }
+}
+
+/// Heights and widths, flat or in pairs.
+///
+/// # Errors
+/// [`ServerError::Request`] when it is something else.
+pub(super) fn sizes(json: &str) -> Result<Vec<[i64; 2]>, ServerError> {
+    if let Ok(AtMost(pairs)) = serde_json::from_str::<AtMost<[i64; 2], MAX_IMAGES>>(json) {
+        return Ok(pairs);
+    }
+    let flat = serde_json::from_str::<AtMost<i64, { 2 * MAX_IMAGES }>>(json).map(|AtMost(flat)| flat);
+    match flat.as_deref().map(<[i64]>::as_chunks::<2>) {
+        Ok((pairs, [])) => Ok(pairs.to_vec()),
+        _ => Err(ServerError::Request("data of sizes must be a list of heights and widths, whole numbers".to_owned())),
+    }
+}
 
 /// The strings of a JSON list, each of which may stand in a list of its own (a table of one column).
 ///

@@ -12,12 +12,12 @@ use std::{
 
 use clap::Parser;
 use image::ImageFormat::Png;
-use ndarray::{Array2, ArrayView4};
+use ndarray::Array2;
 use runtime::{Form, RuntimeError};
 use serde_json::json;
 use server::{
     app::listen_with,
-    backend::{Backend, Description, ServedModel, Workers},
+    backend::{Answer, Backend, Description, Input, ServedModel, Workers},
     config::Limits,
     metrics::Metrics,
     state::State,
@@ -50,17 +50,17 @@ const NAN: u8 = 40;
 const FAST: u8 = 50;
 
 impl Backend for Puppet {
-    fn run(&mut self, images: ArrayView4<'_, u8>) -> Result<Array2<f32>, RuntimeError> {
+    fn run(&mut self, input: &Input) -> Result<Answer, RuntimeError> {
         self.runs.fetch_add(1, Ordering::SeqCst);
-        let n = images.dim().0;
-        match images[[0, 0, 0, 0]] {
+        let n = input.count();
+        match input.images[[0, 0, 0, 0]] {
             SLOW => thread::sleep(Duration::from_millis(700)),
             PANIC => panic!("secret /home/me/model.rs:1 0xdeadbeef"),
             ERROR => return Err(RuntimeError::Run { reason: "secret /home/me".to_owned() }),
-            NAN => return Ok(Array2::from_elem((n, 2), f32::NAN)),
+            NAN => return Ok(Answer::Probabilities(Array2::from_elem((n, 2), f32::NAN))),
             _ => {}
         }
-        Ok(Array2::from_elem((n, 2), 0.5))
+        Ok(Answer::Probabilities(Array2::from_elem((n, 2), 0.5)))
     }
 }
 
@@ -85,6 +85,7 @@ fn start(options: &[&str]) -> Local {
         .unwrap(),
         form: Form::Prepared,
         input_shape: [-1, 8, 8, 3],
+        settings: schemas::Settings::default(),
     };
     let counter = Arc::clone(&runs);
     let workers = Workers { count: 1, queue: limits.queue as usize };
