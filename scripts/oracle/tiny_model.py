@@ -6,6 +6,10 @@ Writes server/tests/fixtures/tiny_{whole,prepared,multilabel}.onnx, valid export
 model without Fovea's metadata. The network answers with the mean colour: logits = mean of the red, green and blue channel
 / 16, then softmax (sigmoid of logit - 8 in the multi-label one). Three labels: red, green, blue. The output is small enough to
 be worked out by hand, so the tests state it as a formula. Rewriting gives identical bytes.
+
+Also writes tiny_detector_{whole,prepared,tiled}.onnx, the last a prepared one whose settings ask for 2x2 tiles. They find four
+boxes at fixed places of every picture (BOXES, as fractions), labelled red, green, blue and red; the scores are the picture's mean
+red, green, blue and half of red, each / 255. The fourth overlaps the first by 0.4 and goes when iou_threshold is below that.
 """
 
 import json
@@ -15,6 +19,9 @@ from onnx import TensorProto, checker, helper
 
 FOLDER = pathlib.Path("server/tests/fixtures")
 CROP = 16
+
+
+BOXES = [[0.1, 0.2, 0.5, 0.6], [0.25, 0.25, 0.75, 0.75], [0.0, 0.0, 1.0, 1.0], [0.1, 0.2, 0.5, 0.36]]
 
 
 def meta(task, labels):
@@ -71,9 +78,70 @@ def write(name, form=None, task="image-classification"):
     (FOLDER / name).write_bytes(model.SerializeToString(deterministic=True))
 
 
+def detector(name, form, settings):
+    def floats(name, shape, values):
+        return helper.make_tensor(name, TensorProto.FLOAT, shape, values)
+
+    def integers(name, shape, values):
+        return helper.make_tensor(name, TensorProto.INT64, shape, values)
+
+    node = helper.make_node
+    thresholds = [floats("score_threshold", [1], [0.3]), floats("iou_threshold", [1], [0.5])]
+    constants = thresholds + [
+        floats("all", [], [255.0]), floats("shares", [4], [1.0, 1.0, 1.0, 0.5]), floats("overlaps", [4], [0.0, 0.0, 0.0, 0.4]),
+        floats("nothing", [], [-1.0]), floats("zero", [], [0.0]), floats("places", [4, 4], sum(BOXES, [])),
+        integers("axes", [2], [1, 2]), integers("classes", [4], [0, 1, 2, 0]), integers("none", [], [-1]),
+        integers("four", [1], [4]), integers("one", [1], [1]), integers("corners", [4], [1, 0, 1, 0]),
+        integers("sides_at", [4], [2, 1, 2, 1]),
+    ]
+    inputs = [helper.make_tensor_value_info("images", TensorProto.UINT8, ["n", "h", "w", 3])]
+    if form == "prepared":
+        inputs.append(helper.make_tensor_value_info("sizes", TensorProto.INT64, ["n", 2]))
+        sides = [node("Gather", ["sizes", "corners"], ["whd"], axis=1), node("Unsqueeze", ["whd", "one"], ["sides"])]
+    else:
+        sides = [node("Shape", ["images"], ["shape"]), node("Gather", ["shape", "sides_at"], ["sides"])]
+    inputs += [helper.make_tensor_value_info(t.name, TensorProto.FLOAT, [1]) for t in thresholds]
+    nodes = sides + [
+        node("Cast", ["sides"], ["scale"], to=TensorProto.FLOAT),
+        node("Cast", ["images"], ["pixels"], to=TensorProto.FLOAT),
+        node("ReduceMean", ["pixels", "axes"], ["mean"], keepdims=0),
+        node("Div", ["mean", "all"], ["share"]),
+        node("Gather", ["share", "classes"], ["each"], axis=1),
+        node("Mul", ["each", "shares"], ["certain"]),
+        node("Greater", ["certain", "score_threshold"], ["above"]),
+        node("GreaterOrEqual", ["iou_threshold", "overlaps"], ["apart"]),
+        node("And", ["above", "apart"], ["kept"]),
+        node("Where", ["kept", "certain", "nothing"], ["masked"]),
+        node("TopK", ["masked", "four"], ["best", "order"], axis=-1),
+        node("GreaterOrEqual", ["best", "zero"], ["real"]),
+        node("Where", ["real", "best", "zero"], ["scores"]),
+        node("Gather", ["classes", "order"], ["ordered"], axis=0),
+        node("Where", ["real", "ordered", "none"], ["labels"]),
+        node("Gather", ["places", "order"], ["fractions"], axis=0),
+        node("Mul", ["fractions", "scale"], ["boxes"]),
+    ]
+    outputs = [
+        helper.make_tensor_value_info("boxes", TensorProto.FLOAT, ["n", "d", 4]),
+        helper.make_tensor_value_info("scores", TensorProto.FLOAT, ["n", "d"]),
+        helper.make_tensor_value_info("labels", TensorProto.INT64, ["n", "d"]),
+    ]
+    graph = helper.make_graph(nodes, "tiny", inputs, outputs, constants)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], producer_name="fovea", ir_version=10)
+    about = meta("image-object-detection", ["red", "green", "blue"])
+    about["preprocessing"] = {"letterbox": 32, "interpolation": "bilinear", "mean": [0.0] * 3, "std": [255.0] * 3}
+    about["settings"] = {"box_score_thresh": 0.3, "box_nms_thresh": 0.5, "box_detections_per_img": 100} | settings
+    text = json.dumps(about, separators=(",", ":"))
+    helper.set_model_props(model, {"fovea": text, "fovea.form": form})
+    checker.check_model(model)
+    (FOLDER / name).write_bytes(model.SerializeToString(deterministic=True))
+
+
 if __name__ == "__main__":
     FOLDER.mkdir(parents=True, exist_ok=True)
     write("tiny_whole.onnx", "whole")
     write("tiny_prepared.onnx", "prepared")
     write("tiny_multilabel.onnx", "prepared", "image-classification-multilabel")
     write("foreign.onnx")
+    detector("tiny_detector_whole.onnx", "whole", {})
+    detector("tiny_detector_prepared.onnx", "prepared", {})
+    detector("tiny_detector_tiled.onnx", "prepared", {"tile_grid_size": "2x2", "tile_overlap_ratio": 0.0})

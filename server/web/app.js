@@ -3,10 +3,12 @@
 
 const SHOWN = 5; // labels shown before "more"
 const AT_ONCE = 2; // requests under way at a time
+const LOWEST = 0.05; // boxes with a lower score are not asked for
 
 const byId = (id) => document.getElementById(id);
-const [drop, files, results, clear, select] = ["drop", "files", "results", "clear", "model"].map(byId);
+const [drop, files, results, clear, select, threshold] = ["drop", "files", "results", "clear", "model", "threshold"].map(byId);
 const models = new Map(); // name -> metadata
+const pictures = new Map(); // card -> what was found in its picture, and how to draw it
 const waiting = [];
 let running = 0;
 
@@ -48,8 +50,17 @@ function describe() {
   const about = models.get(select.value)?.parameters;
   if (!about) return;
   const many = about.labels.length === 1 ? "1 label" : `${about.labels.length} labels`;
-  const kind = about.task === "image-classification-multilabel" ? "any number per image" : "one per image";
-  byId("facts").textContent = `${about.architecture} · ${many}, ${kind}`;
+  const kinds = { "image-classification": ", one per image", "image-classification-multilabel": ", any number per image" };
+  byId("facts").textContent = `${about.architecture} · ${many}${kinds[about.task] ?? ""}`;
+  byId("threshold-part").hidden = !detects(select.value);
+  if (detects(select.value)) {
+    threshold.value = about.score_threshold ?? 0.3;
+    filter();
+  }
+}
+
+function detects(model) {
+  return models.get(model)?.parameters.task === "image-object-detection";
 }
 
 function add(list) {
@@ -70,9 +81,12 @@ function add(list) {
     card.querySelector(".remove").addEventListener("click", () => {
       cancel.abort();
       URL.revokeObjectURL(url);
+      pictures.get(card)?.observer.disconnect();
+      pictures.delete(card);
       card.remove();
       clear.hidden = results.children.length === 0;
     });
+    card.classList.toggle("detects", detects(select.value));
     results.prepend(card);
     clear.hidden = false;
     waiting.push({ card, file, signal: cancel.signal, model: select.value });
@@ -93,10 +107,11 @@ function next() {
 }
 
 async function score({ card, file, signal, model }) {
-  const query = model ? `?model=${encodeURIComponent(model)}` : "";
+  const query = new URLSearchParams(model ? { model } : {});
+  if (detects(model)) query.set("score_threshold", LOWEST);
   const started = performance.now();
   try {
-    const response = await fetch(`/score${query}`, {
+    const response = await fetch(`/score?${query}`, {
       method: "POST",
       headers: { "Content-Type": "application/octet-stream" },
       body: file,
@@ -106,7 +121,9 @@ async function score({ card, file, signal, model }) {
     const total = performance.now() - started;
     // The card says which image it is.
     if (!response.ok) throw new Error(answer.error?.replace(/^image 0: /, "") ?? `status ${response.status}`);
-    show(card, answer, total, response.headers.get("server-timing"));
+    if (answer.boxes) showObjects(card, answer.boxes, models.get(model).parameters.labels);
+    else showLabels(card, answer);
+    showTiming(card, total, response.headers.get("server-timing"));
   } catch (error) {
     if (signal.aborted) return;
     const text = error instanceof TypeError ? "The server cannot be reached." : error.message;
@@ -124,7 +141,7 @@ function percent(value) {
   return `${(value * 100).toFixed(1)} %`;
 }
 
-function show(card, answer, total, stages) {
+function showLabels(card, answer) {
   const ranked = answer.labels
     .map((name, i) => ({ name, value: answer.probs[i] }))
     .sort((a, b) => b.value - a.value || (a.name < b.name ? -1 : 1));
@@ -152,6 +169,94 @@ function show(card, answer, total, stages) {
       more.hidden = true;
     });
   }
+}
+
+// A colour for each class, far apart on the wheel for neighbours in the list.
+function colour(label, labels) {
+  return `hsl(${(Math.max(labels.indexOf(label), 0) * 137.508 + 250) % 360} 75% 50%)`;
+}
+
+function showObjects(card, boxes, labels) {
+  const canvas = card.querySelector("canvas");
+  const image = card.querySelector("img");
+  const objects = boxes.map((box) => ({ ...box, colour: colour(box.label, labels) }));
+  const picture = { objects, marked: null, draw: () => draw(canvas, image, picture) };
+  picture.observer = new ResizeObserver(picture.draw);
+  picture.observer.observe(canvas.parentElement);
+  image.addEventListener("load", picture.draw);
+  canvas.hidden = false;
+  const list = card.querySelector(".objects");
+  for (const object of objects) {
+    const row = byId("object").content.firstElementChild.cloneNode(true);
+    row.querySelector("i").style.backgroundColor = object.colour;
+    row.querySelector(".name").textContent = object.label;
+    row.querySelector(".value").textContent = percent(object.score);
+    const mark = (marked) => () => {
+      picture.marked = marked;
+      picture.draw();
+    };
+    const button = row.querySelector("button");
+    for (const event of ["pointerenter", "focus", "click"]) button.addEventListener(event, mark(object));
+    for (const event of ["pointerleave", "blur"]) button.addEventListener(event, mark(null));
+    object.row = row;
+    list.append(row);
+  }
+  pictures.set(card, picture);
+  filter();
+}
+
+// Shows what is above the threshold: in the lists, and on the pictures.
+function filter() {
+  const least = Number(threshold.value);
+  byId("threshold-value").textContent = `${Math.round(least * 100)} %`;
+  for (const [card, picture] of pictures) {
+    let shown = 0;
+    for (const object of picture.objects) {
+      object.shown = object.score >= least;
+      object.row.hidden = !object.shown;
+      shown += object.shown ? 1 : 0;
+    }
+    const count = card.querySelector(".count");
+    count.textContent = shown === 0 ? "No objects" : shown === 1 ? "1 object" : `${shown} objects`;
+    count.hidden = false;
+    picture.draw();
+  }
+}
+
+function draw(canvas, image, picture) {
+  const { width, height } = canvas.getBoundingClientRect();
+  if (!image.naturalWidth || !width) return;
+  const ratio = devicePixelRatio || 1;
+  canvas.width = Math.round(width * ratio);
+  canvas.height = Math.round(height * ratio);
+  const pen = canvas.getContext("2d");
+  pen.scale(ratio, ratio);
+  // Where the picture lies: as large as fits, in the middle.
+  const scale = Math.min(width / image.naturalWidth, height / image.naturalHeight);
+  const [w, h] = [image.naturalWidth * scale, image.naturalHeight * scale];
+  const [left, top] = [(width - w) / 2, (height - h) / 2];
+  pen.font = "600 12px system-ui, sans-serif";
+  pen.textBaseline = "middle";
+  // The best ones last, on top.
+  const shown = picture.objects.filter((object) => object.shown).reverse();
+  for (const object of shown) {
+    const { topX, topY, bottomX, bottomY } = object.box;
+    const [x, y] = [left + topX * w, top + topY * h];
+    const marked = object === picture.marked;
+    pen.globalAlpha = picture.marked && !marked ? 0.3 : 1;
+    pen.strokeStyle = pen.fillStyle = object.colour;
+    pen.lineWidth = marked ? 4 : 2;
+    pen.strokeRect(x, y, (bottomX - topX) * w, (bottomY - topY) * h);
+    const text = `${object.label} ${percent(object.score)}`;
+    const wide = pen.measureText(text).width + 8;
+    const at = [Math.max(Math.min(x, left + w - wide), left), y - 18 < top ? y : y - 18];
+    pen.fillRect(at[0], at[1], wide, 18);
+    pen.fillStyle = "#fff";
+    pen.fillText(text, at[0] + 4, at[1] + 9.5);
+  }
+}
+
+function showTiming(card, total, stages) {
   const parts = [`${total.toFixed(0)} ms in all`];
   for (const [, name, time] of (stages ?? "").matchAll(/(\w+);dur=([\d.]+)/g)) {
     if (name !== "render") parts.push(`${name} ${Number(time).toFixed(1)} ms`);
@@ -166,6 +271,7 @@ files.addEventListener("change", () => {
   files.value = "";
 });
 select.addEventListener("change", describe);
+threshold.addEventListener("input", filter);
 clear.addEventListener("click", () => {
   for (const button of results.querySelectorAll(".remove")) button.click();
 });

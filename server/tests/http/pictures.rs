@@ -14,6 +14,11 @@ pub fn plain(width: u32, height: u32, colour: [u8; 3], format: ImageFormat) -> V
     encode(&image::RgbImage::from_pixel(width, height, Rgb(colour)).into(), format)
 }
 
+/// A PNG whose pixels are what `colour` says about their column and row.
+pub fn parts(width: u32, height: u32, colour: impl Fn(u32, u32) -> [u8; 3]) -> Vec<u8> {
+    encode(&image::RgbImage::from_fn(width, height, |x, y| Rgb(colour(x, y))).into(), ImageFormat::Png)
+}
+
 pub fn noise(width: u32, height: u32, format: ImageFormat) -> Vec<u8> {
     let image = image::RgbImage::from_fn(width, height, |x, y| {
         let v = (x.wrapping_mul(2_654_435_761) ^ y.wrapping_mul(2_246_822_519)).to_le_bytes();
