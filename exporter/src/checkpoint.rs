@@ -120,6 +120,15 @@ impl Checkpoint {
         &self.meta_json
     }
 
+    /// Describes the same weights otherwise.
+    pub(crate) fn describe(&mut self, meta: CheckpointMeta) -> Result<(), CheckpointError> {
+        let bad = |problem: String| CheckpointError::BadMeta { path: self.path.clone(), problem };
+        meta.preprocessing.check().map_err(|problem| bad(format!("preprocessing: {problem}")))?;
+        self.meta_json = serde_json::to_string(&meta).map_err(|error| bad(error.to_string()))?;
+        self.meta = meta;
+        Ok(())
+    }
+
     /// SHA-256 of the weights file, lower-case hexadecimal.
     #[must_use]
     pub fn sha256(&self) -> String {

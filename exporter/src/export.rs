@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 
 use models::registry::{self, ModelSpec};
 use runtime::{Form, Model, Options, RuntimeError};
-use schemas::{SettingError, Settings, Task};
+use schemas::{SettingError, Task};
 use sha2::{Digest, Sha256};
 use tempfile::NamedTempFile;
 
 use crate::builder::BuildError;
+use crate::change;
 use crate::checkpoint::{self, Checkpoint, CheckpointError};
 use crate::graph::Graph;
 use crate::preprocess::{self, Detecting};
@@ -26,6 +27,8 @@ pub const OUTPUT_FILE: &str = "model.onnx";
 pub struct ExportSettings {
     /// How much of the preprocessing goes into the file.
     pub form: Form,
+    /// Settings, by name or alias and as text, that the file follows in place of the checkpoint's; see [`crate::change`].
+    pub changes: Vec<(String, String)>,
     /// Whether the file is run and compared with the recorded outputs before it gets its name. For tests; an unverified
     /// file is not a finished export.
     pub verify: bool,
@@ -37,7 +40,7 @@ impl Default for ExportSettings {
     /// Form `whole`, verified, ONNX Runtime from the usual places on all processors.
     fn default() -> Self {
         let intra_threads = std::thread::available_parallelism().map_or(1, usize::from);
-        Self { form: Form::Whole, verify: true, runtime: Options { intra_threads, library: None } }
+        Self { form: Form::Whole, changes: vec![], verify: true, runtime: Options { intra_threads, library: None } }
     }
 }
 
@@ -128,7 +131,7 @@ impl ExportError {
             Self::Verify(error) => match error {
                 VerifyError::Missing { .. } | VerifyError::Stale { .. } | VerifyError::Unusable { .. } => true,
                 VerifyError::Read(_) => true,
-                VerifyError::Run { .. } | VerifyError::Mismatch { .. } => false,
+                VerifyError::Run { .. } | VerifyError::Mismatch { .. } | VerifyError::Boxes { .. } => false,
             },
         }
     }
@@ -163,9 +166,9 @@ pub fn graph(checkpoint: &Checkpoint, form: Form) -> Result<Graph, ExportError> 
         Task::ImageObjectDetection => {
             let detector = spec.and_then(ModelSpec::detector);
             let detector = detector.ok_or_else(|| unknown(&|m| m.detector().is_some()))?;
-            let settings = Settings::try_from(meta.settings.clone())
-                .map_err(|error| ExportError::Settings { path: path(), errors: vec![error] })?;
-            preprocess::detector(&detector, meta, &Detecting::from(&settings), form, checkpoint)
+            let detecting =
+                Detecting::of(meta).map_err(|error| ExportError::Settings { path: path(), errors: vec![*error] })?;
+            preprocess::detector(&detector, meta, &detecting, form, checkpoint)
         }
         task @ Task::ImageInstanceSegmentation => return Err(ExportError::Task { path: path(), task }),
     };
@@ -179,22 +182,31 @@ pub fn graph(checkpoint: &Checkpoint, form: Form) -> Result<Graph, ExportError> 
 /// When the checkpoint cannot be read or exported, or the file does not answer as the checkpoint does. Nothing is
 /// written then.
 pub fn export(checkpoint: &Path, output: &Path, settings: &ExportSettings) -> Result<ExportSummary, ExportError> {
-    let checkpoint = Checkpoint::open(checkpoint)?;
+    let mut checkpoint = Checkpoint::open(checkpoint)?;
     let folder = output_folder(output, checkpoint.path())?;
     let recording = if settings.verify { Some(verify::read(&checkpoint)?) } else { None };
-    let meta = checkpoint.meta();
-    let graph = graph(&checkpoint, settings.form)?;
-    let facts = GraphFacts::from(&graph);
-    let (file, bytes, sha256) = write(graph, &checkpoint, settings.form, output, &folder)?;
-    let checks = match recording {
-        None => vec![],
-        Some(recording) => {
-            let mut model = Model::open(file.path(), &settings.runtime)?;
-            verify::compare(&recording, meta, settings.form, &mut |images| {
-                model.run(images).map_err(|error| error.to_string())
-            })?
+    let job = Job { output, folder: &folder, settings };
+    let (mut written, mut checks) = (None, vec![]);
+    if settings.changes.is_empty() || recording.is_some() {
+        let own = job.write(&checkpoint)?;
+        if let Some(recording) = &recording {
+            checks = verify::compare(recording, checkpoint.meta(), settings.form, &mut job.open(&own)?)?;
         }
-    };
+        written = Some(own);
+    }
+    if !settings.changes.is_empty() {
+        // What was recorded holds for the checkpoint's own settings. With them the file has been compared; with others it
+        // must open.
+        drop(written.take());
+        change::apply(&mut checkpoint, &settings.changes)?;
+        let changed = job.write(&checkpoint)?;
+        if settings.verify {
+            drop(job.open(&changed)?);
+        }
+        written = Some(changed);
+    }
+    let Some(Written { file, bytes, sha256, facts }) = written else { unreachable!("one of the two was written") };
+    let meta = checkpoint.meta();
     publish(file, output, &folder).map_err(|error| ExportError::Write { path: output.to_owned(), error })?;
     Ok(ExportSummary {
         output: output.to_owned(),
@@ -230,35 +242,54 @@ fn output_folder(output: &Path, checkpoint: &Path) -> Result<PathBuf, ExportErro
     Ok(folder)
 }
 
-/// Writes the model under a temporary name in `folder`; gives the file, its size and its checksum.
-fn write(
-    graph: Graph,
-    checkpoint: &Checkpoint,
-    form: Form,
-    output: &Path,
-    folder: &Path,
-) -> Result<(NamedTempFile, u64, String), ExportError> {
-    let meta = checkpoint.meta();
-    let doc = format!("{} with {} classes, written by Fovea; see metadata 'fovea'", meta.model_name, meta.labels.len());
-    let metadata = [(runtime::META_KEY, checkpoint.meta_json()), (runtime::FORM_KEY, form.name())];
-    let model = proto::model(graph, &Header { graph: &meta.model_name, doc: &doc, metadata: &metadata });
-    let bytes = proto::size(&model);
-    if bytes > proto::MAX_BYTES {
-        return Err(ExportError::TooLarge { path: output.to_owned(), bytes });
+/// A model under a temporary name.
+struct Written {
+    file: NamedTempFile,
+    bytes: u64,
+    sha256: String,
+    facts: GraphFacts,
+}
+
+/// Where the file goes, and how it is made.
+struct Job<'a> {
+    output: &'a Path,
+    folder: &'a Path,
+    settings: &'a ExportSettings,
+}
+
+impl Job<'_> {
+    fn open(&self, written: &Written) -> Result<Model, ExportError> {
+        Ok(Model::open(written.file.path(), &self.settings.runtime)?)
     }
-    let failed = |error| ExportError::Write { path: output.to_owned(), error };
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".model-").suffix(".onnx");
-    // A temporary file is private by default; a model is as readable as any file its owner makes.
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let file = builder.tempfile_in(folder).map_err(failed)?;
-    let sha256 = {
-        let mut writer = Hashing { inner: BufWriter::new(file.as_file()), hash: Sha256::new() };
-        proto::write(&model, &mut writer).and_then(|()| writer.flush()).map_err(failed)?;
-        checkpoint::hex(&writer.hash.finalize_reset())
-    };
-    Ok((file, bytes, sha256))
+
+    /// Writes the model under a temporary name in the folder.
+    fn write(&self, checkpoint: &Checkpoint) -> Result<Written, ExportError> {
+        let form = self.settings.form;
+        let graph = graph(checkpoint, form)?;
+        let facts = GraphFacts::from(&graph);
+        let meta = checkpoint.meta();
+        let doc =
+            format!("{} with {} classes, written by Fovea; see metadata 'fovea'", meta.model_name, meta.labels.len());
+        let metadata = [(runtime::META_KEY, checkpoint.meta_json()), (runtime::FORM_KEY, form.name())];
+        let model = proto::model(graph, &Header { graph: &meta.model_name, doc: &doc, metadata: &metadata });
+        let bytes = proto::size(&model);
+        if bytes > proto::MAX_BYTES {
+            return Err(ExportError::TooLarge { path: self.output.to_owned(), bytes });
+        }
+        let failed = |error| ExportError::Write { path: self.output.to_owned(), error };
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(".model-").suffix(".onnx");
+        // A temporary file is private by default; a model is as readable as any file its owner makes.
+        #[cfg(unix)]
+        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+        let file = builder.tempfile_in(self.folder).map_err(failed)?;
+        let sha256 = {
+            let mut writer = Hashing { inner: BufWriter::new(file.as_file()), hash: Sha256::new() };
+            proto::write(&model, &mut writer).and_then(|()| writer.flush()).map_err(failed)?;
+            checkpoint::hex(&writer.hash.finalize_reset())
+        };
+        Ok(Written { file, bytes, sha256, facts })
+    }
 }
 
 /// Makes the file durable, then visible, then the folder's entry durable.

@@ -5,6 +5,7 @@
 //! The same checkpoint and settings always give the same bytes.
 
 pub mod builder;
+pub mod change;
 pub mod checkpoint;
 pub mod dump;
 mod emit;

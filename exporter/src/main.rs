@@ -1,10 +1,11 @@
 //! `exporter`: checkpoint to ONNX file.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, ValueEnum};
-use exporter::{ExportError, ExportSettings, ExportSummary, Form};
+use clap::{Arg, Command, CommandFactory, FromArgMatches, Parser, ValueEnum};
+use exporter::{ExportError, ExportSettings, ExportSummary, Form, change};
 use serde_json::json;
 
 const EXAMPLES: &str = "\
@@ -15,14 +16,16 @@ Examples:
       the same to another place; standard output is one JSON object
   exporter --checkpoint runs/fridge/checkpoints/last --form prepared --output fridge-prepared.onnx
       another checkpoint, and images are resized and cut by the caller
+  exporter --checkpoint runs/birds --box_score_thresh 0.5 --tile_grid_size 3x2
+      a detector with other settings: sure boxes only, and pictures are also looked at in six tiles
 
 The file is run and compared with outputs that trainer recorded beside the checkpoint before it
 appears under its name; when it differs, nothing is written.
 
 Exit codes: 0 done, 2 bad input or configuration, 1 anything else.";
 
-/// Turn a trained checkpoint into one ONNX file: raw uint8 images in, probabilities out, and everything
-/// in between (resizing, normalisation, labels and settings as metadata) inside.
+/// Turn a trained checkpoint into one ONNX file: raw uint8 images in, probabilities or boxes out, and
+/// everything in between (resizing, normalisation, tiles, suppression, labels and settings as metadata) inside.
 #[derive(Parser)]
 #[command(version, after_help = EXAMPLES)]
 struct Arguments {
@@ -45,19 +48,24 @@ struct Arguments {
 
 #[derive(Clone, Copy, ValueEnum)]
 enum FormName {
-    /// Images of any height and width; the model resizes and cuts them
+    /// Images of any height and width; the model resizes, and cuts or frames them
     Whole,
-    /// Images already resized and cut to the network's size
+    /// Images already resized, and cut or framed
     Prepared,
 }
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let matches = command().get_matches_from(std::env::args_os().map(underscored));
+    let arguments = Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    let changes = change::SETTINGS
+        .iter()
+        .filter_map(|name| Some(((*name).to_owned(), matches.get_one::<String>(name)?.clone())))
+        .collect();
     tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
         .with_env_filter(tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "warn".into()))
         .init();
-    match run(&arguments) {
+    match run(&arguments, changes) {
         Ok(summary) if arguments.json => {
             println!("{}", json!({ "status": "done", "export": summary }));
             ExitCode::SUCCESS
@@ -76,7 +84,31 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(arguments: &Arguments) -> Result<ExportSummary, ExportError> {
+/// The command line: the arguments, and an option for each setting that may be changed.
+fn command() -> Command {
+    let settings = change::specs().into_iter().map(|s| {
+        Arg::new(s.name)
+            .long(s.name)
+            .aliases(s.aliases.iter().copied())
+            .help(format!("{} [{}]", s.help, s.kind.range()))
+            .value_name(s.kind.value_name())
+            .help_heading("Settings of a detector, in place of the checkpoint's")
+    });
+    Arguments::command().args(settings)
+}
+
+/// Names of settings have underscores; dashes are accepted.
+fn underscored(argument: OsString) -> OsString {
+    let Some(text) = argument.to_str().and_then(|text| text.strip_prefix("--")) else { return argument };
+    let (name, value) = text.split_once('=').map_or((text, None), |(name, value)| (name, Some(value)));
+    let name = name.replace('-', "_");
+    match value {
+        Some(value) => format!("--{name}={value}").into(),
+        None => format!("--{name}").into(),
+    }
+}
+
+fn run(arguments: &Arguments, changes: Vec<(String, String)>) -> Result<ExportSummary, ExportError> {
     let output = match &arguments.output {
         Some(output) => output.clone(),
         None => exporter::export::default_output(&arguments.checkpoint)?,
@@ -85,7 +117,7 @@ fn run(arguments: &Arguments) -> Result<ExportSummary, ExportError> {
         FormName::Whole => Form::Whole,
         FormName::Prepared => Form::Prepared,
     };
-    let mut settings = ExportSettings { form, ..ExportSettings::default() };
+    let mut settings = ExportSettings { form, changes, ..ExportSettings::default() };
     settings.runtime.library.clone_from(&arguments.onnxruntime);
     exporter::export(&arguments.checkpoint, &output, &settings)
 }

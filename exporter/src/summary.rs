@@ -130,6 +130,13 @@ impl fmt::Display for ExportSummary {
                 f,
                 "  verified    {name}, batch {batch}: {images} images, largest difference {found:.0e} (limit {limit:.0e})"
             )?;
+            if let Some(b) = &c.boxes {
+                let (found, limit) = (b.largest_difference, b.limit);
+                write!(f, "; {} boxes, within {found:.0e} pixels (limit {limit:.0e})", b.compared)?;
+                if b.excused > 0 {
+                    write!(f, ", {} excused", b.excused)?;
+                }
+            }
             if c.labels_differ > 0 {
                 write!(f, ", {} near ties answered differently", c.labels_differ)?;
             }

@@ -26,7 +26,7 @@ fn options() -> Options {
 }
 
 fn settings(form: Form, verify: bool) -> ExportSettings {
-    ExportSettings { form, verify, runtime: options() }
+    ExportSettings { form, verify, runtime: options(), changes: vec![] }
 }
 
 /// What a recording holds: prepared images and whole ones, with their answers.

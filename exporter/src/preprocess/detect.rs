@@ -3,7 +3,7 @@
 use models::detect::{self, Detections, Detector, Pictures, Thresholds, tiling};
 use models::ops::{DType, Ops};
 use runtime::Form;
-use schemas::{CheckpointMeta, Settings};
+use schemas::{CheckpointMeta, SettingError, Settings};
 
 use super::frame::{frame, size};
 use super::pixels::{Sizes, Window, cut};
@@ -25,20 +25,25 @@ pub struct Detecting {
     pub tiling: Option<Tiling>,
 }
 
-impl From<&Settings> for Detecting {
+impl Detecting {
+    /// What a checkpoint's settings say.
+    ///
+    /// # Errors
+    /// When they cannot be read.
     #[expect(clippy::cast_possible_truncation, reason = "a file's thresholds are float32")]
-    fn from(s: &Settings) -> Self {
+    pub fn of(meta: &CheckpointMeta) -> Result<Self, Box<SettingError>> {
+        let s = Settings::try_from(meta.settings.clone()).map_err(Box::new)?;
         let tiling = Tiling {
             grid: s.tile_grid_size,
             overlap: s.tile_overlap_ratio,
             threshold: s.tile_predictions_nms_thresh as f32,
         };
-        Self {
+        Ok(Self {
             score_threshold: s.box_score_thresh as f32,
             iou_threshold: s.box_nms_thresh as f32,
             cap: i64::from(s.box_detections_per_img),
             tiling: Some(tiling).filter(|t| !t.grid.is_none()),
-        }
+        })
     }
 }
 

@@ -1,96 +1,19 @@
-//! Comparing a model file with what the trainer recorded beside the checkpoint.
-
-use std::path::{Path, PathBuf};
+//! Classifiers: images of the network's own size (`prepared`, with `prepared.probabilities`) and of any size (`whole.0`,
+//! `whole.1`, ... with `whole.0.probabilities`, ...).
 
 use ndarray::{Array2, Array4, ArrayView1, ArrayView4, Axis, concatenate, s};
 use runtime::Form;
 use safetensors::{Dtype, SafeTensors};
 use schemas::{CheckpointMeta, Preprocessing, Task};
-use serde::Serialize;
 
-use crate::checkpoint::{self, Checkpoint, CheckpointError};
+use super::{Check, VerifyError, floats, tensor};
 
-/// File name of the recorded inputs and outputs, beside the weights.
-pub const FILE: &str = "verification.safetensors";
 /// Largest accepted difference in a probability when the network is given the very same pixels.
 pub const PREPARED_LIMIT: f32 = 1e-4;
 /// Largest accepted difference in a probability when the graph resizes the image itself.
 pub const WHOLE_LIMIT: f32 = 5e-3;
 /// Batch sizes that every check is run at.
 const BATCHES: [usize; 2] = [1, 3];
-
-/// Why a file was not found to be the checkpoint it was made from.
-#[derive(Debug, thiserror::Error)]
-pub enum VerifyError {
-    /// Nothing was recorded.
-    #[error("{path:?} is missing: it holds the outputs that the export is compared with; {}", remedy(.checkpoint))]
-    Missing {
-        /// File.
-        path: PathBuf,
-        /// Weights it belongs to.
-        checkpoint: PathBuf,
-    },
-    /// It was recorded for other weights.
-    #[error(
-        "{path:?} was recorded for other weights (sha256 {recorded}; {checkpoint:?} has {actual}); {}", remedy(.checkpoint)
-    )]
-    Stale {
-        /// File.
-        path: PathBuf,
-        /// Weights beside it.
-        checkpoint: PathBuf,
-        /// Checksum it was recorded for.
-        recorded: String,
-        /// Checksum of the weights.
-        actual: String,
-    },
-    /// The file is not what it should be.
-    #[error("{path:?}: {problem}; {}", remedy(.checkpoint))]
-    Unusable {
-        /// File.
-        path: PathBuf,
-        /// Weights beside it.
-        checkpoint: PathBuf,
-        /// What does not fit.
-        problem: String,
-    },
-    /// It cannot be read.
-    #[error(transparent)]
-    Read(#[from] CheckpointError),
-    /// The model did not run.
-    #[error("the exported model does not run ({check}, image {image}): {problem}; nothing was written")]
-    Run {
-        /// Which comparison.
-        check: String,
-        /// Number of the recorded image, from 0.
-        image: usize,
-        /// What the runtime says.
-        problem: String,
-    },
-    /// The model ran and answered something else.
-    #[error(
-        "the exported model disagrees with the checkpoint ({check}, image {image}): class {label:?} has probability {found}, recorded was {recorded}, and at most {limit} of difference is accepted; nothing was written; please report this with the checkpoint"
-    )]
-    Mismatch {
-        /// Which comparison.
-        check: String,
-        /// Number of the recorded image, from 0.
-        image: usize,
-        /// Class with the largest difference.
-        label: String,
-        /// What the exported model says.
-        found: f32,
-        /// What was recorded.
-        recorded: f32,
-        /// Largest accepted difference.
-        limit: f32,
-    },
-}
-
-fn remedy(checkpoint: &Path) -> String {
-    let folder = checkpoint.parent().unwrap_or(checkpoint).display();
-    format!("record it again with: trainer evaluate --checkpoint {folder} --data test.jsonl")
-}
 
 /// Images and the probabilities recorded for them, row by row.
 #[derive(Clone, Debug, PartialEq)]
@@ -110,74 +33,30 @@ pub struct Recording {
     pub whole: Vec<Recorded>,
 }
 
-/// Result of one comparison that passed.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Check {
-    /// What was compared.
-    pub name: String,
-    /// Images in each run.
-    pub batch: usize,
-    /// Recorded images compared.
-    pub images: usize,
-    /// Largest difference in a probability.
-    pub largest_difference: f32,
-    /// Largest accepted one.
-    pub limit: f32,
-    /// Images whose most probable class is another one. Within the limits that happens only where the two classes are
-    /// as probable as each other, to within twice the limit.
-    pub labels_differ: usize,
-}
-
-/// Reads what was recorded for this checkpoint.
+/// Reads a classifier's recording.
 ///
 /// # Errors
-/// When it is missing, was recorded for other weights, or does not fit the model.
-pub fn read(checkpoint: &Checkpoint) -> Result<Recording, VerifyError> {
-    let path = checkpoint.path().with_file_name(FILE);
-    let owner = checkpoint.path().to_owned();
-    if !path.is_file() {
-        return Err(VerifyError::Missing { path, checkpoint: owner });
-    }
-    let bytes = checkpoint::read(&path)?;
-    let unusable = |problem: String| VerifyError::Unusable { path: path.clone(), checkpoint: owner.clone(), problem };
-    let file = SafeTensors::deserialize(&bytes).map_err(|e| unusable(e.to_string()))?;
-    let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|e| unusable(e.to_string()))?;
-    let recorded = header.metadata().as_ref().and_then(|m| m.get("model_sha256")).cloned().unwrap_or_default();
-    let actual = checkpoint.sha256();
-    if recorded != actual {
-        return Err(VerifyError::Stale { path, checkpoint: owner, recorded, actual });
-    }
-    let p = &checkpoint.meta().preprocessing;
-    let classes = checkpoint.meta().labels.len();
-    let load = |name: &str| recorded_pair(&file, name, classes).map_err(unusable);
+/// What is missing or does not fit the model.
+pub(super) fn read(file: &SafeTensors, meta: &CheckpointMeta) -> Result<Recording, String> {
+    let load = |name: &str| recorded_pair(file, name, meta.labels.len());
     let prepared = load("prepared")?;
-    let crop = p.side() as usize;
+    let crop = meta.preprocessing.side() as usize;
     if prepared.images.dim().1 != crop || prepared.images.dim().2 != crop {
-        return Err(unusable(format!(
-            "'prepared' has shape {:?}; the model takes {crop} x {crop}",
-            prepared.images.shape()
-        )));
+        let shape = prepared.images.shape();
+        return Err(format!("'prepared' has shape {shape:?}; the model takes {crop} x {crop}"));
     }
     let names = (0..).map(|i| format!("whole.{i}")).take_while(|name| file.tensor(name).is_ok());
     let whole = names.map(|name| load(&name)).collect::<Result<Vec<_>, _>>()?;
     if prepared.images.is_empty() || whole.is_empty() {
-        return Err(unusable("it holds no image to compare with".to_owned()));
+        return Err("it holds no image to compare with".to_owned());
     }
     Ok(Recording { prepared, whole })
 }
 
 fn recorded_pair(file: &SafeTensors, name: &str, classes: usize) -> Result<Recorded, String> {
-    let tensor = |key: &str, dtype: Dtype, rank: usize| {
-        let t = file.tensor(key).map_err(|_| format!("there is no tensor '{key}'"))?;
-        if t.dtype() != dtype || t.shape().len() != rank {
-            return Err(format!("'{key}' is {:?} {:?}; {dtype:?} of rank {rank} is needed", t.dtype(), t.shape()));
-        }
-        Ok(t)
-    };
     let probabilities_name = format!("{name}.probabilities");
-    let (images, values) = (tensor(name, Dtype::U8, 4)?, tensor(&probabilities_name, Dtype::F32, 2)?);
+    let (images, values) = (tensor(file, name, Dtype::U8, 4)?, tensor(file, &probabilities_name, Dtype::F32, 2)?);
     let (shape, rows) = (images.shape(), values.shape());
-    let floats = values.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
     let wrong = || format!("'{name}' {shape:?} and '{probabilities_name}' {rows:?} do not belong to {classes} classes");
     if shape[3] != 3 || rows != [shape[0], classes] {
         return Err(wrong());
@@ -185,7 +64,7 @@ fn recorded_pair(file: &SafeTensors, name: &str, classes: usize) -> Result<Recor
     Ok(Recorded {
         images: Array4::from_shape_vec((shape[0], shape[1], shape[2], 3), images.data().to_vec())
             .map_err(|_| wrong())?,
-        probabilities: Array2::from_shape_vec((rows[0], rows[1]), floats).map_err(|_| wrong())?,
+        probabilities: Array2::from_shape_vec((rows[0], rows[1]), floats(&values)).map_err(|_| wrong())?,
     })
 }
 
@@ -279,7 +158,7 @@ impl Comparison<'_> {
             images += n;
         }
         let (name, batch, limit) = (self.name.to_owned(), self.batch, self.limit);
-        Ok(Check { name, batch, images, largest_difference, limit, labels_differ })
+        Ok(Check { name, batch, images, largest_difference, limit, labels_differ, boxes: None })
     }
 }
 

@@ -1,0 +1,70 @@
+//! Settings of a detector's file that need no other weights, so that they may be chosen when it is exported.
+
+use schemas::{Fit, SettingError, SettingSpec, Settings, Source, Sources};
+use serde_json::Value;
+
+use crate::checkpoint::Checkpoint;
+use crate::export::ExportError;
+
+/// The settings that may be changed, in the order to show them.
+pub const SETTINGS: [&str; 9] = [
+    "box_score_thresh",
+    "box_nms_thresh",
+    "box_detections_per_img",
+    "img_size",
+    "min_size",
+    "max_size",
+    "tile_grid_size",
+    "tile_overlap_ratio",
+    "tile_predictions_nms_thresh",
+];
+
+/// What is known about each of [`SETTINGS`].
+#[must_use]
+pub fn specs() -> Vec<&'static SettingSpec> {
+    SETTINGS.iter().filter_map(|name| SettingSpec::find(name)).collect()
+}
+
+/// Has the checkpoint's description follow these settings, given by name or alias and as text. With `img_size`, `min_size`
+/// or `max_size` the preprocessing changes, too.
+///
+/// # Errors
+/// When a setting is none of [`SETTINGS`], has no such value, or means nothing to the model.
+pub fn apply(checkpoint: &mut Checkpoint, changes: &[(String, String)]) -> Result<(), ExportError> {
+    let mut meta = checkpoint.meta().clone();
+    let path = checkpoint.path().to_owned();
+    let refuse = |errors: Vec<SettingError>| ExportError::Settings { path: path.clone(), errors };
+    let mut sources = Sources::new();
+    for (name, text) in changes {
+        let spec = SettingSpec::find(name).filter(|spec| SETTINGS.contains(&spec.name));
+        let spec = spec.ok_or_else(|| {
+            refuse(vec![SettingError::NotOffered {
+                name: name.clone(),
+                value: Value::from(text.as_str()),
+                reason: format!(
+                    "it belongs to the training; when a model is exported, {} may be set",
+                    SETTINGS.join(", ")
+                ),
+            }])
+        })?;
+        let value = spec.kind.parse(name, &Value::from(text.as_str())).map_err(|error| refuse(vec![error]))?;
+        meta.settings.insert(spec.name.to_owned(), value);
+        sources.insert(spec.name.to_owned(), Source::CommandLine);
+    }
+    let settings = Settings::try_from(meta.settings.clone()).map_err(|error| refuse(vec![error]))?;
+    let errors = settings.validate(meta.task, &meta.model_name, &sources);
+    if !errors.is_empty() {
+        return Err(refuse(errors));
+    }
+    let chosen = |name: &str| sources.contains_key(name);
+    meta.preprocessing.fit = match meta.preprocessing.fit {
+        Fit::Letterbox { .. } if chosen("img_size") => {
+            Fit::Letterbox { side: settings.img_size.next_multiple_of(Fit::MULTIPLE) }
+        }
+        Fit::Shorter { .. } if chosen("min_size") || chosen("max_size") => {
+            Fit::Shorter { min_size: settings.min_size, max_size: settings.max_size }
+        }
+        fit @ (Fit::Crop { .. } | Fit::Letterbox { .. } | Fit::Shorter { .. }) => fit,
+    };
+    Ok(checkpoint.describe(meta)?)
+}

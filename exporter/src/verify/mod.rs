@@ -1,0 +1,214 @@
+//! Comparing a model file with what the trainer recorded beside the checkpoint.
+
+pub mod boxes;
+pub mod classes;
+
+use std::path::{Path, PathBuf};
+
+use runtime::{Form, Model};
+use safetensors::tensor::TensorView;
+use safetensors::{Dtype, SafeTensors};
+use schemas::CheckpointMeta;
+use serde::Serialize;
+
+use crate::checkpoint::{self, Checkpoint, CheckpointError};
+
+/// File name of the recorded inputs and outputs, beside the weights.
+pub const FILE: &str = "verification.safetensors";
+
+/// Why a file was not found to be the checkpoint it was made from.
+#[derive(Debug, thiserror::Error)]
+pub enum VerifyError {
+    /// Nothing was recorded.
+    #[error("{path:?} is missing: it holds the outputs that the export is compared with; {}", remedy(.checkpoint))]
+    Missing {
+        /// File.
+        path: PathBuf,
+        /// Weights it belongs to.
+        checkpoint: PathBuf,
+    },
+    /// It was recorded for other weights.
+    #[error(
+        "{path:?} was recorded for other weights (sha256 {recorded}; {checkpoint:?} has {actual}); {}", remedy(.checkpoint)
+    )]
+    Stale {
+        /// File.
+        path: PathBuf,
+        /// Weights beside it.
+        checkpoint: PathBuf,
+        /// Checksum it was recorded for.
+        recorded: String,
+        /// Checksum of the weights.
+        actual: String,
+    },
+    /// The file is not what it should be.
+    #[error("{path:?}: {problem}; {}", remedy(.checkpoint))]
+    Unusable {
+        /// File.
+        path: PathBuf,
+        /// Weights beside it.
+        checkpoint: PathBuf,
+        /// What does not fit.
+        problem: String,
+    },
+    /// It cannot be read.
+    #[error(transparent)]
+    Read(#[from] CheckpointError),
+    /// The model did not run.
+    #[error("the exported model does not run ({check}, image {image}): {problem}; nothing was written")]
+    Run {
+        /// Which comparison.
+        check: String,
+        /// Number of the recorded image, from 0.
+        image: usize,
+        /// What the runtime says.
+        problem: String,
+    },
+    /// The model ran and answered something else.
+    #[error(
+        "the exported model disagrees with the checkpoint ({check}, image {image}): class {label:?} has probability {found}, recorded was {recorded}, and at most {limit} of difference is accepted; nothing was written; please report this with the checkpoint"
+    )]
+    Mismatch {
+        /// Which comparison.
+        check: String,
+        /// Number of the recorded image, from 0.
+        image: usize,
+        /// Class with the largest difference.
+        label: String,
+        /// What the exported model says.
+        found: f32,
+        /// What was recorded.
+        recorded: f32,
+        /// Largest accepted difference.
+        limit: f32,
+    },
+    /// The model ran and found something else.
+    #[error(
+        "the exported model disagrees with the checkpoint ({check}, image {image}): {problem}; nothing was written; please report this with the checkpoint"
+    )]
+    Boxes {
+        /// Which comparison.
+        check: String,
+        /// Number of the recorded image, from 0.
+        image: usize,
+        /// What does not fit.
+        problem: String,
+    },
+}
+
+fn remedy(checkpoint: &Path) -> String {
+    let folder = checkpoint.parent().unwrap_or(checkpoint).display();
+    format!("record it again with: trainer evaluate --checkpoint {folder} --data test.jsonl")
+}
+
+/// What the trainer recorded.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Recording {
+    /// Of a classifier.
+    Classes(classes::Recording),
+    /// Of a detector.
+    Boxes(boxes::Recording),
+}
+
+/// Result of one comparison that passed.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Check {
+    /// What was compared.
+    pub name: String,
+    /// Images in each run.
+    pub batch: usize,
+    /// Recorded images compared.
+    pub images: usize,
+    /// Largest difference in a probability or score.
+    pub largest_difference: f32,
+    /// Largest accepted one.
+    pub limit: f32,
+    /// Images whose most probable class is another one. Within the limits that happens only where the two classes are
+    /// as probable as each other, to within twice the limit.
+    pub labels_differ: usize,
+    /// Of a detector, more about its boxes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub boxes: Option<BoxCheck>,
+}
+
+/// Boxes that were compared.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct BoxCheck {
+    /// How many there were, recorded and found.
+    pub compared: usize,
+    /// How many have no counterpart for a reason that [`boxes`] accepts.
+    pub excused: usize,
+    /// Largest difference in a corner, in pixels.
+    pub largest_difference: f32,
+    /// Largest accepted one for a picture that is not shrunk.
+    pub limit: f32,
+}
+
+/// Reads what was recorded for this checkpoint.
+///
+/// # Errors
+/// When it is missing, was recorded for other weights, or does not fit the model.
+pub fn read(checkpoint: &Checkpoint) -> Result<Recording, VerifyError> {
+    let path = checkpoint.path().with_file_name(FILE);
+    let owner = checkpoint.path().to_owned();
+    if !path.is_file() {
+        return Err(VerifyError::Missing { path, checkpoint: owner });
+    }
+    let bytes = checkpoint::read(&path)?;
+    let unusable = |problem: String| VerifyError::Unusable { path: path.clone(), checkpoint: owner.clone(), problem };
+    let file = SafeTensors::deserialize(&bytes).map_err(|e| unusable(e.to_string()))?;
+    let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|e| unusable(e.to_string()))?;
+    let recorded = header.metadata().as_ref().and_then(|m| m.get("model_sha256")).cloned().unwrap_or_default();
+    let actual = checkpoint.sha256();
+    if recorded != actual {
+        return Err(VerifyError::Stale { path, checkpoint: owner, recorded, actual });
+    }
+    let meta = checkpoint.meta();
+    let recording = if meta.task.is_classification() {
+        classes::read(&file, meta).map(Recording::Classes)
+    } else {
+        boxes::read(&file, meta).map(Recording::Boxes)
+    };
+    recording.map_err(unusable)
+}
+
+/// Compares a model of this form with the recording, at several batch sizes.
+///
+/// # Errors
+/// The first image on which the model does not run or differs.
+pub fn compare(
+    recording: &Recording,
+    meta: &CheckpointMeta,
+    form: Form,
+    model: &mut Model,
+) -> Result<Vec<Check>, VerifyError> {
+    match recording {
+        Recording::Classes(recording) => {
+            classes::compare(recording, meta, form, &mut |images| model.run(images).map_err(|error| error.to_string()))
+        }
+        Recording::Boxes(recording) => {
+            let mut run =
+                |images: ndarray::ArrayView4<u8>, sizes: Option<&[[i64; 2]]>, overrides: &runtime::Overrides| {
+                    model.detect(images, sizes, overrides).map_err(|error| error.to_string())
+                };
+            boxes::Comparison { recording, meta, form }.run(&mut run)
+        }
+    }
+}
+
+/// A tensor of this type and rank.
+fn tensor<'a>(file: &'a SafeTensors, key: &str, dtype: Dtype, rank: usize) -> Result<TensorView<'a>, String> {
+    let t = file.tensor(key).map_err(|_| format!("there is no tensor '{key}'"))?;
+    if t.dtype() != dtype || t.shape().len() != rank {
+        return Err(format!("'{key}' is {:?} {:?}; {dtype:?} of rank {rank} is needed", t.dtype(), t.shape()));
+    }
+    Ok(t)
+}
+
+fn floats(t: &TensorView) -> Vec<f32> {
+    t.data().as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect()
+}
+
+fn integers(t: &TensorView) -> Vec<i64> {
+    t.data().as_chunks::<8>().0.iter().map(|b| i64::from_le_bytes(*b)).collect()
+}
