@@ -112,7 +112,7 @@ mod tests {
         assert_eq!(pixel(30, 79), colour(1), "the lower edge lies on the last row");
         assert_eq!(pixel(30, 55), [9; 3], "the inside stays");
         assert_eq!(pixel(70, 50), [9; 3], "the outside stays");
-        assert!(out.data[3 * 21 * 100..][..3 * 50].iter().any(|&v| v == 0), "there is text above the box");
+        assert!(out.data[3 * 21 * 100..][..3 * 50].contains(&0), "there is text above the box");
         for corners in [[f32::NAN; 4], [1e30, -1e30, 2e30, 3e30], [50.0, 50.0, 40.0, 40.0]] {
             let odd = marked(&image, &[Mark { corners, colour: [0; 3], text: "x".repeat(99) }]);
             assert_eq!(odd.data.len(), image.data.len());

@@ -41,7 +41,7 @@ impl Findings {
     #[must_use]
     pub fn images(&self) -> u64 {
         match self {
-            Self::Classes(report) => report.samples as u64,
+            Self::Classes(report) => report.samples,
             Self::Boxes(report) => report.counts.images,
         }
     }

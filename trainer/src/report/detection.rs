@@ -82,7 +82,7 @@ pub fn note(report: &DetectionReport, name: &str) -> Option<String> {
     }
 }
 
-fn fact(name: &str, value: impl ToString) -> Fact {
+fn fact(name: &str, value: &impl ToString) -> Fact {
     Fact { name: name.to_owned(), value: value.to_string() }
 }
 
@@ -93,20 +93,20 @@ fn number(value: Option<f64>) -> String {
 fn kept(report: &DetectionReport) -> Vec<Fact> {
     let counts = &report.counts;
     let mut facts = vec![
-        fact("Pictures", counts.images),
-        fact("Objects", counts.objects),
-        fact("Hits", counts.hits),
-        fact("Missed", counts.missed),
-        fact("Invented, or found twice", counts.false_alarms),
-        fact("Precision, mean over classes", number(report.voc.precision)),
-        fact("Recall, mean over classes", number(report.voc.recall)),
+        fact("Pictures", &counts.images),
+        fact("Objects", &counts.objects),
+        fact("Hits", &counts.hits),
+        fact("Missed", &counts.missed),
+        fact("Invented, or found twice", &counts.false_alarms),
+        fact("Precision, mean over classes", &number(report.voc.precision)),
+        fact("Recall, mean over classes", &number(report.voc.recall)),
     ];
     let in_crowds = counts.kept.saturating_sub(counts.hits + counts.false_alarms);
     if counts.crowds > 0 {
-        facts.push(fact("Crowds, and boxes in them", format!("{}, {in_crowds}", counts.crowds)));
+        facts.push(fact("Crowds, and boxes in them", &format!("{}, {in_crowds}", counts.crowds)));
     }
     if counts.unusable > 0 {
-        facts.push(fact("Boxes that are not numbers", counts.unusable));
+        facts.push(fact("Boxes that are not numbers", &counts.unusable));
     }
     facts
 }
@@ -114,11 +114,11 @@ fn kept(report: &DetectionReport) -> Vec<Fact> {
 fn image_level(report: &DetectionReport) -> Vec<Fact> {
     let image = &report.image_level;
     vec![
-        fact("With objects, recognised", format!("{} of {}", image.recognised, image.positives)),
-        fact("Without, yet something found", format!("{} of {}", image.false_alarms, image.negatives)),
-        fact("Precision", number(image.precision)),
-        fact("Recall", number(image.recall)),
-        fact("Average precision", number(image.average_precision)),
+        fact("With objects, recognised", &format!("{} of {}", image.recognised, image.positives)),
+        fact("Without, yet something found", &format!("{} of {}", image.false_alarms, image.negatives)),
+        fact("Precision", &number(image.precision)),
+        fact("Recall", &number(image.recall)),
+        fact("Average precision", &number(image.average_precision)),
     ]
 }
 
