@@ -237,7 +237,11 @@ fn box_answers(network: &Network, settings: &Settings, examples: &[Rgb]) -> anyh
     for (i, image) in examples.iter().enumerate() {
         let small = models::host::prepare(image, &network.preprocessing);
         tensors.push((format!("whole.{i}"), pixels(image)));
-        tensors.extend(found(&format!("whole.{i}"), &boxes::in_picture(network, image, settings, &wish)));
+        let answer = boxes::in_picture(image, settings, |piece| {
+            let prepared = models::host::prepare(piece, &network.preprocessing);
+            anyhow::Ok(boxes::in_prepared(network, &prepared, piece, &wish))
+        })?;
+        tensors.extend(found(&format!("whole.{i}"), &answer));
         tensors.push((format!("prepared.{i}"), pixels(&small)));
         let size = [i64::from(image.height), i64::from(image.width)];
         tensors.push((format!("prepared.{i}.size"), Tensor::from_slice(&size)));

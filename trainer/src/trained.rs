@@ -12,7 +12,7 @@ use tch::Device;
 use crate::checkpoint::Checkpoint;
 use crate::cli::ModelArgs;
 use crate::data::Loader;
-use crate::detect::evaluate::{self as boxes, Parts, Wish};
+use crate::detect::evaluate::{self as boxes, Wish};
 use crate::evaluate as classes;
 use crate::network::{self, Network};
 
@@ -119,29 +119,20 @@ impl Trained {
         {
             return whole(model, image, wish);
         }
-        let mut parts = Parts { size: [image.height, image.width], ..Parts::default() };
-        parts.whole = self.detect_prepared(image, wish)?;
-        for tile in host::tiles(image.width, image.height, settings.tile_grid_size, settings.tile_overlap_ratio) {
-            parts.tiles.push((tile, self.detect_prepared(&host::cut(image, tile), wish)?));
-        }
-        Ok(parts.join(settings))
+        boxes::in_picture(image, settings, |piece| self.detect_prepared(piece, wish))
     }
 
     /// One picture or tile through a checkpoint or a `prepared` file.
     fn detect_prepared(&mut self, image: &Rgb, wish: &Wish) -> anyhow::Result<Vec<Detection>> {
         let prepared = host::prepare(image, &self.meta().preprocessing);
         let found = match self {
-            Self::Checkpoint(network, ..) => {
-                let (height, width) = (usize::try_from(prepared.height)?, usize::try_from(prepared.width)?);
-                let images = network.images(&prepared.data, 1, height, width);
-                boxes::predict(network, &images, &[[image.height, image.width]], wish)
-            }
+            Self::Checkpoint(network, ..) => boxes::in_prepared(network, &prepared, image, wish),
             Self::File(model) => {
                 let sizes = [[i64::from(image.height), i64::from(image.width)]];
-                model.detect(view(&prepared)?, Some(&sizes), &overrides(wish))?
+                model.detect(view(&prepared)?, Some(&sizes), &overrides(wish))?.into_iter().next().unwrap_or_default()
             }
         };
-        Ok(found.into_iter().next().unwrap_or_default())
+        Ok(found)
     }
 
     /// What the model says about a whole data set. A file of the `whole` form gets each picture as decoded, so that what

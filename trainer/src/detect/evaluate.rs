@@ -124,18 +124,21 @@ pub fn in_prepared(network: &Network, prepared: &Rgb, original: &Rgb, wish: &Wis
     predict(network, &images, &[[original.height, original.width]], wish).into_iter().next().unwrap_or_default()
 }
 
-/// Boxes in one picture as decoded, from the whole of it and, where `settings` says so, from its tiles.
+/// Boxes in one picture as decoded, from the whole of it and, where `settings` says so, from its tiles. `look` finds those
+/// of one piece, in its pixels.
 ///
-/// # Panics
-/// As [`predict`].
-#[must_use]
-pub fn in_picture(network: &Network, image: &Rgb, settings: &Settings, wish: &Wish) -> Vec<Detection> {
-    let look = |image: &Rgb| in_prepared(network, &host::prepare(image, &network.preprocessing), image, wish);
-    let mut parts = Parts { size: [image.height, image.width], whole: look(image), tiles: Vec::new() };
+/// # Errors
+/// The first that `look` gives.
+pub fn in_picture<E>(
+    image: &Rgb,
+    settings: &Settings,
+    mut look: impl FnMut(&Rgb) -> Result<Vec<Detection>, E>,
+) -> Result<Vec<Detection>, E> {
+    let mut parts = Parts { size: [image.height, image.width], whole: look(image)?, tiles: Vec::new() };
     for tile in host::tiles(image.width, image.height, settings.tile_grid_size, settings.tile_overlap_ratio) {
-        parts.tiles.push((tile, look(&host::cut(image, tile))));
+        parts.tiles.push((tile, look(&host::cut(image, tile))?));
     }
-    parts.join(settings)
+    Ok(parts.join(settings))
 }
 
 /// Dense tensors `[N, D, ..]` as lists, without the padding.

@@ -1,7 +1,7 @@
 //! What the training loop asks of a task. The loop knows nothing of classes and boxes; a task knows nothing of epochs.
 
 mod classify;
-pub mod detect;
+mod detect;
 
 use std::collections::BTreeMap;
 

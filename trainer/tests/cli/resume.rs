@@ -20,7 +20,7 @@ fn result(run: &Path) -> (Vec<u8>, Vec<u8>, Vec<serde_json::Value>) {
 }
 
 #[track_caller]
-fn assert_same(a: &Path, b: &Path) {
+pub fn assert_same(a: &Path, b: &Path) {
     let ((last_a, best_a, records_a), (last_b, best_b, records_b)) = (result(a), result(b));
     assert_eq!(records_a, records_b);
     assert!(best_a == best_b, "the best checkpoints differ");
