@@ -6,7 +6,8 @@ Run from the project's root, with Pillow 13 and NumPy installed:
 
 Writes models/tests/fixtures/host: small image files, `decode.json` (what each decodes to), `resize.json`, `prepare.json` and
 `colour.json` (checksums of results on images both sides generate from a seed). With the optional folder it also writes
-`odd_images.json`, what every file under it decodes to. Needs torchvision as well for `prepare.json` and `colour.json`.
+`odd_images.json`, what every file under it decodes to. Needs torchvision as well for `prepare.json` and `colour.json`, and
+opencv-python for `hsv.json`.
 """
 
 import io
@@ -119,6 +120,22 @@ def colour_cases():
         for factor in [-0.5, -0.31, -0.05, 0.0, 0.02, 0.1, 0.5]:
             cases.append({"source": [w, h], "seed": seed, "change": "hue", "factor": factor,
                           "crc": crc(F.adjust_hue(image, factor))})
+    return cases
+
+
+def hsv_cases():
+    import cv2
+
+    cases = []
+    # OpenCV cuts what is left over from its vectors, 32 pixels of a row, otherwise: it rounds. So the width is a multiple.
+    for seed, gains in enumerate([[1.0, 1.0, 1.0], [1.013, 0.42, 1.31], [0.987, 1.66, 0.63]]):
+        image = noise(64, 40, seed)
+        steps = np.arange(256, dtype=np.float64)
+        tables = [(steps * gains[0]) % 180, np.clip(steps * gains[1], 0, 255), np.clip(steps * gains[2], 0, 255)]
+        planes = cv2.split(cv2.cvtColor(np.asarray(image), cv2.COLOR_RGB2HSV))
+        changed = cv2.merge([cv2.LUT(plane, table.astype(np.uint8)) for plane, table in zip(planes, tables)])
+        out = cv2.cvtColor(changed, cv2.COLOR_HSV2RGB)
+        cases.append({"source": [64, 40], "seed": seed, "gains": gains, "values": out.flatten().tolist()})
     return cases
 
 
@@ -245,6 +262,7 @@ def main():
     write("prepare.json", prepare_cases())
     write("crop.json", crop_cases())
     write("colour.json", colour_cases())
+    write("hsv.json", hsv_cases())
     entries = []
     for name, data in files().items():
         (OUT / name).write_bytes(data)

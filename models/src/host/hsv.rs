@@ -1,7 +1,9 @@
 //! Hue, saturation and value changed by factors, as YOLO's training does with OpenCV: through 8-bit HSV with hue in 0..180.
 //!
-//! To HSV in OpenCV's fixed point (12 bits), back in single precision, so that the values are OpenCV's up to the last bit of its
-//! vectorised variants.
+//! To HSV in OpenCV's fixed point (12 bits), back in single precision and cut towards zero, as OpenCV's vectors do (its scalar
+//! code rounds), so that the values are its own but for one in some thousands, which the order of roundings decides.
+
+use multiversion::multiversion;
 
 use super::Rgb;
 
@@ -18,71 +20,84 @@ pub struct HsvGains {
 
 /// Bits after the point.
 const SHIFT: u32 = 12;
+/// Pixels that are worked on together: enough for vectors, few enough for the cache.
+const BLOCK: usize = 128;
 
-/// `scale / n` in fixed point for each 8-bit `n`; 0 for 0.
-fn reciprocals(scale: f64) -> [i32; 256] {
-    std::array::from_fn(
-        |n| if n == 0 { 0 } else { (scale * f64::from(1 << SHIFT) / n as f64).round_ties_even() as i32 },
-    )
-}
-
-fn rounded(fixed: i32) -> i32 {
-    (fixed + (1 << (SHIFT - 1))) >> SHIFT
-}
+/// Some pixels, channel by channel.
+type Planes = [[u8; BLOCK]; 3];
 
 /// Multiplies hue, saturation and value of every pixel; results are cut towards zero, hue modulo 180.
 pub fn change_hsv(image: &mut Rgb, gains: HsvGains) {
     let table =
         |factor: f64, end: fn(f64) -> f64| -> [u8; 256] { std::array::from_fn(|n| end(n as f64 * factor) as u8) };
-    let hues = table(gains.hue, |value| value.rem_euclid(180.0));
-    let saturations = table(gains.saturation, |value| value.clamp(0.0, 255.0));
-    let values = table(gains.value, |value| value.clamp(0.0, 255.0));
-    let (by_value, by_range) = (reciprocals(255.0), reciprocals(30.0));
-    for pixel in image.data.as_chunks_mut::<3>().0 {
-        let [hue, saturation, value] = to_hsv(*pixel, &by_value, &by_range);
-        *pixel = from_hsv(hues[hue], saturations[saturation], values[value]);
+    let tables = [
+        table(gains.hue, |value| value.rem_euclid(180.0)),
+        table(gains.saturation, |value| value.clamp(0.0, 255.0)),
+        table(gains.value, |value| value.clamp(0.0, 255.0)),
+    ];
+    for pixels in image.data.as_chunks_mut::<3>().0.chunks_mut(BLOCK) {
+        let mut planes: Planes = [[0; BLOCK]; 3];
+        for (at, pixel) in pixels.iter().enumerate() {
+            planes.iter_mut().zip(pixel).for_each(|(plane, value)| plane[at] = *value);
+        }
+        to_hsv(&mut planes);
+        for (plane, table) in planes.iter_mut().zip(&tables) {
+            plane.iter_mut().for_each(|value| *value = table[usize::from(*value)]);
+        }
+        from_hsv(&mut planes);
+        for (at, pixel) in pixels.iter_mut().enumerate() {
+            *pixel = [planes[0][at], planes[1][at], planes[2][at]];
+        }
     }
 }
 
-/// Hue below 180, saturation and value below 256.
+/// Added to a number below 2^22, leaves it rounded (halves to even) in the low bits: a rounding that vectorises.
+const ROUNDER: f32 = 12_582_912.0;
+
+/// `scale / n` in fixed point, for `n` of at least 1. Single precision is exact enough for every `scale` and `n` in use.
 #[inline(always)]
-fn to_hsv(pixel: [u8; 3], by_value: &[i32; 256], by_range: &[i32; 256]) -> [usize; 3] {
-    let [red, green, blue] = pixel.map(i32::from);
-    let value = red.max(green).max(blue);
-    let range = value - red.min(green).min(blue);
-    let saturation = rounded(range * by_value[value as usize]);
-    let sector = if value == red {
-        green - blue
-    } else if value == green {
-        blue - red + 2 * range
-    } else {
-        red - green + 4 * range
-    };
-    let hue = rounded(sector * by_range[range as usize]);
-    let hue = if hue < 0 { hue + 180 } else { hue };
-    [hue.min(255) as usize, saturation.min(255) as usize, value as usize]
+fn reciprocal(scale: f32, n: i32) -> i32 {
+    let quotient = scale * (1 << SHIFT) as f32 / n as f32;
+    (quotient + ROUNDER).to_bits() as i32 - ROUNDER.to_bits() as i32
 }
 
 #[inline(always)]
-fn from_hsv(hue: u8, saturation: u8, value: u8) -> [u8; 3] {
-    if saturation == 0 {
-        return [value; 3];
+fn rounded(fixed: i32) -> i32 {
+    (fixed + (1 << (SHIFT - 1))) >> SHIFT
+}
+
+/// Red, green and blue become hue below 180, saturation and value. Where all are equal, so that there is no range, hue and
+/// saturation are 0 whatever they are divided by.
+#[multiversion(targets("x86_64+avx512f+avx512bw+avx512dq+avx512vl+avx2+fma", "x86_64+avx2+fma"))]
+fn to_hsv(planes: &mut Planes) {
+    let [reds, greens, blues] = planes;
+    for ((red, green), blue) in reds.iter_mut().zip(greens).zip(blues) {
+        let (r, g, b) = (i32::from(*red), i32::from(*green), i32::from(*blue));
+        let value = r.max(g).max(b);
+        let range = value - r.min(g).min(b);
+        let sector = if value == g { b - r + 2 * range } else { r - g + 4 * range };
+        let sector = if value == r { g - b } else { sector };
+        let hue = rounded(sector * reciprocal(30.0, range.max(1)));
+        *red = (hue + (180 & (hue >> 31))) as u8;
+        *green = rounded(range * reciprocal(255.0, value.max(1))) as u8;
+        *blue = value as u8;
     }
-    let at = f32::from(hue) * (6.0 / 180.0);
-    let sector = at.floor();
-    let into = at - sector;
-    let (s, v) = (f32::from(saturation) * (1.0 / 255.0), f32::from(value) * (1.0 / 255.0));
-    let byte = |level: f32| (level * 255.0).round_ties_even().clamp(0.0, 255.0) as u8;
-    let low = byte(v * (1.0 - s));
-    let falling = byte(v * (1.0 - s * into));
-    let rising = byte(v * (1.0 - s * (1.0 - into)));
-    match sector as u8 {
-        0 => [value, rising, low],
-        1 => [falling, value, low],
-        2 => [low, value, rising],
-        3 => [low, falling, value],
-        4 => [rising, low, value],
-        _ => [value, low, falling],
+}
+
+/// The way back. On a circle of 6, red is full within 1 of 0, green of 2, blue of 4, and fades over the next 1.
+#[multiversion(targets("x86_64+avx512f+avx512bw+avx512dq+avx512vl+avx2+fma", "x86_64+avx2+fma"))]
+fn from_hsv(planes: &mut Planes) {
+    let [hues, saturations, values] = planes;
+    for ((hue, saturation), value) in hues.iter_mut().zip(saturations).zip(values) {
+        let at = f32::from(*hue) * (6.0 / 180.0);
+        let (s, v) = (f32::from(*saturation) * (1.0 / 255.0), f32::from(*value) * (1.0 / 255.0));
+        let level = |lack: f32| {
+            let level = v * (1.0 - s * lack.clamp(0.0, 1.0));
+            ((level * 255.0).floor() + ROUNDER).to_bits() as u8
+        };
+        *hue = level(2.0 - (at - 3.0).abs());
+        *saturation = level((at - 2.0).abs() - 1.0);
+        *value = level((at - 4.0).abs() - 1.0);
     }
 }
 
@@ -112,6 +127,16 @@ mod tests {
         assert_eq!(changed([200, 100, 100], HsvGains { saturation: 0.0, ..STILL }), [200, 200, 200]);
         // Green is hue 60; twice that is blue.
         assert_eq!(changed([0, 255, 0], HsvGains { hue: 2.0, ..STILL }), [0, 0, 255]);
+    }
+
+    #[test]
+    fn reciprocals_are_those_of_double_precision() {
+        for scale in [30.0, 255.0] {
+            for n in 1..256 {
+                let exact = (f64::from(scale) * 4096.0 / f64::from(n)).round_ties_even();
+                assert_eq!(f64::from(reciprocal(scale, n)), exact, "{scale} / {n}");
+            }
+        }
     }
 
     #[test]

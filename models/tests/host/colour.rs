@@ -1,6 +1,6 @@
-//! Colour changes against Pillow and torchvision.
+//! Colour changes against Pillow, torchvision and OpenCV.
 
-use models::host::{Rgb, brightness, contrast, hue, saturation};
+use models::host::{HsvGains, Rgb, brightness, change_hsv, contrast, hue, saturation};
 
 use super::{crc, number, source, table};
 
@@ -19,6 +19,22 @@ fn changes_equal_pillow() {
             other => panic!("no such change: {other}"),
         }
         assert_eq!(crc(&image), case["crc"].as_u64().expect("a checksum"), "{case}");
+    }
+}
+
+#[test]
+fn hsv_is_that_of_opencv() {
+    for case in table("hsv.json") {
+        let mut image = source(&case);
+        let gains = case["gains"].as_array().expect("three factors");
+        let [hue, saturation, value] = [0, 1, 2].map(|at| number(&gains[at]));
+        change_hsv(&mut image, HsvGains { hue, saturation, value });
+        let wanted = case["values"].as_array().expect("values").iter().map(|value| value.as_u64().expect("a byte"));
+        let off: Vec<u64> = image.data.iter().zip(wanted).map(|(a, b)| u64::from(*a).abs_diff(b)).collect();
+        assert_eq!(off.len(), 64 * 40 * 3);
+        // Whole numbers that come out a little below.
+        let differing = off.iter().filter(|off| **off > 0).count();
+        assert!(off.iter().all(|off| *off <= 1) && differing <= 12, "{}: {differing} values differ", case["gains"]);
     }
 }
 
