@@ -97,7 +97,7 @@ fn kept(report: &DetectionReport) -> Vec<Fact> {
         fact("Objects", &counts.objects),
         fact("Hits", &counts.hits),
         fact("Missed", &counts.missed),
-        fact("Invented, or found twice", &counts.false_alarms),
+        fact("False alarms", &counts.false_alarms),
         fact("Precision, mean over classes", &number(report.voc.precision)),
         fact("Recall, mean over classes", &number(report.voc.recall)),
     ];
