@@ -62,7 +62,7 @@ fn compare(what: &str, call: &Call, inputs: &[Array], tolerance: f64) -> f64 {
             assert_eq!(found.shape, expected.shape, "{what}, {call:?}");
             match (&found.data, &expected.data) {
                 (Data::F32(f), Data::F32(e)) if tolerance > 0.0 => {
-                    worst = worst.max(check_close(what, f, e, tolerance))
+                    worst = worst.max(check_close(what, f, e, tolerance));
                 }
                 (f, e) => assert_eq!(f, e, "{what}, {call:?}"),
             }

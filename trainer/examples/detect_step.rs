@@ -59,7 +59,7 @@ fn main() -> anyhow::Result<()> {
     let mut settings = Settings::defaults(Task::ImageObjectDetection, spec.name);
     (settings.optimizer, settings.grad_clip_type) = (Kind::Sgd, GradClip::None);
     (settings.weight_decay, settings.momentum, settings.nesterov) = (5e-4, 0.9, true);
-    settings.img_size = u32::try_from(height.max(width))?;
+    settings.img_size = height.max(width);
     let task = Detect::new(detector, &settings);
     let mut optimizer = Optimizer::new(&settings, &network.params);
     let (mut times, mut first) = (Vec::new(), None);
