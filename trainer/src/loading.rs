@@ -126,3 +126,68 @@ fn yolo(settings: &Settings) -> YoloAugmentation {
         multi_scale: settings.multi_scale,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use schemas::Interpolation;
+    use schemas::setting::TileGrid;
+
+    use super::*;
+
+    fn preprocessing(fit: Fit) -> Preprocessing {
+        Preprocessing { fit, interpolation: Interpolation::Bilinear, mean: [0.0; 3], std: [255.0; 3] }
+    }
+
+    fn detector(options: LoaderOptions) -> DetectorViews {
+        match options.views {
+            Views::Detector(views) => views,
+            Views::Classifier(_) => panic!("views of a classifier"),
+        }
+    }
+
+    #[test]
+    fn every_setting_of_yolo_views_arrives() {
+        let letterbox = preprocessing(Fit::Letterbox { side: 64 });
+        let settings = Settings {
+            number_of_epochs: 10,
+            close_mosaic: 3,
+            augment_scale: 0.25,
+            augment_translate: 0.125,
+            augment_hsv: 0.75,
+            multi_scale: true,
+            tile_grid_size: TileGrid { columns: 3, rows: 2 },
+            tile_overlap_ratio: 0.375,
+            ..Settings::default()
+        };
+        let views = detector(detection_training(&settings, &letterbox));
+        assert_eq!(views.tiling, Tiling { grid: TileGrid { columns: 3, rows: 2 }, overlap: 0.375 });
+        let DetectorAugmentation::Yolo(yolo) = views.augmentation else { panic!("views of another detector") };
+        let wanted = YoloAugmentation {
+            mosaic_epochs: 7,
+            scale: 0.25,
+            translate: 0.125,
+            hsv: 0.75,
+            flip_probability: 0.5,
+            multi_scale: true,
+        };
+        assert_eq!(yolo, wanted);
+        let still = Settings { apply_mosaic_for_yolo: false, ..settings.clone() };
+        let views = detector(detection_training(&still, &letterbox));
+        assert!(matches!(views.augmentation, DetectorAugmentation::Yolo(yolo) if yolo.mosaic_epochs == 0));
+        let validation = detection_validation(&settings, &letterbox, 5);
+        assert_eq!((validation.cache_bytes, validation.batch_size), (5, settings.validation_batch_size as usize));
+        assert!(matches!(detector(validation).augmentation, DetectorAugmentation::None));
+    }
+
+    #[test]
+    fn views_follow_the_fit_and_can_be_switched_off() {
+        let shorter = preprocessing(Fit::Shorter { min_size: 64, max_size: 128 });
+        let views = detector(detection_training(&Settings::default(), &shorter));
+        assert!(matches!(views.augmentation, DetectorAugmentation::Rcnn(rcnn) if rcnn == RcnnAugmentation::default()));
+        let off = Settings { apply_automl_train_augmentations: false, ..Settings::default() };
+        for fit in [shorter.fit, Fit::Letterbox { side: 64 }] {
+            let views = detector(detection_training(&off, &preprocessing(fit)));
+            assert!(matches!(views.augmentation, DetectorAugmentation::None));
+        }
+    }
+}

@@ -215,10 +215,13 @@ fn write_text(path: &Path, text: &str) -> Result<(), DataError> {
     crate::data::replace(path, |out| out.write_all(text.as_bytes()))
 }
 
-/// Name of a part that a file is named after: its stem (of `train.coco.json` as well `train`), `val` and `valid` as `validation`.
+/// Name of a part that a file or folder is named after: `train` of `train.coco.json`, `train_annotations.jsonl` and
+/// `training-mltable-folder`, `validation` of `val.txt`, otherwise the stem.
 fn part_name(path: &Path) -> String {
     let stem = path.file_stem().unwrap_or_default().to_string_lossy();
-    match stem.strip_suffix(".coco").unwrap_or(&stem) {
+    let endings = [".coco", "_annotations", "-mltable-folder"];
+    match endings.iter().find_map(|ending| stem.strip_suffix(ending)).unwrap_or(&stem) {
+        "training" => "train".to_owned(),
         "val" | "valid" => "validation".to_owned(),
         other => other.to_owned(),
     }

@@ -153,6 +153,26 @@ fn yolo_there_and_back() {
 }
 
 #[test]
+fn parts_are_named_after_files() {
+    for (path, name) in [
+        ("x/train.coco.json", "train"),
+        ("train_annotations.jsonl", "train"),
+        ("training-mltable-folder", "train"),
+        ("validation-mltable-folder", "validation"),
+        ("Main/val.txt", "validation"),
+        ("instances_val2017.json", "instances_val2017"),
+    ] {
+        assert_eq!(super::part_name(Path::new(path)), name);
+    }
+    let folder = Folder::new();
+    let named = |name: &str| Part { name: name.to_owned(), ..Part::default() };
+    let message = yolo::write(&folder.path("y"), &[named("train"), named("trainval")]).unwrap_err().to_string();
+    assert!(message.contains("\"trainval\""), "{message}");
+    yolo::write(&folder.path("z"), &[Part { name: "all".to_owned(), ..part(&folder) }]).unwrap();
+    assert_eq!(yolo::read(&folder.path("z/data.yaml")).unwrap()[0].name, "train");
+}
+
+#[test]
 fn rows_of_one_picture_are_put_together_and_bad_ones_listed() {
     let folder = Folder::new();
     folder.picture("a.png", 10, 10);

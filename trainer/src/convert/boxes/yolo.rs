@@ -160,15 +160,24 @@ fn object(line: &str, names: &[String]) -> Result<Marked, String> {
 }
 
 /// Writes `images/PART`, `labels/PART` and `data.yaml` into `output`; classes are numbered in the order of their sorted names.
-/// An object of one segment is written as an outline, any other as its box; that an object is a crowd cannot be said here.
+/// An object of one segment is written as an outline, any other as its box; that an object is a crowd cannot be said here. A
+/// part that stands alone is called `train`, whatever its name.
 ///
 /// # Errors
-/// A picture cannot be copied, or any IO error.
+/// One of several parts is none of train, validation and test, a picture cannot be copied, or any IO error.
 pub fn write(output: &Path, parts: &[Part]) -> Result<(), DataError> {
     let labels = labels(parts);
     let mut yaml = String::from("path: .\n");
     for part in parts {
-        let (images, texts) = (output.join("images").join(&part.name), output.join("labels").join(&part.name));
+        let name = match part.name.as_str() {
+            name @ ("train" | "validation" | "test") => name,
+            _ if parts.len() == 1 => "train",
+            other => {
+                let message = format!("cannot hold a part {other:?}; name the inputs train, validation and test");
+                return Err(wrong(output, message));
+            }
+        };
+        let (images, texts) = (output.join("images").join(name), output.join("labels").join(name));
         make_folder(&images)?;
         make_folder(&texts)?;
         let mut taken = BTreeSet::new();
@@ -177,8 +186,8 @@ pub fn write(output: &Path, parts: &[Part]) -> Result<(), DataError> {
             let text: String = picture.objects.iter().map(|object| line(object, &labels)).collect();
             write_text(&texts.join(file).with_extension("txt"), &text)?;
         }
-        let key = if part.name == "validation" { "val" } else { &part.name };
-        yaml.push_str(&format!("{}: images/{}\n", quoted(key), part.name));
+        let key = if name == "validation" { "val" } else { name };
+        yaml.push_str(&format!("{key}: images/{name}\n"));
     }
     yaml.push_str(&format!("nc: {}\nnames:\n", labels.len()));
     for (number, name) in labels.iter().enumerate() {
