@@ -31,6 +31,7 @@ mod detect_forward;
 mod detect_loss;
 mod forward;
 mod onnx;
+mod onnx_detect;
 mod ops;
 mod random;
 mod support;

@@ -1,0 +1,184 @@
+//! Exported detectors against Eager, with the parameters of `scripts/oracle/detect_forward.py`: the same labels, corners
+//! within 0.05 pixels, scores within 0.001.
+
+use exporter::preprocess::{self, Detecting};
+use exporter::proto::{self, Header};
+use exporter::source::{ParamError, ParamSource};
+use models::host::{self, Rgb};
+use models::registry;
+use ndarray::ArrayView4;
+use runtime::{Form, Model, Options, Overrides};
+use schemas::prediction::Detection;
+use schemas::setting::ModelSize;
+use schemas::{CheckpointMeta, Fit, SCHEMA_VERSION, Settings, Task};
+use tch::Device;
+use tests::{synthetic, synthetic_detect};
+use trainer::detect::evaluate::{self, Wish};
+use trainer::network::Network;
+
+use crate::support;
+
+const LETTERBOX: Fit = Fit::Letterbox { side: 128 };
+const SHORTER: Fit = Fit::Shorter { min_size: 96, max_size: 160 };
+const WISH: Wish = Wish { score: 0.05, iou: 0.5, cap: 100 };
+
+fn meta(model: &str, fit: Fit, tiles: &str) -> CheckpointMeta {
+    let mut settings = Settings { model_size: ModelSize::Nano, ..Settings::default() };
+    settings.set("tile_grid_size", &tiles.into()).expect("a grid");
+    let spec = registry::find(model).expect("a model");
+    CheckpointMeta {
+        schema_version: SCHEMA_VERSION,
+        task: Task::ImageObjectDetection,
+        model_name: model.to_owned(),
+        labels: ["a", "b", "c"].map(str::to_owned).to_vec(),
+        preprocessing: schemas::Preprocessing { fit, ..spec.preprocessing() },
+        epoch: 1,
+        metrics: Default::default(),
+        settings: settings.to_map(),
+        weights: None,
+        versions: Default::default(),
+    }
+}
+
+fn network(meta: &CheckpointMeta) -> Network {
+    let mut network = Network::from_meta(meta, Device::Cpu).expect("a known model");
+    let detector = network.spec.detector().expect("a detector");
+    let entries: Vec<_> = network.params.iter().map(|(key, p)| (key.to_owned(), p.tensor.size(), p.role)).collect();
+    for (key, shape, role) in entries {
+        if let Some(values) = synthetic_detect::param(&detector, &key, &shape, role) {
+            network.params.set(&key, &support::tensor(&values, &shape));
+        }
+    }
+    network
+}
+
+struct Formula<'a> {
+    network: &'a Network,
+}
+
+impl ParamSource for Formula<'_> {
+    fn parameter(&self, key: &str, shape: &[i64]) -> Result<Vec<u8>, ParamError> {
+        let missing = || ParamError::Missing { key: key.to_owned() };
+        let (_, param) = self.network.params.iter().find(|(k, _)| *k == key).ok_or_else(missing)?;
+        assert_eq!(param.tensor.size(), shape, "{key}");
+        Ok(support::floats(&param.tensor).into_iter().flat_map(f32::to_le_bytes).collect())
+    }
+}
+
+fn model(network: &Network, meta: &CheckpointMeta, form: Form) -> Model {
+    let detector = network.spec.detector().expect("a detector");
+    let detecting = Detecting::of(meta).expect("settings");
+    let graph =
+        preprocess::detector(&detector, meta, &detecting, form, &Formula { network }).expect("a sound definition");
+    let json = serde_json::to_string(meta).expect("plain data");
+    let metadata = [(runtime::META_KEY, json.as_str()), (runtime::FORM_KEY, form.name())];
+    let bytes = proto::bytes(graph, &Header { graph: "test", doc: "", metadata: &metadata }).expect("it is written");
+    Model::from_bytes(&bytes, &Options { intra_threads: 2, library: None }).expect("ONNX Runtime takes it")
+}
+
+fn picture(name: &str, width: u32, height: u32) -> Rgb {
+    Rgb { width, height, data: synthetic::picture(name, width as usize, height as usize) }
+}
+
+/// What the file says of pictures of one size; prepared ones come with the sizes of their originals.
+fn run(model: &mut Model, images: &[Rgb], sizes: Option<&[[i64; 2]]>) -> Vec<Vec<Detection>> {
+    let data: Vec<u8> = images.iter().flat_map(|image| image.data.clone()).collect();
+    let shape = (images.len(), images[0].height as usize, images[0].width as usize, 3);
+    let overrides = Overrides { score_threshold: Some(WISH.score), iou_threshold: Some(WISH.iou) };
+    model.detect(ArrayView4::from_shape(shape, &data).expect("a batch"), sizes, &overrides).expect("it runs")
+}
+
+/// Pairs detections up one to one, or says which has no partner; the largest difference of corners.
+fn pair_up(found: &[Detection], expected: &[Detection]) -> Result<f32, String> {
+    let mut rest = found.to_vec();
+    let mut worst = 0.0_f32;
+    let apart = |a: &Detection, b: &Detection| (0..4).map(|i| (a.corners[i] - b.corners[i]).abs()).fold(0.0, f32::max);
+    for e in expected {
+        let near = |f: &Detection| f.label == e.label && (f.score - e.score).abs() <= 1e-3 && apart(f, e) <= 0.05;
+        let at = rest.iter().position(near).ok_or_else(|| format!("nothing like {e:?}"))?;
+        worst = worst.max(apart(&rest.swap_remove(at), e));
+    }
+    if rest.is_empty() { Ok(worst) } else { Err(format!("nobody expects {rest:?}")) }
+}
+
+fn prepared_equals_eager(name: &str, fit: Fit) {
+    let meta = meta(name, fit, "none");
+    let network = network(&meta);
+    let mut model = model(&network, &meta, Form::Prepared);
+    let (mut boxes, mut worst) = (0, 0.0_f32);
+    for sizes in
+        [&[(1, 1)][..], &[(97, 113)], &[(641, 479)], &[(120, 90), (40, 30)], &[(160, 97), (158, 96), (160, 96)]]
+    {
+        let originals: Vec<Rgb> = sizes.iter().map(|&(w, h)| picture(&format!("{w}x{h}"), w, h)).collect();
+        let prepared: Vec<Rgb> = originals.iter().map(|o| host::prepare(o, &meta.preprocessing)).collect();
+        let originals: Vec<[u32; 2]> = originals.iter().map(|o| [o.height, o.width]).collect();
+        let (h, w) = (prepared[0].height as usize, prepared[0].width as usize);
+        let data: Vec<u8> = prepared.iter().flat_map(|p| p.data.clone()).collect();
+        let images = network.images(&data, prepared.len(), h, w);
+        let expected = evaluate::predict(&network, &images, &originals, &WISH);
+        let sizes: Vec<[i64; 2]> = originals.iter().map(|size| size.map(i64::from)).collect();
+        let found = run(&mut model, &prepared, Some(&sizes));
+        assert_eq!(found.len(), expected.len());
+        for (found, expected) in found.iter().zip(&expected) {
+            boxes += expected.len();
+            let apart = pair_up(found, expected).unwrap_or_else(|problem| panic!("{name} {sizes:?}: {problem}"));
+            worst = worst.max(apart);
+        }
+    }
+    assert!(boxes > 0, "{name} finds nothing");
+    println!("{name:26} prepared: {boxes} boxes, corners within {worst:.1e} px");
+}
+
+/// Pictures that resizing does not change, so that the host and the graph see the same pixels.
+fn whole_equals_host_and_eager(name: &str, fit: Fit, sizes: &[(u32, u32)]) {
+    let meta = meta(name, fit, "none");
+    let network = network(&meta);
+    let mut model = model(&network, &meta, Form::Whole);
+    let settings = Settings::try_from(meta.settings.clone()).expect("settings");
+    let (mut boxes, mut worst) = (0, 0.0_f32);
+    for &(w, h) in sizes {
+        let images: Vec<Rgb> = (0..2).map(|i| picture(&format!("{w}x{h} {i}"), w, h)).collect();
+        for (image, found) in images.iter().zip(run(&mut model, &images, None)) {
+            let expected = evaluate::in_picture(&network, image, &settings, &WISH);
+            boxes += expected.len();
+            let apart = pair_up(&found, &expected).unwrap_or_else(|problem| panic!("{name} {w}x{h}: {problem}"));
+            worst = worst.max(apart);
+        }
+    }
+    assert!(boxes > 0, "{name} finds nothing");
+    println!("{name:26} whole: {boxes} boxes, corners within {worst:.1e} px");
+}
+
+#[test]
+fn yolov5_equals_eager() {
+    prepared_equals_eager("yolov5", LETTERBOX);
+    whole_equals_host_and_eager("yolov5", LETTERBOX, &[(128, 128), (128, 77), (51, 128), (128, 1)]);
+}
+
+#[test]
+fn faster_rcnn_equals_eager() {
+    prepared_equals_eager("fasterrcnn_resnet18_fpn", SHORTER);
+    whole_equals_host_and_eager("fasterrcnn_resnet18_fpn", SHORTER, &[(96, 96), (131, 96), (160, 50)]);
+}
+
+#[test]
+fn retinanet_equals_eager() {
+    prepared_equals_eager("retinanet_resnet50_fpn", SHORTER);
+    whole_equals_host_and_eager("retinanet_resnet50_fpn", SHORTER, &[(96, 96), (96, 131), (50, 160)]);
+}
+
+/// With tiles some pixels differ by a step, which moves few boxes.
+#[test]
+fn tiles_are_united_as_in_evaluation() {
+    let meta = meta("yolov5", LETTERBOX, "2x2");
+    let network = network(&meta);
+    let mut model = model(&network, &meta, Form::Whole);
+    let settings = Settings::try_from(meta.settings.clone()).expect("settings");
+    let image = picture("tiled", 301, 197);
+    let found = run(&mut model, std::slice::from_ref(&image), None).remove(0);
+    let expected = evaluate::in_picture(&network, &image, &settings, &WISH);
+    let near = |e: &&Detection| found.iter().any(|f| f.label == e.label && f.iou(e) > 0.95);
+    let agree = expected.iter().filter(near).count();
+    println!("tiles: {agree} of {} boxes ({} found)", expected.len(), found.len());
+    assert!(!expected.is_empty() && agree * 10 >= expected.len() * 9 && found.len().abs_diff(expected.len()) <= 3);
+}
