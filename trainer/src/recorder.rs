@@ -232,20 +232,26 @@ fn class_answers(network: &Network, examples: &[Rgb]) -> anyhow::Result<Vec<(Str
 
 /// Decoded pictures and what is found in them (tiles included), prepared pictures and what is found in those.
 fn box_answers(network: &Network, settings: &Settings, examples: &[Rgb]) -> anyhow::Result<Vec<(String, Tensor)>> {
-    let wish = Wish::verifying(settings);
+    let mut wish = Wish::verifying(settings);
+    let small: Vec<Rgb> = examples.iter().map(|image| models::host::prepare(image, &network.preprocessing)).collect();
+    let found_any =
+        || examples.iter().zip(&small).any(|(image, s)| !boxes::in_prepared(network, s, image, &wish).is_empty());
+    if !found_any() {
+        // The network is sure of nothing yet; without boxes an export could not be told from a wrong one.
+        wish.score = 0.0;
+    }
     let mut tensors = Vec::new();
-    for (i, image) in examples.iter().enumerate() {
-        let small = models::host::prepare(image, &network.preprocessing);
+    for (i, (image, small)) in examples.iter().zip(&small).enumerate() {
         tensors.push((format!("whole.{i}"), pixels(image)));
         let answer = boxes::in_picture(image, settings, |piece| {
             let prepared = models::host::prepare(piece, &network.preprocessing);
             anyhow::Ok(boxes::in_prepared(network, &prepared, piece, &wish))
         })?;
         tensors.extend(found(&format!("whole.{i}"), &answer));
-        tensors.push((format!("prepared.{i}"), pixels(&small)));
+        tensors.push((format!("prepared.{i}"), pixels(small)));
         let size = [i64::from(image.height), i64::from(image.width)];
         tensors.push((format!("prepared.{i}.size"), Tensor::from_slice(&size)));
-        tensors.extend(found(&format!("prepared.{i}"), &boxes::in_prepared(network, &small, image, &wish)));
+        tensors.extend(found(&format!("prepared.{i}"), &boxes::in_prepared(network, small, image, &wish)));
     }
     tensors.push(("score_threshold".to_owned(), Tensor::from_slice(&[wish.score])));
     tensors.push(("iou_threshold".to_owned(), Tensor::from_slice(&[wish.iou])));

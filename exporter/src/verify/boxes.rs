@@ -11,10 +11,10 @@
 //! and `score_threshold` and `iou_threshold`, F32 `[1]`: what they were recorded with, which need not be the settings.
 //!
 //! Two lists of boxes agree if their boxes can be paired: the same label, corners and score within the limits. A box without
-//! a partner is excused where the last digit decides about it: its score is within the limit of the threshold, or of the
-//! lowest score of a list that is full. Where two boxes overlap by about the threshold, or are about as certain as each
+//! a partner is excused where the last digit decides about it: its score is about the threshold, or about the lowest score
+//! of a list that is full. Where two boxes overlap by about the threshold, or are about as certain as each
 //! other, suppression may keep either: a box that overlaps one of the same label in the other list so far is excused, too,
-//! but only a small share of all boxes.
+//! but only a limited share of all boxes (many boxes of a network that has learned little are equally certain).
 
 use models::host::Placement;
 use ndarray::{Array4, ArrayView4, Axis, concatenate, s};
@@ -33,6 +33,8 @@ pub struct Limits {
     pub corner: f32,
     /// In a score.
     pub score: f32,
+    /// How far from the end of a list a box is taken to be at it: at most `score`, and this share of the score there.
+    pub end: f32,
     /// Share of boxes about which suppression may have decided otherwise.
     pub share: f64,
     /// Whether boxes that share nothing with one of the other list count among these; if not, they are refused at once.
@@ -40,10 +42,10 @@ pub struct Limits {
 }
 
 /// When the network is given the very same pixels.
-pub const PREPARED: Limits = Limits { corner: 0.05, score: 1e-3, share: 0.1, strangers: false };
+pub const PREPARED: Limits = Limits { corner: 0.05, score: 1e-3, end: 0.05, share: 0.3, strangers: false };
 /// When the graph resizes pictures itself. Pixels then differ by one step here and there, which moves the proposals of a
 /// network that has learned little: this finds what is wrong by and large, and the narrow limits find the rest.
-pub const WHOLE: Limits = Limits { corner: 0.5, score: 1e-2, share: 0.6, strangers: true };
+pub const WHOLE: Limits = Limits { corner: 0.5, score: 1e-2, end: f32::INFINITY, share: 0.6, strangers: true };
 /// Boxes whose overlap is this close to the threshold may be kept or dropped.
 const OVERLAP_MARGIN: f32 = 0.05;
 /// Batch sizes besides 1.
@@ -295,7 +297,8 @@ impl Comparison<'_> {
             list.last().filter(|_| list.len() as i64 >= self.recording.detecting.cap).map(|one| one.score)
         };
         let ends = [full(found), full(recorded), self.recording.overrides.score_threshold];
-        let end = ends.into_iter().flatten().fold(0.0, f32::max) + limits.score;
+        let end = ends.into_iter().flatten().fold(0.0, f32::max);
+        let end = end + limits.score.min(limits.end * end);
         pairing.lone.extend(free.into_iter().map(|one| self.lone(one, "found", recorded, limits)));
         pairing.lone.iter_mut().filter(|lone| lone.score <= end).for_each(|lone| lone.reason = Some(Reason::Near));
         pairing
