@@ -1,6 +1,8 @@
 //! Exported detectors against Eager, with the parameters of `scripts/oracle/detect_forward.py`: the same labels, corners
 //! within 0.05 pixels, scores within 0.001.
 
+use std::convert::Infallible;
+
 use exporter::preprocess::{self, Detecting};
 use exporter::proto::{self, Header};
 use exporter::source::{ParamError, ParamSource};
@@ -129,6 +131,16 @@ fn prepared_equals_eager(name: &str, fit: Fit) {
     println!("{name:26} prepared: {boxes} boxes, corners within {worst:.1e} px");
 }
 
+/// What the trainer finds in a picture and its tiles.
+fn eager_in_picture(network: &Network, image: &Rgb, settings: &Settings) -> Vec<Detection> {
+    let look = |piece: &Rgb| -> Result<_, Infallible> {
+        let prepared = host::prepare(piece, &network.preprocessing);
+        Ok(evaluate::in_prepared(network, &prepared, piece, &WISH))
+    };
+    let Ok(found) = evaluate::in_picture(image, settings, look);
+    found
+}
+
 /// Pictures that resizing does not change, so that the host and the graph see the same pixels.
 fn whole_equals_host_and_eager(name: &str, fit: Fit, sizes: &[(u32, u32)]) {
     let meta = meta(name, fit, "none");
@@ -139,7 +151,7 @@ fn whole_equals_host_and_eager(name: &str, fit: Fit, sizes: &[(u32, u32)]) {
     for &(w, h) in sizes {
         let images: Vec<Rgb> = (0..2).map(|i| picture(&format!("{w}x{h} {i}"), w, h)).collect();
         for (image, found) in images.iter().zip(run(&mut model, &images, None)) {
-            let expected = evaluate::in_picture(&network, image, &settings, &WISH);
+            let expected = eager_in_picture(&network, image, &settings);
             boxes += expected.len();
             let apart = pair_up(&found, &expected).unwrap_or_else(|problem| panic!("{name} {w}x{h}: {problem}"));
             worst = worst.max(apart);
@@ -176,7 +188,7 @@ fn tiles_are_united_as_in_evaluation() {
     let settings = Settings::try_from(meta.settings.clone()).expect("settings");
     let image = picture("tiled", 301, 197);
     let found = run(&mut model, std::slice::from_ref(&image), None).remove(0);
-    let expected = evaluate::in_picture(&network, &image, &settings, &WISH);
+    let expected = eager_in_picture(&network, &image, &settings);
     let near = |e: &&Detection| found.iter().any(|f| f.label == e.label && f.iou(e) > 0.95);
     let agree = expected.iter().filter(near).count();
     println!("tiles: {agree} of {} boxes ({} found)", expected.len(), found.len());
