@@ -65,7 +65,7 @@ pub struct TrainArgs {
     /// Folder that azureml:// and AmlDatastore:// image addresses are relative to.
     #[arg(long = "data_root", value_name = "DIR")]
     pub data_root: Option<PathBuf>,
-    /// Weights to start from: auto (published ones when at hand, else an error that says what to do), none, or a file
+    /// Weights to start from: auto (published ones, fetched when they are not on this machine), none, or a file
     /// (.safetensors, .pth).
     #[arg(long, default_value = "auto", value_name = "auto|none|FILE")]
     pub pretrained: String,

@@ -8,6 +8,7 @@ pub mod convert;
 pub mod data;
 pub mod detect;
 pub mod device;
+pub mod download;
 pub mod draw;
 pub mod eager;
 pub mod early_stopping;

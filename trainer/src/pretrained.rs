@@ -1,26 +1,29 @@
 //! Weights to start from: published ones, a file of the user's, or none.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use models::weights::published::{PUBLISHED, sha256_of};
-use models::weights::{self, LoadReport, Values, Wanted};
+use models::weights::published::{self, Found, PUBLISHED, Published, sha256_of};
+use models::weights::{self, LoadReport, Values, Wanted, WeightsError};
 use schemas::WeightsOrigin;
 use tch::Tensor;
 
+use crate::download;
 use crate::network::Network;
+use crate::progress::Download;
 
 /// Loads what `pretrained` names (`auto`, `none` or a file) into the network, its head anew when the classes differ.
 ///
 /// # Errors
-/// When `auto` finds no published weights (the message says what to do), or a file does not fit the network.
+/// When published weights can neither be found nor fetched (the message says what to do), or a file does not fit the
+/// network.
 pub fn load(network: &mut Network, pretrained: &str) -> anyhow::Result<Option<(WeightsOrigin, LoadReport)>> {
     match pretrained {
         "none" => Ok(None),
-        // Nobody has published weights of it under a licence that lets everybody use them.
-        "auto" if !PUBLISHED.iter().any(|p| p.model == network.spec.name) => Ok(None),
         "auto" => {
-            let found = weights::locate(network.spec.name)?;
+            // Nobody has published weights of the others under a licence that lets everybody use them.
+            let Some(published) = published::find(network.spec.name) else { return Ok(None) };
+            let found = Places::of_machine().obtain(published)?;
             let report = load_file(network, &found.path)?;
             let (source, licence) = (found.published.source.to_owned(), found.published.licence.to_owned());
             Ok(Some((WeightsOrigin { source, licence, sha256: found.sha256 }, report)))
@@ -31,6 +34,53 @@ pub fn load(network: &mut Network, pretrained: &str) -> anyhow::Result<Option<(W
             let report = load_file(network, path)?;
             Ok(Some((origin(path, sha256), report)))
         }
+    }
+}
+
+/// Where published files are looked for, and where they are fetched from and to.
+struct Places {
+    /// Searched, in order.
+    folders: Vec<PathBuf>,
+    /// Fetched files go there.
+    download: Option<PathBuf>,
+    /// A mirror of all published files, in place of their publishers.
+    base: Option<String>,
+    /// Nothing may be fetched.
+    offline: bool,
+}
+
+impl Places {
+    /// As the environment says: `FOVEA_WEIGHTS`, `FOVEA_WEIGHTS_URL` and `FOVEA_OFFLINE`.
+    fn of_machine() -> Self {
+        let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        Self {
+            folders: published::folders(),
+            download: published::download_folder(),
+            base: variable("FOVEA_WEIGHTS_URL"),
+            offline: variable("FOVEA_OFFLINE").is_some_and(|value| value != "0"),
+        }
+    }
+
+    /// The published file: found, or else fetched.
+    fn obtain(&self, published: &'static Published) -> Result<Found, WeightsError> {
+        match published.locate(&self.folders) {
+            Err(WeightsError::NotCached { .. }) => {}
+            found => return found,
+        }
+        let missing = |why: String| published.missing(&self.folders, Some(why));
+        if self.offline {
+            return Err(missing("FOVEA_OFFLINE forbids it".to_owned()));
+        }
+        let address = published.address(self.base.as_deref());
+        let address = address.ok_or_else(|| missing("it is not offered as a single file".to_owned()))?;
+        let folder = self.download.as_deref();
+        let folder =
+            folder.ok_or_else(|| missing("neither FOVEA_WEIGHTS nor HOME names a folder for it".to_owned()))?;
+        let target = folder.join(published.file);
+        let mut progress = Download::start(published.file);
+        let wanted = download::Wanted { address: &address, target: &target, sha256: published.sha256 };
+        download::fetch(&wanted, &mut |done, total| progress.reach(done, total)).map_err(missing)?;
+        published.locate(std::slice::from_ref(&folder.to_owned()))
     }
 }
 
@@ -64,4 +114,89 @@ fn load_file(network: &mut Network, path: &Path) -> anyhow::Result<LoadReport> {
         network.params.set(key, &flat.reshape(shape));
     }
     Ok(assignments.report.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use models::weights::sha256_hex;
+    use schemas::Task;
+    use tch::Device;
+
+    use super::*;
+    use crate::download::tests::{Manner, serve};
+    use crate::params::{Layout, Params};
+
+    /// A row of the table for these contents, which no publisher has.
+    fn row(contents: &[u8]) -> &'static Published {
+        let sha256 = Box::leak(sha256_hex(contents).into_boxed_str());
+        let row = published::find("mobilenetv2").unwrap();
+        Box::leak(Box::new(Published { file: "test.safetensors", url: None, sha256, ..*row }))
+    }
+
+    fn places(folder: &Path, base: Option<String>) -> Places {
+        Places { folders: vec![folder.to_owned()], download: Some(folder.to_owned()), base, offline: false }
+    }
+
+    #[test]
+    fn what_is_not_here_is_fetched_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let (address, asked) = serve(vec![5; 1000], Manner::Sound);
+        let (row, places) = (row(&[5; 1000]), places(folder.path(), Some(address)));
+        let found = places.obtain(row).unwrap();
+        assert_eq!(std::fs::read(&found.path).unwrap(), [5; 1000]);
+        assert_eq!(found.sha256, row.sha256);
+        assert_eq!(places.obtain(row).unwrap(), found);
+        assert_eq!(asked.lock().unwrap().len(), 1);
+    }
+
+    #[test]
+    fn every_way_to_fail_names_the_reason_and_the_three_ways_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let row = row(&[5; 1000]);
+        let (good, asked) = serve(vec![5; 1000], Manner::Sound);
+        let offline = Places { offline: true, ..places(folder.path(), Some(good.clone())) };
+        let homeless = Places { download: None, ..places(folder.path(), Some(good)) };
+        let (other, _) = serve(vec![6; 1000], Manner::Sound);
+        let (missing, _) = serve(Vec::new(), Manner::Missing);
+        for (places, reason) in [
+            (offline, "FOVEA_OFFLINE"),
+            (homeless, "FOVEA_WEIGHTS nor HOME"),
+            (places(folder.path(), None), "not offered as a single file"),
+            (places(folder.path(), Some(other)), "SHA-256"),
+            (places(folder.path(), Some(missing)), "404"),
+        ] {
+            let error = places.obtain(row).unwrap_err().to_string();
+            let cache = folder.path().display().to_string();
+            for part in [reason, &cache, "test.safetensors", "--pretrained FILE", "--pretrained none"] {
+                assert!(error.contains(part), "{part}: {error}");
+            }
+        }
+        assert!(asked.lock().unwrap().is_empty(), "offline means offline");
+    }
+
+    #[test]
+    fn a_fetched_file_becomes_the_weights_of_a_network() {
+        let folder = tempfile::tempdir().unwrap();
+        let spec = models::registry::find("mobilenetv2").unwrap();
+        let network = |seed| Network {
+            spec,
+            task: Task::ImageClassification,
+            labels: vec!["a".into(), "b".into()],
+            preprocessing: spec.preprocessing(),
+            params: Params::init(&spec.manifest(2, 64).unwrap(), seed, Device::Cpu, Layout::Contiguous),
+        };
+        let (published, mut own) = (network(1), network(2));
+        let tensors: Vec<_> =
+            published.params.iter().map(|(key, p)| (key.to_owned(), p.tensor.shallow_clone())).collect();
+        let file = folder.path().join("published.safetensors");
+        crate::checkpoint::write(&file, &tensors, std::collections::HashMap::new()).unwrap();
+        let contents = std::fs::read(&file).unwrap();
+        let (address, _) = serve(contents.clone(), Manner::CutAt(5 << 20));
+        let found = places(&folder.path().join("cache"), Some(address)).obtain(row(&contents)).unwrap();
+        let report = load_file(&mut own, &found.path).unwrap();
+        assert!(report.fits() && report.new_head.is_empty());
+        for ((key, a), (_, b)) in published.params.iter().zip(own.params.iter()) {
+            assert!(a.tensor.equal(&b.tensor), "{key}");
+        }
+    }
 }

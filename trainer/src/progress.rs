@@ -81,6 +81,47 @@ impl Progress {
     }
 }
 
+/// A download under way.
+pub struct Download {
+    bar: Option<ProgressBar>,
+    label: String,
+    last_line: Instant,
+}
+
+impl Download {
+    /// Starts showing a download under this label.
+    #[must_use]
+    pub fn start(label: impl Into<String>) -> Self {
+        let label = label.into();
+        let bar = std::io::stderr().is_terminal().then(|| {
+            let style = "{prefix:>16} {bar:32} {bytes}/{total_bytes}  {bytes_per_sec}  {eta} left";
+            let style = ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar());
+            ProgressBar::new(0).with_style(style).with_prefix(label.clone())
+        });
+        Self { bar, label, last_line: Instant::now() }
+    }
+
+    /// `done` bytes are here, of `total` where the server says so.
+    pub fn reach(&mut self, done: u64, total: Option<u64>) {
+        if let Some(bar) = &self.bar {
+            bar.set_length(total.unwrap_or(done));
+            bar.set_position(done);
+        } else if self.last_line.elapsed() >= LINE_EVERY {
+            self.last_line = Instant::now();
+            let of = total.map(|total| format!(" of {}", total >> 20)).unwrap_or_default();
+            let _ = writeln!(std::io::stderr(), "{}: {}{of} MiB", self.label, done >> 20);
+        }
+    }
+}
+
+impl Drop for Download {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
 impl Drop for Progress {
     fn drop(&mut self) {
         if let Some(bar) = &self.bar {

