@@ -2,9 +2,7 @@
 
 use exporter::preprocess;
 use exporter::proto::{self, Header};
-use exporter::source::{ParamError, ParamSource};
 use models::host::{self, Rgb};
-use models::ops::Role;
 use models::registry::{self, ModelSpec};
 use ndarray::{Array2, ArrayView4};
 use runtime::{Form, Model, Options};
@@ -36,22 +34,10 @@ fn network(meta: &CheckpointMeta) -> Network {
     network
 }
 
-struct Formula<'a> {
-    network: &'a Network,
-}
-
-impl ParamSource for Formula<'_> {
-    fn parameter(&self, key: &str, shape: &[i64]) -> Result<Vec<u8>, ParamError> {
-        let missing = || ParamError::Missing { key: key.to_owned() };
-        let (_, param) = self.network.params.iter().find(|(k, _)| *k == key).ok_or_else(missing)?;
-        assert!(param.role != Role::Counter && param.tensor.size() == shape, "{key}");
-        Ok(support::floats(&param.tensor).into_iter().flat_map(f32::to_le_bytes).collect())
-    }
-}
-
 fn model(network: &Network, meta: &CheckpointMeta, form: Form) -> Model {
     let classifier = network.spec.classifier().expect("a classifier");
-    let graph = preprocess::classifier(&classifier, meta, form, &Formula { network }).expect("a sound definition");
+    let graph =
+        preprocess::classifier(&classifier, meta, form, &support::Weights(network)).expect("a sound definition");
     let json = serde_json::to_string(meta).expect("plain data");
     let metadata = [(runtime::META_KEY, json.as_str()), (runtime::FORM_KEY, form.name())];
     let bytes = proto::bytes(graph, &Header { graph: "test", doc: "", metadata: &metadata }).expect("it is written");

@@ -5,7 +5,6 @@ use std::convert::Infallible;
 
 use exporter::preprocess::{self, Detecting};
 use exporter::proto::{self, Header};
-use exporter::source::{ParamError, ParamSource};
 use models::host::{self, Rgb};
 use models::registry;
 use ndarray::ArrayView4;
@@ -54,24 +53,11 @@ fn network(meta: &CheckpointMeta) -> Network {
     network
 }
 
-struct Formula<'a> {
-    network: &'a Network,
-}
-
-impl ParamSource for Formula<'_> {
-    fn parameter(&self, key: &str, shape: &[i64]) -> Result<Vec<u8>, ParamError> {
-        let missing = || ParamError::Missing { key: key.to_owned() };
-        let (_, param) = self.network.params.iter().find(|(k, _)| *k == key).ok_or_else(missing)?;
-        assert_eq!(param.tensor.size(), shape, "{key}");
-        Ok(support::floats(&param.tensor).into_iter().flat_map(f32::to_le_bytes).collect())
-    }
-}
-
 fn model(network: &Network, meta: &CheckpointMeta, form: Form) -> Model {
     let detector = network.spec.detector().expect("a detector");
     let detecting = Detecting::of(meta).expect("settings");
-    let graph =
-        preprocess::detector(&detector, meta, &detecting, form, &Formula { network }).expect("a sound definition");
+    let graph = preprocess::detector(&detector, meta, &detecting, form, &support::Weights(network))
+        .expect("a sound definition");
     let json = serde_json::to_string(meta).expect("plain data");
     let metadata = [(runtime::META_KEY, json.as_str()), (runtime::FORM_KEY, form.name())];
     let bytes = proto::bytes(graph, &Header { graph: "test", doc: "", metadata: &metadata }).expect("it is written");

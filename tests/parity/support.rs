@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use exporter::source::{ParamError, ParamSource};
 use models::ops::{Bn, BnParams, Conv, DType, Init, Nms, Ops, Pool, RoiAlign, Role, Selected};
 use models::registry::ModelSpec;
 use tch::{Device, Kind, Tensor};
 use tests::synthetic;
 use trainer::eager::{Eager, Mode, T};
+use trainer::network::Network;
 use trainer::params::{Layout, Params};
 
 /// A store with the formula's values for a model.
@@ -222,5 +224,17 @@ impl Ops for Step<'_> {
 
     fn detach(&self, x: &T) -> T {
         self.eager.detach(x)
+    }
+}
+
+/// The parameters of a network as an export reads them.
+pub struct Weights<'a>(pub &'a Network);
+
+impl ParamSource for Weights<'_> {
+    fn parameter(&self, key: &str, shape: &[i64]) -> Result<Vec<u8>, ParamError> {
+        let missing = || ParamError::Missing { key: key.to_owned() };
+        let (_, param) = self.0.params.iter().find(|(k, _)| *k == key).ok_or_else(missing)?;
+        assert!(param.role != Role::Counter && param.tensor.size() == shape, "{key}");
+        Ok(floats(&param.tensor).into_iter().flat_map(f32::to_le_bytes).collect())
     }
 }

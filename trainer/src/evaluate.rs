@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use models::host::Rgb;
 use ndarray::ArrayView4;
 use tch::Tensor;
 
@@ -56,22 +57,37 @@ pub fn with_file(model: &mut runtime::Model, data: &Loader, label: &str) -> anyh
 /// # Errors
 /// When the data cannot be read or the file fails.
 pub fn with_whole_file(model: &mut runtime::Model, data: &Loader, label: &str) -> anyhow::Result<Outcome> {
-    let images = data.images();
     let mut outcome = Outcome { probabilities: Vec::new(), targets: Vec::new(), indices: Vec::new() };
-    let mut progress = Progress::start(label, images.len());
-    for index in 0..images.len() {
-        let image = match images.image(index) {
-            Ok(image) => image,
-            Err(SampleError::Bad(..)) => continue,
-            Err(SampleError::Fatal(error)) => return Err(error.into()),
-        };
+    each_picture(data, label, |index, image| {
         let shape = (1, usize::try_from(image.height)?, usize::try_from(image.width)?, 3);
         outcome.probabilities.extend(model.run(ArrayView4::from_shape(shape, &image.data)?)?);
-        outcome.targets.push(images.target(index));
+        outcome.targets.push(data.images().target(index));
         outcome.indices.push(index);
+        Ok(())
+    })?;
+    Ok(outcome)
+}
+
+/// Calls `see` with every picture of the data as decoded, one after the other; bad ones are passed over.
+///
+/// # Errors
+/// When the data cannot be read, and the first that `see` gives.
+pub fn each_picture(
+    data: &Loader,
+    label: &str,
+    mut see: impl FnMut(usize, &Rgb) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let images = data.images();
+    let mut progress = Progress::start(label, images.len());
+    for index in 0..images.len() {
+        match images.image(index) {
+            Ok(image) => see(index, &image)?,
+            Err(SampleError::Bad(..)) => continue,
+            Err(SampleError::Fatal(error)) => return Err(error.into()),
+        }
         progress.advance(1, Duration::ZERO, "");
     }
-    Ok(outcome)
+    Ok(())
 }
 
 fn over(

@@ -116,8 +116,8 @@ fn sizes(network: &Network, data: &dyn Images) -> Vec<Size> {
     for index in 0..data.len() {
         let objects = data.objects(index);
         // A picture that cannot be read has no size, and is left out of training too.
-        let Ok(image) = data.image(index) else { continue };
-        let place = Placement::of(image.width, image.height, &network.preprocessing.fit);
+        let Ok([width, height]) = data.size(index) else { continue };
+        let place = Placement::of(width, height, &network.preprocessing.fit);
         let (width, height) = (f64::from(place.inner_width), f64::from(place.inner_height));
         sizes.extend(objects.iter().map(|object| {
             let [x1, y1, x2, y2] = object.corners.map(f64::from);

@@ -44,6 +44,18 @@ pub trait Images: Send + Sync {
         let _ = rows;
         self.image(index)
     }
+    /// Width and height of a picture in pixels, decoding as little of it as possible.
+    ///
+    /// # Errors
+    /// [`SampleError`].
+    fn size(&self, index: usize) -> Result<[u32; 2], SampleError> {
+        let mut size = None;
+        let image = self.top(index, &mut |width, height| {
+            size = Some([width, height]);
+            1
+        })?;
+        Ok(size.unwrap_or([image.width, image.height]))
+    }
     /// Name of the picture, for people: the end of its `image_url`.
     fn name(&self, index: usize) -> String {
         let row = self.rejection(index, RejectKind::BadImage, String::new());

@@ -1,7 +1,6 @@
 //! Predictions of a whole data set beside what is true, from a network or from an exported file.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use models::detect::{Pictures, Thresholds, detections};
 use models::host::{self, Merge, MergeRule, Rgb, Tile};
@@ -10,8 +9,9 @@ use schemas::prediction::Detection;
 use tch::{Kind, Tensor};
 
 use super::host as values;
-use crate::data::{Batch, Loader, SampleError};
+use crate::data::{Batch, Loader};
 use crate::eager::{Eager, Mode, T};
+use crate::evaluate::each_picture;
 use crate::metric::detection::{self as metric, DetectionReport, Found, ImageResult, Options, Truth};
 use crate::network::Network;
 use crate::progress::Progress;
@@ -229,20 +229,13 @@ pub fn over_whole(
     label: &str,
     mut predict: impl FnMut(&Rgb) -> anyhow::Result<Vec<Detection>>,
 ) -> anyhow::Result<Outcome> {
-    let images = data.images();
     let mut outcome = Outcome::default();
-    let mut progress = Progress::start(label, images.len());
-    for index in 0..images.len() {
-        let image = match images.image(index) {
-            Ok(image) => image,
-            Err(SampleError::Bad(..)) => continue,
-            Err(SampleError::Fatal(error)) => return Err(error.into()),
-        };
-        let found = predict(&image)?;
+    each_picture(data, label, |index, image| {
+        let found = predict(image)?;
         outcome.results.push(result(data, index, (image.width, image.height), &found));
         outcome.indices.push(index);
-        progress.advance(1, Duration::ZERO, "");
-    }
+        Ok(())
+    })?;
     Ok(outcome)
 }
 

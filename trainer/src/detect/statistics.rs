@@ -56,9 +56,10 @@ fn part(images: &dyn Images) -> PartObjects {
 /// How many pictures were looked at, and the small, medium and large objects in them.
 fn pixel_sizes(images: &dyn Images) -> (u64, Vec<u64>) {
     let step = images.len().div_ceil(SIZED).max(1);
-    let sized: Vec<(usize, [f64; 2])> =
-        (0..images.len()).step_by(step).filter_map(|index| Some((index, sides(images, index)?))).collect();
-    let objects = sized.iter().flat_map(|&(index, [width, height])| {
+    let sized: Vec<(usize, [u32; 2])> =
+        (0..images.len()).step_by(step).filter_map(|index| Some((index, images.size(index).ok()?))).collect();
+    let objects = sized.iter().flat_map(|&(index, size)| {
+        let [width, height] = size.map(f64::from);
         images.objects(index).iter().map(move |object| {
             let [x1, y1, x2, y2] = object.corners.map(f64::from);
             let corners = [x1 * width, y1 * height, x2 * width, y2 * height];
@@ -66,17 +67,6 @@ fn pixel_sizes(images: &dyn Images) -> (u64, Vec<u64>) {
         })
     });
     (sized.len() as u64, histogram(SIZES.len(), objects))
-}
-
-/// Width and height of a picture; `None` when it has become unreadable.
-fn sides(images: &dyn Images, index: usize) -> Option<[f64; 2]> {
-    let mut asked = None;
-    let picture = images.top(index, &mut |width, height| {
-        asked = Some([width, height]);
-        1
-    });
-    let picture = picture.ok()?;
-    Some(asked.unwrap_or([picture.width, picture.height]).map(f64::from))
 }
 
 /// The first bin whose limit is not below `value`.
