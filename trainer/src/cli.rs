@@ -126,6 +126,9 @@ pub struct EvaluateArgs {
     /// Images at once.
     #[arg(long = "batch_size", default_value_t = 32)]
     pub batch_size: usize,
+    /// Also cut each image into a grid of tiles, for small objects, such as 3x2 (detection; default: the model's).
+    #[arg(long = "tile_grid_size", value_name = "GRID")]
+    pub tile_grid_size: Option<String>,
     /// Skip bad rows and images and list them; false makes the first one fatal.
     #[arg(long = "ignore_data_errors", default_value_t = true, action = clap::ArgAction::Set)]
     pub ignore_data_errors: bool,

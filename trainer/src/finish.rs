@@ -68,7 +68,7 @@ pub fn run(f: &Finished) -> anyhow::Result<Answer> {
         }
     };
     f.log.line(&format!("measuring the {measured} on the validation data"));
-    let outcome = model.evaluate(f.validation, "final validation")?;
+    let outcome = model.evaluate(f.validation, &f.plan.settings, "final validation")?;
     let labels = model.meta().labels.clone();
     let findings = Findings::of(&outcome, &labels, &f.plan.settings);
     let mut report = ReportData {

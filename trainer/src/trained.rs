@@ -5,8 +5,10 @@ use std::path::{Path, PathBuf};
 use models::host::{self, Rgb};
 use ndarray::ArrayView4;
 use runtime::{Form, Overrides};
+use schemas::error::ErrorCode;
 use schemas::prediction::Detection;
 use schemas::{CheckpointMeta, Settings, Task};
+use serde_json::Value;
 use tch::Device;
 
 use crate::checkpoint::Checkpoint;
@@ -14,6 +16,7 @@ use crate::cli::ModelArgs;
 use crate::data::Loader;
 use crate::detect::evaluate::{self as boxes, Wish};
 use crate::evaluate as classes;
+use crate::failure::fail;
 use crate::network::{self, Network};
 
 /// The file that a checkpoint was read from.
@@ -88,6 +91,31 @@ impl Trained {
         Ok(Settings::try_from(self.meta().settings.clone())?)
     }
 
+    /// Its settings with others in their place, by name, as far as they are given.
+    ///
+    /// # Errors
+    /// When a setting has no such value or means nothing to this model.
+    pub fn asked(&self, wishes: &[(&str, Option<Value>)]) -> anyhow::Result<Settings> {
+        let mut settings = self.settings()?;
+        let task = self.meta().task;
+        let cuts = matches!(self, Self::File(model) if model.form() == Form::Whole);
+        let refuse = |message: String| Err(fail(ErrorCode::InvalidSettings, message));
+        for (name, value) in wishes.iter().filter_map(|(name, value)| Some((name, value.as_ref()?))) {
+            if task != Task::ImageObjectDetection {
+                return refuse(format!("{name} means nothing to {task}; leave it out"));
+            }
+            if cuts && *name == "tile_grid_size" {
+                return refuse(format!(
+                    "tile_grid_size {value}: a file of the form whole cuts its tiles itself, by the grid it was exported \
+                     with ({}); export it again with another, or ask a checkpoint or a prepared file",
+                    settings.tile_grid_size
+                ));
+            }
+            settings.set(name, value).map_err(|error| crate::failure::settings(&[error]))?;
+        }
+        Ok(settings)
+    }
+
     /// Probabilities per class of one image.
     ///
     /// # Errors
@@ -135,26 +163,26 @@ impl Trained {
         Ok(found)
     }
 
-    /// What the model says about a whole data set. A file of the `whole` form gets each picture as decoded, so that what
-    /// is measured is the file's own resizing and tiling; everything else gets prepared batches.
+    /// What the model says about a whole data set, whose views `settings` also made. A file of the `whole` form gets each
+    /// picture as decoded, so that what is measured is the file's own resizing and tiling; everything else gets prepared
+    /// batches.
     ///
     /// # Errors
     /// When the data cannot be read or the file fails.
-    pub fn evaluate(&mut self, data: &Loader, label: &str) -> anyhow::Result<Outcome> {
-        let settings = self.settings()?;
+    pub fn evaluate(&mut self, data: &Loader, settings: &Settings, label: &str) -> anyhow::Result<Outcome> {
         let detects = match self.meta().task {
             Task::ImageObjectDetection | Task::ImageInstanceSegmentation => true,
             Task::ImageClassification | Task::ImageClassificationMultilabel => false,
         };
-        let wish = Wish::measuring(&settings);
+        let wish = Wish::measuring(settings);
         Ok(match self {
             Self::Checkpoint(network, ..) if detects => {
-                Outcome::Boxes(boxes::with_network(network, data, &settings, label)?)
+                Outcome::Boxes(boxes::with_network(network, data, settings, label)?)
             }
             Self::File(model) if detects && model.form() == Form::Whole => {
                 Outcome::Boxes(boxes::over_whole(data, label, |image| whole(model, image, &wish))?)
             }
-            Self::File(model) if detects => Outcome::Boxes(boxes::over(data, &settings, label, |batch| {
+            Self::File(model) if detects => Outcome::Boxes(boxes::over(data, settings, label, |batch| {
                 let images = ArrayView4::from_shape((batch.n, batch.height, batch.width, 3), &batch.images)?;
                 let sizes: Vec<[i64; 2]> = batch.sizes.iter().map(|size| size.map(i64::from)).collect();
                 Ok(model.detect(images, Some(&sizes), &overrides(&wish))?)

@@ -4,8 +4,7 @@ use std::path::Path;
 
 use models::host::Limits;
 use models::weights::published::sha256_of;
-use schemas::Settings;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::Answer;
 use crate::cli::EvaluateArgs;
@@ -37,13 +36,13 @@ pub fn run(args: &EvaluateArgs) -> anyhow::Result<Answer> {
     for warning in &test.warnings {
         eprintln!("warning: {warning}");
     }
-    let settings = model.settings()?;
+    let settings = model.asked(&[("tile_grid_size", args.tile_grid_size.clone().map(Value::from))])?;
     let options = loading::evaluation_of(&meta, &settings, args.batch_size, args.ignore_data_errors);
     let loader = Loader::new(test.dataset, options)?;
-    if let Err(error) = record_answers(&model, &settings, &loader) {
+    if let Err(error) = record_answers(&model, &loader) {
         eprintln!("warning: the answers that exports are verified against could not be recorded: {error:#}");
     }
-    let outcome = model.evaluate(&loader, "evaluating")?;
+    let outcome = model.evaluate(&loader, &settings, "evaluating")?;
     let findings = Findings::of(&outcome, &meta.labels, &settings);
     let mut text = findings.describe();
     let rejected = test.rejections.total();
@@ -63,7 +62,7 @@ pub fn run(args: &EvaluateArgs) -> anyhow::Result<Answer> {
 
 /// Records what a checkpoint answers on a few of the pictures beside it, where that is missing or of other weights: an
 /// export is verified against it.
-fn record_answers(model: &Trained, settings: &Settings, data: &Loader) -> anyhow::Result<()> {
+fn record_answers(model: &Trained, data: &Loader) -> anyhow::Result<()> {
     let Trained::Checkpoint(network, _, origin) = model else { return Ok(()) };
     let folder = origin.path.parent().unwrap_or(Path::new("."));
     if recorder::answers_are_current(folder, &origin.sha256) {
@@ -72,7 +71,7 @@ fn record_answers(model: &Trained, settings: &Settings, data: &Loader) -> anyhow
     let examples = recorder::examples(data.images().as_ref());
     // A training under way may have replaced the file since it was opened.
     if sha256_of(&origin.path).is_ok_and(|now| now == origin.sha256) {
-        recorder::save_answers(folder, network, settings, &examples, origin.sha256.clone())?;
+        recorder::save_answers(folder, network, &model.settings()?, &examples, origin.sha256.clone())?;
     }
     Ok(())
 }

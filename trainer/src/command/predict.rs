@@ -76,19 +76,11 @@ enum Marks {
 impl Asked {
     fn open(args: &PredictArgs) -> anyhow::Result<Self> {
         let model = Trained::open(&args.model)?;
-        let mut settings = model.settings()?;
-        let task = model.meta().task;
-        let wishes = [
+        let settings = model.asked(&[
             ("box_score_thresh", args.score_threshold.map(Value::from)),
             ("box_nms_thresh", args.iou_threshold.map(Value::from)),
             ("tile_grid_size", args.tile_grid_size.clone().map(Value::from)),
-        ];
-        for (name, value) in wishes.into_iter().filter_map(|(name, value)| Some((name, value?))) {
-            if task != Task::ImageObjectDetection {
-                return Err(fail(ErrorCode::InvalidSettings, format!("{name} means nothing to {task}; leave it out")));
-            }
-            settings.set(name, &value).map_err(|error| crate::failure::settings(&[error]))?;
-        }
+        ])?;
         let wish = Wish::predicting(&settings);
         Ok(Self { model, settings, wish, top: args.top.max(1) })
     }
