@@ -1,0 +1,210 @@
+//! How far the exported files of a trained detector are from its checkpoint, on real pictures.
+//!
+//! `detect_files RUN FOLDER IMAGE...` exports the best checkpoint of RUN in both forms, without tiles and with a grid of 2x2,
+//! and asks each file about the pictures, and about ten pieces of odd sizes cut from them, 1, 2 and 5 at once. It prints a
+//! row per file and batch: how many boxes there are, how many have no partner of the same label, and the largest differences.
+//! A box whose score lies within 0.001 of the threshold may be in one answer only and is left out. FOLDER gets the files.
+
+use std::path::Path;
+
+use anyhow::{Context, ensure};
+use exporter::{ExportSettings, Form};
+use models::host::{self, Limits, Rgb, Tile};
+use ndarray::ArrayView4;
+use runtime::{Model, Options, Overrides};
+use schemas::Settings;
+use schemas::prediction::Detection;
+use tch::Device;
+use trainer::checkpoint::Checkpoint;
+use trainer::detect::evaluate::{self, Parts, Wish};
+use trainer::loading;
+use trainer::network::Network;
+
+/// Boxes below it are not compared.
+const SCORE: f32 = 0.05;
+/// How near two scores have to be for their boxes to be the same; also how near to [`SCORE`] a box is left out.
+const NEAR: f32 = 0.001;
+/// How near corners have to be in pixels, at most, for boxes to be the same.
+const APART: f32 = 4.0;
+/// Sizes of the odd pieces, as far as the picture reaches: width and height.
+const ODD: [(u32, u32); 10] = [
+    (333, 517),
+    (97, 101),
+    (499, 77),
+    (61, 405),
+    (255, 257),
+    (641, 479),
+    (128, 128),
+    (33, 350),
+    (401, 223),
+    (212, 499),
+];
+
+/// What differs between two answers about a set of pictures.
+#[derive(Default)]
+struct Difference {
+    boxes: usize,
+    unmatched: usize,
+    corners: f32,
+    scores: f32,
+}
+
+impl Difference {
+    fn add(&mut self, found: &[Detection], expected: &[Detection]) {
+        let sure = |d: &&Detection| (d.score - SCORE).abs() > NEAR;
+        let mut rest: Vec<&Detection> = found.iter().collect();
+        let corners =
+            |a: &Detection, b: &Detection| (0..4).map(|i| (a.corners[i] - b.corners[i]).abs()).fold(0.0, f32::max);
+        for e in expected.iter() {
+            // The nearest of the same label whose score could be the same.
+            let near =
+                rest.iter().enumerate().filter(|(_, f)| f.label == e.label && (f.score - e.score).abs() <= 10.0 * NEAR);
+            let best =
+                near.map(|(at, f)| (at, corners(f, e))).filter(|(_, d)| *d <= APART).min_by(|a, b| a.1.total_cmp(&b.1));
+            match best {
+                Some((at, apart)) => {
+                    let partner = rest.swap_remove(at);
+                    self.boxes += 1;
+                    self.corners = self.corners.max(apart);
+                    self.scores = self.scores.max((partner.score - e.score).abs());
+                }
+                None if sure(&e) => self.unmatched += 1,
+                None => {}
+            }
+        }
+        self.unmatched += rest.iter().filter(|d| sure(d)).count();
+    }
+}
+
+/// An exported file and how it is asked.
+struct File {
+    model: Model,
+    settings: Settings,
+    wish: Wish,
+}
+
+impl File {
+    fn run(&mut self, images: &[&Rgb], sizes: Option<&[[i64; 2]]>) -> anyhow::Result<Vec<Vec<Detection>>> {
+        let data: Vec<u8> = images.iter().flat_map(|image| image.data.iter().copied()).collect();
+        let shape = (images.len(), images[0].height as usize, images[0].width as usize, 3);
+        let limits = Overrides { score_threshold: Some(self.wish.score), iou_threshold: Some(self.wish.iou) };
+        Ok(self.model.detect(ArrayView4::from_shape(shape, &data)?, sizes, &limits)?)
+    }
+
+    /// Answers about pictures, `batch` of one size at once; a smaller group is filled with its last picture.
+    fn about(
+        &mut self,
+        images: &[Rgb],
+        sizes: Option<&[[i64; 2]]>,
+        batch: usize,
+    ) -> anyhow::Result<Vec<Vec<Detection>>> {
+        let mut answers = vec![Vec::new(); images.len()];
+        let mut rest: Vec<usize> = (0..images.len()).collect();
+        while let Some(&first) = rest.first() {
+            let same =
+                |&&i: &&usize| (images[i].width, images[i].height) == (images[first].width, images[first].height);
+            let mut group: Vec<usize> = rest.iter().filter(same).take(batch).copied().collect();
+            rest.retain(|i| !group.contains(i));
+            let real = group.len();
+            group.resize(batch, group[real - 1]);
+            let pictures: Vec<&Rgb> = group.iter().map(|&i| &images[i]).collect();
+            let sizes: Option<Vec<[i64; 2]>> = sizes.map(|sizes| group.iter().map(|&i| sizes[i]).collect());
+            let found = self.run(&pictures, sizes.as_deref())?;
+            for (&i, found) in group.iter().zip(found).take(real) {
+                answers[i] = found;
+            }
+        }
+        Ok(answers)
+    }
+
+    /// Answers about pictures as decoded: of a `prepared` file, about each and its tiles, put together here.
+    fn answers(&mut self, pictures: &[Rgb], batch: usize) -> anyhow::Result<Vec<Vec<Detection>>> {
+        if self.model.form() == Form::Whole {
+            return self.about(pictures, None, batch);
+        }
+        let tiles = |image: &Rgb| loading::tiling(&self.settings).tiles(image.width, image.height);
+        let cuts: Vec<(usize, Option<Tile>)> = (pictures.iter().enumerate())
+            .flat_map(|(i, image)| {
+                std::iter::once((i, None)).chain(tiles(image).into_iter().map(move |t| (i, Some(t))))
+            })
+            .collect();
+        let pieces: Vec<Rgb> = cuts
+            .iter()
+            .map(|&(i, tile)| tile.map_or_else(|| pictures[i].clone(), |tile| host::cut(&pictures[i], tile)))
+            .collect();
+        let sizes: Vec<[i64; 2]> = pieces.iter().map(|p| [i64::from(p.height), i64::from(p.width)]).collect();
+        let prepared: Vec<Rgb> = pieces.iter().map(|p| host::prepare(p, &self.model.meta().preprocessing)).collect();
+        let found = self.about(&prepared, Some(&sizes), batch)?;
+        let mut parts: Vec<Parts> =
+            pictures.iter().map(|p| Parts { size: [p.height, p.width], ..Parts::default() }).collect();
+        for ((i, tile), found) in cuts.into_iter().zip(found) {
+            match tile {
+                Some(tile) => parts[i].tiles.push((tile, found)),
+                None => parts[i].whole = found,
+            }
+        }
+        Ok(parts.into_iter().map(|parts| parts.join(&self.settings)).collect())
+    }
+}
+
+fn main() -> anyhow::Result<()> {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let [run, folder, images @ ..] = args.as_slice() else { anyhow::bail!("detect_files RUN FOLDER IMAGE...") };
+    ensure!(images.len() >= ODD.len(), "at least {} pictures, of which the odd pieces are cut", ODD.len());
+    let pictures: Vec<Rgb> = images.iter().map(|path| read(path)).collect::<Result<_, _>>()?;
+    let piece = |(image, &(w, h)): (&Rgb, &(u32, u32))| {
+        let (x0, y0) = (image.width.saturating_sub(w) / 2, image.height.saturating_sub(h) / 2);
+        host::cut(image, Tile { x0, y0, x1: (x0 + w).min(image.width), y1: (y0 + h).min(image.height) })
+    };
+    let odd: Vec<Rgb> = pictures.iter().zip(&ODD).map(piece).collect();
+
+    let checkpoint = Checkpoint::read(Path::new(run))?;
+    let mut network = Network::from_meta(&checkpoint.meta, Device::Cpu)?;
+    checkpoint.restore(&mut network.params)?;
+    println!("| file | tiles | pictures | at once | boxes | without partner | corners, px | scores |");
+    println!("|---|---|---|---:|---:|---:|---:|---:|");
+    for form in [Form::Prepared, Form::Whole] {
+        for grid in ["none", "2x2"] {
+            let mut file = export(Path::new(run), Path::new(folder), form, grid)?;
+            for (name, pictures) in [("as they are", &pictures), ("odd pieces", &odd)] {
+                let expected: Vec<Vec<Detection>> =
+                    pictures.iter().map(|image| by_checkpoint(&network, image, &file)).collect::<Result<_, _>>()?;
+                for batch in [1, 2, 5] {
+                    let mut difference = Difference::default();
+                    for (found, expected) in file.answers(pictures, batch)?.iter().zip(&expected) {
+                        difference.add(found, expected);
+                    }
+                    let Difference { boxes, unmatched, corners, scores } = difference;
+                    println!(
+                        "| {} | {grid} | {} {name} | {batch} | {boxes} | {unmatched} | {corners:.1e} | {scores:.1e} |",
+                        form.name(),
+                        pictures.len()
+                    );
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+fn read(path: &str) -> anyhow::Result<Rgb> {
+    let bytes = std::fs::read(path).with_context(|| path.to_owned())?;
+    host::decode(&bytes, &Limits::default()).with_context(|| path.to_owned())
+}
+
+fn export(run: &Path, folder: &Path, form: Form, grid: &str) -> anyhow::Result<File> {
+    let output = folder.join(format!("{}-{grid}.onnx", form.name()));
+    let changes = vec![("tile_grid_size".to_owned(), grid.to_owned())];
+    exporter::export(run, &output, &ExportSettings { form, changes, ..ExportSettings::default() })?;
+    let model = Model::open(&output, &Options { intra_threads: 2, library: None })?;
+    let settings = Settings::try_from(model.meta().settings.clone())?;
+    let wish = Wish { score: SCORE, ..Wish::predicting(&settings) };
+    Ok(File { model, settings, wish })
+}
+
+fn by_checkpoint(network: &Network, image: &Rgb, file: &File) -> anyhow::Result<Vec<Detection>> {
+    evaluate::in_picture(image, &file.settings, |piece| {
+        let prepared = host::prepare(piece, &network.preprocessing);
+        Ok(evaluate::in_prepared(network, &prepared, piece, &file.wish))
+    })
+}
