@@ -3,12 +3,13 @@
 
 const SHOWN = 5; // labels shown before "more"
 const AT_ONCE = 2; // requests under way at a time
-const LOWEST = 0.05; // boxes with a lower score are not asked for
+const LOWEST = 0.05; // where the threshold ends: boxes with a lower score are not asked for
 
 const byId = (id) => document.getElementById(id);
 const [drop, files, results, clear, select, threshold] = ["drop", "files", "results", "clear", "model", "threshold"].map(byId);
 const models = new Map(); // name -> metadata
 const pictures = new Map(); // card -> what was found in its picture, and how to draw it
+const sets = new Map(); // card -> every label of its picture with its probability, for models that may give several
 const waiting = [];
 let running = 0;
 
@@ -52,15 +53,23 @@ function describe() {
   const many = about.labels.length === 1 ? "1 label" : `${about.labels.length} labels`;
   const kinds = { "image-classification": ", one per image", "image-classification-multilabel": ", any number per image" };
   byId("facts").textContent = `${about.architecture} · ${many}${kinds[about.task] ?? ""}`;
-  byId("threshold-part").hidden = !detects(select.value);
-  if (detects(select.value)) {
-    threshold.value = about.score_threshold ?? 0.3;
-    filter();
-  }
+  byId("threshold-part").hidden = !detects(select.value) && !manyLabels(select.value);
+  if (detects(select.value)) offer("Show objects above", about.score_threshold ?? 0.3);
+  if (manyLabels(select.value)) offer("Labels above", 0.5);
+}
+
+function offer(text, value) {
+  byId("threshold-label").textContent = text;
+  threshold.value = value;
+  filter();
 }
 
 function detects(model) {
   return models.get(model)?.parameters.task === "image-object-detection";
+}
+
+function manyLabels(model) {
+  return models.get(model)?.parameters.task === "image-classification-multilabel";
 }
 
 function add(list) {
@@ -83,6 +92,7 @@ function add(list) {
       URL.revokeObjectURL(url);
       pictures.get(card)?.observer.disconnect();
       pictures.delete(card);
+      sets.delete(card);
       card.remove();
       clear.hidden = results.children.length === 0;
     });
@@ -122,7 +132,7 @@ async function score({ card, file, signal, model }) {
     // The card says which image it is.
     if (!response.ok) throw new Error(answer.error?.replace(/^image 0: /, "") ?? `status ${response.status}`);
     if (answer.boxes) showObjects(card, answer.boxes, models.get(model).parameters.labels);
-    else showLabels(card, answer);
+    else showLabels(card, answer, manyLabels(model));
     showTiming(card, total, response.headers.get("server-timing"));
   } catch (error) {
     if (signal.aborted) return;
@@ -141,7 +151,7 @@ function percent(value) {
   return `${(value * 100).toFixed(1)} %`;
 }
 
-function showLabels(card, answer) {
+function showLabels(card, answer, many) {
   const ranked = answer.labels
     .map((name, i) => ({ name, value: answer.probs[i] }))
     .sort((a, b) => b.value - a.value || (a.name < b.name ? -1 : 1));
@@ -149,7 +159,8 @@ function showLabels(card, answer) {
   const append = (items) => {
     for (const { name, value } of items) {
       const row = byId("label").content.firstElementChild.cloneNode(true);
-      row.classList.toggle("best", name === ranked[0].name);
+      row.classList.toggle("best", !many && name === ranked[0].name);
+      if (many) sets.get(card).push({ value, row });
       row.querySelector(".name").textContent = name;
       row.querySelector(".value").textContent = percent(value);
       const bar = row.querySelector("progress");
@@ -158,8 +169,12 @@ function showLabels(card, answer) {
       requestAnimationFrame(() => { bar.value = value; });
     }
   };
-  append(ranked.slice(0, SHOWN));
-  const rest = ranked.slice(SHOWN);
+  const likely = many ? ranked.filter(({ value }) => value >= LOWEST).length : 0;
+  const first = Math.max(SHOWN, likely);
+  if (many) sets.set(card, []);
+  append(ranked.slice(0, first));
+  if (many) filter();
+  const rest = ranked.slice(first);
   const more = card.querySelector(".more");
   if (rest.length > 0) {
     more.textContent = `${rest.length} more`;
@@ -205,6 +220,12 @@ function showObjects(card, boxes, labels) {
   filter();
 }
 
+function countOf(card, number, one) {
+  const count = card.querySelector(".count");
+  count.textContent = number === 0 ? `No ${one}s` : number === 1 ? `1 ${one}` : `${number} ${one}s`;
+  count.hidden = false;
+}
+
 // Shows what is above the threshold: in the lists, and on the pictures.
 function filter() {
   const least = Number(threshold.value);
@@ -216,10 +237,12 @@ function filter() {
       object.row.hidden = !object.shown;
       shown += object.shown ? 1 : 0;
     }
-    const count = card.querySelector(".count");
-    count.textContent = shown === 0 ? "No objects" : shown === 1 ? "1 object" : `${shown} objects`;
-    count.hidden = false;
+    countOf(card, shown, "object");
     picture.draw();
+  }
+  for (const [card, labels] of sets) {
+    for (const { value, row } of labels) row.classList.toggle("best", value >= least);
+    countOf(card, labels.filter(({ value }) => value >= least).length, "label");
   }
 }
 

@@ -47,7 +47,7 @@ fn main() -> anyhow::Result<()> {
     for _ in 0..steps.parse()? {
         let started = Instant::now();
         let images = network.images(&pixels, batch, side, side);
-        let loss = network.loss(&images, &targets, None, arithmetic);
+        let loss = network.logits(&images, arithmetic).cross_entropy_for_logits(&targets);
         optimizer.backward(&loss)?;
         optimizer.step(&Rates { lr: 0.01, bias_lr: 0.01, momentum: 0.9 })?;
         times.push(started.elapsed().as_secs_f64() * 1e3);

@@ -146,7 +146,7 @@ pub struct PredictArgs {
     /// Write each image with its answer drawn on it into this folder.
     #[arg(long, value_name = "DIR")]
     pub save: Option<PathBuf>,
-    /// Classes to print per image (classification).
+    /// Classes to print per image (classification; of a multi-label model, of those above 0.5).
     #[arg(long, default_value_t = 3)]
     pub top: usize,
     /// Leave out boxes with a lower score, 0 to 1 (detection; default: the model's).
@@ -193,6 +193,10 @@ pub enum ConvertFrom {
         /// Column of the label, likewise.
         #[arg(long = "label_column")]
         label_column: Option<String>,
+        /// The label is a list, for multi-label classification: names separated by commas, quoted with ' where they hold
+        /// one themselves; nothing is an image without labels.
+        #[arg(long)]
+        multilabel: bool,
     },
     /// COCO's detection JSON.
     Coco {

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use models::host::Rgb;
 use ndarray::ArrayView4;
+use schemas::Task;
 use tch::Tensor;
 
 use crate::data::{Batch, Loader, SampleError};
-use crate::metric::{self, MulticlassReport};
+use crate::metric::{self, AccuracyTable, ClassificationReport, Truths};
 use crate::network::{self, Network};
 use crate::progress::Progress;
 
@@ -15,17 +16,27 @@ use crate::progress::Progress;
 pub struct Outcome {
     /// Row-major `[N, C]`.
     pub probabilities: Vec<f32>,
-    /// Class index per row.
-    pub targets: Vec<usize>,
+    /// Classes per row.
+    pub truths: Truths,
     /// Index in the data set per row.
     pub indices: Vec<usize>,
 }
 
 impl Outcome {
-    /// Every multi-class metric.
+    fn new(task: Task) -> Self {
+        Self { probabilities: Vec::new(), truths: Truths::new(task), indices: Vec::new() }
+    }
+
+    /// Every metric.
     #[must_use]
-    pub fn report(&self, labels: &[String]) -> MulticlassReport {
-        metric::multiclass(labels, &self.probabilities, &self.targets)
+    pub fn report(&self, labels: &[String]) -> ClassificationReport {
+        metric::classification(labels, &self.probabilities, &self.truths)
+    }
+
+    /// The counts at every threshold.
+    #[must_use]
+    pub fn accuracy_table(&self, labels: &[String]) -> AccuracyTable {
+        metric::accuracy_table(labels, &self.probabilities, &self.truths)
     }
 }
 
@@ -34,7 +45,7 @@ impl Outcome {
 /// # Errors
 /// When the data cannot be read.
 pub fn with_network(network: &Network, data: &Loader, label: &str) -> anyhow::Result<Outcome> {
-    over(data, label, |batch| {
+    over(network.task, data, label, |batch| {
         let images = network.images(&batch.images, batch.n, batch.height, batch.width);
         let probabilities: Tensor = network.probabilities(&images);
         Ok(network::rows(&probabilities))
@@ -46,7 +57,7 @@ pub fn with_network(network: &Network, data: &Loader, label: &str) -> anyhow::Re
 /// # Errors
 /// When the data cannot be read or the file fails.
 pub fn with_file(model: &mut runtime::Model, data: &Loader, label: &str) -> anyhow::Result<Outcome> {
-    over(data, label, |batch| {
+    over(model.meta().task, data, label, |batch| {
         let images = ArrayView4::from_shape((batch.n, batch.height, batch.width, 3), &batch.images)?;
         Ok(model.run(images)?.into_iter().collect())
     })
@@ -57,11 +68,11 @@ pub fn with_file(model: &mut runtime::Model, data: &Loader, label: &str) -> anyh
 /// # Errors
 /// When the data cannot be read or the file fails.
 pub fn with_whole_file(model: &mut runtime::Model, data: &Loader, label: &str) -> anyhow::Result<Outcome> {
-    let mut outcome = Outcome { probabilities: Vec::new(), targets: Vec::new(), indices: Vec::new() };
+    let mut outcome = Outcome::new(model.meta().task);
     each_picture(data, label, |index, image| {
         let shape = (1, usize::try_from(image.height)?, usize::try_from(image.width)?, 3);
         outcome.probabilities.extend(model.run(ArrayView4::from_shape(shape, &image.data)?)?);
-        outcome.targets.push(data.images().target(index));
+        outcome.truths.push(data.images().classes(index));
         outcome.indices.push(index);
         Ok(())
     })?;
@@ -91,16 +102,17 @@ pub fn each_picture(
 }
 
 fn over(
+    task: Task,
     data: &Loader,
     label: &str,
     mut run: impl FnMut(&Batch) -> anyhow::Result<Vec<f32>>,
 ) -> anyhow::Result<Outcome> {
-    let mut outcome = Outcome { probabilities: Vec::new(), targets: Vec::new(), indices: Vec::new() };
+    let mut outcome = Outcome::new(task);
     let mut progress = Progress::start(label, data.images_per_epoch());
     for batch in data.eval() {
         let batch = batch?;
         outcome.probabilities.extend(run(&batch)?);
-        outcome.targets.extend(batch.targets.iter().filter_map(|&t| usize::try_from(t).ok()));
+        batch.classes.iter().for_each(|classes| outcome.truths.push(classes));
         outcome.indices.extend(&batch.indices);
         progress.advance(batch.n, batch.wait, "");
     }

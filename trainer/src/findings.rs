@@ -6,14 +6,14 @@ use comfy_table::{Table, presets};
 use schemas::Settings;
 use serde_json::Value;
 
-use crate::metric::MulticlassReport;
+use crate::metric::ClassificationReport;
 use crate::metric::detection::DetectionReport;
 use crate::trained::Outcome;
 
 /// Metrics of a model on a data set.
 pub enum Findings {
     /// Of a classifier.
-    Classes(MulticlassReport),
+    Classes(ClassificationReport),
     /// Of a detector.
     Boxes(DetectionReport),
 }
@@ -77,21 +77,25 @@ fn table(header: [&str; 6]) -> Table {
     table
 }
 
-fn classes(report: &MulticlassReport) -> String {
-    let mut table = table(["class", "precision", "recall", "f1", "AUC", "images"]);
+fn classes(report: &ClassificationReport) -> String {
+    let sets = report.iou.is_some();
+    let mut table = table(["class", "precision", "recall", "f1", if sets { "IoU" } else { "AUC" }, "images"]);
     for row in report.classes.iter().chain(&report.average_rows()) {
         table.add_row([
             row.label.clone(),
             number(row.precision),
             number(row.recall),
             number(row.f1),
-            number(row.auc),
+            number(if sets { row.iou } else { row.auc }),
             row.support.to_string(),
         ]);
     }
-    let scalars = report.scalars();
-    let scalar = |name: &str| number(scalars.get(name).copied());
-    format!("accuracy {} on {} images, log loss {}\n{table}", scalar("accuracy"), report.samples, scalar("log_loss"))
+    let (accuracy, loss) = (number(report.accuracy), number(report.log_loss));
+    let headline = match report.iou {
+        Some(iou) => format!("iou {}, exact match {accuracy}", number(iou.samples)),
+        None => format!("accuracy {accuracy}"),
+    };
+    format!("{headline} on {} images, log loss {loss}\n{table}", report.samples)
 }
 
 fn boxes(report: &DetectionReport) -> String {

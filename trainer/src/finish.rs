@@ -1,4 +1,4 @@
-//! What happens when training has ended: export, metrics of the exported file, report.
+//! What happens when training has ended: export, metrics of the exported file, report and the data behind it.
 
 use std::path::PathBuf;
 
@@ -7,7 +7,7 @@ use exporter::{ExportSettings, ExportSummary};
 use runtime::Form;
 use schemas::Plan;
 use schemas::event::{EpochRecord, PrimaryMetric};
-use serde_json::json;
+use serde_json::{Map, json};
 
 use crate::checkpoint::TrainingState;
 use crate::cli::ModelArgs;
@@ -84,23 +84,29 @@ pub fn run(f: &Finished) -> anyhow::Result<Answer> {
         epochs: f.records.iter().map(epoch_row).collect(),
         metrics: findings.scalars(),
         training_batch: pictures::training_batch(f.train, f.plan.seed, &labels)?,
-        dataset: pictures::dataset(f.data),
+        dataset: pictures::dataset(f.data, f.plan.task),
         settings: settings(f.plan),
         export: exported.as_ref().map(export_row),
         environment: environment(f),
         ..ReportData::default()
     };
+    let mut data = Map::from_iter([("report".to_owned(), findings.json()?)]);
     match (&outcome, &findings) {
-        (Outcome::Classes(outcome), Findings::Classes(multiclass)) => {
-            report.mistakes = pictures::mistakes(f.validation, &labels, outcome)?;
-            report.confused = pictures::confused(f.validation, &labels, outcome)?;
-            report.multiclass = Some(multiclass.clone());
+        (Outcome::Classes(outcome), Findings::Classes(found)) => {
+            let images = &**f.validation.images();
+            let suspects = report::suspected_label_errors(labels.len(), &outcome.probabilities, &outcome.truths);
+            let section = pictures::classification(images, &labels, outcome, found.clone(), &suspects)?;
+            data.insert("accuracy_table".to_owned(), serde_json::to_value(&section.table)?);
+            let listed = pictures::suspects_json(images, &labels, outcome, &suspects);
+            data.insert("suspected_label_errors".to_owned(), listed);
+            report.classification = Some(section);
         }
         (Outcome::Boxes(outcome), Findings::Boxes(found)) => {
             report.detection = Some(detection(f, &labels, outcome, found)?);
         }
         (Outcome::Classes(_), Findings::Boxes(_)) | (Outcome::Boxes(_), Findings::Classes(_)) => {}
     }
+    write_atomic(&f.folder.report_data(), &serde_json::to_vec(&data)?).context("writing the report's data")?;
     let html = report::render(&report)?;
     write_atomic(&f.folder.report(), html.as_bytes()).context("writing the report")?;
     let answer = answer(f, exported.as_ref(), &findings, measured)?;

@@ -1,10 +1,10 @@
-//! A classifier with its parameters: pixels in, loss or probabilities out.
+//! A network with its parameters: of a classifier, pixels in, logits or probabilities out.
 
 use models::classify::{self, Classifier};
 use models::manifest::Manifest;
 use models::registry::{Kind as ModelKind, ModelSpec, described};
 use schemas::{CheckpointMeta, Preprocessing, Task};
-use tch::{Device, Kind, Reduction, Tensor};
+use tch::{Device, Kind, Tensor};
 
 use crate::eager::{Eager, Mode, T};
 use crate::params::{Layout, Params};
@@ -81,21 +81,14 @@ impl Network {
         }
     }
 
-    /// Mean cross entropy of a batch in training mode. `class_weights` is `[C]`; the mean is then weighted as
-    /// PyTorch's `cross_entropy` defines it.
-    pub fn loss(
-        &self,
-        images: &Tensor,
-        targets: &Tensor,
-        class_weights: Option<&Tensor>,
-        arithmetic: Arithmetic,
-    ) -> Tensor {
+    /// Logits `[N, C]` of a batch in training mode, float32.
+    pub fn logits(&self, images: &Tensor, arithmetic: Arithmetic) -> Tensor {
         let eager = Eager::new(&self.params, Mode::Train);
         let logits = self.autocast(arithmetic, || {
             let x = classify::normalise(&eager, &T::borrowed(images), &self.preprocessing);
             self.classifier().logits(&eager, &x, self.classes()).into_tensor()
         });
-        logits.to_kind(Kind::Float).cross_entropy_loss(targets, class_weights, Reduction::Mean, -100, 0.0)
+        logits.to_kind(Kind::Float)
     }
 
     /// # Panics

@@ -95,6 +95,12 @@ impl RunFolder {
         self.root.join("report.html")
     }
 
+    /// The numbers behind them.
+    #[must_use]
+    pub fn report_data(&self) -> PathBuf {
+        self.root.join("report.json")
+    }
+
     /// Everything that was logged.
     #[must_use]
     pub fn log(&self) -> PathBuf {

@@ -20,10 +20,11 @@ use crate::sample_data as generator;
 pub fn run(args: &ConvertArgs) -> anyhow::Result<Answer> {
     match &args.from {
         ConvertFrom::Folders { input, output } => folders(input, output),
-        ConvertFrom::Csv { input, output, image_column, label_column } => {
+        ConvertFrom::Csv { input, output, image_column, label_column, multilabel } => {
             let options = CsvOptions {
                 image_column: image_column.clone(),
                 label_column: label_column.clone(),
+                lists: *multilabel,
                 ..CsvOptions::default()
             };
             let summary = convert::csv(input, output, &options)?;

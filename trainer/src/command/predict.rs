@@ -16,6 +16,7 @@ use crate::cli::PredictArgs;
 use crate::detect::evaluate::Wish;
 use crate::failure::fail;
 use crate::files::write_atomic;
+use crate::metric::THRESHOLD;
 use crate::trained::Trained;
 use crate::{caption, draw};
 
@@ -88,15 +89,8 @@ impl Asked {
     fn about(&mut self, image: &Rgb) -> anyhow::Result<Said> {
         let labels = self.model.meta().labels.clone();
         match self.model.meta().task {
-            Task::ImageClassification | Task::ImageClassificationMultilabel => {
-                let probabilities = self.model.classify(image)?;
-                let ranked = ranked(&labels, &probabilities);
-                let shown: Vec<String> =
-                    ranked.iter().take(self.top).map(|(label, p)| format!("{label} {p:.3}")).collect();
-                let json =
-                    Map::from_iter([("labels".to_owned(), json!(labels)), ("probs".to_owned(), json!(probabilities))]);
-                Ok(Said { line: shown.join(", "), json, marks: Marks::Lines(shown) })
-            }
+            Task::ImageClassification => self.classes(image, &labels, |_| true),
+            Task::ImageClassificationMultilabel => self.classes(image, &labels, |probability| probability > THRESHOLD),
             Task::ImageObjectDetection | Task::ImageInstanceSegmentation => {
                 let found = self.model.detect(image, &self.settings, &self.wish)?;
                 let counts = labels.iter().enumerate().filter_map(|(class, label)| {
@@ -112,6 +106,20 @@ impl Asked {
                 })
             }
         }
+    }
+}
+
+impl Asked {
+    /// The most probable classes of those whose probability is `shown`. The JSON has all of them.
+    fn classes(&mut self, image: &Rgb, labels: &[String], shown: impl Fn(f32) -> bool) -> anyhow::Result<Said> {
+        let probabilities = self.model.classify(image)?;
+        let ranked = ranked(labels, &probabilities).into_iter().filter(|&(_, p)| shown(p)).take(self.top);
+        let mut lines: Vec<String> = ranked.map(|(label, p)| format!("{label} {p:.3}")).collect();
+        if lines.is_empty() {
+            lines.push(format!("no label above {THRESHOLD}"));
+        }
+        let json = Map::from_iter([("labels".to_owned(), json!(labels)), ("probs".to_owned(), json!(probabilities))]);
+        Ok(Said { line: lines.join(", "), json, marks: Marks::Lines(lines) })
     }
 }
 

@@ -27,7 +27,7 @@ use crate::optimizer::Optimizer;
 use crate::progress::Progress;
 use crate::recorder::{self, Recorder};
 use crate::run_folder::RunFolder;
-use crate::task::{self, Classify, Detect};
+use crate::task::{self, Classify, Detect, MultiLabel};
 use crate::{device, loading, start};
 
 /// Trains, or resumes; exports; evaluates the exported file; writes the report.
@@ -53,17 +53,18 @@ pub fn run(args: &TrainArgs, settings: &[(String, String)]) -> anyhow::Result<An
     })?;
     let spec = spec.sized(plan.settings.model_size);
     match (plan.task, spec.kind) {
-        (Task::ImageClassification, registry::Kind::Classifier(_))
+        (Task::ImageClassification | Task::ImageClassificationMultilabel, registry::Kind::Classifier(_))
         | (Task::ImageObjectDetection, registry::Kind::Detector(_)) => {}
-        (Task::ImageClassification | Task::ImageObjectDetection, _) => {
+        (Task::ImageClassification | Task::ImageClassificationMultilabel | Task::ImageObjectDetection, _) => {
             let fitting = registry::all().iter().filter(|m| m.detector().is_some() != spec.detector().is_some());
             let names: Vec<_> = fitting.map(|m| m.name).collect();
             let message = format!("{} is no model for {}; {} are", spec.name, plan.task, names.join(", "));
             return Err(fail(ErrorCode::UnsupportedModel, message));
         }
-        (Task::ImageClassificationMultilabel | Task::ImageInstanceSegmentation, _) => {
+        (Task::ImageInstanceSegmentation, _) => {
             let message = format!(
-                "task {} cannot be trained yet; image-classification and image-object-detection can",
+                "task {} cannot be trained yet; image-classification, image-classification-multilabel and \
+                 image-object-detection can",
                 plan.task
             );
             return Err(fail(ErrorCode::UnsupportedModel, message));
@@ -109,9 +110,12 @@ pub fn run(args: &TrainArgs, settings: &[(String, String)]) -> anyhow::Result<An
         data.write(&folder.data())?;
         write_atomic(&folder.plan(), &serde_json::to_vec_pretty(&plan)?)?;
     }
-    let task: Box<dyn task::Task> = match spec.detector() {
-        Some(detector) => Box::new(Detect::new(detector, &plan.settings)),
-        None => Box::new(Classify { class_weights: class_weights(&plan, &data, device) }),
+    let task: Box<dyn task::Task> = match (plan.task, spec.detector()) {
+        (_, Some(detector)) => Box::new(Detect::new(detector, &plan.settings)),
+        (Task::ImageClassificationMultilabel, None) => {
+            Box::new(MultiLabel { positive_weights: loss_weights(&plan, &data, device) })
+        }
+        (_, None) => Box::new(Classify { class_weights: loss_weights(&plan, &data, device) }),
     };
     let (settings, cache) = (&plan.settings, cache_bytes(args));
     let (train, validation) = match spec.kind {
@@ -349,11 +353,15 @@ fn preprocessing(plan: &Plan, spec: &registry::ModelSpec) -> Preprocessing {
 }
 
 /// Weights of the classes in the loss, when the plan asks for them.
-fn class_weights(plan: &Plan, data: &TrainingData, device: Device) -> Option<Tensor> {
-    let s = &plan.settings;
-    let weights =
-        task::class_weights(&data.train.class_counts(), s.weighted_loss, s.imbalance_rate_threshold as usize)?;
-    Some(Tensor::from_slice(&weights).to_device(device))
+fn loss_weights(plan: &Plan, data: &TrainingData, device: Device) -> Option<Tensor> {
+    let (counts, s) = (data.train.class_counts(), &plan.settings);
+    let (weighted_loss, threshold) = (s.weighted_loss, s.imbalance_rate_threshold as usize);
+    let weights = if plan.task == Task::ImageClassificationMultilabel {
+        task::positive_weights(&counts, data.train.len(), weighted_loss, threshold)
+    } else {
+        task::class_weights(&counts, weighted_loss, threshold)
+    };
+    Some(Tensor::from_slice(&weights?).to_device(device))
 }
 
 fn restore(

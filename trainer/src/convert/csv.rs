@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::relative::image_url;
-use super::{ConvertedRow, folder_of, write_rows};
+use super::{ConvertedLabel, ConvertedRow, folder_of, write_rows};
 use crate::data::DataError;
 
 /// How a table is read.
@@ -21,6 +21,9 @@ pub struct CsvOptions {
     pub delimiter: Option<char>,
     /// Folder that plain paths are relative to; without it the folder of the table.
     pub image_folder: Option<PathBuf>,
+    /// Whether the label field is a list: names separated by commas, each of which may be quoted with `'` (doubled inside),
+    /// and which may be empty.
+    pub lists: bool,
 }
 
 const IMAGE_NAMES: [&str; 5] = ["image_url", "image", "filename", "file", "path"];
@@ -39,8 +42,8 @@ pub struct CsvSummary {
 /// paths stay as they are. The header is recognised by the column names of [`CsvOptions`].
 ///
 /// # Errors
-/// `file:line` of the first row that cannot be read: too few fields, an empty field, an open quote; a column that is not
-/// there; no row; any IO error.
+/// `file:line` of the first row that cannot be read: too few fields, an empty field, an open quote, a list that spills over
+/// into further fields; a column that is not there; no row; any IO error.
 pub fn csv(table: &Path, output: &Path, options: &CsvOptions) -> Result<CsvSummary, DataError> {
     let wrong = |message: String| DataError::Source { path: table.to_owned(), message };
     let bytes = fs::read(table).map_err(|source| DataError::Io { action: "read", path: table.to_owned(), source })?;
@@ -65,10 +68,21 @@ pub fn csv(table: &Path, output: &Path, options: &CsvOptions) -> Result<CsvSumma
                 Err(wrong(format!("line {line}: {} fields, but the {name} is column {}", fields.len(), column + 1)))
             }
         };
-        let (image, label) = (field(columns.image, "image")?, field(columns.label, "label")?);
+        let image = field(columns.image, "image")?;
+        let label = if options.lists {
+            let spilled = !columns.header && fields.len() > 1 + columns.label.max(columns.image);
+            let text = fields.get(columns.label).map_or("", |field| field.trim());
+            let labels =
+                if spilled { Err("goes on in the next fields; quote it with \"".to_owned()) } else { list(text) };
+            ConvertedLabel::Classes(labels.map_err(|what| wrong(format!("line {line}: the list of labels {what}")))?)
+        } else {
+            ConvertedLabel::Class(field(columns.label, "label")?.to_owned())
+        };
         let url = if image.contains("://") { image.to_owned() } else { image_url(&base, &folder.join(image)) };
-        *classes.entry(label.to_owned()).or_default() += 1;
-        rows.push(ConvertedRow { image_url: url, label: label.to_owned() });
+        for class in label.classes() {
+            *classes.entry(class.clone()).or_default() += 1;
+        }
+        rows.push(ConvertedRow { image_url: url, label });
     }
     if rows.is_empty() {
         return Err(wrong("has a header but no rows".to_owned()));
@@ -111,6 +125,52 @@ impl Columns {
             return Err(format!("image and label are both column {}", columns.image + 1));
         }
         Ok(columns)
+    }
+}
+
+/// The labels of a list, each once. An error says what is wrong with it.
+fn list(text: &str) -> Result<Vec<String>, String> {
+    let mut labels: Vec<String> = Vec::new();
+    let mut rest = text.trim();
+    while !rest.is_empty() {
+        let (label, after) = match rest.strip_prefix('\'') {
+            Some(quoted) => unquoted(quoted).ok_or("has a ' that is not closed")?,
+            None => {
+                let end = rest.find(',').unwrap_or(rest.len());
+                (rest[..end].trim_end().to_owned(), &rest[end..])
+            }
+        };
+        if label.trim().is_empty() {
+            return Err("holds an empty label".to_owned());
+        }
+        rest = after.trim_start();
+        rest = match rest.strip_prefix(',') {
+            Some(more) if more.trim().is_empty() => return Err("ends in a comma".to_owned()),
+            Some(more) => more.trim_start(),
+            None if rest.is_empty() => rest,
+            None => return Err(format!("has no comma after {label:?}")),
+        };
+        if !labels.contains(&label) {
+            labels.push(label);
+        }
+    }
+    Ok(labels)
+}
+
+/// Text up to the closing quote, whose opening one has been taken, and what follows it.
+fn unquoted(text: &str) -> Option<(String, &str)> {
+    let mut label = String::new();
+    let mut rest = text;
+    loop {
+        let (part, after) = rest.split_once('\'')?;
+        label.push_str(part);
+        match after.strip_prefix('\'') {
+            Some(more) => {
+                label.push('\'');
+                rest = more;
+            }
+            None => return Some((label, after)),
+        }
     }
 }
 
@@ -243,5 +303,31 @@ mod tests {
         }
         let missing = CsvOptions { label_column: Some("klass".into()), ..CsvOptions::default() };
         assert!(convert("image,label\na,b", &missing).unwrap_err().contains("has: image, label"));
+    }
+
+    #[test]
+    fn lists_of_labels() {
+        let lists = CsvOptions { lists: true, ..CsvOptions::default() };
+        let dir = tempfile::tempdir().unwrap();
+        let (table, output) = (dir.path().join("t.tsv"), dir.path().join("out.jsonl"));
+        let text = "a.jpg\tcan, carton ,can\nb.jpg\t'one, two','it''s'\nc.jpg\t\nd.jpg\t'x'\n";
+        fs::write(&table, text).unwrap();
+        let summary = csv(&table, &output, &lists).unwrap();
+        let rows: Vec<serde_json::Value> =
+            fs::read_to_string(&output).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let found: Vec<&serde_json::Value> = rows.iter().map(|row| &row["label"]).collect();
+        let expected = serde_json::json!([["can", "carton"], ["one, two", "it's"], [], ["x"]]);
+        assert_eq!(serde_json::json!(found), expected);
+        assert_eq!(summary.classes.len(), 5);
+        for (text, part) in [
+            ("a.jpg\t'can", "line 1: the list of labels has a ' that is not closed"),
+            ("a.jpg\t'can'x", "no comma after \"can\""),
+            ("a.jpg\tcan,,x", "an empty label"),
+            ("a.jpg\tcan,", "ends in a comma"),
+            ("a.jpg,can,carton", "goes on in the next fields"),
+        ] {
+            let message = convert(text, &lists).unwrap_err();
+            assert!(message.contains(part), "{message}");
+        }
     }
 }

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::relative::image_url;
-use super::{ConvertedRow, IMAGE_EXTENSIONS, folder_of, write_rows};
+use super::{ConvertedLabel, ConvertedRow, IMAGE_EXTENSIONS, folder_of, write_rows};
 use crate::data::DataError;
 
 /// Folder names that mean a part of a data set, and the file each is written to.
@@ -47,9 +47,10 @@ pub fn folders(root: &Path, output: &Path) -> Result<FolderSummary, DataError> {
         };
         let mut pictures = Vec::new();
         collect(&entry, &mut pictures, &mut summary)?;
-        rows.extend(
-            pictures.iter().map(|path| ConvertedRow { image_url: image_url(&base, path), label: label.clone() }),
-        );
+        rows.extend(pictures.iter().map(|path| ConvertedRow {
+            image_url: image_url(&base, path),
+            label: ConvertedLabel::Class(label.clone()),
+        }));
         if !pictures.is_empty() {
             summary.classes.push((label, pictures.len()));
         }

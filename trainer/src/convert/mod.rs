@@ -1,6 +1,6 @@
 //! From other layouts to JSONL: a folder per class, and tables; and both ways for detection data ([`boxes`]).
 //!
-//! Classification rows are `{"image_url", "label"}`. Rows are in a fixed order, with `image_url` relative to the written file
+//! Classification rows are `{"image_url", "label"}`, with one label or a list of them. Rows are in a fixed order, with `image_url` relative to the written file
 //! where the picture lies below or beside it, so that the folder can be moved as a whole.
 
 pub mod boxes;
@@ -26,8 +26,29 @@ pub const IMAGE_EXTENSIONS: [&str; 10] = ["jpg", "jpeg", "jpe", "jfif", "png", "
 pub struct ConvertedRow {
     /// Path of the picture.
     pub image_url: String,
-    /// Its class.
-    pub label: String,
+    /// What it shows.
+    pub label: ConvertedLabel,
+}
+
+/// What a picture shows.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum ConvertedLabel {
+    /// One class.
+    Class(String),
+    /// Any number of classes.
+    Classes(Vec<String>),
+}
+
+impl ConvertedLabel {
+    /// The class or classes.
+    #[must_use]
+    pub fn classes(&self) -> &[String] {
+        match self {
+            Self::Class(class) => std::slice::from_ref(class),
+            Self::Classes(classes) => classes,
+        }
+    }
 }
 
 /// Writes rows as JSON lines to `path`, which is replaced at once.

@@ -54,8 +54,8 @@ pub struct Batch {
     pub height: usize,
     /// Pixels of a row.
     pub width: usize,
-    /// Class of each sample; empty for detectors.
-    pub targets: Vec<i64>,
+    /// Classes of each sample, ascending: exactly one, or any number in multi-label classification; empty for detectors.
+    pub classes: Vec<Vec<u32>>,
     /// Index of each sample in the data set.
     pub indices: Vec<usize>,
     /// Objects of each view; empty for classifiers, as are the following.
@@ -73,11 +73,11 @@ pub struct Batch {
 
 impl Batch {
     /// Puts views together; all of one size, unless they are scenes, which are framed in `fill` as far as needed, to sides that
-    /// are multiples of [`Fit::MULTIPLE`]. `class` gives a sample's class, `buffer` is reused.
-    pub(crate) fn new(
+    /// are multiples of [`Fit::MULTIPLE`]. `classes` gives those of a sample, `buffer` is reused.
+    pub(crate) fn new<'a>(
         views: &[View],
         fill: [u8; 3],
-        class: impl Fn(usize) -> usize,
+        classes: impl Fn(usize) -> &'a [u32],
         (buffer, home): (Vec<u8>, Sender<Vec<u8>>),
     ) -> Self {
         let longest = |side: fn(&Rgb) -> u32| {
@@ -90,7 +90,7 @@ impl Batch {
             n: views.len(),
             height: longest(|image| image.height),
             width: longest(|image| image.width),
-            targets: Vec::new(),
+            classes: Vec::new(),
             indices: views.iter().map(|view| view.index).collect(),
             objects: Vec::new(),
             sizes: Vec::new(),
@@ -104,7 +104,7 @@ impl Batch {
         for view in views {
             batch.add_pixels(&view.image, fill);
             match &view.scene {
-                None => batch.targets.push(class(view.index) as i64),
+                None => batch.classes.push(classes(view.index).to_vec()),
                 Some(scene) => {
                     batch.objects.push(scene.objects.clone());
                     batch.sizes.push(scene.size);
@@ -126,7 +126,7 @@ impl Batch {
         };
         let views: Vec<View> = pictures.into_iter().enumerate().map(view).collect();
         let (home, _) = crossbeam_channel::bounded(1);
-        Self::new(&views, fill, |_| 0, (Vec::new(), home))
+        Self::new(&views, fill, |_| &[], (Vec::new(), home))
     }
 
     fn add_pixels(&mut self, image: &Rgb, fill: [u8; 3]) {
@@ -163,7 +163,7 @@ mod tests {
     #[test]
     fn scenes_are_framed_at_the_right_and_below() {
         let (home, _) = crossbeam_channel::bounded(1);
-        let batch = Batch::new(&[view(40, 20, 1), view(32, 33, 2)], [9, 8, 7], |_| 0, (vec![5; 10], home));
+        let batch = Batch::new(&[view(40, 20, 1), view(32, 33, 2)], [9, 8, 7], |_| &[], (vec![5; 10], home));
         assert_eq!((batch.n, batch.height, batch.width), (2, 64, 64));
         let pixel = |n: usize, x: usize, y: usize| &batch.images[((n * 64 + y) * 64 + x) * 3..][..3];
         assert_eq!((pixel(0, 39, 19), pixel(0, 40, 0), pixel(0, 0, 20)), (&[1; 3][..], &[9, 8, 7][..], &[9, 8, 7][..]));
@@ -172,6 +172,6 @@ mod tests {
             (&[2; 3][..], &[9, 8, 7][..], &[9, 8, 7][..])
         );
         assert_eq!(batch.images.len(), 2 * 64 * 64 * 3);
-        assert_eq!((batch.targets.len(), batch.objects.len(), &batch.inner), (0, 2, &vec![[20, 40], [33, 32]]));
+        assert_eq!((batch.classes.len(), batch.objects.len(), &batch.inner), (0, 2, &vec![[20, 40], [33, 32]]));
     }
 }

@@ -1,4 +1,4 @@
-//! The samples of one part (training, validation, test): class or objects, row, and picture on demand.
+//! The samples of one part (training, validation, test): classes or objects, row, and picture on demand.
 
 use std::borrow::Cow;
 use std::path::PathBuf;
@@ -23,9 +23,12 @@ pub trait Images: Send + Sync {
     fn is_empty(&self) -> bool {
         self.len() == 0
     }
-    /// Class of a sample; 0 where samples have objects.
-    fn target(&self, index: usize) -> usize;
-    /// Objects of a sample; none where it has a class.
+    /// Classes of a sample, ascending: one, or, where a sample may have any number, so many; none where it has objects.
+    fn classes(&self, index: usize) -> &[u32] {
+        let _ = index;
+        &[]
+    }
+    /// Objects of a sample; none where it has classes.
     fn objects(&self, index: usize) -> &[Object] {
         let _ = index;
         &[]
@@ -198,7 +201,7 @@ pub(crate) struct Labels {
     pub are_integers: bool,
 }
 
-/// The samples of one part. Costs 28 bytes a sample or 32 and 24 an object, plus what the cache was allowed.
+/// The samples of one part. Costs 28 bytes a sample, or 32 and 4 a class or 24 an object, plus what the cache was allowed.
 pub struct Dataset {
     labels: Labels,
     entries: Vec<Entry>,
@@ -262,7 +265,7 @@ impl Dataset {
         format!("{}:{}", self.reader.files.path(entry).display(), entry.line)
     }
 
-    /// Lower-case hexadecimal SHA-256 over labels and rows (`image_url` as written and class or objects, in order). Equal for the same
+    /// Lower-case hexadecimal SHA-256 over labels and rows (`image_url` as written and classes or objects, in order). Equal for the same
     /// data on another machine; a resume compares it to find that the data changed.
     ///
     /// # Errors
@@ -277,7 +280,11 @@ impl Dataset {
         for index in 0..self.entries.len() {
             part(self.image_url(index)?.as_bytes());
             match &self.targets {
-                Targets::Classes(classes) => part(&classes[index].to_le_bytes()),
+                Targets::Classes(_) | Targets::Sets(_) => {
+                    part(
+                        &self.targets.classes(index).iter().flat_map(|class| class.to_le_bytes()).collect::<Vec<u8>>(),
+                    );
+                }
                 Targets::Objects(objects) => {
                     let bytes = |o: &Object| {
                         let corners = o.corners.iter().flat_map(|value| value.to_le_bytes());
@@ -339,16 +346,13 @@ impl Images for Dataset {
         self.entries.len()
     }
 
-    fn target(&self, index: usize) -> usize {
-        match &self.targets {
-            Targets::Classes(classes) => classes[index] as usize,
-            Targets::Objects(_) => 0,
-        }
+    fn classes(&self, index: usize) -> &[u32] {
+        self.targets.classes(index)
     }
 
     fn objects(&self, index: usize) -> &[Object] {
         match &self.targets {
-            Targets::Classes(_) => &[],
+            Targets::Classes(_) | Targets::Sets(_) => &[],
             Targets::Objects(objects) => objects.of(index),
         }
     }

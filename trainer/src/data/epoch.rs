@@ -132,7 +132,7 @@ impl<'a> Epoch<'a> {
         let Some(views) = views else { return Ok(None) };
         let images = self.loader.images();
         let fill = fill(&self.loader.shared.options.preprocessing);
-        let mut batch = Batch::new(&views, fill, |index| images.target(index), self.loader.buffer());
+        let mut batch = Batch::new(&views, fill, |index| images.classes(index), self.loader.buffer());
         batch.wait = started.elapsed();
         Ok(Some(batch))
     }

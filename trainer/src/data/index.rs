@@ -1,7 +1,7 @@
 //! Where the rows of a data set are and what they show: one streaming pass over its JSONL files that keeps 28 bytes a row (24
-//! for a place in a file, 4 for a class) and 24 an object, and no text. Rows are read again from their file when they are needed.
+//! for a place in a file, 4 for a class; 32 and 4 a class where rows list classes) and 24 an object, and no text. Rows are read again from their file when they are needed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::FileExt;
@@ -15,7 +15,7 @@ use super::error::DataError;
 use super::location::{Location, Resolver};
 use super::reject::{RejectKind, Rejection, Rejections};
 use super::row::{self, LabelValue};
-use super::target::{Object, Objects, Targets};
+use super::target::{Object, Targets};
 
 /// A longer line is rejected unread.
 const MAX_LINE_BYTES: u64 = 16 << 20;
@@ -74,6 +74,7 @@ struct Usable {
 
 enum Shown {
     Class(u32),
+    Classes(BTreeSet<u32>),
     Objects(Vec<Object>),
 }
 
@@ -157,14 +158,9 @@ impl Files {
     /// # Errors
     /// A file cannot be read or is UTF-16, labels are of two types, or a row is bad and data errors are not ignored.
     pub fn scan(&self, task: Task, rule: &mut LabelRule, rejections: &mut Rejections) -> Result<Scan, DataError> {
-        let targets = match task {
-            Task::ImageClassification => Targets::Classes(Vec::new()),
-            Task::ImageObjectDetection => Targets::Objects(Objects::default()),
-            Task::ImageClassificationMultilabel | Task::ImageInstanceSegmentation => {
-                let limit = "rows are read for image-classification and image-object-detection";
-                return Err(DataError::Setting { name: "task", value: task.to_string(), limit });
-            }
-        };
+        let limit =
+            "rows are read for image-classification, image-classification-multilabel and image-object-detection";
+        let targets = Targets::new(task).ok_or(DataError::Setting { name: "task", value: task.to_string(), limit })?;
         let mut scan = Scan { entries: Vec::new(), keys: Vec::new(), targets, rows: 0 };
         for number in 0..self.files.len() {
             self.scan_file(number, rule, rejections, &mut scan)?;
@@ -218,6 +214,7 @@ impl Files {
                 let place = || format!("{}:{line_number}", path.display());
                 match &scan.targets {
                     Targets::Classes(_) => self.class_row(number, text, rule, place)?,
+                    Targets::Sets(_) => self.set_row(number, text, rule, place)?,
                     Targets::Objects(_) => self.box_row(number, text, rule, place)?,
                 }
             };
@@ -239,8 +236,9 @@ impl Files {
                     scan.keys.push(row.keys);
                     match (&mut scan.targets, row.shown) {
                         (Targets::Classes(classes), Shown::Class(class)) => classes.push(class),
+                        (Targets::Sets(sets), Shown::Classes(classes)) => sets.push(classes),
                         (Targets::Objects(all), Shown::Objects(objects)) => all.push(objects),
-                        (Targets::Classes(_), Shown::Objects(_)) | (Targets::Objects(_), Shown::Class(_)) => {
+                        (Targets::Classes(_) | Targets::Sets(_) | Targets::Objects(_), _) => {
                             unreachable!("rows are read as what is collected")
                         }
                     }
@@ -267,8 +265,8 @@ impl Files {
             Ok(row) => row,
             Err(reason) => return Ok(Err((RejectKind::BadJson, None, reason))),
         };
-        let image_url = row.image_url.into_owned();
-        let number = match row.label {
+        let image_url = row.image_url.clone().into_owned();
+        let number = match row.class() {
             Ok(label) => rule.number(label, place)?,
             Err(reason) => Err(reason),
         };
@@ -276,6 +274,33 @@ impl Files {
             Ok(class) => self.usable(file, image_url, Shown::Class(class), Vec::new()),
             Err(reason) => Err((RejectKind::BadLabel, Some(image_url), reason)),
         })
+    }
+
+    /// A row of any number of classes; the inner error is why it is left out. A class written twice counts once.
+    fn set_row(
+        &self,
+        file: usize,
+        text: &[u8],
+        rule: &mut LabelRule,
+        place: impl Fn() -> String,
+    ) -> Result<Result<Usable, Refusal>, DataError> {
+        let row = match row::parse(text) {
+            Ok(row) => row,
+            Err(reason) => return Ok(Err((RejectKind::BadJson, None, reason))),
+        };
+        let image_url = row.image_url.clone().into_owned();
+        let mut classes = BTreeSet::new();
+        let labels = match row.classes() {
+            Ok(labels) => labels,
+            Err(reason) => return Ok(Err((RejectKind::BadLabel, Some(image_url), reason))),
+        };
+        for label in labels {
+            match rule.number(label, &place)? {
+                Ok(class) => classes.insert(class),
+                Err(reason) => return Ok(Err((RejectKind::BadLabel, Some(image_url), reason))),
+            };
+        }
+        Ok(self.usable(file, image_url, Shown::Classes(classes), Vec::new()))
     }
 
     /// A row of objects; the inner error is why it is left out.

@@ -178,7 +178,7 @@ pub(crate) fn unite_rows(reader: &Reader, part: &mut Part, rejections: &mut Reje
         return Ok(0);
     }
     match &part.targets {
-        Targets::Classes(_) => keep_last(reader, part, &repeated, rejections).map(|()| 0),
+        Targets::Classes(_) | Targets::Sets(_) => keep_last(reader, part, &repeated, rejections).map(|()| 0),
         Targets::Objects(objects) => {
             let merged = merge(objects, &repeated);
             let gone: BTreeSet<u32> = repeated.iter().flat_map(|rows| &rows[1..]).copied().collect();

@@ -23,7 +23,7 @@ const FEW_IMAGES: usize = 10;
 /// How data is read and checked, whatever it is for.
 #[derive(Clone, Debug)]
 pub struct ReadOptions {
-    /// What rows say: image-classification or image-object-detection.
+    /// What rows say: one class, any number of classes, or objects.
     pub task: Task,
     /// Local folder that stands for the cloud storage in `azureml://` and `AmlDatastore://` paths.
     pub data_root: Option<PathBuf>,
@@ -96,8 +96,8 @@ pub fn default_cache_bytes() -> u64 {
 /// Reads, checks and splits the data of a training run. The result depends on the data, the seed and the settings alone.
 ///
 /// Class order is the sorted labels of the images that are left in training and validation together, integers as numbers.
-/// With a single class a second, never used label `not LABEL` is added, so that a classifier can be built at all; a detector
-/// needs none.
+/// With a single class a second, never used label `not LABEL` is added, so that something can be told apart at all; where
+/// an image may have no label, and for a detector, that is not needed.
 ///
 /// Several rows of one picture: for classification the last counts, for detection their objects are put together.
 ///
@@ -129,11 +129,10 @@ pub fn training(request: &TrainingRequest, on_progress: OnProgress) -> Result<Tr
         Some(given) => (train, given),
         None => set_aside(train, request, &classes, &train_reader, &mut warnings),
     };
-    if let (Targets::Objects(objects), Some(first)) = (&train.targets, train.entries.first())
-        && objects.total() == 0
-    {
+    if let (true, Some(first)) = (train.targets.are_empty(), train.entries.first()) {
         let path = train_reader.files.path(first).clone();
-        let message = format!("none of {} training images has an object; label some", train.entries.len());
+        let what = if let Targets::Objects(_) = train.targets { "an object" } else { "a label" };
+        let message = format!("none of {} training images has {what}; label some", train.entries.len());
         return Err(DataError::Source { path, message });
     }
     let (labels, train, validation) = number_classes(&classes, train, validation, &mut warnings);

@@ -1,4 +1,4 @@
-//! One line of a classification JSONL file; of a detection file, where its picture is.
+//! One line of a classification JSONL file, with one label or a list of them; of a detection file, where its picture is.
 
 use std::borrow::Cow;
 
@@ -44,8 +44,45 @@ struct Line<'a> {
 pub struct Row<'a> {
     /// As written.
     pub image_url: Cow<'a, str>,
-    /// As written, or what is wrong with it.
-    pub label: Result<LabelValue, String>,
+    label: Option<Value>,
+}
+
+impl Row<'_> {
+    /// The class of an image that has one.
+    ///
+    /// # Errors
+    /// What is wrong with the label.
+    pub fn class(self) -> Result<LabelValue, String> {
+        class(self.label.as_ref())
+            .map_err(|what| format!("label is {what}; an image has one label, a string or an integer"))
+    }
+
+    /// The classes of an image that may have any number, in the order written; empty for an image that shows none.
+    ///
+    /// # Errors
+    /// What is wrong with the label.
+    pub fn classes(self) -> Result<Vec<LabelValue>, String> {
+        const EXPECTED: &str = "an image has a list of labels, all strings or all integers, which may be empty";
+        let Some(Value::Array(items)) = &self.label else {
+            let what = match class(self.label.as_ref()) {
+                Ok(LabelValue::Integer(value)) => format!("the number {value} alone"),
+                Ok(LabelValue::Text(text)) => format!("the string {text:?} alone"),
+                Err(what) => what,
+            };
+            return Err(format!("label is {what}; {EXPECTED}"));
+        };
+        let mut classes: Vec<LabelValue> = Vec::with_capacity(items.len());
+        for (number, item) in items.iter().enumerate() {
+            let value =
+                class(Some(item)).map_err(|what| format!("label {number} of the list is {what}; {EXPECTED}"))?;
+            if let Some(first) = classes.first().filter(|first| first.type_name() != value.type_name()) {
+                let (first, other) = (first.type_name(), value.type_name());
+                return Err(format!("label 0 of the list is {first}, label {number} {other}; {EXPECTED}"));
+            }
+            classes.push(value);
+        }
+        Ok(classes)
+    }
 }
 
 /// Reads one line without its line ending. Keys other than `image_url` and `label` are left aside.
@@ -64,15 +101,16 @@ pub fn parse(line: &[u8]) -> Result<Row<'_>, String> {
     let line: Line =
         serde_json::from_slice(line).map_err(|e| format!("not a JSON object with image_url and label: {e}"))?;
     let image_url = line.image_url.ok_or("image_url is missing")?;
-    Ok(Row { image_url, label: label(line.label) })
+    Ok(Row { image_url, label: line.label })
 }
 
-fn label(value: Option<Value>) -> Result<LabelValue, String> {
-    let wrong = |what: &str| Err(format!("label is {what}; an image has one label, a string or an integer"));
+/// A label, or what else there is.
+fn class(value: Option<&Value>) -> Result<LabelValue, String> {
+    let wrong = |what: &str| Err(what.to_owned());
     match value {
         None => wrong("missing"),
         Some(Value::String(text)) if text.trim().is_empty() => wrong("empty"),
-        Some(Value::String(text)) => Ok(LabelValue::Text(text)),
+        Some(Value::String(text)) => Ok(LabelValue::Text(text.clone())),
         Some(Value::Number(number)) => match number.as_i64() {
             Some(value) => Ok(LabelValue::Integer(value)),
             None => wrong(&format!("the number {number}")),
@@ -92,9 +130,9 @@ mod tests {
     fn good_rows() {
         let row = parse(br#"{"image_url":"a\u00e4.jpg","label":"cat","image_details":{"width":"4px"}}"#).unwrap();
         assert_eq!(row.image_url, "aä.jpg");
-        assert_eq!(row.label, Ok(LabelValue::Text("cat".into())));
+        assert_eq!(row.class(), Ok(LabelValue::Text("cat".into())));
         let row = parse(br#" {"label": -3, "image_url": "x"} "#).unwrap();
-        assert_eq!(row.label.unwrap().name(), "-3");
+        assert_eq!(row.class().unwrap().name(), "-3");
         assert!(LabelValue::Integer(9) < LabelValue::Integer(10));
     }
 
@@ -123,9 +161,34 @@ mod tests {
             ("99999999999999999999", "the number"),
         ] {
             let line = format!(r#"{{"image_url":"a","label":{text}}}"#);
-            let message = parse(line.as_bytes()).unwrap().label.unwrap_err();
+            let message = parse(line.as_bytes()).unwrap().class().unwrap_err();
             assert!(message.contains(part), "{message}");
         }
-        assert!(parse(br#"{"image_url":"a"}"#).unwrap().label.unwrap_err().contains("missing"));
+        assert!(parse(br#"{"image_url":"a"}"#).unwrap().class().unwrap_err().contains("missing"));
+    }
+
+    #[test]
+    fn lists_of_labels() {
+        let classes = |text: &str| {
+            let line = format!(r#"{{"image_url":"a","label":{text}}}"#);
+            let found = parse(line.as_bytes()).unwrap().classes();
+            found.map(|all| all.iter().map(LabelValue::name).collect::<Vec<_>>())
+        };
+        assert_eq!(classes(r#"["b", "a", "b"]"#).unwrap(), ["b", "a", "b"]);
+        assert_eq!(classes("[2, 10]").unwrap(), ["2", "10"]);
+        assert!(classes("[]").unwrap().is_empty());
+        for (text, part) in [
+            ("\"a\"", "the string \"a\" alone; an image has a list"),
+            ("7", "the number 7 alone"),
+            ("null", "missing"),
+            ("{}", "an object"),
+            ("[\"a\", 1]", "label 0 of the list is a string, label 1 an integer"),
+            ("[\"a\", \" \"]", "label 1 of the list is empty"),
+            ("[[\"a\"]]", "label 0 of the list is a list"),
+            ("[1.5]", "the number 1.5"),
+        ] {
+            let message = classes(text).unwrap_err();
+            assert!(message.contains(part), "{message}");
+        }
     }
 }

@@ -1,6 +1,9 @@
-//! What the samples of a data set show: one class each, or objects.
+//! What the samples of a data set show: one class each, any number of classes, or objects.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
+
+use schemas::Task;
 
 /// An object in a picture.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -13,18 +16,27 @@ pub struct Object {
     pub is_crowd: bool,
 }
 
-/// The objects of many pictures, one picture after the other.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Objects {
-    /// End of each picture's objects in `all`.
+/// A list for each of many pictures, kept one after the other.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Lists<T> {
+    /// End of each picture's list in `all`.
     ends: Vec<usize>,
-    all: Vec<Object>,
+    all: Vec<T>,
 }
 
-impl Objects {
+/// The objects of many pictures.
+pub type Objects = Lists<Object>;
+
+impl<T> Default for Lists<T> {
+    fn default() -> Self {
+        Self { ends: Vec::new(), all: Vec::new() }
+    }
+}
+
+impl<T> Lists<T> {
     /// Adds a picture.
-    pub fn push(&mut self, objects: impl IntoIterator<Item = Object>) {
-        self.all.extend(objects);
+    pub fn push(&mut self, list: impl IntoIterator<Item = T>) {
+        self.all.extend(list);
         self.ends.push(self.all.len());
     }
 
@@ -33,15 +45,31 @@ impl Objects {
         self.ends.len()
     }
 
-    /// Objects of a picture.
-    pub fn of(&self, picture: usize) -> &[Object] {
-        let start = picture.checked_sub(1).map_or(0, |before| self.ends[before]);
-        &self.all[start..self.ends[picture]]
+    /// List of a picture.
+    pub fn of(&self, picture: usize) -> &[T] {
+        &self.all[self.range(picture)]
     }
 
-    /// Objects in all.
+    /// Elements of all lists.
     pub fn total(&self) -> usize {
         self.all.len()
+    }
+
+    fn range(&self, picture: usize) -> Range<usize> {
+        picture.checked_sub(1).map_or(0, |before| self.ends[before])..self.ends[picture]
+    }
+
+    fn shrink(&mut self) {
+        self.ends.shrink_to_fit();
+        self.all.shrink_to_fit();
+    }
+}
+
+impl<T: Copy> Lists<T> {
+    fn retain(&mut self, keep: &[u32]) {
+        let mut kept = Self::default();
+        keep.iter().for_each(|&at| kept.push(self.of(at as usize).iter().copied()));
+        *self = kept;
     }
 }
 
@@ -50,19 +78,29 @@ impl Objects {
 pub enum Targets {
     /// Its class.
     Classes(Vec<u32>),
+    /// Its classes, in ascending order, each once; of some samples none.
+    Sets(Lists<u32>),
     /// Its objects.
     Objects(Objects),
 }
 
 impl Targets {
+    /// Nothing yet, of what the rows of a task show; `None` for a task whose rows cannot be read.
+    pub fn new(task: Task) -> Option<Self> {
+        match task {
+            Task::ImageClassification => Some(Self::Classes(Vec::new())),
+            Task::ImageClassificationMultilabel => Some(Self::Sets(Lists::default())),
+            Task::ImageObjectDetection => Some(Self::Objects(Objects::default())),
+            Task::ImageInstanceSegmentation => None,
+        }
+    }
+
     /// Gives what is not needed back.
     pub fn shrink(&mut self) {
         match self {
             Self::Classes(classes) => classes.shrink_to_fit(),
-            Self::Objects(objects) => {
-                objects.ends.shrink_to_fit();
-                objects.all.shrink_to_fit();
-            }
+            Self::Sets(sets) => sets.shrink(),
+            Self::Objects(objects) => objects.shrink(),
         }
     }
 
@@ -70,20 +108,40 @@ impl Targets {
     pub fn retain(&mut self, keep: &[u32]) {
         match self {
             Self::Classes(classes) => *classes = keep.iter().map(|&at| classes[at as usize]).collect(),
-            Self::Objects(objects) => {
-                let mut kept = Objects::default();
-                keep.iter().for_each(|&at| kept.push(objects.of(at as usize).iter().copied()));
-                *objects = kept;
-            }
+            Self::Sets(sets) => sets.retain(keep),
+            Self::Objects(objects) => objects.retain(keep),
+        }
+    }
+
+    /// Whether no sample shows anything, so that there is nothing to learn.
+    pub fn are_empty(&self) -> bool {
+        match self {
+            Self::Classes(classes) => classes.is_empty(),
+            Self::Sets(sets) => sets.total() == 0,
+            Self::Objects(objects) => objects.total() == 0,
+        }
+    }
+
+    /// The classes of a sample: one, or a set; none where it has objects.
+    pub fn classes(&self, sample: usize) -> &[u32] {
+        match self {
+            Self::Classes(classes) => std::slice::from_ref(&classes[sample]),
+            Self::Sets(sets) => sets.of(sample),
+            Self::Objects(_) => &[],
+        }
+    }
+
+    /// Class of everything that is shown, sample by sample.
+    fn all(&self) -> Box<dyn Iterator<Item = u32> + '_> {
+        match self {
+            Self::Classes(classes) | Self::Sets(Lists { all: classes, .. }) => Box::new(classes.iter().copied()),
+            Self::Objects(objects) => Box::new(objects.all.iter().map(|object| object.class)),
         }
     }
 
     /// Classes that occur.
     pub fn used(&self) -> BTreeSet<u32> {
-        match self {
-            Self::Classes(classes) => classes.iter().copied().collect(),
-            Self::Objects(objects) => objects.all.iter().map(|object| object.class).collect(),
-        }
+        self.all().collect()
     }
 
     /// Replaces each class by its place in `places`, which has one for every class that occurs.
@@ -91,6 +149,13 @@ impl Targets {
         let place = |class: &mut u32| *class = places[*class as usize].expect("every used class has a place");
         match self {
             Self::Classes(classes) => classes.iter_mut().for_each(place),
+            Self::Sets(sets) => {
+                sets.all.iter_mut().for_each(place);
+                for picture in 0..sets.len() {
+                    let range = sets.range(picture);
+                    sets.all[range].sort_unstable();
+                }
+            }
             Self::Objects(objects) => objects.all.iter_mut().for_each(|object| place(&mut object.class)),
         }
     }
@@ -98,31 +163,31 @@ impl Targets {
     /// How often each of `n` classes occurs: samples, or objects.
     pub fn counts(&self, n: usize) -> Vec<usize> {
         let mut counts = vec![0; n];
-        match self {
-            Self::Classes(classes) => classes.iter().for_each(|&class| counts[class as usize] += 1),
-            Self::Objects(objects) => objects.all.iter().for_each(|object| counts[object.class as usize] += 1),
-        }
+        self.all().for_each(|class| counts[class as usize] += 1);
         counts
     }
 
-    /// The stratum of each sample, for a split that gives every part of a data set some of each class: its class, or, of the
-    /// classes of its objects, the one that fewest pictures show. Pictures without objects are a stratum of their own. Classes
+    /// The stratum of each sample, for a split that gives every part of a data set some of each class: its class, or, of
+    /// several classes, the one that fewest pictures show. Pictures that show nothing are a stratum of their own. Classes
     /// are numbered and, where equally rare, chosen by `ranks`, one per class.
     pub fn strata(&self, ranks: &[u32]) -> Vec<u32> {
-        let objects = match self {
+        let shown: Vec<BTreeSet<u32>> = match self {
             Self::Classes(classes) => return classes.clone(),
-            Self::Objects(objects) => objects,
+            Self::Sets(sets) => ranked(sets, ranks, |&class| class),
+            Self::Objects(objects) => ranked(objects, ranks, |object| object.class),
         };
-        let shown =
-            |picture: usize| objects.of(picture).iter().map(|o| ranks[o.class as usize]).collect::<BTreeSet<_>>();
         let mut pictures = vec![0usize; ranks.len()];
-        for picture in 0..objects.len() {
-            shown(picture).into_iter().for_each(|rank| pictures[rank as usize] += 1);
-        }
+        shown.iter().flatten().for_each(|&rank| pictures[rank as usize] += 1);
         let background = ranks.len() as u32;
-        let rarest = |ranks: BTreeSet<u32>| ranks.into_iter().min_by_key(|&rank| (pictures[rank as usize], rank));
-        (0..objects.len()).map(|picture| rarest(shown(picture)).unwrap_or(background)).collect()
+        let rarest = |ranks: &BTreeSet<u32>| ranks.iter().copied().min_by_key(|&rank| (pictures[rank as usize], rank));
+        shown.iter().map(|ranks| rarest(ranks).unwrap_or(background)).collect()
     }
+}
+
+/// Ranks of the classes that each picture shows.
+fn ranked<T>(lists: &Lists<T>, ranks: &[u32], class: impl Fn(&T) -> u32) -> Vec<BTreeSet<u32>> {
+    let of = |picture| lists.of(picture).iter().map(|one| ranks[class(one) as usize]).collect();
+    (0..lists.len()).map(of).collect()
 }
 
 #[cfg(test)]
@@ -158,5 +223,18 @@ mod tests {
         assert_eq!(all.strata(&[0, 1, 2]), [1, 2, 0, 3, 1, 2]);
         // As rare as each other: the one that ranks first.
         assert_eq!(targets(&[&[0, 1], &[1, 0]]).strata(&[1, 0]), [0, 0]);
+    }
+
+    #[test]
+    fn sets_stay_sorted_and_count_each_picture_once() {
+        let mut sets = Lists::default();
+        [&[0, 1][..], &[], &[0, 2]].into_iter().for_each(|set| sets.push(set.iter().copied()));
+        let mut all = Targets::Sets(sets);
+        assert_eq!(all.strata(&[0, 1, 2]), [1, 3, 2]);
+        all.renumber(&[Some(2), Some(0), Some(1)]);
+        assert_eq!([all.classes(0), all.classes(1), all.classes(2)], [&[0, 2][..], &[], &[1, 2]]);
+        assert_eq!(all.counts(3), [1, 1, 2]);
+        all.retain(&[1]);
+        assert!(all.are_empty() && all.used().is_empty());
     }
 }

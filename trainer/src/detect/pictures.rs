@@ -284,10 +284,6 @@ mod tests {
             4
         }
 
-        fn target(&self, _: usize) -> usize {
-            0
-        }
-
         fn image(&self, index: usize) -> Result<Arc<Rgb>, SampleError> {
             match index {
                 1 => Err(SampleError::Bad(RejectKind::BadImage, "torn".to_owned())),

@@ -109,10 +109,6 @@ mod tests {
             self.0.len()
         }
 
-        fn target(&self, _: usize) -> usize {
-            0
-        }
-
         fn objects(&self, index: usize) -> &[Object] {
             &self.0[index]
         }

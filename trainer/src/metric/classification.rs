@@ -1,33 +1,19 @@
-//! Multi-class metrics under the names Azure's AutoML for Images uses, equal to scikit-learn's.
-//!
-//! The curves (ROC, precision-recall, gain) are further readings of [`super::ranking::steps`].
+//! Metrics of classification, single-label and multi-label, under the names Azure's AutoML for Images uses, equal to
+//! scikit-learn's.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::Averages;
 use super::counts::{ClassCounts, predictions};
-use super::ranking::{area_under_roc, average_precision, steps};
-
-/// One metric averaged in the usual ways; `None` where it is undefined.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
-pub struct Averages {
-    /// Plain mean over the classes for which the metric is defined.
-    #[serde(rename = "macro")]
-    pub macro_: Option<f64>,
-    /// Over all (example, class) decisions pooled.
-    pub micro: Option<f64>,
-    /// Mean over the classes, weighted by how often each occurs as truth.
-    pub weighted: Option<f64>,
-    /// The value of the second class; only where there are exactly two.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub binary: Option<f64>,
-}
+use super::ranking::{Step, area_under_roc, average_precision, steps};
+use super::truths::{THRESHOLD, Truths};
 
 /// One row of the classification report.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ClassRow {
-    /// The class, or `macro`, `micro`, `weighted` in [`MulticlassReport::average_rows`].
+    /// The class, or `macro`, `micro`, `weighted` in [`ClassificationReport::average_rows`].
     pub label: String,
     /// 0 to 1; 0 where the class was never predicted.
     pub precision: Option<f64>,
@@ -35,126 +21,244 @@ pub struct ClassRow {
     pub recall: Option<f64>,
     /// 0 to 1; 0 where the class neither occurred nor was predicted.
     pub f1: Option<f64>,
+    /// Jaccard index, 0 to 1; 0 where the class neither occurred nor was predicted. Multi-label only.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub iou: Option<f64>,
     /// Examples of the class.
     pub support: u64,
-    /// Area under the ROC curve against all other classes; needs an example of the class and one of another.
+    /// Area under the ROC curve against all other examples; needs an example of the class and one without.
     pub auc: Option<f64>,
-    /// Average precision against all other classes; needs an example of the class.
+    /// Average precision against all other examples; needs an example of the class.
     pub average_precision: Option<f64>,
 }
 
-/// Everything measured on one set of single-label examples.
+/// How predicted and true label sets overlap: the Jaccard index.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Overlap {
+    /// Mean over the examples; 1 where none is true and none predicted. The specification's `iou`.
+    pub samples: Option<f64>,
+    /// The same per class instead.
+    #[serde(flatten)]
+    pub classes: Averages,
+}
+
+/// Everything measured on one set of classified examples.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct MulticlassReport {
+pub struct ClassificationReport {
     /// Examples, `N`.
     pub samples: u64,
     /// Rows with a value that is not finite: wrong everywhere, and in no column of the confusion matrix.
     pub unanswered: u64,
-    /// Share of right answers.
+    /// Share of right answers; multi-label: of examples whose predicted labels are exactly the true ones.
     pub accuracy: Option<f64>,
-    /// Mean negative natural logarithm of the probability given to the true class, clipped to `[2^-52, 1 - 2^-52]`.
+    /// Mean negative natural logarithm of the probability given to what is true, clipped to `[2^-52, 1 - 2^-52]`: to the
+    /// true class of each example, or, multi-label, to the presence or absence of each label of each.
     pub log_loss: Option<f64>,
+    /// Overlap of label sets; multi-label only.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub iou: Option<Overlap>,
     /// Area under the ROC curve, one class against the rest.
     pub auc: Averages,
     /// Average precision, one class against the rest.
     pub average_precision: Averages,
-    /// F1 of the predicted class.
+    /// F1 of the predicted classes.
     pub f1: Averages,
-    /// Precision of the predicted class.
+    /// Precision of the predicted classes.
     pub precision: Averages,
-    /// Recall of the predicted class.
+    /// Recall of the predicted classes.
     pub recall: Averages,
     /// One row per class, in label order.
     pub classes: Vec<ClassRow>,
-    /// `confusion_matrix[truth][predicted]`, `C` x `C`.
+    /// `confusion_matrix[truth][predicted]`, `C` x `C`; empty for multi-label examples, which have no single truth.
     pub confusion_matrix: Vec<Vec<u64>>,
 }
 
-/// Metrics of `probabilities` (row-major `[N, C]`, `C` = `labels.len()`) against `targets` (`N` class indices).
+/// Metrics of `probabilities` (row-major `[N, C]`, `C` = `labels.len()`) against `truths` (`N` examples).
 ///
-/// - No examples: every value is `None`, counts are 0. Ties: the lowest index is predicted; equal scores share one
-///   threshold.
-/// - A row with a NaN or infinite value answers wrongly: it hits no class, ranks below every finite score, and counts as
-///   probability 0 in the log loss. (scikit-learn raises.)
-/// - F1, precision and recall average over the classes that occur as truth or as prediction, with 0 for 0/0, as
-///   scikit-learn does by default. AUC and average precision average over the classes that have an example (AUC: and a
+/// - No examples: every value is `None`, counts are 0. One class each: the most probable is predicted, ties go to the
+///   lowest index. Any number: those above [`THRESHOLD`] are. Equal scores share one threshold.
+/// - A row with a NaN or infinite value answers wrongly: it hits no class, has no overlap with the truth even where that is
+///   empty, ranks below every finite score, and counts as probability 0 of what is true in the log loss. (scikit-learn raises.)
+/// - F1, precision, recall and IoU average over the classes that occur as truth or as prediction, with 0 for 0/0, as
+///   scikit-learn does by default with one class each. AUC and average precision average over the classes that have an example (AUC: and a
 ///   counter-example); the others are skipped, where scikit-learn gives NaN and 0 with a warning. The micro averages pool
 ///   all `N * C` decisions. One class, or one class present, leaves every AUC but the micro one undefined.
+/// - The overlap of an example without labels of which none is predicted is 1 (`zero_division=1` of scikit-learn's
+///   `jaccard_score`): the answer is exactly right.
 ///
 /// # Panics
-/// Where `probabilities.len() != N * C` or a target is not below `C`: a bug of the caller, not of the data.
-pub fn multiclass(labels: &[String], probabilities: &[f32], targets: &[usize]) -> MulticlassReport {
+/// Where `probabilities.len() != N * C` or a true class is not below `C`: a bug of the caller, not of the data.
+pub fn classification(labels: &[String], probabilities: &[f32], truths: &Truths) -> ClassificationReport {
     let classes = labels.len();
-    assert_eq!(probabilities.len(), targets.len() * classes, "probabilities must be [{}, {classes}]", targets.len());
-    assert!(targets.iter().all(|&target| target < classes), "a target is not below {classes}");
+    let samples = truths.len();
+    assert_eq!(probabilities.len(), samples * classes, "probabilities must be [{samples}, {classes}]");
+    // A row that is broken in one place is broken in all: its finite scores say nothing either. Without a class there is none.
+    let broken: Vec<bool> = predictions(classes, probabilities).map(|prediction| prediction.class.is_none()).collect();
+    let examples = Examples { labels, probabilities, broken: &broken };
+    let mut report = match truths {
+        Truths::One(truths) => examples.single(truths),
+        Truths::Any(truths) => examples.sets(truths),
+    };
+    report.unanswered = broken.iter().filter(|&&broken| broken).count() as u64;
+    report
+}
 
-    let mut matrix = vec![vec![0_u64; classes]; classes];
-    let mut support = vec![0_u64; classes];
-    for (prediction, &target) in predictions(classes, probabilities).zip(targets) {
-        support[target] += 1;
-        if let Some(class) = prediction.class {
-            matrix[target][class] += 1;
+/// [`classification`] of examples with one class each.
+pub fn multiclass(labels: &[String], probabilities: &[f32], targets: &[usize]) -> ClassificationReport {
+    classification(labels, probabilities, &Truths::One(targets.to_vec()))
+}
+
+struct Examples<'a> {
+    labels: &'a [String],
+    probabilities: &'a [f32],
+    /// Rows without an answer.
+    broken: &'a [bool],
+}
+
+impl Examples<'_> {
+    fn classes(&self) -> usize {
+        self.labels.len()
+    }
+
+    fn row(&self, example: usize) -> &[f32] {
+        &self.probabilities[example * self.classes()..][..self.classes()]
+    }
+
+    /// One class each.
+    fn single(&self, targets: &[usize]) -> ClassificationReport {
+        let classes = self.classes();
+        assert!(targets.iter().all(|&target| target < classes), "a target is not below {classes}");
+        let mut matrix = vec![vec![0_u64; classes]; classes];
+        let mut support = vec![0_u64; classes];
+        for (prediction, &target) in predictions(classes, self.probabilities).zip(targets) {
+            support[target] += 1;
+            if let Some(class) = prediction.class {
+                matrix[target][class] += 1;
+            }
+        }
+        let counts: Vec<ClassCounts> = (0..classes)
+            .map(|class| {
+                let hits = matrix[class][class];
+                let predicted: u64 = matrix.iter().map(|row| row[class]).sum();
+                ClassCounts { hits, false_alarms: predicted - hits, misses: support[class] - hits }
+            })
+            .collect();
+        let hits: u64 = counts.iter().map(|one| one.hits).sum();
+        let costs = targets.iter().enumerate().map(|(example, &target)| self.cost(example, target, true));
+        ClassificationReport {
+            accuracy: mean(std::iter::once(hits as f64), targets.len()),
+            log_loss: mean(costs, targets.len()),
+            confusion_matrix: matrix,
+            ..self.per_class(&counts, |example, class| targets[example] == class)
         }
     }
-    let samples = targets.len() as u64;
-    let answered: u64 = matrix.iter().flatten().sum();
-    let counts: Vec<ClassCounts> = (0..classes)
-        .map(|class| {
-            let hits = matrix[class][class];
-            let predicted: u64 = matrix.iter().map(|row| row[class]).sum();
-            ClassCounts { hits, false_alarms: predicted - hits, misses: support[class] - hits }
-        })
-        .collect();
 
-    // A row that is broken in one place is broken in all: its finite scores say nothing either.
-    let broken: Vec<bool> = predictions(classes, probabilities).map(|prediction| prediction.class.is_none()).collect();
-    let scored = |class: usize| {
-        let broken = &broken;
-        targets.iter().enumerate().map(move |(row, &target)| {
-            let score = if broken[row] { f32::NAN } else { probabilities[row * classes + class] };
-            (score, target == class)
-        })
-    };
-    let ranked: Vec<Ranked> = (0..classes)
-        .map(|class| {
-            let sweep = steps(scored(class));
-            Ranked { auc: area_under_roc(&sweep), average_precision: average_precision(&sweep) }
-        })
-        .collect();
-    let pooled = steps((0..classes).flat_map(scored));
+    /// Any number of classes each.
+    fn sets(&self, sets: &[Vec<u32>]) -> ClassificationReport {
+        let classes = self.classes();
+        let mut truth = vec![false; sets.len() * classes];
+        for (example, set) in sets.iter().enumerate() {
+            for &class in set {
+                assert!((class as usize) < classes, "class {class} is not below {classes}");
+                truth[example * classes + class as usize] = true;
+            }
+        }
+        let truth = |example: usize, class: usize| truth[example * classes + class];
+        let mut counts = vec![ClassCounts::default(); classes];
+        let (mut exact, mut overlap, mut cost) = (0_u64, 0.0, 0.0);
+        for example in 0..sets.len() {
+            let mut all = ClassCounts::default();
+            for (class, count) in counts.iter_mut().enumerate() {
+                let is_true = truth(example, class);
+                let one = ClassCounts::of(!self.broken[example] && self.row(example)[class] > THRESHOLD, is_true);
+                *count = *count + one;
+                all = all + one;
+                cost += self.cost(example, class, is_true);
+            }
+            if !self.broken[example] {
+                exact += u64::from(all.false_alarms + all.misses == 0);
+                overlap += if all.occurs() { all.iou() } else { 1.0 };
+            }
+        }
+        let averages = self.decided(&counts, ClassCounts::iou);
+        let samples = mean(std::iter::once(overlap), sets.len());
+        let mut report = ClassificationReport {
+            accuracy: mean(std::iter::once(exact as f64), sets.len()),
+            log_loss: mean(std::iter::once(cost), sets.len() * classes),
+            iou: Some(Overlap { samples, classes: Averages { binary: None, ..averages } }),
+            ..self.per_class(&counts, truth)
+        };
+        for (row, counts) in report.classes.iter_mut().zip(&counts) {
+            row.iou = Some(counts.iou());
+        }
+        report
+    }
 
-    let rows = (0..classes).map(|class| ClassRow {
-        label: labels[class].clone(),
-        precision: Some(counts[class].precision()),
-        recall: Some(counts[class].recall()),
-        f1: Some(counts[class].f1()),
-        support: support[class],
-        auc: ranked[class].auc,
-        average_precision: ranked[class].average_precision,
-    });
-    let decided = |value: fn(&ClassCounts) -> f64| {
+    /// Negative logarithm of the probability that a class was given to be there, or not to be there.
+    fn cost(&self, example: usize, class: usize, is_there: bool) -> f64 {
+        let given = if self.broken[example] {
+            0.0
+        } else {
+            let probability = f64::from(self.row(example)[class]);
+            if is_there { probability } else { 1.0 - probability }
+        };
+        -given.clamp(f64::EPSILON, 1.0 - f64::EPSILON).ln()
+    }
+
+    /// What is measured class by class, whatever an example's classes are.
+    fn per_class(&self, counts: &[ClassCounts], truth: impl Fn(usize, usize) -> bool) -> ClassificationReport {
+        let classes = self.classes();
+        let scored = |class: usize| {
+            let truth = &truth;
+            (0..self.broken.len()).map(move |example| {
+                let score = if self.broken[example] { f32::NAN } else { self.row(example)[class] };
+                (score, truth(example, class))
+            })
+        };
+        let ranked: Vec<Ranked> = (0..classes).map(|class| Ranked::new(&steps(scored(class)))).collect();
+        let pooled = Ranked::new(&steps((0..classes).flat_map(scored)));
+        let order = |value: fn(&Ranked) -> Option<f64>| {
+            let per_class = ranked.iter().zip(counts).map(|(one, counts)| (value(one), counts.support()));
+            Averages::new(per_class, value(&pooled), if classes == 2 { value(&ranked[1]) } else { None })
+        };
+        let row = |((label, counts), ranked): ((&String, &ClassCounts), &Ranked)| ClassRow {
+            label: label.clone(),
+            precision: Some(counts.precision()),
+            recall: Some(counts.recall()),
+            f1: Some(counts.f1()),
+            iou: None,
+            support: counts.support(),
+            auc: ranked.auc,
+            average_precision: ranked.average_precision,
+        };
+        ClassificationReport {
+            samples: self.broken.len() as u64,
+            unanswered: 0,
+            accuracy: None,
+            log_loss: None,
+            iou: None,
+            auc: order(|one| one.auc),
+            average_precision: order(|one| one.average_precision),
+            f1: self.decided(counts, ClassCounts::f1),
+            precision: self.decided(counts, ClassCounts::precision),
+            recall: self.decided(counts, ClassCounts::recall),
+            classes: self.labels.iter().zip(counts).zip(&ranked).map(row).collect(),
+            confusion_matrix: Vec::new(),
+        }
+    }
+
+    /// Averages of what depends on the predicted classes alone.
+    fn decided(&self, counts: &[ClassCounts], value: fn(&ClassCounts) -> f64) -> Averages {
         let total = counts.iter().fold(ClassCounts::default(), |sum, &one| sum + one);
         let per_class = counts.iter().map(|one| (one.occurs().then(|| value(one)), one.support()));
-        let binary = (classes == 2 && samples > 0).then(|| value(&counts[1]));
-        averages(per_class, (samples > 0).then(|| value(&total)), binary)
-    };
-    let order = |value: fn(&Ranked) -> Option<f64>, micro| {
-        let per_class = ranked.iter().zip(&support).map(|(one, &support)| (value(one), support));
-        averages(per_class, micro, if classes == 2 { value(&ranked[1]) } else { None })
-    };
-    MulticlassReport {
-        samples,
-        unanswered: samples - answered,
-        accuracy: (samples > 0).then(|| counts.iter().map(|one| one.hits).sum::<u64>() as f64 / samples as f64),
-        log_loss: log_loss(classes, probabilities, targets, &broken),
-        auc: order(|one| one.auc, area_under_roc(&pooled)),
-        average_precision: order(|one| one.average_precision, average_precision(&pooled)),
-        f1: decided(ClassCounts::f1),
-        precision: decided(ClassCounts::precision),
-        recall: decided(ClassCounts::recall),
-        classes: rows.collect(),
-        confusion_matrix: matrix,
+        let binary = (counts.len() == 2 && !self.broken.is_empty()).then(|| value(&counts[1]));
+        Averages::new(per_class, total.occurs().then(|| value(&total)), binary)
     }
+}
+
+/// Sum of `values` by `count`; undefined for none.
+fn mean(values: impl Iterator<Item = f64>, count: usize) -> Option<f64> {
+    (count > 0).then(|| values.sum::<f64>() / count as f64)
 }
 
 /// What the order of one class's scores says.
@@ -163,39 +267,16 @@ struct Ranked {
     average_precision: Option<f64>,
 }
 
-/// Means of `(value, support)` pairs; pairs without a value are skipped.
-fn averages(per_class: impl Iterator<Item = (Option<f64>, u64)>, micro: Option<f64>, binary: Option<f64>) -> Averages {
-    let (mut sum, mut count, mut weighted, mut weight) = (0.0, 0_u64, 0.0, 0_u64);
-    for (value, support) in per_class {
-        let Some(value) = value else { continue };
-        sum += value;
-        count += 1;
-        weighted += value * support as f64;
-        weight += support;
-    }
-    Averages {
-        macro_: (count > 0).then(|| sum / count as f64),
-        micro,
-        weighted: (weight > 0).then(|| weighted / weight as f64),
-        binary,
+impl Ranked {
+    fn new(sweep: &[Step]) -> Self {
+        Self { auc: area_under_roc(sweep), average_precision: average_precision(sweep) }
     }
 }
 
-fn log_loss(classes: usize, probabilities: &[f32], targets: &[usize], broken: &[bool]) -> Option<f64> {
-    let sum: f64 = targets
-        .iter()
-        .enumerate()
-        .map(|(row, &target)| {
-            let probability = if broken[row] { 0.0 } else { f64::from(probabilities[row * classes + target]) };
-            -probability.clamp(f64::EPSILON, 1.0 - f64::EPSILON).ln()
-        })
-        .sum();
-    (!targets.is_empty()).then(|| sum / targets.len() as f64)
-}
-
-impl MulticlassReport {
-    /// The defined values under Azure's names: `accuracy`, `log_loss`, and `AUC`, `average_precision_score`, `f1_score`,
-    /// `precision_score`, `recall_score`, each with `_macro`, `_micro`, `_weighted` and, for two classes, `_binary`.
+impl ClassificationReport {
+    /// The defined values under Azure's names: `accuracy`, `log_loss`, for label sets `iou`, and `AUC`,
+    /// `average_precision_score`, `f1_score`, `precision_score`, `recall_score`, `iou`, each with `_macro`, `_micro`,
+    /// `_weighted` and, for two classes (not `iou`), `_binary`.
     pub fn scalars(&self) -> BTreeMap<String, f64> {
         let mut scalars = BTreeMap::new();
         let mut put = |name: String, value: Option<f64>| {
@@ -205,12 +286,14 @@ impl MulticlassReport {
         };
         put("accuracy".to_owned(), self.accuracy);
         put("log_loss".to_owned(), self.log_loss);
+        put("iou".to_owned(), self.iou.and_then(|iou| iou.samples));
         for (name, averages) in [
-            ("AUC", &self.auc),
-            ("average_precision_score", &self.average_precision),
-            ("f1_score", &self.f1),
-            ("precision_score", &self.precision),
-            ("recall_score", &self.recall),
+            ("AUC", self.auc),
+            ("average_precision_score", self.average_precision),
+            ("f1_score", self.f1),
+            ("precision_score", self.precision),
+            ("recall_score", self.recall),
+            ("iou", self.iou.map(|iou| iou.classes).unwrap_or_default()),
         ] {
             put(format!("{name}_macro"), averages.macro_);
             put(format!("{name}_micro"), averages.micro);
@@ -227,7 +310,8 @@ impl MulticlassReport {
             precision: pick(&self.precision),
             recall: pick(&self.recall),
             f1: pick(&self.f1),
-            support: self.samples,
+            iou: self.iou.and_then(|iou| pick(&iou.classes)),
+            support: self.classes.iter().map(|class| class.support).sum(),
             auc: pick(&self.auc),
             average_precision: pick(&self.average_precision),
         };

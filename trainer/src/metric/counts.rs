@@ -38,6 +38,15 @@ pub struct ClassCounts {
 }
 
 impl ClassCounts {
+    /// One decision about one example.
+    pub fn of(predicted: bool, is_true: bool) -> Self {
+        Self {
+            hits: u64::from(predicted && is_true),
+            false_alarms: u64::from(predicted && !is_true),
+            misses: u64::from(!predicted && is_true),
+        }
+    }
+
     /// Examples of the class.
     pub fn support(&self) -> u64 {
         self.hits + self.misses
@@ -61,6 +70,11 @@ impl ClassCounts {
     /// 2 hits / (2 hits + false alarms + misses), 0 where the class neither occurred nor was predicted.
     pub fn f1(&self) -> f64 {
         ratio(2 * self.hits, 2 * self.hits + self.false_alarms + self.misses)
+    }
+
+    /// Jaccard index: hits / (hits + false alarms + misses), 0 where the class neither occurred nor was predicted.
+    pub fn iou(&self) -> f64 {
+        ratio(self.hits, self.hits + self.false_alarms + self.misses)
     }
 }
 
@@ -96,7 +110,8 @@ mod tests {
     #[test]
     fn nothing_over_nothing_is_zero() {
         let none = ClassCounts::default();
-        assert_eq!((none.precision(), none.recall(), none.f1(), none.occurs()), (0.0, 0.0, 0.0, false));
+        assert_eq!((none.precision(), none.recall(), none.f1(), none.iou()), (0.0, 0.0, 0.0, 0.0));
+        assert!(!none.occurs() && ClassCounts::of(false, true).occurs());
         let never_predicted = ClassCounts { hits: 0, false_alarms: 0, misses: 3 };
         assert_eq!((never_predicted.precision(), never_predicted.recall()), (0.0, 0.0));
     }

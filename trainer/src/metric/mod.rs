@@ -5,12 +5,18 @@
 //! that would poison a comparison, and never a silent zero. Where scikit-learn raises, warns or returns NaN, the first
 //! lines of each function say what happens here.
 
+mod averages;
 mod classification;
 mod counts;
 pub mod detection;
 mod ranking;
+mod thresholds;
+mod truths;
 
-pub use classification::{Averages, ClassRow, MulticlassReport, multiclass};
+pub use averages::Averages;
+pub use classification::{ClassRow, ClassificationReport, Overlap, classification, multiclass};
 pub use counts::{ClassCounts, Prediction, predictions};
 pub use detection::{DetectionReport, detection};
 pub use ranking::{Step, area_under_roc, average_precision, steps};
+pub use thresholds::{AccuracyTable, CalibrationBin, Counts, Sweep, accuracy_table};
+pub use truths::{Decision, THRESHOLD, Truths, Verdict};

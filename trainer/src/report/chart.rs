@@ -8,6 +8,8 @@ const LEFT: f64 = 48.0;
 const RIGHT: f64 = 14.0;
 const TOP: f64 = 12.0;
 const BOTTOM: f64 = 34.0;
+/// Curves of classes that share a chart: as many as there are kinds of line.
+pub const CURVES: usize = 6;
 /// Beyond this many points the dots would merge into a band.
 const MOST_DOTS: usize = 60;
 
@@ -35,14 +37,18 @@ pub struct LineChart {
     pub y_range: Option<(f64, f64)>,
     /// Draws a marker at this x, named for the tooltip.
     pub mark: Option<(f64, String)>,
+    /// A thin line to compare the curves with, such as what chance gives; may be empty.
+    pub reference: Vec<(f64, f64)>,
 }
 
 impl LineChart {
     /// The chart as one `<svg>` element; `None` where no point is finite.
     pub fn svg(&self) -> Option<String> {
         let points = || self.series.iter().flat_map(|one| &one.points).filter(|(x, y)| x.is_finite() && y.is_finite());
-        let x_range = range(points().map(|point| point.0))?;
-        let y_axis = Axis::new(self.y_range.or_else(|| range(points().map(|point| point.1)))?);
+        points().next()?;
+        let all = || points().chain(&self.reference);
+        let x_range = range(all().map(|point| point.0))?;
+        let y_axis = Axis::new(self.y_range.or_else(|| range(all().map(|point| point.1)))?);
         let at = |x: f64, y: f64| {
             let width = (x_range.1 - x_range.0).max(f64::MIN_POSITIVE);
             let across = if x_range.0 == x_range.1 { 0.5 } else { (x - x_range.0) / width };
@@ -95,6 +101,11 @@ impl LineChart {
                 escape(name),
             );
         }
+        if !self.reference.is_empty() {
+            let line: Vec<String> =
+                self.reference.iter().map(|&(x, y)| at(x, y)).map(|(x, y)| format!("{x:.1},{y:.1}")).collect();
+            let _ = write!(svg, r#"<polyline class="reference" points="{}"/>"#, line.join(" "));
+        }
         for (place, series) in self.series.iter().enumerate() {
             let class = series_class(place);
             for run in series.points.split(|(x, y)| !x.is_finite() || !y.is_finite()) {
@@ -136,7 +147,7 @@ impl LineChart {
 
 /// The page's class for the colour and dash of the series at `place`.
 pub fn series_class(place: usize) -> String {
-    format!("s{}", place % 6 + 1)
+    format!("s{}", place % CURVES + 1)
 }
 
 fn range(values: impl Iterator<Item = f64>) -> Option<(f64, f64)> {
@@ -242,6 +253,7 @@ mod tests {
             series,
             y_range: None,
             mark: Some((1.0, "best".to_owned())),
+            reference: Vec::new(),
         }
     }
 
@@ -294,6 +306,14 @@ mod tests {
     fn a_given_range_is_kept() {
         let svg = LineChart { y_range: Some((0.0, 1.0)), ..chart(vec![(0.0, 1.0), (100.0, 1.0)]) }.svg().unwrap();
         assert!(svg.contains(">0.2<") && svg.contains(">1<") && !svg.contains(">1.2<"));
+    }
+
+    #[test]
+    fn a_reference_is_part_of_the_range_and_not_of_the_data() {
+        let reference = vec![(0.0, 0.0), (100.0, 1.0)];
+        let drawn = LineChart { reference: reference.clone(), ..chart(vec![(40.0, 0.5), (60.0, 0.6)]) }.svg().unwrap();
+        assert!(drawn.contains(r#"class="reference""#) && drawn.contains(">100<"));
+        assert_eq!(LineChart { reference, ..chart(vec![]) }.svg(), None);
     }
 
     #[test]

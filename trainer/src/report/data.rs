@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::Thumbnail;
-use crate::metric::MulticlassReport;
 use crate::metric::detection::DetectionReport;
+use crate::metric::{AccuracyTable, ClassificationReport, Verdict};
 
 /// Everything the report shows.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -27,12 +27,8 @@ pub struct ReportData {
     pub epochs: Vec<EpochRecord>,
     /// Metrics of the kept weights.
     pub metrics: BTreeMap<String, f64>,
-    /// The same per class; without it the parts about classes are left out.
-    pub multiclass: Option<MulticlassReport>,
-    /// The most confident wrong answers.
-    pub mistakes: Vec<MistakeCard>,
-    /// The most frequent confusions.
-    pub confused: Vec<ConfusedPair>,
+    /// What a classifier did; without it the parts about classes are left out.
+    pub classification: Option<ClassificationSection>,
     /// What a detector did; without it the parts about boxes are left out.
     pub detection: Option<DetectionSection>,
     /// Some training examples after augmentation, as the network sees them.
@@ -64,19 +60,44 @@ pub struct EpochRecord {
     pub images_per_second: f64,
 }
 
-/// A wrong answer as a card.
+/// What a classifier did on the validation data.
 #[derive(Debug, Clone, Serialize)]
-pub struct MistakeCard {
+pub struct ClassificationSection {
+    /// Its metrics.
+    pub report: ClassificationReport,
+    /// Its decisions at every threshold; the page draws them.
+    #[serde(skip)]
+    pub table: AccuracyTable,
+    /// Some validation pictures.
+    pub samples: Vec<PictureCard>,
+    /// The worst answers.
+    pub mistakes: Vec<PictureCard>,
+    /// The most frequent confusions.
+    pub confused: Vec<ConfusedPair>,
+    /// Labels that may be wrong.
+    pub suspects: Vec<PictureCard>,
+    /// How many of those there are in all.
+    pub suspected: usize,
+}
+
+/// A picture and what was said of it.
+#[derive(Debug, Clone, Serialize)]
+pub struct PictureCard {
     /// The picture, captioned with its name.
     pub picture: Thumbnail,
-    /// The true class.
-    pub truth: String,
-    /// The predicted class.
-    pub predicted: String,
-    /// Probability of the predicted class, 0 to 1.
+    /// What was predicted or should have been; empty where that is nothing.
+    pub said: Vec<Said>,
+}
+
+/// A class that was predicted, or should have been.
+#[derive(Debug, Clone, Serialize)]
+pub struct Said {
+    /// The class.
+    pub label: String,
+    /// Its probability, 0 to 1.
     pub probability: f32,
-    /// Probability of the true class, 0 to 1.
-    pub truth_probability: f32,
+    /// Whether that is right.
+    pub verdict: Verdict,
 }
 
 /// Two classes that are taken for each other.
@@ -200,6 +221,8 @@ pub struct Bin {
 pub struct DatasetSummary {
     /// Rows, or objects, per class, in label order.
     pub classes: Vec<ClassCount>,
+    /// Pictures by their number of labels; empty where each has exactly one.
+    pub per_picture: Vec<Bin>,
     /// How many rows were rejected.
     pub rejected: u64,
     /// The first few of them.

@@ -4,15 +4,13 @@ use std::cmp::Reverse;
 
 use serde::Serialize;
 
-use super::chart::{LineChart, Series, short};
+use super::chart::{CURVES, LineChart, Series, short};
 use super::data::{DetectionSection, Fact};
 use super::view::{Chart, Matrix};
 use crate::metric::detection::{Curve, DetectionReport, DetectionRow};
 
-/// Classes whose curves share a chart.
-const CURVES: usize = 6;
 /// With more classes than this beside the mean, curves of classes get charts of their own.
-const BESIDE_MEAN: usize = 5;
+const BESIDE_MEAN: usize = CURVES - 1;
 /// Classes that get a curve: those with the most objects.
 const MOST_CURVES: usize = 96;
 
@@ -171,7 +169,8 @@ fn by_recall(name: &str, curve: &Curve) -> Series {
 /// The legend shows the value that comes with each curve.
 fn recall_chart(id: String, title: String, curves: Vec<(Series, Option<f64>)>) -> Option<Chart> {
     let (series, values): (Vec<Series>, Vec<Option<f64>>) = curves.into_iter().unzip();
-    let chart = LineChart { id, title, x_label: "recall, %", series, y_range: Some((0.0, 1.0)), mark: None };
+    let chart =
+        LineChart { id, title, x_label: "recall, %", series, y_range: Some((0.0, 1.0)), mark: None, reference: vec![] };
     Chart::new(chart, |place, _| values[place].map(|value| format!("{value:.3}")))
 }
 
@@ -189,6 +188,7 @@ fn threshold_chart(report: &DetectionReport) -> Option<Chart> {
         series: vec![series("precision", &report.curve.precision), series("recall", &report.curve.recall)],
         y_range: Some((0.0, 1.0)),
         mark: Some((100.0 * threshold, format!("box_score_thresh: {}", short(threshold)))),
+        reference: vec![],
     };
     let values = [report.voc.precision, report.voc.recall];
     Chart::new(chart, |place, _| values[place].map(|value| format!("{value:.3}")))

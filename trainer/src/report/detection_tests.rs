@@ -70,9 +70,7 @@ fn detector(text: &str, classes: usize) -> ReportData {
     let mut data = ReportData {
         primary_metric: "mean_average_precision".to_owned(),
         metrics: scalars.clone(),
-        multiclass: None,
-        mistakes: Vec::new(),
-        confused: Vec::new(),
+        classification: None,
         detection: Some(section),
         ..full(text)
     };

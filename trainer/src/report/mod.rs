@@ -3,6 +3,7 @@
 //! [`ReportData`] is plain data; [`render`] depends on nothing else, so the same run gives the same bytes.
 
 mod chart;
+mod classification;
 mod data;
 mod detection;
 mod matrix;
@@ -15,10 +16,11 @@ use minijinja::value::Serde;
 use minijinja::{AutoEscape, Environment, UndefinedBehavior};
 
 pub use data::{
-    Bin, ClassColour, ClassCount, Comparison, ConfusedPair, Cutout, DatasetSummary, DetectionSection, EpochRecord,
-    ExportSummary, Fact, MistakeCard, ObjectStatistics, PartObjects, RejectedRow, ReportData, Setting,
+    Bin, ClassColour, ClassCount, ClassificationSection, Comparison, ConfusedPair, Cutout, DatasetSummary,
+    DetectionSection, EpochRecord, ExportSummary, Fact, ObjectStatistics, PartObjects, PictureCard, RejectedRow,
+    ReportData, Said, Setting,
 };
-pub use mistakes::{Confusion, Mistake, most_confused, worst_mistakes};
+pub use mistakes::{Confusion, Suspect, most_confused, suspected_label_errors, worst_mistakes};
 pub use thumbnail::Thumbnail;
 
 /// Why there is no report.
@@ -50,6 +52,7 @@ pub fn render(data: &ReportData) -> Result<String, ReportError> {
     environment.set_syntax(SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build()?);
     view::add_filters(&mut environment);
     environment.add_template("style", include_str!("style.css"))?;
+    environment.add_template("classification", include_str!("classification.html"))?;
     environment.add_template("detection", include_str!("detection.html"))?;
     environment.add_template("objects", include_str!("objects.html"))?;
     environment.add_template("page", include_str!("page.html"))?;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::metric::multiclass;
+use crate::metric::{Truths, Verdict, accuracy_table, classification};
 
 pub(super) const HOSTILE: &str = r#"<img src=x onerror="alert(1)">'&"#;
 
@@ -18,7 +18,8 @@ fn fact(name: &str, value: &str) -> Fact {
 /// A report with every part filled, each text being `text`.
 pub(super) fn full(text: &str) -> ReportData {
     let labels = vec![text.to_owned(), "dog".to_owned(), "cat".to_owned()];
-    let report = multiclass(&labels, &[0.2, 0.7, 0.1, 0.1, 0.8, 0.1, f32::NAN, 0.5, 0.5], &[0, 1, 1]);
+    let section = section(&labels, &Truths::One(vec![0, 1, 1]));
+    let report = section.report.clone();
     let epoch = |epoch: u64| EpochRecord {
         epoch,
         learning_rate: 0.01,
@@ -42,23 +43,10 @@ pub(super) fn full(text: &str) -> ReportData {
         best_epoch: Some(2),
         epochs: (0..4).map(epoch).collect(),
         metrics: report.scalars().into_iter().chain([(text.to_owned(), 0.5)]).collect(),
-        mistakes: vec![MistakeCard {
-            picture: thumbnail(text),
-            truth: text.to_owned(),
-            predicted: "dog".to_owned(),
-            probability: 0.7,
-            truth_probability: 0.2,
-        }],
-        confused: vec![ConfusedPair {
-            truth: text.to_owned(),
-            predicted: "dog".to_owned(),
-            count: 1,
-            of: 1,
-            pictures: vec![thumbnail(text)],
-        }],
         training_batch: vec![thumbnail(text)],
         dataset: DatasetSummary {
             classes: vec![ClassCount { label: text.to_owned(), train: 12, validation: 3 }],
+            per_picture: vec![Bin { name: "0".to_owned(), train: 1, validation: 2 }],
             rejected: 40,
             rejected_rows: vec![RejectedRow { place: text.to_owned(), reason: text.to_owned() }],
         },
@@ -71,8 +59,33 @@ pub(super) fn full(text: &str) -> ReportData {
             facts: vec![fact(text, text)],
         }),
         environment: vec![fact(text, text)],
-        multiclass: Some(report),
+        classification: Some(section),
         detection: None,
+    }
+}
+
+/// What a classifier did on three pictures, one of which it has no answer for.
+fn section(labels: &[String], truths: &Truths) -> ClassificationSection {
+    let probabilities = [0.2, 0.7, 0.1, 0.1, 0.8, 0.1, f32::NAN, 0.5, 0.5];
+    let text = labels[0].as_str();
+    let said = |verdict| Said { label: text.to_owned(), probability: 0.7, verdict };
+    let cards = |verdicts: &[Verdict]| {
+        vec![PictureCard { picture: thumbnail(text), said: verdicts.iter().map(|&verdict| said(verdict)).collect() }]
+    };
+    ClassificationSection {
+        report: classification(labels, &probabilities, truths),
+        table: accuracy_table(labels, &probabilities, truths),
+        samples: cards(&[]),
+        mistakes: cards(&[Verdict::Invented, Verdict::Missed, Verdict::Right]),
+        confused: vec![ConfusedPair {
+            truth: text.to_owned(),
+            predicted: "dog".to_owned(),
+            count: 1,
+            of: 1,
+            pictures: vec![thumbnail(text)],
+        }],
+        suspects: cards(&[Verdict::Missed]),
+        suspected: 3,
     }
 }
 
@@ -153,8 +166,50 @@ fn odd_numbers_have_a_report() {
         let page = render(&data).unwrap();
         assert!(!page.contains("cy=\"NaN") && !page.contains("cy=\"inf"));
     }
-    data.multiclass = Some(multiclass(&["one".to_owned()], &[], &[]));
-    data.mistakes.clear();
-    data.confused.clear();
+    let labels = ["one".to_owned()];
+    data.classification = Some(ClassificationSection {
+        report: classification(&labels, &[], &Truths::One(vec![])),
+        table: accuracy_table(&labels, &[], &Truths::One(vec![])),
+        samples: vec![],
+        mistakes: vec![],
+        confused: vec![],
+        suspects: vec![],
+        suspected: 0,
+    });
     assert!(render(&data).unwrap().contains("No validation picture was classified wrongly"));
+}
+
+#[test]
+fn label_sets_have_a_page_of_their_own() {
+    let mut data = full("fridge");
+    let labels = ["fridge", "dog", "cat"].map(str::to_owned);
+    data.classification = Some(section(&labels, &Truths::Any(vec![vec![0, 2], vec![1], vec![]])));
+    let page = render(&data).unwrap();
+    for text in
+        [">IoU<", "seen instead", "no label, rightly", "Pictures by number of labels", "may be wrong", "above 0.5"]
+    {
+        assert!(page.contains(text), "{text}");
+    }
+    assert!(!page.contains("What is taken for what"), "label sets have no confusion matrix");
+    check_ids(&page);
+}
+
+#[test]
+fn curves_of_many_classes_share_charts() {
+    let labels: Vec<String> = (0..30).map(|class| format!("class {class}")).collect();
+    let truths: Vec<usize> = (0..30).collect();
+    let probabilities: Vec<f32> = (0..900).map(|at| if at % 31 == 0 { 0.5 } else { 0.01 }).collect();
+    let mut data = full("fridge");
+    let truths = Truths::One(truths);
+    let report = classification(&labels, &probabilities, &truths);
+    let table = accuracy_table(&labels, &probabilities, &truths);
+    data.classification = data.classification.map(|section| ClassificationSection { report, table, ..section });
+    let page = render(&data).unwrap();
+    assert_eq!(
+        page.matches("id=\"curve-roc-").count(),
+        2 * 5,
+        "all classes, and four charts of six; title and description"
+    );
+    assert!(page.contains("6 more are in the table of classes only"));
+    check_ids(&page);
 }

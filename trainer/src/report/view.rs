@@ -6,10 +6,10 @@ use minijinja::Environment;
 use serde::Serialize;
 
 use super::chart::{LineChart, Series, series_class, short};
+use super::classification::{self, ClassificationView};
 use super::data::{EpochRecord, ReportData};
 use super::detection::{self, DetectionView};
 use super::matrix::heatmap;
-use crate::metric::ClassRow;
 
 /// Curves in one chart; more cannot be told apart.
 const MOST_CURVES: usize = 4;
@@ -38,9 +38,7 @@ pub struct View<'a> {
     charts: Vec<Chart>,
     /// Names of all validation metrics, the columns of the epoch table.
     columns: Vec<&'a str>,
-    matrix: Option<Matrix>,
-    class_rows: &'a [ClassRow],
-    average_rows: Vec<ClassRow>,
+    classification: Option<ClassificationView<'a>>,
     detection: Option<DetectionView<'a>>,
     most_rows: u64,
 }
@@ -113,23 +111,22 @@ impl<'a> View<'a> {
                 name,
                 value: data.metrics[name],
                 primary: name == data.primary_metric,
-                note: data.detection.as_ref().and_then(|section| detection::note(&section.report, name)),
+                note: note(data, name),
             })
             .collect();
         let columns: Vec<&str> = columns.into_iter().collect();
-        let (class_rows, average_rows, matrix) = match &data.multiclass {
-            Some(report) => {
-                let labels: Vec<String> = report.classes.iter().map(|class| class.label.clone()).collect();
-                let matrix = Matrix::new(labels, report.confusion_matrix.clone());
-                (report.classes.as_slice(), report.average_rows(), matrix)
-            }
-            None => (&[][..], Vec::new(), None),
-        };
         let most_rows = data.dataset.classes.iter().map(|class| class.train.max(class.validation)).max().unwrap_or(0);
+        let classification = data.classification.as_ref().map(ClassificationView::new);
         let detection = data.detection.as_ref().map(DetectionView::new);
         let charts = charts(data, &columns);
-        Self { data, tiles, charts, columns, matrix, class_rows, average_rows, detection, most_rows }
+        Self { data, tiles, charts, columns, classification, detection, most_rows }
     }
+}
+
+/// How a number of the headline was measured, where its name does not say it all.
+fn note(data: &ReportData, name: &str) -> Option<String> {
+    let of_classes = data.classification.as_ref().and_then(|section| classification::note(&section.report, name));
+    of_classes.or_else(|| data.detection.as_ref().and_then(|section| detection::note(&section.report, name)))
 }
 
 /// `names` without the losses: the primary metric, the preferred ones, then the rest in order.
@@ -169,7 +166,7 @@ fn charts(data: &ReportData, columns: &[&str]) -> Vec<Chart> {
         .filter_map(|(id, title, series)| {
             let mark = data.best_epoch.map(|epoch| (epoch as f64, format!("kept: epoch {epoch}")));
             let (id, title) = (id.to_owned(), title.to_owned());
-            let chart = LineChart { id, title, x_label: "epoch", series, y_range: None, mark };
+            let chart = LineChart { id, title, x_label: "epoch", series, y_range: None, mark, reference: vec![] };
             Chart::new(chart, |_, one| value_at(&one.points, data.best_epoch))
         })
         .collect()

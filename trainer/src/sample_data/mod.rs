@@ -3,6 +3,7 @@
 
 mod draw;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -10,7 +11,7 @@ use models::host::{Rgb, encode_jpeg};
 use schemas::Task;
 
 use crate::convert::boxes::{Marked, Picture, rows};
-use crate::convert::{ConvertedRow, image_url, write_rows};
+use crate::convert::{ConvertedLabel, ConvertedRow, image_url, write_rows};
 use crate::data::{DataError, KeyedRng};
 use draw::Shape;
 
@@ -35,8 +36,8 @@ pub struct SampleSummary {
 }
 
 /// Draws `count` pictures (240 x 180, JPEG) into `folder/images` and writes `train.jsonl`, `validation.jsonl` and
-/// `test.jsonl` beside it. For classification a picture shows one shape, every class equally often up to one; for detection
-/// one to four, with the box around each, or, every tenth, none. The same seed and count give the same bytes.
+/// `test.jsonl` beside it. For classification a picture shows one shape, every class equally often up to one; for multi-label
+/// classification and for detection one to four, or, every tenth, none, under their names or with the box around each. The same seed and count give the same bytes.
 ///
 /// # Errors
 /// `task` is another, `count` is below 12, or an IO error.
@@ -44,8 +45,10 @@ pub fn generate(task: Task, folder: &Path, seed: u64, count: usize) -> Result<Sa
     let make = match task {
         Task::ImageClassification => classification,
         Task::ImageObjectDetection => detection,
-        Task::ImageClassificationMultilabel | Task::ImageInstanceSegmentation => {
-            let limit = "pictures can be generated for image-classification and image-object-detection";
+        Task::ImageClassificationMultilabel => multilabel,
+        Task::ImageInstanceSegmentation => {
+            let limit = "pictures can be generated for image-classification, image-classification-multilabel and \
+                         image-object-detection";
             return Err(DataError::Setting { name: "task", value: task.to_string(), limit });
         }
     };
@@ -85,6 +88,22 @@ impl Draft<'_> {
         KeyedRng::new("sample data", &[self.seed, self.part, number as u64])
     }
 
+    /// A picture of some shapes, and the box around each. The first pictures show every class between them; every tenth shows
+    /// nothing.
+    fn scene(&self, number: usize) -> (Rgb, Vec<(Shape, [f64; 4])>) {
+        let mut rng = self.rng(number);
+        let mut shapes = vec![Shape::ALL[number % Shape::ALL.len()]];
+        shapes.extend((0..rng.below(4)).map(|_| Shape::ALL[rng.below(Shape::ALL.len() as u64) as usize]));
+        if number % 10 == 9 {
+            shapes.clear();
+        }
+        draw::scene(&shapes, &mut rng)
+    }
+
+    fn row(&self, picture: &Path, label: ConvertedLabel) -> ConvertedRow {
+        ConvertedRow { image_url: image_url(self.list.parent().unwrap_or(Path::new("/")), picture), label }
+    }
+
     /// Writes a picture. Its name must not give the class away to somebody who sorts by it.
     fn save(&self, number: usize, image: &Rgb) -> Result<PathBuf, DataError> {
         let path = self.images.join(format!("{number:05}.jpg"));
@@ -98,8 +117,19 @@ fn classification(draft: &Draft) -> Result<(), DataError> {
     for number in 0..draft.pictures {
         let shape = Shape::ALL[number % Shape::ALL.len()];
         let path = draft.save(number, &draw::picture(shape, &mut draft.rng(number)))?;
-        let image_url = image_url(draft.list.parent().unwrap_or(Path::new("/")), &path);
-        rows.push(ConvertedRow { image_url, label: shape.name().to_owned() });
+        rows.push(draft.row(&path, ConvertedLabel::Class(shape.name().to_owned())));
+    }
+    write_rows(draft.list, &rows)
+}
+
+fn multilabel(draft: &Draft) -> Result<(), DataError> {
+    let mut rows = Vec::with_capacity(draft.pictures);
+    for number in 0..draft.pictures {
+        let (image, placed) = draft.scene(number);
+        let path = draft.save(number, &image)?;
+        let names: BTreeSet<&str> = placed.iter().map(|(shape, _)| shape.name()).collect();
+        let names = names.into_iter().map(str::to_owned).collect();
+        rows.push(draft.row(&path, ConvertedLabel::Classes(names)));
     }
     write_rows(draft.list, &rows)
 }
@@ -107,14 +137,7 @@ fn classification(draft: &Draft) -> Result<(), DataError> {
 fn detection(draft: &Draft) -> Result<(), DataError> {
     let mut pictures = Vec::with_capacity(draft.pictures);
     for number in 0..draft.pictures {
-        let mut rng = draft.rng(number);
-        // The first pictures show every class between them; every tenth shows nothing.
-        let mut shapes = vec![Shape::ALL[number % Shape::ALL.len()]];
-        shapes.extend((0..rng.below(4)).map(|_| Shape::ALL[rng.below(Shape::ALL.len() as u64) as usize]));
-        if number % 10 == 9 {
-            shapes.clear();
-        }
-        let (image, placed) = draw::scene(&shapes, &mut rng);
+        let (image, placed) = draft.scene(number);
         let path = draft.save(number, &image)?;
         let (width, height) = (f64::from(image.width), f64::from(image.height));
         let objects = placed.into_iter().map(|(shape, [x1, y1, x2, y2])| Marked {
@@ -177,6 +200,19 @@ mod tests {
         let make = |task, count| generate(task, dir.path(), 1, count).unwrap_err().to_string();
         assert!(make(Task::ImageClassification, 11).contains("count is 11"));
         assert!(make(Task::ImageInstanceSegmentation, 50).contains("task is image-instance-segmentation"));
+    }
+
+    #[test]
+    fn scenes_have_the_names_of_their_shapes() {
+        let dir = tempfile::tempdir().unwrap();
+        let made = generate(Task::ImageClassificationMultilabel, dir.path(), 3, 40).unwrap();
+        let rows = lines(&made.train);
+        let labels = |row: &serde_json::Value| row["label"].as_array().unwrap().len();
+        assert_eq!((rows.len(), rows.iter().filter(|row| labels(row) == 0).count()), (28, 2));
+        assert!(rows.iter().any(|row| labels(row) > 2));
+        let all: BTreeSet<&str> =
+            rows.iter().flat_map(|row| row["label"].as_array().unwrap()).map(|one| one.as_str().unwrap()).collect();
+        assert_eq!(all.into_iter().collect::<Vec<_>>(), made.labels);
     }
 
     #[test]

@@ -1,8 +1,9 @@
-//! Single-label classification.
+//! Classification: one class per image ([`Classify`]), or any number ([`MultiLabel`]).
 
 use std::collections::BTreeMap;
 
-use tch::Tensor;
+use schemas::event::PrimaryMetric;
+use tch::{Kind, Reduction, Tensor};
 
 use super::{Measured, Step, Task, shown};
 use crate::data::{Batch, Loader};
@@ -10,25 +11,31 @@ use crate::detect::Losses;
 use crate::evaluate;
 use crate::network::Network;
 
-/// Cross entropy, measured by accuracy.
+/// Softmax and cross entropy, measured by accuracy.
 #[derive(Debug, Default)]
 pub struct Classify {
-    /// Float `[C]`, when the loss is weighted.
+    /// Float `[C]`, when the loss is weighted; the mean over a batch is then weighted as PyTorch's `cross_entropy` has it.
     pub class_weights: Option<Tensor>,
+}
+
+/// A sigmoid and a binary cross entropy per class, measured by the overlap of predicted and true labels.
+#[derive(Debug, Default)]
+pub struct MultiLabel {
+    /// Float `[C]`, when the loss is weighted: how much more the presence of a class counts than its absence.
+    pub positive_weights: Option<Tensor>,
 }
 
 impl Task for Classify {
     fn loss(&self, network: &Network, batch: &Batch, step: &Step) -> Losses {
-        let images = network.images(&batch.images, batch.n, batch.height, batch.width);
-        let targets = Tensor::from_slice(&batch.targets).to_device(network.params.device());
-        let total = network.loss(&images, &targets, self.class_weights.as_ref(), step.arithmetic);
+        let logits = logits(network, batch, step);
+        let targets: Vec<i64> = batch.classes.iter().flatten().map(|&class| i64::from(class)).collect();
+        let targets = Tensor::from_slice(&targets).to_device(logits.device());
+        let total = logits.cross_entropy_loss(&targets, self.class_weights.as_ref(), Reduction::Mean, -100, 0.0);
         Losses { total, parts: Vec::new() }
     }
 
     fn evaluate(&self, network: &Network, data: &Loader, label: &str) -> anyhow::Result<Measured> {
-        let scalars = evaluate::with_network(network, data, label)?.report(&network.labels).scalars();
-        let primary = scalars.get("accuracy").copied();
-        Ok(Measured { scalars, primary })
+        measured(network, data, label)
     }
 
     fn headline(&self, scalars: &BTreeMap<String, f64>) -> Vec<(&'static str, String)> {
@@ -36,10 +43,62 @@ impl Task for Classify {
     }
 }
 
-/// Loss weight per class for `weighted_loss` k of 1 or 2: `sqrt(1 / n_c) ^ k`, 0 for an absent class; `None` when k is 0
-/// or the largest class size divided by the smallest, rounded down, is at most `threshold`.
+impl Task for MultiLabel {
+    fn loss(&self, network: &Network, batch: &Batch, step: &Step) -> Losses {
+        let logits = logits(network, batch, step);
+        let targets = presence(&batch.classes, network.labels.len()).to_device(logits.device());
+        let weights = self.positive_weights.as_ref();
+        let total = logits.binary_cross_entropy_with_logits(&targets, None::<&Tensor>, weights, Reduction::Mean);
+        Losses { total, parts: Vec::new() }
+    }
+
+    fn evaluate(&self, network: &Network, data: &Loader, label: &str) -> anyhow::Result<Measured> {
+        measured(network, data, label)
+    }
+
+    fn headline(&self, scalars: &BTreeMap<String, f64>) -> Vec<(&'static str, String)> {
+        let named = [("iou", "iou"), ("exact match", "accuracy"), ("log loss", "log_loss")];
+        named.map(|(shown_as, name)| (shown_as, shown(scalars, name))).into()
+    }
+}
+
+fn logits(network: &Network, batch: &Batch, step: &Step) -> Tensor {
+    let images = network.images(&batch.images, batch.n, batch.height, batch.width);
+    network.logits(&images, step.arithmetic)
+}
+
+/// Float `[N, n]`: 1 where a class is present, 0 where it is not.
+fn presence(classes: &[Vec<u32>], n: usize) -> Tensor {
+    let mut values = vec![0.0_f32; classes.len() * n];
+    for (row, classes) in classes.iter().enumerate() {
+        classes.iter().for_each(|&class| values[row * n + class as usize] = 1.0);
+    }
+    Tensor::from_slice(&values).reshape([classes.len() as i64, n as i64]).to_kind(Kind::Float)
+}
+
+fn measured(network: &Network, data: &Loader, label: &str) -> anyhow::Result<Measured> {
+    let scalars = evaluate::with_network(network, data, label)?.report(&network.labels).scalars();
+    let primary = scalars.get(PrimaryMetric::name_for(network.task)).copied();
+    Ok(Measured { scalars, primary })
+}
+
+/// Loss weight per class for `weighted_loss` k of 1 or 2 where images have one class: `sqrt(1 / n_c) ^ k`, 0 for an absent
+/// class; `None` when k is 0 or the largest class size divided by the smallest, rounded down, is at most `threshold`.
 #[must_use]
 pub fn class_weights(counts: &[usize], weighted_loss: u32, threshold: usize) -> Option<Vec<f32>> {
+    weights(counts, weighted_loss, threshold, |n| 1.0 / n)
+}
+
+/// Weight of each class's presence for `weighted_loss` k of 1 or 2 where `images` have any number of classes:
+/// `sqrt((images - n_c) / n_c) ^ k`, 0 for an absent class and for one that every image has, which both teach nothing about
+/// presence; `None` as in [`class_weights`].
+#[must_use]
+pub fn positive_weights(counts: &[usize], images: usize, weighted_loss: u32, threshold: usize) -> Option<Vec<f32>> {
+    weights(counts, weighted_loss, threshold, |n| (images as f64 - n) / n)
+}
+
+/// `sqrt(base(n_c)) ^ weighted_loss`.
+fn weights(counts: &[usize], weighted_loss: u32, threshold: usize, base: impl Fn(f64) -> f64) -> Option<Vec<f32>> {
     let (largest, smallest) = (counts.iter().max()?, counts.iter().min()?);
     if weighted_loss == 0 || largest / (*smallest).max(1) <= threshold {
         return None;
@@ -49,7 +108,7 @@ pub fn class_weights(counts: &[usize], weighted_loss: u32, threshold: usize) -> 
         clippy::cast_possible_truncation,
         reason = "counts of images; weights are f32"
     )]
-    let weight = |&n: &usize| if n == 0 { 0.0 } else { (1.0 / n as f64).sqrt().powi(weighted_loss as i32) as f32 };
+    let weight = |&n: &usize| if n == 0 { 0.0 } else { base(n as f64).sqrt().powi(weighted_loss as i32) as f32 };
     Some(counts.iter().map(weight).collect())
 }
 
@@ -63,5 +122,18 @@ mod tests {
         assert_eq!(class_weights(&[8, 4], 2, 2), None, "not imbalanced enough");
         assert_eq!(class_weights(&[100, 25, 0], 1, 2), Some(vec![0.1, 0.2, 0.0]));
         assert_eq!(class_weights(&[100, 25, 0], 2, 2), Some(vec![0.01, 0.04, 0.0]));
+    }
+
+    #[test]
+    fn positive_weights_follow_the_specified_formula() {
+        assert_eq!(positive_weights(&[50, 25], 100, 1, 2), None, "not imbalanced enough");
+        assert_eq!(positive_weights(&[100, 50, 20, 0], 100, 1, 2), Some(vec![0.0, 1.0, 2.0, 0.0]));
+        assert_eq!(positive_weights(&[100, 50, 20, 0], 100, 2, 2), Some(vec![0.0, 1.0, 4.0, 0.0]));
+    }
+
+    #[test]
+    fn presence_is_a_row_per_image() {
+        let found = Vec::<f32>::try_from(presence(&[vec![0, 2], vec![]], 3).reshape([-1])).unwrap();
+        assert_eq!(found, [1.0, 0.0, 1.0, 0.0, 0.0, 0.0]);
     }
 }

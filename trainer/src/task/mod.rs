@@ -9,7 +9,7 @@ use crate::data::{Batch, Loader};
 use crate::detect::Losses;
 use crate::network::{Arithmetic, Network};
 
-pub use classify::{Classify, class_weights};
+pub use classify::{Classify, MultiLabel, class_weights, positive_weights};
 pub use detect::Detect;
 
 /// Which training step is taken, and how.

@@ -5,6 +5,7 @@
 mod commands;
 mod detect;
 mod hostile;
+mod multilabel;
 mod pictures;
 mod resume;
 mod support;

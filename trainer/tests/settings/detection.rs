@@ -276,10 +276,6 @@ impl Images for Grey {
         self.0
     }
 
-    fn target(&self, _: usize) -> usize {
-        0
-    }
-
     fn objects(&self, _: usize) -> &[Object] {
         &[]
     }

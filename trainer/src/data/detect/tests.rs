@@ -27,10 +27,6 @@ impl Images for Scenes {
         self.pictures.len()
     }
 
-    fn target(&self, _: usize) -> usize {
-        0
-    }
-
     fn objects(&self, index: usize) -> &[Object] {
         &self.pictures[index].1
     }

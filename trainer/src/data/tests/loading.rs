@@ -25,8 +25,8 @@ impl Images for Pictures {
         self.n
     }
 
-    fn target(&self, index: usize) -> usize {
-        index % 3
+    fn classes(&self, index: usize) -> &[u32] {
+        &[0, 1, 2][index % 3..][..1]
     }
 
     fn image(&self, index: usize) -> Result<Arc<Rgb>, SampleError> {
@@ -72,15 +72,15 @@ fn loader(pictures: Pictures, options: LoaderOptions) -> Loader {
     Loader::new(Arc::new(pictures), options).unwrap()
 }
 
-type Flat = (Vec<u8>, Vec<i64>, Vec<usize>);
+type Flat = (Vec<u8>, Vec<Vec<u32>>, Vec<usize>);
 
 fn flat(batches: impl Iterator<Item = Result<crate::data::Batch, DataError>>) -> Vec<Flat> {
     batches
         .map(|batch| {
             let batch = batch.unwrap();
             assert_eq!(batch.images.len(), batch.n * batch.height * batch.width * 3);
-            assert_eq!((batch.targets.len(), batch.indices.len()), (batch.n, batch.n));
-            (batch.images.clone(), batch.targets.clone(), batch.indices.clone())
+            assert_eq!((batch.classes.len(), batch.indices.len()), (batch.n, batch.n));
+            (batch.images.clone(), batch.classes.clone(), batch.indices.clone())
         })
         .collect()
 }
@@ -120,10 +120,6 @@ struct Encoded {
 impl Images for Encoded {
     fn len(&self) -> usize {
         self.files.len()
-    }
-
-    fn target(&self, _: usize) -> usize {
-        0
     }
 
     fn image(&self, index: usize) -> Result<Arc<Rgb>, SampleError> {

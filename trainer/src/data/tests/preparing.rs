@@ -145,7 +145,7 @@ fn every_kind_of_bad_row_is_listed_with_line_and_reason() {
     assert_eq!(again.train.len(), data.train.len());
     for index in 0..again.train.len() {
         assert_eq!(again.train.image(index).unwrap(), data.train.image(index).unwrap());
-        assert_eq!(again.train.target(index), data.train.target(index));
+        assert_eq!(again.train.classes(index), data.train.classes(index));
     }
 }
 
@@ -200,7 +200,7 @@ fn classes_are_sorted_over_training_and_validation() {
     request.validation = Some(folder.write("v.jsonl", row("c.png", 2) + &row("d.png", 10) + &row("a.png", 10)));
     let data = read(&request).unwrap();
     assert_eq!(data.train.labels(), ["2", "9", "10"], "integers as numbers, and only those with an image");
-    assert_eq!((data.train.target(0), data.train.target(1)), (2, 1));
+    assert_eq!((data.train.classes(0), data.train.classes(1)), (&[2][..], &[1][..]));
     assert_eq!(data.validation.class_counts(), [1, 0, 2]);
     assert!(!data.was_split);
     let warnings = data.warnings.join("\n");
@@ -296,7 +296,7 @@ fn test_data_keeps_to_the_labels_of_the_model() {
     let options = folder.request(&file).read;
     let labels = ["cat".to_owned(), "7".to_owned()];
     let data = test(&file, &labels, &options, &quiet).unwrap();
-    assert_eq!((data.dataset.len(), data.dataset.target(0)), (1, 1));
+    assert_eq!((data.dataset.len(), data.dataset.classes(0)), (1, &[1][..]));
     assert_eq!(data.rejections.counts()[&RejectKind::BadLabel], 1);
     assert!(data.rejections.examples()[0].reason.contains("\"dog\""));
 }
@@ -327,4 +327,51 @@ fn pictures_too_large_are_rejected_by_their_header() {
     assert!(data.rejections.examples()[0].reason.contains("101"), "{:?}", data.rejections.examples());
     request.read.limits = Limits { max_bytes: 20, ..Limits::default() };
     assert!(read(&request).err().unwrap().to_string().contains("the limit is 20"));
+}
+
+#[test]
+fn lists_of_labels_make_a_data_set() {
+    let folder = Folder::new();
+    for name in ["a.png", "b.png", "c.png", "d.png", "e.png"] {
+        folder.picture(name);
+    }
+    let text = row("a.png", json!(["dog", "cat", "dog"]))
+        + &row("b.png", json!([]))
+        + &row("c.png", "cat")
+        + &row("d.png", json!(["cat", 7]))
+        + &row("e.png", json!(["cow"]));
+    let file = folder.write("t.jsonl", text);
+    let multilabel = |file: &Path| {
+        let mut request = folder.request(file);
+        request.read.task = Task::ImageClassificationMultilabel;
+        request.validation = Some(file.to_owned());
+        request
+    };
+    let mut data = read(&multilabel(&file)).unwrap();
+    assert_eq!(data.train.labels(), ["cat", "cow", "dog"]);
+    let sets = |data: &TrainingData| (0..data.train.len()).map(|i| data.train.classes(i).to_vec()).collect::<Vec<_>>();
+    assert_eq!(sets(&data), [vec![0, 2], vec![], vec![1]]);
+    assert_eq!(data.train.class_counts(), [1, 1, 1]);
+    let reasons: Vec<&str> = data.rejections.examples().iter().map(|row| row.reason.as_str()).collect();
+    assert!(
+        reasons[0].contains("the string \"cat\" alone") && reasons[1].contains("label 1 an integer"),
+        "{reasons:?}"
+    );
+    data.write(&folder.path("run")).unwrap();
+    let again = read(&multilabel(&folder.path("run/train.jsonl"))).unwrap();
+    assert_eq!((again.rejections.total(), sets(&again)), (0, sets(&data)));
+
+    let options = multilabel(&file).read;
+    let known = ["dog".to_owned(), "cat".to_owned()];
+    let data = test(&file, &known, &options, &quiet).unwrap();
+    assert_eq!(
+        (data.dataset.len(), data.dataset.classes(0)),
+        (2, &[0, 1][..]),
+        "a row with an unknown label is rejected"
+    );
+
+    let one = folder.write("one.jsonl", row("a.png", json!(["cat"])) + &row("b.png", json!([])));
+    assert_eq!(read(&multilabel(&one)).unwrap().train.labels(), ["cat"], "absence needs no label of its own");
+    let none = folder.write("none.jsonl", row("a.png", json!([])));
+    assert!(read(&multilabel(&none)).err().unwrap().to_string().contains("none of 1 training images has a label"));
 }
