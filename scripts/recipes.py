@@ -14,7 +14,7 @@ ONNX Runtime; for each run the server is started on it, every picture is sent, a
 `--threads N` is passed on to the training.
 
 fridge        EfficientNet-Lite0 from its ImageNet weights with the defaults: AdamW 1e-3, batch 16, 10 epochs
-fridge-multilabel  the same model and defaults for label sets
+fridge-multilabel  the same for label sets, 20 epochs
 clothing      as fridge
 from-scratch  ResNet-18 from random weights: AdamW 1e-3, weight decay 0.05, batch 32, 128 px, 80 epochs
 The others train detectors; scripts/detection_recipes.py says how.
@@ -38,7 +38,7 @@ SCRATCH = """--model_name resnet18 --pretrained none --optimizer adamw --learnin
 --training_batch_size 32 --number_of_epochs 80 --early_stopping false
 --train_crop_size 128 --valid_resize_size 144 --valid_crop_size 128""".split()
 
-MULTILABEL = {"fridge-multilabel": "--task image-classification-multilabel".split()}
+MULTILABEL = {"fridge-multilabel": "--task image-classification-multilabel --number_of_epochs 20".split()}
 
 
 def trainer(*args):

@@ -146,9 +146,9 @@ pub struct PredictArgs {
     /// Write each image with its answer drawn on it into this folder.
     #[arg(long, value_name = "DIR")]
     pub save: Option<PathBuf>,
-    /// Classes to print per image (classification; of a multi-label model, of those above 0.5).
-    #[arg(long, default_value_t = 3)]
-    pub top: usize,
+    /// Most classes to print per image (classification; default: 3, and all above 0.5 of a multi-label model).
+    #[arg(long)]
+    pub top: Option<usize>,
     /// Leave out boxes with a lower score, 0 to 1 (detection; default: the model's).
     #[arg(long = "box_score_thresh", alias = "score_threshold", value_name = "FLOAT")]
     pub score_threshold: Option<f64>,

@@ -51,6 +51,9 @@ pub fn run(args: &PredictArgs) -> anyhow::Result<Answer> {
     Ok(Answer::done(text.trim_end().to_owned(), json!({ "predictions": Value::Array(rows) })))
 }
 
+/// Classes that are named unless asked otherwise, where one is the answer.
+const TOP: usize = 3;
+
 /// A model and what is asked of it.
 struct Asked {
     model: Trained,
@@ -83,7 +86,8 @@ impl Asked {
             ("tile_grid_size", args.tile_grid_size.clone().map(Value::from)),
         ])?;
         let wish = Wish::predicting(&settings);
-        Ok(Self { model, settings, wish, top: args.top.max(1) })
+        let usual = if model.meta().task == Task::ImageClassificationMultilabel { usize::MAX } else { TOP };
+        Ok(Self { model, settings, wish, top: args.top.unwrap_or(usual).max(1) })
     }
 
     fn about(&mut self, image: &Rgb) -> anyhow::Result<Said> {

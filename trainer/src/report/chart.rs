@@ -39,6 +39,8 @@ pub struct LineChart {
     pub mark: Option<(f64, String)>,
     /// A thin line to compare the curves with, such as what chance gives; may be empty.
     pub reference: Vec<(f64, f64)>,
+    /// Marks the points of curves that have few, for what is measured at points and not in between.
+    pub dots: bool,
 }
 
 impl LineChart {
@@ -114,7 +116,7 @@ impl LineChart {
                 if line.len() > 1 {
                     let _ = write!(svg, r#"<polyline class="line {class}" points="{}"/>"#, line.join(" "));
                 }
-                if series.points.len() <= MOST_DOTS || line.len() == 1 {
+                if self.dots && series.points.len() <= MOST_DOTS || line.len() == 1 {
                     for &(x, y) in run {
                         let (across, down) = at(x, y);
                         let _ = write!(
@@ -254,6 +256,7 @@ mod tests {
             y_range: None,
             mark: Some((1.0, "best".to_owned())),
             reference: Vec::new(),
+            dots: true,
         }
     }
 
@@ -280,6 +283,10 @@ mod tests {
         let svg = chart(vec![(0.0, 1.0), (1.0, 0.5), (2.0, f64::NAN), (3.0, 0.4), (4.0, 0.3)]).svg().unwrap();
         assert_eq!(svg.matches("<polyline").count(), 2);
         assert_eq!(svg.matches("<circle").count(), 4);
+        let line = LineChart { dots: false, ..chart(vec![(0.0, 1.0), (1.0, 0.5), (2.0, f64::NAN), (3.0, 0.4)]) }
+            .svg()
+            .unwrap();
+        assert_eq!(line.matches("<circle").count(), 1, "a point without neighbours would not be seen");
         assert!(!svg.contains("NaN") && !svg.contains("<loss>") && svg.contains("A &amp; B"));
         assert!(svg.contains("goes from 1 to 0.3"));
     }

@@ -176,6 +176,8 @@ impl Kind {
             y_range: self.to_one.then_some((0.0, 1.0)),
             mark: None,
             reference: self.reference.into(),
+            // Bins are measured; the other curves are read at every place.
+            dots: self.id == "calibration",
         };
         Chart::new(chart, |place, _| values[place].map(|value| format!("{value:.3}")))
     }

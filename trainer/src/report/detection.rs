@@ -169,8 +169,16 @@ fn by_recall(name: &str, curve: &Curve) -> Series {
 /// The legend shows the value that comes with each curve.
 fn recall_chart(id: String, title: String, curves: Vec<(Series, Option<f64>)>) -> Option<Chart> {
     let (series, values): (Vec<Series>, Vec<Option<f64>>) = curves.into_iter().unzip();
-    let chart =
-        LineChart { id, title, x_label: "recall, %", series, y_range: Some((0.0, 1.0)), mark: None, reference: vec![] };
+    let chart = LineChart {
+        id,
+        title,
+        x_label: "recall, %",
+        series,
+        y_range: Some((0.0, 1.0)),
+        mark: None,
+        reference: vec![],
+        dots: true,
+    };
     Chart::new(chart, |place, _| values[place].map(|value| format!("{value:.3}")))
 }
 
@@ -189,6 +197,7 @@ fn threshold_chart(report: &DetectionReport) -> Option<Chart> {
         y_range: Some((0.0, 1.0)),
         mark: Some((100.0 * threshold, format!("box_score_thresh: {}", short(threshold)))),
         reference: vec![],
+        dots: true,
     };
     let values = [report.voc.precision, report.voc.recall];
     Chart::new(chart, |place, _| values[place].map(|value| format!("{value:.3}")))

@@ -166,7 +166,8 @@ fn charts(data: &ReportData, columns: &[&str]) -> Vec<Chart> {
         .filter_map(|(id, title, series)| {
             let mark = data.best_epoch.map(|epoch| (epoch as f64, format!("kept: epoch {epoch}")));
             let (id, title) = (id.to_owned(), title.to_owned());
-            let chart = LineChart { id, title, x_label: "epoch", series, y_range: None, mark, reference: vec![] };
+            let chart =
+                LineChart { id, title, x_label: "epoch", series, y_range: None, mark, reference: vec![], dots: true };
             Chart::new(chart, |_, one| value_at(&one.points, data.best_epoch))
         })
         .collect()

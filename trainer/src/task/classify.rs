@@ -43,13 +43,21 @@ impl Task for Classify {
     }
 }
 
+impl MultiLabel {
+    /// `[N, C]` logits against the classes of each image: mean over images and classes of `-w_c log p` where the class is
+    /// present and `-log (1 - p)` where it is not.
+    fn cost(&self, logits: &Tensor, classes: &[Vec<u32>]) -> Tensor {
+        let count = logits.size().last().map_or(0, |&count| count as usize);
+        let targets = presence(classes, count).to_device(logits.device());
+        let weights = self.positive_weights.as_ref();
+        logits.binary_cross_entropy_with_logits(&targets, None::<&Tensor>, weights, Reduction::Mean)
+    }
+}
+
 impl Task for MultiLabel {
     fn loss(&self, network: &Network, batch: &Batch, step: &Step) -> Losses {
         let logits = logits(network, batch, step);
-        let targets = presence(&batch.classes, network.labels.len()).to_device(logits.device());
-        let weights = self.positive_weights.as_ref();
-        let total = logits.binary_cross_entropy_with_logits(&targets, None::<&Tensor>, weights, Reduction::Mean);
-        Losses { total, parts: Vec::new() }
+        Losses { total: self.cost(&logits, &batch.classes), parts: Vec::new() }
     }
 
     fn evaluate(&self, network: &Network, data: &Loader, label: &str) -> anyhow::Result<Measured> {
@@ -135,5 +143,20 @@ mod tests {
     fn presence_is_a_row_per_image() {
         let found = Vec::<f32>::try_from(presence(&[vec![0, 2], vec![]], 3).reshape([-1])).unwrap();
         assert_eq!(found, [1.0, 0.0, 1.0, 0.0, 0.0, 0.0]);
+    }
+
+    #[test]
+    fn the_weight_is_that_of_presence() {
+        let logits = Tensor::from_slice(&[0.5_f32, -1.0, 2.0, 0.0]).reshape([2, 2]);
+        let cost = |weights: Option<[f32; 2]>| {
+            let task = MultiLabel { positive_weights: weights.map(|weights| Tensor::from_slice(&weights)) };
+            task.cost(&logits, &[vec![0], vec![0, 1]]).double_value(&[])
+        };
+        // -log p of a present class is log(1 + e^-x), -log(1 - p) of an absent one log(1 + e^x).
+        let (first, second, third, fourth) =
+            ((-0.5_f64).exp().ln_1p(), (-1.0_f64).exp().ln_1p(), (-2.0_f64).exp().ln_1p(), 2.0_f64.ln());
+        assert!((cost(None) - (first + second + third + fourth) / 4.0).abs() < 1e-6);
+        let weighted = (3.0 * first + second + 3.0 * third + 0.5 * fourth) / 4.0;
+        assert!((cost(Some([3.0, 0.5])) - weighted).abs() < 1e-6);
     }
 }
