@@ -23,9 +23,10 @@ pub fn uniform(key: &str, count: usize) -> impl Iterator<Item = f64> + use<> {
     })
 }
 
-/// Variance of a weight times its fan-in, times 3: ResNets add branches up, the others pass through one another.
+/// Variance of a weight times its fan-in, times 3: most networks add branches up, the two small ones pass from layer to
+/// layer.
 fn gain(model: &str) -> f64 {
-    if model.starts_with("resnet") { 3.0 } else { 9.0 }
+    if matches!(model, "mobilenetv2" | "efficientnet_lite0") { 9.0 } else { 3.0 }
 }
 
 /// Whether a normalisation weight scales the branch of a residual block.
@@ -60,6 +61,7 @@ pub fn param(model: &str, key: &str, shape: &[i64], role: Role) -> Vec<f32> {
         }
         Role::Buffer if key.ends_with("running_var") => u.map(|u| single(0.5 + u)).collect(),
         Role::Bias | Role::NormBias | Role::Buffer => u.map(|u| single((2.0 * u - 1.0) * 0.1)).collect(),
+        Role::Embedding => u.map(|u| single(2.0 * u - 1.0)).collect(),
         Role::Counter => vec![0.0; sizes.iter().product()],
     }
 }

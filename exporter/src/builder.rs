@@ -300,6 +300,13 @@ impl<'s> Builder<'s> {
         (first, Value { name: names[1].clone(), dtype: second, dims })
     }
 
+    /// Appends a node with this many outputs of one type and shape.
+    pub(crate) fn emit_alike(&self, e: Emit, count: usize) -> Vec<Value> {
+        let names = self.append(&e, count);
+        let dims: Rc<[Length]> = e.dims.into();
+        names.into_iter().map(|name| Value { name, dtype: e.dtype, dims: dims.clone() }).collect()
+    }
+
     /// Appends a node and gives the names of its outputs; the first is the node's own.
     fn append(&self, e: &Emit, count: usize) -> Vec<Name> {
         let mut state = self.state.borrow_mut();
@@ -307,8 +314,10 @@ impl<'s> Builder<'s> {
         let name = state.unique(&wanted);
         let inputs = e.inputs.iter().map(|i| i.map_or_else(|| "".into(), |v| v.name.clone())).collect();
         let mut outputs = vec![name.clone()];
-        for place in ["second", "third", "fourth"].iter().take(count.saturating_sub(1)) {
-            outputs.push(state.unique(&format!("{name}/{place}")));
+        for place in 2..=count {
+            let word =
+                ["second", "third", "fourth"].get(place - 2).map_or_else(|| place.to_string(), ToString::to_string);
+            outputs.push(state.unique(&format!("{name}/{word}")));
         }
         let (op, attributes) = (e.op, e.attributes.clone());
         state.graph.nodes.push(Node { name, op, inputs, outputs: outputs.clone(), attributes });

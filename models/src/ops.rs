@@ -64,6 +64,8 @@ pub enum Role {
     NormWeight,
     /// Shift of a normalisation: trained, not decayed.
     NormBias,
+    /// What is learned of an input itself (class token, position embedding): trained, not decayed.
+    Embedding,
     /// Running statistic: not trained, saved.
     Buffer,
     /// Integer scalar kept for strict loading elsewhere (`num_batches_tracked`): saved, never read by the network.
@@ -223,7 +225,7 @@ pub trait Ops {
     /// ONNX `Sigmoid`.
     fn sigmoid(&self, x: &Self::T) -> Self::T;
 
-    /// ONNX `Softmax` over one axis (negative counts from the end), in float32.
+    /// ONNX `Softmax` over one axis (negative counts from the end).
     fn softmax(&self, x: &Self::T, axis: i64) -> Self::T;
 
     /// ONNX `Add` with NumPy broadcasting.
@@ -237,6 +239,11 @@ pub trait Ops {
 
     /// ONNX `MaxPool` over `[N, C, H, W]`.
     fn max_pool(&self, x: &Self::T, p: &Pool) -> Self::T;
+
+    /// ONNX `AveragePool` over `[N, C, H, W]`. Padding is the same on opposite sides and at most half the window. The mean is
+    /// over the pixels of the window and, with `count_padding`, over the zeros of the padding too; what a rounded-up size
+    /// adds beyond both is never counted. `count_padding` with `ceil` is refused: runtimes disagree about it.
+    fn avg_pool(&self, x: &Self::T, p: &Pool, count_padding: bool) -> Self::T;
 
     /// ONNX `GlobalAveragePool`: `[N, C, H, W] -> [N, C, 1, 1]`.
     fn global_avg_pool(&self, x: &Self::T) -> Self::T;
@@ -257,6 +264,19 @@ pub trait Ops {
     /// `x * sigmoid(x)` (Elfwing et al. 2017; "swish"), float: ONNX `Sigmoid` and `Mul`.
     fn silu(&self, x: Self::T) -> Self::T;
 
+    /// `x * Phi(x)`, float, with Phi the distribution function of the standard normal, not one of its approximations
+    /// (Hendrycks and Gimpel 2016): ONNX `Erf` and arithmetic, since `Gelu` is younger than the opset that is written.
+    fn gelu(&self, x: Self::T) -> Self::T;
+
+    /// ONNX `LayerNormalization` over the last axis of `x [.., C]`: `(x - mean) / sqrt(var + eps) * weight + bias` with mean
+    /// and (biased) variance of the C values; weight and bias `[C]`.
+    fn layer_norm(&self, x: &Self::T, weight: &Self::T, bias: &Self::T, eps: f64) -> Self::T;
+
+    /// Scaled dot-product attention without a mask (Vaswani et al. 2017, section 3.2.1): `softmax(q kᵀ / sqrt(C)) v` for each
+    /// image and head. `q [N, heads, L, C]`, `k [N, heads, M, C]`, `v [N, heads, M, D]`, M at least 1: `[N, heads, L, D]`.
+    /// One fused kernel on libtorch; ONNX: `MatMul`, `Softmax`, `MatMul`, which every runtime has.
+    fn attention(&self, q: &Self::T, k: &Self::T, v: &Self::T) -> Self::T;
+
     /// ONNX `Exp`: e to the power of each element, float.
     fn exp(&self, x: &Self::T) -> Self::T;
 
@@ -275,6 +295,9 @@ pub trait Ops {
 
     /// ONNX `Concat` of at least one part, of one element type; all lengths but that of `axis` are equal.
     fn concat(&self, parts: &[&Self::T], axis: i64) -> Self::T;
+
+    /// ONNX `Split` of one axis into this many parts of equal length, at least one; the length is known and divisible.
+    fn split(&self, x: &Self::T, axis: i64, parts: i64) -> Vec<Self::T>;
 
     /// ONNX `Reshape`: the same elements, row-major, in another shape. A 0 in `shape` copies the length of `x` at the
     /// same place. One -1 is inferred: the lengths of `x` that are not copied, multiplied, divided by the positive ones of

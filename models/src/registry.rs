@@ -1,11 +1,12 @@
 //! The registry: one row per model, one match per question.
 
+use schemas::Interpolation::{Bicubic, Bilinear};
 use schemas::setting::ModelSize;
-use schemas::{CheckpointMeta, Fit, Interpolation, Preprocessing};
+use schemas::{CheckpointMeta, Fit, Preprocessing};
 use serde::Deserialize;
 
-use crate::classify::Classifier;
 use crate::classify::resnet::{Block, Config};
+use crate::classify::{Classifier, resnest, vit};
 use crate::detect::{Detector, Thresholds};
 use crate::manifest::{Manifest, ShapeError};
 use crate::scope::Scope;
@@ -36,6 +37,13 @@ const R50: Config = Config { block: Block::Bottleneck, layers: [3, 4, 6, 3] };
 const R101: Config = Config { block: Block::Bottleneck, layers: [3, 4, 23, 3] };
 const R152: Config = Config { block: Block::Bottleneck, layers: [3, 8, 36, 3] };
 
+const RESNEST50: resnest::Config = resnest::Config { layers: [3, 4, 6, 3], stem: 32 };
+const RESNEST101: resnest::Config = resnest::Config { layers: [3, 4, 23, 3], stem: 64 };
+
+const VIT_S: vit::Config = vit::Config { width: 384, depth: 12, heads: 6 };
+const VIT_B: vit::Config = vit::Config { width: 768, depth: 12, heads: 12 };
+const VIT_L: vit::Config = vit::Config { width: 1024, depth: 24, heads: 16 };
+
 const fn classifier(name: &'static str, summary: &'static str, classifier: Classifier) -> ModelSpec {
     ModelSpec { name, summary, kind: Kind::Classifier(classifier) }
 }
@@ -48,7 +56,7 @@ const fn yolov5_row(size: ModelSize) -> ModelSpec {
     detector("yolov5", "one stage, quick; in five sizes, here the default", Detector::Yolov5(size))
 }
 
-static MODELS: [ModelSpec; 14] = [
+static MODELS: [ModelSpec; 20] = [
     classifier(
         "efficientnet_lite0",
         "small and fast; its ImageNet weights come with scripts/setup",
@@ -60,6 +68,12 @@ static MODELS: [ModelSpec; 14] = [
     classifier("resnet50", "the usual reference", Classifier::Resnet(R50)),
     classifier("resnet101", "deeper", Classifier::Resnet(R101)),
     classifier("resnet152", "deepest", Classifier::Resnet(R152)),
+    classifier("resnest50", "a ResNet that attends to splits of its channels", Classifier::Resnest(RESNEST50)),
+    classifier("resnest101", "deeper; its weights see 256 pixels", Classifier::Resnest(RESNEST101)),
+    classifier("seresnext", "SE-ResNeXt50 32x4d: groups, and a weight for each channel", Classifier::SeResnext),
+    classifier("vits16r224", "Vision Transformer, small", Classifier::Vit(VIT_S)),
+    classifier("vitb16r224", "Vision Transformer, base; the specification's default", Classifier::Vit(VIT_B)),
+    classifier("vitl16r224", "Vision Transformer, large", Classifier::Vit(VIT_L)),
     yolov5_row(ModelSize::Medium),
     detector("fasterrcnn_resnet18_fpn", "two stages, small body", Detector::FasterRcnn(R18)),
     detector("fasterrcnn_resnet34_fpn", "two stages, a deeper small body", Detector::FasterRcnn(R34)),
@@ -100,6 +114,8 @@ pub fn described(meta: &CheckpointMeta) -> Option<&'static ModelSpec> {
 
 /// ImageNet's mean and standard deviation per channel, on the 0..255 scale.
 const IMAGENET: ([f32; 3], [f32; 3]) = ([123.675, 116.28, 103.53], [58.395, 57.12, 57.375]);
+/// From -1 to 1.
+const SIGNED: ([f32; 3], [f32; 3]) = ([127.5; 3], [127.5; 3]);
 
 impl ModelSpec {
     /// The same model in another size (the setting `model_size`); a model without sizes is itself.
@@ -145,15 +161,21 @@ impl ModelSpec {
     #[must_use]
     pub fn preprocessing(&self) -> Preprocessing {
         let crop = Fit::Crop { resize: 256, crop: 224 };
-        let (fit, (mean, std)) = match self.kind {
-            Kind::Classifier(Classifier::Resnet(_) | Classifier::MobileNetV2) => (crop, IMAGENET),
-            Kind::Classifier(Classifier::EfficientNetLite0) => (crop, ([127.0; 3], [128.0; 3])),
-            Kind::Detector(Detector::Yolov5(_)) => (Fit::Letterbox { side: 640 }, ([0.0; 3], [255.0; 3])),
+        let (fit, interpolation, (mean, std)) = match self.kind {
+            Kind::Classifier(Classifier::Resnet(_) | Classifier::MobileNetV2) => (crop, Bilinear, IMAGENET),
+            Kind::Classifier(Classifier::Resnest(RESNEST101)) => {
+                (Fit::Crop { resize: 292, crop: 256 }, Bilinear, IMAGENET)
+            }
+            Kind::Classifier(Classifier::Resnest(_)) => (crop, Bilinear, IMAGENET),
+            Kind::Classifier(Classifier::SeResnext) => (crop, Bicubic, IMAGENET),
+            Kind::Classifier(Classifier::Vit(_)) => (Fit::Crop { resize: 248, crop: 224 }, Bicubic, SIGNED),
+            Kind::Classifier(Classifier::EfficientNetLite0) => (crop, Bilinear, ([127.0; 3], [128.0; 3])),
+            Kind::Detector(Detector::Yolov5(_)) => (Fit::Letterbox { side: 640 }, Bilinear, ([0.0; 3], [255.0; 3])),
             Kind::Detector(Detector::FasterRcnn(_) | Detector::RetinaNet(_)) => {
-                (Fit::Shorter { min_size: 600, max_size: 1333 }, IMAGENET)
+                (Fit::Shorter { min_size: 600, max_size: 1333 }, Bilinear, IMAGENET)
             }
         };
-        Preprocessing { fit, interpolation: Interpolation::Bilinear, mean, std }
+        Preprocessing { fit, interpolation, mean, std }
     }
 
     /// Classes that parameter counts are published for: ImageNet's, or COCO's. torchvision's R-CNN heads of 91 have one
@@ -172,7 +194,8 @@ impl ModelSpec {
     #[must_use]
     pub const fn head(&self) -> &'static str {
         match self.kind {
-            Kind::Classifier(Classifier::Resnet(_)) => "fc",
+            Kind::Classifier(Classifier::Resnet(_) | Classifier::Resnest(_) | Classifier::SeResnext) => "fc",
+            Kind::Classifier(Classifier::Vit(_)) => "head",
             Kind::Classifier(Classifier::MobileNetV2) => "classifier.1",
             Kind::Classifier(Classifier::EfficientNetLite0) => "_fc",
             Kind::Detector(Detector::Yolov5(_)) => "model.24.m",
@@ -181,7 +204,8 @@ impl ModelSpec {
         }
     }
 
-    /// What `layers_to_freeze` counts, from the input: groups of key prefixes (a prefix ends at a dot).
+    /// What `layers_to_freeze` counts, from the input: groups of keys and key prefixes (a prefix ends at a dot). The order is
+    /// the specification's, whose list for Vision Transformers ends at the twelfth block; here it goes on to the last.
     #[must_use]
     pub fn freezable(&self) -> Vec<Vec<String>> {
         let numbered = |from: usize, to: usize, prefix: &str| -> Vec<Vec<String>> {
@@ -193,7 +217,13 @@ impl ModelSpec {
         };
         let pair = |a: &str, b: &str| vec![vec![a.to_owned(), b.to_owned()]];
         match self.kind {
-            Kind::Classifier(Classifier::Resnet(_)) => resnet(""),
+            Kind::Classifier(Classifier::Resnet(_) | Classifier::Resnest(_) | Classifier::SeResnext) => resnet(""),
+            // The class token and the positions are added to the patches: with them trained, nothing would be saved.
+            Kind::Classifier(Classifier::Vit(c)) => {
+                let embedding = ["patch_embed", "cls_token", "pos_embed"].map(str::to_owned);
+                let depth = usize::try_from(c.depth).unwrap_or(0);
+                [vec![embedding.to_vec()], numbered(0, depth.saturating_sub(1), "blocks.")].concat()
+            }
             Kind::Classifier(Classifier::MobileNetV2) => numbered(0, 18, "features."),
             Kind::Classifier(Classifier::EfficientNetLite0) => {
                 [pair("_conv_stem", "_bn0"), numbered(0, 15, "_blocks."), pair("_conv_head", "_bn1")].concat()
@@ -223,7 +253,7 @@ impl ModelSpec {
         let images = manifest.input(&[1, 3, side, side]);
         match self.kind {
             Kind::Classifier(classifier) => {
-                classifier.logits(&manifest, &images, classes);
+                classifier.logits(&manifest, &images, side, classes);
             }
             Kind::Detector(detector) => {
                 let (inner, one) = (manifest.input(&[1, 2]), manifest.input(&[1]));

@@ -141,12 +141,17 @@ pub enum Norm {
 /// The parameters of a batch normalisation over `channels`: `weight`, `bias`, `running_mean`, `running_var`, and, unless
 /// it is frozen, `num_batches_tracked`.
 pub fn bn_params<B: Ops>(s: &Scope<B>, channels: i64, norm: Norm) -> BnParams<B::T> {
+    bn_params_from(s, channels, norm, Init::Ones)
+}
+
+/// As [`bn_params`], with a scale that starts so.
+pub fn bn_params_from<B: Ops>(s: &Scope<B>, channels: i64, norm: Norm, scale: Init) -> BnParams<B::T> {
     let (weight, bias) = match norm {
         Norm::Batch => (Role::NormWeight, Role::NormBias),
         Norm::Frozen => (Role::Buffer, Role::Buffer),
     };
     let p = BnParams {
-        weight: s.param("weight", &[channels], Init::Ones, weight),
+        weight: s.param("weight", &[channels], scale, weight),
         bias: s.param("bias", &[channels], Init::Zeros, bias),
         mean: s.param("running_mean", &[channels], Init::Zeros, Role::Buffer),
         var: s.param("running_var", &[channels], Init::Ones, Role::Buffer),
@@ -162,11 +167,28 @@ pub fn batch_norm<B: Ops>(s: &Scope<B>, x: &B::T, channels: i64, bn: &Bn) -> B::
     s.ops().batch_norm(x, &bn_params(s, channels, Norm::Batch), bn)
 }
 
+/// A trained batch normalisation at the end of a residual branch, whose scale starts at 0 so that the block starts as the
+/// identity (Goyal et al. 2017, section 5.1).
+pub fn last_batch_norm<B: Ops>(s: &Scope<B>, x: &B::T, channels: i64, bn: &Bn) -> B::T {
+    s.ops().batch_norm(x, &bn_params_from(s, channels, Norm::Batch, Init::Zeros), bn)
+}
+
+/// PyTorch's default for the bias (and weight) of a layer whose outputs each see `fan_in` values.
+#[must_use]
+pub fn uniform_of_fan_in(fan_in: i64) -> Init {
+    #[expect(clippy::cast_precision_loss, reason = "layer widths are far below 2^52")]
+    Init::Uniform(1.0 / (fan_in as f64).sqrt())
+}
+
+/// A 1x1 convolution with bias, in the usual initialisation of convolutions: weight `KaimingFanOut`, bias PyTorch's.
+pub fn pointwise<B: Ops>(s: &Scope<B>, x: &B::T, cin: i64, cout: i64) -> B::T {
+    biased_conv(s, x, ConvSpec::new(cin, cout, 1), Init::KaimingFanOut, uniform_of_fan_in(cin))
+}
+
 /// A fully connected layer `[N, cin] -> [N, cout]`: `weight` and `bias`. `weight_init` is the family's; `None` is
 /// PyTorch's default, uniform within `1 / sqrt(cin)`, for weight and bias alike.
 pub fn linear<B: Ops>(s: &Scope<B>, x: &B::T, cin: i64, cout: i64, weight_init: Option<Init>) -> B::T {
-    #[expect(clippy::cast_precision_loss, reason = "layer widths are far below 2^52")]
-    let default = Init::Uniform(1.0 / (cin as f64).sqrt());
+    let default = uniform_of_fan_in(cin);
     let bias_init = if weight_init.is_some() { Init::Zeros } else { default };
     let w = s.param("weight", &[cout, cin], weight_init.unwrap_or(default), Role::Weight);
     let b = s.param("bias", &[cout], bias_init, Role::Bias);

@@ -1,6 +1,6 @@
 //! Arithmetic of shapes that interpreters of [`crate::ops::Ops`] share. An error says what does not fit.
 
-use crate::ops::Padding;
+use crate::ops::{Padding, Pool};
 
 /// Where axis `axis` of a shape is; negative counts from the end.
 ///
@@ -79,6 +79,37 @@ pub fn slice(shape: &[i64], axis: i64, from: i64, to: i64) -> Result<Vec<i64>, S
     let mut out = shape.to_vec();
     out[at] = slice_length(shape[at], from, to);
     Ok(out)
+}
+
+/// Shape of each of `parts` equal parts along `axis`.
+///
+/// # Errors
+/// There is no such axis, no part, or the length is not divisible.
+pub fn split(shape: &[i64], axis: i64, parts: i64) -> Result<Vec<i64>, String> {
+    let at = self::axis(shape, axis)?;
+    if parts < 1 || shape[at] % parts != 0 {
+        return Err(format!("{parts} equal parts of axis {axis} of {shape:?}"));
+    }
+    let mut out = shape.to_vec();
+    out[at] /= parts;
+    Ok(out)
+}
+
+/// Whether [`crate::ops::Ops::avg_pool`] takes this window.
+///
+/// # Errors
+/// What it does not take.
+pub fn averages(p: &Pool, count_padding: bool) -> Result<(), String> {
+    let Padding::Explicit([top, left, bottom, right]) = p.padding else {
+        return Err("padding by a rule".to_owned());
+    };
+    if top != bottom || left != right || 2 * top > p.kernel[0] || 2 * left > p.kernel[1] {
+        return Err(format!("padding {:?} of a window of {:?}", [top, left, bottom, right], p.kernel));
+    }
+    if count_padding && p.ceil {
+        return Err("padding that counts, in a size that is rounded up".to_owned());
+    }
+    Ok(())
 }
 
 /// How many of `length` elements lie in `[from, to)`, where negative positions count from the end.

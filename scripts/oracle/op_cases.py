@@ -28,11 +28,13 @@ from safetensors.numpy import save_file
 import detect_cases
 
 OPERATORS = [
-    "Add", "BatchNormalization", "Cast", "Clip", "Concat", "Conv", "Div", "Dropout", "Exp", "Expand", "Flatten", "GatherND", "Gemm",
-    "GlobalAveragePool", "GreaterOrEqual", "Identity", "Max", "MaxPool", "Min", "Mul", "NonMaxSuppression", "OneHot", "ReduceSum",
-    "Relu", "Reshape", "Resize", "RoiAlign", "Shape", "Sigmoid", "Slice", "Softmax", "Sub", "Swish", "TopK", "Transpose", "cells",
+    "Add", "Attention", "AveragePool", "BatchNormalization", "Cast", "Clip", "Concat", "Conv", "Div", "Dropout", "Exp", "Expand", "Flatten", "GatherND", "Gelu", "Gemm",
+    "GlobalAveragePool", "GreaterOrEqual", "Identity", "LayerNormalization", "Max", "MaxPool", "Min", "Mul", "NonMaxSuppression", "OneHot", "ReduceSum",
+    "Relu", "Reshape", "Resize", "RoiAlign", "Shape", "Sigmoid", "Slice", "Softmax", "Split", "Sub", "Swish", "TopK", "Transpose", "cells",
 ]
 OPSET = 18
+# Operators that are younger, which the exporter writes as several nodes.
+OPSETS = {"Gelu": 20, "Attention": 23}
 TYPES = {"float32": "f32", "uint8": "u8", "int64": "i64"}
 
 
@@ -57,6 +59,10 @@ def window(attributes, rank):
 
 def call(op, attributes, inputs, outputs):
     """The method with its arguments, the tensors it takes and those it gives; raises NotCovered with the reason."""
+    if op == "Split":
+        equal = len(inputs) == 1 and len({numpy.shape(o) for o in outputs}) == 1
+        require(equal and str(inputs[0].dtype) in TYPES, "Ops splits into equal parts")
+        return {"method": "split", "axis": attributes.get("axis", 0), "parts": len(outputs)}, inputs, outputs
     found = call_of_one(op, attributes, inputs)
     return (*found, outputs[:1]) if found else call_for_detectors(op, attributes, inputs, outputs)
 
@@ -102,6 +108,26 @@ def call_of_one(op, attributes, inputs):
         require(x.dtype == numpy.float32, "Ops computes on float32")
         call = {"method": "max_pool", "kernel": list(attributes["kernel_shape"]), "ceil": bool(attributes.get("ceil_mode", 0))}
         return {**call, **window(attributes, x.ndim)}, inputs
+    if op == "AveragePool":
+        counted = bool(attributes.get("count_include_pad", 0))
+        call = {"method": "avg_pool", "kernel": list(attributes["kernel_shape"]), "ceil": bool(attributes.get("ceil_mode", 0))}
+        call |= {"count_padding": counted, **window(attributes, x.ndim)}
+        require(call["padding"] != "same_upper", "Ops averages over explicit padding only")
+        top, left, bottom, right = call["padding"]
+        half = top == bottom and left == right and 2 * top <= call["kernel"][0] and 2 * left <= call["kernel"][1]
+        require(half, "Ops pads an average alike on opposite sides, by at most half the window")
+        require(not (counted and call["ceil"]), "Ops counts no padding of a size that is rounded up")
+        return call, inputs
+    if op == "LayerNormalization":
+        require(len(inputs) == 3 and attributes.get("axis", -1) in (-1, x.ndim - 1), "Ops normalises the last axis, with a shift")
+        return {"method": "layer_norm", "eps": float(numpy.float32(attributes.get("epsilon", 1e-5)))}, inputs
+    if op == "Gelu":
+        require(attributes.get("approximate", b"none") == b"none", "Ops has the exact form only")
+        return {"method": "gelu"}, inputs
+    if op == "Attention":
+        require(not attributes and len(inputs) == 3 and all(i.dtype == numpy.float32 and i.ndim == 4 for i in inputs), "Ops has heads of float32, without mask, cache or another scale")
+        require(len({i.shape[1] for i in inputs}) == 1, "Ops has as many heads of keys as of queries")
+        return {"method": "attention"}, inputs
     if op in ("Relu", "Sigmoid"):
         return {"method": op.lower()}, inputs
     if op == "Softmax":
@@ -225,6 +251,18 @@ def own_cases():
     yield "max_pool_ceil_padded", "MaxPool", {"kernel_shape": [3, 3], "strides": [2, 2], "ceil_mode": 1}, [f(1, 2, 6, 7)]
     yield "global_average_pool_odd", "GlobalAveragePool", {}, [f(2, 3, 1, 7)]
     yield "batch_norm_one_pixel", "BatchNormalization", {"epsilon": 1e-3}, [f(2, 3, 1, 1), f(3), f(3), f(3), abs(f(3))]
+    pool = {"kernel_shape": [3, 3], "strides": [2, 2], "pads": [1, 1, 1, 1]}
+    yield "average_pool_padded", "AveragePool", {**pool, "count_include_pad": 1}, [f(2, 3, 7, 8)]
+    yield "average_pool_padding_uncounted", "AveragePool", pool, [f(2, 3, 7, 8)]
+    yield "average_pool_ceil_odd", "AveragePool", {"kernel_shape": [2, 2], "strides": [2, 2], "ceil_mode": 1}, [f(2, 3, 7, 5)]
+    yield "average_pool_ceil_even", "AveragePool", {"kernel_shape": [2, 2], "strides": [2, 2], "ceil_mode": 1}, [f(1, 2, 6, 4)]
+    yield "average_pool_empty_batch", "AveragePool", pool, [f(0, 3, 7, 8)]
+    yield "layer_norm_rows", "LayerNormalization", {"axis": -1, "epsilon": 1e-6}, [f(5, 12) * 3 + 7, f(12), f(12)]
+    yield "layer_norm_constant_row", "LayerNormalization", {"axis": -1, "epsilon": 1e-6}, [numpy.full((2, 4), 3.5, numpy.float32), f(4), f(4)]
+    yield "layer_norm_empty", "LayerNormalization", {"axis": -1}, [f(0, 4), f(4), f(4)]
+    yield "gelu_far_out", "Gelu", {}, [numpy.array([-inf, -30, -6, -0.75, -0.0, 0.0, 1e-30, 0.75, 6, 30], dtype=numpy.float32)[1:]]
+    yield "attention_one_key", "Attention", {}, [f(2, 2, 3, 4), f(2, 2, 1, 4), f(2, 2, 1, 4)]
+    yield "attention_large_scores", "Attention", {}, [20 * f(1, 3, 5, 16), 20 * f(1, 3, 5, 16), f(1, 3, 5, 16)]
 
 
 def expected(op, attributes, inputs):
@@ -236,12 +274,12 @@ def expected(op, attributes, inputs):
         [helper.make_tensor_value_info(n, t, numpy.shape(i)) for n, t, i in zip(names, types, inputs)],
         [helper.make_empty_tensor_value_info("y")],
     )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSETS.get(op, OPSET))])
     feeds = {n: numpy.asarray(i) for n, i in zip(names, inputs)}
     model.ir_version = 10
     second = InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"]).run(None, feeds)[0]
-    if op == "Flatten" and second.size == 0:
-        return second  # the reference implementation cannot flatten an empty batch
+    if second.size == 0:
+        return second  # the reference implementation cannot flatten or average an empty batch
     first = ReferenceEvaluator(model).run(None, feeds)[0]
     assert first.shape == second.shape and first.dtype == second.dtype, (op, attributes, first.shape, second.shape)
     numpy.testing.assert_allclose(first, second, rtol=1e-4, atol=1e-6, err_msg=f"{op} {attributes}")

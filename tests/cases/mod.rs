@@ -10,8 +10,10 @@ use serde::Deserialize;
 use crate::fixture;
 
 /// Operators behind the methods of [`Ops`] that take tensors.
-pub const OPERATORS: [&str; 36] = [
+pub const OPERATORS: [&str; 41] = [
     "Add",
+    "Attention",
+    "AveragePool",
     "BatchNormalization",
     "Cast",
     "Clip",
@@ -23,10 +25,12 @@ pub const OPERATORS: [&str; 36] = [
     "Expand",
     "Flatten",
     "GatherND",
+    "Gelu",
     "Gemm",
     "GlobalAveragePool",
     "GreaterOrEqual",
     "Identity",
+    "LayerNormalization",
     "Max",
     "MaxPool",
     "Min",
@@ -42,6 +46,7 @@ pub const OPERATORS: [&str; 36] = [
     "Sigmoid",
     "Slice",
     "Softmax",
+    "Split",
     "Sub",
     "Swish",
     "TopK",
@@ -134,6 +139,11 @@ pub enum Call {
     GlobalAvgPool,
     Conv2d { stride: [i64; 2], padding: Pad, groups: i64 },
     MaxPool { kernel: [i64; 2], stride: [i64; 2], padding: Pad, ceil: bool },
+    AvgPool { kernel: [i64; 2], stride: [i64; 2], padding: Pad, ceil: bool, count_padding: bool },
+    LayerNorm { eps: f64 },
+    Gelu,
+    Attention,
+    Split { axis: i64, parts: i64 },
     BatchNorm { eps: f64 },
     Clamp { lo: Option<f32>, hi: Option<f32> },
     Softmax { axis: i64 },
@@ -184,7 +194,10 @@ impl Call {
     /// How many of the tensors come from the caller of a network; the rest are parameters.
     #[must_use]
     pub fn given(&self, inputs: usize) -> usize {
-        if matches!(self, Self::Conv2d { .. } | Self::Linear | Self::BatchNorm { .. }) { 1 } else { inputs }
+        match self {
+            Self::Conv2d { .. } | Self::Linear | Self::BatchNorm { .. } | Self::LayerNorm { .. } => 1,
+            _ => inputs,
+        }
     }
 
     /// The call on an interpreter, with all that it gives.
@@ -197,6 +210,7 @@ impl Call {
                 let (values, indices) = ops.topk(x, *k);
                 vec![values, indices]
             }
+            (Self::Split { axis, parts }, [x]) => ops.split(x, *axis, *parts),
             (Self::Nms { cap }, [boxes, scores, iou, least]) => {
                 let p = Nms { iou_threshold: iou.clone(), score_threshold: least.clone(), cap: *cap };
                 let Selected { scores, classes, rows } = ops.nms(boxes, scores, &p);
@@ -223,6 +237,13 @@ impl Call {
                 let pool = Pool { kernel: *kernel, stride: *stride, padding: (*padding).into(), ceil: *ceil };
                 ops.max_pool(x, &pool)
             }
+            (Self::AvgPool { kernel, stride, padding, ceil, count_padding }, [x]) => {
+                let pool = Pool { kernel: *kernel, stride: *stride, padding: (*padding).into(), ceil: *ceil };
+                ops.avg_pool(x, &pool, *count_padding)
+            }
+            (Self::LayerNorm { eps }, [x, weight, bias]) => ops.layer_norm(x, weight, bias, *eps),
+            (Self::Gelu, [x]) => ops.gelu(x.clone()),
+            (Self::Attention, [q, k, v]) => ops.attention(q, k, v),
             (Self::BatchNorm { eps }, [x, weight, bias, mean, var]) => {
                 let [weight, bias, mean, var] = [weight, bias, mean, var].map(Clone::clone);
                 ops.batch_norm(x, &BnParams { weight, bias, mean, var }, &Bn { eps: *eps, momentum: 0.1 })

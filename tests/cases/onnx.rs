@@ -46,7 +46,17 @@ pub fn outputs(what: &str, call: &Call, inputs: &[Array], known: bool) -> Vec<Ar
 fn file(what: &str, call: &Call, inputs: &[Array], known: bool) -> (Vec<u8>, Vec<Vec<Length>>) {
     let needed = |input: usize, axis: usize| {
         // Weights are as large as they are; only what comes from the caller varies.
-        input >= call.given(inputs.len()) || (matches!(call, Call::Repeat) && (input, axis) == (0, 0))
+        let rank = inputs[input].shape.len();
+        input >= call.given(inputs.len())
+            || match call {
+                Call::Repeat => (input, axis) == (0, 0),
+                // How wide a head is, and what is divided, belongs to the network.
+                Call::Attention => axis + 1 == rank,
+                Call::Split { axis: divided, .. } => {
+                    i64::try_from(axis).is_ok_and(|a| a == *divided || a == *divided + rank as i64)
+                }
+                _ => false,
+            }
     };
     let dim = |input: usize, axis: usize, length: i64| match known || needed(input, axis) {
         true => Dim::Fixed(length),

@@ -20,7 +20,7 @@ fn manifest_keys(spec: &ModelSpec, classes: i64) -> Vec<Key> {
     let entry = |(key, entry): (String, models::manifest::Entry)| {
         let dtype = match entry.role {
             Role::Counter => "int64",
-            Role::Weight | Role::Bias | Role::NormWeight | Role::NormBias | Role::Buffer => "float32",
+            Role::Weight | Role::Bias | Role::NormWeight | Role::NormBias | Role::Embedding | Role::Buffer => "float32",
         };
         Key { key, dtype: dtype.to_owned(), shape: entry.shape }
     };
@@ -56,6 +56,12 @@ fn counts_equal_the_published_ones() {
         ("resnet152", 60_192_808),
         ("mobilenetv2", 3_504_872),
         ("efficientnet_lite0", 4_652_008),
+        ("resnest50", 27_483_240),
+        ("resnest101", 48_275_016),
+        ("seresnext", 27_559_896),
+        ("vits16r224", 22_050_664),
+        ("vitb16r224", 86_567_656),
+        ("vitl16r224", 304_326_632),
         ("yolov5_nano", 1_872_157),
         ("yolov5_small", 7_235_389),
         ("yolov5_medium", 21_190_557),

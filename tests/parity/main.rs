@@ -6,7 +6,8 @@ macro_rules! each_model {
     ($module:ident, $check:path) => {
         mod $module {
             each_model!(
-                @tests $check, efficientnet_lite0 mobilenetv2 resnet18 resnet34 resnet50 resnet101 resnet152
+                @tests $check, efficientnet_lite0 mobilenetv2 resnet18 resnet34 resnet50 resnet101 resnet152 resnest50
+                resnest101 seresnext vits16r224 vitb16r224 vitl16r224
             );
         }
     };

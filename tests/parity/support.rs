@@ -11,9 +11,9 @@ use trainer::eager::{Eager, Mode, T};
 use trainer::network::Network;
 use trainer::params::{Layout, Params};
 
-/// A store with the formula's values for a model.
-pub fn params(spec: &ModelSpec, classes: i64, layout: Layout) -> Params {
-    let manifest = spec.manifest(classes, 224).expect("a sound definition");
+/// A store with the formula's values for a model of pictures of this side.
+pub fn params(spec: &ModelSpec, side: i64, classes: i64, layout: Layout) -> Params {
+    let manifest = spec.manifest(classes, side).expect("a sound definition");
     let mut params = Params::init(&manifest, 0, Device::Cpu, layout);
     fill(&mut params, spec.name);
     params
@@ -44,9 +44,9 @@ pub struct Step<'a> {
 }
 
 impl<'a> Step<'a> {
-    /// The formula's parameters of a model. `nobody` is a store that is never asked.
-    pub fn new(nobody: &'a Params, spec: &ModelSpec, classes: i64, kind: Kind) -> Self {
-        let manifest = spec.manifest(classes, 224).expect("a sound definition");
+    /// The formula's parameters of a model of pictures of this side. `nobody` is a store that is never asked.
+    pub fn new(nobody: &'a Params, spec: &ModelSpec, (side, classes): (i64, i64), kind: Kind) -> Self {
+        let manifest = spec.manifest(classes, side).expect("a sound definition");
         let make = |(key, entry): (String, models::manifest::Entry)| {
             let values = synthetic::param(spec.name, &key, &entry.shape, entry.role);
             let trained = !matches!(entry.role, Role::Buffer | Role::Counter);
@@ -126,6 +126,10 @@ impl Ops for Step<'_> {
         self.eager.max_pool(x, p)
     }
 
+    fn avg_pool(&self, x: &T, p: &Pool, count_padding: bool) -> T {
+        self.eager.avg_pool(x, p, count_padding)
+    }
+
     fn global_avg_pool(&self, x: &T) -> T {
         self.eager.global_avg_pool(x)
     }
@@ -144,6 +148,18 @@ impl Ops for Step<'_> {
 
     fn silu(&self, x: T) -> T {
         self.eager.silu(x)
+    }
+
+    fn gelu(&self, x: T) -> T {
+        self.eager.gelu(x)
+    }
+
+    fn layer_norm(&self, x: &T, weight: &T, bias: &T, eps: f64) -> T {
+        self.eager.layer_norm(x, weight, bias, eps)
+    }
+
+    fn attention(&self, q: &T, k: &T, v: &T) -> T {
+        self.eager.attention(q, k, v)
     }
 
     fn exp(&self, x: &T) -> T {
@@ -168,6 +184,10 @@ impl Ops for Step<'_> {
 
     fn concat(&self, parts: &[&T], axis: i64) -> T {
         self.eager.concat(parts, axis)
+    }
+
+    fn split(&self, x: &T, axis: i64, parts: i64) -> Vec<T> {
+        self.eager.split(x, axis, parts)
     }
 
     fn reshape(&self, x: &T, shape: &[i64]) -> T {

@@ -48,7 +48,10 @@ pub fn open(name: &str) -> anyhow::Result<Device> {
 /// When fp16 is asked for, which needs loss scaling that is not built.
 pub fn arithmetic(precision: Precision, device: Device, spec: &ModelSpec) -> anyhow::Result<Arithmetic> {
     let dense = match spec.kind {
-        Kind::Classifier(Classifier::Resnet(_)) | Kind::Detector(_) => true,
+        Kind::Classifier(
+            Classifier::Resnet(_) | Classifier::Resnest(_) | Classifier::SeResnext | Classifier::Vit(_),
+        )
+        | Kind::Detector(_) => true,
         Kind::Classifier(Classifier::MobileNetV2 | Classifier::EfficientNetLite0) => false,
     };
     match (precision, device) {

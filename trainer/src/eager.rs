@@ -145,7 +145,8 @@ impl Ops for Eager<'_> {
     }
 
     fn softmax(&self, x: &T, axis: i64) -> T {
-        T(x.0.softmax(axis, Kind::Float))
+        // bfloat16 is summed in float32 inside; a result in float32 would take what follows out of bfloat16.
+        T(x.0.softmax(axis, x.0.kind()))
     }
 
     fn add(&self, mut a: T, b: &T) -> T {
@@ -163,6 +164,15 @@ impl Ops for Eager<'_> {
     fn max_pool(&self, x: &T, p: &Pool) -> T {
         let (x, padding) = pad(&x.0, p.padding, p.kernel, p.stride, f64::NEG_INFINITY);
         T(x.max_pool2d(p.kernel, p.stride, padding, [1, 1], p.ceil))
+    }
+
+    fn avg_pool(&self, x: &T, p: &Pool, count_padding: bool) -> T {
+        // The manifest has refused every other padding.
+        let padding = match p.padding {
+            Padding::Explicit([top, left, ..]) => [top, left],
+            Padding::SameUpper => [0, 0],
+        };
+        T(x.0.avg_pool2d(p.kernel, p.stride, padding, p.ceil, count_padding, None::<i64>))
     }
 
     fn global_avg_pool(&self, x: &T) -> T {
@@ -195,6 +205,18 @@ impl Ops for Eager<'_> {
         T(if x.may_overwrite() && !x.0.requires_grad() { x.0.silu_() } else { x.0.silu() })
     }
 
+    fn gelu(&self, x: T) -> T {
+        T(x.0.gelu("none"))
+    }
+
+    fn layer_norm(&self, x: &T, weight: &T, bias: &T, eps: f64) -> T {
+        T(x.0.layer_norm(weight.0.size(), Some(&weight.0), Some(&bias.0), eps, true))
+    }
+
+    fn attention(&self, q: &T, k: &T, v: &T) -> T {
+        T(Tensor::scaled_dot_product_attention(&q.0, &k.0, &v.0, None::<&Tensor>, 0.0, false, None, false))
+    }
+
     fn exp(&self, x: &T) -> T {
         T(x.0.exp())
     }
@@ -221,6 +243,10 @@ impl Ops for Eager<'_> {
     fn concat(&self, parts: &[&T], axis: i64) -> T {
         let parts: Vec<&Tensor> = parts.iter().map(|p| &p.0).collect();
         T(Tensor::cat(&parts, axis))
+    }
+
+    fn split(&self, x: &T, axis: i64, parts: i64) -> Vec<T> {
+        x.0.chunk(parts, axis).into_iter().map(T).collect()
     }
 
     fn reshape(&self, x: &T, shape: &[i64]) -> T {

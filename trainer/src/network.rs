@@ -86,7 +86,7 @@ impl Network {
         let eager = Eager::new(&self.params, Mode::Train);
         let logits = self.autocast(arithmetic, || {
             let x = classify::normalise(&eager, &T::borrowed(images), &self.preprocessing);
-            self.classifier().logits(&eager, &x, self.classes()).into_tensor()
+            self.classifier().logits(&eager, &x, i64::from(self.preprocessing.side()), self.classes()).into_tensor()
         });
         logits.to_kind(Kind::Float)
     }
@@ -129,7 +129,14 @@ pub fn manifest(spec: &ModelSpec, classes: usize, p: &Preprocessing) -> anyhow::
 #[must_use]
 pub fn preferred_layout(spec: &ModelSpec) -> Layout {
     match spec.kind {
-        ModelKind::Classifier(Classifier::Resnet(_) | Classifier::MobileNetV2 | Classifier::EfficientNetLite0)
+        ModelKind::Classifier(Classifier::Resnest(_)) => Layout::Contiguous,
+        ModelKind::Classifier(
+            Classifier::Resnet(_)
+            | Classifier::SeResnext
+            | Classifier::Vit(_)
+            | Classifier::MobileNetV2
+            | Classifier::EfficientNetLite0,
+        )
         | ModelKind::Detector(_) => Layout::ChannelsLast,
     }
 }

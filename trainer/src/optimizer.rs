@@ -37,7 +37,8 @@ pub struct Optimizer {
 }
 
 impl Optimizer {
-    /// An optimiser over everything that is trained. Weights decay by `weight_decay`; biases and normalisations do not.
+    /// An optimiser over everything that is trained. Weights decay by `weight_decay`; biases,
+    /// normalisations and embeddings do not.
     #[must_use]
     pub fn new(settings: &Settings, params: &Params) -> Self {
         let group = |weight_decay: f64, biases: bool, wanted: fn(Role) -> bool| {
@@ -56,7 +57,7 @@ impl Optimizer {
         };
         let groups = vec![
             group(decay(settings), false, |role| role == Role::Weight),
-            group(0.0, false, |role| role == Role::NormWeight),
+            group(0.0, false, |role| matches!(role, Role::NormWeight | Role::Embedding)),
             group(0.0, true, |role| matches!(role, Role::Bias | Role::NormBias)),
         ];
         let count = groups.iter().map(|g| g.params.len()).sum();

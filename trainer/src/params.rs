@@ -89,11 +89,11 @@ impl Params {
         tch::no_grad(|| param.tensor.copy_(value));
     }
 
-    /// Stops training everything under these prefixes; a prefix ends at a dot. Everything else is trained.
+    /// Stops training everything under these keys and prefixes; a prefix ends at a dot. Everything else is trained.
     pub fn freeze(&mut self, prefixes: &[String]) {
         for (key, param) in &mut self.map {
-            let frozen =
-                prefixes.iter().any(|p| key.strip_prefix(p.as_str()).is_some_and(|rest| rest.starts_with('.')));
+            let under = |rest: &str| rest.is_empty() || rest.starts_with('.');
+            let frozen = prefixes.iter().any(|p| key.strip_prefix(p.as_str()).is_some_and(under));
             param.tensor = param.tensor.set_requires_grad(trained(param.role) && !frozen);
         }
     }
@@ -154,7 +154,7 @@ impl Params {
 
 fn trained(role: Role) -> bool {
     match role {
-        Role::Weight | Role::Bias | Role::NormWeight | Role::NormBias => true,
+        Role::Weight | Role::Bias | Role::NormWeight | Role::NormBias | Role::Embedding => true,
         Role::Buffer | Role::Counter => false,
     }
 }

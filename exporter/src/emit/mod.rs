@@ -1,5 +1,6 @@
 //! The bodies of [`Ops`] for [`Builder`]: which ONNX nodes an operation becomes, and what it refuses.
 
+mod classify;
 mod detect;
 mod logic;
 mod shape;
@@ -76,7 +77,7 @@ impl Builder<'_> {
         }
     }
 
-    fn scalar(&self, value: f32) -> Value {
+    pub(crate) fn scalar(&self, value: f32) -> Value {
         self.tensor(DType::F32, &[], value.to_le_bytes().to_vec(), Some(value.to_string()))
     }
 }
@@ -214,6 +215,10 @@ impl Ops for Builder<'_> {
         self.emit(Emit { op: "MaxPool", inputs: &[Some(x)], attributes, dtype: DType::F32, dims })
     }
 
+    fn avg_pool(&self, x: &Value, p: &Pool, count_padding: bool) -> Value {
+        self.average(x, p, count_padding)
+    }
+
     fn global_avg_pool(&self, x: &Value) -> Value {
         let &[n, c, _, _] = x.dims() else {
             return self.misuse("GlobalAveragePool", format!("input {:?} is not 4-D", x.dims()));
@@ -260,6 +265,18 @@ impl Ops for Builder<'_> {
         self.binary("Mul", &x, &share)
     }
 
+    fn gelu(&self, x: Value) -> Value {
+        self.gaussian_unit(&x)
+    }
+
+    fn layer_norm(&self, x: &Value, weight: &Value, bias: &Value, eps: f64) -> Value {
+        self.normalise_rows(x, [weight, bias], eps)
+    }
+
+    fn attention(&self, q: &Value, k: &Value, v: &Value) -> Value {
+        self.attend(q, k, v)
+    }
+
     fn exp(&self, x: &Value) -> Value {
         self.pointwise("Exp", x)
     }
@@ -282,6 +299,10 @@ impl Ops for Builder<'_> {
 
     fn concat(&self, parts: &[&Value], axis: i64) -> Value {
         self.joined(parts, axis)
+    }
+
+    fn split(&self, x: &Value, axis: i64, parts: i64) -> Vec<Value> {
+        self.divided(x, axis, parts)
     }
 
     fn reshape(&self, x: &Value, shape: &[i64]) -> Value {

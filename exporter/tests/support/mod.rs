@@ -130,7 +130,7 @@ fn values(key: &str, entry: &Entry) -> Vec<u8> {
     let fan_in: i64 = entry.shape.iter().skip(1).product();
     let value = |u: f32| match entry.role {
         Role::Weight => (u - 0.5) * 2.0 * (3.0 / fan_in as f32).sqrt(),
-        Role::Bias | Role::NormBias => u - 0.5,
+        Role::Bias | Role::NormBias | Role::Embedding => u - 0.5,
         Role::NormWeight => 0.5 + u,
         // A frozen normalisation has all its tensors as buffers.
         Role::Buffer if key.ends_with("var") || key.ends_with("weight") => 0.5 + u,

@@ -2,7 +2,10 @@
 
 pub mod efficientnet_lite;
 pub mod mobilenet;
+pub mod resnest;
 pub mod resnet;
+pub mod seresnext;
+pub mod vit;
 
 use schemas::{Preprocessing, Task};
 
@@ -14,6 +17,12 @@ use crate::scope::Scope;
 pub enum Classifier {
     /// ResNet of one configuration.
     Resnet(resnet::Config),
+    /// ResNeSt of one configuration.
+    Resnest(resnest::Config),
+    /// SE-ResNeXt50 32x4d.
+    SeResnext,
+    /// Vision Transformer of one configuration.
+    Vit(vit::Config),
     /// MobileNetV2.
     MobileNetV2,
     /// EfficientNet-Lite0.
@@ -21,11 +30,15 @@ pub enum Classifier {
 }
 
 impl Classifier {
-    /// Logits `[N, classes]` of normalised `images`, `float [N, 3, h, w]`.
-    pub fn logits<B: Ops>(&self, ops: &B, images: &B::T, classes: i64) -> B::T {
+    /// Logits `[N, classes]` of normalised `images`, `float [N, 3, h, w]`. `side` is the h and w that the network is made for,
+    /// in pixels; only a Vision Transformer, which has a position for each patch, takes no other.
+    pub fn logits<B: Ops>(&self, ops: &B, images: &B::T, side: i64, classes: i64) -> B::T {
         let s = Scope::root(ops);
         match self {
             Self::Resnet(config) => resnet::logits(&s, images, config, classes),
+            Self::Resnest(config) => resnest::logits(&s, images, config, classes),
+            Self::SeResnext => seresnext::logits(&s, images, classes),
+            Self::Vit(config) => vit::logits(&s, images, config, side, classes),
             Self::MobileNetV2 => mobilenet::logits(&s, images, classes),
             Self::EfficientNetLite0 => efficientnet_lite::logits(&s, images, classes),
         }
@@ -53,7 +66,7 @@ pub fn probabilities<B: Ops>(
     p: &Preprocessing,
     classes: i64,
 ) -> B::T {
-    let logits = classifier.logits(ops, &normalise(ops, images, p), classes);
+    let logits = classifier.logits(ops, &normalise(ops, images, p), i64::from(p.side()), classes);
     match task {
         Task::ImageClassification => ops.softmax(&logits, 1),
         Task::ImageClassificationMultilabel => ops.sigmoid(&logits),

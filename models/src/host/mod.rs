@@ -23,7 +23,7 @@ pub use encode::{encode_jpeg, encode_png};
 pub use fit::{Placement, fill};
 pub use hsv::{HsvGains, change_hsv};
 pub use prepare::{crop_resize, flip_horizontal, prepare, prepared_size, thumbnail};
-pub use resize::{Resizer, resize};
+pub use resize::{Resizer, resize, taps};
 pub use schemas::prediction::Detection;
 pub use tiles::{Merge, MergeRule, Tile, cut, merge, shift, tiles};
 

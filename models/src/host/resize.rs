@@ -213,6 +213,24 @@ fn weight(filter: Interpolation, x: f64) -> f64 {
     }
 }
 
+/// For each of `to` positions that `from` are resized to: which source positions count, and how much. Weights of a position
+/// sum to 1. The same filter as for pictures, in double precision.
+#[must_use]
+pub fn taps(from: usize, to: usize, filter: Interpolation) -> Vec<Vec<(usize, f64)>> {
+    let scale = from as f64 / to as f64;
+    let stretch = scale.max(1.0);
+    let support = support(filter) * stretch;
+    let of = |position: usize| {
+        let centre = (position as f64 + 0.5) * scale;
+        // Both casts cut towards zero, and negative ones to zero.
+        let (start, end) = ((centre - support + 0.5) as usize, ((centre + support + 0.5) as usize).min(from));
+        let weights = (start..end).map(|p| (p, weight(filter, (p as f64 - centre + 0.5) / stretch)));
+        let total: f64 = weights.clone().map(|(_, w)| w).sum();
+        weights.map(|(p, w)| (p, w / total)).collect()
+    };
+    (0..to).map(of).collect()
+}
+
 /// Fills `taps` for the kept positions of `axis`.
 fn set_taps(taps: &mut Taps, axis: Axis, filter: Interpolation) {
     let (from, to) = axis.clamped();

@@ -1,6 +1,7 @@
 //! The Manifest interpreter: keys, shapes, initialisers, roles, cost and shape errors of a definition, with no tensor in
 //! sight.
 
+mod classify;
 mod detect;
 
 use std::cell::RefCell;
@@ -235,6 +236,10 @@ impl Ops for Manifest {
         }
     }
 
+    fn avg_pool(&self, x: &Dims, p: &Pool, count_padding: bool) -> Dims {
+        self.average(x, p, count_padding)
+    }
+
     fn global_avg_pool(&self, x: &Dims) -> Dims {
         match x.as_ref() {
             &[n, c, _, _] => [n, c, 1, 1].into(),
@@ -272,6 +277,18 @@ impl Ops for Manifest {
         x
     }
 
+    fn gelu(&self, x: Dims) -> Dims {
+        x
+    }
+
+    fn layer_norm(&self, x: &Dims, weight: &Dims, bias: &Dims, _: f64) -> Dims {
+        self.normalise_rows(x, weight, bias)
+    }
+
+    fn attention(&self, q: &Dims, k: &Dims, v: &Dims) -> Dims {
+        self.attend(q, k, v)
+    }
+
     fn exp(&self, x: &Dims) -> Dims {
         x.clone()
     }
@@ -295,6 +312,10 @@ impl Ops for Manifest {
     fn concat(&self, parts: &[&Dims], axis: i64) -> Dims {
         let parts: Vec<&[i64]> = parts.iter().map(|p| p.as_ref()).collect();
         self.shape("concat", shapes::concat(&parts, axis))
+    }
+
+    fn split(&self, x: &Dims, axis: i64, parts: i64) -> Vec<Dims> {
+        self.divide(x, axis, parts)
     }
 
     fn reshape(&self, x: &Dims, shape: &[i64]) -> Dims {
@@ -390,6 +411,12 @@ mod tests {
             ("resnet101", 44_549_160),
             ("resnet152", 60_192_808),
             ("efficientnet_lite0", 4_652_008),
+            ("resnest50", 27_483_240),
+            ("resnest101", 48_275_016),
+            ("seresnext", 27_559_896),
+            ("vits16r224", 22_050_664),
+            ("vitb16r224", 86_567_656),
+            ("vitl16r224", 304_326_632),
         ] {
             let manifest = registry::find(name).unwrap().manifest(1000, 224).unwrap();
             assert_eq!(manifest.parameters(), parameters, "{name}");
@@ -397,9 +424,30 @@ mod tests {
     }
 
     #[test]
-    fn resnet50_costs_what_the_paper_says() {
-        let macs = registry::find("resnet50").unwrap().manifest(1000, 224).unwrap().macs();
-        assert!((4_080_000_000..4_110_000_000).contains(&macs), "{macs}");
+    fn models_cost_what_their_publishers_say() {
+        // In units of 1e9, at the size of the published weights, and half of the last digit that is stated: of torchvision's
+        // models by its documentation, of the others by timm's model cards, which count normalisations too.
+        for (name, published, half) in [
+            ("mobilenetv2", 0.30, 0.005),
+            ("resnet18", 1.81, 0.005),
+            ("resnet34", 3.66, 0.005),
+            ("resnet50", 4.09, 0.005),
+            ("resnet101", 7.80, 0.005),
+            ("resnet152", 11.51, 0.005),
+            ("vitb16r224", 17.56, 0.005),
+            ("vitl16r224", 61.55, 0.005),
+            ("efficientnet_lite0", 0.4, 0.05),
+            ("resnest50", 5.4, 0.05),
+            ("resnest101", 13.4, 0.1),
+            ("seresnext", 4.3, 0.05),
+            ("vits16r224", 4.6, 0.05),
+        ] {
+            let spec = registry::find(name).unwrap();
+            let side = i64::from(spec.preprocessing().side());
+            #[expect(clippy::cast_precision_loss, reason = "billions")]
+            let found = spec.manifest(1000, side).unwrap().macs() as f64 / 1e9;
+            assert!((found - published).abs() <= half, "{name}: {found} instead of {published}");
+        }
     }
 
     #[test]
@@ -420,7 +468,7 @@ mod tests {
             let entries = model.manifest(10, 64).unwrap().entries();
             for prefix in model.freezable().iter().flatten() {
                 let dotted = format!("{prefix}.");
-                assert!(entries.keys().any(|k| k.starts_with(&dotted)), "{} {prefix}", model.name);
+                assert!(entries.keys().any(|k| k == prefix || k.starts_with(&dotted)), "{} {prefix}", model.name);
                 assert!(!model.head().starts_with(&dotted), "{} {prefix}", model.name);
             }
         }

@@ -21,6 +21,29 @@ const LITE0_BLOCK: [(&str, &str); 6] = [
     ("bn3", "_bn2"),
 ];
 
+/// torchvision's Vision Transformers: rows outside the blocks, (theirs, ours).
+const VIT_TOP: [(&str, &str); 7] = [
+    ("class_token", "cls_token"),
+    ("encoder.pos_embedding", "pos_embed"),
+    ("conv_proj.weight", "patch_embed.proj.weight"),
+    ("conv_proj.bias", "patch_embed.proj.bias"),
+    ("encoder.ln.weight", "norm.weight"),
+    ("encoder.ln.bias", "norm.bias"),
+    ("heads.head", "head"),
+];
+/// Inside a block. Its layers were called `linear_1` and `linear_2` when its weights were first published.
+const VIT_BLOCK: [(&str, &str); 9] = [
+    ("ln_1", "norm1"),
+    ("self_attention.in_proj_weight", "attn.qkv.weight"),
+    ("self_attention.in_proj_bias", "attn.qkv.bias"),
+    ("self_attention.out_proj", "attn.proj"),
+    ("ln_2", "norm2"),
+    ("mlp.0", "mlp.fc1"),
+    ("mlp.3", "mlp.fc2"),
+    ("mlp.linear_1", "mlp.fc1"),
+    ("mlp.linear_2", "mlp.fc2"),
+];
+
 /// A way to spell the keys of a network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Spelling {
@@ -31,6 +54,12 @@ pub enum Spelling {
     /// torchvision's detectors as they were first published (the `COCO_V1` files), when a convolution was not yet a block
     /// of layers.
     FirstTorchvision,
+    /// SE-ResNeXt before timm rewrote it (timm's `legacy_seresnext50_32x4d`, and the collection it came from). Its first
+    /// pooling window begins one pixel later than that of today's network, so that logits of the same weights differ a
+    /// little.
+    LegacySeResnext,
+    /// torchvision's Vision Transformers.
+    TorchvisionVit,
 }
 
 impl Spelling {
@@ -39,6 +68,8 @@ impl Spelling {
     pub fn of(model: &str) -> &'static [Self] {
         match model {
             "efficientnet_lite0" => &[Self::Own, Self::TimmLite0],
+            "seresnext" => &[Self::Own, Self::LegacySeResnext],
+            "vits16r224" | "vitb16r224" | "vitl16r224" => &[Self::Own, Self::TorchvisionVit],
             _ if model.starts_with("fasterrcnn_") || model.starts_with("retinanet_") => {
                 &[Self::Own, Self::FirstTorchvision]
             }
@@ -53,6 +84,8 @@ impl Spelling {
             Self::Own => Cow::Borrowed(key),
             Self::TimmLite0 => timm_lite0(key).map_or(Cow::Borrowed(key), Cow::Owned),
             Self::FirstTorchvision => first_torchvision(key).map_or(Cow::Borrowed(key), Cow::Owned),
+            Self::LegacySeResnext => legacy_seresnext(key).map_or(Cow::Borrowed(key), Cow::Owned),
+            Self::TorchvisionVit => torchvision_vit(key).map_or(Cow::Borrowed(key), Cow::Owned),
         }
     }
 }
@@ -73,6 +106,31 @@ fn timm_lite0(key: &str) -> Option<String> {
     let block = LITE0_DEPTHS[..stage].iter().sum::<usize>() + index;
     let rows: &[_] = if stage == 0 { &LITE0_FIRST } else { &LITE0_BLOCK };
     Some(format!("_blocks.{block}.{}.{leaf}", ours(rows, layer)?))
+}
+
+fn legacy_seresnext(key: &str) -> Option<String> {
+    if let Some(rest) = key.strip_prefix("layer0.") {
+        return Some(rest.to_owned());
+    }
+    if let Some(leaf) = key.strip_prefix("last_linear.") {
+        return Some(format!("fc.{leaf}"));
+    }
+    let (block, rest) = key.split_once(".se_module.")?;
+    Some(format!("{block}.se.{rest}"))
+}
+
+/// `key` with what it begins with, up to a dot or its end, replaced by the first row that fits.
+fn renamed(rows: &[(&str, &str)], key: &str) -> Option<String> {
+    rows.iter().find_map(|(theirs, ours)| {
+        let rest = key.strip_prefix(theirs)?;
+        (rest.is_empty() || rest.starts_with('.')).then(|| format!("{ours}{rest}"))
+    })
+}
+
+fn torchvision_vit(key: &str) -> Option<String> {
+    let Some(rest) = key.strip_prefix("encoder.layers.encoder_layer_") else { return renamed(&VIT_TOP, key) };
+    let (block, rest) = rest.split_once('.')?;
+    Some(format!("blocks.{block}.{}", renamed(&VIT_BLOCK, rest)?))
 }
 
 fn first_torchvision(key: &str) -> Option<String> {
@@ -146,6 +204,55 @@ mod tests {
         ];
         for key in same {
             assert_eq!(Spelling::FirstTorchvision.to_own(key), key);
+        }
+    }
+
+    #[test]
+    fn every_row_of_legacy_seresnext() {
+        let rows = [
+            ("layer0.conv1.weight", "conv1.weight"),
+            ("layer0.bn1.running_mean", "bn1.running_mean"),
+            ("layer1.0.se_module.fc1.weight", "layer1.0.se.fc1.weight"),
+            ("layer4.2.se_module.fc2.bias", "layer4.2.se.fc2.bias"),
+            ("layer2.0.downsample.0.weight", "layer2.0.downsample.0.weight"),
+            ("layer3.5.conv2.weight", "layer3.5.conv2.weight"),
+            ("last_linear.bias", "fc.bias"),
+        ];
+        for (theirs, ours) in rows {
+            assert_eq!(Spelling::LegacySeResnext.to_own(theirs), ours, "{theirs}");
+        }
+    }
+
+    #[test]
+    fn every_row_of_torchvisions_transformers() {
+        let rows = [
+            ("class_token", "cls_token"),
+            ("encoder.pos_embedding", "pos_embed"),
+            ("conv_proj.weight", "patch_embed.proj.weight"),
+            ("conv_proj.bias", "patch_embed.proj.bias"),
+            ("encoder.layers.encoder_layer_0.ln_1.weight", "blocks.0.norm1.weight"),
+            ("encoder.layers.encoder_layer_1.self_attention.in_proj_weight", "blocks.1.attn.qkv.weight"),
+            ("encoder.layers.encoder_layer_1.self_attention.in_proj_bias", "blocks.1.attn.qkv.bias"),
+            ("encoder.layers.encoder_layer_10.self_attention.out_proj.bias", "blocks.10.attn.proj.bias"),
+            ("encoder.layers.encoder_layer_23.ln_2.bias", "blocks.23.norm2.bias"),
+            ("encoder.layers.encoder_layer_3.mlp.0.weight", "blocks.3.mlp.fc1.weight"),
+            ("encoder.layers.encoder_layer_3.mlp.3.bias", "blocks.3.mlp.fc2.bias"),
+            ("encoder.layers.encoder_layer_3.mlp.linear_1.weight", "blocks.3.mlp.fc1.weight"),
+            ("encoder.layers.encoder_layer_3.mlp.linear_2.bias", "blocks.3.mlp.fc2.bias"),
+            ("encoder.ln.weight", "norm.weight"),
+            ("encoder.ln.bias", "norm.bias"),
+            ("heads.head.weight", "head.weight"),
+        ];
+        for (theirs, ours) in rows {
+            assert_eq!(Spelling::TorchvisionVit.to_own(theirs), ours, "{theirs}");
+        }
+        for key in [
+            "encoder.layers.encoder_layer_3.mlp.1.weight",
+            "encoder.lnx.weight",
+            "blocks.0.mlp.fc1.weight",
+            "head.bias",
+        ] {
+            assert_eq!(Spelling::TorchvisionVit.to_own(key), key);
         }
     }
 

@@ -7,6 +7,7 @@ use std::fmt;
 use serde::Serialize;
 
 use super::keymap::Spelling;
+use super::positions::Regrid;
 use super::{NamedTensor, TensorFile, WeightsError};
 use crate::ops::Role;
 
@@ -31,6 +32,8 @@ pub struct Wanted<'a> {
 pub struct LoadReport {
     /// Keys that got values from the file.
     pub loaded: Vec<String>,
+    /// Position embeddings that got values from the file, resized to the network's pictures.
+    pub resized: Vec<String>,
     /// Head keys that start anew because the file has another number of classes, or no head.
     pub new_head: Vec<String>,
     /// Keys that the file does not have (batch counters, which older files lack, start at 0 and are not listed).
@@ -69,6 +72,7 @@ impl LoadReport {
 impl fmt::Display for LoadReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} loaded", self.loaded.len())?;
+        list(f, "resized", &self.resized)?;
         list(f, "new head", &self.new_head)?;
         list(f, "missing", &self.missing)?;
         list(f, "unexpected", &self.unexpected)?;
@@ -103,18 +107,32 @@ pub struct Assignments<'a> {
     /// What was found.
     pub report: LoadReport,
     file: &'a TensorFile,
-    pairs: Vec<(&'a str, Role, &'a NamedTensor)>,
+    pairs: Vec<Pair<'a>>,
+}
+
+/// An entry and the tensor that it is filled from.
+#[derive(Debug)]
+struct Pair<'a> {
+    key: &'a str,
+    role: Role,
+    tensor: &'a NamedTensor,
+    /// What is done to the values on the way: position embeddings for pictures of another size.
+    regrid: Option<Regrid>,
 }
 
 impl<'a> Assignments<'a> {
     /// Key and values of every loaded entry, in the network's order. Entries that are not among them keep their
     /// initial values.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&'a str, Values)> + '_ {
-        self.pairs.iter().map(|(key, role, tensor)| {
+        self.pairs.iter().map(|Pair { key, role, tensor, regrid }| {
             let values = match role {
                 Role::Counter => Values::I64(self.file.to_i64(tensor)),
-                Role::Weight | Role::Bias | Role::NormWeight | Role::NormBias | Role::Buffer => {
-                    Values::F32(self.file.to_f32(tensor))
+                Role::Weight | Role::Bias | Role::NormWeight | Role::NormBias | Role::Embedding | Role::Buffer => {
+                    let values = self.file.to_f32(tensor);
+                    Values::F32(match regrid {
+                        Some(change) => change.apply(&values),
+                        None => values,
+                    })
                 }
             };
             (*key, values)
@@ -123,7 +141,8 @@ impl<'a> Assignments<'a> {
 }
 
 /// Lays `file` beside the entries of `model`. The head is taken from the file when all of it fits; when the file has
-/// another number of classes, or no head, the whole head starts anew. Anything else must match exactly. Of the
+/// another number of classes, or no head, the whole head starts anew. Position embeddings are resized to the network's grid of
+/// patches. Anything else must match exactly. Of the
 /// spellings known for `model`, the one that matches most keys is used.
 ///
 /// # Errors
@@ -144,7 +163,11 @@ pub fn load<'a>(model: &str, wanted: &[Wanted<'a>], file: &'a TensorFile) -> Res
         match found.get(w.key) {
             Some(t) if t.shape == w.shape && (head_fits || !w.head) => {
                 report.loaded.push(w.key.to_owned());
-                pairs.push((w.key, w.role, *t));
+                pairs.push(Pair { key: w.key, role: w.role, tensor: t, regrid: None });
+            }
+            Some(t) if w.role == Role::Embedding && Regrid::between(&t.shape, w.shape).is_some() => {
+                report.resized.push(w.key.to_owned());
+                pairs.push(Pair { key: w.key, role: w.role, tensor: t, regrid: Regrid::between(&t.shape, w.shape) });
             }
             None if w.head => report.new_head.push(w.key.to_owned()),
             Some(t) if w.head && other_classes(&t.shape, w.shape) => report.new_head.push(w.key.to_owned()),

@@ -56,6 +56,29 @@ fn a_head_of_other_classes_starts_anew() {
 }
 
 #[test]
+fn position_embeddings_are_resized_to_the_networks_pictures() {
+    let path = std::env::temp_dir().join(format!("fovea-positions-{}.safetensors", std::process::id()));
+    let bytes: Vec<u8> = (0..10_u8).flat_map(|i| f32::from(i).to_le_bytes()).collect();
+    let view = safetensors::tensor::TensorView::new(safetensors::Dtype::F32, vec![1, 10, 1], &bytes).unwrap();
+    safetensors::serialize_to_file([("pos_embed", view)], None, &path).unwrap();
+    let file = read(&path).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    let want = |shape| wanted("pos_embed", shape, Role::Embedding);
+
+    let assignments = load("vits16r224", &[want(&[1, 5, 1])], &file).unwrap();
+    assert_eq!((&assignments.report.resized, assignments.report.fits()), (&vec!["pos_embed".to_owned()], true));
+    let Some((_, Values::F32(values))) = assignments.iter().next() else { panic!("no values") };
+    // The class token's stays, and so do the mean and the symmetry of a plane.
+    assert_eq!((values.len(), values[0]), (5, 0.0));
+    assert!((values[1] + values[4] - 10.0).abs() < 1e-5 && (values[2] + values[3] - 10.0).abs() < 1e-5, "{values:?}");
+
+    assert_eq!(load("vits16r224", &[want(&[1, 10, 1])], &file).unwrap().report.loaded, ["pos_embed"]);
+    // No square, and no position embedding.
+    assert_eq!(report_of(&[want(&[1, 7, 1])], &file).wrong_shape.len(), 1);
+    assert_eq!(report_of(&[wanted("pos_embed", &[1, 5, 1], Role::Weight)], &file).wrong_shape.len(), 1);
+}
+
+#[test]
 fn a_head_of_other_width_is_wrong() {
     let file = fixture("zip.pth");
     let head = Wanted { head: true, ..wanted("a.weight", &[2, 4, 2, 2], Role::Weight) };

@@ -8,6 +8,7 @@ mod globals;
 pub mod keymap;
 pub mod load;
 mod pickle;
+mod positions;
 pub mod published;
 pub mod tensors;
 mod torch_file;

@@ -175,7 +175,7 @@ fn settings(task: Task, model: &str, winners: &Winners, errors: &mut Vec<Setting
         };
         sources.insert(name.to_owned(), source);
     }
-    settings.fit_defaults(&sources);
+    settings.fit_defaults(model, &sources);
     (settings, sources)
 }
 

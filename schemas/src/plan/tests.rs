@@ -4,11 +4,16 @@ use super::*;
 use crate::{SETTINGS, SettingError};
 
 fn minimal() -> PlanRequest {
+    request_for("efficientnet-lite0")
+}
+
+fn request_for(model: &str) -> PlanRequest {
     let mut request = PlanRequest::new();
-    request
-        .set("task", "image-classification", Source::CommandLine)
-        .set("model_name", "efficientnet-lite0", Source::CommandLine)
-        .set("training_data", "train.jsonl", Source::CommandLine);
+    request.set("task", "image-classification", Source::CommandLine).set("model_name", model, Source::CommandLine).set(
+        "training_data",
+        "train.jsonl",
+        Source::CommandLine,
+    );
     request
 }
 
@@ -50,6 +55,46 @@ fn the_command_line_wins_over_files_whatever_came_first() {
     assert_eq!((plan.seed, plan.device.as_str(), plan.precision), (u64::MAX, "cuda:0", Precision::Bf16));
     assert_eq!((plan.data_root.as_deref(), plan.source("data_root")), (None, Source::Default));
     assert_eq!(plan.pretrained, "none");
+}
+
+#[test]
+fn a_vision_transformer_trains_on_the_size_it_validates_on() {
+    let ask = |model: &str, sizes: &[(&str, u32)]| {
+        let mut request = request_for(model);
+        for (name, size) in sizes {
+            request.set(*name, *size, Source::CommandLine);
+        }
+        Plan::resolve(request)
+    };
+    let crops = |plan: Plan| (plan.settings.train_crop_size, plan.settings.valid_crop_size);
+    let larger = [("valid_resize_size", 292), ("valid_crop_size", 256)];
+    assert_eq!(crops(ask("vits16r224", &larger).unwrap()), (256, 256));
+    assert_eq!(crops(ask("resnet18", &larger).unwrap()), (224, 256));
+    assert_eq!(crops(ask("vitb16r224", &[("train_crop_size", 224)]).unwrap()), (224, 224));
+    let error = ask("vitl16r224", &[("train_crop_size", 192)]).unwrap_err()[0].to_string();
+    assert!(error.contains("train_crop_size 192") && error.contains("valid_crop_size 224"), "{error}");
+}
+
+#[test]
+fn seresnext_keeps_its_sizes() {
+    for (name, size, fits) in [
+        ("valid_resize_size", 256, true),
+        ("valid_resize_size", 288, false),
+        ("valid_crop_size", 192, false),
+        ("train_crop_size", 192, false),
+    ] {
+        let ask = |model: &str| {
+            let mut request = request_for(model);
+            request.set(name, size, Source::CommandLine);
+            Plan::resolve(request)
+        };
+        assert!(ask("resnet50").is_ok(), "{name} {size}");
+        assert_eq!(ask("seresnext").is_ok(), fits, "{name} {size}");
+        if !fits {
+            let error = ask("seresnext").unwrap_err()[0].to_string();
+            assert!(error.contains(name) && error.contains("model_name seresnext"), "{error}");
+        }
+    }
 }
 
 #[test]

@@ -22,7 +22,7 @@ impl Settings {
         if task == Task::ImageObjectDetection {
             check.detector(model_name);
         }
-        check.sizes();
+        check.sizes(model_name);
         check.schedule();
         check.optimizer();
         check.stopping();
@@ -30,12 +30,15 @@ impl Settings {
         check.errors
     }
 
-    /// Lowers a warm-up that nobody chose to the length of the run. A chosen one that is too long is an error of
-    /// [`Settings::validate`].
-    pub(crate) fn fit_defaults(&mut self, sources: &Sources) {
-        let chosen = sources.get("warmup_cosine_lr_warmup_epochs").is_some_and(|source| source.is_explicit());
-        if !chosen {
+    /// Fits what nobody chose to what somebody did: a warm-up to the length of the run, the training crop of a Vision
+    /// Transformer to its validation crop. Chosen values that do not fit are errors of [`Settings::validate`].
+    pub(crate) fn fit_defaults(&mut self, model_name: &str, sources: &Sources) {
+        let chosen = |name: &str| sources.get(name).is_some_and(|source| source.is_explicit());
+        if !chosen("warmup_cosine_lr_warmup_epochs") {
             self.warmup_cosine_lr_warmup_epochs = self.warmup_cosine_lr_warmup_epochs.min(self.number_of_epochs);
+        }
+        if VISION_TRANSFORMERS.contains(&model_name) && !chosen("train_crop_size") {
+            self.train_crop_size = self.valid_crop_size;
         }
     }
 }
@@ -54,6 +57,11 @@ const YOLO: &[&str] = &[
 ];
 /// Settings that only R-CNN and RetinaNet have.
 const RCNN: &[&str] = &["min_size", "max_size"];
+
+/// Models that have a position for each patch, and so see pictures of one size.
+const VISION_TRANSFORMERS: &[&str] = &["vits16r224", "vitb16r224", "vitl16r224"];
+/// Sizes that the specification gives `seresnext`, whatever is asked for.
+const SERESNEXT: &[(&str, u32)] = &[("valid_resize_size", 256), ("valid_crop_size", 224), ("train_crop_size", 224)];
 
 /// Whose a setting is, for people.
 fn owner(tasks: &[Task]) -> &'static str {
@@ -133,8 +141,24 @@ impl Check<'_> {
         }
     }
 
-    fn sizes(&mut self) {
+    fn sizes(&mut self, model_name: &str) {
         let s = self.settings;
+        for &(name, size) in SERESNEXT {
+            if model_name == "seresnext" && self.chosen(name) && s.get(name) != Some(Value::from(size)) {
+                let error = SettingError::Contradiction {
+                    first: self.text(name),
+                    second: format!("model_name {model_name}"),
+                    advice: format!("this model always takes {size}; remove it or choose another model"),
+                };
+                self.errors.push(error);
+            }
+        }
+        let one_size = VISION_TRANSFORMERS.contains(&model_name) && self.chosen("train_crop_size");
+        if one_size && s.train_crop_size != s.valid_crop_size {
+            let advice =
+                "a Vision Transformer sees pictures of one size; remove the first, which then follows the second";
+            self.clash("train_crop_size", "valid_crop_size", advice);
+        }
         if s.valid_crop_size > s.valid_resize_size {
             let advice = "the square is cut from the resized image; raise the second or lower the first";
             self.clash("valid_crop_size", "valid_resize_size", advice);
