@@ -113,7 +113,7 @@ pub fn described(meta: &CheckpointMeta) -> Option<&'static ModelSpec> {
 }
 
 /// ImageNet's mean and standard deviation per channel, on the 0..255 scale.
-const IMAGENET: ([f32; 3], [f32; 3]) = ([123.675, 116.28, 103.53], [58.395, 57.12, 57.375]);
+pub(crate) const IMAGENET: ([f32; 3], [f32; 3]) = ([123.675, 116.28, 103.53], [58.395, 57.12, 57.375]);
 /// From -1 to 1.
 const SIGNED: ([f32; 3], [f32; 3]) = ([127.5; 3], [127.5; 3]);
 

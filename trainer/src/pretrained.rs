@@ -25,6 +25,7 @@ pub fn load(network: &mut Network, pretrained: &str) -> anyhow::Result<Option<(W
             let Some(published) = published::find(network.spec.name) else { return Ok(None) };
             let found = Places::of_machine().obtain(published)?;
             let report = load_file(network, &found.path)?;
+            fit_pixels(network, published);
             let (source, licence) = (found.published.source.to_owned(), found.published.licence.to_owned());
             Ok(Some((WeightsOrigin { source, licence, sha256: found.sha256 }, report)))
         }
@@ -32,7 +33,11 @@ pub fn load(network: &mut Network, pretrained: &str) -> anyhow::Result<Option<(W
             let path = Path::new(file);
             let sha256 = sha256_of(path)?;
             let report = load_file(network, path)?;
-            Ok(Some((origin(path, sha256), report)))
+            let published = PUBLISHED.iter().find(|p| sha256.starts_with(p.sha256));
+            if let Some(published) = published {
+                fit_pixels(network, published);
+            }
+            Ok(Some((origin(path, published, sha256), report)))
         }
     }
 }
@@ -85,14 +90,33 @@ impl Places {
 }
 
 /// The published row of a file that is one, else its name and an unknown licence.
-fn origin(path: &Path, sha256: String) -> WeightsOrigin {
-    match PUBLISHED.iter().find(|p| sha256.starts_with(p.sha256)) {
+fn origin(path: &Path, published: Option<&Published>, sha256: String) -> WeightsOrigin {
+    match published {
         Some(p) => WeightsOrigin { source: p.source.to_owned(), licence: p.licence.to_owned(), sha256 },
         None => {
             let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
             WeightsOrigin { source: name, licence: "unknown".to_owned(), sha256 }
         }
     }
+}
+
+/// Changes the first layer of a Vision Transformer that was trained with other pixels, so that it makes of the network's own
+/// what it made of those. Of a pixel p, `(p - m') / s'` is `x * s / s' + (m - m') / s'`
+/// with `x = (p - m) / s`: a factor and a summand per channel, which a convolution without padding takes exactly.
+fn fit_pixels(network: &mut Network, published: &Published) {
+    const KEYS: [&str; 2] = ["patch_embed.proj.weight", "patch_embed.proj.bias"];
+    let Some((mean, std)) = published.pixels else { return };
+    let own = |key: &str| network.params.iter().find(|(k, _)| *k == key).map(|(_, p)| p.tensor.detach().copy());
+    let [Some(weight), Some(bias)] = KEYS.map(own) else { return };
+    let p = &network.preprocessing;
+    let channels = |of: fn(f32, f32, f32, f32) -> f32| {
+        let each = std::array::from_fn::<f32, 3, _>(|c| of(p.mean[c], p.std[c], mean[c], std[c]));
+        Tensor::from_slice(&each).view([1, 3, 1, 1]).to_device(weight.device())
+    };
+    let (factor, summand) = (channels(|_, s, _, theirs| s / theirs), channels(|m, _, theirs, s| (m - theirs) / s));
+    let shift = (&weight * summand).sum_dim_intlist([1, 2, 3].as_slice(), false, None);
+    network.params.set(KEYS[0], &(weight * factor));
+    network.params.set(KEYS[1], &(bias + shift));
 }
 
 fn load_file(network: &mut Network, path: &Path) -> anyhow::Result<LoadReport> {
@@ -131,6 +155,33 @@ mod tests {
         let sha256 = Box::leak(sha256_hex(contents).into_boxed_str());
         let row = published::find("mobilenetv2").unwrap();
         Box::leak(Box::new(Published { file: "test.safetensors", url: None, sha256, ..*row }))
+    }
+
+    #[test]
+    fn a_first_layer_of_other_pixels_makes_of_ours_what_it_made_of_those() {
+        let spec = models::registry::find("vits16r224").unwrap();
+        let params = Params::init(&spec.manifest(2, 16).unwrap(), 0, Device::Cpu, Layout::Contiguous);
+        let (task, labels) = (Task::ImageClassification, vec!["a".to_owned(), "b".to_owned()]);
+        let fit = schemas::Fit::Crop { resize: 16, crop: 16 };
+        let ours = schemas::Preprocessing { fit, ..spec.preprocessing() };
+        let published = published::find(spec.name).unwrap();
+        let (mean, std) = published.pixels.unwrap();
+        let theirs = schemas::Preprocessing { mean, std, ..ours.clone() };
+        let mut network = Network { spec, task, labels, preprocessing: theirs, params };
+        let bytes: Vec<u8> = (0..2 * 16 * 16 * 3).map(|i| u8::try_from(i * 37 % 251).unwrap()).collect();
+        let answer =
+            |network: &Network| crate::network::rows(&network.probabilities(&network.images(&bytes, 2, 16, 16)));
+        let before = answer(&network);
+        network.preprocessing = ours;
+        let unfitted = answer(&network);
+        fit_pixels(&mut network, published);
+        let apart = |a: &[f32]| a.iter().zip(&before).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(
+            apart(&answer(&network)) < 1e-6 && apart(&unfitted) > 1e-4,
+            "{} {}",
+            apart(&answer(&network)),
+            apart(&unfitted)
+        );
     }
 
     fn places(folder: &Path, base: Option<String>) -> Places {

@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use super::WeightsError;
+use crate::registry::IMAGENET;
 
 /// One published file. Preprocessing and head keys are the model's own (see the registry).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Published {
     /// Name in the model registry.
     pub model: &'static str,
@@ -26,6 +27,9 @@ pub struct Published {
     pub classes: i64,
     /// What it was trained on, and what is known about it.
     pub notes: &'static str,
+    /// Mean and standard deviation per channel, on the 0..255 scale, of the pixels it was trained with, where they are not the
+    /// model's own (see the registry). Loading moves the difference into the first layer.
+    pub pixels: Option<([f32; 3], [f32; 3])>,
 }
 
 const TORCHVISION: &str = "torchvision, weights IMAGENET1K_V1";
@@ -38,10 +42,38 @@ macro_rules! zoo {
     };
 }
 
+/// A file and the address of its folder: file name and address in one.
+macro_rules! under {
+    ($folder:literal, $file:literal) => {
+        ($file, concat!($folder, $file))
+    };
+}
+
 type Place = (&'static str, &'static str);
 
 const fn torchvision(model: &'static str, (file, url): Place, sha256: &'static str, notes: &'static str) -> Published {
-    Published { model, file, source: TORCHVISION, url: Some(url), licence: BSD, sha256, classes: 1000, notes }
+    Published {
+        model,
+        file,
+        source: TORCHVISION,
+        url: Some(url),
+        licence: BSD,
+        sha256,
+        classes: 1000,
+        notes,
+        pixels: None,
+    }
+}
+
+const fn apache(
+    model: &'static str,
+    (file, url): Place,
+    sha256: &'static str,
+    source: &'static str,
+    notes: &'static str,
+) -> Published {
+    let licence = "Apache-2.0";
+    Published { model, file, source, url: Some(url), licence, sha256, classes: 1000, notes, pixels: None }
 }
 
 const fn coco(
@@ -52,10 +84,10 @@ const fn coco(
     notes: &'static str,
 ) -> Published {
     let source = "torchvision, weights COCO_V1";
-    Published { model, file, source, url: Some(url), licence: BSD, sha256, classes, notes }
+    Published { model, file, source, url: Some(url), licence: BSD, sha256, classes, notes, pixels: None }
 }
 
-/// One row per network. torchvision puts the first eight digits of the SHA-256 into its file names, and states no more.
+/// One row per network. Most publishers put the first eight digits of the SHA-256 into the file's name, and state no more.
 pub const PUBLISHED: &[Published] = &[
     torchvision("resnet18", zoo!("resnet18-f37072fd.pth"), "f37072fd", "ImageNet-1k, top-1 69.758"),
     torchvision("resnet34", zoo!("resnet34-b627a593.pth"), "b627a593", "ImageNet-1k, top-1 73.314"),
@@ -72,7 +104,63 @@ pub const PUBLISHED: &[Published] = &[
         sha256: "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
         classes: 1000,
         notes: "ImageNet-1k, converted from TensorFlow",
+        pixels: None,
     },
+    apache(
+        "resnest50",
+        under!("https://github.com/zhanghang1989/ResNeSt/releases/download/weights_step1/", "resnest50-528c19ca.pth"),
+        "528c19ca",
+        "the authors of ResNeSt",
+        "ImageNet-1k, top-1 80.958",
+    ),
+    apache(
+        "resnest101",
+        under!("https://github.com/zhanghang1989/ResNeSt/releases/download/weights_step1/", "resnest101-22405ba7.pth"),
+        "22405ba7",
+        "the authors of ResNeSt",
+        "ImageNet-1k at 256 pixels, top-1 82.916",
+    ),
+    apache(
+        "seresnext",
+        under!(
+            "https://github.com/rwightman/pytorch-image-models/releases/download/v0.1-weights/",
+            "seresnext50_32x4d_racm-a304a460.pth"
+        ),
+        "a304a460",
+        "timm, seresnext50_32x4d.racm_in1k",
+        "ImageNet-1k, top-1 81.268",
+    ),
+    // Weights of this size that are published under a name with a checksum are DeiT's, the same network.
+    Published {
+        pixels: Some(IMAGENET),
+        ..apache(
+            "vits16r224",
+            under!("https://dl.fbaipublicfiles.com/deit/", "deit_small_patch16_224-cd65a155.pth"),
+            "cd65a155",
+            "the authors of DeiT",
+            "ImageNet-1k, top-1 79.9",
+        )
+    },
+    apache(
+        "vitb16r224",
+        under!(
+            "https://github.com/rwightman/pytorch-image-models/releases/download/v0.1-vitjx/",
+            "jx_vit_base_p16_224-80ecf9dd.pth"
+        ),
+        "80ecf9dd",
+        "timm, vit_base_patch16_224.orig_in21k_ft_in1k",
+        "ImageNet-21k, then ImageNet-1k, top-1 81.782",
+    ),
+    apache(
+        "vitl16r224",
+        under!(
+            "https://github.com/rwightman/pytorch-image-models/releases/download/v0.1-vitjx/",
+            "jx_vit_large_p16_224-4ee7a4dc.pth"
+        ),
+        "4ee7a4dc",
+        "timm, vit_large_patch16_224 of 2020",
+        "ImageNet-21k, then ImageNet-1k, top-1 83.06",
+    ),
     coco(
         "fasterrcnn_resnet50_fpn",
         zoo!("fasterrcnn_resnet50_fpn_coco-258fb6c6.pth"),
@@ -96,7 +184,7 @@ pub fn find(model: &str) -> Option<&'static Published> {
 }
 
 /// A published file on this machine, its contents checked.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Found {
     /// Where it lies.
     pub path: PathBuf,
