@@ -8,7 +8,8 @@ Writes:  forward/MODEL.json: float32 logits in evaluation mode at three sizes; a
          [L2 norm, probe], where the probe is the dot product with the uniform vector of the key `probe/KEY`.
          The training step is in float64: in float32 a handful of ReLUs near 0 fall on one side or the other with the
          order of summation, which moves gradients by up to 2 %, on PyTorch as anywhere. `float32_noise` says by how
-         much PyTorch's own float32 step is away: the largest |difference of norms or probes| / max(norm, total / 1000).
+         much PyTorch's own float32 steps in two memory layouts are away: the largest
+         |difference of norms or probes| / max(norm, total / 1000).
 
 The formula (tests/lib.rs has the same in Rust). Element i of the tensor KEY is a function of
 u = top 24 bits of mix(fnv1a64(KEY) + (i + 1) * 0x9e3779b97f4a7c15) / 2^24, in [0, 1), where mix is the output function
@@ -135,10 +136,12 @@ def freeze(name):
     net, published = network(name, TRAIN[3])
     net.train()
     exact = training_step(copy.deepcopy(net).double(), published)
-    single = training_step(net, published)
+    last = copy.deepcopy(net).to(memory_format=torch.channels_last)
+    singles = [training_step(net, published), training_step(last, published)]
     total = math.sqrt(sum(norm * norm for norm, _ in exact["gradients"].values()))
     noise = max(
         max(abs(a - b) for a, b in zip(single["gradients"][key], exact["gradients"][key])) / max(norm, total / 1000)
+        for single in singles
         for key, (norm, _) in exact["gradients"].items()
     )
     print(f"{name}: loss {exact['loss']:.6g}; float32 against float64: logits {distance:.2g}, gradients {noise:.2g}")

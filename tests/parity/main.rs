@@ -30,6 +30,7 @@ macro_rules! each_model {
 
 mod detect_forward;
 mod detect_loss;
+mod files;
 mod forward;
 mod onnx;
 mod onnx_detect;
