@@ -9,10 +9,20 @@ import torchvision
 
 model, batch, arithmetic, layout, steps, threads = sys.argv[1:]
 torch.set_num_threads(int(threads))
-if model == "efficientnet_lite0":
+TIMM = {
+    "efficientnet_lite0": ("tf_efficientnet_lite0", {"drop_rate": 0.2}),
+    "resnest50": ("resnest50d", {}),
+    "resnest101": ("resnest101e", {}),
+    "seresnext": ("seresnext50_32x4d", {}),
+    "vits16r224": ("vit_small_patch16_224", {}),
+    "vitb16r224": ("vit_base_patch16_224", {}),
+    "vitl16r224": ("vit_large_patch16_224", {}),
+}
+if model in TIMM:
     import timm
 
-    network = timm.create_model("tf_efficientnet_lite0", drop_rate=0.2)
+    name, options = TIMM[model]
+    network = timm.create_model(name, **options)
 else:
     name = {"mobilenetv2": "mobilenet_v2"}.get(model, model)
     network = getattr(torchvision.models, name)()
@@ -40,4 +50,4 @@ for _ in range(int(steps)):
     optimizer.step()
     loss.item()
     times.append((time.perf_counter() - started) * 1e3)
-print(json.dumps({"milliseconds": times}))
+print(json.dumps({"milliseconds": times, "batch": int(batch)}))

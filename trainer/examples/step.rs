@@ -1,13 +1,14 @@
 //! Time of training steps on random images, for `scripts/bench/steps.py`, which runs it beside PyTorch.
 //!
-//! `step MODEL BATCH fp32|bf16 contiguous|channels_last STEPS THREADS` prints one JSON object: milliseconds of each step.
+//! `step MODEL BATCH|default fp32|bf16 preferred|contiguous|channels_last STEPS THREADS` prints one JSON object: milliseconds
+//! of each step, and the batch size.
 
 use std::time::Instant;
 
 use anyhow::Context;
 use models::registry;
 use schemas::setting::{GradClip, Optimizer as Kind};
-use schemas::{Settings, Task};
+use schemas::{Fit, Preprocessing, Settings, Task};
 use tch::{Device, Kind as Type, Tensor};
 use trainer::network::{self, Arithmetic, Network};
 use trainer::optimizer::Optimizer;
@@ -21,22 +22,27 @@ fn main() -> anyhow::Result<()> {
     bridge::keep_freed_memory();
     let args: Vec<String> = std::env::args().skip(1).collect();
     let [model, batch, arithmetic, layout, steps, threads] = args.as_slice() else {
-        anyhow::bail!("step MODEL BATCH fp32|bf16 contiguous|channels_last STEPS THREADS");
+        anyhow::bail!("step MODEL BATCH|default fp32|bf16 preferred|contiguous|channels_last STEPS THREADS");
     };
-    let batch: usize = batch.parse()?;
+    let mut settings = Settings::defaults(Task::ImageClassification, model);
+    let batch: usize = if batch == "default" { settings.training_batch_size as usize } else { batch.parse()? };
     tch::set_num_threads(threads.parse()?);
     let arithmetic = if arithmetic == "bf16" { Arithmetic::Bf16 } else { Arithmetic::Fp32 };
-    let layout = if layout == "contiguous" { Layout::Contiguous } else { Layout::ChannelsLast };
     let spec = registry::find(model).context("no such model")?;
-    let manifest = network::manifest(spec, CLASSES, &spec.preprocessing())?;
+    let layout = match layout.as_str() {
+        "contiguous" => Layout::Contiguous,
+        "channels_last" => Layout::ChannelsLast,
+        _ => network::preferred_layout(spec),
+    };
+    let preprocessing = Preprocessing { fit: Fit::Crop { resize: SIDE, crop: SIDE }, ..spec.preprocessing() };
+    let manifest = network::manifest(spec, CLASSES, &preprocessing)?;
     let network = Network {
         spec,
         task: Task::ImageClassification,
         labels: (0..CLASSES).map(|i| i.to_string()).collect(),
-        preprocessing: spec.preprocessing(),
+        preprocessing,
         params: Params::init(&manifest, 0, Device::Cpu, layout),
     };
-    let mut settings = Settings::defaults(Task::ImageClassification, model);
     (settings.optimizer, settings.grad_clip_type) = (Kind::Sgd, GradClip::None);
     let mut optimizer = Optimizer::new(&settings, &network.params);
     let side = SIDE as usize;
@@ -52,6 +58,6 @@ fn main() -> anyhow::Result<()> {
         optimizer.step(&Rates { lr: 0.01, bias_lr: 0.01, momentum: 0.9 })?;
         times.push(started.elapsed().as_secs_f64() * 1e3);
     }
-    println!("{}", serde_json::json!({ "milliseconds": times }));
+    println!("{}", serde_json::json!({ "milliseconds": times, "batch": batch }));
     Ok(())
 }
