@@ -260,4 +260,21 @@ mod tests {
         assert!(frozen("layer1.0.conv1.weight") && frozen("conv1.weight"));
         assert!(!frozen("layer2.0.conv1.weight") && !frozen("bn1.weight"));
     }
+
+    #[test]
+    fn a_transformers_first_group_is_all_that_comes_before_its_blocks() {
+        let spec = models::registry::find("vits16r224").unwrap();
+        let mut params = Params::init(&spec.manifest(2, 16).unwrap(), 0, Device::Cpu, Layout::Contiguous);
+        let trained = |params: &Params| params.trained().map(|(key, _)| key.to_owned()).collect::<Vec<_>>();
+        let all = trained(&params);
+        assert_eq!(all.len(), 152, "every entry is trained");
+        // Each is in exactly one of the optimiser's groups.
+        let optimizer = crate::optimizer::Optimizer::new(&schemas::Settings::default(), &params);
+        assert_eq!(optimizer.state().len(), all.len());
+        params.freeze(&spec.freezable()[0]);
+        let left = trained(&params);
+        assert_eq!(left, all[4..], "{:?}", &all[..4]);
+        params.freeze(&spec.freezable().concat());
+        assert_eq!(trained(&params), ["norm.weight", "norm.bias", "head.weight", "head.bias"]);
+    }
 }
