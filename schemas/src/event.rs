@@ -75,6 +75,8 @@ pub enum EndReason {
     Completed,
     /// The primary metric no longer improved.
     EarlyStopping,
+    /// The time that the plan allows is over.
+    TimeLimit,
 }
 
 /// An event of a run, in the order in which they happen: started, then epochs and metrics, then finished or interrupted;

@@ -4,10 +4,10 @@ Run from the project's root, with Pillow 13 and NumPy installed:
 
     python scripts/oracle/host_fixtures.py [FOLDER_OF_ODD_IMAGES]
 
-Writes models/tests/fixtures/host: small image files, `decode.json` (what each decodes to), `resize.json`, `prepare.json` and
-`colour.json` (checksums of results on images both sides generate from a seed). With the optional folder it also writes
-`odd_images.json`, what every file under it decodes to. Needs torchvision as well for `prepare.json` and `colour.json`, and
-opencv-python for `hsv.json`.
+Writes models/tests/fixtures/host: small image files, `decode.json` (what each decodes to), `resize.json`, `prepare.json`,
+`colour.json` and `trivial.json` (checksums of results on images both sides generate from a seed). With the optional folder it also writes
+`odd_images.json`, what every file under it decodes to. Needs torchvision as well for `prepare.json`, `colour.json` and
+`trivial.json`, and opencv-python for `hsv.json`.
 """
 
 import io
@@ -120,6 +120,42 @@ def colour_cases():
         for factor in [-0.5, -0.31, -0.05, 0.0, 0.02, 0.1, 0.5]:
             cases.append({"source": [w, h], "seed": seed, "change": "hue", "factor": factor,
                           "crc": crc(F.adjust_hue(image, factor))})
+    return cases
+
+
+def trivial_cases():
+    """What TrivialAugment does, on noise at half its brightness, through torchvision's functions on Pillow images."""
+    import math
+
+    from torchvision.transforms import functional as F
+
+    fill = [124, 116, 104]
+    geometry = {"angle": 0.0, "scale": 1.0, "fill": fill, "center": [0, 0]}
+    changes = {
+        "shear_x": lambda image, v: F.affine(image, translate=[0, 0], shear=[math.degrees(math.atan(v)), 0.0], **geometry),
+        "shear_y": lambda image, v: F.affine(image, translate=[0, 0], shear=[0.0, math.degrees(math.atan(v))], **geometry),
+        "shift_x": lambda image, v: F.affine(image, translate=[int(v), 0], shear=[0.0, 0.0], **geometry),
+        "shift_y": lambda image, v: F.affine(image, translate=[0, int(v)], shear=[0.0, 0.0], **geometry),
+        "turn": lambda image, v: F.rotate(image, v, fill=fill),
+        "sharpness": F.adjust_sharpness,
+        "posterize": lambda image, v: F.posterize(image, int(v)),
+        "solarize": F.solarize,
+        "autocontrast": lambda image, _: F.autocontrast(image),
+        "equalize": lambda image, _: F.equalize(image),
+    }
+    values = {
+        "shear_x": [0.33, -0.99], "shear_y": [0.33, -0.99], "shift_x": [7, -32], "shift_y": [7, -32],
+        "turn": [4.5, -40.5, 90.0, -135.0], "sharpness": [0.01, 0.6, 1.99], "posterize": [2, 5, 8],
+        "solarize": [255.0, 93.5, 0.0], "autocontrast": [0], "equalize": [0],
+    }
+    cases = []
+    for seed, (w, h) in enumerate([(61, 61), (224, 224), (37, 20)]):
+        image = ImageEnhance.Brightness(noise(w, h, seed)).enhance(0.5)
+        for name, change in changes.items():
+            for value in values[name]:
+                if w != h and name == "turn" and abs(value) == 90.0:
+                    continue
+                cases.append({"source": [w, h], "seed": seed, "change": name, "value": value, "crc": crc(change(image, value))})
     return cases
 
 
@@ -263,6 +299,7 @@ def main():
     write("crop.json", crop_cases())
     write("colour.json", colour_cases())
     write("hsv.json", hsv_cases())
+    write("trivial.json", trivial_cases())
     entries = []
     for name, data in files().items():
         (OUT / name).write_bytes(data)

@@ -25,6 +25,7 @@ const STATE: &str = "fovea.state";
 /// Where the loop stands; with the tensors of a last checkpoint, everything a resume needs. Random numbers need no
 /// state: they are functions of (seed, epoch, index).
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct TrainingState {
     /// Epochs finished.
     pub epoch: u32,
@@ -46,6 +47,12 @@ pub struct TrainingState {
     pub seen: u64,
     /// Best epoch and patience.
     pub early_stopping: EarlyStopping,
+    /// Most images that memory has room for in one pass; 0 while every batch fitted.
+    pub part: usize,
+    /// Seconds of training, counted where the plan limits them and 0 elsewhere, so that equal runs write equal states.
+    pub seconds: f64,
+    /// Whether training ended because they were over.
+    pub out_of_time: bool,
     /// Whether training has ended.
     pub finished: bool,
 }

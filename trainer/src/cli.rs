@@ -69,6 +69,10 @@ pub struct TrainArgs {
     /// (.safetensors, .pth).
     #[arg(long, default_value = "auto", value_name = "auto|none|FILE")]
     pub pretrained: String,
+    /// Start from the model of a previous run instead (run folder, checkpoint folder or model.safetensors) of the same
+    /// model_name: tensors of equal name and shape are taken over, the head where the labels are the same.
+    #[arg(long = "checkpoint_run", value_name = "PATH")]
+    pub checkpoint_run: Option<PathBuf>,
     /// Where to compute: auto, cpu, cuda:0.
     #[arg(long, default_value = "auto")]
     pub device: String,

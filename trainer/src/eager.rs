@@ -44,7 +44,8 @@ impl Clone for T {
     }
 }
 
-/// Interpreter over a parameter store. A batch normalisation whose weight is frozen keeps its statistics in training.
+/// Interpreter over a parameter store. A batch normalisation whose weight is frozen keeps its statistics in training, unless
+/// the store says otherwise ([`Params::updates_statistics`]).
 pub struct Eager<'a> {
     params: &'a Params,
     mode: Mode,
@@ -115,7 +116,7 @@ impl Ops for Eager<'_> {
     }
 
     fn batch_norm(&self, x: &T, p: &BnParams<T>, bn: &Bn) -> T {
-        let training = self.mode == Mode::Train && p.weight.0.requires_grad();
+        let training = self.mode == Mode::Train && self.params.updates_statistics(&p.weight.0);
         T(x.0.batch_norm(
             Some(&p.weight.0),
             Some(&p.bias.0),

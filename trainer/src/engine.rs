@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use anyhow::Context;
 use schemas::Plan;
@@ -11,7 +12,7 @@ use schemas::event::{EpochRecord, Timing, TrainScalars};
 use tch::{Kind, Tensor};
 
 use crate::checkpoint::TrainingState;
-use crate::data::Loader;
+use crate::data::{Batch, Loader};
 use crate::detect::Losses;
 use crate::early_stopping::Verdict;
 use crate::ema::Ema;
@@ -20,6 +21,7 @@ use crate::log::Log;
 use crate::network::{Arithmetic, Network};
 use crate::optimizer::Optimizer;
 use crate::params::keyed_rng;
+use crate::parts::Parts;
 use crate::progress::Progress;
 use crate::recorder::Recorder;
 use crate::schedule::Schedule;
@@ -66,21 +68,22 @@ pub struct Engine<'a> {
 }
 
 impl Engine<'_> {
-    /// Trains until the plan, early stopping or a signal ends it.
+    /// Trains until the plan, early stopping, the time limit or a signal ends it.
     ///
     /// # Errors
     /// When the loss diverges, an image store fails, or a checkpoint cannot be written.
     pub fn run(&mut self) -> anyhow::Result<End> {
         let schedule = Schedule::new(&self.plan.settings, self.train.batches_per_epoch());
+        let mut clock = Clock::start(self.plan.settings.max_time);
         while !self.state.finished {
-            if self.train_epoch(&schedule)? == End::Interrupted {
+            if self.train_epoch(&schedule, &mut clock)? == End::Interrupted {
                 return Ok(End::Interrupted);
             }
         }
         Ok(End::Finished)
     }
 
-    fn train_epoch(&mut self, schedule: &Schedule) -> anyhow::Result<End> {
+    fn train_epoch(&mut self, schedule: &Schedule, clock: &mut Clock) -> anyhow::Result<End> {
         let epoch = self.state.epoch;
         let epochs = self.plan.settings.number_of_epochs;
         let batches = self.train.batches_per_epoch();
@@ -103,9 +106,13 @@ impl Engine<'_> {
                 if let Some(average) = &mut self.average {
                     average.update(&self.network, self.state.updates);
                 }
+                self.state.out_of_time = clock.is_over(&mut self.state.seconds);
                 if self.stop.load(Ordering::Relaxed) {
                     self.save_last()?;
                     return Ok(End::Interrupted);
+                }
+                if self.state.out_of_time {
+                    break;
                 }
             }
         }
@@ -115,11 +122,36 @@ impl Engine<'_> {
     }
 
     /// Forward and backward of one micro-batch; returns its loss.
-    fn train_batch(&mut self, batch: &crate::data::Batch, accumulate: usize) -> anyhow::Result<f64> {
+    fn train_batch(&mut self, batch: &Batch, accumulate: usize) -> anyhow::Result<f64> {
         let (seed, epoch) = (self.plan.seed, self.state.epoch);
         tch::manual_seed(step_seed(seed, epoch, self.state.batch));
         let step = Step { arithmetic: self.arithmetic, seed, epoch, batch: self.state.batch };
-        let losses = self.task.loss(&self.network, batch, &step);
+        let mut parts = Parts { most: self.state.part, may_shrink: self.plan.settings.auto_find_batch_size };
+        let mut value = 0.0;
+        let shrank = parts.each(batch.n, |range| {
+            value += if range.len() == batch.n {
+                self.train_part(batch, 1.0, &step, accumulate)?
+            } else {
+                let share = range.len() as f64 / batch.n as f64;
+                self.train_part(&batch.part(range), share, &step, accumulate)?
+            };
+            Ok(())
+        })?;
+        if shrank {
+            self.state.part = parts.most;
+            self.log.line(&format!(
+                "memory ran out: batches of {} images are taken in parts of at most {} from here on; optimiser steps rest on as \
+                 many images as before",
+                batch.n, parts.most
+            ));
+        }
+        self.state.seen += batch.n as u64;
+        Ok(value)
+    }
+
+    /// Forward and backward of some images of a batch, of which they are this share; returns what they add to its loss.
+    fn train_part(&mut self, part: &Batch, share: f64, step: &Step, accumulate: usize) -> anyhow::Result<f64> {
+        let losses = self.task.loss(&self.network, part, step);
         let (value, parts) = read(&losses);
         if !value.is_finite() || value > DIVERGED {
             let message = format!(
@@ -134,14 +166,15 @@ impl Engine<'_> {
         let is_sum = self.plan.settings.nominal_batch_size > 0;
         let total = losses.total;
         let scaled = if accumulate > 1 && !is_sum { &total / i64::try_from(accumulate)? } else { total };
+        let weight = if self.task.sums_over_images() { 1.0 } else { share };
+        let scaled = if weight < 1.0 { scaled * weight } else { scaled };
         self.optimizer.backward(&scaled).context("backward pass")?;
-        let n = f64::from(u32::try_from(batch.n)?);
-        self.state.loss_sum += value * n;
-        for (name, part) in parts {
-            *self.state.part_sums.entry(format!("loss_{name}")).or_insert(0.0) += part * n;
+        let n = f64::from(u32::try_from(part.n)?);
+        self.state.loss_sum += value * weight / share * n;
+        for (name, value) in parts {
+            *self.state.part_sums.entry(format!("loss_{name}")).or_insert(0.0) += value * n;
         }
-        self.state.seen += batch.n as u64;
-        Ok(value)
+        Ok(value * weight)
     }
 
     /// Evaluates when it is due, records the epoch, and writes the checkpoints.
@@ -149,7 +182,7 @@ impl Engine<'_> {
         let (seconds, waited) = progress.seconds();
         let settings = &self.plan.settings;
         let number = self.state.epoch + 1;
-        let is_last = number == settings.number_of_epochs;
+        let is_last = number == settings.number_of_epochs || self.state.out_of_time;
         let due = is_last || self.state.epoch.is_multiple_of(settings.evaluation_frequency.max(1));
         let report = if due { Some(self.evaluate(self.validation, &format!("validation {number}"))?) } else { None };
         #[expect(clippy::cast_precision_loss, reason = "image counts are far below 2^52")]
@@ -230,6 +263,28 @@ impl Engine<'_> {
         let mut private = self.optimizer.state();
         private.extend(self.average.iter().flat_map(Ema::state));
         self.recorder.save_last(&self.network, &private, &self.state)
+    }
+}
+
+/// What is left of the time that a plan allows.
+struct Clock {
+    /// Seconds; `None` without a limit.
+    limit: Option<f64>,
+    read: Instant,
+}
+
+impl Clock {
+    fn start(minutes: f64) -> Self {
+        Self { limit: (minutes > 0.0).then_some(minutes * 60.0), read: Instant::now() }
+    }
+
+    /// Adds the time since the last reading to `seconds`, where there is a limit, and tells whether that is reached.
+    fn is_over(&mut self, seconds: &mut f64) -> bool {
+        let Some(limit) = self.limit else { return false };
+        let now = Instant::now();
+        *seconds += (now - self.read).as_secs_f64();
+        self.read = now;
+        *seconds >= limit
     }
 }
 

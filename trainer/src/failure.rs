@@ -53,7 +53,9 @@ pub fn code(error: &anyhow::Error) -> ErrorCode {
         return failure.code;
     }
     for cause in error.chain() {
-        if let Some(error) = cause.downcast_ref::<DataError>() {
+        if is_out_of_memory(&cause.to_string()) {
+            return ErrorCode::OutOfMemory;
+        } else if let Some(error) = cause.downcast_ref::<DataError>() {
             return match error {
                 DataError::Io { .. } => ErrorCode::Io,
                 DataError::Panic { .. } => ErrorCode::Internal,
@@ -105,12 +107,17 @@ pub fn contained<R>(command: impl FnOnce() -> anyhow::Result<R>) -> anyhow::Resu
         let text = panic.downcast_ref::<String>().map(String::as_str);
         let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message");
         let first = text.lines().next().unwrap_or_default();
-        if text.contains("out of memory") || text.contains("can't allocate memory") {
+        if is_out_of_memory(text) {
             let advice = "lower --training_batch_size, --validation_batch_size or --cache_mib";
             return Err(fail(ErrorCode::OutOfMemory, format!("memory ran out; {advice} ({first})")));
         }
         Err(fail(ErrorCode::Internal, format!("a fault in Fovea, please report it: {first}")))
     })
+}
+
+/// Whether libtorch says so: its allocators have no error of their own.
+fn is_out_of_memory(text: &str) -> bool {
+    text.contains("out of memory") || text.contains("can't allocate memory")
 }
 
 /// The error as `--json` prints it.

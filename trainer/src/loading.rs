@@ -22,7 +22,11 @@ pub fn training(settings: &Settings, preprocessing: &Preprocessing) -> LoaderOpt
         preprocessing: preprocessing.clone(),
         views: Views::Classifier(ClassifierViews {
             train_crop: settings.train_crop_size,
-            augmentation: settings.apply_automl_train_augmentations.then(Augmentation::default),
+            augmentation: settings.apply_automl_train_augmentations.then(|| Augmentation {
+                trivial: settings.trivial_augment,
+                erase_probability: settings.random_erasing,
+                ..Augmentation::default()
+            }),
         }),
     }
 }

@@ -81,7 +81,7 @@ impl Network {
         }
     }
 
-    /// Logits `[N, C]` of a batch in training mode, float32.
+    /// Logits of a classifier in training mode, float32 `[N, C]`. `images` is `[N, h, w, 3]`, values 0 to 255 of any type.
     pub fn logits(&self, images: &Tensor, arithmetic: Arithmetic) -> Tensor {
         let eager = Eager::new(&self.params, Mode::Train);
         let logits = self.autocast(arithmetic, || {

@@ -30,6 +30,8 @@ pub struct Params {
     map: IndexMap<String, Param>,
     device: Device,
     layout: Layout,
+    /// Whether a frozen normalisation keeps its running statistics in training.
+    keeps_frozen_statistics: bool,
 }
 
 impl Params {
@@ -44,7 +46,7 @@ impl Params {
             (key, Param { tensor, role: entry.role })
         };
         let map = manifest.entries().into_iter().map(build).collect();
-        let mut params = Self { map, device, layout };
+        let mut params = Self { map, device, layout, keeps_frozen_statistics: true };
         params.settle();
         params
     }
@@ -67,7 +69,7 @@ impl Params {
             let trained = p.tensor.requires_grad();
             (key.clone(), Param { tensor: p.tensor.detach().copy().set_requires_grad(trained), role: p.role })
         };
-        Self { map: self.map.iter().map(copy).collect(), device: self.device, layout: self.layout }
+        Self { map: self.map.iter().map(copy).collect(), ..*self }
     }
 
     /// The tensor under `key`.
@@ -98,6 +100,17 @@ impl Params {
         }
     }
 
+    /// Lets the running statistics of frozen normalisations follow the data of training, as PyTorch's own do.
+    pub fn update_frozen_statistics(&mut self) {
+        self.keeps_frozen_statistics = false;
+    }
+
+    /// Whether a normalisation with this weight takes and keeps statistics of a training batch.
+    #[must_use]
+    pub fn updates_statistics(&self, weight: &Tensor) -> bool {
+        weight.requires_grad() || !self.keeps_frozen_statistics
+    }
+
     /// Makes normalisations that the architecture holds constant (torchvision's `FrozenBatchNorm2d`) ones that are trained,
     /// for a body that starts from random weights: without statistics to freeze, it needs its own.
     pub fn train_frozen_norms(&mut self) {
@@ -113,12 +126,12 @@ impl Params {
         }
     }
 
-    /// Adds `steps` to the `num_batches_tracked` of every normalisation that is trained.
+    /// Adds `steps` to the `num_batches_tracked` of every normalisation whose statistics follow training.
     pub fn count_batches(&mut self, steps: i64) {
         let frozen: Vec<String> = self
             .map
             .iter()
-            .filter(|(_, p)| p.role == Role::NormWeight && !p.tensor.requires_grad())
+            .filter(|(_, p)| p.role == Role::NormWeight && !self.updates_statistics(&p.tensor))
             .filter_map(|(key, _)| key.strip_suffix(".weight").map(str::to_owned))
             .collect();
         for (key, param) in &mut self.map {

@@ -1,5 +1,7 @@
 //! What a run starts from: parameters, weights, what of them stays as it is, and anchors.
 
+use std::path::Path;
+
 use models::detect::{Detector, yolov5};
 use models::host::Placement;
 use models::registry::{Kind, ModelSpec};
@@ -15,7 +17,7 @@ use crate::failure::fail;
 use crate::log::Log;
 use crate::network::{Network, manifest, preferred_layout};
 use crate::params::Params;
-use crate::pretrained;
+use crate::{pretrained, previous};
 
 /// Key of YOLOv5's anchors, in cells of their maps.
 const ANCHORS: &str = "model.24.anchors";
@@ -37,12 +39,17 @@ pub fn network(
     Ok(Network { spec, task: plan.task, labels, preprocessing: preprocessing.clone(), params })
 }
 
-/// Loads what `wanted` names into the network and says so.
+/// Loads what the plan names into the network, weights or the model of a previous run, and says so.
 ///
 /// # Errors
-/// When there are no such weights, or they do not fit.
-pub fn weights(network: &mut Network, wanted: &str, log: &Log) -> anyhow::Result<Option<WeightsOrigin>> {
-    let Some((origin, report)) = pretrained::load(network, wanted)? else {
+/// When there are none, or they do not fit.
+pub fn weights(network: &mut Network, plan: &Plan, log: &Log) -> anyhow::Result<Option<WeightsOrigin>> {
+    if let Some(run) = &plan.checkpoint_run {
+        let taken = previous::load(network, Path::new(run))?;
+        log.line(&format!("starting from {}: {}", taken.origin.source, taken.report));
+        return Ok(Some(taken.origin));
+    }
+    let Some((origin, report)) = pretrained::load(network, &plan.pretrained)? else {
         log.line("starting from random weights");
         return Ok(None);
     };
@@ -75,6 +82,9 @@ pub fn freeze(network: &mut Network, plan: &Plan, has_weights: bool) -> anyhow::
         return Err(fail(ErrorCode::InvalidSettings, message));
     }
     network.params.freeze(&freezable[..groups].concat());
+    if !plan.settings.keep_frozen_statistics {
+        network.params.update_frozen_statistics();
+    }
     Ok(())
 }
 

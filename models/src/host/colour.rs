@@ -16,7 +16,7 @@ fn luma(pixel: [u8; 3]) -> u8 {
 }
 
 #[inline(always)]
-fn blend(from: u8, to: u8, factor: f32) -> u8 {
+pub(super) fn blend(from: u8, to: u8, factor: f32) -> u8 {
     (f32::from(from) + factor * (f32::from(to) - f32::from(from))).clamp(0.0, 255.0) as i32 as u8
 }
 

@@ -5,6 +5,7 @@
 //! pixels it expects; decoding differs from libjpeg by a few levels, because inverse DCT and chroma upsampling are not exact
 //! operations ([`decode`]).
 
+mod affine;
 mod colour;
 mod decode;
 mod encode;
@@ -16,7 +17,9 @@ mod orient;
 mod prepare;
 mod resize;
 mod tiles;
+mod tone;
 
+pub use affine::{Affine, affine};
 pub use colour::{brightness, contrast, hue, saturation};
 pub use decode::{DecodeError, Format, Header, Limits, decode, decode_top, probe};
 pub use encode::{encode_jpeg, encode_png};
@@ -26,6 +29,7 @@ pub use prepare::{crop_resize, flip_horizontal, prepare, prepared_size, thumbnai
 pub use resize::{Resizer, resize, taps};
 pub use schemas::prediction::Detection;
 pub use tiles::{Merge, MergeRule, Tile, cut, merge, shift, tiles};
+pub use tone::{autocontrast, equalize, posterize, sharpness, solarize};
 
 /// An 8-bit RGB image.
 #[derive(Clone, Debug, PartialEq, Eq)]

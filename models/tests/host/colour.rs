@@ -1,6 +1,9 @@
 //! Colour changes against Pillow, torchvision and OpenCV.
 
-use models::host::{HsvGains, Rgb, brightness, change_hsv, contrast, hue, saturation};
+use models::host::{
+    Affine, HsvGains, Rgb, affine, autocontrast, brightness, change_hsv, contrast, equalize, hue, posterize,
+    saturation, sharpness, solarize,
+};
 
 use super::{crc, number, source, table};
 
@@ -19,6 +22,46 @@ fn changes_equal_pillow() {
             other => panic!("no such change: {other}"),
         }
         assert_eq!(crc(&image), case["crc"].as_u64().expect("a checksum"), "{case}");
+    }
+}
+
+#[test]
+fn what_trivial_augment_does_equals_pillow() {
+    let cases = table("trivial.json");
+    assert!(cases.len() >= 60);
+    for case in cases {
+        let value = number(&case["value"]);
+        let mut image = source(&case);
+        brightness(&mut image, 0.5);
+        let moved = |image: &Rgb, by: Affine| affine(image, by, [124, 116, 104]);
+        match case["change"].as_str().expect("a name") {
+            "shear_x" => image = moved(&image, Affine::shear_x(value)),
+            "shear_y" => image = moved(&image, Affine::shear_y(value)),
+            "shift_x" => image = moved(&image, Affine::shift(value, 0.0)),
+            "shift_y" => image = moved(&image, Affine::shift(0.0, value)),
+            "turn" => image = moved(&image, Affine::turn(value, image.width, image.height)),
+            "sharpness" => sharpness(&mut image, value as f32),
+            "posterize" => posterize(&mut image, value as u32),
+            "solarize" => solarize(&mut image, value.ceil() as u16),
+            "autocontrast" => autocontrast(&mut image),
+            "equalize" => equalize(&mut image),
+            other => panic!("no such change: {other}"),
+        }
+        assert_eq!(crc(&image), case["crc"].as_u64().expect("a checksum"), "{case}");
+    }
+}
+
+#[test]
+fn small_and_even_pictures_survive_every_change() {
+    for (width, height) in [(1, 1), (2, 1), (1, 3), (2, 2), (3, 3)] {
+        let even = Rgb::filled(width, height, [7, 0, 255]);
+        for change in [autocontrast, equalize, |image: &mut Rgb| sharpness(image, 1.9)] {
+            let mut image = even.clone();
+            change(&mut image);
+            assert_eq!(image, even);
+        }
+        let gone = affine(&even, Affine::shift(9.0, 0.0), [1, 2, 3]);
+        assert_eq!(gone, Rgb::filled(width, height, [1, 2, 3]));
     }
 }
 

@@ -14,6 +14,7 @@ pub const FIELDS: &[&str] = &[
     "validation_data",
     "data_root",
     "pretrained",
+    "checkpoint_run",
     "device",
     "precision",
     "seed",

@@ -27,6 +27,9 @@ pub(super) struct PlanFile {
     data_root: Option<String>,
     /// `auto`, `none`, or a file of weights.
     pretrained: String,
+    /// Run folder or checkpoint whose model training starts from, in place of `pretrained`.
+    #[serde(default)]
+    checkpoint_run: Option<String>,
     /// `auto`, `cpu` or `cuda:N`.
     #[schemars(regex(pattern = r"^(auto|cpu|cuda:[0-9]{1,3})$"))]
     device: String,
@@ -82,6 +85,7 @@ impl TryFrom<PlanFile> for Plan {
             validation_data: file.validation_data,
             data_root: file.data_root,
             pretrained: file.pretrained,
+            checkpoint_run: file.checkpoint_run,
             device: file.device,
             precision: file.precision,
             seed: file.seed,
@@ -107,6 +111,7 @@ impl From<Plan> for PlanFile {
             validation_data: plan.validation_data,
             data_root: plan.data_root,
             pretrained: plan.pretrained,
+            checkpoint_run: plan.checkpoint_run,
             device: plan.device,
             precision: plan.precision,
             seed: plan.seed,

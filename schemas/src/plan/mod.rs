@@ -48,6 +48,8 @@ pub struct Plan {
     pub data_root: Option<String>,
     /// `auto`, `none`, or a file of weights.
     pub pretrained: String,
+    /// Run folder or checkpoint whose model training starts from, in place of `pretrained`.
+    pub checkpoint_run: Option<String>,
     /// `auto`, `cpu` or `cuda:N`.
     pub device: String,
     /// Arithmetic.
@@ -105,6 +107,7 @@ impl Plan {
             ("validation_data", Value::from(self.validation_data.as_deref())),
             ("data_root", Value::from(self.data_root.as_deref())),
             ("pretrained", Value::from(self.pretrained.as_str())),
+            ("checkpoint_run", Value::from(self.checkpoint_run.as_deref())),
             ("device", Value::from(self.device.as_str())),
             ("precision", Value::from(self.precision)),
             ("seed", Value::from(self.seed)),

@@ -101,6 +101,14 @@ impl Plan {
                 advice: "nothing is split off when validation data is given; remove one".to_owned(),
             });
         }
+        let checkpoint_run = winners.text("checkpoint_run");
+        if let Some(run) = checkpoint_run.as_ref().filter(|_| explicit(&sources, "pretrained")) {
+            errors.push(SettingError::Contradiction {
+                first: format!("pretrained {}", winners.text("pretrained").unwrap_or_default()),
+                second: format!("checkpoint_run {run}"),
+                advice: "training starts from one model; remove one".to_owned(),
+            });
+        }
         let (Some(task), Some(training_data), true) = (task, winners.text("training_data"), errors.is_empty()) else {
             return Err(errors);
         };
@@ -112,6 +120,7 @@ impl Plan {
             validation_data,
             data_root: winners.text("data_root"),
             pretrained: winners.text("pretrained").unwrap_or_else(|| "auto".to_owned()),
+            checkpoint_run,
             device: winners.text("device").unwrap_or_else(|| "auto".to_owned()),
             precision: serde_json::from_value(winners.value("precision")).unwrap_or(Precision::Auto),
             seed: winners.value("seed").as_u64().unwrap_or(0),

@@ -35,7 +35,8 @@ const FIXED: &[Fixed] = &[
     Fixed { name: "stream_image_files", accepts: &[true, false], reason: "images are read where they lie; remove it" },
 ];
 
-const INCREMENTAL: &str = "training continues from a file named by `pretrained`; give that instead";
+const INCREMENTAL: &str =
+    "runs are folders here; name that of the previous run, or a checkpoint of it, by `checkpoint_run`";
 
 /// Names that no value makes sense for.
 const REFUSED: &[(&str, &str)] =

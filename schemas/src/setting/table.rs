@@ -106,6 +106,9 @@ settings! {
     number_of_epochs: u32 = 15, int(1, 1_000_000), ALL;
     /// Images in one training batch.
     training_batch_size: u32 = 78, int(1, 65_536), ALL;
+    /// When memory runs out in a training step, take its batch in parts, each half as large as the last try, and add up their
+    /// gradients; off, the run ends with an error.
+    auto_find_batch_size: bool = true, Kind::Bool, ALL;
     /// Images in one validation batch.
     validation_batch_size: u32 = 78, int(1, 65_536), ALL;
     /// Batches whose gradients are added up before one optimiser step; at most the batches of an epoch.
@@ -161,12 +164,29 @@ settings! {
     early_stopping_delay: u32 = 5, int(0, 1_000_000), ALL;
     /// Epochs between two evaluations; the last epoch is always evaluated.
     evaluation_frequency: u32 = 1, int(1, 1_000_000), ALL;
+    /// Minutes of training after which the run evaluates, keeps the best and ends, as if it were complete; 0 is no limit.
+    max_time: f64 = 0.0, closed(0.0, 1e6), ALL;
     /// Share of the training data held back for validation when no validation data is given.
     split_ratio: f64 = 0.2, open(0.0, 1.0), ALL, v2 = "validation_data_size";
     /// Epochs between two checkpoints that are kept for good, beside the best and the last; 0 keeps only those two.
     checkpoint_frequency: u32 = 0, int(0, 1_000_000), ALL;
     /// Layer groups, counted from the input, whose parameters stay as loaded; 0 trains all.
     layers_to_freeze: u32 = 0, int(0, 1_000), ALL;
+    /// Whether batch normalisations of frozen layers keep their running statistics too; off, these follow the new data.
+    keep_frozen_statistics: bool = true, Kind::Bool, CLASSIFICATION;
+    /// Share of the target that is spread evenly over all classes (beyond the specification).
+    label_smoothing: f64 = 0.0, below(0.0, 1.0), CLASSIFICATION;
+    /// Mix each training image with another one of its batch, pixel by pixel, by a share drawn from Beta(mixup, mixup), and
+    /// their targets likewise (beyond the specification); 0 is off.
+    mixup: f64 = 0.0, closed(0.0, 4.0), CLASSIFICATION;
+    /// Put a rectangle of another image of the batch into each training image, of an area drawn from Beta(cutmix, cutmix), and
+    /// mix their targets by area (beyond the specification); 0 is off. With mixup, each batch gets one of the two at random.
+    cutmix: f64 = 0.0, closed(0.0, 4.0), CLASSIFICATION;
+    /// Probability of painting over a random rectangle of a training image (beyond the specification).
+    random_erasing: f64 = 0.0, closed(0.0, 1.0), CLASSIFICATION;
+    /// TrivialAugment in training, in place of random colours: one of fourteen changes at random, at a random strength (beyond the
+    /// specification).
+    trivial_augment: bool = false, Kind::Bool, CLASSIFICATION;
     /// Class weights in the loss: 0 none, 1 the square root of the inverse class frequency, 2 the inverse frequency.
     weighted_loss: u32 = 0, int(0, 2), CLASSIFICATION;
     /// Imbalance (largest class size divided by smallest, rounded down) that must be exceeded for weighted_loss to act.

@@ -135,7 +135,7 @@ fn names_of_other_tasks_and_fixed_answers_are_explained() {
     let mut s = defaults();
     let refuse = |s: &mut Settings, name: &str, value: Value| s.set(name, &value).unwrap_err().to_string();
     assert!(refuse(&mut s, "image_type", json!("PNG")).contains("is an instance segmentation setting"));
-    assert!(refuse(&mut s, "checkpoint_run_id", json!("x")).contains("pretrained"));
+    assert!(refuse(&mut s, "checkpoint_run_id", json!("x")).contains("checkpoint_run"));
     assert!(refuse(&mut s, "deterministic", json!(false)).contains("reproducible"));
     assert!(refuse(&mut s, "enable_onnx_normalization", json!("maybe")).contains("true or false"));
     assert!(refuse(&mut s, "modelname", json!("x")).contains("did you mean `model_name`"));

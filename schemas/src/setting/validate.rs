@@ -27,6 +27,7 @@ impl Settings {
         check.optimizer();
         check.stopping();
         check.loss_and_gradients();
+        check.views();
         check.errors
     }
 
@@ -138,6 +139,19 @@ impl Check<'_> {
         if !s.apply_mosaic_for_yolo {
             let advice = "there are no mosaics; remove it or set apply_mosaic_for_yolo true";
             self.idle(&["close_mosaic"], "apply_mosaic_for_yolo", advice);
+        }
+    }
+
+    /// Extras that need something switched on.
+    fn views(&mut self) {
+        let s = self.settings;
+        if !s.apply_automl_train_augmentations {
+            let advice = "training sees no random views; remove it or set apply_automl_train_augmentations true";
+            self.idle(&["random_erasing", "trivial_augment"], "apply_automl_train_augmentations", advice);
+        }
+        if s.layers_to_freeze == 0 {
+            let advice = "nothing is frozen; remove it or set layers_to_freeze";
+            self.idle(&["keep_frozen_statistics"], "layers_to_freeze", advice);
         }
     }
 

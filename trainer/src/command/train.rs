@@ -27,7 +27,7 @@ use crate::optimizer::Optimizer;
 use crate::progress::Progress;
 use crate::recorder::{self, Recorder};
 use crate::run_folder::RunFolder;
-use crate::task::{self, Classify, Detect, MultiLabel};
+use crate::task::{self, Classify, Detect, MultiLabel, Softening};
 use crate::{device, loading, start};
 
 /// Trains, or resumes; exports; evaluates the exported file; writes the report.
@@ -89,7 +89,7 @@ pub fn run(args: &TrainArgs, settings: &[(String, String)]) -> anyhow::Result<An
     let threads = set_threads(args.threads, last.as_ref(), &log);
     let weights = match &last {
         Some(checkpoint) => checkpoint.meta.weights.clone(),
-        None => start::weights(&mut network, &plan.pretrained, &log)?,
+        None => start::weights(&mut network, &plan, &log)?,
     };
     start::freeze(&mut network, &plan, weights.is_some())?;
     if last.is_none() {
@@ -113,9 +113,13 @@ pub fn run(args: &TrainArgs, settings: &[(String, String)]) -> anyhow::Result<An
     let task: Box<dyn task::Task> = match (plan.task, spec.detector()) {
         (_, Some(detector)) => Box::new(Detect::new(detector, &plan.settings)),
         (Task::ImageClassificationMultilabel, None) => {
-            Box::new(MultiLabel { positive_weights: loss_weights(&plan, &data, device) })
+            let softening = Softening::of(&plan.settings);
+            Box::new(MultiLabel { positive_weights: loss_weights(&plan, &data, device), softening })
         }
-        (_, None) => Box::new(Classify { class_weights: loss_weights(&plan, &data, device) }),
+        (_, None) => {
+            let softening = Softening::of(&plan.settings);
+            Box::new(Classify { class_weights: loss_weights(&plan, &data, device), softening })
+        }
     };
     let (settings, cache) = (&plan.settings, cache_bytes(args));
     let (train, validation) = match spec.kind {
@@ -172,8 +176,14 @@ pub fn run(args: &TrainArgs, settings: &[(String, String)]) -> anyhow::Result<An
         name: PrimaryMetric::name_for(plan.task).to_owned(),
         value,
     });
-    let reason =
-        if state.epoch == plan.settings.number_of_epochs { EndReason::Completed } else { EndReason::EarlyStopping };
+    let reason = match &state {
+        state if state.out_of_time => EndReason::TimeLimit,
+        state if state.epoch == plan.settings.number_of_epochs => EndReason::Completed,
+        _ => EndReason::EarlyStopping,
+    };
+    if reason == EndReason::TimeLimit {
+        log.line(&format!("the time limit of {} minutes is reached", plan.settings.max_time));
+    }
     recorder.journal(&RunEvent::RunFinished { reason, best })?;
     finish::run(&Finished {
         plan: &plan,
@@ -229,6 +239,7 @@ fn plan(args: &TrainArgs, settings: &[(String, String)]) -> anyhow::Result<Plan>
         ("validation_data", path(&args.validation_data)),
         ("data_root", path(&args.data_root)),
         ("pretrained", Some(args.pretrained.clone())),
+        ("checkpoint_run", path(&args.checkpoint_run)),
         ("device", Some(args.device.clone())),
         ("precision", Some(args.precision.clone())),
         ("seed", Some(args.seed.to_string())),

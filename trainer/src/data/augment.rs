@@ -6,6 +6,11 @@ use schemas::Interpolation;
 use serde::{Deserialize, Serialize};
 
 use super::rng::KeyedRng;
+use super::trivial;
+
+/// Share of a view's area that is painted over, and height over width of the rectangle: torchvision's `RandomErasing`.
+const ERASED_AREA: [f64; 2] = [0.02, 0.33];
+const ERASED_RATIO: [f64; 2] = [0.3, 3.3];
 
 /// What may be done to a training picture. The default is the specification's.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -28,6 +33,10 @@ pub struct Augmentation {
     pub saturation: f64,
     /// The colour circle is turned by up to ± this share of a full turn, in [0, 0.5].
     pub hue: f64,
+    /// TrivialAugment in place of the jitter.
+    pub trivial: bool,
+    /// Probability of painting over a random rectangle, in [0, 1].
+    pub erase_probability: f64,
 }
 
 impl Default for Augmentation {
@@ -42,6 +51,8 @@ impl Default for Augmentation {
             contrast: 0.4,
             saturation: 0.4,
             hue: 0.4,
+            trivial: false,
+            erase_probability: 0.0,
         }
     }
 }
@@ -62,6 +73,7 @@ impl Augmentation {
             (within(self.brightness, 10.0), "brightness", self.brightness.to_string(), "[0, 10]"),
             (within(self.contrast, 10.0), "contrast", self.contrast.to_string(), "[0, 10]"),
             (within(self.saturation, 10.0), "saturation", self.saturation.to_string(), "[0, 10]"),
+            (within(self.erase_probability, 1.0), "erase_probability", self.erase_probability.to_string(), "[0, 1]"),
             (within(self.hue, 0.5), "hue", self.hue.to_string(), "[0, 0.5]"),
         ];
         match checks.iter().find(|(good, ..)| !good) {
@@ -70,8 +82,8 @@ impl Augmentation {
         }
     }
 
-    /// One random view: `region`, drawn by [`Self::crop`] from the same stream just before, at the view's size, flipped and
-    /// jittered. Every draw is taken from `rng` in this order.
+    /// One random view: `region`, drawn by [`Self::crop`] from the same stream just before, at the view's size, flipped,
+    /// jittered or changed by TrivialAugment, and painted over. Every draw is taken from `rng` in this order.
     pub(crate) fn apply(
         &self,
         image: &Rgb,
@@ -84,8 +96,13 @@ impl Augmentation {
         if rng.chance(self.flip_probability) {
             host::flip_horizontal(&mut out);
         }
-        if rng.chance(self.jitter_probability) {
+        if self.trivial {
+            trivial::augment(&mut out, view.fill, rng);
+        } else if rng.chance(self.jitter_probability) {
             self.jitter(&mut out, rng);
+        }
+        if self.erase_probability > 0.0 && rng.chance(self.erase_probability) {
+            erase(&mut out, view.fill, rng);
         }
         out
     }
@@ -136,11 +153,34 @@ impl Augmentation {
     }
 }
 
-/// Size and filter of a training view.
+/// torchvision's `RandomErasing`: ten tries at a rectangle that fits; none is painted when all fail.
+fn erase(image: &mut Rgb, fill: [u8; 3], rng: &mut KeyedRng) {
+    let (w, h) = (f64::from(image.width), f64::from(image.height));
+    for _ in 0..10 {
+        let area = w * h * rng.between(ERASED_AREA[0], ERASED_AREA[1]);
+        let ratio = rng.between(ERASED_RATIO[0].ln(), ERASED_RATIO[1].ln()).exp();
+        let (high, wide) = ((area * ratio).sqrt().round_ties_even(), (area / ratio).sqrt().round_ties_even());
+        if high >= h || wide >= w {
+            continue;
+        }
+        let top = rng.below((h - high) as u64 + 1) as usize;
+        let left = rng.below((w - wide) as u64 + 1) as usize;
+        let rows = image.data.chunks_exact_mut(image.width as usize * 3);
+        for row in rows.skip(top).take(high as usize) {
+            row[left * 3..(left + wide as usize) * 3].copy_from_slice(&fill.repeat(wide as usize));
+        }
+        return;
+    }
+}
+
+/// How a training view is made.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct View {
+    /// Side in pixels.
     pub size: u32,
     pub filter: Interpolation,
+    /// Colour of what is painted over and of what comes from outside.
+    pub fill: [u8; 3],
 }
 
 #[cfg(test)]
@@ -185,7 +225,7 @@ mod tests {
     #[test]
     fn a_view_depends_on_its_stream_alone_and_has_its_size() {
         let augmentation = Augmentation::default();
-        let view = View { size: 32, filter: Interpolation::Bilinear };
+        let view = View { size: 32, filter: Interpolation::Bilinear, fill: [0; 3] };
         let image = noise(50, 37);
         let make = |key: u64| {
             let mut resizer = Resizer::default();
@@ -209,13 +249,38 @@ mod tests {
             contrast: 0.0,
             saturation: 0.0,
             hue: 0.0,
+            trivial: false,
+            erase_probability: 0.0,
         };
         let image = noise(24, 24);
-        let view = View { size: 24, filter: Interpolation::Bilinear };
+        let view = View { size: 24, filter: Interpolation::Bilinear, fill: [0; 3] };
         let mut rng = KeyedRng::new("augment", &[1]);
         let region = still.crop(image.width, image.height, &mut rng);
         let out = still.apply(&image, region, view, &mut Resizer::default(), &mut rng);
         assert_eq!(out, image);
+    }
+
+    #[test]
+    fn a_rectangle_of_the_stated_area_and_ratio_is_painted_over() {
+        let mut areas = Vec::new();
+        for key in 0..500 {
+            let mut image = Rgb::filled(64, 64, [9; 3]);
+            erase(&mut image, [1, 2, 3], &mut KeyedRng::new("erase", &[key]));
+            let painted: Vec<(usize, usize)> =
+                (0..64 * 64).filter(|at| image.data[at * 3..][..3] == [1, 2, 3]).map(|at| (at % 64, at / 64)).collect();
+            let span = |of: fn(&(usize, usize)) -> usize| {
+                let (low, high) = (painted.iter().map(of).min().unwrap(), painted.iter().map(of).max().unwrap());
+                high - low + 1
+            };
+            let (wide, high) = (span(|p| p.0), span(|p| p.1));
+            assert_eq!(painted.len(), wide * high, "a rectangle");
+            assert!((0.25..=3.8).contains(&(high as f64 / wide as f64)), "{wide} x {high}");
+            areas.push(painted.len() as f64 / 4096.0);
+        }
+        assert!(areas.iter().all(|share| (0.015..=0.35).contains(share)));
+        let mean = areas.iter().sum::<f64>() / 500.0;
+        // Uniform from 0.02 to 0.33, of which the largest fit a little less often.
+        assert!((0.14..0.19).contains(&mean), "{mean}");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Finished views and the batches they are put into.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -129,6 +130,33 @@ impl Batch {
         Self::new(&views, fill, |_| &[], (Vec::new(), home))
     }
 
+    /// Some of the views, as a batch of their own.
+    ///
+    /// # Panics
+    /// When `range` is not within the batch.
+    #[must_use]
+    pub fn part(&self, range: Range<usize>) -> Self {
+        fn some<T: Clone>(all: &[T], range: &Range<usize>) -> Vec<T> {
+            if all.is_empty() { Vec::new() } else { all[range.clone()].to_vec() }
+        }
+        let bytes = self.height * self.width * 3;
+        let (home, _) = crossbeam_channel::bounded(1);
+        Self {
+            images: self.images[range.start * bytes..range.end * bytes].to_vec(),
+            n: range.len(),
+            height: self.height,
+            width: self.width,
+            classes: some(&self.classes, &range),
+            indices: some(&self.indices, &range),
+            objects: some(&self.objects, &range),
+            sizes: some(&self.sizes, &range),
+            inner: some(&self.inner, &range),
+            tiles: some(&self.tiles, &range),
+            wait: Duration::ZERO,
+            home,
+        }
+    }
+
     fn add_pixels(&mut self, image: &Rgb, fill: [u8; 3]) {
         let (width, height) = (image.width as usize, image.height as usize);
         if (width, height) == (self.width, self.height) {
@@ -172,6 +200,9 @@ mod tests {
             (&[2; 3][..], &[9, 8, 7][..], &[9, 8, 7][..])
         );
         assert_eq!(batch.images.len(), 2 * 64 * 64 * 3);
+        let second = batch.part(1..2);
+        assert_eq!((second.n, &second.images[..], second.indices.len()), (1, &batch.images[64 * 64 * 3..], 1));
+        assert_eq!((second.objects.len(), &second.inner, second.classes.len()), (1, &vec![[33, 32]], 0));
         assert_eq!((batch.classes.len(), batch.objects.len(), &batch.inner), (0, 2, &vec![[20, 40], [33, 32]]));
     }
 }

@@ -35,6 +35,7 @@ mod row;
 mod sampler;
 mod split;
 mod target;
+mod trivial;
 mod views;
 mod write;
 

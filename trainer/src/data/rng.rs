@@ -47,6 +47,16 @@ impl KeyedRng {
         }
     }
 
+    /// From the symmetric Beta(`a`, `a`), `a` above 0 (Jöhnk's method, in logarithms, since powers of small numbers vanish).
+    pub fn beta(&mut self, a: f64) -> f64 {
+        loop {
+            let [x, y] = [self.unit(), self.unit()].map(|u| (1.0 - u).ln() / a);
+            if x.exp() + y.exp() <= 1.0 {
+                return 1.0 / (1.0 + (y - x).exp());
+            }
+        }
+    }
+
     /// Fisher-Yates, in place.
     pub fn shuffle<T>(&mut self, items: &mut [T]) {
         for last in (1..items.len()).rev() {
@@ -89,6 +99,20 @@ mod tests {
         assert!(counts.iter().all(|&c| (f64::from(c) - 10_000.0).abs() < 6.0 * 91.3), "{counts:?}");
         assert_eq!(rng.below(0), 0);
         assert_eq!(rng.below(1), 0);
+    }
+
+    #[test]
+    fn beta_has_its_mean_and_variance() {
+        for a in [0.1, 0.5, 1.0, 4.0] {
+            let mut rng = KeyedRng::new("beta", &[1]);
+            let draws: Vec<f64> = (0..20_000).map(|_| rng.beta(a)).collect();
+            assert!(draws.iter().all(|x| (0.0..=1.0).contains(x)));
+            let mean = draws.iter().sum::<f64>() / 20_000.0;
+            let variance = draws.iter().map(|x| (x - 0.5).powi(2)).sum::<f64>() / 20_000.0;
+            assert!((mean - 0.5).abs() < 0.015, "{a}: {mean}");
+            assert!((variance * (8.0 * a + 4.0) - 1.0).abs() < 0.04, "{a}: {variance}");
+        }
+        assert!((0.0..=1.0).contains(&KeyedRng::new("beta", &[2]).beta(1e-4)));
     }
 
     #[test]

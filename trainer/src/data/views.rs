@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use models::host::{Placement, Resizer};
+use models::host::{self, Placement, Resizer};
 use schemas::{Fit, Preprocessing};
 
 use super::augment::{self, Augmentation};
@@ -163,7 +163,7 @@ impl Studio {
             .images
             .top(index, &mut |width, height| region.insert(augmentation.crop(width, height, &mut rng)).y1 as u32)?;
         let region = region.unwrap_or_else(|| augmentation.crop(image.width, image.height, &mut rng));
-        let view = augment::View { size, filter: p.interpolation };
+        let view = augment::View { size, filter: p.interpolation, fill: host::fill(p) };
         Ok(finished(augmentation.apply(&image, region, view, &mut desk.resizer, &mut rng)))
     }
 

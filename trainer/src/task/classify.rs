@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use schemas::Settings;
 use schemas::event::PrimaryMetric;
 use tch::{Kind, Reduction, Tensor};
 
@@ -9,13 +10,53 @@ use super::{Measured, Step, Task, shown};
 use crate::data::{Batch, Loader};
 use crate::detect::Losses;
 use crate::evaluate;
+use crate::mix::Mixing;
 use crate::network::Network;
+
+/// What keeps a classifier from being too sure of its training images; nothing by default.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Softening {
+    /// Share of the target that is spread over all answers.
+    pub label_smoothing: f64,
+    /// How images are mixed, if they are.
+    pub mixing: Option<Mixing>,
+}
+
+impl Softening {
+    /// As the settings say.
+    #[must_use]
+    pub fn of(settings: &Settings) -> Self {
+        Self { label_smoothing: settings.label_smoothing, mixing: Mixing::of(settings) }
+    }
+
+    /// The loss of a batch, mixed where that is asked for; `cost` is that of logits against targets, which have a row for each
+    /// image.
+    fn loss(
+        &self,
+        (network, batch, step): (&Network, &Batch, &Step),
+        targets: &Tensor,
+        cost: impl Fn(&Tensor, &Tensor) -> Tensor,
+    ) -> Losses {
+        let images = network.images(&batch.images, batch.n, batch.height, batch.width);
+        let targets = targets.to_device(images.device());
+        let total = match self.mixing.map(|mixing| mixing.mix(&images, step)) {
+            None => cost(&network.logits(&images, step.arithmetic), &targets),
+            Some(mixed) => {
+                let logits = network.logits(&mixed.images, step.arithmetic);
+                mixed.loss(&targets, |targets| cost(&logits, targets))
+            }
+        };
+        Losses { total, parts: Vec::new() }
+    }
+}
 
 /// Softmax and cross entropy, measured by accuracy.
 #[derive(Debug, Default)]
 pub struct Classify {
     /// Float `[C]`, when the loss is weighted; the mean over a batch is then weighted as PyTorch's `cross_entropy` has it.
     pub class_weights: Option<Tensor>,
+    /// What is done to targets and images.
+    pub softening: Softening,
 }
 
 /// A sigmoid and a binary cross entropy per class, measured by the overlap of predicted and true labels.
@@ -23,15 +64,17 @@ pub struct Classify {
 pub struct MultiLabel {
     /// Float `[C]`, when the loss is weighted: how much more the presence of a class counts than its absence.
     pub positive_weights: Option<Tensor>,
+    /// What is done to targets and images.
+    pub softening: Softening,
 }
 
 impl Task for Classify {
     fn loss(&self, network: &Network, batch: &Batch, step: &Step) -> Losses {
-        let logits = logits(network, batch, step);
         let targets: Vec<i64> = batch.classes.iter().flatten().map(|&class| i64::from(class)).collect();
-        let targets = Tensor::from_slice(&targets).to_device(logits.device());
-        let total = logits.cross_entropy_loss(&targets, self.class_weights.as_ref(), Reduction::Mean, -100, 0.0);
-        Losses { total, parts: Vec::new() }
+        let (weights, smoothing) = (self.class_weights.as_ref(), self.softening.label_smoothing);
+        self.softening.loss((network, batch, step), &Tensor::from_slice(&targets), |logits, targets| {
+            logits.cross_entropy_loss(targets, weights, Reduction::Mean, -100, smoothing)
+        })
     }
 
     fn evaluate(&self, network: &Network, data: &Loader, label: &str) -> anyhow::Result<Measured> {
@@ -44,20 +87,19 @@ impl Task for Classify {
 }
 
 impl MultiLabel {
-    /// `[N, C]` logits against the classes of each image: mean over images and classes of `-w_c log p` where the class is
-    /// present and `-log (1 - p)` where it is not.
-    fn cost(&self, logits: &Tensor, classes: &[Vec<u32>]) -> Tensor {
-        let count = logits.size().last().map_or(0, |&count| count as usize);
-        let targets = presence(classes, count).to_device(logits.device());
-        let weights = self.positive_weights.as_ref();
+    /// `[N, C]` logits against targets (1 where a class is present, 0 where not): mean over images and classes of
+    /// `-w_c t log p - (1 - t) log (1 - p)`. Smoothing draws targets towards one half.
+    fn cost(&self, logits: &Tensor, targets: &Tensor) -> Tensor {
+        let (weights, smoothing) = (self.positive_weights.as_ref(), self.softening.label_smoothing);
+        let targets = targets * (1.0 - smoothing) + smoothing / 2.0;
         logits.binary_cross_entropy_with_logits(&targets, None::<&Tensor>, weights, Reduction::Mean)
     }
 }
 
 impl Task for MultiLabel {
     fn loss(&self, network: &Network, batch: &Batch, step: &Step) -> Losses {
-        let logits = logits(network, batch, step);
-        Losses { total: self.cost(&logits, &batch.classes), parts: Vec::new() }
+        let targets = presence(&batch.classes, network.labels.len());
+        self.softening.loss((network, batch, step), &targets, |logits, targets| self.cost(logits, targets))
     }
 
     fn evaluate(&self, network: &Network, data: &Loader, label: &str) -> anyhow::Result<Measured> {
@@ -68,11 +110,6 @@ impl Task for MultiLabel {
         let named = [("iou", "iou"), ("exact match", "accuracy"), ("log loss", "log_loss")];
         named.map(|(shown_as, name)| (shown_as, shown(scalars, name))).into()
     }
-}
-
-fn logits(network: &Network, batch: &Batch, step: &Step) -> Tensor {
-    let images = network.images(&batch.images, batch.n, batch.height, batch.width);
-    network.logits(&images, step.arithmetic)
 }
 
 /// Float `[N, n]`: 1 where a class is present, 0 where it is not.
@@ -149,8 +186,9 @@ mod tests {
     fn the_weight_is_that_of_presence() {
         let logits = Tensor::from_slice(&[0.5_f32, -1.0, 2.0, 0.0]).reshape([2, 2]);
         let cost = |weights: Option<[f32; 2]>| {
-            let task = MultiLabel { positive_weights: weights.map(|weights| Tensor::from_slice(&weights)) };
-            task.cost(&logits, &[vec![0], vec![0, 1]]).double_value(&[])
+            let positive_weights = weights.map(|weights| Tensor::from_slice(&weights));
+            let task = MultiLabel { positive_weights, softening: Softening::default() };
+            task.cost(&logits, &presence(&[vec![0], vec![0, 1]], 2)).double_value(&[])
         };
         // -log p of a present class is log(1 + e^-x), -log(1 - p) of an absent one log(1 + e^x).
         let (first, second, third, fourth) =
@@ -158,5 +196,15 @@ mod tests {
         assert!((cost(None) - (first + second + third + fourth) / 4.0).abs() < 1e-6);
         let weighted = (3.0 * first + second + 3.0 * third + 0.5 * fourth) / 4.0;
         assert!((cost(Some([3.0, 0.5])) - weighted).abs() < 1e-6);
+    }
+
+    #[test]
+    fn smoothed_presence_lies_towards_one_half() {
+        let softening = Softening { label_smoothing: 0.2, mixing: None };
+        let task = MultiLabel { positive_weights: None, softening };
+        let logits = Tensor::from_slice(&[1.5_f32]).reshape([1, 1]);
+        let (present, absent) = ((-1.5_f64).exp().ln_1p(), 1.5_f64.exp().ln_1p());
+        let cost = task.cost(&logits, &presence(&[vec![0]], 1)).double_value(&[]);
+        assert!((cost - (0.9 * present + 0.1 * absent)).abs() < 1e-6, "{cost}");
     }
 }

@@ -64,6 +64,10 @@ impl Task for Detect {
         })
     }
 
+    fn sums_over_images(&self) -> bool {
+        matches!(self.detector, Detector::Yolov5(_))
+    }
+
     fn evaluate(&self, network: &Network, data: &Loader, label: &str) -> anyhow::Result<Measured> {
         let outcome = evaluate::with_network(network, data, &self.settings, label)?;
         let report = outcome.report(&network.labels, &self.settings);

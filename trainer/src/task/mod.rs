@@ -9,7 +9,7 @@ use crate::data::{Batch, Loader};
 use crate::detect::Losses;
 use crate::network::{Arithmetic, Network};
 
-pub use classify::{Classify, MultiLabel, class_weights, positive_weights};
+pub use classify::{Classify, MultiLabel, Softening, class_weights, positive_weights};
 pub use detect::Detect;
 
 /// Which training step is taken, and how.
@@ -38,6 +38,11 @@ pub struct Measured {
 pub trait Task {
     /// The loss of one micro-batch, in training mode.
     fn loss(&self, network: &Network, batch: &Batch, step: &Step) -> Losses;
+
+    /// Whether [`Self::loss`] grows with the number of images, as YOLO's does, instead of being their mean.
+    fn sums_over_images(&self) -> bool {
+        false
+    }
 
     /// Measures the network on a data set, in float32. `label` names the pass on the progress bar.
     ///

@@ -8,4 +8,5 @@ mod hostile;
 mod multilabel;
 mod pictures;
 mod resume;
+mod start;
 mod support;

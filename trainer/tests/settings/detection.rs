@@ -14,6 +14,7 @@ use trainer::data::{Images, Loader, Object, RejectKind, Rejection, SampleError};
 use trainer::loading;
 
 use crate::lab::{Effect, Lab, lines, show_all};
+use crate::memory;
 
 const TASK: &str = "image-object-detection";
 const YOLO: &str = "--model_name yolov5 --model_size nano --img_size 64 --number_of_epochs 1 --training_batch_size 4
@@ -128,6 +129,11 @@ static ON_YOLOV5: &[Effect] = &[
         let evaluated = lab.epochs("--number_of_epochs 4 --early_stopping false --evaluation_frequency 2");
         let evaluated: Vec<bool> = evaluated.iter().map(|epoch| !epoch.validation.is_empty()).collect();
         assert_eq!(evaluated, [true, false, true, true], "and the last one always");
+    }),
+    ("max_time", memory::time_is_limited),
+    ("auto_find_batch_size", |_| {
+        // The loop over parts is that of every task.
+        memory::parts_that_do_not_fit_are_halved(&Lab::new("image-classification", "32", ""));
     }),
     ("split_ratio", |lab| {
         let rows = |part| lines(&lab.file("--validation_data - --split_ratio 0.5", part)).len();
@@ -363,7 +369,9 @@ fn what_a_family_or_the_task_does_not_have_is_refused_by_name() {
         }
     }
     for setting in SETTINGS.iter().filter(|s| !s.tasks.contains(&Task::ImageObjectDetection)) {
-        let error = lab.refusal(&format!("--model_name yolov5 --{} {}", setting.name, 1));
+        let value = Settings::default().get(setting.name).unwrap();
+        let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        let error = lab.refusal(&format!("--model_name yolov5 --{} {value}", setting.name));
         assert!(error.contains(setting.name) && error.contains("a classification setting"), "{error}");
     }
 }

@@ -3,5 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod classification;
 mod detection;
 mod lab;
+mod memory;
