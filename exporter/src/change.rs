@@ -1,9 +1,9 @@
 //! Settings of a detector's file that need no other weights, so that they may be chosen when it is exported.
 
+use models::weights::CheckpointFile;
 use schemas::{Fit, SettingError, SettingSpec, Settings, Source, Sources};
 use serde_json::Value;
 
-use crate::checkpoint::Checkpoint;
 use crate::export::ExportError;
 
 /// The settings that may be changed, in the order to show them.
@@ -30,7 +30,7 @@ pub fn specs() -> Vec<&'static SettingSpec> {
 ///
 /// # Errors
 /// When a setting is none of [`SETTINGS`], has no such value, or means nothing to the model.
-pub fn apply(checkpoint: &mut Checkpoint, changes: &[(String, String)]) -> Result<(), ExportError> {
+pub fn apply(checkpoint: &mut CheckpointFile, changes: &[(String, String)]) -> Result<(), ExportError> {
     let mut meta = checkpoint.meta().clone();
     let path = checkpoint.path().to_owned();
     let refuse = |errors: Vec<SettingError>| ExportError::Settings { path: path.clone(), errors };

@@ -5,6 +5,7 @@ use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use models::registry::{self, ModelSpec};
+use models::weights::{CheckpointError, CheckpointFile, checkpoint, hex};
 use runtime::{Form, Model, Options, RuntimeError};
 use schemas::{SettingError, Task};
 use sha2::{Digest, Sha256};
@@ -12,7 +13,6 @@ use tempfile::NamedTempFile;
 
 use crate::builder::BuildError;
 use crate::change;
-use crate::checkpoint::{self, Checkpoint, CheckpointError};
 use crate::graph::Graph;
 use crate::preprocess::{self, Detecting};
 use crate::proto::{self, Header};
@@ -149,7 +149,7 @@ pub fn default_output(checkpoint: &Path) -> Result<PathBuf, CheckpointError> {
 ///
 /// # Errors
 /// When the model is unknown or the weights do not fit it.
-pub fn graph(checkpoint: &Checkpoint, form: Form) -> Result<Graph, ExportError> {
+pub fn graph(checkpoint: &CheckpointFile, form: Form) -> Result<Graph, ExportError> {
     let meta = checkpoint.meta();
     let path = || checkpoint.path().to_owned();
     let unknown = |known: &dyn Fn(&&ModelSpec) -> bool| {
@@ -182,7 +182,7 @@ pub fn graph(checkpoint: &Checkpoint, form: Form) -> Result<Graph, ExportError> 
 /// When the checkpoint cannot be read or exported, or the file does not answer as the checkpoint does. Nothing is
 /// written then.
 pub fn export(checkpoint: &Path, output: &Path, settings: &ExportSettings) -> Result<ExportSummary, ExportError> {
-    let mut checkpoint = Checkpoint::open(checkpoint)?;
+    let mut checkpoint = CheckpointFile::open(checkpoint)?;
     let folder = output_folder(output, checkpoint.path())?;
     let recording = if settings.verify { Some(verify::read(&checkpoint)?) } else { None };
     let job = Job { output, folder: &folder, settings };
@@ -263,7 +263,7 @@ impl Job<'_> {
     }
 
     /// Writes the model under a temporary name in the folder.
-    fn write(&self, checkpoint: &Checkpoint) -> Result<Written, ExportError> {
+    fn write(&self, checkpoint: &CheckpointFile) -> Result<Written, ExportError> {
         let form = self.settings.form;
         let graph = graph(checkpoint, form)?;
         let facts = GraphFacts::from(&graph);
@@ -286,7 +286,7 @@ impl Job<'_> {
         let sha256 = {
             let mut writer = Hashing { inner: BufWriter::new(file.as_file()), hash: Sha256::new() };
             proto::write(&model, &mut writer).and_then(|()| writer.flush()).map_err(failed)?;
-            checkpoint::hex(&writer.hash.finalize_reset())
+            hex(&writer.hash.finalize_reset())
         };
         Ok(Written { file, bytes, sha256, facts })
     }

@@ -6,7 +6,6 @@
 
 pub mod builder;
 pub mod change;
-pub mod checkpoint;
 pub mod dump;
 mod emit;
 pub mod export;

@@ -1,5 +1,8 @@
 //! Where the values of parameters come from.
 
+use models::weights::CheckpointFile;
+use safetensors::Dtype;
+
 /// A parameter that cannot be had as the definition wants it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ParamError {
@@ -38,4 +41,18 @@ pub trait ParamSource {
     /// # Errors
     /// When there is no such parameter, or its shape or element type is another one.
     fn parameter(&self, key: &str, shape: &[i64]) -> Result<Vec<u8>, ParamError>;
+}
+
+impl ParamSource for CheckpointFile {
+    fn parameter(&self, key: &str, shape: &[i64]) -> Result<Vec<u8>, ParamError> {
+        let tensor = self.tensor(key).ok_or_else(|| ParamError::Missing { key: key.to_owned() })?;
+        if tensor.dtype != Dtype::F32 {
+            return Err(ParamError::Type { key: key.to_owned(), found: format!("{:?}", tensor.dtype) });
+        }
+        if !tensor.shape.iter().map(|&d| i64::try_from(d).unwrap_or(-1)).eq(shape.iter().copied()) {
+            let found = tensor.shape.to_vec();
+            return Err(ParamError::Shape { key: key.to_owned(), expected: shape.to_vec(), found });
+        }
+        Ok(tensor.data.to_vec())
+    }
 }

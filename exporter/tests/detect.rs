@@ -3,11 +3,11 @@
 
 mod support;
 
-use exporter::checkpoint::Checkpoint;
 use exporter::export::graph;
 use exporter::proto::{self, Header};
 use exporter::{Form, dump};
 use models::host::{self, Merge, MergeRule, Placement, Rgb, Tile};
+use models::weights::CheckpointFile;
 use ndarray::{Array4, s};
 use runtime::{Model, Options, Overrides};
 use schemas::prediction::Detection;
@@ -25,19 +25,19 @@ const MODELS: [(&str, Fit); 3] =
     [("yolov5", LETTERBOX), ("fasterrcnn_resnet18_fpn", SHORTER), ("retinanet_resnet50_fpn", SHORTER)];
 const NONE: Overrides = Overrides { score_threshold: None, iou_threshold: None };
 
-fn checkpoint(meta: &CheckpointMeta) -> (TempDir, Checkpoint) {
+fn checkpoint(meta: &CheckpointMeta) -> (TempDir, CheckpointFile) {
     let folder = TempDir::new().unwrap();
     write_checkpoint(folder.path(), meta, &state_dict(meta));
-    let checkpoint = Checkpoint::open(folder.path()).unwrap();
+    let checkpoint = CheckpointFile::open(folder.path()).unwrap();
     (folder, checkpoint)
 }
 
-fn bytes(checkpoint: &Checkpoint, form: Form) -> Vec<u8> {
+fn bytes(checkpoint: &CheckpointFile, form: Form) -> Vec<u8> {
     let metadata = [(runtime::META_KEY, checkpoint.meta_json()), (runtime::FORM_KEY, form.name())];
     proto::bytes(graph(checkpoint, form).unwrap(), &Header { graph: "test", doc: "", metadata: &metadata }).unwrap()
 }
 
-fn open(checkpoint: &Checkpoint, form: Form) -> Model {
+fn open(checkpoint: &CheckpointFile, form: Form) -> Model {
     Model::from_bytes(&bytes(checkpoint, form), &Options { intra_threads: 2, library: None }).unwrap()
 }
 

@@ -7,10 +7,11 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
+use models::weights::checkpoint::{CheckpointTensor, META_KEY};
+use models::weights::{CheckpointFile, sha256_hex};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use schemas::CheckpointMeta;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use tch::{Device, Kind, Tensor};
 
 use crate::early_stopping::EarlyStopping;
@@ -60,7 +61,10 @@ pub struct TrainingState {
 /// What can go wrong with a checkpoint.
 #[derive(Debug, thiserror::Error)]
 pub enum CheckpointError {
-    /// The file cannot be read or written.
+    /// The file is no checkpoint that this version reads.
+    #[error(transparent)]
+    File(#[from] models::weights::CheckpointError),
+    /// The file cannot be written.
     #[error("{path}: {source}")]
     Io {
         /// File.
@@ -102,15 +106,15 @@ fn pack(key: &str, tensor: &Tensor) -> Packed {
     Packed { key: key.to_owned(), dtype, shape, bytes: bytes.expect("a flat CPU tensor converts") }
 }
 
-fn unpack(view: &TensorView) -> Option<Tensor> {
-    let shape: Vec<i64> = view.shape().iter().map(|&d| i64::try_from(d).unwrap_or(0)).collect();
-    let kind = match view.dtype() {
+fn unpack(tensor: &CheckpointTensor) -> Option<Tensor> {
+    let shape: Vec<i64> = tensor.shape.iter().map(|&d| i64::try_from(d).unwrap_or(0)).collect();
+    let kind = match tensor.dtype {
         Dtype::F32 => Kind::Float,
         Dtype::I64 => Kind::Int64,
         Dtype::U8 => Kind::Uint8,
         _ => return None,
     };
-    Tensor::f_from_data_size(view.data(), &shape, kind).ok()
+    Tensor::f_from_data_size(tensor.data, &shape, kind).ok()
 }
 
 /// Serialises tensors and metadata into one safetensors file, atomically. Returns the SHA-256 of the file.
@@ -132,13 +136,7 @@ pub fn write(
         .map_err(invalid)?;
     let bytes = safetensors::serialize(views, Some(metadata)).map_err(invalid)?;
     files::write_atomic(path, &bytes).map_err(|source| CheckpointError::Io { path: path.into(), source })?;
-    Ok(hex(&Sha256::digest(&bytes)))
-}
-
-/// Lower-case hexadecimal.
-#[must_use]
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
+    Ok(sha256_hex(&bytes))
 }
 
 /// Writes the model alone. Returns the SHA-256 of the file.
@@ -173,7 +171,7 @@ fn model_tensors(params: &Params) -> Vec<(String, Tensor)> {
 }
 
 fn describe(meta: &CheckpointMeta) -> HashMap<String, String> {
-    HashMap::from([("fovea".to_owned(), json(meta))])
+    HashMap::from([(META_KEY.to_owned(), json(meta))])
 }
 
 fn json<S: Serialize>(value: &S) -> String {
@@ -200,40 +198,23 @@ impl Checkpoint {
     /// # Errors
     /// When there is none, or it is damaged or of a newer schema.
     pub fn read(place: &Path) -> Result<Self, CheckpointError> {
-        let path = locate(place)?;
-        let bytes = std::fs::read(&path).map_err(|source| CheckpointError::Io { path: path.clone(), source })?;
-        let invalid = |problem: String| CheckpointError::Invalid { path: path.clone(), problem };
-        let (_, header) =
-            SafeTensors::read_metadata(&bytes).map_err(|e| invalid(format!("not a safetensors file: {e}")))?;
-        let metadata = header.metadata().clone().unwrap_or_default();
-        let text = metadata.get("fovea").ok_or_else(|| {
-            invalid(
-                "no Fovea metadata: this is a plain weights file; pass it to `trainer train --pretrained` instead"
-                    .into(),
-            )
-        })?;
-        let meta: CheckpointMeta =
-            serde_json::from_str(text).map_err(|e| invalid(format!("unreadable metadata: {e}")))?;
-        if meta.schema_version > schemas::SCHEMA_VERSION {
-            return Err(invalid(format!(
-                "written by a newer Fovea (schema {}, this one reads up to {}); update Fovea",
-                meta.schema_version,
-                schemas::SCHEMA_VERSION
-            )));
-        }
-        let file = SafeTensors::deserialize(&bytes).map_err(|e| invalid(format!("damaged: {e}")))?;
+        let file = CheckpointFile::open(place)?;
+        let invalid = |problem: String| CheckpointError::Invalid { path: file.path().to_owned(), problem };
         let tensors = file
-            .tensors()
+            .keys()
             .into_iter()
-            .map(|(key, view)| {
-                let tensor =
-                    unpack(&view).ok_or_else(|| invalid(format!("tensor {key:?} has type {:?}", view.dtype())))?;
-                Ok((key, tensor))
+            .map(|key| {
+                let tensor = file.tensor(&key);
+                let unpacked = tensor.as_ref().and_then(unpack).ok_or_else(|| {
+                    invalid(format!("tensor {key:?} has type {:?}", tensor.map(|tensor| tensor.dtype)))
+                })?;
+                Ok((key, unpacked))
             })
             .collect::<Result<Vec<_>, CheckpointError>>()?;
-        let state = file.tensor(STATE).ok().map(|view| serde_json::from_slice(view.data())).transpose();
+        let state = file.tensor(STATE).map(|tensor| serde_json::from_slice(tensor.data)).transpose();
         let state = state.map_err(|e| invalid(format!("unreadable training state: {e}")))?;
-        Ok(Self { meta, state, tensors, sha256: hex(&Sha256::digest(&bytes)), path })
+        let (meta, path, sha256) = (file.meta().clone(), file.path().to_owned(), file.sha256());
+        Ok(Self { meta, state, tensors, path, sha256 })
     }
 
     /// Copies the model's tensors into the store.
@@ -273,13 +254,4 @@ impl Checkpoint {
 pub fn metadata(path: &Path) -> Option<HashMap<String, String>> {
     let bytes = std::fs::read(path).ok()?;
     SafeTensors::read_metadata(&bytes).ok()?.1.metadata().clone()
-}
-
-fn locate(place: &Path) -> Result<PathBuf, CheckpointError> {
-    let candidates =
-        [place.to_path_buf(), place.join("model.safetensors"), place.join("checkpoints/best/model.safetensors")];
-    candidates.into_iter().find(|p| p.is_file()).ok_or_else(|| CheckpointError::Invalid {
-        path: place.into(),
-        problem: "no checkpoint here; name a run folder, a checkpoint folder or a model.safetensors".into(),
-    })
 }

@@ -68,8 +68,10 @@ pub fn code(error: &anyhow::Error) -> ErrorCode {
             };
         } else if let Some(error) = cause.downcast_ref::<CheckpointError>() {
             return match error {
-                CheckpointError::Io { .. } => ErrorCode::Io,
-                CheckpointError::Invalid { .. } => ErrorCode::InvalidCheckpoint,
+                CheckpointError::Io { .. } | CheckpointError::File(models::weights::CheckpointError::Read { .. }) => {
+                    ErrorCode::Io
+                }
+                CheckpointError::File(_) | CheckpointError::Invalid { .. } => ErrorCode::InvalidCheckpoint,
             };
         } else if let Some(error) = cause.downcast_ref::<ExportError>() {
             return match error {

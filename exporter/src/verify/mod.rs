@@ -5,13 +5,12 @@ pub mod classes;
 
 use std::path::{Path, PathBuf};
 
+use models::weights::{CheckpointError, CheckpointFile};
 use runtime::{Form, Model};
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 use schemas::CheckpointMeta;
 use serde::Serialize;
-
-use crate::checkpoint::{self, Checkpoint, CheckpointError};
 
 /// File name of the recorded inputs and outputs, beside the weights.
 pub const FILE: &str = "verification.safetensors";
@@ -148,13 +147,13 @@ pub struct BoxCheck {
 ///
 /// # Errors
 /// When it is missing, was recorded for other weights, or does not fit the model.
-pub fn read(checkpoint: &Checkpoint) -> Result<Recording, VerifyError> {
+pub fn read(checkpoint: &CheckpointFile) -> Result<Recording, VerifyError> {
     let path = checkpoint.path().with_file_name(FILE);
     let owner = checkpoint.path().to_owned();
     if !path.is_file() {
         return Err(VerifyError::Missing { path, checkpoint: owner });
     }
-    let bytes = checkpoint::read(&path)?;
+    let bytes = std::fs::read(&path).map_err(|error| CheckpointError::Read { path: path.clone(), error })?;
     let unusable = |problem: String| VerifyError::Unusable { path: path.clone(), checkpoint: owner.clone(), problem };
     let file = SafeTensors::deserialize(&bytes).map_err(|e| unusable(e.to_string()))?;
     let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|e| unusable(e.to_string()))?;

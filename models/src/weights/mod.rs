@@ -2,8 +2,9 @@
 //!
 //! [`read`] opens `.safetensors` and PyTorch `.pth`/`.pt` files (both containers that `torch.save` ever wrote) without
 //! executing anything in them. [`load`] lays a file beside the entries a network wants and reports what fits.
-//! [`published`] is the table of weights that `--pretrained auto` knows.
+//! [`published`] is the table of weights that `--pretrained auto` knows, [`checkpoint`] the reader of a run's checkpoints.
 
+pub mod checkpoint;
 mod globals;
 pub mod keymap;
 pub mod load;
@@ -16,8 +17,9 @@ mod zip;
 
 use std::path::{Path, PathBuf};
 
+pub use checkpoint::{CheckpointError, CheckpointFile};
 pub use load::{Assignments, LoadReport, Values, Wanted, load};
-pub use published::{Found, PUBLISHED, Published, locate, sha256_hex, sha256_of};
+pub use published::{Found, PUBLISHED, Published, hex, locate, sha256_hex, sha256_of};
 pub use tensors::{Dtype, NamedTensor, TensorFile, read};
 
 /// Why weights could not be had. Every message names the file and ends with what to do.

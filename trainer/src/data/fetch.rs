@@ -4,7 +4,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use sha2::{Digest, Sha256};
+use models::weights::sha256_hex;
 
 /// Tries before a picture counts as missing; the pause doubles from the first value.
 const TRIES: u32 = 4;
@@ -36,8 +36,7 @@ impl Fetcher {
     /// # Errors
     /// Why it could not be fetched.
     pub fn fetch(&self, url: &str) -> Result<PathBuf, String> {
-        let name: String = Sha256::digest(url.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
-        let path = self.folder.join(name);
+        let path = self.folder.join(sha256_hex(url.as_bytes()));
         if path.is_file() {
             return Ok(path);
         }

@@ -1,4 +1,4 @@
-//! Reading a checkpoint: the weights, what they say about themselves, and the outputs recorded beside them.
+//! A checkpoint of a run on disk: its tensors and what it says about itself. Everything that reads one reads it here.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,9 +6,8 @@ use std::path::{Path, PathBuf};
 use safetensors::tensor::Metadata;
 use safetensors::{Dtype, SafeTensors};
 use schemas::{CheckpointMeta, SCHEMA_VERSION};
-use sha2::{Digest, Sha256};
 
-use crate::source::{ParamError, ParamSource};
+use super::sha256_hex;
 
 /// File name of the weights.
 pub const MODEL_FILE: &str = "model.safetensors";
@@ -48,7 +47,8 @@ pub enum CheckpointError {
     },
     /// A safetensors file without the description.
     #[error(
-        "{path:?} does not say what it holds (no \"{META_KEY}\" in its metadata); only checkpoints written by trainer can be exported"
+        "{path:?} does not say what it holds (no \"{META_KEY}\" in its metadata): it is no checkpoint of a run; weights alone go \
+         to `trainer train --pretrained`"
     )]
     NoMeta {
         /// File.
@@ -64,7 +64,7 @@ pub enum CheckpointError {
     },
     /// A description from the future.
     #[error(
-        "{path:?} was written with schema version {found}; this exporter reads versions up to {SCHEMA_VERSION}; take a newer Fovea"
+        "{path:?} was written with schema version {found}; this Fovea reads versions up to {SCHEMA_VERSION}; take a newer Fovea"
     )]
     TooNew {
         /// File.
@@ -75,7 +75,7 @@ pub enum CheckpointError {
 }
 
 /// A checkpoint in memory. The file is read, not mapped, so that somebody else cutting it short cannot end the process.
-pub struct Checkpoint {
+pub struct CheckpointFile {
     path: PathBuf,
     bytes: Vec<u8>,
     header: Metadata,
@@ -85,7 +85,7 @@ pub struct Checkpoint {
     meta_json: String,
 }
 
-impl Checkpoint {
+impl CheckpointFile {
     /// Opens a run folder (its best checkpoint), a checkpoint folder, or a `.safetensors` file.
     ///
     /// # Errors
@@ -121,7 +121,10 @@ impl Checkpoint {
     }
 
     /// Describes the same weights otherwise.
-    pub(crate) fn describe(&mut self, meta: CheckpointMeta) -> Result<(), CheckpointError> {
+    ///
+    /// # Errors
+    /// When the description's preprocessing is none.
+    pub fn describe(&mut self, meta: CheckpointMeta) -> Result<(), CheckpointError> {
         let bad = |problem: String| CheckpointError::BadMeta { path: self.path.clone(), problem };
         meta.preprocessing.check().map_err(|problem| bad(format!("preprocessing: {problem}")))?;
         self.meta_json = serde_json::to_string(&meta).map_err(|error| bad(error.to_string()))?;
@@ -132,35 +135,41 @@ impl Checkpoint {
     /// SHA-256 of the weights file, lower-case hexadecimal.
     #[must_use]
     pub fn sha256(&self) -> String {
-        hex(&Sha256::digest(&self.bytes))
+        sha256_hex(&self.bytes)
     }
-}
 
-impl ParamSource for Checkpoint {
-    fn parameter(&self, key: &str, shape: &[i64]) -> Result<Vec<u8>, ParamError> {
-        let missing = || ParamError::Missing { key: key.to_owned() };
-        let tensor = self.header.info(key).ok_or_else(missing)?;
-        if tensor.dtype != Dtype::F32 {
-            return Err(ParamError::Type { key: key.to_owned(), found: format!("{:?}", tensor.dtype) });
-        }
-        if !tensor.shape.iter().map(|&d| i64::try_from(d).unwrap_or(-1)).eq(shape.iter().copied()) {
-            let found = tensor.shape.clone();
-            return Err(ParamError::Shape { key: key.to_owned(), expected: shape.to_vec(), found });
-        }
+    /// The tensor under `key`.
+    #[must_use]
+    pub fn tensor(&self, key: &str) -> Option<CheckpointTensor<'_>> {
+        let tensor = self.header.info(key)?;
         let (from, to) = tensor.data_offsets;
-        Ok(self.bytes.get(self.start + from..self.start + to).ok_or_else(missing)?.to_vec())
+        let data = self.bytes.get(self.start + from..self.start + to)?;
+        Some(CheckpointTensor { dtype: tensor.dtype, shape: &tensor.shape, data })
+    }
+
+    /// Keys of all tensors, in the order of the file.
+    #[must_use]
+    pub fn keys(&self) -> Vec<String> {
+        self.header.offset_keys()
     }
 }
 
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
+/// A tensor as the file holds it.
+#[derive(Clone, Copy, Debug)]
+pub struct CheckpointTensor<'a> {
+    /// Type of its elements.
+    pub dtype: Dtype,
+    /// Sizes; empty for a scalar.
+    pub shape: &'a [usize],
+    /// Elements, row-major and little-endian.
+    pub data: &'a [u8],
 }
 
-pub(crate) fn read(path: &Path) -> Result<Vec<u8>, CheckpointError> {
+fn read(path: &Path) -> Result<Vec<u8>, CheckpointError> {
     fs::read(path).map_err(|error| CheckpointError::Read { path: path.to_owned(), error })
 }
 
-pub(crate) fn damaged(path: &Path, error: &safetensors::SafeTensorError) -> CheckpointError {
+fn damaged(path: &Path, error: &safetensors::SafeTensorError) -> CheckpointError {
     CheckpointError::Damaged { path: path.to_owned(), problem: error.to_string() }
 }
 
