@@ -73,6 +73,8 @@ fn plan(lab: &Lab, shrinks: bool) -> Plan {
 
 /// Trains by `plan` with little room; where the loop stood in the end, and what it said.
 fn train(plan: &Plan, task: &Tight, folder: &Path) -> anyhow::Result<(TrainingState, String)> {
+    // Other trainings run beside this one.
+    trainer::device::set_threads(1);
     let request = TrainingRequest {
         training: plan.training_data.clone().into(),
         validation: plan.validation_data.clone().map(Into::into),
