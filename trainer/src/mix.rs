@@ -46,7 +46,6 @@ impl Mixing {
 
 impl Mixed {
     /// The loss of the mixture, where `loss` gives that of targets; `targets` has a row for each image.
-    #[must_use]
     pub fn loss(&self, targets: &Tensor, loss: impl Fn(&Tensor) -> Tensor) -> Tensor {
         loss(targets) * self.own + loss(&before(targets)) * (1.0 - self.own)
     }
