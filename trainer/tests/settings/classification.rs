@@ -228,6 +228,22 @@ fn settings_act_on_mobilenet() {
     show_all(&Lab::new(TASK, "32", BASE), EFFECTS);
 }
 
+/// What has a formula of its own where images have any number of labels.
+static ON_LABEL_SETS: &[Effect] = &[
+    ("label_smoothing", |lab| lab.other_weights("--label_smoothing 0.1", "")),
+    ("mixup", |lab| lab.other_weights("--mixup 0.8", "")),
+    ("cutmix", |lab| lab.other_weights("--cutmix 1", "")),
+    ("weighted_loss", |lab| {
+        let uneven = "--imbalance_rate_threshold 0 --weighted_loss";
+        assert_ne!(lab.losses(&format!("{uneven} 1")), lab.losses(&format!("{uneven} 2")));
+    }),
+];
+
+#[test]
+fn settings_act_on_label_sets() {
+    show_all(&Lab::new("image-classification-multilabel", "32", BASE), ON_LABEL_SETS);
+}
+
 #[test]
 fn settings_of_detection_are_refused_by_name() {
     let lab = Lab::new(TASK, "12", BASE);
