@@ -125,7 +125,7 @@ pub fn manifest(spec: &ModelSpec, classes: usize, p: &Preprocessing) -> anyhow::
     Ok(spec.manifest(i64::try_from(classes)?, i64::from(p.side()))?)
 }
 
-/// The layout a model trains fastest in on CPU, by measurement (README, "Speed").
+/// The layout a model trains fastest in, by measurement (ARCHITECTURE, "Decisions").
 #[must_use]
 pub fn preferred_layout(spec: &ModelSpec) -> Layout {
     match spec.kind {
