@@ -16,6 +16,8 @@ choice! {
         GuidedGradcam = "guided_gradcam",
         /// Gradients with negative contributions left out at each ReLU.
         GuidedBackprop = "guided_backprop",
+        /// What the answer loses when parts of the picture are hidden in turn; needs no gradients.
+        Occlusion = "occlusion",
     }
 }
 
@@ -39,8 +41,8 @@ choice! {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct XaiParameters {
-    /// Method.
-    pub xai_algorithm: XaiAlgorithm,
+    /// Method; absent, the server takes occlusion, the one that an exported file allows.
+    pub xai_algorithm: Option<XaiAlgorithm>,
     /// Answer with pictures.
     pub visualizations: bool,
     /// Answer with arrays.
@@ -60,7 +62,7 @@ pub struct XaiParameters {
 impl Default for XaiParameters {
     fn default() -> Self {
         Self {
-            xai_algorithm: XaiAlgorithm::Xrai,
+            xai_algorithm: None,
             visualizations: true,
             attributions: false,
             confidence_score_threshold_multilabel: 0.5,
