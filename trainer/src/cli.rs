@@ -5,7 +5,9 @@ use std::path::PathBuf;
 
 use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
+use schemas::prediction::{ApproximationMethod, XaiAlgorithm};
 use schemas::setting::SETTINGS;
+use serde::de::DeserializeOwned;
 
 use crate::convert::boxes::voc::Pixels;
 
@@ -163,6 +165,41 @@ pub struct PredictArgs {
     /// Also cut each image into a grid of tiles, for small objects, such as 3x2 (detection; default: the model's).
     #[arg(long = "tile_grid_size", value_name = "GRID")]
     pub tile_grid_size: Option<String>,
+    /// What explains the answer.
+    #[command(flatten)]
+    pub explain: ExplainArgs,
+}
+
+/// Options of an explanation.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Explanation (classification)")]
+pub struct ExplainArgs {
+    /// Show which pixels the answer came from, in the pictures of --save: integrated_gradients, guided_backprop, guided_gradcam
+    /// (checkpoints), occlusion (exported files too). Of the most probable class, or of every label above the threshold.
+    #[arg(long, value_name = "METHOD", value_parser = spelled::<XaiAlgorithm>)]
+    pub explain: Option<XaiAlgorithm>,
+    /// Put the attributions of every pixel into the JSON.
+    #[arg(long, requires = "explain")]
+    pub attributions: bool,
+    /// Steps of the integral of integrated_gradients.
+    #[arg(long = "n_steps", value_name = "N", requires = "explain", default_value_t = 50, value_parser = clap::value_parser!(u32).range(2..=10_000))]
+    pub n_steps: u32,
+    /// Its rule: riemann_left, riemann_middle, riemann_right, riemann_trapezoid, gausslegendre.
+    #[arg(long = "approximation_method", value_name = "RULE", requires = "explain", default_value = "riemann_middle", value_parser = spelled::<ApproximationMethod>)]
+    pub approximation_method: ApproximationMethod,
+    /// Labels with a greater probability are explained (multi-label).
+    #[arg(
+        long = "confidence_score_threshold_multilabel",
+        value_name = "FLOAT",
+        requires = "explain",
+        default_value_t = 0.5
+    )]
+    pub threshold: f64,
+}
+
+/// One of a fixed set of words.
+fn spelled<T: DeserializeOwned>(text: &str) -> Result<T, String> {
+    serde_json::from_value(text.into()).map_err(|error| error.to_string())
 }
 
 /// Options of `convert`.

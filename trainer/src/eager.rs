@@ -1,5 +1,6 @@
 //! The Eager interpreter: [`Ops`] on libtorch, with autograd.
 
+mod tape;
 #[cfg(test)]
 mod tests;
 
@@ -8,6 +9,8 @@ use models::shapes;
 use tch::{Device, Kind, Tensor};
 
 use crate::params::Params;
+
+pub use tape::{Guided, Tape};
 
 /// Whether batch normalisation uses and updates batch statistics and dropout drops.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,13 +52,20 @@ impl Clone for T {
 pub struct Eager<'a> {
     params: &'a Params,
     mode: Mode,
+    tape: Option<&'a Tape>,
 }
 
 impl<'a> Eager<'a> {
     /// An interpreter of these parameters.
     #[must_use]
     pub fn new(params: &'a Params, mode: Mode) -> Self {
-        Self { params, mode }
+        Self { params, mode, tape: None }
+    }
+
+    /// An interpreter in evaluation mode that records rectifiers and global pooling on `tape`. Parameters get no gradient.
+    #[must_use]
+    pub fn recording(params: &'a Params, tape: &'a Tape) -> Self {
+        Self { params, mode: Mode::Evaluate, tape: Some(tape) }
     }
 }
 
@@ -98,7 +108,8 @@ impl Ops for Eager<'_> {
     type T = T;
 
     fn param(&self, key: &str, shape: &[i64], _: Init, _: Role) -> T {
-        T(self.params.tensor(key, shape))
+        let tensor = self.params.tensor(key, shape);
+        T(if self.tape.is_some() { tensor.detach() } else { tensor })
     }
 
     fn constant(&self, values: &[f32], shape: &[i64]) -> T {
@@ -130,10 +141,16 @@ impl Ops for Eager<'_> {
     }
 
     fn relu(&self, mut x: T) -> T {
+        if let Some(tape) = self.tape {
+            return T(tape.rectify(&x.0, 0.0, f64::INFINITY));
+        }
         T(if x.may_overwrite() { x.0.relu_() } else { x.0.relu() })
     }
 
     fn clamp(&self, mut x: T, lo: f32, hi: f32) -> T {
+        if let Some(tape) = self.tape {
+            return T(tape.rectify(&x.0, f64::from(lo), f64::from(hi)));
+        }
         // ReLU6 has a kernel whose backward pass needs only its result, so that it can work in place.
         if lo != 0.0 || hi != 6.0 {
             return T(x.0.clamp(f64::from(lo), f64::from(hi)));
@@ -177,7 +194,8 @@ impl Ops for Eager<'_> {
     }
 
     fn global_avg_pool(&self, x: &T) -> T {
-        T(x.0.adaptive_avg_pool2d([1, 1]))
+        let x = self.tape.map_or_else(|| x.0.shallow_clone(), |tape| tape.pool(&x.0));
+        T(x.adaptive_avg_pool2d([1, 1]))
     }
 
     fn flatten(&self, x: &T, axis: i64) -> T {

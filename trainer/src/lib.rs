@@ -15,6 +15,7 @@ pub mod early_stopping;
 pub mod ema;
 pub mod engine;
 pub mod evaluate;
+pub mod explain;
 pub mod failure;
 pub mod files;
 pub mod findings;

@@ -6,7 +6,7 @@ use models::registry::{Kind as ModelKind, ModelSpec, described};
 use schemas::{CheckpointMeta, Preprocessing, Task};
 use tch::{Device, Kind, Tensor};
 
-use crate::eager::{Eager, Mode, T};
+use crate::eager::{Eager, Mode, T, Tape};
 use crate::params::{Layout, Params};
 
 /// Arithmetic of the training step. Evaluation is always float32, so that a reported metric is the exported file's.
@@ -89,6 +89,26 @@ impl Network {
             self.classifier().logits(&eager, &x, i64::from(self.preprocessing.side()), self.classes()).into_tensor()
         });
         logits.to_kind(Kind::Float)
+    }
+
+    /// Pixels as a classifier takes them: `uint8 [N, h, w, 3]` to `float [N, 3, h, w]`.
+    pub fn normalised(&self, images: &Tensor) -> Tensor {
+        let eager = Eager::new(&self.params, Mode::Evaluate);
+        classify::normalise(&eager, &T::borrowed(images), &self.preprocessing).into_tensor()
+    }
+
+    /// Logits `[N, C]` of normalised pixels in evaluation mode, with gradients.
+    pub fn differentiable(&self, pixels: &Tensor) -> Tensor {
+        self.through(&Eager::new(&self.params, Mode::Evaluate), pixels)
+    }
+
+    /// As [`Self::differentiable`], on a tape.
+    pub fn recorded(&self, pixels: &Tensor, tape: &Tape) -> Tensor {
+        self.through(&Eager::recording(&self.params, tape), pixels)
+    }
+
+    fn through(&self, eager: &Eager<'_>, pixels: &Tensor) -> Tensor {
+        self.classifier().logits(eager, &T::borrowed(pixels), self.classes()).into_tensor()
     }
 
     /// # Panics

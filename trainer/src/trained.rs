@@ -98,7 +98,7 @@ impl Trained {
     pub fn asked(&self, wishes: &[(&str, Option<Value>)]) -> anyhow::Result<Settings> {
         let mut settings = self.settings()?;
         let task = self.meta().task;
-        let cuts = matches!(self, Self::File(model) if model.form() == Form::Whole);
+        let cuts = self.takes_whole();
         let refuse = |message: String| Err(fail(ErrorCode::InvalidSettings, message));
         for (name, value) in wishes.iter().filter_map(|(name, value)| Some((name, value.as_ref()?))) {
             if task != Task::ImageObjectDetection {
@@ -121,20 +121,35 @@ impl Trained {
     /// # Errors
     /// When the file fails on it.
     pub fn classify(&mut self, image: &Rgb) -> anyhow::Result<Vec<f32>> {
-        match self {
-            Self::Checkpoint(network, meta, _) => {
-                let small = host::prepare(image, &meta.preprocessing);
-                let (height, width) = (usize::try_from(small.height)?, usize::try_from(small.width)?);
-                Ok(network::rows(&network.probabilities(&network.images(&small.data, 1, height, width))))
+        if self.takes_whole() {
+            return self.probabilities(std::slice::from_ref(image));
+        }
+        let prepared = host::prepare(image, &self.meta().preprocessing);
+        self.probabilities(&[prepared])
+    }
+
+    /// Whether it takes pictures as decoded, and resizes them itself.
+    #[must_use]
+    pub fn takes_whole(&self) -> bool {
+        matches!(self, Self::File(model) if model.form() == Form::Whole)
+    }
+
+    /// Probabilities of pictures of one size as the model takes them: row-major `[N, C]`.
+    ///
+    /// # Errors
+    /// When the file fails on them.
+    pub fn probabilities(&mut self, pictures: &[Rgb]) -> anyhow::Result<Vec<f32>> {
+        let Some(first) = pictures.first() else { return Ok(Vec::new()) };
+        let (height, width) = (usize::try_from(first.height)?, usize::try_from(first.width)?);
+        let bytes: Vec<u8> = pictures.iter().flat_map(|picture| picture.data.iter().copied()).collect();
+        Ok(match self {
+            Self::Checkpoint(network, ..) => {
+                network::rows(&network.probabilities(&network.images(&bytes, pictures.len(), height, width)))
             }
             Self::File(model) => {
-                let prepared = match model.form() {
-                    Form::Prepared => host::prepare(image, &model.meta().preprocessing),
-                    Form::Whole => image.clone(),
-                };
-                Ok(model.run(view(&prepared)?)?.into_iter().collect())
+                model.run(ArrayView4::from_shape((pictures.len(), height, width, 3), &bytes)?)?.into_iter().collect()
             }
-        }
+        })
     }
 
     /// Objects in one image, best first, in its pixels. `settings` decides about tiles; a `whole` file cuts its own.

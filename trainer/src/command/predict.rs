@@ -7,13 +7,14 @@ use anyhow::Context;
 use models::host::{self, Limits, Rgb};
 use schemas::dataset::Corners;
 use schemas::error::ErrorCode;
-use schemas::prediction::Detection;
+use schemas::prediction::{Detection, XaiParameters};
 use schemas::{Settings, Task};
 use serde_json::{Map, Value, json};
 
 use super::Answer;
-use crate::cli::PredictArgs;
+use crate::cli::{ExplainArgs, PredictArgs};
 use crate::detect::evaluate::Wish;
+use crate::explain;
 use crate::failure::fail;
 use crate::files::write_atomic;
 use crate::metric::THRESHOLD;
@@ -60,6 +61,7 @@ struct Asked {
     settings: Settings,
     wish: Wish,
     top: usize,
+    explain: Option<XaiParameters>,
 }
 
 /// What a model said about one image.
@@ -75,6 +77,8 @@ enum Marks {
     Lines(Vec<String>),
     /// Boxes with their labels.
     Boxes(Vec<Detection>, Vec<String>),
+    /// Another picture: what the answer came from.
+    Explained(Rgb),
 }
 
 impl Asked {
@@ -87,7 +91,8 @@ impl Asked {
         ])?;
         let wish = Wish::predicting(&settings);
         let usual = if model.meta().task == Task::ImageClassificationMultilabel { usize::MAX } else { TOP };
-        Ok(Self { model, settings, wish, top: args.top.unwrap_or(usual).max(1) })
+        let explain = explaining(&args.explain, &model, args.save.is_some())?;
+        Ok(Self { model, settings, wish, top: args.top.unwrap_or(usual).max(1), explain })
     }
 
     fn about(&mut self, image: &Rgb) -> anyhow::Result<Said> {
@@ -122,8 +127,18 @@ impl Asked {
         if lines.is_empty() {
             lines.push(format!("no label above {THRESHOLD}"));
         }
-        let json = Map::from_iter([("labels".to_owned(), json!(labels)), ("probs".to_owned(), json!(probabilities))]);
-        Ok(Said { line: lines.join(", "), json, marks: Marks::Lines(lines) })
+        let line = lines.join(", ");
+        let mut json =
+            Map::from_iter([("labels".to_owned(), json!(labels)), ("probs".to_owned(), json!(probabilities))]);
+        let mut marks = Marks::Lines(lines);
+        if let Some(p) = &self.explain {
+            let explanation = explain::explain(&mut self.model, image, p)?;
+            json.insert("explanations".to_owned(), explanation.json(labels, p.attributions));
+            if let Some(drawn) = explanation.drawn(labels, &probabilities).filter(|_| p.visualizations) {
+                marks = Marks::Explained(drawn);
+            }
+        }
+        Ok(Said { line, json, marks })
     }
 }
 
@@ -132,8 +147,33 @@ impl Said {
         match &self.marks {
             Marks::Lines(lines) => caption::below(image, lines),
             Marks::Boxes(found, labels) => draw::boxes(image, found, labels),
+            Marks::Explained(drawn) => drawn.clone(),
         }
     }
+}
+
+/// What is asked of an explanation, if there is to be one.
+fn explaining(args: &ExplainArgs, model: &Trained, saved: bool) -> anyhow::Result<Option<XaiParameters>> {
+    let Some(algorithm) = args.explain else { return Ok(None) };
+    explain::check(model, algorithm)?;
+    if !saved && !args.attributions {
+        let text =
+            "--explain draws a picture or gives numbers: name a folder with --save, or ask for --attributions --json";
+        return Err(fail(ErrorCode::InvalidSettings, text));
+    }
+    if !(0.0..=1.0).contains(&args.threshold) {
+        let text = format!("confidence_score_threshold_multilabel {} is not in [0, 1]", args.threshold);
+        return Err(fail(ErrorCode::InvalidSettings, text));
+    }
+    Ok(Some(XaiParameters {
+        xai_algorithm: Some(algorithm),
+        visualizations: saved,
+        attributions: args.attributions,
+        confidence_score_threshold_multilabel: args.threshold,
+        n_steps: args.n_steps,
+        approximation_method: args.approximation_method,
+        ..XaiParameters::default()
+    }))
 }
 
 /// A box as the specification's scoring JSON has it: fractions of the image's size.

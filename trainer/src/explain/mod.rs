@@ -1,0 +1,135 @@
+//! Why a classifier answered as it did: how much each pixel contributed to the answer.
+
+mod gradients;
+mod guided;
+mod path;
+mod show;
+
+use models::host::{self, Attribution, Occlusion, Rgb};
+use schemas::Task;
+use schemas::error::ErrorCode;
+use schemas::prediction::{XaiAlgorithm, XaiParameters};
+use tch::Tensor;
+
+use crate::failure::fail;
+use crate::network::Network;
+use crate::trained::Trained;
+
+/// Pictures run at once, gradients included.
+const BATCH: usize = 10;
+
+/// The explanation of one label of an answer.
+pub struct Explained {
+    /// Class.
+    pub class: usize,
+    /// What speaks for it, and where: for gradients in logits, for occlusion in probability.
+    pub attribution: Attribution,
+}
+
+/// An explained answer.
+pub struct Explanation {
+    /// What the network saw.
+    pub picture: Rgb,
+    /// The most probable class, or every label above the threshold of a multi-label model.
+    pub labels: Vec<Explained>,
+}
+
+/// Whether `model` can be explained by this method.
+///
+/// # Errors
+/// Which method, and why not.
+pub fn check(model: &Trained, algorithm: XaiAlgorithm) -> anyhow::Result<()> {
+    let refuse = |reason: String| Err(fail(ErrorCode::InvalidSettings, reason));
+    if !model.meta().task.is_classification() {
+        return refuse(format!("--explain explains classifiers; the task of this model is {}", model.meta().task));
+    }
+    match (algorithm, model) {
+        (XaiAlgorithm::Xrai, _) => {
+            refuse("--explain xrai is not there yet: it needs a segmentation; take integrated_gradients".to_owned())
+        }
+        (XaiAlgorithm::Occlusion, _) | (_, Trained::Checkpoint(..)) => Ok(()),
+        (_, Trained::File(_)) => refuse(format!(
+            "--explain {algorithm} needs gradients, and an exported file has none; name the run with --checkpoint, or take \
+             --explain occlusion"
+        )),
+    }
+}
+
+/// Explains what the model says about a picture.
+///
+/// # Errors
+/// What [`check`] refuses; a network without what the method works on; a file that fails.
+pub fn explain(model: &mut Trained, image: &Rgb, p: &XaiParameters) -> anyhow::Result<Explanation> {
+    let algorithm = p.xai_algorithm.unwrap_or(XaiAlgorithm::Occlusion);
+    check(model, algorithm)?;
+    let gradients = match (algorithm, &*model) {
+        (XaiAlgorithm::Occlusion | XaiAlgorithm::Xrai, _) | (_, Trained::File(_)) => None,
+        (XaiAlgorithm::IntegratedGradients, Trained::Checkpoint(network, ..)) => Some((network, Method::Integrated)),
+        (XaiAlgorithm::GuidedBackprop, Trained::Checkpoint(network, ..)) => Some((network, Method::Guided)),
+        (XaiAlgorithm::GuidedGradcam, Trained::Checkpoint(network, ..)) => Some((network, Method::Gradcam)),
+    };
+    let Some((network, method)) = gradients else { return occluded(model, image, p) };
+    let picture = host::prepare(image, &network.preprocessing);
+    let images = network.images(&picture.data, 1, usize::try_from(picture.height)?, usize::try_from(picture.width)?);
+    let classes = targets(network.task, &crate::network::rows(&network.probabilities(&images)), p);
+    let pixels = network.normalised(&images);
+    let one = |class: usize| {
+        let values = method.attribution(network, &pixels, i64::try_from(class)?, p)?;
+        let values = crate::network::rows(&values);
+        Ok(Explained { class, attribution: Attribution { width: picture.width, height: picture.height, values } })
+    };
+    let labels = classes.into_iter().map(one).collect::<anyhow::Result<_>>()?;
+    Ok(Explanation { picture, labels })
+}
+
+/// A method that works on a network's gradients.
+#[derive(Clone, Copy)]
+enum Method {
+    Integrated,
+    Guided,
+    Gradcam,
+}
+
+impl Method {
+    /// `[1, 3, h, w]`, of one class.
+    fn attribution(self, network: &Network, pixels: &Tensor, class: i64, p: &XaiParameters) -> anyhow::Result<Tensor> {
+        match self {
+            Self::Integrated => {
+                let path = path::path(p.approximation_method, p.n_steps);
+                gradients::smooth(pixels, |noisy| Ok(gradients::integrated(network, noisy, class, &path)))
+            }
+            Self::Guided => gradients::smooth(pixels, |noisy| guided::backprop(network, noisy, class)),
+            Self::Gradcam => guided::gradcam(network, pixels, class),
+        }
+    }
+}
+
+/// Classes that are explained.
+fn targets(task: Task, probabilities: &[f32], p: &XaiParameters) -> Vec<usize> {
+    if task == Task::ImageClassificationMultilabel {
+        // In single precision, in which 0.4 is not above 0.4.
+        let above = |&class: &usize| probabilities[class] > p.confidence_score_threshold_multilabel as f32;
+        return (0..probabilities.len()).filter(above).collect();
+    }
+    // Of equal ones the first.
+    (0..probabilities.len()).rev().max_by(|&a, &b| probabilities[a].total_cmp(&probabilities[b])).into_iter().collect()
+}
+
+fn occluded(model: &mut Trained, image: &Rgb, p: &XaiParameters) -> anyhow::Result<Explanation> {
+    let occlusion = Occlusion::new(image, &model.meta().preprocessing, model.takes_whole());
+    let mut rows = Vec::new();
+    for from in (0..occlusion.views()).step_by(BATCH) {
+        let views: Vec<Rgb> = (from..occlusion.views().min(from + BATCH)).map(|at| occlusion.view(at)).collect();
+        rows.extend(model.probabilities(&views)?);
+    }
+    let labels = model.meta().labels.len();
+    let one = |class: usize| {
+        let said: Vec<f32> = rows.iter().skip(class).step_by(labels).copied().collect();
+        Explained { class, attribution: occlusion.attribution(&said) }
+    };
+    let classes = targets(model.meta().task, &rows[..labels], p);
+    Ok(Explanation { picture: occlusion.seen(), labels: classes.into_iter().map(one).collect() })
+}
+
+#[cfg(test)]
+mod tests;
