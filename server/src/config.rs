@@ -14,6 +14,9 @@ pub struct Limits {
     /// Most images in one request [413]
     #[arg(long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u64).range(1..=MAX_IMAGES as u64))]
     pub max_images: u64,
+    /// Most images in one request whose answers are explained, each of which is run 65 times more; 0 allows none [413]
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u64).range(0..=MAX_IMAGES as u64))]
+    pub max_explained: u64,
     /// Longest side of an image, in pixels [413]
     #[arg(long, value_name = "PIXELS", default_value_t = 16_384, value_parser = clap::value_parser!(u32).range(1..))]
     pub max_side: u32,

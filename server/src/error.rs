@@ -79,6 +79,14 @@ pub enum ServerError {
         /// The limit.
         limit: u64,
     },
+    /// More images to be explained than one request may ask for.
+    #[error("the request wants {given} images explained, the limit is {limit}; send several requests")]
+    TooManyExplained {
+        /// Images to be explained.
+        given: u64,
+        /// The limit.
+        limit: u64,
+    },
     /// A request that needs more memory than all requests together may take.
     #[error("the request needs {needed} bytes for its images, the server's limit is {limit}")]
     TooMuchMemory {
@@ -142,7 +150,9 @@ impl ServerError {
             Self::SlowBody { .. } => (StatusCode::REQUEST_TIMEOUT, ErrorCode::SlowBody),
             Self::ImageTooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, ErrorCode::ImageTooLarge),
             Self::BodyTooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, ErrorCode::BodyTooLarge),
-            Self::TooManyImages { .. } => (StatusCode::PAYLOAD_TOO_LARGE, ErrorCode::TooManyImages),
+            Self::TooManyImages { .. } | Self::TooManyExplained { .. } => {
+                (StatusCode::PAYLOAD_TOO_LARGE, ErrorCode::TooManyImages)
+            }
             Self::TooMuchMemory { .. } => (StatusCode::PAYLOAD_TOO_LARGE, ErrorCode::TooMuchMemory),
             Self::MediaType { .. } => (StatusCode::UNSUPPORTED_MEDIA_TYPE, ErrorCode::UnsupportedMediaType),
             Self::ContentEncoding => (StatusCode::UNSUPPORTED_MEDIA_TYPE, ErrorCode::UnsupportedEncoding),

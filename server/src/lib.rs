@@ -12,6 +12,7 @@ pub mod backend;
 pub mod config;
 mod connections;
 pub mod error;
+mod explain;
 pub mod metrics;
 mod observe;
 pub mod pool;

@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// Peak memory of decoding, per pixel: a 16-bit image with alpha, and its 8-bit copy.
-const DECODING_BYTES: u64 = 12;
+pub(crate) const DECODING_BYTES: u64 = 12;
 /// Memory of a prepared part, per pixel: once as an image, once as part of a batch.
 const PART_BYTES: u64 = 6;
 
@@ -103,7 +103,8 @@ impl Work {
         self.state.infer_all(self.model(), jobs).await
     }
 
-    fn most(&self) -> usize {
+    /// Most pictures in one batch.
+    pub(crate) fn most(&self) -> usize {
         usize::try_from(self.state.limits.max_batch).unwrap_or(usize::MAX)
     }
 
@@ -155,7 +156,7 @@ impl Work {
         Ok(self.job(Input { images, sizes, thresholds }, Some(reservation)))
     }
 
-    fn job(&self, input: Input, reservation: Option<Reservation>) -> Job {
+    pub(crate) fn job(&self, input: Input, reservation: Option<Reservation>) -> Job {
         Job { input, timings: Arc::clone(&self.timings), reservation, place: self.place.clone() }
     }
 }
@@ -295,7 +296,8 @@ pub(crate) fn check_inside(
     Err(ServerError::ImageTooLarge { index, reason })
 }
 
-fn refuse(index: usize, error: &DecodeError) -> ServerError {
+/// A decoder's refusal of an image of the request.
+pub(crate) fn refuse(index: usize, error: &DecodeError) -> ServerError {
     let reason = error.to_string();
     match error {
         DecodeError::TooManyBytes { .. } | DecodeError::SideTooLong { .. } | DecodeError::TooManyPixels { .. } => {

@@ -221,7 +221,10 @@ mod tests {
             assert_eq!(seen, prepare(&Rgb::filled(100, 80, [250; 3]), &p));
             let drawn = map.drawn(&seen);
             let pixel = |x: usize, y: usize| &drawn.data[3 * (y * 168 + x)..][..3];
-            assert_eq!((pixel(20, 36), pixel(56 + 20, 36), pixel(56 + 40, 36)), (&[250; 3][..], &[255; 3][..], &[0, 0, 255][..]));
+            assert_eq!(
+                (pixel(20, 36), pixel(56 + 20, 36), pixel(56 + 40, 36)),
+                (&[250; 3][..], &[255; 3][..], &[0, 0, 255][..])
+            );
         }
     }
 

@@ -11,15 +11,18 @@ use base64::{
 };
 use schemas::{
     dataset::Corners,
-    prediction::{Detection, DetectionAnswer, InputData, ScoreCell, ScoredBox},
+    prediction::{
+        Attributions, Detection, DetectionAnswer, InputData, ScoreCell, ScoredBox, Visualizations, XaiParameters,
+    },
 };
-use serde::{Deserialize, Serialize, de::IgnoredAny};
+use serde::{Deserialize, Serialize};
 
 use super::{media_type, read_body, timings};
 use crate::{
     admit::{Budget, Reservation},
     backend::Answer,
     error::ServerError,
+    explain::{self, Explained},
     metrics::Stage,
     prepare::{Picture, Work},
     state::State,
@@ -79,8 +82,8 @@ struct Prediction<'a> {
     filename: String,
     probs: &'a [f32],
     labels: &'a [String],
-    visualizations: Option<()>,
-    attributions: Option<()>,
+    visualizations: Option<&'a Visualizations>,
+    attributions: Option<&'a Attributions>,
 }
 
 /// Azure's health check: the request's path.
@@ -112,10 +115,25 @@ pub(crate) async fn score(state: Data<State>, request: HttpRequest) -> Result<Ht
         });
         parsed.await?
     } else {
-        Parsed { list: false, images: vec![body.bytes], given: Given::default(), _reservation: body.reservation }
+        let (images, wishes) = (vec![body.bytes], vec![None]);
+        Parsed { list: false, images, wishes, given: Given::default(), reservation: body.reservation }
     };
-    let plan = query.given.join(parsed.given)?.plan(&work.model().description)?;
+    let about = &work.model().description;
+    let plan = query.given.join(parsed.given)?.plan(about)?;
+    explain::check(&parsed.wishes, about, state.limits.max_explained)?;
+    let mut reservation = parsed.reservation;
+    let mut wanted = Vec::new();
+    for (index, (bytes, wish)) in parsed.images.iter().zip(parsed.wishes).enumerate() {
+        if let Some(wish) = wish {
+            reservation.absorb(state.admission.budget.reserve(bytes.len() as u64)?);
+            wanted.push((index, bytes.clone(), wish));
+        }
+    }
     let seen = work.look(parsed.images, plan).await?;
+    let mut explained: Vec<Option<Explained>> = seen.pictures.iter().map(|_| None).collect();
+    for (index, bytes, wish) in wanted {
+        explained[index] = Some(work.explain(index, bytes, wish).await?);
+    }
     work.timings.time(Stage::Render, || {
         let labels = &work.model().description.meta.labels;
         let name = |i: usize| query.filename.clone().unwrap_or_else(|| format!("image_{i}"));
@@ -125,7 +143,10 @@ pub(crate) async fn score(state: Data<State>, request: HttpRequest) -> Result<Ht
                 for (i, row) in rows.rows().into_iter().enumerate() {
                     let probs = row.to_slice().ok_or(ServerError::Internal)?;
                     let filename = name(i);
-                    predictions.push(Prediction { filename, probs, labels, visualizations: None, attributions: None });
+                    let why = explained.get(i).and_then(Option::as_ref);
+                    let visualizations = why.and_then(|why| why.visualizations.as_ref());
+                    let attributions = why.and_then(|why| why.attributions.as_ref());
+                    predictions.push(Prediction { filename, probs, labels, visualizations, attributions });
                 }
                 Ok(render(&predictions, parsed.list))
             }
@@ -168,8 +189,10 @@ struct Parsed {
     /// Whether the answer is a list.
     list: bool,
     images: Vec<Vec<u8>>,
+    /// How each of them is to be explained, if it is.
+    wishes: Vec<Option<XaiParameters>>,
     given: Given,
-    _reservation: Reservation,
+    reservation: Reservation,
 }
 
 /// Either version of the request.
@@ -182,9 +205,8 @@ struct Request<'a> {
     image: Option<ScoreCell<'a>>,
     #[serde(default)]
     model_explainability: bool,
-    /// Of an explanation, which is refused when it is asked for.
-    #[serde(default, rename = "xai_parameters")]
-    _xai_parameters: IgnoredAny,
+    #[serde(default)]
+    xai_parameters: XaiParameters,
     score_threshold: Option<Scalar>,
     iou_threshold: Option<Scalar>,
     tile_grid_size: Option<Scalar>,
@@ -194,7 +216,7 @@ struct Request<'a> {
 
 fn parse(body: &[u8], limit: u64, budget: &Budget) -> Result<Parsed, ServerError> {
     let request: Request<'_> = serde_json::from_slice(body).map_err(|e| ServerError::json(&e, SHAPES))?;
-    refuse_explanation(request.model_explainability)?;
+    let of_all = request.model_explainability.then_some(request.xai_parameters);
     let (list, cells) = match (request.input_data, request.image) {
         (Some(input), None) => (true, input.data),
         (None, Some(cell)) => (false, vec![cell]),
@@ -216,23 +238,16 @@ fn parse(body: &[u8], limit: u64, budget: &Budget) -> Result<Parsed, ServerError
     ]);
     let mut reservation = budget.reserve(0)?;
     let mut images = Vec::with_capacity(cells.len());
+    let mut wishes = Vec::with_capacity(cells.len());
     for (index, cell) in cells.iter().enumerate() {
         let request = cell.parse().map_err(|_| {
             ServerError::Request(format!("image {index}: the text is JSON but not {{\"image_base64\": base64}}"))
         })?;
-        refuse_explanation(request.model_explainability)?;
+        let own = request.model_explainability.then_some(request.xai_parameters);
+        wishes.push(own.or_else(|| of_all.clone()));
         images.push(decode_base64(index, &request.image_base64, budget, &mut reservation)?);
     }
-    Ok(Parsed { list, images, given, _reservation: reservation })
-}
-
-/// Silence would look like an answer without explanation.
-fn refuse_explanation(wanted: bool) -> Result<(), ServerError> {
-    if wanted {
-        let text = "model_explainability is not supported; leave it out or send false";
-        return Err(ServerError::Request(text.to_owned()));
-    }
-    Ok(())
+    Ok(Parsed { list, images, wishes, given, reservation })
 }
 
 /// Line breaks and spaces within the text are skipped: common encoders put them there.
@@ -283,7 +298,8 @@ mod tests {
             (r#"{"image":"*"}"#, "invalid_base64"),
             (r#"{"image":"aGV5","image":"aGV5"}"#, "invalid_json"),
             (r#"{"image":"aGV5","input_data":{"columns":["image"],"data":[]}}"#, "invalid_request"),
-            (r#"{"image":"aGV5","model_explainability":true}"#, "invalid_request"),
+            (r#"{"image":"aGV5","model_explainability":1}"#, "invalid_json"),
+            (r#"{"image":"aGV5","xai_parameters":{"xai_algorithm":"sorcery"}}"#, "invalid_json"),
             (r#"{"input_data":{"columns":["picture"],"data":["aGV5"]}}"#, "invalid_json"),
             (r#"{"input_data":{"columns":["image","x"],"data":["aGV5"]}}"#, "invalid_json"),
             (r#"{"input_data":{"columns":["image"],"data":"aGV5"}}"#, "invalid_json"),

@@ -147,8 +147,10 @@ fn json_bodies() -> Vec<Case> {
         score("2000001 images", v2(&millions), &[400, 413]),
         score("a broken cell", v2(r#"["{\"image_base64\":}"]"#), &[400]),
         score(
-            "a cell that asks for explanations",
-            v2(&format!(r#"["{{\"image_base64\":\"{good}\",\"model_explainability\":true}}"]"#)),
+            "a cell that asks for an unknown explanation",
+            v2(&format!(
+                r#"["{{\"image_base64\":\"{good}\",\"model_explainability\":true,\"xai_parameters\":{{\"n\":1}}}}"]"#
+            )),
             &[400],
         ),
         score("columns of another kind", r#"{"input_data":{"columns":"image","data":[]}}"#, &[400]),

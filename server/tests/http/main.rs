@@ -4,6 +4,7 @@
 
 mod answers;
 mod detection;
+mod explain;
 mod hostile;
 mod lifecycle;
 mod load;
