@@ -98,8 +98,9 @@ impl Work {
             };
             rows.extend(said.rows().into_iter().map(|row| row.to_vec()));
         }
-        let several = self.model().description.meta.task == Task::ImageClassificationMultilabel;
-        let targets = targets(rows.first().ok_or(ServerError::Internal)?, several, &p);
+        let task = self.model().description.meta.task;
+        let several = task == Task::ImageClassificationMultilabel;
+        let targets = p.explained(task, rows.first().ok_or(ServerError::Internal)?);
         if targets.len() > MOST_LABELS {
             return Err(ServerError::Request(format!(
                 "image {index}: {} labels are above confidence_score_threshold_multilabel {}, at most {MOST_LABELS} are explained; \
@@ -155,17 +156,6 @@ fn batch(occlusion: &Occlusion, from: usize, to: usize) -> Result<Array4<u8>, Se
     }
     let shape = (to - from, height as usize, width as usize, 3);
     Array4::from_shape_vec(shape, bytes).map_err(|_| ServerError::Internal)
-}
-
-/// Classes that are explained.
-fn targets(said: &[f32], several: bool, p: &XaiParameters) -> Vec<usize> {
-    if several {
-        // In single precision, in which 0.4 is not above 0.4.
-        let above = |&class: &usize| said[class] > p.confidence_score_threshold_multilabel as f32;
-        return (0..said.len()).filter(above).collect();
-    }
-    // Of equal ones the first.
-    (0..said.len()).rev().max_by(|&a, &b| said[a].total_cmp(&said[b])).into_iter().collect()
 }
 
 fn answer(

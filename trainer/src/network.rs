@@ -108,7 +108,8 @@ impl Network {
     }
 
     fn through(&self, eager: &Eager<'_>, pixels: &Tensor) -> Tensor {
-        self.classifier().logits(eager, &T::borrowed(pixels), self.classes()).into_tensor()
+        let side = i64::from(self.preprocessing.side());
+        self.classifier().logits(eager, &T::borrowed(pixels), side, self.classes()).into_tensor()
     }
 
     /// # Panics

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::Task;
 use crate::setting::choice;
 
 choice! {
@@ -57,6 +58,22 @@ pub struct XaiParameters {
     pub xrai_fast: bool,
     /// Rule of the integral.
     pub approximation_method: ApproximationMethod,
+}
+
+impl XaiParameters {
+    /// The classes that are explained: the most probable one (of equal ones the first), or every one above the threshold of
+    /// an image with any number of labels.
+    #[must_use]
+    pub fn explained(&self, task: Task, probabilities: &[f32]) -> Vec<usize> {
+        let classes = 0..probabilities.len();
+        if task == Task::ImageClassificationMultilabel {
+            // In single precision, in which 0.4 is not above 0.4.
+            #[expect(clippy::cast_possible_truncation, reason = "probabilities are single precision")]
+            let threshold = self.confidence_score_threshold_multilabel as f32;
+            return classes.filter(|&class| probabilities[class] > threshold).collect();
+        }
+        classes.rev().max_by(|&a, &b| probabilities[a].total_cmp(&probabilities[b])).into_iter().collect()
+    }
 }
 
 impl Default for XaiParameters {

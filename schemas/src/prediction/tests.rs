@@ -134,3 +134,11 @@ fn an_infer_response_is_written_as_the_protocol_says() {
     assert_eq!(text, expected);
     assert_eq!(serde_json::from_str::<InferResponse>(&text).unwrap(), response);
 }
+
+#[test]
+fn the_best_label_is_explained_or_all_above_the_threshold() {
+    let p = XaiParameters { confidence_score_threshold_multilabel: 0.4, ..XaiParameters::default() };
+    let said = [0.1, 0.45, 0.45, 0.4];
+    assert_eq!(p.explained(crate::Task::ImageClassification, &said), [1]);
+    assert_eq!(p.explained(crate::Task::ImageClassificationMultilabel, &said), [1, 2]);
+}

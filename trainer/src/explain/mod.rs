@@ -6,13 +6,12 @@ mod path;
 mod show;
 
 use models::host::{self, Attribution, Occlusion, Rgb};
-use schemas::Task;
 use schemas::error::ErrorCode;
 use schemas::prediction::{XaiAlgorithm, XaiParameters};
 use tch::Tensor;
 
 use crate::failure::fail;
-use crate::network::Network;
+use crate::network::{self, Network};
 use crate::trained::Trained;
 
 /// Pictures run at once, gradients included.
@@ -71,11 +70,11 @@ pub fn explain(model: &mut Trained, image: &Rgb, p: &XaiParameters) -> anyhow::R
     let Some((network, method)) = gradients else { return occluded(model, image, p) };
     let picture = host::prepare(image, &network.preprocessing);
     let images = network.images(&picture.data, 1, usize::try_from(picture.height)?, usize::try_from(picture.width)?);
-    let classes = targets(network.task, &crate::network::rows(&network.probabilities(&images)), p);
+    let classes = p.explained(network.task, &network::rows(&network.probabilities(&images)));
     let pixels = network.normalised(&images);
     let one = |class: usize| {
         let values = method.attribution(network, &pixels, i64::try_from(class)?, p)?;
-        let values = crate::network::rows(&values);
+        let values = network::rows(&values);
         Ok(Explained { class, attribution: Attribution { width: picture.width, height: picture.height, values } })
     };
     let labels = classes.into_iter().map(one).collect::<anyhow::Result<_>>()?;
@@ -104,17 +103,6 @@ impl Method {
     }
 }
 
-/// Classes that are explained.
-fn targets(task: Task, probabilities: &[f32], p: &XaiParameters) -> Vec<usize> {
-    if task == Task::ImageClassificationMultilabel {
-        // In single precision, in which 0.4 is not above 0.4.
-        let above = |&class: &usize| probabilities[class] > p.confidence_score_threshold_multilabel as f32;
-        return (0..probabilities.len()).filter(above).collect();
-    }
-    // Of equal ones the first.
-    (0..probabilities.len()).rev().max_by(|&a, &b| probabilities[a].total_cmp(&probabilities[b])).into_iter().collect()
-}
-
 fn occluded(model: &mut Trained, image: &Rgb, p: &XaiParameters) -> anyhow::Result<Explanation> {
     let occlusion = Occlusion::new(image, &model.meta().preprocessing, model.takes_whole());
     let mut rows = Vec::new();
@@ -127,7 +115,7 @@ fn occluded(model: &mut Trained, image: &Rgb, p: &XaiParameters) -> anyhow::Resu
         let said: Vec<f32> = rows.iter().skip(class).step_by(labels).copied().collect();
         Explained { class, attribution: occlusion.attribution(&said) }
     };
-    let classes = targets(model.meta().task, &rows[..labels], p);
+    let classes = p.explained(model.meta().task, &rows[..labels]);
     Ok(Explanation { picture: occlusion.seen(), labels: classes.into_iter().map(one).collect() })
 }
 
