@@ -1,0 +1,75 @@
+"""PyTorch's side of scripts/bench/classify_epoch.py: classify_epoch_peer.py MODEL BATCH fp32|bf16 EPOCHS THREADS DATA.jsonl
+
+What a torchvision user writes: a DataLoader with two processes over PIL pictures, the views that Fovea makes, SGD. Prints the
+seconds of each epoch as a JSON list.
+"""
+
+import json
+import pathlib
+import sys
+import time
+
+import torch
+import torchvision
+from PIL import Image
+from torchvision.transforms import v2 as transforms
+
+WORKERS = 2
+model, batch, arithmetic, epochs, threads, listing = sys.argv[1:]
+
+
+class Pictures(torch.utils.data.Dataset):
+    def __init__(self, rows, folder):
+        self.classes = sorted({row["label"] for row in rows})
+        self.samples = [(folder / row["image_url"], self.classes.index(row["label"])) for row in rows]
+        jitter = transforms.ColorJitter(0.4, 0.4, 0.4, 0.4)
+        self.view = transforms.Compose([
+            transforms.RandomResizedCrop(224),
+            transforms.RandomHorizontalFlip(),
+            transforms.RandomApply([jitter], 0.5),
+            transforms.ToImage(),
+            transforms.ToDtype(torch.float32, scale=True),
+            transforms.Normalize([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]),
+        ])
+
+    def __len__(self):
+        return len(self.samples)
+
+    def __getitem__(self, index):
+        path, target = self.samples[index]
+        return self.view(Image.open(path).convert("RGB")), target
+
+
+def main():
+    torch.set_num_threads(int(threads))
+    torch.manual_seed(0)
+    path = pathlib.Path(listing)
+    data = Pictures([json.loads(line) for line in path.read_text().splitlines() if line.strip()], path.parent)
+    loader = torch.utils.data.DataLoader(
+        data, int(batch), shuffle=True, num_workers=WORKERS, persistent_workers=True, prefetch_factor=2
+    )
+    name = {"mobilenetv2": "mobilenet_v2"}.get(model, model)
+    network = getattr(torchvision.models, name)(num_classes=len(data.classes)).train()
+    half = arithmetic == "bf16"
+    if half:
+        network = network.to(memory_format=torch.channels_last)
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.01, momentum=0.9, nesterov=True, weight_decay=1e-4)
+    seconds = []
+    for _ in range(int(epochs)):
+        started = time.perf_counter()
+        for images, targets in loader:
+            if half:
+                images = images.to(memory_format=torch.channels_last)
+            with torch.autocast("cpu", torch.bfloat16, enabled=half):
+                logits = network(images)
+            loss = torch.nn.functional.cross_entropy(logits.float(), targets)
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            optimizer.step()
+            loss.item()
+        seconds.append(time.perf_counter() - started)
+    print(json.dumps(seconds))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,54 @@
+"""PyTorch's side of scripts/bench/detect_epoch.py: detect_epoch_peer.py DATA.yaml SIDE BATCH EPOCHS THREADS
+
+Trains yolov5s from random weights with the original package's own code and prints the seconds of each epoch's training part as
+a JSON list. Pictures are cached in memory, as Fovea caches them; validation after each epoch does not count.
+"""
+
+import json
+import os
+import pathlib
+import sys
+import tempfile
+import time
+
+os.environ.update(YOLOv5_AUTOINSTALL="false", WANDB_MODE="disabled", MPLBACKEND="Agg")
+
+import torch
+import yolov5.utils.general as general
+
+# The package would install and download what it misses.
+general.check_requirements = lambda *args, **kwargs: None
+general.check_font = lambda *args, **kwargs: None
+import yolov5.train as original
+from yolov5.utils.callbacks import Callbacks
+
+original.check_requirements = lambda *args, **kwargs: None
+original.attempt_download_from_hub = lambda *args, **kwargs: None
+
+
+def main():
+    data, side, batch, epochs, threads = sys.argv[1:]
+    torch.set_num_threads(int(threads))
+    # The same arithmetic in the memory order that processors prefer; Fovea uses it too.
+    built = original.Model
+    original.Model = lambda *args, **kwargs: built(*args, **kwargs).to(memory_format=torch.channels_last)
+    package = pathlib.Path(original.__file__).parent
+    moments, seconds = [], []
+    callbacks = Callbacks()
+    callbacks.register_action("on_train_epoch_start", callback=lambda: moments.append(time.perf_counter()))
+    callbacks.register_action("on_train_epoch_end", callback=lambda **_: seconds.append(time.perf_counter() - moments[-1]))
+    with tempfile.TemporaryDirectory() as folder:
+        options = original.parse_opt(True)
+        chosen = dict(
+            data=data, weights="", cfg=str(package / "models/yolov5s.yaml"),
+            hyp=str(package / "data/hyps/hyp.scratch-low.yaml"), imgsz=int(side), batch_size=int(batch), epochs=int(epochs),
+            device="cpu", workers=1, project=folder, name="run", noplots=True, cache="ram",
+        )
+        for name, value in chosen.items():
+            setattr(options, name, value)
+        original.main(options, callbacks)
+    print(json.dumps(seconds))
+
+
+if __name__ == "__main__":
+    main()
