@@ -14,7 +14,7 @@ use tempfile::NamedTempFile;
 use crate::builder::BuildError;
 use crate::change;
 use crate::graph::Graph;
-use crate::preprocess::{self, Detecting};
+use crate::preprocess::{self, Contents, Detecting};
 use crate::proto::{self, Header};
 use crate::summary::{ExportSummary, GraphFacts};
 use crate::verify::{self, VerifyError};
@@ -27,6 +27,8 @@ pub const OUTPUT_FILE: &str = "model.onnx";
 pub struct ExportSettings {
     /// How much of the preprocessing goes into the file.
     pub form: Form,
+    /// Whether a classifier's file also gives the penultimate layer, as output `features`.
+    pub features: bool,
     /// Settings, by name or alias and as text, that the file follows in place of the checkpoint's; see [`crate::change`].
     pub changes: Vec<(String, String)>,
     /// Whether the file is run and compared with the recorded outputs before it gets its name. For tests; an unverified
@@ -40,7 +42,8 @@ impl Default for ExportSettings {
     /// Form `whole`, verified, ONNX Runtime from the usual places on all processors.
     fn default() -> Self {
         let intra_threads = std::thread::available_parallelism().map_or(1, usize::from);
-        Self { form: Form::Whole, changes: vec![], verify: true, runtime: Options { intra_threads, library: None } }
+        let runtime = Options { intra_threads, library: None };
+        Self { form: Form::Whole, features: false, changes: vec![], verify: true, runtime }
     }
 }
 
@@ -59,6 +62,12 @@ pub enum ExportError {
         name: String,
         /// Names in the registry.
         known: String,
+    },
+    /// Features were asked of a detector, which has none of whole images.
+    #[error("{path:?} holds a detector; only a classifier gives features, so leave --features out")]
+    Features {
+        /// Weights file.
+        path: PathBuf,
     },
     /// The task has no export.
     #[error("{path:?} holds a model for {task}; this version exports classifiers and detectors")]
@@ -125,13 +134,14 @@ impl ExportError {
     pub fn is_input(&self) -> bool {
         match self {
             Self::Checkpoint(_) | Self::UnknownModel { .. } | Self::Task { .. } | Self::Settings { .. } => true,
-            Self::Output { .. } => true,
+            Self::Output { .. } | Self::Features { .. } => true,
             Self::Build { error, .. } => matches!(error, BuildError::Parameter(_)),
             Self::TooLarge { .. } | Self::Write { .. } | Self::Runtime(_) => false,
             Self::Verify(error) => match error {
                 VerifyError::Missing { .. } | VerifyError::Stale { .. } | VerifyError::Unusable { .. } => true,
-                VerifyError::Read(_) => true,
-                VerifyError::Run { .. } | VerifyError::Mismatch { .. } | VerifyError::Boxes { .. } => false,
+                VerifyError::Read(_) | VerifyError::NoFeatures { .. } => true,
+                VerifyError::Run { .. } | VerifyError::Mismatch { .. } => false,
+                VerifyError::Features { .. } | VerifyError::Boxes { .. } => false,
             },
         }
     }
@@ -149,7 +159,8 @@ pub fn default_output(checkpoint: &Path) -> Result<PathBuf, CheckpointError> {
 ///
 /// # Errors
 /// When the model is unknown or the weights do not fit it.
-pub fn graph(checkpoint: &CheckpointFile, form: Form) -> Result<Graph, ExportError> {
+pub fn graph(checkpoint: &CheckpointFile, contents: impl Into<Contents>) -> Result<Graph, ExportError> {
+    let contents = contents.into();
     let meta = checkpoint.meta();
     let path = || checkpoint.path().to_owned();
     let unknown = |known: &dyn Fn(&&ModelSpec) -> bool| {
@@ -161,14 +172,15 @@ pub fn graph(checkpoint: &CheckpointFile, form: Form) -> Result<Graph, ExportErr
         Task::ImageClassification | Task::ImageClassificationMultilabel => {
             let classifier = spec.and_then(ModelSpec::classifier);
             let classifier = classifier.ok_or_else(|| unknown(&|m| m.classifier().is_some()))?;
-            preprocess::classifier(&classifier, meta, form, checkpoint)
+            preprocess::classifier(&classifier, meta, contents, checkpoint)
         }
+        Task::ImageObjectDetection if contents.features => return Err(ExportError::Features { path: path() }),
         Task::ImageObjectDetection => {
             let detector = spec.and_then(ModelSpec::detector);
             let detector = detector.ok_or_else(|| unknown(&|m| m.detector().is_some()))?;
             let detecting =
                 Detecting::of(meta).map_err(|error| ExportError::Settings { path: path(), errors: vec![*error] })?;
-            preprocess::detector(&detector, meta, &detecting, form, checkpoint)
+            preprocess::detector(&detector, meta, &detecting, contents.form, checkpoint)
         }
         task @ Task::ImageInstanceSegmentation => return Err(ExportError::Task { path: path(), task }),
     };
@@ -190,7 +202,7 @@ pub fn export(checkpoint: &Path, output: &Path, settings: &ExportSettings) -> Re
     if settings.changes.is_empty() || recording.is_some() {
         let own = job.write(&checkpoint)?;
         if let Some(recording) = &recording {
-            checks = verify::compare(recording, checkpoint.meta(), settings.form, &mut job.open(&own)?)?;
+            checks = verify::compare(recording, &checkpoint, settings.form, &mut job.open(&own)?)?;
         }
         written = Some(own);
     }
@@ -264,8 +276,8 @@ impl Job<'_> {
 
     /// Writes the model under a temporary name in the folder.
     fn write(&self, checkpoint: &CheckpointFile) -> Result<Written, ExportError> {
-        let form = self.settings.form;
-        let graph = graph(checkpoint, form)?;
+        let ExportSettings { form, features, .. } = *self.settings;
+        let graph = graph(checkpoint, Contents { form, features })?;
         let facts = GraphFacts::from(&graph);
         let meta = checkpoint.meta();
         let doc =

@@ -18,6 +18,8 @@ Examples:
       another checkpoint, and images are resized and cut by the caller
   exporter --checkpoint runs/birds --box_score_thresh 0.5 --tile_grid_size 3x2
       a detector with other settings: sure boxes only, and pictures are also looked at in six tiles
+  exporter --checkpoint runs/fridge --features --output fridge-features.onnx
+      a classifier with a second output, for search and for finding duplicates
 
 The file is run and compared with outputs that trainer recorded beside the checkpoint before it
 appears under its name; when it differs, nothing is written.
@@ -38,6 +40,9 @@ struct Arguments {
     /// How much of the preprocessing is inside the file
     #[arg(long, value_enum, default_value = "whole")]
     form: FormName,
+    /// Also give the penultimate layer of a classifier, as output `features`, to compare images by
+    #[arg(long)]
+    features: bool,
     /// Print exactly one JSON object to standard output
     #[arg(long)]
     json: bool,
@@ -117,7 +122,7 @@ fn run(arguments: &Arguments, changes: Vec<(String, String)>) -> Result<ExportSu
         FormName::Whole => Form::Whole,
         FormName::Prepared => Form::Prepared,
     };
-    let mut settings = ExportSettings { form, changes, ..ExportSettings::default() };
+    let mut settings = ExportSettings { form, features: arguments.features, changes, ..ExportSettings::default() };
     settings.runtime.library.clone_from(&arguments.onnxruntime);
     exporter::export(&arguments.checkpoint, &output, &settings)
 }

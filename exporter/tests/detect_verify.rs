@@ -23,7 +23,7 @@ use tempfile::TempDir;
 const LIMITS: Overrides = Overrides { score_threshold: Some(0.05), iou_threshold: Some(0.5) };
 
 fn settings(form: Form, verify: bool) -> ExportSettings {
-    ExportSettings { form, verify, changes: vec![], runtime: options() }
+    ExportSettings { form, verify, features: false, changes: vec![], runtime: options() }
 }
 
 fn options() -> Options {
@@ -264,6 +264,9 @@ fn settings_that_mean_nothing_are_refused() {
     refused(folder.path(), &[("tile_grid_size", "many")], "3x2");
     refused(folder.path(), &[("learning_rate", "0.5")], "belongs to the training");
     refused(folder.path(), &[("model_size", "large")], "belongs to the training");
+    let error =
+        export_to(folder.path(), &ExportSettings { features: true, ..settings(Form::Whole, true) }).unwrap_err();
+    assert!(error.to_string().contains("--features") && error.is_input(), "{error}");
     let classifier = TempDir::new().unwrap();
     let meta = support::meta("mobilenetv2", 3, schemas::Interpolation::Bilinear);
     write_checkpoint(classifier.path(), &meta, &state_dict(&meta));

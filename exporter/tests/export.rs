@@ -26,7 +26,7 @@ fn options() -> Options {
 }
 
 fn settings(form: Form, verify: bool) -> ExportSettings {
-    ExportSettings { form, verify, runtime: options(), changes: vec![] }
+    ExportSettings { form, verify, runtime: options(), features: false, changes: vec![] }
 }
 
 /// What a recording holds: prepared images and whole ones, with their answers.

@@ -293,6 +293,35 @@ mod tests {
     }
 
     #[test]
+    fn classifiers_have_features_of_the_published_width() {
+        let widths = all().iter().filter_map(|spec| {
+            let (manifest, side) = (Manifest::default(), 64);
+            let images = manifest.input(&[2, 3, side, side]);
+            let classified = spec.classifier()?.classify(&manifest, &images, side, 5);
+            manifest.finish().unwrap();
+            assert_eq!(*classified.logits, [2, 5], "{}", spec.name);
+            assert_eq!(classified.features.len(), 2, "{}", spec.name);
+            Some((spec.name, classified.features[1]))
+        });
+        let published = [
+            ("efficientnet_lite0", 1280),
+            ("mobilenetv2", 1280),
+            ("resnest101", 2048),
+            ("resnest50", 2048),
+            ("resnet101", 2048),
+            ("resnet152", 2048),
+            ("resnet18", 512),
+            ("resnet34", 512),
+            ("resnet50", 2048),
+            ("seresnext", 2048),
+            ("vitb16r224", 768),
+            ("vitl16r224", 1024),
+            ("vits16r224", 384),
+        ];
+        assert_eq!(widths.collect::<std::collections::BTreeMap<_, _>>(), published.into());
+    }
+
+    #[test]
     fn frozen_groups_exist() {
         for spec in all() {
             assert!(spec.frozen_by_default() < spec.freezable().len(), "{}", spec.name);

@@ -4,7 +4,7 @@ use ort::session::Session;
 use ort::value::{Outlet, TensorElementType, ValueType};
 use schemas::{CheckpointMeta, Task};
 
-use crate::model::{FORM_KEY, Form, INPUT, META_KEY, OUTPUT};
+use crate::model::{FEATURES, FORM_KEY, Form, INPUT, META_KEY, OUTPUT};
 
 /// Name of the input of a prepared detector that holds the sizes of the original pictures.
 pub const SIZES: &str = "sizes";
@@ -25,6 +25,8 @@ pub(crate) struct Description {
     pub form: Form,
     /// Of `images`; -1 where any length is accepted.
     pub input_shape: [i64; 4],
+    /// Width of a classifier's penultimate layer, where the file gives it.
+    pub features: Option<usize>,
 }
 
 /// A value that a file must declare; -1 stands for any length.
@@ -56,12 +58,18 @@ impl<'a> Wanted<'a> {
 pub(crate) fn describe(session: &Session) -> Result<Description, String> {
     let (meta, form) = metadata(session)?;
     let images = Wanted::new(INPUT, TensorElementType::Uint8, &[-1, -1, -1, 3]);
+    let mut features = None;
     let shapes = match meta.task {
         Task::ImageClassification | Task::ImageClassificationMultilabel => {
             let labels = i64::try_from(meta.labels.len()).unwrap_or(i64::MAX);
             let shape = [-1, labels];
-            accept(session.outputs(), "output", &[Wanted::new(OUTPUT, TensorElementType::Float32, &shape)])
+            let mut outputs = vec![Wanted::new(OUTPUT, TensorElementType::Float32, &shape)];
+            if session.outputs().iter().any(|output| output.name() == FEATURES) {
+                outputs.push(Wanted::new(FEATURES, TensorElementType::Float32, &[-1, -1]));
+            }
+            let shapes = accept(session.outputs(), "output", &outputs)
                 .map_err(|problem| format!("{problem}; its metadata list {labels} labels"))?;
+            features = shapes.get(1).and_then(|shape| usize::try_from(*shape.get(1)?).ok());
             accept(session.inputs(), "input", &[images])?
         }
         Task::ImageObjectDetection => {
@@ -91,7 +99,7 @@ pub(crate) fn describe(session: &Session) -> Result<Description, String> {
     if meta.task.is_classification() && form == Form::Prepared && input_shape[1..3] != [side, side] {
         return Err(format!("input '{INPUT}' has shape {input_shape:?}, but the metadata say {side} x {side} pixels"));
     }
-    Ok(Description { meta, form, input_shape })
+    Ok(Description { meta, form, input_shape, features })
 }
 
 fn metadata(session: &Session) -> Result<(CheckpointMeta, Form), String> {

@@ -21,8 +21,10 @@ pub const META_KEY: &str = "fovea";
 pub const FORM_KEY: &str = "fovea.form";
 /// Name of the images among the inputs; of a classifier the only one.
 pub const INPUT: &str = "images";
-/// Name of a classifier's one output.
+/// Name of a classifier's probabilities, its first output.
 pub const OUTPUT: &str = "probabilities";
+/// Name of a classifier's penultimate layer, an output of those files that were asked for it.
+pub const FEATURES: &str = "features";
 
 /// How much of the preprocessing is inside the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -134,29 +136,53 @@ impl Model {
     /// [`RuntimeError::Run`] when ONNX Runtime fails (memory included).
     #[expect(clippy::needless_pass_by_value, reason = "a view is a reference")]
     pub fn run(&mut self, images: ArrayView4<'_, u8>) -> Result<Array2<f32>, RuntimeError> {
-        let (n, h, w, c) = images.dim();
         let Description { meta, .. } = &self.about;
         if !meta.task.is_classification() {
             let problem = format!("the model's task is {}; it has no probabilities of whole images", meta.task);
             return Err(RuntimeError::Input { problem });
         }
         let labels = meta.labels.len();
+        self.rows(&images, OUTPUT, labels)
+    }
+
+    /// Whether the file gives [`Self::features`].
+    #[must_use]
+    pub fn has_features(&self) -> bool {
+        self.about.features.is_some()
+    }
+
+    /// The penultimate layer, `[n, width]`, of images as [`Self::run`] takes them.
+    ///
+    /// # Errors
+    /// As [`Self::run`]; [`RuntimeError::Input`] also when the file was exported without features.
+    #[expect(clippy::needless_pass_by_value, reason = "a view is a reference")]
+    pub fn features(&mut self, images: ArrayView4<'_, u8>) -> Result<Array2<f32>, RuntimeError> {
+        let Some(width) = self.about.features else {
+            let problem = "the file gives no features; export it again with `exporter --features`".to_owned();
+            return Err(RuntimeError::Input { problem });
+        };
+        self.rows(&images, FEATURES, width)
+    }
+
+    /// An output with a row of this width for each image.
+    fn rows(&mut self, images: &ArrayView4<'_, u8>, name: &str, width: usize) -> Result<Array2<f32>, RuntimeError> {
+        let (n, h, w, c) = images.dim();
         self.check([n, h, w, c])?;
         if n == 0 {
-            return Ok(Array2::zeros((0, labels)));
+            return Ok(Array2::zeros((0, width)));
         }
         let images = images.as_standard_layout();
         let tensor = TensorRef::from_array_view(images.view()).map_err(|e| failed(&e))?;
         let options = self.run_options()?;
         let outputs = self.session.run_with_options(ort::inputs![INPUT => tensor], &options).map_err(|e| failed(&e))?;
         let output =
-            outputs.get(OUTPUT).ok_or_else(|| RuntimeError::Run { reason: format!("no output named {OUTPUT}") })?;
+            outputs.get(name).ok_or_else(|| RuntimeError::Run { reason: format!("no output named {name}") })?;
         let (shape, values) = output.try_extract_tensor::<f32>().map_err(|e| failed(&e))?;
-        let wrong = || RuntimeError::Run { reason: format!("{OUTPUT} has shape {shape:?}, expected [{n}, {labels}]") };
-        if shape.iter().copied().ne([n as i64, labels as i64]) {
+        let wrong = || RuntimeError::Run { reason: format!("{name} has shape {shape:?}, expected [{n}, {width}]") };
+        if shape.iter().copied().ne([n as i64, width as i64]) {
             return Err(wrong());
         }
-        Array2::from_shape_vec((n, labels), values.to_vec()).map_err(|_| wrong())
+        Array2::from_shape_vec((n, width), values.to_vec()).map_err(|_| wrong())
     }
 
     pub(crate) fn session(&mut self) -> &mut Session {
@@ -174,7 +200,7 @@ impl Model {
 
     /// Whether the model takes images of this shape.
     pub(crate) fn check(&self, shape: [usize; 4]) -> Result<(), RuntimeError> {
-        let Description { meta, form, input_shape } = &self.about;
+        let Description { meta, form, input_shape, .. } = &self.about;
         let framed = !meta.task.is_classification() && *form == Form::Prepared;
         let fits = shape
             .iter()

@@ -1,6 +1,6 @@
-//! The exported file against Eager: both forms, every model, with the formula's parameters.
+//! The exported file against Eager: both forms, every model, probabilities and features, with the formula's parameters.
 
-use exporter::preprocess;
+use exporter::preprocess::{self, Contents};
 use exporter::proto::{self, Header};
 use models::host::{self, Rgb};
 use models::registry::{self, ModelSpec};
@@ -36,8 +36,9 @@ fn network(meta: &CheckpointMeta) -> Network {
 
 fn model(network: &Network, meta: &CheckpointMeta, form: Form) -> Model {
     let classifier = network.spec.classifier().expect("a classifier");
+    let contents = Contents { form, features: true };
     let graph =
-        preprocess::classifier(&classifier, meta, form, &support::Weights(network)).expect("a sound definition");
+        preprocess::classifier(&classifier, meta, contents, &support::Weights(network)).expect("a sound definition");
     let json = serde_json::to_string(meta).expect("plain data");
     let metadata = [(runtime::META_KEY, json.as_str()), (runtime::FORM_KEY, form.name())];
     let bytes = proto::bytes(graph, &Header { graph: "test", doc: "", metadata: &metadata }).expect("it is written");
@@ -63,6 +64,12 @@ fn prepared_equals_eager(network: &Network, meta: &CheckpointMeta) {
         let what = format!("{} {:?} batch {n}", network.spec.name, meta.task);
         let onnx: Vec<f32> = onnx.into_iter().collect();
         worst = worst.max(check_close(&what, &onnx, &eager, 1e-4));
+        let batch = ArrayView4::from_shape(shape, &images).expect("a batch");
+        let onnx: Vec<f32> = model.features(batch).expect("it runs").into_iter().collect();
+        let eager = network::rows(&network.features(&network.images(&images, n, side, side)));
+        let scale = eager.iter().fold(f32::MIN_POSITIVE, |largest, v| largest.max(v.abs()));
+        let shares = |values: &[f32]| values.iter().map(|v| v / scale).collect::<Vec<_>>();
+        check_close(&format!("features of {what}"), &shares(&onnx), &shares(&eager), 1e-4);
     }
     println!("{:20} prepared {:?}: within {worst:.1e}", network.spec.name, meta.task);
 }

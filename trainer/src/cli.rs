@@ -41,6 +41,8 @@ pub enum Action {
     Evaluate(EvaluateArgs),
     /// Say what images show, or what is where in them.
     Predict(PredictArgs),
+    /// Give the penultimate layer of a classifier for each image: vectors for search and for finding duplicates.
+    Embed(EmbedArgs),
     /// Turn other layouts of labelled images into JSONL.
     Convert(ConvertArgs),
     /// Generate a small dataset, for the first five minutes.
@@ -200,6 +202,27 @@ pub struct ExplainArgs {
 /// One of a fixed set of words.
 fn spelled<T: DeserializeOwned>(text: &str) -> Result<T, String> {
     serde_json::from_value(text.into()).map_err(|error| error.to_string())
+}
+
+/// Options of `embed`.
+#[derive(Debug, Args)]
+pub struct EmbedArgs {
+    /// The model; an exported file has to be one made with `exporter --features`.
+    #[command(flatten)]
+    pub model: ModelArgs,
+    /// Image files.
+    #[arg(value_name = "IMAGE", required_unless_present = "data", conflicts_with = "data")]
+    pub images: Vec<PathBuf>,
+    /// The images of a JSONL file or an MLTable folder; labels are not looked at and may be missing.
+    #[arg(long, value_name = "PATH")]
+    pub data: Option<PathBuf>,
+    /// Folder that azureml:// and AmlDatastore:// image addresses are relative to.
+    #[arg(long = "data_root", value_name = "DIR")]
+    pub data_root: Option<PathBuf>,
+    /// File to write, by its ending: .npy (float32, a row per image), .safetensors (`features`, and the names of the images as
+    /// metadata `filenames`) or .jsonl (a line per image: `filename`, `features`).
+    #[arg(long, value_name = "FILE")]
+    pub output: PathBuf,
 }
 
 /// Options of `convert`.

@@ -78,9 +78,10 @@ pub fn code(error: &anyhow::Error) -> ErrorCode {
                 ExportError::Verify(_) => ErrorCode::VerificationFailed,
                 ExportError::Runtime(_) => ErrorCode::NativeLibrary,
                 ExportError::Write { .. } => ErrorCode::Io,
-                ExportError::Output { .. } | ExportError::TooLarge { .. } | ExportError::Settings { .. } => {
-                    ErrorCode::InvalidArguments
-                }
+                ExportError::Output { .. }
+                | ExportError::Features { .. }
+                | ExportError::TooLarge { .. }
+                | ExportError::Settings { .. } => ErrorCode::InvalidArguments,
                 ExportError::UnknownModel { .. } | ExportError::Task { .. } => ErrorCode::UnsupportedModel,
                 ExportError::Checkpoint(_) | ExportError::Build { .. } => ErrorCode::InvalidCheckpoint,
             };

@@ -24,6 +24,7 @@ fn main() -> ExitCode {
         Action::Train(args) => command::train::run(args, &settings),
         Action::Evaluate(args) => command::evaluate::run(args),
         Action::Predict(args) => command::predict::run(args),
+        Action::Embed(args) => command::embed::run(args),
         Action::Convert(args) => command::convert::run(args),
         Action::SampleData(args) => command::convert::sample_data(args),
         Action::Models(args) => command::models::run(args),

@@ -1,6 +1,6 @@
 //! A network with its parameters: of a classifier, pixels in, logits or probabilities out.
 
-use models::classify::{self, Classifier};
+use models::classify::{self, Classified, Classifier};
 use models::manifest::Manifest;
 use models::registry::{Kind as ModelKind, ModelSpec, described};
 use schemas::{CheckpointMeta, Preprocessing, Task};
@@ -84,10 +84,7 @@ impl Network {
     /// Logits of a classifier in training mode, float32 `[N, C]`. `images` is `[N, h, w, 3]`, values 0 to 255 of any type.
     pub fn logits(&self, images: &Tensor, arithmetic: Arithmetic) -> Tensor {
         let eager = Eager::new(&self.params, Mode::Train);
-        let logits = self.autocast(arithmetic, || {
-            let x = classify::normalise(&eager, &T::borrowed(images), &self.preprocessing);
-            self.classifier().logits(&eager, &x, i64::from(self.preprocessing.side()), self.classes()).into_tensor()
-        });
+        let logits = self.autocast(arithmetic, || self.classified(&eager, images).logits.into_tensor());
         logits.to_kind(Kind::Float)
     }
 
@@ -131,10 +128,21 @@ impl Network {
     pub fn probabilities(&self, images: &Tensor) -> Tensor {
         tch::no_grad(|| {
             let eager = Eager::new(&self.params, Mode::Evaluate);
-            let images = T::borrowed(images);
-            classify::probabilities(&eager, &self.classifier(), self.task, &images, &self.preprocessing, self.classes())
-                .into_tensor()
+            classify::probabilities(&eager, self.task, &self.classified(&eager, images).logits).into_tensor()
         })
+    }
+
+    /// The penultimate layer of a classifier in evaluation mode, float32 `[N, width]`.
+    pub fn features(&self, images: &Tensor) -> Tensor {
+        tch::no_grad(|| {
+            let eager = Eager::new(&self.params, Mode::Evaluate);
+            self.classified(&eager, images).features.into_tensor()
+        })
+    }
+
+    fn classified(&self, eager: &Eager, images: &Tensor) -> Classified<T> {
+        let images = classify::normalise(eager, &T::borrowed(images), &self.preprocessing);
+        self.classifier().classify(eager, &images, i64::from(self.preprocessing.side()), self.classes())
     }
 }
 

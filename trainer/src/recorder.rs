@@ -209,7 +209,7 @@ pub fn save_answers(
     Ok(())
 }
 
-/// Decoded pictures, prepared pictures, and the probabilities of each.
+/// Decoded pictures, prepared pictures, and the probabilities of each; of the prepared ones also the penultimate layer.
 fn class_answers(network: &Network, examples: &[Rgb]) -> anyhow::Result<Vec<(String, Tensor)>> {
     let mut tensors: Vec<(String, Tensor)> = Vec::new();
     let mut prepared = Vec::new();
@@ -224,7 +224,9 @@ fn class_answers(network: &Network, examples: &[Rgb]) -> anyhow::Result<Vec<(Str
         answers.push(answer);
     }
     if !prepared.is_empty() {
-        tensors.push(("prepared".into(), Tensor::cat(&prepared, 0)));
+        let prepared = Tensor::cat(&prepared, 0);
+        tensors.push(("prepared.features".into(), network.features(&prepared)));
+        tensors.push(("prepared".into(), prepared));
         tensors.push(("prepared.probabilities".into(), Tensor::cat(&answers, 0)));
     }
     Ok(tensors)

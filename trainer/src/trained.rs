@@ -1,5 +1,6 @@
 //! A trained model, whatever runs it: a checkpoint on libtorch, or an exported file on ONNX Runtime.
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use models::host::{self, Rgb};
@@ -121,11 +122,17 @@ impl Trained {
     /// # Errors
     /// When the file fails on it.
     pub fn classify(&mut self, image: &Rgb) -> anyhow::Result<Vec<f32>> {
+        let fitted = self.fitted(image);
+        self.probabilities(std::slice::from_ref(&*fitted))
+    }
+
+    /// One image as the model takes it.
+    fn fitted<'a>(&self, image: &'a Rgb) -> Cow<'a, Rgb> {
         if self.takes_whole() {
-            return self.probabilities(std::slice::from_ref(image));
+            Cow::Borrowed(image)
+        } else {
+            Cow::Owned(host::prepare(image, &self.meta().preprocessing))
         }
-        let prepared = host::prepare(image, &self.meta().preprocessing);
-        self.probabilities(&[prepared])
     }
 
     /// Whether it takes pictures as decoded, and resizes them itself.
@@ -150,6 +157,26 @@ impl Trained {
                 model.run(ArrayView4::from_shape((pictures.len(), height, width, 3), &bytes)?)?.into_iter().collect()
             }
         })
+    }
+
+    /// The penultimate layer of a classifier for one image.
+    ///
+    /// # Errors
+    /// When the model is a detector or a file without features, or fails on the image.
+    pub fn features(&mut self, image: &Rgb) -> anyhow::Result<Vec<f32>> {
+        let task = self.meta().task;
+        if !task.is_classification() {
+            let message = format!("the model's task is {task}; only classifiers have features of whole images");
+            return Err(fail(ErrorCode::UnsupportedModel, message));
+        }
+        let fitted = self.fitted(image);
+        match self {
+            Self::Checkpoint(network, ..) => {
+                let (height, width) = (usize::try_from(fitted.height)?, usize::try_from(fitted.width)?);
+                Ok(network::rows(&network.features(&network.images(&fitted.data, 1, height, width))))
+            }
+            Self::File(model) => Ok(model.features(view(&fitted)?)?.into_iter().collect()),
+        }
     }
 
     /// Objects in one image, best first, in its pixels. `settings` decides about tiles; a `whole` file cuts its own.

@@ -5,6 +5,7 @@ use models::ops::DType;
 use runtime::Form;
 use schemas::{CheckpointMeta, Preprocessing, Task};
 
+use super::Contents;
 use super::pixels::{Sizes, Window, cut, resize};
 use crate::builder::{BuildError, Builder, Value};
 use crate::graph::{Dim, Graph};
@@ -22,9 +23,10 @@ const TALL: i64 = 8;
 pub fn classifier(
     network: &Classifier,
     meta: &CheckpointMeta,
-    form: Form,
+    contents: impl Into<Contents>,
     source: &dyn ParamSource,
 ) -> Result<Graph, BuildError> {
+    let Contents { form, features } = contents.into();
     let b = Builder::new(source);
     let p = &meta.preprocessing;
     let crop = i64::from(p.side());
@@ -43,12 +45,18 @@ pub fn classifier(
         }
     };
     b.at("normalise");
-    let probabilities = classify::probabilities(&b, network, meta.task, &prepared, p, classes);
+    let classified = network.classify(&b, &classify::normalise(&b, &prepared, p), crop, classes);
+    let probabilities = classify::probabilities(&b, meta.task, &classified.logits);
     let doc = match meta.task {
         Task::ImageClassificationMultilabel => "one probability for each class, independent of the others",
         _ => "one probability for each class; a row sums to 1",
     };
-    b.output(&probabilities, "probabilities", &[Dim::Named("N"), Dim::Fixed(classes)], doc);
+    b.output(&probabilities, runtime::OUTPUT, &[Dim::Named("N"), Dim::Fixed(classes)], doc);
+    if features {
+        let width = classified.features.dims().get(1).copied().flatten().unwrap_or(0);
+        let doc = "the penultimate layer, to compare images by";
+        b.output(&classified.features, runtime::FEATURES, &[Dim::Named("N"), Dim::Fixed(width)], doc);
+    }
     b.finish()
 }
 

@@ -7,7 +7,25 @@ mod frame;
 mod pixels;
 mod tiles;
 
+use runtime::Form;
+
 pub use classify::{classifier, resize_and_cut};
 pub use detect::{Detecting, detector};
 pub use frame::frame;
 pub use tiles::{Tiling, places};
+
+/// What a file holds besides the network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Contents {
+    /// How much of the preprocessing.
+    pub form: Form,
+    /// Whether a classifier also gives its penultimate layer, as output `features`.
+    pub features: bool,
+}
+
+impl From<Form> for Contents {
+    /// Without features.
+    fn from(form: Form) -> Self {
+        Self { form, features: false }
+    }
+}

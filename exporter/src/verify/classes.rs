@@ -1,5 +1,5 @@
 //! Classifiers: images of the network's own size (`prepared`, with `prepared.probabilities`) and of any size (`whole.0`,
-//! `whole.1`, ... with `whole.0.probabilities`, ...).
+//! `whole.1`, ... with `whole.0.probabilities`, ...); of the prepared ones also `prepared.features`.
 
 use ndarray::{Array2, Array4, ArrayView1, ArrayView4, Axis, concatenate, s};
 use runtime::Form;
@@ -12,6 +12,8 @@ use super::{Check, VerifyError, floats, tensor};
 pub const PREPARED_LIMIT: f32 = 1e-4;
 /// Largest accepted difference in a probability when the graph resizes the image itself.
 pub const WHOLE_LIMIT: f32 = 5e-3;
+/// Largest accepted difference in a feature of the very same pixels, as a share of the largest feature.
+pub const FEATURES_LIMIT: f32 = 1e-4;
 /// Batch sizes that every check is run at.
 const BATCHES: [usize; 2] = [1, 3];
 
@@ -31,6 +33,8 @@ pub struct Recording {
     pub prepared: Recorded,
     /// Images of any size, one each.
     pub whole: Vec<Recorded>,
+    /// Penultimate layer of the prepared images, `float [n, width]`; files of older versions do not have it.
+    pub features: Option<Array2<f32>>,
 }
 
 /// Reads a classifier's recording.
@@ -50,7 +54,21 @@ pub(super) fn read(file: &SafeTensors, meta: &CheckpointMeta) -> Result<Recordin
     if prepared.images.is_empty() || whole.is_empty() {
         return Err("it holds no image to compare with".to_owned());
     }
-    Ok(Recording { prepared, whole })
+    let features = features(file, prepared.images.dim().0)?;
+    Ok(Recording { prepared, whole, features })
+}
+
+fn features(file: &SafeTensors, images: usize) -> Result<Option<Array2<f32>>, String> {
+    let name = "prepared.features";
+    if file.tensor(name).is_err() {
+        return Ok(None);
+    }
+    let values = tensor(file, name, Dtype::F32, 2)?;
+    let &[rows, width] = values.shape() else { unreachable!("its rank has been checked") };
+    if rows != images {
+        return Err(format!("'{name}' has {rows} rows for {images} images"));
+    }
+    Array2::from_shape_vec((rows, width), floats(&values)).map(Some).map_err(|error| format!("'{name}': {error}"))
 }
 
 fn recorded_pair(file: &SafeTensors, name: &str, classes: usize) -> Result<Recorded, String> {
@@ -111,6 +129,38 @@ fn framed(images: &Array4<u8>, p: &Preprocessing) -> Array4<u8> {
     let mut out = Array4::zeros((n, side, side, c));
     out.slice_mut(s![.., offset..offset + h, offset..offset + w, ..]).assign(images);
     out
+}
+
+/// Compares the features that a model of this form gives of the prepared images with those recorded.
+///
+/// # Errors
+/// When the model does not run, or a value differs by more than [`FEATURES_LIMIT`] of the largest.
+pub(super) fn compare_features(
+    prepared: &Array4<u8>,
+    recorded: &Array2<f32>,
+    framing: Option<&Preprocessing>,
+    run: &mut Run,
+) -> Result<Check, VerifyError> {
+    let name = "features of prepared images".to_owned();
+    let fail = |problem: String| VerifyError::Features { problem };
+    let found = match framing {
+        None => run(prepared.view()),
+        Some(p) => run(framed(prepared, p).view()),
+    }
+    .map_err(fail)?;
+    if found.dim() != recorded.dim() {
+        return Err(fail(format!("they have shape {:?}, and {:?} was recorded", found.dim(), recorded.dim())));
+    }
+    let scale = recorded.iter().fold(f32::MIN_POSITIVE, |largest, v| largest.max(v.abs()));
+    let shares = found.iter().zip(recorded).map(|(a, b)| (a - b).abs() / scale);
+    let largest_difference =
+        shares.fold(0.0_f32, |largest, d| if largest.is_nan() || d.is_nan() { f32::NAN } else { largest.max(d) });
+    let limit = FEATURES_LIMIT;
+    if largest_difference.is_nan() || largest_difference > limit {
+        return Err(fail(format!("they differ by {largest_difference} of the largest value; {limit} is accepted")));
+    }
+    let n = found.nrows();
+    Ok(Check { name, batch: n, images: n, largest_difference, limit, labels_differ: 0, boxes: None })
 }
 
 struct Comparison<'a> {

@@ -6,10 +6,10 @@ pub mod classes;
 use std::path::{Path, PathBuf};
 
 use models::weights::{CheckpointError, CheckpointFile};
+use ndarray::ArrayView4;
 use runtime::{Form, Model};
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
-use schemas::CheckpointMeta;
 use serde::Serialize;
 
 /// File name of the recorded inputs and outputs, beside the weights.
@@ -81,6 +81,22 @@ pub enum VerifyError {
         /// Largest accepted difference.
         limit: f32,
     },
+    /// The file gives features, and none were recorded to compare them with.
+    #[error("{path:?} was recorded by an older version and holds no features; delete it, then {}", remedy(.checkpoint))]
+    NoFeatures {
+        /// File.
+        path: PathBuf,
+        /// Weights beside it.
+        checkpoint: PathBuf,
+    },
+    /// The features cannot be had, or are others.
+    #[error(
+        "the exported model disagrees with the checkpoint (features): {problem}; nothing was written; please report this with the checkpoint"
+    )]
+    Features {
+        /// What does not fit.
+        problem: String,
+    },
     /// The model ran and found something else.
     #[error(
         "the exported model disagrees with the checkpoint ({check}, image {image}): {problem}; nothing was written; please report this with the checkpoint"
@@ -118,7 +134,7 @@ pub struct Check {
     pub batch: usize,
     /// Recorded images compared.
     pub images: usize,
-    /// Largest difference in a probability or score.
+    /// Largest difference in a probability or score, or in a feature as a share of the largest.
     pub largest_difference: f32,
     /// Largest accepted one.
     pub limit: f32,
@@ -171,25 +187,36 @@ pub fn read(checkpoint: &CheckpointFile) -> Result<Recording, VerifyError> {
     recording.map_err(unusable)
 }
 
-/// Compares a model of this form with the recording, at several batch sizes.
+/// Compares a model of this form with the recording, at several batch sizes; its features too, where it gives them.
 ///
 /// # Errors
-/// The first image on which the model does not run or differs.
+/// The first image on which the model does not run or differs; when it gives features and none were recorded.
 pub fn compare(
     recording: &Recording,
-    meta: &CheckpointMeta,
+    checkpoint: &CheckpointFile,
     form: Form,
     model: &mut Model,
 ) -> Result<Vec<Check>, VerifyError> {
+    let meta = checkpoint.meta();
     match recording {
         Recording::Classes(recording) => {
-            classes::compare(recording, meta, form, &mut |images| model.run(images).map_err(|error| error.to_string()))
+            let mut run = |images: ArrayView4<u8>| model.run(images).map_err(|error| error.to_string());
+            let mut checks = classes::compare(recording, meta, form, &mut run)?;
+            if model.has_features() {
+                let Some(features) = &recording.features else {
+                    let path = checkpoint.path().with_file_name(FILE);
+                    return Err(VerifyError::NoFeatures { path, checkpoint: checkpoint.path().to_owned() });
+                };
+                let framing = (form == Form::Whole).then_some(&meta.preprocessing);
+                let mut run = |images: ArrayView4<u8>| model.features(images).map_err(|error| error.to_string());
+                checks.push(classes::compare_features(&recording.prepared.images, features, framing, &mut run)?);
+            }
+            Ok(checks)
         }
         Recording::Boxes(recording) => {
-            let mut run =
-                |images: ndarray::ArrayView4<u8>, sizes: Option<&[[i64; 2]]>, overrides: &runtime::Overrides| {
-                    model.detect(images, sizes, overrides).map_err(|error| error.to_string())
-                };
+            let mut run = |images: ArrayView4<u8>, sizes: Option<&[[i64; 2]]>, overrides: &runtime::Overrides| {
+                model.detect(images, sizes, overrides).map_err(|error| error.to_string())
+            };
             boxes::Comparison { recording, meta, form }.run(&mut run)
         }
     }

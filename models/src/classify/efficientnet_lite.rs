@@ -1,6 +1,7 @@
 //! EfficientNet-Lite0: EfficientNet-B0 (Tan and Le, 2019, arXiv:1905.11946) without squeeze-and-excitation, with ReLU6,
 //! and with stem and head of fixed width. Keys are those of its published PyTorch file (`_conv_stem`, `_blocks.N`, `_fc`).
 
+use super::Classified;
 use crate::ops::{Bn, Ops, Padding};
 use crate::scope::{ConvSpec, Scope, batch_norm, conv, linear};
 
@@ -48,8 +49,8 @@ fn mbconv<B: Ops>(s: &Scope<B>, x: &B::T, c: &Mbconv) -> B::T {
     if c.stride == 1 && c.cin == c.cout { o.add(y, x) } else { y }
 }
 
-/// Logits `[N, classes]` of normalised `images [N, 3, h, w]`.
-pub fn logits<B: Ops>(s: &Scope<B>, images: &B::T, classes: i64) -> B::T {
+/// Features and logits of normalised `images [N, 3, h, w]`.
+pub fn classify<B: Ops>(s: &Scope<B>, images: &B::T, classes: i64) -> Classified<B::T> {
     let o = s.ops();
     let mut x = relu6(o, conv_bn(s, "_conv_stem", "_bn0", images, ConvSpec::new(3, 32, 3).stride(2)));
     let blocks = s.sub("_blocks");
@@ -62,6 +63,7 @@ pub fn logits<B: Ops>(s: &Scope<B>, images: &B::T, classes: i64) -> B::T {
         }
     }
     x = relu6(o, conv_bn(s, "_conv_head", "_bn1", &x, ConvSpec::new(cin, 1280, 1)));
-    let x = o.dropout(o.flatten(&o.global_avg_pool(&x), 1), 0.2);
-    linear(&s.sub("_fc"), &x, 1280, classes, None)
+    let features = o.flatten(&o.global_avg_pool(&x), 1);
+    let logits = linear(&s.sub("_fc"), &o.dropout(features.clone(), 0.2), 1280, classes, None);
+    Classified { features, logits }
 }

@@ -1,5 +1,6 @@
 //! MobileNetV2, width 1.0 (Sandler et al., 2018, arXiv:1801.04381). Keys are torchvision's.
 
+use super::Classified;
 use crate::ops::{Bn, Init, Ops};
 use crate::scope::{ConvSpec, Scope, batch_norm, conv, linear};
 
@@ -31,8 +32,8 @@ fn inverted_residual<B: Ops>(s: &Scope<B>, x: &B::T, cin: i64, cout: i64, expand
     if stride == 1 && cin == cout { s.ops().add(y, x) } else { y }
 }
 
-/// Logits `[N, classes]` of normalised `images [N, 3, h, w]`.
-pub fn logits<B: Ops>(s: &Scope<B>, images: &B::T, classes: i64) -> B::T {
+/// Features and logits of normalised `images [N, 3, h, w]`.
+pub fn classify<B: Ops>(s: &Scope<B>, images: &B::T, classes: i64) -> Classified<B::T> {
     let o = s.ops();
     let features = s.sub("features");
     let mut x = conv_bn_relu6(&features.sub(0), images, ConvSpec::new(3, 32, 3).stride(2));
@@ -45,6 +46,8 @@ pub fn logits<B: Ops>(s: &Scope<B>, images: &B::T, classes: i64) -> B::T {
         }
     }
     x = conv_bn_relu6(&features.sub(index), &x, ConvSpec::new(cin, 1280, 1));
-    let x = o.dropout(o.flatten(&o.global_avg_pool(&x), 1), 0.2);
-    linear(&s.sub("classifier").sub(1), &x, 1280, classes, Some(Init::Normal(0.01)))
+    let pooled = o.flatten(&o.global_avg_pool(&x), 1);
+    let kept = o.dropout(pooled.clone(), 0.2);
+    let logits = linear(&s.sub("classifier").sub(1), &kept, 1280, classes, Some(Init::Normal(0.01)));
+    Classified { features: pooled, logits }
 }

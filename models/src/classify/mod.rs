@@ -29,19 +29,32 @@ pub enum Classifier {
     EfficientNetLite0,
 }
 
+/// What a classifier makes of images.
+pub struct Classified<T> {
+    /// The penultimate layer, `float [N, width]`: what the last layer sees, before dropout.
+    pub features: T,
+    /// `float [N, classes]`.
+    pub logits: T,
+}
+
 impl Classifier {
-    /// Logits `[N, classes]` of normalised `images`, `float [N, 3, h, w]`. `side` is the h and w that the network is made for,
+    /// Features and logits of normalised `images`, `float [N, 3, h, w]`. `side` is the h and w that the network is made for,
     /// in pixels; only a Vision Transformer, which has a position for each patch, takes no other.
-    pub fn logits<B: Ops>(&self, ops: &B, images: &B::T, side: i64, classes: i64) -> B::T {
+    pub fn classify<B: Ops>(&self, ops: &B, images: &B::T, side: i64, classes: i64) -> Classified<B::T> {
         let s = Scope::root(ops);
         match self {
-            Self::Resnet(config) => resnet::logits(&s, images, config, classes),
-            Self::Resnest(config) => resnest::logits(&s, images, config, classes),
-            Self::SeResnext => seresnext::logits(&s, images, classes),
-            Self::Vit(config) => vit::logits(&s, images, config, side, classes),
-            Self::MobileNetV2 => mobilenet::logits(&s, images, classes),
-            Self::EfficientNetLite0 => efficientnet_lite::logits(&s, images, classes),
+            Self::Resnet(config) => resnet::classify(&s, images, config, classes),
+            Self::Resnest(config) => resnest::classify(&s, images, config, classes),
+            Self::SeResnext => seresnext::classify(&s, images, classes),
+            Self::Vit(config) => vit::classify(&s, images, config, side, classes),
+            Self::MobileNetV2 => mobilenet::classify(&s, images, classes),
+            Self::EfficientNetLite0 => efficientnet_lite::classify(&s, images, classes),
         }
+    }
+
+    /// Logits alone, as [`Self::classify`] has them.
+    pub fn logits<B: Ops>(&self, ops: &B, images: &B::T, side: i64, classes: i64) -> B::T {
+        self.classify(ops, images, side, classes).logits
     }
 }
 
@@ -53,23 +66,15 @@ pub fn normalise<B: Ops>(ops: &B, images: &B::T, p: &Preprocessing) -> B::T {
     ops.mul(ops.sub(x, &mean), &scale)
 }
 
-/// The whole classifier after resizing: `uint8 [N, h, w, 3]` to `float [N, classes]`. Softmax for one class per image,
-/// a sigmoid per class for [`Task::ImageClassificationMultilabel`].
+/// Probabilities of logits, both `float [N, classes]`: softmax for one class per image, a sigmoid per class for
+/// [`Task::ImageClassificationMultilabel`].
 ///
 /// # Panics
 /// When `task` is not a classification task: callers choose the function by task.
-pub fn probabilities<B: Ops>(
-    ops: &B,
-    classifier: &Classifier,
-    task: Task,
-    images: &B::T,
-    p: &Preprocessing,
-    classes: i64,
-) -> B::T {
-    let logits = classifier.logits(ops, &normalise(ops, images, p), i64::from(p.side()), classes);
+pub fn probabilities<B: Ops>(ops: &B, task: Task, logits: &B::T) -> B::T {
     match task {
-        Task::ImageClassification => ops.softmax(&logits, 1),
-        Task::ImageClassificationMultilabel => ops.sigmoid(&logits),
+        Task::ImageClassification => ops.softmax(logits, 1),
+        Task::ImageClassificationMultilabel => ops.sigmoid(logits),
         Task::ImageObjectDetection | Task::ImageInstanceSegmentation => {
             panic!("{task:?} has no class probabilities per image")
         }

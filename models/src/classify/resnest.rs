@@ -2,6 +2,7 @@
 //! two splits of their channels, with a stem of three 3x3 convolutions and pooling in place of strides. Keys are timm's
 //! (`resnest50d`, `resnest101e`), which are the authors'.
 
+use super::Classified;
 use crate::ops::{Bn, Ops, Padding, Pool};
 use crate::scope::{ConvSpec, Scope, batch_norm, conv, last_batch_norm, linear, pointwise};
 
@@ -73,8 +74,8 @@ fn block<B: Ops>(s: &Scope<B>, x: &B::T, cin: i64, planes: i64, stride: i64) -> 
     o.relu(o.add(y, &batch_norm(&d.sub(2), &skip, out, &BN)))
 }
 
-/// Logits `[N, classes]` of normalised `images [N, 3, h, w]`.
-pub fn logits<B: Ops>(s: &Scope<B>, images: &B::T, c: &Config, classes: i64) -> B::T {
+/// Features and logits of normalised `images [N, 3, h, w]`.
+pub fn classify<B: Ops>(s: &Scope<B>, images: &B::T, c: &Config, classes: i64) -> Classified<B::T> {
     let o = s.ops();
     let stem = s.sub("conv1");
     let mut cin = 2 * c.stem;
@@ -91,5 +92,7 @@ pub fn logits<B: Ops>(s: &Scope<B>, images: &B::T, c: &Config, classes: i64) -> 
             cin = planes * EXPANSION;
         }
     }
-    linear(&s.sub("fc"), &o.flatten(&o.global_avg_pool(&x), 1), cin, classes, None)
+    let features = o.flatten(&o.global_avg_pool(&x), 1);
+    let logits = linear(&s.sub("fc"), &features, cin, classes, None);
+    Classified { features, logits }
 }

@@ -1,6 +1,7 @@
 //! ResNet (He et al., "Deep Residual Learning for Image Recognition", 2015, arXiv:1512.03385), with the stride on the
 //! 3x3 convolution of the bottleneck (v1.5). Keys are torchvision's.
 
+use super::Classified;
 use crate::ops::{Bn, Ops, Padding, Pool};
 use crate::scope::{ConvSpec, Norm, Scope, bn_params, conv, linear};
 
@@ -99,10 +100,11 @@ pub fn features<B: Ops>(s: &Scope<B>, images: &B::T, c: &Config, norm: Norm) -> 
     })
 }
 
-/// Logits `[N, classes]` of normalised `images [N, 3, h, w]`.
-pub fn logits<B: Ops>(s: &Scope<B>, images: &B::T, c: &Config, classes: i64) -> B::T {
+/// Features and logits of normalised `images [N, 3, h, w]`.
+pub fn classify<B: Ops>(s: &Scope<B>, images: &B::T, c: &Config, classes: i64) -> Classified<B::T> {
     let o = s.ops();
     let [.., x] = features(s, images, c, Norm::Batch);
-    let x = o.flatten(&o.global_avg_pool(&x), 1);
-    linear(&s.sub("fc"), &x, 512 * c.block.expansion(), classes, None)
+    let features = o.flatten(&o.global_avg_pool(&x), 1);
+    let logits = linear(&s.sub("fc"), &features, 512 * c.block.expansion(), classes, None);
+    Classified { features, logits }
 }

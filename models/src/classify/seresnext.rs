@@ -1,6 +1,7 @@
 //! SE-ResNeXt50 32x4d: ResNeXt (Xie et al. 2017, arXiv:1611.05431) with squeeze-and-excitation (Hu et al. 2018,
 //! arXiv:1709.01507) at the end of each branch. Keys are timm's (`seresnext50_32x4d`).
 
+use super::Classified;
 use crate::ops::{Bn, Ops, Padding, Pool};
 use crate::scope::{ConvSpec, Scope, batch_norm, conv, last_batch_norm, linear, pointwise};
 
@@ -41,8 +42,8 @@ fn block<B: Ops>(s: &Scope<B>, x: &B::T, cin: i64, planes: i64, stride: i64) -> 
     o.relu(o.add(y, &batch_norm(&d.sub(1), &skip, out, &BN)))
 }
 
-/// Logits `[N, classes]` of normalised `images [N, 3, h, w]`.
-pub fn logits<B: Ops>(s: &Scope<B>, images: &B::T, classes: i64) -> B::T {
+/// Features and logits of normalised `images [N, 3, h, w]`.
+pub fn classify<B: Ops>(s: &Scope<B>, images: &B::T, classes: i64) -> Classified<B::T> {
     let o = s.ops();
     let x = conv(&s.sub("conv1"), images, ConvSpec::new(3, 64, 7).stride(2));
     let x = o.relu(batch_norm(&s.sub("bn1"), &x, 64, &BN));
@@ -57,5 +58,7 @@ pub fn logits<B: Ops>(s: &Scope<B>, images: &B::T, classes: i64) -> B::T {
             cin = planes * EXPANSION;
         }
     }
-    linear(&s.sub("fc"), &o.flatten(&o.global_avg_pool(&x), 1), cin, classes, None)
+    let features = o.flatten(&o.global_avg_pool(&x), 1);
+    let logits = linear(&s.sub("fc"), &features, cin, classes, None);
+    Classified { features, logits }
 }

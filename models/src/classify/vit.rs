@@ -3,6 +3,7 @@
 //!
 //! Tokens are rows: `[N * L, width]`, token `l` of image `n` in row `n * L + l`. Only attention looks across rows.
 
+use super::Classified;
 use crate::ops::{Conv, Init, Ops, Padding, Role};
 use crate::scope::{Scope, linear, uniform_of_fan_in};
 
@@ -71,8 +72,8 @@ fn mlp<B: Ops>(s: &Scope<B>, x: &B::T, width: i64) -> B::T {
     linear(&s.sub("fc2"), &x, inner, width, Some(WEIGHT))
 }
 
-/// Logits `[N, classes]` of normalised `images [N, 3, side, side]`; a side is at least 16 pixels.
-pub fn logits<B: Ops>(s: &Scope<B>, images: &B::T, c: &Config, side: i64, classes: i64) -> B::T {
+/// Features and logits of normalised `images [N, 3, side, side]`; a side is at least 16 pixels.
+pub fn classify<B: Ops>(s: &Scope<B>, images: &B::T, c: &Config, side: i64, classes: i64) -> Classified<B::T> {
     let o = s.ops();
     let patches = grid(side) * grid(side);
     let mut x = embed(s, images, c.width, patches);
@@ -86,6 +87,7 @@ pub fn logits<B: Ops>(s: &Scope<B>, images: &B::T, c: &Config, side: i64, classe
     }
     // Rows are normalised one by one, so that only the class token need be.
     let x = o.slice(&o.reshape(&x, &[-1, 1 + patches, c.width]), 1, 0, 1);
-    let x = layer_norm(&s.sub("norm"), &o.reshape(&x, &[-1, c.width]), c.width);
-    linear(&s.sub("head"), &x, c.width, classes, Some(WEIGHT))
+    let features = layer_norm(&s.sub("norm"), &o.reshape(&x, &[-1, c.width]), c.width);
+    let logits = linear(&s.sub("head"), &features, c.width, classes, Some(WEIGHT));
+    Classified { features, logits }
 }

@@ -1,6 +1,7 @@
 //! The commands, each from its options to its answer.
 
 pub mod convert;
+pub mod embed;
 pub mod evaluate;
 pub mod models;
 pub mod predict;

@@ -184,7 +184,11 @@ fn scored(d: &Detection, labels: &[String], image: &Rgb) -> Value {
     json!({ "box": corners, "label": labels[d.label], "score": d.score })
 }
 
-fn read(path: &Path) -> anyhow::Result<Rgb> {
+/// A picture for a model.
+///
+/// # Errors
+/// When it cannot be read or decoded.
+pub(super) fn read(path: &Path) -> anyhow::Result<Rgb> {
     let bytes = std::fs::read(path).context("cannot be read")?;
     Ok(host::decode(&bytes, &Limits::default())?)
 }

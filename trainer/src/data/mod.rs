@@ -48,6 +48,7 @@ pub use dataset::{Dataset, Images, SampleError};
 pub use detect::{DetectorAugmentation, DetectorViews, RcnnAugmentation, Tiling, YoloAugmentation};
 pub use epoch::Epoch;
 pub use error::DataError;
+pub(crate) use fetch::Fetcher;
 pub use loader::{Loader, LoaderOptions, default_workers};
 pub use location::{Location, percent_encode_path};
 pub use preflight::{FULL_CHECK, HEADER_CHECK, OnProgress};
@@ -56,6 +57,7 @@ pub use prepare::{
 };
 pub use reject::{RejectKind, Rejection, Rejections};
 pub use rng::KeyedRng;
+pub(crate) use row::parse as parse_row;
 pub use target::Object;
 pub use views::{ClassifierViews, Views};
 pub use write::replace;

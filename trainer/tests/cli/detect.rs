@@ -84,6 +84,7 @@ fn file_equals_checkpoint(more: &[&str]) {
         assert!(found["score"].as_f64().unwrap() > 0.01);
     }
     assert!(fs::metadata(answer["predictions"][0]["saved"].as_str().unwrap()).unwrap().len() > 1000);
+    expect(2, ["embed", "--onnx", &onnx, image, "--output", &format!("{drawn}/vectors.npy")]);
 }
 
 #[test]

@@ -4,6 +4,7 @@
 
 mod commands;
 mod detect;
+mod embed;
 mod explain;
 mod hostile;
 mod multilabel;
