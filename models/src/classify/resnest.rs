@@ -3,6 +3,7 @@
 //! (`resnest50d`, `resnest101e`), which are the authors'.
 
 use super::Classified;
+use super::resnet::Stages;
 use crate::ops::{Bn, Ops, Padding, Pool};
 use crate::scope::{ConvSpec, Scope, batch_norm, conv, last_batch_norm, linear, pointwise};
 
@@ -78,21 +79,14 @@ fn block<B: Ops>(s: &Scope<B>, x: &B::T, cin: i64, planes: i64, stride: i64) -> 
 pub fn classify<B: Ops>(s: &Scope<B>, images: &B::T, c: &Config, classes: i64) -> Classified<B::T> {
     let o = s.ops();
     let stem = s.sub("conv1");
-    let mut cin = 2 * c.stem;
+    let stem_channels = 2 * c.stem;
     let x = conv_bn_relu(&stem.sub(0), &stem.sub(1), images, ConvSpec::new(3, c.stem, 3).stride(2));
     let x = conv_bn_relu(&stem.sub(3), &stem.sub(4), &x, ConvSpec::new(c.stem, c.stem, 3));
-    let x = conv_bn_relu(&stem.sub(6), &s.sub("bn1"), &x, ConvSpec::new(c.stem, cin, 3));
-    let mut x = o.max_pool(&x, &Pool { kernel: [3, 3], stride: [2, 2], padding: Padding::all(1), ceil: false });
-    for (stage, blocks) in c.layers.into_iter().enumerate() {
-        let layer = s.sub(format!("layer{}", stage + 1));
-        let planes = 64 << stage;
-        for index in 0..blocks {
-            let stride = if index == 0 && stage > 0 { 2 } else { 1 };
-            x = block(&layer.sub(index), &x, cin, planes, stride);
-            cin = planes * EXPANSION;
-        }
-    }
+    let x = conv_bn_relu(&stem.sub(6), &s.sub("bn1"), &x, ConvSpec::new(c.stem, stem_channels, 3));
+    let x = o.max_pool(&x, &Pool { kernel: [3, 3], stride: [2, 2], padding: Padding::all(1), ceil: false });
+    let stages = Stages { layers: c.layers, stem: stem_channels, expansion: EXPANSION };
+    let [.., x] = stages.maps(s, x, block);
     let features = o.flatten(&o.global_avg_pool(&x), 1);
-    let logits = linear(&s.sub("fc"), &features, cin, classes, None);
+    let logits = linear(&s.sub("fc"), &features, 512 * EXPANSION, classes, None);
     Classified { features, logits }
 }

@@ -85,19 +85,44 @@ pub fn features<B: Ops>(s: &Scope<B>, images: &B::T, c: &Config, norm: Norm) -> 
     let o = s.ops();
     let x = o.relu(conv_bn(&s.sub("conv1"), &s.sub("bn1"), images, ConvSpec::new(3, 64, 7).stride(2), norm));
     let pool = Pool { kernel: [3, 3], stride: [2, 2], padding: Padding::all(1), ceil: false };
-    let mut x = o.max_pool(&x, &pool);
-    let mut cin = 64;
+    let x = o.max_pool(&x, &pool);
     let blocks = Blocks { block: c.block, norm };
-    [0, 1, 2, 3].map(|stage: usize| {
-        let layer = s.sub(format!("layer{}", stage + 1));
-        let mid = 64 << stage;
-        for index in 0..c.layers[stage] {
-            let stride = if index == 0 && stage > 0 { 2 } else { 1 };
-            x = residual(&layer.sub(index), &x, blocks, cin, mid, stride);
-            cin = mid * c.block.expansion();
-        }
-        x.clone()
-    })
+    let stages = Stages { layers: c.layers, stem: 64, expansion: c.block.expansion() };
+    stages.maps(s, x, |s, x, cin, mid, stride| residual(s, x, blocks, cin, mid, stride))
+}
+
+/// The four stages of residual blocks that ResNet and its descendants have.
+pub(super) struct Stages {
+    /// Blocks of each stage.
+    pub layers: [i64; 4],
+    /// Channels that the stem hands over.
+    pub stem: i64,
+    /// Channels of a block's result for each of its planes, of which the first stage has 64 and every other one twice as
+    /// many as the one before.
+    pub expansion: i64,
+}
+
+impl Stages {
+    /// The maps after each stage, from the stem's result `x`. `block(place, x, channels of x, planes, stride)` is one block;
+    /// the first of every stage but the first halves the sides.
+    pub fn maps<B: Ops>(
+        &self,
+        s: &Scope<B>,
+        mut x: B::T,
+        block: impl Fn(&Scope<B>, &B::T, i64, i64, i64) -> B::T,
+    ) -> [B::T; 4] {
+        let mut cin = self.stem;
+        [0, 1, 2, 3].map(|stage: usize| {
+            let layer = s.sub(format!("layer{}", stage + 1));
+            let planes = 64 << stage;
+            for index in 0..self.layers[stage] {
+                let stride = if index == 0 && stage > 0 { 2 } else { 1 };
+                x = block(&layer.sub(index), &x, cin, planes, stride);
+                cin = planes * self.expansion;
+            }
+            x.clone()
+        })
+    }
 }
 
 /// Features and logits of normalised `images [N, 3, h, w]`.

@@ -2,6 +2,7 @@
 //! arXiv:1709.01507) at the end of each branch. Keys are timm's (`seresnext50_32x4d`).
 
 use super::Classified;
+use super::resnet::Stages;
 use crate::ops::{Bn, Ops, Padding, Pool};
 use crate::scope::{ConvSpec, Scope, batch_norm, conv, last_batch_norm, linear, pointwise};
 
@@ -47,18 +48,10 @@ pub fn classify<B: Ops>(s: &Scope<B>, images: &B::T, classes: i64) -> Classified
     let o = s.ops();
     let x = conv(&s.sub("conv1"), images, ConvSpec::new(3, 64, 7).stride(2));
     let x = o.relu(batch_norm(&s.sub("bn1"), &x, 64, &BN));
-    let mut x = o.max_pool(&x, &Pool { kernel: [3, 3], stride: [2, 2], padding: Padding::all(1), ceil: false });
-    let mut cin = 64;
-    for (stage, blocks) in LAYERS.into_iter().enumerate() {
-        let layer = s.sub(format!("layer{}", stage + 1));
-        let planes = 64 << stage;
-        for index in 0..blocks {
-            let stride = if index == 0 && stage > 0 { 2 } else { 1 };
-            x = block(&layer.sub(index), &x, cin, planes, stride);
-            cin = planes * EXPANSION;
-        }
-    }
+    let x = o.max_pool(&x, &Pool { kernel: [3, 3], stride: [2, 2], padding: Padding::all(1), ceil: false });
+    let stages = Stages { layers: LAYERS, stem: 64, expansion: EXPANSION };
+    let [.., x] = stages.maps(s, x, block);
     let features = o.flatten(&o.global_avg_pool(&x), 1);
-    let logits = linear(&s.sub("fc"), &features, cin, classes, None);
+    let logits = linear(&s.sub("fc"), &features, 512 * EXPANSION, classes, None);
     Classified { features, logits }
 }
