@@ -8,7 +8,7 @@ use schemas::{Preprocessing, Settings, Task};
 use trainer::loading;
 
 use crate::lab::{Effect, Lab, lines, show_all};
-use crate::memory;
+use crate::{memory, optimizer};
 
 const TASK: &str = "image-classification";
 const BASE: &str = "--model_name mobilenetv2 --train_crop_size 32 --valid_resize_size 36 --valid_crop_size 32
@@ -70,12 +70,6 @@ static EFFECTS: &[Effect] = &[
         assert_eq!(lab.losses("--ema_decay 0.999"), lab.losses(""), "training itself is the same");
         assert_ne!(validation(lab, "--ema_decay 0.999"), validation(lab, ""), "what is validated is the average");
     }),
-    ("optimizer", |lab| lab.other_weights("--optimizer adam", "--optimizer adamw --weight_decay 0.1")),
-    ("momentum", |lab| lab.other_weights("--momentum 0.5", "")),
-    ("nesterov", |lab| lab.other_weights("--nesterov false", "")),
-    ("weight_decay", |lab| lab.other_weights("--weight_decay 0.1", "")),
-    ("beta1", |lab| lab.other_weights("--optimizer adam --beta1 0.5", "--optimizer adam")),
-    ("beta2", |lab| lab.other_weights("--optimizer adam --beta2 0.5", "--optimizer adam")),
     ("amsgrad", |lab| {
         lab.other_weights("--optimizer adam --beta2 0.1 --amsgrad true", "--optimizer adam --beta2 0.1");
     }),
@@ -220,12 +214,12 @@ fn uneven(lab: &Lab) -> String {
 fn every_classification_setting_has_an_effect_to_show() {
     let all: BTreeSet<&str> =
         SETTINGS.iter().filter(|s| s.tasks.contains(&Task::ImageClassification)).map(|s| s.name).collect();
-    assert_eq!(all, EFFECTS.iter().map(|(name, _)| *name).collect());
+    assert_eq!(all, EFFECTS.iter().chain(optimizer::EFFECTS).map(|(name, _)| *name).collect());
 }
 
 #[test]
 fn settings_act_on_mobilenet() {
-    show_all(&Lab::new(TASK, "32", BASE), EFFECTS);
+    show_all(&Lab::new(TASK, "32", BASE), &[EFFECTS, optimizer::EFFECTS].concat());
 }
 
 /// What has a formula of its own where images have any number of labels.

@@ -15,6 +15,7 @@ use trainer::loading;
 
 use crate::lab::{Effect, Lab, lines, show_all};
 use crate::memory;
+use crate::optimizer;
 
 const TASK: &str = "image-object-detection";
 const YOLO: &str = "--model_name yolov5 --model_size nano --img_size 64 --number_of_epochs 1 --training_batch_size 4
@@ -95,12 +96,6 @@ static ON_YOLOV5: &[Effect] = &[
         let best = |more| lab.file(more, "checkpoints/best/model.safetensors");
         assert!(best("") != best("--ema_decay 0"), "what is kept is the average");
     }),
-    ("optimizer", |lab| lab.other_weights("--optimizer adam", "--optimizer adamw --weight_decay 0.1")),
-    ("momentum", |lab| lab.other_weights("--momentum 0.5", "")),
-    ("nesterov", |lab| lab.other_weights("--nesterov false", "")),
-    ("weight_decay", |lab| lab.other_weights("--weight_decay 0.1", "")),
-    ("beta1", |lab| lab.other_weights("--optimizer adam --beta1 0.5", "--optimizer adam")),
-    ("beta2", |lab| lab.other_weights("--optimizer adam --beta2 0.5", "--optimizer adam")),
     ("amsgrad", |lab| {
         lab.other_weights("--optimizer adam --beta2 0.5 --amsgrad true", "--optimizer adam --beta2 0.5");
     }),
@@ -341,13 +336,13 @@ fn names(effects: &[Effect]) -> BTreeSet<&'static str> {
 fn every_detection_setting_has_an_effect_to_show() {
     let all: BTreeSet<&str> =
         SETTINGS.iter().filter(|s| s.tasks.contains(&Task::ImageObjectDetection)).map(|s| s.name).collect();
-    let shown: BTreeSet<&str> = names(ON_YOLOV5).union(&names(ON_FASTER_RCNN)).copied().collect();
+    let shown: BTreeSet<&str> = names(&[ON_YOLOV5, ON_FASTER_RCNN, optimizer::EFFECTS].concat());
     assert_eq!(all, shown);
 }
 
 #[test]
 fn settings_act_on_yolov5() {
-    show_all(&Lab::new(TASK, "24", YOLO), ON_YOLOV5);
+    show_all(&Lab::new(TASK, "24", YOLO), &[ON_YOLOV5, optimizer::EFFECTS].concat());
 }
 
 #[test]

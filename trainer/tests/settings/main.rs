@@ -7,3 +7,4 @@ mod classification;
 mod detection;
 mod lab;
 mod memory;
+mod optimizer;
