@@ -308,6 +308,10 @@ pub trait Ops {
     /// and positions beyond either end mean that end; `i64::MAX` is the end.
     fn slice(&self, x: &Self::T, axis: i64, from: i64, to: i64) -> Self::T;
 
+    /// The first `count` positions along axis 1 of `x [N, M, ..]`, all if there are fewer. `count` is I64 `[1]` and not
+    /// negative; it may depend on values (ONNX `Slice`). A shape that is known beforehand is that of all.
+    fn head(&self, x: &Self::T, count: &Self::T) -> Self::T;
+
     /// `x [N, C, h, w]` at the height and width of `like [_, _, H, W]`, float: element `i` of an axis is element
     /// `floor(i * old / new)`. PyTorch's `nearest`, ONNX `Resize` with `nearest`, `asymmetric`, `floor`. Both compute the
     /// ratio in float32, so where `i * old / new` is a whole number and the ratio no float32, the neighbour below may be

@@ -50,6 +50,7 @@ fn file(what: &str, call: &Call, inputs: &[Array], known: bool) -> (Vec<u8>, Vec
         input >= call.given(inputs.len())
             || match call {
                 Call::Repeat => (input, axis) == (0, 0),
+                Call::Head => input == 1,
                 // How wide a head is, and what is divided, belongs to the network.
                 Call::Attention => axis + 1 == rank,
                 Call::Split { axis: divided, .. } => {

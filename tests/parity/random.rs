@@ -137,6 +137,10 @@ fn the_best_and_the_taken_agree_bit_for_bit() {
         let x = draw.floats(&[&[n, m], rest.as_slice()].concat(), Draw::unit);
         let k = if m == 0 { 0 } else { draw.whole(0, 50) };
         let index = (0..n * k).map(|_| draw.whole(0, m - 1)).collect();
-        compare(&what, &Call::Take, &[x, Array { shape: vec![n, k], data: Data::I64(index) }], 0.0);
+        let index = Array { shape: vec![n, k], data: Data::I64(index) };
+        compare(&what, &Call::Take, &[x.clone(), index], 0.0);
+
+        let count = Array { shape: vec![1], data: Data::I64(vec![draw.whole(0, m + 2)]) };
+        compare(&format!("head{i}"), &Call::Head, &[x, count], 0.0);
     }
 }

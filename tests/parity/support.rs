@@ -198,6 +198,10 @@ impl Ops for Step<'_> {
         self.eager.slice(x, axis, from, to)
     }
 
+    fn head(&self, x: &T, count: &T) -> T {
+        self.eager.head(x, count)
+    }
+
     fn resize_nearest_like(&self, x: &T, like: &T) -> T {
         self.eager.resize_nearest_like(x, like)
     }

@@ -278,6 +278,10 @@ impl Ops for Eager<'_> {
         T(x.0.slice(axis, from, to, 1))
     }
 
+    fn head(&self, x: &T, count: &T) -> T {
+        T(x.0.slice(1, 0, count.0.int64_value(&[0]), 1))
+    }
+
     fn resize_nearest_like(&self, x: &T, like: &T) -> T {
         T(x.0.upsample_nearest2d(&like.0.size()[2..4], None, None))
     }

@@ -313,6 +313,10 @@ impl Ops for Builder<'_> {
         self.part(x, axis, [from, to])
     }
 
+    fn head(&self, x: &Value, count: &Value) -> Value {
+        self.leading(x, count)
+    }
+
     fn resize_nearest_like(&self, x: &Value, like: &Value) -> Value {
         let (&[n, c, _, _], &[_, _, h, w]) = (x.dims(), like.dims()) else {
             return self.misuse("Resize", format!("input {:?} or {:?} is not 4-D", x.dims(), like.dims()));

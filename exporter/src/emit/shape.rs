@@ -154,6 +154,18 @@ impl Builder<'_> {
         self.emit(Emit { op: "Slice", inputs: &inputs, attributes: vec![], dtype: x.dtype(), dims })
     }
 
+    /// The first `count` positions along axis 1.
+    pub(super) fn leading(&self, x: &Value, count: &Value) -> Value {
+        let mut dims = x.dims().to_vec();
+        if dims.len() < 2 || count.dtype() != DType::I64 || count.dims() != [Some(1)] {
+            return self.misuse("Slice", format!("the first {:?} {:?} of {dims:?}", count.dtype(), count.dims()));
+        }
+        dims[1] = None;
+        let (from, axes) = (self.ints(&[0]), self.place(1));
+        let inputs = [Some(x), Some(&from), Some(count), Some(&axes)];
+        self.emit(Emit { op: "Slice", inputs: &inputs, attributes: vec![], dtype: x.dtype(), dims })
+    }
+
     pub(super) fn reshaped(&self, x: &Value, wanted: &[i64]) -> Value {
         let problem = || self.misuse("Reshape", format!("{:?} as {wanted:?}", x.dims()));
         let known: i64 = wanted.iter().filter(|&&d| d > 0).product();

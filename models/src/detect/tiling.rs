@@ -7,8 +7,8 @@ use crate::ops::{DType, Ops};
 const TOUCH: f32 = 2.0;
 /// A cut box of which more than this share lies in a whole one is a fragment of it, as in `host::merge`.
 const FRAGMENT: f32 = 0.5;
-/// Fewest boxes that are looked at, if there are so many.
-const CANDIDATES: i64 = 1000;
+/// Fewest boxes that are looked at, if there are so many. All pairs of 2048 are 16 MiB.
+const CANDIDATES: i64 = 2048;
 /// Rounds of [`survivors`].
 const ROUNDS: usize = 16;
 
@@ -35,7 +35,7 @@ pub struct Merge {
 }
 
 impl Merge {
-    /// How many boxes of an image are looked at, the most certain ones: all, or twice the answer and at least
+    /// How many boxes of an image are looked at, at most, the most certain ones: all, or twice the answer and at least
     /// [`CANDIDATES`]. Pairs of them are compared, so that memory grows with the square.
     fn candidates(&self) -> i64 {
         (self.sources * self.each).min(CANDIDATES.max(2 * self.cap))
@@ -52,6 +52,8 @@ pub fn merge<B: Ops>(o: &B, s: &Sources<B::T>, how: &Merge) -> Detections<B::T> 
     let rows = |x: &B::T| o.reshape(&o.transpose(x, &[1, 0, 2]), &[0, how.sources * how.each]);
     let boxes = o.reshape(&o.transpose(&s.found.boxes, &[1, 0, 2, 3]), &[0, how.sources * how.each, 4]);
     let (scores, at) = o.topk(&rows(&s.found.scores), how.candidates());
+    let count = filled(o, &scores);
+    let (scores, at) = (o.head(&scores, &count), o.head(&at, &count));
     let all = Candidates {
         corners: corners(o, &o.take(&boxes, &at)),
         labels: o.take(&rows(&s.found.labels), &at),
@@ -64,6 +66,14 @@ pub fn merge<B: Ops>(o: &B, s: &Sources<B::T>, how: &Merge) -> Detections<B::T> 
     let found = o.cast(&o.at_least(&scores, &scalar(o, f32::MIN_POSITIVE)), DType::I64);
     let labels = o.add(o.take(&all.labels, &best), &one);
     Detections { boxes: o.take(&o.take(&boxes, &at), &best), labels: o.sub(o.mul(labels, &found), &one), scores }
+}
+
+/// I64 `[1]`: how many boxes the image with the most of them has, at least 1. The rest of `scores [N, K]` is padding, and pairs
+/// need not be compared with it.
+fn filled<B: Ops>(o: &B, scores: &B::T) -> B::T {
+    let counts = o.sum(&o.at_least(scores, &scalar(o, f32::MIN_POSITIVE)), 1);
+    let counts = o.concat(&[&o.reshape(&counts, &[1, -1]), &o.constant(&[1.0], &[1, 1])], 1);
+    o.reshape(&o.cast(&o.topk(&counts, 1).0, DType::I64), &[1])
 }
 
 /// K boxes of each image by falling score.
@@ -132,7 +142,8 @@ impl<T: Clone> Candidates<T> {
         let count = how.candidates();
         #[expect(clippy::cast_precision_loss, reason = "candidates are some thousands")]
         let (ranks, count_f): (Vec<f32>, f32) = ((0..count).map(|rank| rank as f32).collect(), count as f32);
-        let place = o.add(o.mul(cut.clone(), &scalar(o, count_f)), &o.constant(&ranks, &[1, count]));
+        let ranks = o.head(&o.constant(&ranks, &[1, count]), &o.lengths(cut, &[1]));
+        let place = o.add(o.mul(cut.clone(), &scalar(o, count_f)), &ranks);
         let later = not(&o.at_least(&by(&place), &dropped(&place)));
         let rivals = o.mul(equal(&self.labels), &not(&equal(&self.sources)));
         o.mul(o.mul(o.max(&overlaps, &fragment), &rivals), &later)
