@@ -176,14 +176,17 @@ pub struct PredictArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Explanation (classification)")]
 pub struct ExplainArgs {
-    /// Show which pixels the answer came from, in the pictures of --save: integrated_gradients, guided_backprop, guided_gradcam
-    /// (checkpoints), occlusion (exported files too). Of the most probable class, or of every label above the threshold.
+    /// Show which pixels the answer came from, in the pictures of --save: xrai, integrated_gradients, guided_backprop,
+    /// guided_gradcam (checkpoints), occlusion (exported files too). Of the most probable class, or of every label above the threshold.
     #[arg(long, value_name = "METHOD", value_parser = spelled::<XaiAlgorithm>)]
     pub explain: Option<XaiAlgorithm>,
     /// Put the attributions of every pixel into the JSON.
     #[arg(long, requires = "explain")]
     pub attributions: bool,
-    /// Steps of the integral of integrated_gradients.
+    /// Rank the regions of xrai once (true), or again after each one (false).
+    #[arg(long = "xrai_fast", value_name = "BOOL", requires = "explain", default_value_t = true, action = clap::ArgAction::Set)]
+    pub xrai_fast: bool,
+    /// Steps of the integral of integrated_gradients and xrai.
     #[arg(long = "n_steps", value_name = "N", requires = "explain", default_value_t = 50, value_parser = clap::value_parser!(u32).range(2..=10_000))]
     pub n_steps: u32,
     /// Its rule: riemann_left, riemann_middle, riemann_right, riemann_trapezoid, gausslegendre.

@@ -54,7 +54,7 @@ pub struct XaiParameters {
     /// Steps of the integral, at least 2.
     #[schemars(range(min = 2))]
     pub n_steps: u32,
-    /// The faster variant of XRAI.
+    /// Whether the regions of XRAI are ranked once, which is faster, or again after each one.
     pub xrai_fast: bool,
     /// Rule of the integral.
     pub approximation_method: ApproximationMethod,

@@ -171,6 +171,7 @@ fn explaining(args: &ExplainArgs, model: &Trained, saved: bool) -> anyhow::Resul
         attributions: args.attributions,
         confidence_score_threshold_multilabel: args.threshold,
         n_steps: args.n_steps,
+        xrai_fast: args.xrai_fast,
         approximation_method: args.approximation_method,
         ..XaiParameters::default()
     }))

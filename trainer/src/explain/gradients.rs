@@ -11,10 +11,11 @@ const SAMPLES: u64 = 5;
 const DEVIATION: f64 = 0.2;
 
 /// Integrated gradients (Sundararajan et al. 2017, "Axiomatic Attribution for Deep Networks", equation 1) of the logit of
-/// `class` at `pixels`, `float [1, 3, h, w]`, from a picture of zeros, which is the mean colour. `path` holds the places of the
-/// sum in `[0, 1]` and their weights. The result, in the same shape, adds up to what the logit gains on the way, as far as the
+/// `class` at `pixels`, `float [1, 3, h, w]`, from `start`, which has the same shape. `path` holds the places of the sum in
+/// `[0, 1]` and their weights. The result, in the same shape, adds up to what the logit gains on the way, as far as the
 /// sum is the integral.
-pub fn integrated(network: &Network, pixels: &Tensor, class: i64, path: &[(f64, f64)]) -> Tensor {
+pub fn integrated(network: &Network, start: &Tensor, pixels: &Tensor, class: i64, path: &[(f64, f64)]) -> Tensor {
+    let way = pixels - start;
     let mut total = pixels.zeros_like();
     for part in path.chunks(BATCH) {
         let column = |values: Vec<f64>| {
@@ -22,12 +23,12 @@ pub fn integrated(network: &Network, pixels: &Tensor, class: i64, path: &[(f64, 
         };
         let places = column(part.iter().map(|&(place, _)| place).collect());
         let weights = column(part.iter().map(|&(_, weight)| weight).collect());
-        let along = (pixels * places).detach().set_requires_grad(true);
+        let along = (start + &way * places).detach().set_requires_grad(true);
         let logit = network.differentiable(&along).select(1, class).sum(Kind::Float);
         let gradient = Tensor::run_backward(&[&logit], &[&along], false, false).swap_remove(0);
         total += (gradient * weights).sum_dim_intlist(0, true, Kind::Float);
     }
-    total * pixels
+    total * way
 }
 
 /// The mean of the attributions of noisy copies of `pixels` (Smilkov et al. 2017, "SmoothGrad: removing noise by adding

@@ -3,12 +3,14 @@
 mod gradients;
 mod guided;
 mod path;
+mod segments;
 mod show;
+mod xrai;
 
 use models::host::{self, Attribution, Occlusion, Rgb};
 use schemas::error::ErrorCode;
 use schemas::prediction::{XaiAlgorithm, XaiParameters};
-use tch::Tensor;
+use tch::{Kind, Tensor};
 
 use crate::failure::fail;
 use crate::network::{self, Network};
@@ -43,9 +45,6 @@ pub fn check(model: &Trained, algorithm: XaiAlgorithm) -> anyhow::Result<()> {
         return refuse(format!("--explain explains classifiers; the task of this model is {}", model.meta().task));
     }
     match (algorithm, model) {
-        (XaiAlgorithm::Xrai, _) => {
-            refuse("--explain xrai is not there yet: it needs a segmentation; take integrated_gradients".to_owned())
-        }
         (XaiAlgorithm::Occlusion, _) | (_, Trained::Checkpoint(..)) => Ok(()),
         (_, Trained::File(_)) => refuse(format!(
             "--explain {algorithm} needs gradients, and an exported file has none; name the run with --checkpoint, or take \
@@ -62,7 +61,8 @@ pub fn explain(model: &mut Trained, image: &Rgb, p: &XaiParameters) -> anyhow::R
     let algorithm = p.xai_algorithm.unwrap_or(XaiAlgorithm::Occlusion);
     check(model, algorithm)?;
     let gradients = match (algorithm, &*model) {
-        (XaiAlgorithm::Occlusion | XaiAlgorithm::Xrai, _) | (_, Trained::File(_)) => None,
+        (XaiAlgorithm::Occlusion, _) | (_, Trained::File(_)) => None,
+        (XaiAlgorithm::Xrai, Trained::Checkpoint(network, ..)) => Some((network, Method::Regions)),
         (XaiAlgorithm::IntegratedGradients, Trained::Checkpoint(network, ..)) => Some((network, Method::Integrated)),
         (XaiAlgorithm::GuidedBackprop, Trained::Checkpoint(network, ..)) => Some((network, Method::Guided)),
         (XaiAlgorithm::GuidedGradcam, Trained::Checkpoint(network, ..)) => Some((network, Method::Gradcam)),
@@ -74,7 +74,10 @@ pub fn explain(model: &mut Trained, image: &Rgb, p: &XaiParameters) -> anyhow::R
     let pixels = network.normalised(&images);
     let one = |class: usize| {
         let values = method.attribution(network, &pixels, i64::try_from(class)?, p)?;
-        let values = network::rows(&values);
+        let mut values = network::rows(&values);
+        if let Method::Regions = method {
+            values = by_region(&values, &picture, p.xrai_fast);
+        }
         Ok(Explained { class, attribution: Attribution { width: picture.width, height: picture.height, values } })
     };
     let labels = classes.into_iter().map(one).collect::<anyhow::Result<_>>()?;
@@ -87,6 +90,7 @@ enum Method {
     Integrated,
     Guided,
     Gradcam,
+    Regions,
 }
 
 impl Method {
@@ -95,12 +99,31 @@ impl Method {
         match self {
             Self::Integrated => {
                 let path = path::path(p.approximation_method, p.n_steps);
-                gradients::smooth(pixels, |noisy| Ok(gradients::integrated(network, noisy, class, &path)))
+                let mean = pixels.zeros_like();
+                gradients::smooth(pixels, |noisy| Ok(gradients::integrated(network, &mean, noisy, class, &path)))
+            }
+            Self::Regions => {
+                let path = path::path(p.approximation_method, p.n_steps);
+                let from = |level: i64| {
+                    let level =
+                        Tensor::full(pixels.size(), level, (Kind::Uint8, pixels.device())).permute([0, 2, 3, 1]);
+                    gradients::integrated(network, &network.normalised(&level), pixels, class, &path)
+                };
+                // From black alone, what is black could not matter.
+                Ok((from(0) + from(255)) / 2.0)
             }
             Self::Guided => gradients::smooth(pixels, |noisy| guided::backprop(network, noisy, class)),
             Self::Gradcam => guided::gradcam(network, pixels, class),
         }
     }
+}
+
+/// Attributions `[3, h, w]` as those of regions: all of a region alike, a third in each channel.
+fn by_region(values: &[f32], picture: &Rgb, fast: bool) -> Vec<f32> {
+    let pixels = values.len() / 3;
+    let sums: Vec<f32> = (0..pixels).map(|at| values.iter().skip(at).step_by(pixels).sum()).collect();
+    let heat = xrai::heat(&sums, xrai::regions(picture), fast);
+    [heat.as_slice(); 3].concat().into_iter().map(|heat| heat / 3.0).collect()
 }
 
 fn occluded(model: &mut Trained, image: &Rgb, p: &XaiParameters) -> anyhow::Result<Explanation> {

@@ -40,7 +40,15 @@ fn integrated_gradients_add_up_to_what_the_logit_gains() {
     let logit = |x: &Tensor| network.differentiable(x).double_value(&[0, 1]);
     let gained = logit(&x) - logit(&x.zeros_like());
     assert!(gained.abs() > 1e-4, "the test needs a difference, {gained}");
-    let sum = |path: &[(f64, f64)]| gradients::integrated(&network, &x, 1, path).sum(Kind::Double).double_value(&[]);
+    let from = |start: &Tensor, path: &[(f64, f64)]| {
+        gradients::integrated(&network, start, &x, 1, path).sum(Kind::Double).double_value(&[])
+    };
+    let sum = |path: &[(f64, f64)]| from(&x.zeros_like(), path);
+    let (elsewhere, fine) = (x.ones_like(), path::path(ApproximationMethod::Gausslegendre, 100));
+    let gained_there = logit(&x) - logit(&elsewhere);
+    assert!((gained_there - gained).abs() > 0.05 * gained.abs(), "the starts should differ");
+    let there = from(&elsewhere, &fine);
+    assert!((there - gained_there).abs() < 0.02 * gained_there.abs(), "{there} beside {gained_there}");
     for method in [ApproximationMethod::RiemannMiddle, ApproximationMethod::Gausslegendre] {
         let sum = sum(&path::path(method, 50));
         assert!((sum - gained).abs() < 0.02 * gained.abs(), "{method}: {sum} beside {gained}");

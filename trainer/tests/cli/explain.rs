@@ -22,7 +22,7 @@ fn a_classifier_shows_what_its_answer_came_from() {
         let usual = ["predict", model[0], model[1], image.to_str().unwrap(), "--json"];
         json(&expect(0, usual.iter().chain(more)))["predictions"][0].clone()
     };
-    for method in ["integrated_gradients", "guided_backprop", "guided_gradcam", "occlusion"] {
+    for method in ["xrai", "integrated_gradients", "guided_backprop", "guided_gradcam", "occlusion"] {
         let more = ["--explain", method, "--n_steps", "3", "--save", saved.to_str().unwrap(), "--attributions"];
         let answer = asked(checkpoint, &more);
         let one = &answer["explanations"][0];
@@ -61,7 +61,7 @@ fn a_classifier_shows_what_its_answer_came_from() {
 
     for (model, more, told) in [
         (onnx, vec!["--explain", "integrated_gradients", "--attributions"], "an exported file has none"),
-        (checkpoint, vec!["--explain", "xrai", "--attributions"], "xrai is not there yet"),
+        (onnx, vec!["--explain", "xrai", "--attributions"], "an exported file has none"),
         (checkpoint, vec!["--explain", "occlusion"], "--save"),
         (checkpoint, vec!["--explain", "sorcery", "--attributions"], "guided_gradcam"),
         (checkpoint, vec!["--attributions"], "--explain"),
