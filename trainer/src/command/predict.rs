@@ -173,7 +173,6 @@ fn explaining(args: &ExplainArgs, model: &Trained, saved: bool) -> anyhow::Resul
         n_steps: args.n_steps,
         xrai_fast: args.xrai_fast,
         approximation_method: args.approximation_method,
-        ..XaiParameters::default()
     }))
 }
 
