@@ -24,13 +24,18 @@ impl Attribution {
         self.values.chunks(width * self.height as usize).map(rows).collect()
     }
 
+    /// What each pixel contributes, all channels together: `[height, width]`.
+    #[must_use]
+    pub fn sums(&self) -> Vec<f32> {
+        let pixels = self.width as usize * self.height as usize;
+        (0..pixels).map(|at| self.values.iter().skip(at).step_by(pixels).sum()).collect()
+    }
+
     /// How much each pixel matters, `[height, width]` in `[0, 1]`: the absolute value of the sum over the channels, as a share
     /// of what all but 2 % of the pixels stay below (Sundararajan et al. 2017 cut outliers likewise, for display).
     #[must_use]
     pub fn strength(&self) -> Vec<f32> {
-        let pixels = self.width as usize * self.height as usize;
-        let sum = |at: usize| self.values.iter().skip(at).step_by(pixels).sum::<f32>().abs();
-        let sums: Vec<f32> = (0..pixels).map(sum).collect();
+        let sums: Vec<f32> = self.sums().into_iter().map(f32::abs).collect();
         let mut sorted = sums.clone();
         sorted.sort_by(f32::total_cmp);
         let bound = |share: usize| sorted.get((sorted.len() * share / 100).saturating_sub(1)).copied();

@@ -72,13 +72,16 @@ pub fn explain(model: &mut Trained, image: &Rgb, p: &XaiParameters) -> anyhow::R
     let images = network.images(&picture.data, 1, usize::try_from(picture.height)?, usize::try_from(picture.width)?);
     let classes = p.explained(network.task, &network::rows(&network.probabilities(&images)));
     let pixels = network.normalised(&images);
+    let regions = matches!(method, Method::Regions).then(|| xrai::regions(&picture));
     let one = |class: usize| {
-        let values = method.attribution(network, &pixels, i64::try_from(class)?, p)?;
-        let mut values = network::rows(&values);
-        if let Method::Regions = method {
-            values = by_region(&values, &picture, p.xrai_fast);
+        let values = network::rows(&method.attribution(network, &pixels, i64::try_from(class)?, p)?);
+        let mut attribution = Attribution { width: picture.width, height: picture.height, values };
+        if let Some(regions) = &regions {
+            let heat = xrai::heat(&attribution.sums(), regions.clone(), p.xrai_fast);
+            // A third in each channel.
+            attribution.values = [heat.as_slice(); 3].concat().into_iter().map(|heat| heat / 3.0).collect();
         }
-        Ok(Explained { class, attribution: Attribution { width: picture.width, height: picture.height, values } })
+        Ok(Explained { class, attribution })
     };
     let labels = classes.into_iter().map(one).collect::<anyhow::Result<_>>()?;
     Ok(Explanation { picture, labels })
@@ -116,14 +119,6 @@ impl Method {
             Self::Gradcam => guided::gradcam(network, pixels, class),
         }
     }
-}
-
-/// Attributions `[3, h, w]` as those of regions: all of a region alike, a third in each channel.
-fn by_region(values: &[f32], picture: &Rgb, fast: bool) -> Vec<f32> {
-    let pixels = values.len() / 3;
-    let sums: Vec<f32> = (0..pixels).map(|at| values.iter().skip(at).step_by(pixels).sum()).collect();
-    let heat = xrai::heat(&sums, xrai::regions(picture), fast);
-    [heat.as_slice(); 3].concat().into_iter().map(|heat| heat / 3.0).collect()
 }
 
 fn occluded(model: &mut Trained, image: &Rgb, p: &XaiParameters) -> anyhow::Result<Explanation> {

@@ -41,42 +41,57 @@ fn widened(pixels: &[u32], width: usize, height: usize) -> Vec<u32> {
 /// pixels, so that each is looked at twice only.
 #[must_use]
 pub fn heat(values: &[f32], mut regions: Vec<Vec<u32>>, fast: bool) -> Vec<f32> {
-    let mut heat = vec![f32::NAN; values.len()];
-    let mean = |pixels: &[u32]| {
-        pixels.iter().map(|&p| f64::from(values[p as usize])).sum::<f64>() as f32 / pixels.len().max(1) as f32
-    };
-    let mut take = |pixels: &[u32]| {
-        let gain = mean(pixels);
-        pixels.iter().for_each(|&pixel| heat[pixel as usize] = gain);
-    };
-    let mut taken = vec![false; values.len()];
+    let mut map = Map { values, heat: vec![None; values.len()] };
     if fast {
-        let mut ranked: Vec<(f32, Vec<u32>)> = regions.into_iter().map(|region| (mean(&region), region)).collect();
+        let mut ranked: Vec<(f32, Vec<u32>)> = regions.into_iter().map(|region| (map.mean(&region), region)).collect();
         // Stable: of equal ones the earlier.
         ranked.sort_by(|a, b| b.0.total_cmp(&a.0));
         for (_, mut region) in ranked {
-            region.retain(|&pixel| !taken[pixel as usize]);
-            if region.len() >= LEAST {
-                region.iter().for_each(|&pixel| taken[pixel as usize] = true);
-                take(&region);
+            if map.adds(&mut region) {
+                map.take(&region);
             }
         }
     } else {
         loop {
-            for region in &mut regions {
-                region.retain(|&pixel| !taken[pixel as usize]);
-            }
-            regions.retain(|region| region.len() >= LEAST);
-            let gains: Vec<f32> = regions.iter().map(|region| mean(region)).collect();
+            regions.retain_mut(|region| map.adds(region));
+            let gains: Vec<f32> = regions.iter().map(|region| map.mean(region)).collect();
             let Some(best) = (0..gains.len()).rev().max_by(|&a, &b| gains[a].total_cmp(&gains[b])) else { break };
-            let region = regions.remove(best);
-            region.iter().for_each(|&pixel| taken[pixel as usize] = true);
-            take(&region);
+            map.take(&regions.remove(best));
         }
     }
-    let rest: Vec<u32> = (0..values.len() as u32).filter(|&pixel| !taken[pixel as usize]).collect();
-    take(&rest);
-    heat
+    let rest: Vec<u32> = (0..values.len() as u32).filter(|&pixel| map.is_free(pixel)).collect();
+    let mean = map.mean(&rest);
+    map.heat.into_iter().map(|heat| heat.unwrap_or(mean)).collect()
+}
+
+/// What is known while regions are taken one after the other.
+struct Map<'a> {
+    /// What each pixel contributes.
+    values: &'a [f32],
+    /// Of each taken pixel, the average of what was taken with it.
+    heat: Vec<Option<f32>>,
+}
+
+impl Map<'_> {
+    fn mean(&self, pixels: &[u32]) -> f32 {
+        let sum: f64 = pixels.iter().map(|&pixel| f64::from(self.values[pixel as usize])).sum();
+        sum as f32 / pixels.len().max(1) as f32
+    }
+
+    fn is_free(&self, pixel: u32) -> bool {
+        self.heat[pixel as usize].is_none()
+    }
+
+    /// Leaves the free pixels of a region, and says whether they are enough.
+    fn adds(&self, region: &mut Vec<u32>) -> bool {
+        region.retain(|&pixel| self.is_free(pixel));
+        region.len() >= LEAST
+    }
+
+    fn take(&mut self, pixels: &[u32]) {
+        let mean = self.mean(pixels);
+        pixels.iter().for_each(|&pixel| self.heat[pixel as usize] = Some(mean));
+    }
 }
 
 #[cfg(test)]
