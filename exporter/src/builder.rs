@@ -8,7 +8,9 @@ use std::rc::Rc;
 
 use models::ops::DType;
 
-use crate::graph::{Attribute, Dim, Graph, GraphError, Initializer, Name, Node, ValueInfo};
+use crate::graph::{
+    Attribute, Decision, DecisionKind, Dim, Graph, GraphError, Initializer, Name, Node, Port, ValueInfo,
+};
 use crate::source::{ParamError, ParamSource};
 
 /// Length of one dimension, `None` where only a run decides it.
@@ -170,6 +172,14 @@ impl<'s> Builder<'s> {
         state.graph.rename(&value.name, &name);
         let info = ValueInfo { name, dtype: value.dtype, dims: dims.to_vec(), doc: doc.to_owned() };
         state.graph.outputs.push(info);
+    }
+
+    /// Notes that `outputs` are decided by `inputs` here.
+    pub(crate) fn decide(&self, kind: DecisionKind, inputs: &[&Value], outputs: &[&Value]) {
+        let port = |v: &&Value| Port { name: v.name.clone(), dtype: v.dtype, rank: v.dims.len() };
+        let ports = |values: &[&Value]| values.iter().map(port).collect();
+        let decision = Decision { kind, inputs: ports(inputs), outputs: ports(outputs) };
+        self.state.borrow_mut().graph.decisions.push(decision);
     }
 
     /// Nodes from here on are named after `place`, until a parameter of another place is asked for.

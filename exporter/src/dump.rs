@@ -47,6 +47,7 @@ pub fn dim(dim: &Dim) -> String {
     match dim {
         Dim::Fixed(n) => n.to_string(),
         Dim::Named(name) => (*name).to_owned(),
+        Dim::Any => "?".to_owned(),
     }
 }
 

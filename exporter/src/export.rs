@@ -202,7 +202,9 @@ pub fn export(checkpoint: &Path, output: &Path, settings: &ExportSettings) -> Re
     if settings.changes.is_empty() || recording.is_some() {
         let own = job.write(&checkpoint)?;
         if let Some(recording) = &recording {
-            checks = verify::compare(recording, &checkpoint, settings.form, &mut job.open(&own)?)?;
+            let (form, options) = (settings.form, &settings.runtime);
+            let subject = verify::Subject { checkpoint: &checkpoint, graph: &own.graph, form, options };
+            checks = verify::compare(recording, &subject, &mut job.open(&own)?)?;
         }
         written = Some(own);
     }
@@ -217,7 +219,7 @@ pub fn export(checkpoint: &Path, output: &Path, settings: &ExportSettings) -> Re
         }
         written = Some(changed);
     }
-    let Some(Written { file, bytes, sha256, facts }) = written else { unreachable!("one of the two was written") };
+    let Some(Written { file, bytes, sha256, facts, .. }) = written else { unreachable!("one of the two was written") };
     let meta = checkpoint.meta();
     publish(file, output, &folder).map_err(|error| ExportError::Write { path: output.to_owned(), error })?;
     Ok(ExportSummary {
@@ -260,6 +262,7 @@ struct Written {
     bytes: u64,
     sha256: String,
     facts: GraphFacts,
+    graph: Graph,
 }
 
 /// Where the file goes, and how it is made.
@@ -283,7 +286,7 @@ impl Job<'_> {
         let doc =
             format!("{} with {} classes, written by Fovea; see metadata 'fovea'", meta.model_name, meta.labels.len());
         let metadata = [(runtime::META_KEY, checkpoint.meta_json()), (runtime::FORM_KEY, form.name())];
-        let model = proto::model(graph, &Header { graph: &meta.model_name, doc: &doc, metadata: &metadata });
+        let model = proto::model(graph.clone(), &Header { graph: &meta.model_name, doc: &doc, metadata: &metadata });
         let bytes = proto::size(&model);
         if bytes > proto::MAX_BYTES {
             return Err(ExportError::TooLarge { path: self.output.to_owned(), bytes });
@@ -300,7 +303,7 @@ impl Job<'_> {
             proto::write(&model, &mut writer).and_then(|()| writer.flush()).map_err(failed)?;
             hex(&writer.hash.finalize_reset())
         };
-        Ok(Written { file, bytes, sha256, facts })
+        Ok(Written { file, bytes, sha256, facts, graph })
     }
 }
 

@@ -16,6 +16,8 @@ pub enum Dim {
     Fixed(i64),
     /// Any number of elements; dimensions of one name are equal.
     Named(&'static str),
+    /// Any number of elements.
+    Any,
 }
 
 impl Dim {
@@ -24,7 +26,7 @@ impl Dim {
     pub fn known(&self) -> Option<i64> {
         match self {
             Self::Fixed(n) => Some(*n),
-            Self::Named(_) => None,
+            Self::Named(_) | Self::Any => None,
         }
     }
 }
@@ -95,6 +97,46 @@ impl Initializer {
     }
 }
 
+/// A kind of operation whose result jumps where its input moves a little. Between decisions a network is continuous, so its
+/// values can be compared within tight limits; of a decision itself one can check that it follows its rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DecisionKind {
+    /// Pixels are rounded. No inputs; output: U8 `[N, h, w, 3]`.
+    Pixels,
+    /// [`models::ops::Ops::nms`]. Inputs: boxes, scores; outputs: scores, classes, rows.
+    Nms,
+    /// [`models::ops::Ops::topk`]. Input: values; outputs: the largest, their indices.
+    TopK,
+    /// [`models::ops::Ops::at_least`] of floats and one number. Input: the floats; output: 1 or 0.
+    AtLeast,
+    /// Where tiles lie. No inputs; output: I64 `[S, 4]`.
+    Places,
+    /// What was found in each tile, before it is merged. No inputs; outputs: boxes, scores, labels.
+    Found,
+}
+
+/// A value by name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Port {
+    /// Name.
+    pub name: Name,
+    /// Element type.
+    pub dtype: DType,
+    /// Number of axes.
+    pub rank: usize,
+}
+
+/// Where the graph decides something: what [`crate::probe`] looks at. Not written to the file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decision {
+    /// What is decided.
+    pub kind: DecisionKind,
+    /// What it is decided by.
+    pub inputs: Vec<Port>,
+    /// What is decided. Outputs that nothing reads have no node.
+    pub outputs: Vec<Port>,
+}
+
 /// A network as ONNX sees it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Graph {
@@ -106,6 +148,8 @@ pub struct Graph {
     pub nodes: Vec<Node>,
     /// Parameters and constants, in the order of first use.
     pub initializers: Vec<Initializer>,
+    /// Decisions in the order of the definition; those in the body of a loop are the body's.
+    pub decisions: Vec<Decision>,
 }
 
 /// A graph that no runtime could run; always a bug in a definition or in a pass.
@@ -136,7 +180,8 @@ impl Node {
         })
     }
 
-    fn bodies_mut(&mut self) -> impl Iterator<Item = &mut Graph> {
+    /// Graphs among the attributes, to change.
+    pub fn bodies_mut(&mut self) -> impl Iterator<Item = &mut Graph> {
         self.attributes.iter_mut().filter_map(|(_, attribute)| match attribute {
             Attribute::Graph(body) => Some(body.as_mut()),
             Attribute::Int(_) | Attribute::Float(_) | Attribute::Ints(_) | Attribute::Text(_) => None,
@@ -161,6 +206,7 @@ impl Graph {
         self.nodes = kept;
         used.extend(self.inputs.iter().map(|i| i.name.clone()));
         self.initializers.retain(|i| used.contains(&i.name));
+        self.decisions.retain(|d| d.outputs.iter().any(|port| used.contains(&port.name)));
     }
 
     /// Adds every name that the graph reads, its own included: names are unique across a graph and its bodies.
@@ -181,6 +227,13 @@ impl Graph {
                 }
             }
             node.bodies_mut().for_each(|body| body.rename(from, to));
+        }
+        for decision in &mut self.decisions {
+            for port in decision.inputs.iter_mut().chain(&mut decision.outputs) {
+                if port.name == *from {
+                    port.name = to.clone();
+                }
+            }
         }
     }
 

@@ -11,6 +11,7 @@ mod emit;
 pub mod export;
 pub mod graph;
 pub mod preprocess;
+pub mod probe;
 pub mod proto;
 pub mod source;
 pub mod summary;

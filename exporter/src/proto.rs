@@ -106,10 +106,11 @@ fn entry(key: &str, value: &str) -> StringStringEntryProto {
 fn value_info(info: ValueInfo) -> ValueInfoProto {
     use tensor_shape_proto::{Dimension, dimension};
     let dim = |dim| Dimension {
-        value: Some(match dim {
-            Dim::Fixed(n) => dimension::Value::DimValue(n),
-            Dim::Named(name) => dimension::Value::DimParam(name.to_owned()),
-        }),
+        value: match dim {
+            Dim::Fixed(n) => Some(dimension::Value::DimValue(n)),
+            Dim::Named(name) => Some(dimension::Value::DimParam(name.to_owned())),
+            Dim::Any => None,
+        },
         ..Default::default()
     };
     let shape = TensorShapeProto { dim: info.dims.into_iter().map(dim).collect(), ..Default::default() };

@@ -14,9 +14,11 @@ mod detect;
 mod error;
 mod library;
 mod model;
+mod probe;
 
 pub use describe::{BOXES, IOU_THRESHOLD, LABELS, SCORE_THRESHOLD, SCORES, SIZES};
 pub use detect::Overrides;
 pub use error::RuntimeError;
 pub use library::{LIBRARY_VARIABLE, init};
 pub use model::{FEATURES, FORM_KEY, Form, INPUT, META_KEY, Model, OUTPUT, Options};
+pub use probe::{Data, Probe, Tensor};

@@ -227,7 +227,7 @@ pub(crate) fn failed(error: &ort::Error) -> RuntimeError {
     RuntimeError::Run { reason: error.message().to_owned() }
 }
 
-fn builder(options: &Options) -> Result<SessionBuilder, RuntimeError> {
+pub(crate) fn builder(options: &Options) -> Result<SessionBuilder, RuntimeError> {
     let environment = library::init(options.library.as_deref())?;
     let failed = |reason: String| RuntimeError::Open { place: "session options".to_owned(), reason };
     let builder = Session::builder(environment).map_err(|e| failed(e.to_string()))?;
@@ -239,6 +239,6 @@ fn builder(options: &Options) -> Result<SessionBuilder, RuntimeError> {
     builder.with_inter_op_spinning(false).map_err(|e| failed(e.message().to_owned()))
 }
 
-fn open_error(place: &str, error: &ort::Error) -> RuntimeError {
+pub(crate) fn open_error(place: &str, error: &ort::Error) -> RuntimeError {
     RuntimeError::Open { place: place.to_owned(), reason: error.message().to_owned() }
 }

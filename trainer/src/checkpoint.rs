@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use models::weights::checkpoint::{CheckpointTensor, META_KEY};
 use models::weights::{CheckpointFile, sha256_hex};
-use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use safetensors::tensor::{Dtype, TensorView};
 use schemas::CheckpointMeta;
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
@@ -247,11 +247,4 @@ impl Checkpoint {
         let strip = |(key, t): &(String, Tensor)| Some((key.strip_prefix(PRIVATE)?.to_owned(), t.shallow_clone()));
         self.tensors.iter().filter_map(strip).collect()
     }
-}
-
-/// Metadata of a safetensors file; `None` when there is no such file or it is none.
-#[must_use]
-pub fn metadata(path: &Path) -> Option<HashMap<String, String>> {
-    let bytes = std::fs::read(path).ok()?;
-    SafeTensors::read_metadata(&bytes).ok()?.1.metadata().clone()
 }

@@ -1,15 +1,18 @@
 //! The Eager interpreter: [`Ops`] on libtorch, with autograd.
 
+mod decisions;
 mod tape;
 #[cfg(test)]
 mod tests;
 
+use exporter::graph::DecisionKind;
 use models::ops::{Bn, BnParams, Conv, DType, Init, Nms, Ops, Padding, Pool, RoiAlign, Role, Selected};
 use models::shapes;
 use tch::{Device, Kind, Tensor};
 
 use crate::params::Params;
 
+pub use decisions::{Decision, Decisions};
 pub use tape::{Guided, Tape};
 
 /// Whether batch normalisation uses and updates batch statistics and dropout drops.
@@ -53,19 +56,33 @@ pub struct Eager<'a> {
     params: &'a Params,
     mode: Mode,
     tape: Option<&'a Tape>,
+    decisions: Option<&'a Decisions>,
 }
 
 impl<'a> Eager<'a> {
     /// An interpreter of these parameters.
     #[must_use]
     pub fn new(params: &'a Params, mode: Mode) -> Self {
-        Self { params, mode, tape: None }
+        Self { params, mode, tape: None, decisions: None }
     }
 
     /// An interpreter in evaluation mode that records rectifiers and global pooling on `tape`. Parameters get no gradient.
     #[must_use]
     pub fn recording(params: &'a Params, tape: &'a Tape) -> Self {
-        Self { params, mode: Mode::Evaluate, tape: Some(tape) }
+        Self { params, mode: Mode::Evaluate, tape: Some(tape), decisions: None }
+    }
+
+    /// An interpreter in evaluation mode that keeps every decision.
+    #[must_use]
+    pub fn deciding(params: &'a Params, decisions: &'a Decisions) -> Self {
+        Self { params, mode: Mode::Evaluate, tape: None, decisions: Some(decisions) }
+    }
+
+    /// Keeps a decision where that was asked for.
+    fn decide(&self, decision: impl FnOnce() -> Decision) {
+        if let Some(decisions) = self.decisions {
+            decisions.push(decision());
+        }
     }
 }
 
@@ -256,7 +273,17 @@ impl Ops for Eager<'_> {
     }
 
     fn at_least(&self, a: &T, b: &T) -> T {
-        T(a.0.ge_tensor(&b.0).to_kind(Kind::Float))
+        let result = a.0.ge_tensor(&b.0).to_kind(Kind::Float);
+        // Whole numbers are exact everywhere; only floats can fall on either side.
+        if a.0.kind() == Kind::Float && b.0.numel() == 1 {
+            self.decide(|| Decision {
+                kind: DecisionKind::AtLeast,
+                inputs: vec![a.0.shallow_clone()],
+                limits: vec![b.0.reshape([-1]).double_value(&[0]) as f32],
+                outputs: vec![result.shallow_clone()],
+            });
+        }
+        T(result)
     }
 
     fn concat(&self, parts: &[&T], axis: i64) -> T {
@@ -314,13 +341,21 @@ impl Ops for Eager<'_> {
 
     fn topk(&self, x: &T, k: i64) -> (T, T) {
         let k = k.min(x.0.size()[1]);
-        if x.0.device() != Device::Cpu {
+        let (values, indices) = if x.0.device() == Device::Cpu {
+            let indices = largest(&x.0, k);
+            (x.0.gather(1, &indices, false), indices)
+        } else {
             // libtorch's own topk leaves the order of equal values open.
             let (values, indices) = x.0.sort_stable(true, 1, true);
-            return (T(values.narrow(1, 0, k)), T(indices.narrow(1, 0, k)));
-        }
-        let indices = largest(&x.0, k);
-        (T(x.0.gather(1, &indices, false)), T(indices))
+            (values.narrow(1, 0, k), indices.narrow(1, 0, k))
+        };
+        self.decide(|| Decision {
+            kind: DecisionKind::TopK,
+            inputs: vec![x.0.shallow_clone()],
+            limits: vec![],
+            outputs: vec![values.shallow_clone(), indices.shallow_clone()],
+        });
+        (T(values), T(indices))
     }
 
     fn take(&self, x: &T, index: &T) -> T {
@@ -348,7 +383,14 @@ impl Ops for Eager<'_> {
             cap: p.cap,
         };
         let [boxes, scores] = [boxes, scores].map(|t| t.0.to_kind(Kind::Float));
-        let [scores, classes, rows] = sound(bridge::nms(&boxes, &scores, &p)).map(T);
+        let kept = sound(bridge::nms(&boxes, &scores, &p));
+        self.decide(|| Decision {
+            kind: DecisionKind::Nms,
+            limits: vec![p.iou_threshold, p.score_threshold],
+            outputs: kept.each_ref().map(Tensor::shallow_clone).into(),
+            inputs: vec![boxes, scores],
+        });
+        let [scores, classes, rows] = kept.map(T);
         Selected { scores, classes, rows }
     }
 

@@ -6,7 +6,9 @@ use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use anyhow::Context;
-use models::host::{Rgb, thumbnail};
+use exporter::verify::decisions::Sample;
+use exporter::verify::recorded;
+use models::host::{Rgb, Tile, cut, thumbnail, tiles};
 use models::registry::Kind;
 use schemas::event::{EpochRecord, PrimaryMetric, RunEvent};
 use schemas::prediction::Detection;
@@ -16,13 +18,12 @@ use tch::Tensor;
 use crate::checkpoint::{self, TrainingState};
 use crate::data::{Images, Rejection};
 use crate::detect::evaluate::{self as boxes, Wish};
+use crate::eager::Decision;
 use crate::files::write_atomic;
 use crate::network::Network;
 use crate::run_folder::RunFolder;
 use crate::tensorboard::EventWriter;
 
-/// The recorded answers, beside the model file.
-const ANSWERS: &str = "verification.safetensors";
 /// Pictures whose answers are recorded beside each best checkpoint, for the verification of exports.
 const EXAMPLES: usize = 5;
 /// Recorded pictures are shrunk to this longer side, so that the file beside the checkpoint stays small.
@@ -205,7 +206,7 @@ pub fn save_answers(
         Kind::Detector(_) => box_answers(network, settings, examples)?,
     };
     let metadata = [("model_sha256".to_owned(), sha256)].into();
-    checkpoint::write(&folder.join(ANSWERS), &tensors, metadata)?;
+    checkpoint::write(&folder.join(exporter::verify::FILE), &tensors, metadata)?;
     Ok(())
 }
 
@@ -232,31 +233,54 @@ fn class_answers(network: &Network, examples: &[Rgb]) -> anyhow::Result<Vec<(Str
     Ok(tensors)
 }
 
-/// Decoded pictures and what is found in them (tiles included), prepared pictures and what is found in those.
+/// Images, the places that are looked at, what is found there, and the decisions on the way.
 fn box_answers(network: &Network, settings: &Settings, examples: &[Rgb]) -> anyhow::Result<Vec<(String, Tensor)>> {
     let mut wish = Wish::verifying(settings);
-    let small: Vec<Rgb> = examples.iter().map(|image| models::host::prepare(image, &network.preprocessing)).collect();
-    let found_any =
-        || examples.iter().zip(&small).any(|(image, s)| !boxes::in_prepared(network, s, image, &wish).is_empty());
-    if !found_any() {
+    let prepare = |image: &Rgb| models::host::prepare(image, &network.preprocessing);
+    if examples.iter().all(|image| boxes::in_prepared(network, &prepare(image), image, &wish).is_empty()) {
         // The network is sure of nothing yet; without boxes an export could not be told from a wrong one.
         wish.score = 0.0;
     }
     let mut tensors = Vec::new();
-    for (i, (image, small)) in examples.iter().zip(&small).enumerate() {
-        tensors.push((format!("whole.{i}"), pixels(image)));
-        let answer = boxes::in_picture(image, settings, |piece| {
-            let prepared = models::host::prepare(piece, &network.preprocessing);
-            anyhow::Ok(boxes::in_prepared(network, &prepared, piece, &wish))
-        })?;
-        tensors.extend(found(&format!("whole.{i}"), &answer));
-        tensors.push((format!("prepared.{i}"), pixels(small)));
-        let size = [i64::from(image.height), i64::from(image.width)];
-        tensors.push((format!("prepared.{i}.size"), Tensor::from_slice(&size)));
-        tensors.extend(found(&format!("prepared.{i}"), &boxes::in_prepared(network, small, image, &wish)));
+    for (i, image) in examples.iter().enumerate() {
+        let name = format!("image.{i}");
+        tensors.push((name.clone(), pixels(image)));
+        let tiles = tiles(image.width, image.height, settings.tile_grid_size, settings.tile_overlap_ratio);
+        for (s, place) in std::iter::once(Tile::whole(image)).chain(tiles).enumerate() {
+            let piece = cut(image, place);
+            let small = prepare(&piece);
+            let (answer, decisions) = boxes::decided(network, &small, &piece, &wish);
+            let name = format!("{name}.source.{s}");
+            let corners = [place.y0, place.x0, place.y1, place.x1].map(i64::from);
+            tensors.push((format!("{name}.place"), Tensor::from_slice(&corners)));
+            tensors.push((name.clone(), pixels(&small)));
+            tensors.extend(found(&name, &answer));
+            for (k, decision) in decisions.iter().enumerate() {
+                tensors.extend(decided(&format!("{name}.decision.{k}"), decision)?);
+            }
+        }
     }
+    tensors.push(("format".to_owned(), Tensor::from_slice(&[recorded::FORMAT])));
     tensors.push(("score_threshold".to_owned(), Tensor::from_slice(&[wish.score])));
     tensors.push(("iou_threshold".to_owned(), Tensor::from_slice(&[wish.iou])));
+    Ok(tensors)
+}
+
+/// What is recorded of one decision; nothing of those that the exporter takes from the host.
+fn decided(name: &str, decision: &Decision) -> anyhow::Result<Vec<(String, Tensor)>> {
+    let Some(word) = recorded::word(decision.kind) else { return Ok(vec![]) };
+    let name = format!("{name}.{word}");
+    let mut tensors = vec![(format!("{name}.limits"), Tensor::from_slice(&decision.limits))];
+    for (j, input) in decision.inputs.iter().enumerate() {
+        let shape = input.size();
+        let values = Vec::<f32>::try_from(input.to_device(tch::Device::Cpu).contiguous().reshape([-1]))?;
+        let lengths: Vec<usize> = shape.iter().map(|&length| usize::try_from(length)).collect::<Result<_, _>>()?;
+        let sample = Sample::of(&lengths, &values);
+        tensors.push((format!("{name}.input.{j}"), Tensor::from_slice(&sample.values)));
+        tensors.push((format!("{name}.input.{j}.shape"), Tensor::from_slice(&shape)));
+    }
+    let outputs = decision.outputs.iter().enumerate();
+    tensors.extend(outputs.map(|(j, output)| (format!("{name}.output.{j}"), output.shallow_clone())));
     Ok(tensors)
 }
 
@@ -332,11 +356,4 @@ pub fn examples(data: &dyn Images) -> Vec<Rgb> {
         .take(EXAMPLES)
         .map(|image| thumbnail(&image, EXAMPLE_SIDE))
         .collect()
-}
-
-/// Whether the answers beside a model file were recorded for it.
-#[must_use]
-pub fn answers_are_current(folder: &Path, sha256: &str) -> bool {
-    let metadata = checkpoint::metadata(&folder.join(ANSWERS));
-    metadata.is_some_and(|m| m.get("model_sha256").is_some_and(|recorded| recorded == sha256))
 }

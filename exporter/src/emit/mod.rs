@@ -9,7 +9,7 @@ use models::ops::{Bn, BnParams, Conv, DType, Init, Nms, Ops, Padding, Pool, RoiA
 use models::shapes;
 
 use crate::builder::{Builder, Emit, Length, Value};
-use crate::graph::Attribute;
+use crate::graph::{Attribute, DecisionKind};
 use crate::proto::dtype_code;
 
 /// NumPy broadcasting of two shapes, aligned at the end; `None` when they do not fit.
@@ -294,7 +294,12 @@ impl Ops for Builder<'_> {
     }
 
     fn at_least(&self, a: &Value, b: &Value) -> Value {
-        self.counted(&self.compare("GreaterOrEqual", a, b), DType::F32)
+        let result = self.counted(&self.compare("GreaterOrEqual", a, b), DType::F32);
+        // Whole numbers are exact everywhere; only floats can fall on either side.
+        if a.dtype() == DType::F32 && b.dims().iter().all(|&d| d == Some(1)) {
+            self.decide(DecisionKind::AtLeast, &[a], &[&result]);
+        }
+        result
     }
 
     fn concat(&self, parts: &[&Value], axis: i64) -> Value {
@@ -354,7 +359,9 @@ impl Ops for Builder<'_> {
     }
 
     fn topk(&self, x: &Value, k: i64) -> (Value, Value) {
-        self.largest(x, k)
+        let (values, indices) = self.largest(x, k);
+        self.decide(DecisionKind::TopK, &[x], &[&values, &indices]);
+        (values, indices)
     }
 
     fn take(&self, x: &Value, index: &Value) -> Value {
@@ -375,7 +382,9 @@ impl Ops for Builder<'_> {
     }
 
     fn nms(&self, boxes: &Value, scores: &Value, p: &Nms<Value>) -> Selected<Value> {
-        self.select(boxes, scores, p)
+        let kept = self.select(boxes, scores, p);
+        self.decide(DecisionKind::Nms, &[boxes, scores], &[&kept.scores, &kept.classes, &kept.rows]);
+        kept
     }
 
     fn roi_align(&self, levels: &[Value], rois: &Value, r: &RoiAlign) -> Value {

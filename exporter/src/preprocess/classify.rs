@@ -8,7 +8,7 @@ use schemas::{CheckpointMeta, Preprocessing, Task};
 use super::Contents;
 use super::pixels::{Sizes, Window, cut, resize};
 use crate::builder::{BuildError, Builder, Value};
-use crate::graph::{Dim, Graph};
+use crate::graph::{DecisionKind, Dim, Graph};
 use crate::source::ParamSource;
 
 /// Images this many times taller than wide are resized along their height first. A wider result than needed is cut
@@ -41,7 +41,9 @@ pub fn classifier(
             let dims = [Dim::Named("N"), Dim::Named("H"), Dim::Named("W"), Dim::Fixed(3)];
             let images =
                 b.input("images", DType::U8, &dims, "RGB images of any height and width, at least 1 pixel each");
-            resize_and_cut(&b, &images, p)
+            let prepared = resize_and_cut(&b, &images, p);
+            b.decide(DecisionKind::Pixels, &[], &[&prepared]);
+            prepared
         }
     };
     b.at("normalise");

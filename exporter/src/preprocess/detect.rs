@@ -9,7 +9,7 @@ use super::frame::{frame, size};
 use super::pixels::{Sizes, Window, cut};
 use super::tiles::{Tiling, places};
 use crate::builder::{BuildError, Builder, Value};
-use crate::graph::{Dim, Graph};
+use crate::graph::{DecisionKind, Dim, Graph};
 use crate::source::ParamSource;
 
 /// The settings that a detector's file follows.
@@ -126,6 +126,7 @@ impl Finder<'_, '_> {
     /// What is in `uint8 [N, H, W, 3]` of any size.
     fn whole(&self, images: &Value) -> Detections<Value> {
         let prepared = frame(self.b, images, &self.meta.preprocessing);
+        self.b.decide(DecisionKind::Pixels, &[], &[&prepared]);
         let sizes = self.b.repeat(&size(self.b, images), images);
         self.found(prepared, sizes)
     }
@@ -135,6 +136,7 @@ impl Finder<'_, '_> {
     fn tiled(&self, images: &Value, tiling: &Tiling) -> Detections<Value> {
         let (b, cap) = (self.b, self.cap);
         let places = places(b, images, tiling);
+        b.decide(DecisionKind::Places, &[], &[&places]);
         let found = b.scan(&places, |place| {
             let found = self.in_place(images, place);
             let dims = [Dim::Named("N"), Dim::Fixed(cap)];
@@ -145,6 +147,7 @@ impl Finder<'_, '_> {
                 (found.labels, "tile_labels", dims.to_vec()),
             ]
         });
+        b.decide(DecisionKind::Found, &[], &found.iter().collect::<Vec<_>>());
         b.at("merge");
         let how = tiling::Merge { sources: tiling.sources(), each: cap, threshold: tiling.threshold, cap };
         match <[Value; 3]>::try_from(found) {

@@ -1,347 +1,358 @@
-//! Detectors. For each recorded picture, from 0:
+//! Comparing a detector's graph with its recording.
 //!
-//! | tensor | type, shape | what |
-//! |---|---|---|
-//! | `whole.0` | U8 `[1, H, W, 3]` | the picture |
-//! | `whole.0.boxes`, `.scores`, `.labels` | F32 `[n, 4]`, F32 `[n]`, I64 `[n]` | what is in it, in its pixels; tiles included |
-//! | `prepared.0` | U8 `[1, h, w, 3]` | the same picture, fitted and framed |
-//! | `prepared.0.size` | I64 `[2]` | height and width of the picture |
-//! | `prepared.0.boxes`, `.scores`, `.labels` | as above | what is in it, in pixels of the picture; without tiles |
-//!
-//! and `score_threshold` and `iou_threshold`, F32 `[1]`: what they were recorded with, which need not be the settings.
-//!
-//! Two lists of boxes agree if their boxes can be paired: the same label, corners and score within the limits. A box without
-//! a partner is excused where the last digit decides about it: its score is about the threshold, or about the lowest score
-//! of a list that is full. Where two boxes overlap by about the threshold, or are about as certain as each
-//! other, suppression may keep either: a box that overlaps one of the same label in the other list so far is excused, too,
-//! but only a limited share of all boxes (many boxes of a network that has learned little are equally certain).
+//! Final boxes are no measure of a graph: where two overlap by about the threshold, or are about as certain as each other,
+//! suppression keeps either, and another processor decides otherwise. So the graph is cut open at its decisions
+//! ([`crate::probe`]). The recorded results are given to it, and what lies between, the raw heads, the candidates and the boxes of
+//! the answer, has to agree within narrow limits. Each decision that the graph takes itself has to follow from what it saw
+//! ([`decisions`]). What tiles are merged into is compared with the host's merge of the same boxes.
 
-use models::host::Placement;
-use ndarray::{Array4, ArrayView4, Axis, concatenate, s};
-use runtime::{Form, Overrides};
-use safetensors::{Dtype, SafeTensors};
+use std::collections::BTreeMap;
+
+use models::host::{self, Merge, MergeRule, Placement, Tile};
+use ndarray::{Array4, Axis, concatenate};
+use runtime::{Data, Form, Model, Options, Overrides, Tensor};
 use schemas::CheckpointMeta;
 use schemas::prediction::Detection;
 
-use super::{BoxCheck, Check, VerifyError, floats, integers, tensor};
-use crate::preprocess::Detecting;
+use super::decisions::{self, Decided, PIXELS, SCORES, Taken};
+use super::recorded::{Image, Recording, Source};
+use super::{BoxCheck, Check, VerifyError, bytes, open, same_pixels};
+use crate::graph::{DecisionKind, Graph};
+use crate::probe::{self, Probe};
 
-/// What two answers may differ by.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Limits {
-    /// In a corner, in pixels of the picture or of the network's input, whichever are larger.
-    pub corner: f32,
-    /// In a score.
-    pub score: f32,
-    /// How far from the end of a list a box is taken to be at it: at most `score`, and this share of the score there.
-    pub end: f32,
-    /// Share of boxes about which suppression may have decided otherwise.
-    pub share: f64,
-    /// Whether boxes that share nothing with one of the other list count among these; if not, they are refused at once.
-    pub strangers: bool,
-}
-
-/// When the network is given the very same pixels.
-pub const PREPARED: Limits = Limits { corner: 0.05, score: 1e-3, end: 0.05, share: 0.3, strangers: false };
-/// When the graph resizes pictures itself. Pixels then differ by one step here and there, which moves the proposals of a
-/// network that has learned little: this finds what is wrong by and large, and the narrow limits find the rest.
-pub const WHOLE: Limits = Limits { corner: 0.5, score: 1e-2, end: f32::INFINITY, share: 0.6, strangers: true };
-/// Boxes whose overlap is this close to the threshold may be kept or dropped.
-const OVERLAP_MARGIN: f32 = 0.05;
 /// Batch sizes besides 1.
 const BATCHES: [usize; 2] = [2, 5];
+/// Share of merged boxes that may differ: long chains of boxes that drop each other are merged approximately in the graph.
+const MERGED_SHARE: f64 = 0.05;
 
-/// One picture and what is in it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Answered {
-    /// `uint8 [1, h, w, 3]`.
-    pub image: Array4<u8>,
-    /// Height and width of the picture that `image` was prepared from.
-    pub size: Option<[i64; 2]>,
-    /// What was recorded, by falling score.
-    pub found: Vec<Detection>,
-}
-
-/// What the trainer recorded.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Recording {
-    /// The settings of the model.
-    pub detecting: Detecting,
-    /// Thresholds that were used.
-    pub overrides: Overrides,
-    /// Pictures as the network sees them.
-    pub prepared: Vec<Answered>,
-    /// Pictures of any size.
-    pub whole: Vec<Answered>,
-}
-
-/// Reads a detector's recording.
-///
-/// # Errors
-/// What is missing or does not fit the model.
-pub(super) fn read(file: &SafeTensors, meta: &CheckpointMeta) -> Result<Recording, String> {
-    let all = |kind: &str| {
-        let names = (0..).map(|i| format!("{kind}.{i}")).take_while(|name| file.tensor(name).is_ok());
-        names.map(|name| answered(file, &name, meta)).collect::<Result<Vec<_>, _>>()
-    };
-    let (prepared, whole) = (all("prepared")?, all("whole")?);
-    if prepared.is_empty() || prepared.len() != whole.len() {
-        let (prepared, whole) = (prepared.len(), whole.len());
-        return Err(format!(
-            "it holds {prepared} prepared and {whole} whole images; it takes as many of both, and one at least"
-        ));
-    }
-    if let Some(i) = prepared.iter().position(|picture| picture.size.is_none()) {
-        return Err(format!("there is no tensor 'prepared.{i}.size'"));
-    }
-    let threshold = |name: &str| {
-        let value = floats(&tensor(file, name, Dtype::F32, 1)?);
-        let value = value.first().copied().filter(|value| (0.0..=1.0).contains(value));
-        value.ok_or_else(|| format!("'{name}' is no number in [0, 1]")).map(Some)
-    };
-    let overrides =
-        Overrides { score_threshold: threshold("score_threshold")?, iou_threshold: threshold("iou_threshold")? };
-    let detecting = Detecting::of(meta).map_err(|error| format!("settings of the model: {error}"))?;
-    Ok(Recording { detecting, overrides, prepared, whole })
-}
-
-fn answered(file: &SafeTensors, name: &str, meta: &CheckpointMeta) -> Result<Answered, String> {
-    let part = |part: &str, dtype: Dtype, rank: usize| tensor(file, &format!("{name}.{part}"), dtype, rank);
-    let image = tensor(file, name, Dtype::U8, 4)?;
-    let shape = image.shape();
-    if shape[0] != 1 || shape[3] != 3 || shape[1] * shape[2] == 0 {
-        return Err(format!("'{name}' is {shape:?}; [1, height, width, 3] is needed"));
-    }
-    let wrong = || format!("'{name}' has {shape:?} and does not hold as many values");
-    let pixels = Array4::from_shape_vec((1, shape[1], shape[2], 3), image.data().to_vec()).map_err(|_| wrong())?;
-    let size = file.tensor(&format!("{name}.size")).is_ok().then(|| part("size", Dtype::I64, 1)).transpose()?;
-    let size = size.map(|t| <[i64; 2]>::try_from(integers(&t))).transpose();
-    let size = size.ok().filter(|size| size.is_none_or(|size| size.iter().all(|side| *side > 0)));
-    let size = size.ok_or_else(|| format!("'{name}.size' is no height and width"))?;
-
-    let (boxes, scores, labels) =
-        (part("boxes", Dtype::F32, 2)?, part("scores", Dtype::F32, 1)?, part("labels", Dtype::I64, 1)?);
-    let count = scores.shape()[0];
-    let place = |label: i64| usize::try_from(label).ok().filter(|&label| label < meta.labels.len());
-    let labels: Option<Vec<usize>> = integers(&labels).into_iter().map(place).collect();
-    match labels {
-        Some(labels) if labels.len() == count && boxes.shape() == [count, 4] => {
-            let boxes = floats(&boxes);
-            let rows = boxes.as_chunks::<4>().0.iter().zip(floats(&scores)).zip(labels);
-            let found = rows.map(|((corners, score), label)| Detection { corners: *corners, score, label }).collect();
-            Ok(Answered { image: pixels, size, found })
-        }
-        _ => Err(format!(
-            "the boxes, scores and labels of '{name}' do not belong together, or to {} classes",
-            meta.labels.len()
-        )),
-    }
-}
-
-/// Runs a model on `uint8 [n, h, w, 3]`, with the sizes of the originals if these are prepared.
-pub type Run<'a> =
-    dyn FnMut(ArrayView4<u8>, Option<&[[i64; 2]]>, &Overrides) -> Result<Vec<Vec<Detection>>, String> + 'a;
-
-/// A model and what it is compared with.
-pub struct Comparison<'a> {
-    /// What was recorded.
-    pub recording: &'a Recording,
+/// A graph, and how it is run.
+pub struct Subject<'a> {
+    /// What is written to the file.
+    pub graph: &'a Graph,
     /// The model's metadata.
     pub meta: &'a CheckpointMeta,
-    /// The model's form.
+    /// The file's form.
     pub form: Form,
+    /// Where and how ONNX Runtime is run.
+    pub options: &'a Options,
 }
 
-impl Comparison<'_> {
-    /// A `whole` model without tiles is also given the recorded pictures in the size that they are resized to, so that its
-    /// own resize changes nothing; so it too is held to the narrow limits.
-    ///
-    /// # Errors
-    /// The first image on which the model does not run or differs.
-    pub fn run(&self, run: &mut Run) -> Result<Vec<Check>, VerifyError> {
-        let mut checks = Vec::new();
-        match self.form {
-            Form::Prepared => checks.extend(self.check("prepared images", &self.recording.prepared, PREPARED, run)?),
+/// Compares the graph, and the file it was written to, with the recording.
+///
+/// # Errors
+/// The first image on which it does not run or differs.
+pub fn compare(recording: &Recording, subject: &Subject, file: &mut Model) -> Result<Vec<Check>, VerifyError> {
+    let mut network = Network::open(recording, subject)?;
+    let mut checks = Vec::new();
+    for batch in std::iter::once(1).chain(BATCHES) {
+        checks.push(network.check(batch)?);
+    }
+    if network.probe.tiled {
+        checks.push(Merged { recording, subject }.check()?);
+    }
+    Answers { recording, subject, file }.check()?;
+    Ok(checks)
+}
+
+fn differs(check: &str, image: usize, problem: String) -> VerifyError {
+    VerifyError::Boxes { check: check.to_owned(), image, problem }
+}
+
+/// The network, cut open.
+struct Network<'a> {
+    recording: &'a Recording,
+    subject: &'a Subject<'a>,
+    probe: Probe,
+    session: runtime::Probe,
+    name: &'static str,
+}
+
+/// What came out for a batch of images.
+struct Outcome {
+    /// Of each image, each decision.
+    decisions: Vec<Vec<Seen>>,
+    /// Of each image, the boxes of the answer.
+    found: Vec<Vec<Detection>>,
+    /// Place of the tile that the graph itself would have looked at.
+    places: Option<Tensor>,
+}
+
+/// A decision of the graph: its inputs in full, and its own outputs.
+struct Seen {
+    inputs: Vec<Tensor>,
+    outputs: Vec<Option<Tensor>>,
+}
+
+/// What has been compared so far.
+#[derive(Default)]
+struct Tally {
+    boxes: usize,
+    corner: f32,
+    score: f32,
+    close: usize,
+}
+
+impl<'a> Network<'a> {
+    fn open(recording: &'a Recording, subject: &'a Subject<'a>) -> Result<Self, VerifyError> {
+        let name = match subject.form {
+            Form::Prepared => "prepared images",
+            Form::Whole => "whole images",
+        };
+        let probe = probe::network(subject.graph);
+        let asked: Vec<DecisionKind> = probe.decisions.iter().copied().filter(|&k| k != DecisionKind::Pixels).collect();
+        for (i, image) in recording.images.iter().enumerate() {
+            for source in &image.sources {
+                let taken: Vec<DecisionKind> = source.decisions.iter().map(|d| d.kind).collect();
+                if taken != asked {
+                    return Err(differs(name, i, format!("it decides {asked:?}, and the trainer decided {taken:?}")));
+                }
+            }
+        }
+        let session = open(&probe.graph, subject.options, name)?;
+        Ok(Self { recording, subject, probe, session, name })
+    }
+
+    /// All images one by one, or the first of them in company.
+    fn check(&mut self, batch: usize) -> Result<Check, VerifyError> {
+        let name = format!("{}, batch {batch}", self.name);
+        let images = &self.recording.images;
+        let mut tally = Tally::default();
+        let firsts = if batch == 1 { 0..images.len() } else { 0..1 };
+        let mut count = 0;
+        for first in firsts {
+            let sources = if self.probe.tiled { images[first].sources.len() } else { 1 };
+            for source in 0..sources {
+                let rows = self.company(first, source, batch);
+                count += rows.len();
+                let outcome = self.run(&rows, source);
+                let outcome =
+                    outcome.map_err(|problem| VerifyError::Run { check: name.clone(), image: first, problem })?;
+                for (row, &i) in rows.iter().enumerate() {
+                    let source = &images[i].sources[source];
+                    self.agree(&outcome, row, source, &mut tally).map_err(|problem| differs(&name, i, problem))?;
+                }
+                self.placed(&outcome, &images[first], source).map_err(|problem| differs(&name, first, problem))?;
+            }
+        }
+        Ok(Check {
+            name: self.name.to_owned(),
+            batch,
+            images: count,
+            largest_difference: tally.score,
+            limit: SCORES.absolute,
+            labels_differ: 0,
+            boxes: Some(BoxCheck {
+                compared: tally.boxes,
+                excused: tally.close,
+                largest_difference: tally.corner,
+                limit: PIXELS.absolute,
+            }),
+        })
+    }
+
+    /// Images of the size of the `first`, which is among them, over and over until there are enough.
+    fn company(&self, first: usize, source: usize, batch: usize) -> Vec<usize> {
+        let images = &self.recording.images;
+        let shape = |i: usize| {
+            let image = &images[i];
+            // A prepared file is given what the host made, whatever the size of the image was.
+            let whole = (self.subject.form == Form::Whole).then(|| image.pixels.dim());
+            (whole, image.sources[source].prepared.dim())
+        };
+        let alike: Vec<usize> = (0..images.len()).filter(|&i| shape(i) == shape(first)).collect();
+        let at = alike.iter().position(|&i| i == first).unwrap_or(0);
+        (0..batch).map(|i| alike[(at + i) % alike.len()]).collect()
+    }
+
+    fn run(&mut self, rows: &[usize], source: usize) -> Result<Outcome, String> {
+        let images: Vec<&Image> = rows.iter().map(|&i| &self.recording.images[i]).collect();
+        let sources: Vec<&Source> = images.iter().map(|image| &image.sources[source]).collect();
+        let prepared = batch(&sources.iter().map(|s| &s.prepared).collect::<Vec<_>>())?;
+        let mut inputs: Vec<(String, Tensor)> = Vec::new();
+        match self.subject.form {
+            Form::Prepared => {
+                let sizes = sources.iter().flat_map(|s| s.size()).collect();
+                inputs.push((runtime::INPUT.to_owned(), prepared.clone()));
+                inputs.push((runtime::SIZES.to_owned(), Tensor { shape: vec![rows.len(), 2], data: Data::I64(sizes) }));
+            }
             Form::Whole => {
-                if self.recording.detecting.tiling.is_none() {
-                    let resized: Vec<Answered> = self.recording.prepared.iter().map(|p| self.unframed(p)).collect();
-                    checks.extend(self.check("resized images", &resized, PREPARED, run)?);
-                }
-                checks.extend(self.check("whole images", &self.recording.whole, WHOLE, run)?);
+                let whole = batch(&images.iter().map(|image| &image.pixels).collect::<Vec<_>>())?;
+                inputs.push((runtime::INPUT.to_owned(), whole));
             }
         }
-        self.defaults(run)?;
-        Ok(checks)
-    }
-
-    /// The resized picture without its frame, and the answer in its own pixels.
-    fn unframed(&self, prepared: &Answered) -> Answered {
-        let [height, width] = prepared.size.unwrap_or([1, 1]).map(|side| u32::try_from(side).unwrap_or(u32::MAX));
-        let place = Placement::of(width, height, &self.meta.preprocessing.fit);
-        let (top, left) = (usize::try_from(place.top).unwrap_or(0), usize::try_from(place.left).unwrap_or(0));
-        let (rows, columns) = (place.inner_height as usize, place.inner_width as usize);
-        let image = prepared.image.slice(s![.., top..top + rows, left..left + columns, ..]).to_owned();
-        #[expect(clippy::cast_possible_truncation, reason = "a ratio")]
-        let scale = |inner: u32, side: u32| (f64::from(inner) / f64::from(side)) as f32;
-        let (x, y) = (scale(place.inner_width, width), scale(place.inner_height, height));
-        let scaled = |one: &Detection| {
-            let [x1, y1, x2, y2] = one.corners;
-            Detection { corners: [x1 * x, y1 * y, x2 * x, y2 * y], ..*one }
-        };
-        Answered { image, size: None, found: prepared.found.iter().map(scaled).collect() }
-    }
-
-    /// All pictures one by one, then as many batches of each size as needed to run one picture in company.
-    fn check(
-        &self,
-        name: &str,
-        pictures: &[Answered],
-        limits: Limits,
-        run: &mut Run,
-    ) -> Result<Vec<Check>, VerifyError> {
-        let mut checks = vec![];
-        for batch in std::iter::once(1).chain(BATCHES) {
-            let mut tally = Tally::default();
-            let check = format!("{name}, batch {batch}");
-            let firsts = if batch == 1 { 0..pictures.len() } else { 0..1 };
-            let mut images = 0;
-            for first in firsts {
-                let rows = company(pictures, first, batch);
-                images += rows.len();
-                let found = self.answers(&rows, pictures, &self.recording.overrides, run);
-                let found =
-                    found.map_err(|problem| VerifyError::Run { check: check.clone(), image: first, problem })?;
-                for (&i, found) in rows.iter().zip(&found) {
-                    let refuse = |problem: String| VerifyError::Boxes { check: check.clone(), image: i, problem };
-                    tally.add(&self.pair(&pictures[i], found, limits), limits).map_err(refuse)?;
+        let Overrides { score_threshold, iou_threshold } = self.recording.overrides;
+        for (name, value) in [(runtime::SCORE_THRESHOLD, score_threshold), (runtime::IOU_THRESHOLD, iou_threshold)] {
+            let number = |value| (name.to_owned(), Tensor { shape: vec![1], data: Data::F32(vec![value]) });
+            inputs.extend(value.map(number));
+        }
+        if self.probe.tiled {
+            let place = Tensor { shape: vec![1, 4], data: Data::I64(sources[0].place.to_vec()) };
+            inputs.push((probe::PLACES[0].to_owned(), place));
+        }
+        for &(k, j) in &self.probe.given {
+            let recorded = match self.recorded(k) {
+                None => prepared.clone(),
+                Some(at) => {
+                    let each: Vec<&Tensor> = sources.iter().map(|s| &s.decisions[at].outputs[j]).collect();
+                    decisions::joined(&each).ok_or("a decision has no result")?
                 }
-            }
-            tally.shares(limits).map_err(|problem| VerifyError::Boxes { check: check.clone(), image: 0, problem })?;
-            checks.push(Check {
-                name: name.to_owned(),
-                batch,
-                images,
-                largest_difference: tally.score,
-                limit: limits.score,
-                labels_differ: 0,
-                boxes: Some(BoxCheck {
-                    compared: tally.compared,
-                    excused: tally.near + tally.odd,
-                    largest_difference: tally.corner,
-                    limit: limits.corner,
-                }),
-            });
-        }
-        Ok(checks)
-    }
-
-    fn answers(
-        &self,
-        rows: &[usize],
-        pictures: &[Answered],
-        overrides: &Overrides,
-        run: &mut Run,
-    ) -> Result<Vec<Vec<Detection>>, String> {
-        let views: Vec<_> = rows.iter().map(|&i| pictures[i].image.view()).collect();
-        let batch = concatenate(Axis(0), &views).map_err(|e| e.to_string())?;
-        let sizes: Option<Vec<[i64; 2]>> = rows.iter().map(|&i| pictures[i].size).collect();
-        let found = run(batch.view(), sizes.as_deref(), overrides)?;
-        if found.len() == rows.len() { Ok(found) } else { Err(format!("it answers for {} images", found.len())) }
-    }
-
-    /// Without thresholds the model must answer as with those of its settings.
-    fn defaults(&self, run: &mut Run) -> Result<(), VerifyError> {
-        let pictures = match self.form {
-            Form::Prepared => &self.recording.prepared,
-            Form::Whole => &self.recording.whole,
-        };
-        let check = "default thresholds".to_owned();
-        let own = Overrides {
-            score_threshold: Some(self.recording.detecting.score_threshold),
-            iou_threshold: Some(self.recording.detecting.iou_threshold),
-        };
-        let mut answer = |overrides: &Overrides| {
-            let found = self.answers(&[0], pictures, overrides, run);
-            found.map_err(|problem| VerifyError::Run { check: check.clone(), image: 0, problem })
-        };
-        if answer(&Overrides::default())? == answer(&own)? {
-            return Ok(());
-        }
-        let problem = "its answer changes when the thresholds of its settings are given".to_owned();
-        Err(VerifyError::Boxes { check, image: 0, problem })
-    }
-
-    fn pair(&self, picture: &Answered, found: &[Detection], limits: Limits) -> Pairing {
-        let recorded = &picture.found;
-        let mut free: Vec<&Detection> = found.iter().collect();
-        let mut pairing = Pairing { compared: found.len() + recorded.len(), ..Pairing::default() };
-        let corner = limits.corner * self.shrinking(picture);
-        for one in recorded {
-            let candidate = |f: &&Detection| {
-                let near = furthest(f, one) <= corner && (f.score - one.score).abs() <= limits.score;
-                f.label == one.label && near
             };
-            let nearest = (0..free.len())
-                .filter(|&i| candidate(&free[i]))
-                .min_by(|&a, &b| furthest(free[a], one).total_cmp(&furthest(free[b], one)));
-            match nearest.map(|i| free.remove(i)) {
-                Some(partner) => {
-                    pairing.corner = pairing.corner.max(furthest(partner, one));
-                    pairing.score = pairing.score.max((partner.score - one.score).abs());
-                }
-                None => pairing.lone.push(self.lone(one, "recorded", found, limits)),
+            inputs.push((probe::given(k, j), recorded));
+        }
+        // An input that nothing reads was pruned with its reader.
+        let declared = &self.probe.graph.inputs;
+        let named: Vec<(String, &Tensor)> = inputs
+            .iter()
+            .filter(|(name, _)| declared.iter().any(|input| *input.name == **name))
+            .map(|(name, tensor)| (name.clone(), tensor))
+            .collect();
+        let outputs = self.session.run(&named).map_err(|error| error.to_string())?;
+        self.outcome(outputs, rows.len())
+    }
+
+    /// Which of the recorded decisions the probe's decision `k` is; `None` for the pixels, which come first.
+    fn recorded(&self, k: usize) -> Option<usize> {
+        let pixels = self.probe.decisions.iter().take_while(|&&kind| kind == DecisionKind::Pixels).count();
+        k.checked_sub(pixels)
+    }
+
+    fn outcome(&self, mut outputs: BTreeMap<String, Tensor>, images: usize) -> Result<Outcome, String> {
+        let tiled = self.probe.tiled;
+        let mut take = |name: &str| {
+            let mut tensor = outputs.remove(name)?;
+            if tiled {
+                // The loop over one tile.
+                tensor.shape.remove(0);
+            }
+            Some(tensor)
+        };
+        let mut seen: Vec<Vec<Seen>> = (0..images).map(|_| Vec::new()).collect();
+        for (k, kind) in self.probe.decisions.iter().enumerate() {
+            let (inputs, outputs) = match kind {
+                DecisionKind::Nms => (2, 3),
+                DecisionKind::TopK => (1, 2),
+                DecisionKind::AtLeast | DecisionKind::Pixels => (usize::from(*kind == DecisionKind::AtLeast), 1),
+                DecisionKind::Places | DecisionKind::Found => (0, 0),
+            };
+            let by: Vec<Tensor> = (0..inputs).filter_map(|j| take(&probe::seen(k, j))).collect();
+            let results: Vec<Option<Tensor>> = (0..outputs).map(|j| take(&probe::own(k, j))).collect();
+            for (i, seen) in seen.iter_mut().enumerate() {
+                let share = |tensor: &Tensor| decisions::share(tensor, i, images);
+                let outputs = results.iter().map(|result| result.as_ref().map(share)).collect();
+                seen.push(Seen { inputs: by.iter().map(share).collect(), outputs });
             }
         }
-        // Where a list is full, what would come next cannot be seen.
-        let full = |list: &[Detection]| {
-            list.last().filter(|_| list.len() as i64 >= self.recording.detecting.cap).map(|one| one.score)
+        let names = if tiled {
+            [0, 1, 2].map(probe::found)
+        } else {
+            [runtime::BOXES, runtime::SCORES, runtime::LABELS].map(str::to_owned)
         };
-        let ends = [full(found), full(recorded), self.recording.overrides.score_threshold];
-        let end = ends.into_iter().flatten().fold(0.0, f32::max);
-        let end = end + limits.score.min(limits.end * end);
-        pairing.lone.extend(free.into_iter().map(|one| self.lone(one, "found", recorded, limits)));
-        pairing.lone.iter_mut().filter(|lone| lone.score <= end).for_each(|lone| lone.reason = Some(Reason::Near));
-        pairing
+        let answer = names.each_ref().map(|name| take(name));
+        let found = match &answer {
+            [Some(boxes), Some(scores), Some(labels)] => detections(boxes, scores, labels),
+            _ => None,
+        };
+        let found = found.filter(|found| found.len() == images);
+        let places = outputs.remove(probe::PLACES[1]);
+        Ok(Outcome { decisions: seen, found: found.ok_or("it gives no boxes, scores and labels")?, places })
     }
 
-    fn lone(&self, one: &Detection, whose: &str, others: &[Detection], limits: Limits) -> Lone {
-        let thresholds = [self.recording.overrides.iou_threshold, self.recording.detecting.tiling.map(|t| t.threshold)];
-        let least = thresholds.into_iter().flatten().fold(1.0, f32::min) - OVERLAP_MARGIN;
-        // Tiles are united by how much of a box lies in another, too.
-        let overlap = |other: &Detection| match self.recording.detecting.tiling {
-            None => one.iou(other),
-            Some(_) => one.intersection(other) / one.area().min(other.area()),
-        };
-        let alike = || others.iter().filter(|other| other.label == one.label);
-        // The same box with another score is no matter of suppression.
-        let twin = alike().any(|other| furthest(one, other) <= limits.corner);
-        let odd = limits.strangers || (!twin && alike().any(|other| overlap(other) >= least));
-        let label = self.meta.labels.get(one.label).map_or("?", String::as_str);
-        let text = format!("{label:?} with score {} at {:?} was {whose} without a counterpart", one.score, one.corners);
-        Lone { score: one.score, text, reason: odd.then_some(Reason::Odd) }
+    /// Whether one image of a batch came out as recorded.
+    fn agree(&self, outcome: &Outcome, row: usize, source: &Source, tally: &mut Tally) -> Result<(), String> {
+        for (k, seen) in outcome.decisions[row].iter().enumerate() {
+            match self.recorded(k) {
+                None => {
+                    let own = seen.outputs.first().and_then(Option::as_ref).ok_or("it rounds no pixels")?;
+                    same_pixels(own, source.prepared.view())?;
+                }
+                Some(at) => {
+                    let say = |problem: String| format!("decision {k} ({:?}): {problem}", source.decisions[at].kind);
+                    let close = decided(seen, &source.decisions[at], tally).map_err(say)?;
+                    tally.close += close;
+                }
+            }
+        }
+        let offset = if self.probe.tiled { [source.place[1], source.place[0]] } else { [0, 0] };
+        #[expect(clippy::cast_precision_loss, reason = "pixels")]
+        let [x, y] = offset.map(|pixels| pixels as f32);
+        let expected = source.found.iter().map(|one| {
+            let [x1, y1, x2, y2] = one.corners;
+            Detection { corners: [x1 + x, y1 + y, x2 + x, y2 + y], ..*one }
+        });
+        let expected: Vec<Detection> = expected.collect();
+        same_boxes(&outcome.found[row], &expected, self.shrinking(source), tally)
     }
 
-    /// How many pixels of the picture one of the network's input is, if more than one.
-    fn shrinking(&self, picture: &Answered) -> f32 {
-        let (_, rows, columns, _) = picture.image.dim();
-        let size = |side: usize| u32::try_from(side).unwrap_or(u32::MAX);
-        let [height, width] = match picture.size {
-            Some(size) => size.map(|side| u32::try_from(side).unwrap_or(u32::MAX)),
-            None => [size(rows), size(columns)],
-        };
-        let place = Placement::of(width, height, &self.meta.preprocessing.fit);
+    /// Whether the graph puts its tiles where the host does.
+    fn placed(&self, outcome: &Outcome, image: &Image, source: usize) -> Result<(), String> {
+        let Some(places) = outcome.places.as_ref().and_then(Tensor::integers) else { return Ok(()) };
+        let own = places.as_chunks::<4>().0.get(source);
+        let expected = &image.sources[source].place;
+        if own == Some(expected) { Ok(()) } else { Err(format!("tile {source} is {own:?} and should be {expected:?}")) }
+    }
+
+    /// How many pixels of the image one of the network's input is, if more than one.
+    fn shrinking(&self, source: &Source) -> f32 {
+        let [height, width] = source.size().map(|side| u32::try_from(side).unwrap_or(u32::MAX));
+        let place = Placement::of(width, height, &self.subject.meta.preprocessing.fit);
         #[expect(clippy::cast_precision_loss, reason = "a ratio")]
         let ratio = |side: u32, inner: u32| side as f32 / inner as f32;
         ratio(width, place.inner_width).max(ratio(height, place.inner_height)).max(1.0)
     }
 }
 
-/// Pictures of the size of the `first`, which is among them, over and over until there are enough.
-fn company(pictures: &[Answered], first: usize, batch: usize) -> Vec<usize> {
-    let like = pictures[first].image.dim();
-    let alike: Vec<usize> = (0..pictures.len()).filter(|&i| pictures[i].image.dim() == like).collect();
-    let at = alike.iter().position(|&i| i == first).unwrap_or(0);
-    (0..batch).map(|i| alike[(at + i) % alike.len()]).collect()
+/// One decision beside the recorded one; gives how many overlaps were too close to call.
+fn decided(seen: &Seen, recorded: &Decided, tally: &mut Tally) -> Result<usize, String> {
+    let inputs: Option<Vec<&[f32]>> = seen.inputs.iter().map(Tensor::floats).collect();
+    let inputs = inputs.filter(|inputs| inputs.len() == recorded.inputs.len()).ok_or("it has other inputs")?;
+    for (j, (found, sample)) in inputs.iter().zip(&recorded.inputs).enumerate() {
+        let limit = decisions::limit(recorded.kind, j);
+        if seen.inputs[j].shape != sample.shape {
+            return Err(format!("input {j} is {:?}, and {:?} was recorded", seen.inputs[j].shape, sample.shape));
+        }
+        let step = decisions::step(found.len());
+        let pairs = found.iter().step_by(step).zip(&sample.values);
+        let worst = pairs.enumerate().map(|(i, (f, r))| (limit.share(*f, *r), i * step, *f, *r));
+        if let Some((_, at, found, recorded)) = worst.max_by(|a, b| a.0.total_cmp(&b.0)).filter(|worst| worst.0 > 1.0) {
+            return Err(format!(
+                "value {at} of input {j} is {found}, and {recorded} was recorded; the limit is {} and {} of the value",
+                limit.absolute, limit.relative
+            ));
+        }
+    }
+    let shapes = seen.inputs.iter().map(|tensor| tensor.shape.clone()).collect();
+    let taken = Taken { kind: recorded.kind, inputs, shapes, outputs: seen.outputs.clone() };
+    let limit = decisions::limit(recorded.kind, recorded.inputs.len() - 1);
+    for (found, value) in decisions::at_places(&taken, recorded)? {
+        if limit.share(found, value) > 1.0 {
+            return Err(format!("a value that was chosen is {found}, and {value} was recorded"));
+        }
+        if recorded.kind == DecisionKind::Nms {
+            tally.score = tally.score.max((found - value).abs());
+        }
+    }
+    decisions::follows(&taken, &recorded.limits)
+}
+
+/// Whether two lists are the same boxes in the same order.
+fn same_boxes(found: &[Detection], recorded: &[Detection], shrinking: f32, tally: &mut Tally) -> Result<(), String> {
+    if found.len() != recorded.len() {
+        return Err(format!("it answers with {} boxes where {} were recorded", found.len(), recorded.len()));
+    }
+    tally.boxes += found.len();
+    for (i, (a, b)) in found.iter().zip(recorded).enumerate() {
+        let (corner, score) = (furthest(a, b), (a.score - b.score).abs());
+        let limit = PIXELS.absolute * shrinking + PIXELS.relative * b.corners.iter().fold(0.0, |m, c| c.abs().max(m));
+        if a.label != b.label || corner.is_nan() || corner > limit || score.is_nan() || score > SCORES.absolute {
+            return Err(format!(
+                "box {i} is {a:?} and {b:?} was recorded; {limit} pixels and {} of the score are accepted",
+                SCORES.absolute
+            ));
+        }
+        tally.corner = tally.corner.max(corner);
+        tally.score = tally.score.max(score);
+    }
+    Ok(())
 }
 
 /// Largest difference in a corner; NaN, which is within no limit, if a corner is no number.
@@ -350,69 +361,179 @@ fn furthest(a: &Detection, b: &Detection) -> f32 {
     differences.fold(0.0, |worst, d| if d.is_nan() || d > worst { d } else { worst })
 }
 
-/// Why a box may have no counterpart.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Reason {
-    /// Its score is about that of the end of the list.
-    Near,
-    /// Suppression may have decided otherwise.
-    Odd,
+fn batch(images: &[&Array4<u8>]) -> Result<Tensor, String> {
+    let views: Vec<_> = images.iter().map(|image| image.view()).collect();
+    let all = concatenate(Axis(0), &views).map_err(|error| error.to_string())?;
+    Ok(bytes(all.view()))
 }
 
-struct Lone {
-    score: f32,
-    text: String,
-    reason: Option<Reason>,
+/// Dense tensors `[N, D, ..]` as a list for each image, without the padding; `None` if they do not belong together.
+fn detections(boxes: &Tensor, scores: &Tensor, labels: &Tensor) -> Option<Vec<Vec<Detection>>> {
+    let &[images, each] = labels.shape.as_slice() else { return None };
+    if scores.shape != [images, each] || boxes.shape != [images, each, 4] {
+        return None;
+    }
+    let (corners, _) = boxes.floats()?.as_chunks::<4>();
+    let (scores, labels) = (scores.floats()?, labels.integers()?);
+    let one = |at: usize| {
+        let label = usize::try_from(labels[at]).ok()?;
+        Some(Detection { corners: corners[at], score: scores[at], label })
+    };
+    Some((0..images).map(|image| (image * each..(image + 1) * each).filter_map(one).collect()).collect())
 }
 
-/// How two lists fit together.
-#[derive(Default)]
-struct Pairing {
-    compared: usize,
-    corner: f32,
-    score: f32,
-    lone: Vec<Lone>,
+/// What is found in tiles, merged in the graph and on the host.
+struct Merged<'a> {
+    recording: &'a Recording,
+    subject: &'a Subject<'a>,
 }
 
-/// The same over several pictures.
-#[derive(Default)]
-struct Tally {
-    compared: usize,
-    corner: f32,
-    score: f32,
-    near: usize,
-    odd: usize,
-    example: String,
+impl Merged<'_> {
+    const NAME: &'static str = "merged tiles";
+
+    fn check(&self) -> Result<Check, VerifyError> {
+        let Some(graph) = probe::merge(self.subject.graph) else {
+            return Err(differs(Self::NAME, 0, "it merges no tiles".to_owned()));
+        };
+        let mut session = open(&graph, self.subject.options, Self::NAME)?;
+        let (mut tally, mut odd) = (Tally::default(), 0);
+        for (i, image) in self.recording.images.iter().enumerate() {
+            let found = self.run(&mut session, &graph, image);
+            let found =
+                found.map_err(|problem| VerifyError::Run { check: Self::NAME.to_owned(), image: i, problem })?;
+            let expected = self.expected(image);
+            tally.boxes += expected.len();
+            let stranger = |one: &&Detection| !expected.contains(one);
+            odd += found.iter().filter(stranger).count();
+            odd += expected.iter().filter(|one| !found.contains(one)).count();
+        }
+        #[expect(clippy::cast_precision_loss, reason = "a share")]
+        if odd as f64 > (MERGED_SHARE * tally.boxes as f64).max(2.0) {
+            let problem = format!("{odd} of {} merged boxes are not those of the host", tally.boxes);
+            return Err(differs(Self::NAME, 0, problem));
+        }
+        tally.close = odd;
+        Ok(Check {
+            name: Self::NAME.to_owned(),
+            batch: 1,
+            images: self.recording.images.len(),
+            largest_difference: 0.0,
+            limit: 0.0,
+            labels_differ: 0,
+            boxes: Some(BoxCheck { compared: tally.boxes, excused: odd, largest_difference: 0.0, limit: 0.0 }),
+        })
+    }
+
+    /// What was recorded of each source, in pixels of the image.
+    fn sources(image: &Image) -> Vec<(Tile, Vec<Detection>)> {
+        let moved = |source: &Source| {
+            let [y0, x0, y1, x1] = source.place.map(|side| u32::try_from(side).unwrap_or(0));
+            let tile = Tile { x0, y0, x1, y1 };
+            let mut found = source.found.clone();
+            host::shift(&mut found, tile);
+            (tile, found)
+        };
+        image.sources.iter().map(moved).collect()
+    }
+
+    fn run(&self, session: &mut runtime::Probe, graph: &Graph, image: &Image) -> Result<Vec<Detection>, String> {
+        let sources = Self::sources(image);
+        let cap = usize::try_from(self.recording.detecting.cap).unwrap_or(0);
+        let count = sources.len();
+        let places = image.sources.iter().flat_map(|source| source.place).collect();
+        let row = |found: &[Detection], i: usize| found.get(i).copied();
+        let rows = || sources.iter().flat_map(|(_, found)| (0..cap).map(|i| row(found, i)));
+        let boxes = rows().flat_map(|one| one.map_or([0.0; 4], |one| one.corners)).collect();
+        let scores = rows().map(|one| one.map_or(0.0, |one| one.score)).collect();
+        let labels = rows().map(|one| one.map_or(-1, |one| i64::try_from(one.label).unwrap_or(-1))).collect();
+        let inputs = [
+            (probe::PLACES[0].to_owned(), Tensor { shape: vec![count, 4], data: Data::I64(places) }),
+            (probe::found(0), Tensor { shape: vec![count, 1, cap, 4], data: Data::F32(boxes) }),
+            (probe::found(1), Tensor { shape: vec![count, 1, cap], data: Data::F32(scores) }),
+            (probe::found(2), Tensor { shape: vec![count, 1, cap], data: Data::I64(labels) }),
+        ];
+        let declared = |name: &str| graph.inputs.iter().any(|input| &*input.name == name);
+        let inputs: Vec<(String, &Tensor)> =
+            inputs.iter().filter(|(name, _)| declared(name)).map(|(name, tensor)| (name.clone(), tensor)).collect();
+        let outputs = session.run(&inputs).map_err(|error| error.to_string())?;
+        let part = |name: &str| outputs.get(name).ok_or_else(|| format!("no output named {name}"));
+        let found = detections(part(runtime::BOXES)?, part(runtime::SCORES)?, part(runtime::LABELS)?);
+        found.and_then(|mut found| found.pop()).ok_or_else(|| "its outputs do not belong together".to_owned())
+    }
+
+    fn expected(&self, image: &Image) -> Vec<Detection> {
+        let mut sources = Self::sources(image).into_iter();
+        let whole = sources.next().map(|(_, found)| found).unwrap_or_default();
+        let (_, height, width, _) = image.pixels.dim();
+        let side = |side: usize| u32::try_from(side).unwrap_or(u32::MAX);
+        let detecting = &self.recording.detecting;
+        let how = Merge {
+            width: side(width),
+            height: side(height),
+            threshold: detecting.tiling.map_or(1.0, |tiling| tiling.threshold),
+            limit: usize::try_from(detecting.cap).unwrap_or(0),
+            rule: MergeRule::default(),
+        };
+        host::merge(&whole, &sources.collect::<Vec<_>>(), &how)
+    }
 }
 
-impl Tally {
-    fn add(&mut self, pairing: &Pairing, limits: Limits) -> Result<(), String> {
-        self.compared += pairing.compared;
-        self.corner = self.corner.max(pairing.corner);
-        self.score = self.score.max(pairing.score);
-        for lone in &pairing.lone {
-            match lone.reason {
-                Some(Reason::Near) => self.near += 1,
-                Some(Reason::Odd) => {
-                    self.odd += 1;
-                    self.example.clone_from(&lone.text);
-                }
-                None => {
-                    let Limits { corner, score, .. } = limits;
-                    return Err(format!("{} (limits: {corner} pixels, {score} in the score)", lone.text));
-                }
+/// The file as a user runs it.
+struct Answers<'a> {
+    recording: &'a Recording,
+    subject: &'a Subject<'a>,
+    file: &'a mut Model,
+}
+
+impl Answers<'_> {
+    const NAME: &'static str = "answers of the file";
+
+    /// Whether it runs, answers with boxes of the image by falling score, and takes its settings when no thresholds are given.
+    fn check(&mut self) -> Result<(), VerifyError> {
+        let own = Overrides {
+            score_threshold: Some(self.recording.detecting.score_threshold),
+            iou_threshold: Some(self.recording.detecting.iou_threshold),
+        };
+        for (i, image) in self.recording.images.iter().enumerate() {
+            let found = self.answer(i, image, &self.recording.overrides.clone())?;
+            self.sound(&found, image).map_err(|problem| differs(Self::NAME, i, problem))?;
+            if self.answer(i, image, &Overrides::default())? != self.answer(i, image, &own)? {
+                let problem = "its answer changes when the thresholds of its settings are given".to_owned();
+                return Err(differs("default thresholds", i, problem));
             }
         }
         Ok(())
     }
 
-    /// Whether suppression decided otherwise about few enough boxes: a share, and always two, since a swap is two.
-    fn shares(&self, limits: Limits) -> Result<(), String> {
-        #[expect(clippy::cast_precision_loss, reason = "a share")]
-        if self.odd as f64 <= (limits.share * self.compared as f64).max(2.0) {
-            return Ok(());
+    fn answer(&mut self, i: usize, image: &Image, overrides: &Overrides) -> Result<Vec<Detection>, VerifyError> {
+        let source = &image.sources[0];
+        let found = match self.subject.form {
+            Form::Prepared => self.file.detect(source.prepared.view(), Some(&[source.size()]), overrides),
+            Form::Whole => self.file.detect(image.pixels.view(), None, overrides),
+        };
+        let fail = |problem: String| VerifyError::Run { check: Self::NAME.to_owned(), image: i, problem };
+        found.map_err(|error| fail(error.to_string()))?.pop().ok_or_else(|| fail("it answers for no image".to_owned()))
+    }
+
+    fn sound(&self, found: &[Detection], image: &Image) -> Result<(), String> {
+        let least = self.recording.overrides.score_threshold.unwrap_or(0.0);
+        if let Some(one) = found.iter().find(|one| !(one.score > least && one.score <= 1.0)) {
+            return Err(format!("{one:?} has a score outside of {least} to 1"));
         }
-        let Self { odd, compared, example, .. } = self;
-        Err(format!("{odd} of {compared} boxes have no counterpart; one of them: {example}"))
+        if let Some(pair) = found.windows(2).find(|pair| pair[0].score < pair[1].score) {
+            return Err(format!("{:?} comes before {:?}", pair[0], pair[1]));
+        }
+        let (_, height, width, _) = image.pixels.dim();
+        #[expect(clippy::cast_precision_loss, reason = "pixels")]
+        let (height, width) = (height as f32 + PIXELS.absolute, width as f32 + PIXELS.absolute);
+        let inside = |one: &&Detection| {
+            let [x1, y1, x2, y2] = one.corners;
+            let ordered = x1 <= x2 && y1 <= y2;
+            ordered && x1 >= -PIXELS.absolute && y1 >= -PIXELS.absolute && x2 <= width && y2 <= height
+        };
+        match found.iter().find(|one| !inside(one)) {
+            Some(one) => Err(format!("{one:?} lies outside of the image")),
+            None => Ok(()),
+        }
     }
 }

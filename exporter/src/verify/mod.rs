@@ -2,18 +2,29 @@
 
 pub mod boxes;
 pub mod classes;
+pub mod decisions;
+pub mod recorded;
 
 use std::path::{Path, PathBuf};
 
 use models::weights::{CheckpointError, CheckpointFile};
 use ndarray::ArrayView4;
-use runtime::{Form, Model};
+use runtime::{Data, Form, Model, Options, Tensor};
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
+use schemas::Task;
 use serde::Serialize;
+
+use crate::graph::Graph;
+use crate::proto::{self, Header};
 
 /// File name of the recorded inputs and outputs, beside the weights.
 pub const FILE: &str = "verification.safetensors";
+
+/// Most levels by which a pixel resized in the graph may differ from the host's.
+const PIXEL_LEVELS: u8 = 8;
+/// Most levels by which such pixels may differ on average.
+const MEAN_LEVELS: f64 = 1.0;
 
 /// Why a file was not found to be the checkpoint it was made from.
 #[derive(Debug, thiserror::Error)]
@@ -122,7 +133,7 @@ pub enum Recording {
     /// Of a classifier.
     Classes(classes::Recording),
     /// Of a detector.
-    Boxes(boxes::Recording),
+    Boxes(recorded::Recording),
 }
 
 /// Result of one comparison that passed.
@@ -149,9 +160,9 @@ pub struct Check {
 /// Boxes that were compared.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct BoxCheck {
-    /// How many there were, recorded and found.
+    /// How many there were.
     pub compared: usize,
-    /// How many have no counterpart for a reason that [`boxes`] accepts.
+    /// Decisions between them that were too close to call, see [`decisions`].
     pub excused: usize,
     /// Largest difference in a corner, in pixels.
     pub largest_difference: f32,
@@ -182,26 +193,37 @@ pub fn read(checkpoint: &CheckpointFile) -> Result<Recording, VerifyError> {
     let recording = if meta.task.is_classification() {
         classes::read(&file, meta).map(Recording::Classes)
     } else {
-        boxes::read(&file, meta).map(Recording::Boxes)
+        recorded::read(&file, meta).map(Recording::Boxes)
     };
     recording.map_err(unusable)
 }
 
-/// Compares a model of this form with the recording, at several batch sizes; its features too, where it gives them.
+/// A file that has been written under a temporary name.
+pub struct Subject<'a> {
+    /// What it was made from.
+    pub checkpoint: &'a CheckpointFile,
+    /// Its graph.
+    pub graph: &'a Graph,
+    /// Its form.
+    pub form: Form,
+    /// Where and how ONNX Runtime is run.
+    pub options: &'a Options,
+}
+
+/// Compares a file, opened as `model`, with the recording, at several batch sizes; its features too, where it gives them.
 ///
 /// # Errors
 /// The first image on which the model does not run or differs; when it gives features and none were recorded.
-pub fn compare(
-    recording: &Recording,
-    checkpoint: &CheckpointFile,
-    form: Form,
-    model: &mut Model,
-) -> Result<Vec<Check>, VerifyError> {
+pub fn compare(recording: &Recording, subject: &Subject, model: &mut Model) -> Result<Vec<Check>, VerifyError> {
+    let Subject { checkpoint, graph, form, options } = *subject;
     let meta = checkpoint.meta();
     match recording {
         Recording::Classes(recording) => {
             let mut run = |images: ArrayView4<u8>| model.run(images).map_err(|error| error.to_string());
             let mut checks = classes::compare(recording, meta, form, &mut run)?;
+            if form == Form::Whole {
+                checks.extend(classes::compare_whole(recording, subject)?);
+            }
             if model.has_features() {
                 let Some(features) = &recording.features else {
                     let path = checkpoint.path().with_file_name(FILE);
@@ -213,13 +235,49 @@ pub fn compare(
             }
             Ok(checks)
         }
-        Recording::Boxes(recording) => {
-            let mut run = |images: ArrayView4<u8>, sizes: Option<&[[i64; 2]]>, overrides: &runtime::Overrides| {
-                model.detect(images, sizes, overrides).map_err(|error| error.to_string())
-            };
-            boxes::Comparison { recording, meta, form }.run(&mut run)
-        }
+        Recording::Boxes(recording) => boxes::compare(recording, &boxes::Subject { graph, meta, form, options }, model),
     }
+}
+
+/// Whether there is a recording of these weights in the folder that this version reads.
+#[must_use]
+pub fn is_current(folder: &Path, sha256: &str, task: Task) -> bool {
+    let Ok(bytes) = std::fs::read(folder.join(FILE)) else { return false };
+    let (Ok(file), Ok((_, header))) = (SafeTensors::deserialize(&bytes), SafeTensors::read_metadata(&bytes)) else {
+        return false;
+    };
+    let recorded = header.metadata().as_ref().and_then(|m| m.get("model_sha256"));
+    recorded.is_some_and(|recorded| recorded == sha256) && (task.is_classification() || recorded::is_current(&file))
+}
+
+/// Opens a graph that is no file.
+fn open(graph: &Graph, options: &Options, check: &str) -> Result<runtime::Probe, VerifyError> {
+    let refuse = |problem: String| VerifyError::Run { check: check.to_owned(), image: 0, problem };
+    let header = Header { graph: "probe", doc: "", metadata: &[] };
+    let bytes = proto::bytes(graph.clone(), &header).map_err(|error| refuse(error.to_string()))?;
+    runtime::Probe::open(&bytes, options).map_err(|error| refuse(error.to_string()))
+}
+
+/// Images as a tensor.
+fn bytes(images: ArrayView4<u8>) -> Tensor {
+    Tensor { shape: images.shape().to_vec(), data: Data::U8(images.iter().copied().collect()) }
+}
+
+/// Whether the graph resizes as the host does, but for rounding: the graph computes in floats, the host in whole numbers.
+fn same_pixels(own: &Tensor, host: ArrayView4<u8>) -> Result<(), String> {
+    let found = own.bytes().filter(|_| own.shape == host.shape());
+    let found = found.ok_or_else(|| format!("it resizes to {:?}; the host to {:?}", own.shape, host.shape()))?;
+    let differences = || found.iter().zip(host).map(|(a, b)| a.abs_diff(*b));
+    let largest = differences().max().unwrap_or(0);
+    #[expect(clippy::cast_precision_loss, reason = "an average")]
+    let mean = differences().map(f64::from).sum::<f64>() / found.len().max(1) as f64;
+    if largest > PIXEL_LEVELS || mean > MEAN_LEVELS {
+        return Err(format!(
+            "its resized pixels differ from the host's by up to {largest} levels, {mean:.2} on average; {PIXEL_LEVELS} and \
+             {MEAN_LEVELS} are accepted"
+        ));
+    }
+    Ok(())
 }
 
 /// A tensor of this type and rank.

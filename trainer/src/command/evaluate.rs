@@ -65,7 +65,7 @@ pub fn run(args: &EvaluateArgs) -> anyhow::Result<Answer> {
 fn record_answers(model: &Trained, data: &Loader) -> anyhow::Result<()> {
     let Trained::Checkpoint(network, _, origin) = model else { return Ok(()) };
     let folder = origin.path.parent().unwrap_or(Path::new("."));
-    if recorder::answers_are_current(folder, &origin.sha256) {
+    if exporter::verify::is_current(folder, &origin.sha256, network.task) {
         return Ok(());
     }
     let examples = recorder::examples(data.images().as_ref());

@@ -10,7 +10,7 @@ use tch::{Kind, Tensor};
 
 use super::host as values;
 use crate::data::{Batch, Loader};
-use crate::eager::{Eager, Mode, T};
+use crate::eager::{Decision, Decisions, Eager, Mode, T};
 use crate::evaluate::each_picture;
 use crate::metric::detection::{self as metric, DetectionReport, Found, ImageResult, Options, Truth};
 use crate::network::Network;
@@ -99,17 +99,33 @@ pub fn with_network(network: &Network, data: &Loader, settings: &Settings, label
 /// When the network is no detector: callers choose by task.
 #[must_use]
 pub fn predict(network: &Network, images: &Tensor, sizes: &[[u32; 2]], wish: &Wish) -> Vec<Vec<Detection>> {
+    with(&Eager::new(&network.params, Mode::Evaluate), network, images, sizes, wish)
+}
+
+/// As [`in_prepared`], with the decisions on the way.
+///
+/// # Panics
+/// As [`predict`].
+#[must_use]
+pub fn decided(network: &Network, prepared: &Rgb, original: &Rgb, wish: &Wish) -> (Vec<Detection>, Vec<Decision>) {
+    let images = network.images(&prepared.data, 1, prepared.height as usize, prepared.width as usize);
+    let decisions = Decisions::default();
+    let eager = Eager::deciding(&network.params, &decisions);
+    let found = with(&eager, network, &images, &[[original.height, original.width]], wish);
+    (found.into_iter().next().unwrap_or_default(), decisions.into_vec())
+}
+
+fn with(eager: &Eager, network: &Network, images: &Tensor, sizes: &[[u32; 2]], wish: &Wish) -> Vec<Vec<Detection>> {
     let Some(detector) = network.spec.detector() else { panic!("{} detects nothing", network.spec.name) };
     let device = network.params.device();
     let sizes: Vec<i64> = sizes.iter().flatten().map(|&side| i64::from(side)).collect();
     let sizes = Tensor::from_slice(&sizes).view([-1, 2]).to_device(device);
     tch::no_grad(|| {
-        let eager = Eager::new(&network.params, Mode::Evaluate);
         let one = |value: f32| T::borrowed(&Tensor::from_slice(&[value]).to_device(device));
         let limits = Thresholds { score: one(wish.score), iou: one(wish.iou) };
         let pictures = Pictures { prepared: T::borrowed(images), sizes: T::borrowed(&sizes) };
         let found =
-            detections(&eager, &detector, &pictures, &network.preprocessing, network.classes(), &limits, wish.cap);
+            detections(eager, &detector, &pictures, &network.preprocessing, network.classes(), &limits, wish.cap);
         rows(&found.boxes.into_tensor(), &found.scores.into_tensor(), &found.labels.into_tensor())
     })
 }
