@@ -23,6 +23,33 @@ pub fn bf16_supported() -> bool {
     })
 }
 
+/// Sets an environment variable of this process, which C code in it and programs that it starts then see. Only for the first lines
+/// of `main`: C code reads the environment whenever it likes, so it may be changed only while there is no other thread.
+///
+/// # Errors
+/// [`BridgeError::Input`] if there is another thread or that cannot be told (no `/proc`), or for a name or value that no variable
+/// can have. Nothing is changed then.
+pub fn set_variable(name: &str, value: &str) -> Result<(), BridgeError> {
+    let refuse = |problem: String| Err(BridgeError::Input { call: "set_variable", problem });
+    if name.is_empty() || name.contains(['=', '\0']) || value.contains('\0') {
+        return refuse(format!(
+            "{name:?} = {value:?} cannot be a variable; it must have a name without '=', and no NUL"
+        ));
+    }
+    match std::fs::read_dir("/proc/self/task").map(Iterator::count) {
+        Ok(1) => {}
+        Ok(threads) => {
+            return refuse(format!("{name} cannot be set: the process has {threads} threads, and must have one"));
+        }
+        Err(error) => {
+            return refuse(format!("{name} cannot be set: the threads in /proc/self/task cannot be counted: {error}"));
+        }
+    }
+    // SAFETY: the thread that is here is the only one, so nobody reads or changes the environment meanwhile.
+    unsafe { std::env::set_var(name, value) };
+    Ok(())
+}
+
 /// Keeps memory that tensors give back, instead of returning it to the system and faulting it in again at the next step. The process
 /// then never shrinks below its peak. Call it once, before the first large tensor, and compute on the first thread: glibc gives other
 /// threads heaps of 64 MiB and what is larger straight from the system, as before. True where it took effect (Linux with glibc),
@@ -54,11 +81,22 @@ mod tests {
     }
 
     #[test]
-    fn bf16_agrees_with_the_processor_flags() {
-        let flags = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-        let expected = flags.split_whitespace().any(|flag| flag == "avx512_bf16" || flag == "amx_bf16");
-        if cfg!(all(target_os = "linux", target_arch = "x86_64")) {
-            assert_eq!(bf16_supported(), expected);
+    fn variables_are_set_by_the_only_thread() {
+        // Tests run on threads of their own, so there are at least two.
+        let refused = set_variable("FOVEA_TEST_VARIABLE", "1").expect_err("two threads").to_string();
+        assert!(refused.contains("FOVEA_TEST_VARIABLE") && refused.contains("threads"), "{refused}");
+        assert_eq!(std::env::var_os("FOVEA_TEST_VARIABLE"), None);
+        for (name, value) in [("", "1"), ("A=B", "1"), ("A\0", "1"), ("A", "\0")] {
+            let refused = set_variable(name, value).expect_err("no variable").to_string();
+            assert!(refused.contains("cannot be a variable"), "{refused}");
         }
+    }
+
+    #[test]
+    fn bf16_agrees_with_what_the_processor_says() {
+        // Asked of the processor, not of /proc/cpuinfo: scripts/isa/run hides instruction sets from a process. Every processor
+        // with AMX_BF16 has AVX512_BF16.
+        #[cfg(target_arch = "x86_64")]
+        assert_eq!(bf16_supported(), std::arch::is_x86_feature_detected!("avx512bf16"));
     }
 }

@@ -60,6 +60,7 @@ enum FormName {
 }
 
 fn main() -> ExitCode {
+    runtime::telemetry::switch_off();
     let matches = command().get_matches_from(std::env::args_os().map(underscored));
     let arguments = Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     let changes = change::SETTINGS

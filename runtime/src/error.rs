@@ -8,6 +8,17 @@ use thiserror::Error;
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum RuntimeError {
+    /// This process lacks the environment variable that keeps ONNX Runtime from reporting to its maker.
+    #[error(
+        "ONNX Runtime is not opened, because it would report from this machine: {} must be {} before the program starts; \
+         {problem}. Start it with `{0}={1}` in its environment",
+        crate::telemetry::VARIABLE,
+        crate::telemetry::VALUE
+    )]
+    Telemetry {
+        /// What the variable is, and why the program could not set it itself.
+        problem: String,
+    },
     /// No library in any of the places that are searched.
     #[error(
         "ONNX Runtime (libonnxruntime.so*) was not found; searched: {}. Run scripts/setup, or name the file in {}",

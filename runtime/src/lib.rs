@@ -2,6 +2,7 @@
 //!
 //! ```no_run
 //! # fn main() -> Result<(), runtime::RuntimeError> {
+//! runtime::telemetry::switch_off(); // first in `main`: starts the program again where ORT_DISABLE_TELEMETRY is not 1
 //! let options = runtime::Options { intra_threads: 2, library: None };
 //! let mut model = runtime::Model::open("model.onnx".as_ref(), &options)?;
 //! let images = ndarray::Array4::<u8>::zeros((1, 480, 640, 3));
@@ -15,6 +16,7 @@ mod error;
 mod library;
 mod model;
 mod probe;
+pub mod telemetry;
 
 pub use describe::{BOXES, IOU_THRESHOLD, LABELS, SCORE_THRESHOLD, SCORES, SIZES};
 pub use detect::Overrides;

@@ -8,7 +8,7 @@ use std::{
 
 use ort::{environment::Environment, logging::LogLevel};
 
-use crate::RuntimeError;
+use crate::{RuntimeError, telemetry};
 
 /// Environment variable that names the library file, or the folder it lies in.
 pub const LIBRARY_VARIABLE: &str = "FOVEA_ONNXRUNTIME";
@@ -24,6 +24,7 @@ static LOADING: Mutex<()> = Mutex::new(());
 /// call decides; later calls return the same environment whatever they name.
 ///
 /// # Errors
+/// [`RuntimeError::Telemetry`] in a process that ONNX Runtime would report from (see [`telemetry`]),
 /// [`RuntimeError::LibraryNotFound`] with the places searched, [`RuntimeError::Library`] when the file is not a usable
 /// ONNX Runtime (wrong version, missing dependency). A failed call may be repeated with another path.
 pub fn init(explicit: Option<&Path>) -> Result<&'static Environment, RuntimeError> {
@@ -34,11 +35,15 @@ pub fn init(explicit: Option<&Path>) -> Result<&'static Environment, RuntimeErro
     if let Some(environment) = ENVIRONMENT.get() {
         return Ok(environment);
     }
+    if !telemetry::is_off() {
+        return Err(RuntimeError::Telemetry { problem: telemetry::problem() });
+    }
     let path = find(explicit)?;
     let fail = |reason: String| RuntimeError::Library { path: path.clone(), reason };
     let environment = ort::init_from(&path)
         .map_err(|e| fail(e.to_string()))?
         .with_name("fovea")
+        // The variable has it off already; `ort` would ask for it again.
         .with_telemetry(false)
         .build()
         .map_err(|e| fail(e.to_string()))?;

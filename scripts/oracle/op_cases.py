@@ -15,7 +15,11 @@ detect_cases.py; methods that become several nodes are filed under the operator 
 
 import argparse
 import json
+import os
 import pathlib
+
+# Before ONNX Runtime is imported, which otherwise reports to its maker.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 import numpy
 import onnx

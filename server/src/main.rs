@@ -98,6 +98,7 @@ impl Arguments {
 }
 
 fn main() -> ExitCode {
+    runtime::telemetry::switch_off();
     let arguments = Arguments::parse();
     tracing_subscriber::fmt()
         .with_writer(std::io::stderr)

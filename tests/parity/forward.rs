@@ -43,8 +43,16 @@ fn logits(spec: &'static ModelSpec) {
 
 each_model!(logits_equal_the_oracles, super::logits);
 
-/// Loss and the largest relative difference of norms and probes of gradients and of running statistics.
-fn step(spec: &ModelSpec, expected: &fixture::Step, classes: i64, kind: Kind) -> (f64, f64, f64) {
+/// How far a training step is from the oracle's, in relative differences (the largest of norms and probes).
+struct Apart {
+    loss: f64,
+    gradients: f64,
+    /// Of the last layer alone.
+    head: f64,
+    statistics: f64,
+}
+
+fn step(spec: &ModelSpec, expected: &fixture::Step, classes: i64, kind: Kind) -> Apart {
     let nobody = Params::init(&models::manifest::Manifest::default(), 0, Device::Cpu, Layout::Contiguous);
     let side = expected.shape[3];
     let ops = Step::new(&nobody, spec, (side, classes), kind);
@@ -64,42 +72,62 @@ fn step(spec: &ModelSpec, expected: &fixture::Step, classes: i64, kind: Kind) ->
         let scale = expected[0].max(floor);
         ((found[0] - expected[0]).abs() / scale).max((found[1] - expected[1]).abs() / scale)
     };
-    let (mut count, mut gradients, mut buffers) = (0, 0.0_f64, 0.0_f64);
+    let (mut count, mut gradients, mut head) = (0, 0.0_f64, 0.0_f64);
     for (key, gradient) in ops.gradients() {
-        gradients = gradients.max(apart(pair(key, &gradient), expected.gradients[key], total / 1000.0));
-        count += 1;
+        let found = apart(pair(key, &gradient), expected.gradients[key], total / 1000.0);
+        gradients = gradients.max(found);
+        if key.strip_prefix(spec.head()).is_some_and(|rest| rest.starts_with('.')) {
+            head = head.max(found);
+            count += 1;
+        }
     }
-    assert_eq!(count, expected.gradients.len(), "{}: number of parameters", spec.name);
-    for (key, buffer) in ops.buffers() {
-        buffers = buffers.max(apart(pair(key, buffer), expected.buffers[key], 0.0));
+    assert_eq!(count, 2, "{}: weights and biases of the last layer", spec.name);
+    assert_eq!(ops.gradients().count(), expected.gradients.len(), "{}: number of parameters", spec.name);
+    let statistics = ops.buffers().map(|(key, buffer)| apart(pair(key, buffer), expected.buffers[key], 0.0));
+    Apart {
+        loss: (loss.double_value(&[]) - expected.loss).abs() / expected.loss,
+        gradients,
+        head,
+        statistics: statistics.fold(0.0, f64::max),
     }
-    let loss = (loss.double_value(&[]) - expected.loss).abs() / expected.loss;
-    (loss, gradients, buffers)
 }
 
 fn double_step(spec: &'static ModelSpec) {
     let fixture = fixture::forward(spec.name);
-    let (loss, gradients, buffers) = step(spec, &fixture.train, fixture.classes, Kind::Double);
-    println!("{:20} float64: loss {loss:.1e}, gradients {gradients:.1e}, statistics {buffers:.1e}", spec.name);
+    let Apart { loss, gradients, statistics, .. } = step(spec, &fixture.train, fixture.classes, Kind::Double);
+    println!("{:20} float64: loss {loss:.1e}, gradients {gradients:.1e}, statistics {statistics:.1e}", spec.name);
     // The fixtures have nine digits.
-    assert!(loss <= 1e-8 && buffers <= 1e-8, "{}: loss {loss:e}, statistics {buffers:e}", spec.name);
+    assert!(loss <= 1e-8 && statistics <= 1e-8, "{}: loss {loss:e}, statistics {statistics:e}", spec.name);
     assert!(gradients <= 1e-6, "{}: gradients {gradients:e}", spec.name);
 }
 
 each_model!(a_training_step_equals_the_oracles_in_double_precision, super::double_step);
 
+/// What a gradient may differ by where rectifiers come after its layer. One that is near 0 falls on one side or the other with
+/// the order of summation, which depends on the processor and the number of threads: 3.5e-2 in the worst case of AVX-512, AVX2
+/// and SSE4.1 on 1, 2 and 4 threads, and in no network the same in all of them.
+const RECTIFIED: f64 = 1e-1;
+
 fn single_step(spec: &'static ModelSpec) {
     let fixture = fixture::forward(spec.name);
-    let (loss, gradients, buffers) = step(spec, &fixture.train, fixture.classes, Kind::Float);
-    // ReLUs near 0 fall on one side or the other with the order of summation; the fixture says what that does to
-    // PyTorch's own gradients on one machine. Networks where it does nothing are held to 1e-4.
-    let limit = (10.0 * fixture.train.float32_noise).max(1e-4);
+    let Apart { loss, gradients, head, statistics } = step(spec, &fixture.train, fixture.classes, Kind::Float);
+    let limit = match classifier(spec) {
+        Classifier::Vit(_) => 1e-4,
+        Classifier::Resnet(_)
+        | Classifier::Resnest(_)
+        | Classifier::SeResnext
+        | Classifier::MobileNetV2
+        | Classifier::EfficientNetLite0 => RECTIFIED,
+    };
     println!(
-        "{:20} float32: loss {loss:.1e}, gradients {gradients:.1e} (limit {limit:.1e}), statistics {buffers:.1e}",
-        spec.name
+        "{:20} float32: loss {loss:.1e}, gradients {gradients:.1e} (limit {limit:.1e}, PyTorch's own on one \
+         machine {:.1e}), of the last layer {head:.1e}, statistics {statistics:.1e}",
+        spec.name, fixture.train.float32_noise
     );
-    assert!(loss <= 1e-5, "{}: loss {loss:e}", spec.name);
-    assert!(buffers <= 1e-4, "{}: statistics {buffers:e}", spec.name);
+    assert!(loss <= 1e-4, "{}: loss {loss:e}", spec.name);
+    assert!(statistics <= 1e-4, "{}: statistics {statistics:e}", spec.name);
+    // No rectifier comes after it, so it is as continuous as the loss.
+    assert!(head <= 1e-4, "{}: gradients of the last layer {head:e}", spec.name);
     assert!(gradients <= limit, "{}: gradients {gradients:e}, limit {limit:e}", spec.name);
 }
 

@@ -148,6 +148,7 @@ impl File {
 }
 
 fn main() -> anyhow::Result<()> {
+    trainer::telemetry::switch_off();
     let args: Vec<String> = std::env::args().skip(1).collect();
     let [run, folder, images @ ..] = args.as_slice() else { anyhow::bail!("detect_files RUN FOLDER IMAGE...") };
     ensure!(images.len() >= ODD.len(), "at least {} pictures, of which the odd pieces are cut", ODD.len());

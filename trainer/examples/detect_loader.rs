@@ -24,7 +24,6 @@ fn main() -> Result<(), Box<dyn Error>> {
     let path = args.next().ok_or("usage: detect_loader DATA.jsonl [PASSES] [WORKERS]")?;
     let passes: u32 = args.next().map_or(Ok(3), |text| text.parse())?;
     let workers: usize = args.next().map_or(Ok(1), |text| text.parse())?;
-    let fetched = std::env::temp_dir();
     for (name, cache_bytes) in [("decoding every picture", 0), ("pictures in memory", 1 << 32)] {
         let request = TrainingRequest {
             training: path.clone().into(),
@@ -38,7 +37,7 @@ fn main() -> Result<(), Box<dyn Error>> {
                 limits: Limits::default(),
                 cache_bytes,
                 threads: 2,
-                fetch_folder: fetched.clone(),
+                fetch_folder: None,
                 resumed: None,
             },
         };

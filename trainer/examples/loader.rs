@@ -58,7 +58,7 @@ fn images(path: &str, epochs: usize, workers: usize) -> Result<(), Box<dyn Error
             limits: Limits::default(),
             cache_bytes: 0,
             threads: 1,
-            fetch_folder: std::env::temp_dir(),
+            fetch_folder: None,
             resumed: None,
         },
     };

@@ -89,7 +89,9 @@ pub fn code(error: &anyhow::Error) -> ErrorCode {
             return ErrorCode::InvalidImage;
         } else if let Some(error) = cause.downcast_ref::<RuntimeError>() {
             return match error {
-                RuntimeError::LibraryNotFound { .. } | RuntimeError::Library { .. } => ErrorCode::NativeLibrary,
+                RuntimeError::Telemetry { .. }
+                | RuntimeError::LibraryNotFound { .. }
+                | RuntimeError::Library { .. } => ErrorCode::NativeLibrary,
                 RuntimeError::Run { .. } => ErrorCode::ModelFailed,
                 _ => ErrorCode::InvalidModelFile,
             };

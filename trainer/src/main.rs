@@ -6,9 +6,10 @@ use schemas::error::{ErrorBody, ErrorCode};
 use serde_json::json;
 use trainer::cli::{self, Action};
 use trainer::command::{self, Answer};
-use trainer::failure;
+use trainer::{failure, telemetry};
 
 fn main() -> ExitCode {
+    telemetry::switch_off();
     let (cli, settings) = match cli::parse(std::env::args_os()) {
         Ok(parsed) => parsed,
         Err(error) => {

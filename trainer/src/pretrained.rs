@@ -10,6 +10,7 @@ use tch::Tensor;
 
 use crate::download;
 use crate::network::Network;
+use crate::offline;
 use crate::progress::Download;
 
 /// Loads what `pretrained` names (`auto`, `none` or a file) into the network, its head anew when the classes differ.
@@ -62,7 +63,7 @@ impl Places {
             folders: published::folders(),
             download: published::download_folder(),
             base: variable("FOVEA_WEIGHTS_URL"),
-            offline: variable("FOVEA_OFFLINE").is_some_and(|value| value != "0"),
+            offline: offline::is_asked_for(),
         }
     }
 
@@ -74,7 +75,7 @@ impl Places {
         }
         let missing = |why: String| published.missing(&self.folders, Some(why));
         if self.offline {
-            return Err(missing("FOVEA_OFFLINE forbids it".to_owned()));
+            return Err(missing(format!("{} forbids it", offline::VARIABLE)));
         }
         let address = published.address(self.base.as_deref());
         let address = address.ok_or_else(|| missing("it is not offered as a single file".to_owned()))?;

@@ -11,3 +11,4 @@ mod load;
 mod pictures;
 mod slow;
 mod support;
+mod telemetry;

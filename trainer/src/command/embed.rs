@@ -29,8 +29,7 @@ pub fn run(args: &EmbedArgs) -> anyhow::Result<Answer> {
         Some(data) => listed(data, args.data_root.as_deref())?,
         None => args.images.iter().map(|path| Picture::file(path)).collect(),
     };
-    let fetched = tempfile::tempdir()?;
-    let fetcher = Fetcher::new(fetched.path().to_owned(), Limits::default().max_bytes);
+    let fetcher = Fetcher::new(None, Limits::default().max_bytes);
     let mut vectors = Vectors::default();
     let (mut text, mut failed) = (String::new(), Vec::new());
     for picture in pictures {

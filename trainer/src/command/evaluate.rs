@@ -21,7 +21,6 @@ use crate::trained::Trained;
 pub fn run(args: &EvaluateArgs) -> anyhow::Result<Answer> {
     let mut model = Trained::open(&args.model)?;
     let meta = model.meta().clone();
-    let fetched = tempfile::tempdir()?;
     let options = ReadOptions {
         task: meta.task,
         data_root: args.data_root.clone(),
@@ -29,7 +28,7 @@ pub fn run(args: &EvaluateArgs) -> anyhow::Result<Answer> {
         limits: Limits::default(),
         cache_bytes: 0,
         threads: default_workers(usize::MAX),
-        fetch_folder: fetched.path().to_owned(),
+        fetch_folder: None,
         resumed: None,
     };
     let test = data::test(&args.data, &meta.labels, &options, &super::train::checking())?;

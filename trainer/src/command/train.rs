@@ -301,7 +301,7 @@ fn open_data(
             limits: models::host::Limits::default(),
             cache_bytes: cache_bytes(args),
             threads: std::thread::available_parallelism().map_or(1, usize::from),
-            fetch_folder: used("fetched"),
+            fetch_folder: Some(used("fetched")),
             resumed: resume.map(|state| state.pictures_checked),
         },
     };

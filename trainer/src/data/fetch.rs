@@ -2,9 +2,13 @@
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use models::weights::sha256_hex;
+use tempfile::TempDir;
+
+use crate::offline;
 
 /// Tries before a picture counts as missing; the pause doubles from the first value.
 const TRIES: u32 = 4;
@@ -13,8 +17,12 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Fetches pictures into a folder. May be used by several threads at once.
 pub struct Fetcher {
-    folder: PathBuf,
+    folder: Option<PathBuf>,
+    /// Stands for a folder that was not named, from the first picture on until the fetcher is dropped.
+    temporary: OnceLock<TempDir>,
     max_bytes: u64,
+    /// Only what is there already may be used.
+    offline: bool,
     agent: ureq::Agent,
 }
 
@@ -25,10 +33,12 @@ enum Failure {
 }
 
 impl Fetcher {
-    /// Files go to `folder`, under the SHA-256 of their URL; none may be larger than `max_bytes`.
-    pub fn new(folder: PathBuf, max_bytes: u64) -> Self {
+    /// Files go to `folder`, under the SHA-256 of their URL; none may be larger than `max_bytes`. Without a folder they are kept in
+    /// a temporary one, which is made when the first is fetched, for as long as the fetcher lives. Where [`crate::offline`] is asked
+    /// for, none is fetched.
+    pub fn new(folder: Option<PathBuf>, max_bytes: u64) -> Self {
         let config = ureq::Agent::config_builder().timeout_global(Some(TIMEOUT)).http_status_as_error(false).build();
-        Self { folder, max_bytes, agent: config.into() }
+        Self { folder, temporary: OnceLock::new(), max_bytes, offline: offline::is_asked_for(), agent: config.into() }
     }
 
     /// The local copy of `url`, fetched if it is not there yet. Statuses 408, 429 and 5xx and network errors are tried again.
@@ -36,10 +46,16 @@ impl Fetcher {
     /// # Errors
     /// Why it could not be fetched.
     pub fn fetch(&self, url: &str) -> Result<PathBuf, String> {
-        let path = self.folder.join(sha256_hex(url.as_bytes()));
-        if path.is_file() {
+        let name = sha256_hex(url.as_bytes());
+        let earlier = self.folder.as_deref().or_else(|| self.temporary.get().map(TempDir::path));
+        if let Some(path) = earlier.map(|folder| folder.join(&name)).filter(|path| path.is_file()) {
             return Ok(path);
         }
+        if self.offline {
+            return Err(format!("cannot fetch {url}: {} forbids it", offline::VARIABLE));
+        }
+        let folder = self.folder().map_err(|e| format!("cannot make a temporary folder to fetch {url} into: {e}"))?;
+        let path = folder.join(name);
         let mut pause = FIRST_PAUSE;
         let mut last = String::new();
         for attempt in 1..=TRIES {
@@ -54,6 +70,17 @@ impl Fetcher {
             }
         }
         Err(format!("cannot fetch {url} in {TRIES} tries: {last}"))
+    }
+
+    fn folder(&self) -> std::io::Result<&Path> {
+        if let Some(folder) = &self.folder {
+            return Ok(folder);
+        }
+        if self.temporary.get().is_none() {
+            // Of two threads that come here at once, one has its folder kept and the other's is deleted again, empty.
+            let _ = self.temporary.set(TempDir::new()?);
+        }
+        self.temporary.get().map(TempDir::path).ok_or_else(|| std::io::Error::other("it is gone"))
     }
 
     fn get(&self, url: &str, path: &Path) -> Result<(), Failure> {
@@ -114,11 +141,29 @@ mod tests {
         (address, hits)
     }
 
+    /// Whatever the environment of the tests says.
+    fn online(folder: Option<PathBuf>) -> Fetcher {
+        Fetcher { offline: false, ..Fetcher::new(folder, 100) }
+    }
+
+    #[test]
+    fn offline_only_what_is_there_is_used() {
+        let (address, hits) = server();
+        let dir = tempfile::tempdir().unwrap();
+        let folder = || Some(dir.path().to_owned());
+        let path = online(folder()).fetch(&format!("{address}/ok")).unwrap();
+        let offline = Fetcher { offline: true, ..Fetcher::new(folder(), 100) };
+        assert_eq!(offline.fetch(&format!("{address}/ok")).unwrap(), path);
+        let refused = offline.fetch(&format!("{address}/other")).unwrap_err();
+        assert!(refused.contains("/other") && refused.contains("FOVEA_OFFLINE forbids it"), "{refused}");
+        assert_eq!(hits.load(Ordering::SeqCst), 1);
+    }
+
     #[test]
     fn fetches_once_within_the_limit() {
         let (address, hits) = server();
         let dir = tempfile::tempdir().unwrap();
-        let fetcher = Fetcher::new(dir.path().join("cache"), 100);
+        let fetcher = online(Some(dir.path().join("cache")));
         let path = fetcher.fetch(&format!("{address}/ok")).unwrap();
         assert_eq!(std::fs::read(&path).unwrap().len(), 100);
         assert_eq!(fetcher.fetch(&format!("{address}/ok")).unwrap(), path);
@@ -129,10 +174,22 @@ mod tests {
     }
 
     #[test]
+    fn without_a_folder_pictures_are_kept_as_long_as_the_fetcher() {
+        let (address, hits) = server();
+        let fetcher = online(None);
+        assert!(fetcher.temporary.get().is_none(), "no folder before it is needed");
+        let path = fetcher.fetch(&format!("{address}/ok")).unwrap();
+        assert_eq!(fetcher.fetch(&format!("{address}/ok")).unwrap(), path);
+        assert_eq!(hits.load(Ordering::SeqCst), 1);
+        drop(fetcher);
+        assert!(!path.parent().unwrap().exists());
+    }
+
+    #[test]
     fn tries_again_when_the_server_is_busy() {
         let (address, hits) = server();
         let dir = tempfile::tempdir().unwrap();
-        let fetcher = Fetcher::new(dir.path().into(), 100);
+        let fetcher = online(Some(dir.path().into()));
         assert_eq!(std::fs::read(fetcher.fetch(&format!("{address}/flaky")).unwrap()).unwrap(), b"fine");
         assert_eq!(hits.load(Ordering::SeqCst), 2);
     }

@@ -35,8 +35,8 @@ pub struct ReadOptions {
     pub cache_bytes: u64,
     /// Threads that check pictures, at least 1.
     pub threads: usize,
-    /// Folder that fetched pictures are kept in; made when the first is fetched.
-    pub fetch_folder: PathBuf,
+    /// Folder that fetched pictures are kept in, made when the first is fetched; without it a temporary one, likewise.
+    pub fetch_folder: Option<PathBuf>,
     /// The rows of a run that goes on, and whether their pictures were all decoded when it began: none is removed, because
     /// the order of every epoch depends on their number.
     pub resumed: Option<bool>,
@@ -201,7 +201,7 @@ pub fn count_rows(task: Task, path: &Path) -> Result<RowCount, DataError> {
     let scan = files.scan(task, &mut LabelRule::Collect(&mut classes), &mut rejections)?;
     let mut part = Part::new(scan);
     let limits = Limits::default();
-    let reader = Reader { files, fetcher: Fetcher::new(PathBuf::new(), limits.max_bytes), limits };
+    let reader = Reader { files, fetcher: Fetcher::new(None, limits.max_bytes), limits };
     unite_rows(&reader, &mut part, &mut rejections)?;
     let (names, _) = classes.sorted(|_| true);
     Ok(RowCount { rows: part.rows, classes: names.len(), rejected: rejections.total() })

@@ -9,6 +9,8 @@ mod explain;
 mod hostile;
 mod multilabel;
 mod pictures;
+mod quiet;
 mod resume;
 mod start;
 mod support;
+mod trace;

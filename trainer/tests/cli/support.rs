@@ -75,3 +75,17 @@ pub fn wait_watching_memory(child: &mut Child, limit: Duration) -> (std::process
         std::thread::sleep(Duration::from_millis(20));
     }
 }
+
+/// Two measurements of one classifier on the same images, by two libraries: the loss, which is continuous, is equal but for the
+/// rounding of the resize, and of what rests on a comparison of probabilities (`decided`) at most one image differs.
+#[track_caller]
+pub fn same_but_for_rounding(a: &serde_json::Value, b: &serde_json::Value, decided: &[&str]) {
+    assert_eq!(a["images"], b["images"]);
+    let value = |of: &serde_json::Value, name: &str| of["metrics"][name].as_f64().unwrap();
+    let apart = |name: &str| (value(a, name) - value(b, name)).abs();
+    assert!(apart("log_loss") <= 5e-3, "log_loss: {} and {}", value(a, "log_loss"), value(b, "log_loss"));
+    for name in decided {
+        let one = 1.0 / a["images"].as_f64().unwrap();
+        assert!(apart(name) <= one + 1e-9, "{name}: {} and {}", value(a, name), value(b, name));
+    }
+}

@@ -37,7 +37,9 @@ static EFFECTS: &[Effect] = &[
             loading::validation(&settings, &preprocessing(), 0).batch_size
         };
         assert_eq!((size(3), size(5)), (3, 5));
-        assert_eq!(validation(lab, "--validation_batch_size 1"), validation(lab, ""));
+        // Kernels may sum in another order for another size of batch; which do depends on the processor.
+        let (one, many) = (validation(lab, "--validation_batch_size 1"), validation(lab, ""));
+        assert!((one - many).abs() <= 1e-5 * many, "{one} in batches of one, {many} in larger ones");
     }),
     ("grad_accumulation_step", |lab| assert_eq!(lab.updates("--grad_accumulation_step 3"), 1)),
     ("learning_rate", |lab| lab.other_weights("--learning_rate 0.002", "--learning_rate 0.001")),

@@ -46,7 +46,9 @@ static ON_YOLOV5: &[Effect] = &[
             Loader::new(Arc::new(Grey(10)), options).unwrap().eval().count()
         };
         assert_eq!((batches(5), batches(2)), (2, 5));
-        assert_eq!(lab.metric("", "ap50_95"), lab.metric("--validation_batch_size 1", "ap50_95"));
+        // The last digits of a score may depend on the size of the batch, and with them the order of two boxes.
+        let (many, one) = (lab.metric("", "ap50_95"), lab.metric("--validation_batch_size 1", "ap50_95"));
+        assert!((one - many).abs() <= 0.01, "{one} in batches of one, {many} in larger ones");
     }),
     ("grad_accumulation_step", |lab| {
         assert_eq!(lab.updates("--grad_accumulation_step 2"), lab.updates("").div_ceil(2));

@@ -87,7 +87,7 @@ fn train(plan: &Plan, task: &Tight, folder: &Path) -> anyhow::Result<(TrainingSt
             limits: Limits::default(),
             cache_bytes: 0,
             threads: 1,
-            fetch_folder: folder.join("fetched"),
+            fetch_folder: Some(folder.join("fetched")),
             resumed: None,
         },
     };

@@ -48,7 +48,7 @@ impl Folder {
                 limits: Limits::default(),
                 cache_bytes: 1 << 20,
                 threads: 3,
-                fetch_folder: self.path("fetched"),
+                fetch_folder: Some(self.path("fetched")),
                 resumed: None,
             },
         }
