@@ -26,6 +26,10 @@ pub struct Limits {
     /// Memory for request bodies and decoded images of all requests together, in MiB [429, or 413 if one needs more]
     #[arg(long, value_name = "MIB", default_value_t = 2048, value_parser = clap::value_parser!(u64).range(16..=1_048_576))]
     pub memory: u64,
+    /// Longest time that one image is decoded, in seconds [413]; while a thread has been at one task for twice as long, the
+    /// server says that it is not ready
+    #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub decode_timeout: u64,
     /// Most requests being decoded or waiting for a model at once [429]
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u64).range(1..=65_536))]
     pub max_concurrent: u64,
@@ -57,6 +61,12 @@ impl Limits {
     #[must_use]
     pub fn body_bytes(&self) -> u64 {
         self.max_body << 20
+    }
+
+    /// How long one image may be decoded.
+    #[must_use]
+    pub fn decode_time(&self) -> Duration {
+        Duration::from_secs(self.decode_timeout)
     }
 
     /// The decoder's share of the limits.

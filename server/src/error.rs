@@ -125,6 +125,14 @@ pub enum ServerError {
     /// The process is about to end, or all workers of the model are gone.
     #[error("the model is not ready")]
     NotReady,
+    /// A thread that should have come back has not.
+    #[error("{threads} of the decoding threads have been at one task for more than {seconds} s")]
+    Stuck {
+        /// How many.
+        threads: usize,
+        /// For how long at least.
+        seconds: u64,
+    },
     /// The model failed on an input that it should have taken. The reason is in the log only.
     #[error("the model failed on this request; the server's log says why")]
     Model,
@@ -157,7 +165,7 @@ impl ServerError {
             Self::MediaType { .. } => (StatusCode::UNSUPPORTED_MEDIA_TYPE, ErrorCode::UnsupportedMediaType),
             Self::ContentEncoding => (StatusCode::UNSUPPORTED_MEDIA_TYPE, ErrorCode::UnsupportedEncoding),
             Self::Overloaded { .. } => (StatusCode::TOO_MANY_REQUESTS, ErrorCode::Overloaded),
-            Self::NotReady => (StatusCode::SERVICE_UNAVAILABLE, ErrorCode::NotReady),
+            Self::NotReady | Self::Stuck { .. } => (StatusCode::SERVICE_UNAVAILABLE, ErrorCode::NotReady),
             Self::Model => (StatusCode::INTERNAL_SERVER_ERROR, ErrorCode::ModelFailed),
             Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, ErrorCode::Internal),
         }
@@ -166,7 +174,7 @@ impl ServerError {
     /// A header that goes with the status, where HTTP wants one.
     fn header(&self) -> Option<(HeaderName, &'static str)> {
         match self {
-            Self::Overloaded { .. } | Self::NotReady => Some((header::RETRY_AFTER, "1")),
+            Self::Overloaded { .. } | Self::NotReady | Self::Stuck { .. } => Some((header::RETRY_AFTER, "1")),
             Self::Method { allow } => Some((header::ALLOW, allow)),
             Self::ContentEncoding => Some((header::ACCEPT_ENCODING, "identity")),
             _ => None,

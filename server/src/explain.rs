@@ -17,7 +17,7 @@ use crate::{
     backend::{Answer, Description, Input},
     error::ServerError,
     metrics::Stage,
-    prepare::{DECODING_BYTES, Work, refuse},
+    prepare::{Encoded, Work, decoded_memory},
 };
 
 /// Most labels of one answer that are explained: each is a picture, and an array, of its own.
@@ -125,13 +125,13 @@ impl Work {
     async fn occlusion(&self, index: usize, bytes: Vec<u8>) -> Result<(Occlusion, Reservation), ServerError> {
         let (state, model, most) = (self.state.clone(), self.model, self.most() as u64);
         let (timings, place) = (Arc::clone(&self.timings), self.place.clone());
-        let made = self.state.pool.run(move || {
+        let made = self.state.pool.run_while_wanted(move |wanted| {
             let _place = place;
-            let (about, limits) = (&state.models[model].description, state.limits.decode());
-            let header = host::probe(&bytes, &limits).map_err(|e| refuse(index, &e))?;
-            let decoded = u64::from(header.width) * u64::from(header.height) * DECODING_BYTES;
+            let about = &state.models[model].description;
+            let encoded = Encoded { index, bytes: &bytes, wanted };
+            let decoded = decoded_memory(&encoded.probe(&state)?);
             let mut reservation = state.admission.budget.reserve(decoded)?;
-            let image = timings.time(Stage::Decode, || host::decode(&bytes, &limits)).map_err(|e| refuse(index, &e))?;
+            let image = encoded.decode(&state, &timings)?;
             let whole = about.form == Form::Whole;
             let occlusion = timings.time(Stage::Prepare, || Occlusion::new(&image, &about.meta.preprocessing, whole));
             drop(image);

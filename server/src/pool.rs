@@ -1,10 +1,16 @@
-//! A fixed number of threads for work that would block an HTTP thread: parsing, decoding, resizing.
+//! A fixed number of threads for work that would block an HTTP thread: parsing, decoding, resizing. How long each has been at
+//! its task is known, so that one that does not come back is noticed.
 
 use std::{
     any::Any,
     io,
     panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     thread::{self, JoinHandle},
+    time::{Duration, Instant},
 };
 
 use crossbeam_channel::{Sender, TrySendError, bounded};
@@ -14,10 +20,15 @@ use crate::error::ServerError;
 
 type Task = Box<dyn FnOnce() + Send>;
 
+/// What a thread is doing: milliseconds from the pool's start to that of its task, and 1; 0 while it waits for one.
+type Busy = Arc<AtomicU64>;
+
 /// The threads and their bounded queue. Dropping it finishes what is queued and joins the threads.
 pub struct Pool {
     queue: Option<Sender<Task>>,
     threads: Vec<JoinHandle<()>>,
+    start: Instant,
+    busy: Vec<Busy>,
 }
 
 impl Pool {
@@ -27,13 +38,32 @@ impl Pool {
     /// When the system refuses a thread.
     pub fn new(threads: usize, waiting: usize) -> io::Result<Self> {
         let (queue, tasks) = bounded::<Task>(waiting);
-        let threads = (0..threads.max(1))
-            .map(|i| {
-                let tasks = tasks.clone();
-                thread::Builder::new().name(format!("decode-{i}")).spawn(move || tasks.iter().for_each(|task| task()))
+        let start = Instant::now();
+        let busy: Vec<Busy> = (0..threads.max(1)).map(|_| Busy::default()).collect();
+        let threads = busy
+            .iter()
+            .enumerate()
+            .map(|(i, busy)| {
+                let (tasks, busy) = (tasks.clone(), Arc::clone(busy));
+                let work = move || {
+                    for task in tasks {
+                        busy.store(milliseconds(start.elapsed()) + 1, Ordering::Relaxed);
+                        task();
+                        busy.store(0, Ordering::Relaxed);
+                    }
+                };
+                thread::Builder::new().name(format!("decode-{i}")).spawn(work)
             })
             .collect::<io::Result<_>>()?;
-        Ok(Self { queue: Some(queue), threads })
+        Ok(Self { queue: Some(queue), threads, start, busy })
+    }
+
+    /// How many threads have been at one task for longer than `limit`.
+    #[must_use]
+    pub fn stuck(&self, limit: Duration) -> usize {
+        let now = milliseconds(self.start.elapsed());
+        let is_stuck = |since: u64| since > 0 && now.saturating_sub(since - 1) > milliseconds(limit);
+        self.busy.iter().filter(|busy| is_stuck(busy.load(Ordering::Relaxed))).count()
     }
 
     /// Runs `work` on one of the threads. When the returned future is dropped before its turn comes, because the client
@@ -46,11 +76,25 @@ impl Pool {
         T: Send + 'static,
         W: FnOnce() -> Result<T, ServerError> + Send + 'static,
     {
+        self.run_while_wanted(|_| work()).await
+    }
+
+    /// The same for work that takes long: it gets a question to ask now and then, whether the future is still there, and
+    /// should end when it is not.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub async fn run_while_wanted<T, W>(&self, work: W) -> Result<T, ServerError>
+    where
+        T: Send + 'static,
+        W: FnOnce(&dyn Fn() -> bool) -> Result<T, ServerError> + Send + 'static,
+    {
         let (reply, answer) = oneshot::channel();
         let task: Task = Box::new(move || {
             if reply.is_closed() {
                 return;
             }
+            let work = || work(&|| !reply.is_closed());
             let result = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
                 tracing::error!(reason = panic_text(&*panic), "a task panicked");
                 Err(ServerError::Internal)
@@ -77,6 +121,10 @@ impl Drop for Pool {
     }
 }
 
+fn milliseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
 /// The text of a panic, for the log.
 pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> &str {
     panic
@@ -89,10 +137,7 @@ pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> &str {
 #[cfg(test)]
 mod tests {
     use std::{
-        sync::{
-            Arc,
-            atomic::{AtomicUsize, Ordering},
-        },
+        sync::atomic::AtomicUsize,
         task::{Context, Waker},
     };
 
@@ -134,5 +179,29 @@ mod tests {
         }
         assert_eq!(pool.run(|| Ok(1)).await, Ok(1));
         assert_eq!(ran.load(Ordering::SeqCst), 0);
+    }
+
+    #[actix_web::test]
+    async fn work_learns_that_nobody_waits_for_it_and_a_thread_that_stays_is_counted() {
+        let pool = Pool::new(1, 4).unwrap();
+        let (ended, end) = bounded::<()>(1);
+        let mut long = Box::pin(pool.run_while_wanted(move |wanted| {
+            while wanted() {
+                thread::yield_now();
+            }
+            ended.send(()).unwrap();
+            Ok(())
+        }));
+        assert!(long.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        while pool.stuck(Duration::from_millis(50)) == 0 {
+            thread::yield_now();
+        }
+        assert_eq!(pool.stuck(Duration::from_secs(3600)), 0);
+        drop(long);
+        end.recv().unwrap();
+        assert_eq!(pool.run(|| Ok(1)).await, Ok(1));
+        while pool.stuck(Duration::ZERO) > 0 {
+            thread::yield_now();
+        }
     }
 }

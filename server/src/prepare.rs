@@ -1,11 +1,11 @@
 //! From the bytes of images to batches that fit a model: decoded, cut into tiles and resized where the model wants it,
 //! grouped by size; and from what is found in the parts back to answers about pictures.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use actix_web::web::Data;
 use futures_util::future::try_join_all;
-use models::host::{self, DecodeError, Merge, MergeRule, Resizer, Rgb, Tile};
+use models::host::{self, DecodeError, Header, Merge, MergeRule, Resizer, Rgb, Tile};
 use ndarray::{Array4, ArrayView4, Axis};
 use runtime::{Form, Overrides};
 use schemas::{Preprocessing, preprocessing::Fit};
@@ -13,14 +13,15 @@ use schemas::{Preprocessing, preprocessing::Fit};
 use crate::{
     admit::{Place, Reservation},
     backend::{Answer, Description, Input, Job, ServedModel},
+    config::Limits,
     error::ServerError,
     metrics::{Stage, Timings},
     state::State,
     wish::{Plan, Tiling},
 };
 
-/// Peak memory of decoding, per pixel: a 16-bit image with alpha, and its 8-bit copy.
-pub(crate) const DECODING_BYTES: u64 = 12;
+/// Memory of a decoded image while it is prepared, per pixel: itself, a tile cut from it, and that resized along one side.
+const DECODED_BYTES: u64 = 9;
 /// Memory of a prepared part, per pixel: once as an image, once as part of a batch.
 const PART_BYTES: u64 = 6;
 
@@ -113,10 +114,9 @@ impl Work {
         try_join_all(images.into_iter().enumerate().map(|(index, bytes)| {
             let (state, model) = (self.state.clone(), self.model);
             let (timings, place) = (Arc::clone(&self.timings), self.place.clone());
-            self.state.pool.run(move || {
+            self.state.pool.run_while_wanted(move |wanted| {
                 let _place = place;
-                let about = &state.models[model].description;
-                prepare(&Encoded { index, bytes: &bytes }, &state, about, &tiling, &timings)
+                prepare(&Encoded { index, bytes: &bytes, wanted }, &state, model, &tiling, &timings)
             })
         }))
         .await
@@ -162,31 +162,75 @@ impl Work {
 }
 
 /// One image of a request.
-struct Encoded<'a> {
+pub(crate) struct Encoded<'a> {
     /// Position in the request.
-    index: usize,
-    bytes: &'a [u8],
+    pub index: usize,
+    pub bytes: &'a [u8],
+    /// Whether somebody still waits for it.
+    pub wanted: &'a dyn Fn() -> bool,
+}
+
+impl Encoded<'_> {
+    /// What the image's structure says. The memory for reading that is taken before.
+    pub(crate) fn probe(&self, state: &State) -> Result<Header, ServerError> {
+        let _reservation = state.admission.budget.reserve(host::probe_memory(self.bytes))?;
+        host::probe(self.bytes, &state.limits.decode()).map_err(|error| self.refuse(&error, &state.limits))
+    }
+
+    /// Decodes it, for as long as somebody waits and the limit of time allows. The caller has taken the memory.
+    pub(crate) fn decode(&self, state: &State, timings: &Timings) -> Result<Rgb, ServerError> {
+        let end = Instant::now() + state.limits.decode_time();
+        let go_on = || Instant::now() < end && (self.wanted)();
+        timings
+            .time(Stage::Decode, || host::decode_while(self.bytes, &state.limits.decode(), &go_on))
+            .map_err(|error| self.refuse(&error, &state.limits))
+    }
+
+    /// A decoder's refusal.
+    fn refuse(&self, error: &DecodeError, limits: &Limits) -> ServerError {
+        let (index, reason) = (self.index, error.to_string());
+        match error {
+            DecodeError::TooManyBytes { .. }
+            | DecodeError::SideTooLong { .. }
+            | DecodeError::TooManyPixels { .. }
+            | DecodeError::TooCostly { .. } => ServerError::ImageTooLarge { index, reason },
+            DecodeError::Stopped => {
+                let seconds = limits.decode_timeout;
+                let reason = format!("the image takes more than {seconds} s to decode, the limit; make it smaller");
+                ServerError::ImageTooLarge { index, reason }
+            }
+            DecodeError::Empty
+            | DecodeError::UnknownFormat
+            | DecodeError::Unsupported { .. }
+            | DecodeError::Truncated { .. }
+            | DecodeError::Corrupt { .. } => ServerError::Image { index, reason },
+        }
+    }
+}
+
+/// Memory of an image of such a header, from the first step of decoding to the last of preparing.
+pub(crate) fn decoded_memory(header: &Header) -> u64 {
+    header.memory.max(u64::from(header.width) * u64::from(header.height) * DECODED_BYTES)
 }
 
 /// The picture and its parts, the whole of it first. The memory of all of them is taken before anything is decoded.
 fn prepare(
     encoded: &Encoded<'_>,
     state: &State,
-    model: &Description,
+    model: usize,
     tiling: &Tiling,
     timings: &Timings,
 ) -> Result<(Picture, Vec<Part>), ServerError> {
-    let &Encoded { index, bytes } = encoded;
-    let limits = state.limits.decode();
-    let header = host::probe(bytes, &limits).map_err(|e| refuse(index, &e))?;
+    let (index, model) = (encoded.index, &state.models[model].description);
+    let header = encoded.probe(state)?;
     let needed = |width: u32, height: u32| {
         let inside = check_inside(&Original { index, width, height }, state.limits.max_pixels, model, tiling)?;
         let parts = if model.form == Form::Prepared { inside * PART_BYTES } else { 0 };
-        Ok::<u64, ServerError>(u64::from(width) * u64::from(height) * DECODING_BYTES + parts)
+        Ok::<u64, ServerError>(decoded_memory(&header) + parts)
     };
     let stored = needed(header.width, header.height)?;
     let mut reservation = state.admission.budget.reserve(stored)?;
-    let decoded = timings.time(Stage::Decode, || host::decode(bytes, &limits)).map_err(|e| refuse(index, &e))?;
+    let decoded = encoded.decode(state, timings)?;
     // The header's sides are those before the picture was turned upright; tiles may then come out a little larger.
     let upright = needed(decoded.width, decoded.height)?;
     if upright > stored {
@@ -294,19 +338,4 @@ pub(crate) fn check_inside(
         "the image is {width}x{height} pixels; it{parts} become {inside} in the model, the limit is {max_pixels}; {help}"
     );
     Err(ServerError::ImageTooLarge { index, reason })
-}
-
-/// A decoder's refusal of an image of the request.
-pub(crate) fn refuse(index: usize, error: &DecodeError) -> ServerError {
-    let reason = error.to_string();
-    match error {
-        DecodeError::TooManyBytes { .. } | DecodeError::SideTooLong { .. } | DecodeError::TooManyPixels { .. } => {
-            ServerError::ImageTooLarge { index, reason }
-        }
-        DecodeError::Empty
-        | DecodeError::UnknownFormat
-        | DecodeError::Unsupported { .. }
-        | DecodeError::Truncated { .. }
-        | DecodeError::Corrupt { .. } => ServerError::Image { index, reason },
-    }
 }

@@ -92,10 +92,16 @@ impl State {
         self.models.iter().find(|m| m.description.name == name).ok_or(ServerError::UnknownModel)
     }
 
-    /// Whether the server wants requests: it is not about to stop, and every model has a worker.
+    /// Whether the server wants requests: it is not about to stop, every model has a worker, and no thread of the pool is stuck.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        !self.stopping.load(Ordering::SeqCst) && self.models.iter().all(ServedModel::is_ready)
+        !self.stopping.load(Ordering::SeqCst) && self.models.iter().all(ServedModel::is_ready) && self.stuck() == 0
+    }
+
+    /// Threads of the pool that have been at one task for so long that they may not come back. Decoding ends itself before.
+    #[must_use]
+    pub fn stuck(&self) -> usize {
+        self.pool.stuck(self.limits.decode_time() * 2)
     }
 
     /// From now on [`Self::is_ready`] is false; requests are still answered.
@@ -141,6 +147,11 @@ impl State {
                 name: "fovea_queue_jobs",
                 help: "Batches waiting for a worker of the model.",
                 values: named(|m| m.waiting() as f64),
+            },
+            Gauge {
+                name: "fovea_stuck_threads",
+                help: "Decoding threads that have been at one task for more than twice --decode-timeout.",
+                values: vec![(String::new(), self.stuck() as f64)],
             },
             Gauge {
                 name: "fovea_memory_reserved_bytes",

@@ -12,12 +12,10 @@
 //! Against libjpeg the pixels of a JPEG differ by a few levels. A cut-off file is an error, never a picture with a grey rest, and
 //! so is a damaged one as far as its format lets the damage show (in a JPEG, flipped bits may decode to other pixels).
 //!
-//! Memory: limits on bytes, sides and pixels are checked on the header, before anything is allocated. Then at most the
-//! decoder's own picture (1 to 8 bytes per pixel), the 3 bytes per pixel of the result and, for a progressive JPEG, its
-//! coefficients (up to 8 bytes per pixel) exist at once.
+//! Memory and work: the file's structure is weighed before anything is allocated ([`weigh`]), and [`Header::memory`] says how
+//! many bytes decoding takes at most. While it is decoded, the file is handed out in pieces, so that it can be stopped.
 
 use std::fmt;
-use std::io::Cursor;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use image::codecs::{bmp::BmpDecoder, png::PngDecoder, tiff::TiffDecoder, webp::WebPDecoder};
@@ -25,6 +23,8 @@ use image::metadata::Orientation;
 use image::{ColorType, ImageDecoder, ImageError};
 use thiserror::Error;
 
+use super::input::{Input, Patience, View};
+use super::weigh::{self, Head, Weight};
 use super::{Rgb, jpeg, orient};
 
 /// What an image may cost; larger ones are refused before they are decoded.
@@ -67,11 +67,10 @@ impl Limits {
         Ok(())
     }
 
-    /// For decoders that count what they allocate: 8 bytes per pixel twice over (picture and working copy), and a constant
-    /// for tables and metadata.
-    fn allocation(&self, pixels: u64) -> image::Limits {
+    /// For decoders that count what they allocate, a second wall behind the weight.
+    fn allocation(weight: &Weight) -> image::Limits {
         let mut limits = image::Limits::no_limits();
-        limits.max_alloc = Some(pixels.saturating_mul(16).saturating_add(16 << 20));
+        limits.max_alloc = Some(weight.memory.saturating_add(16 << 20));
         limits
     }
 }
@@ -144,6 +143,8 @@ pub struct Header {
     pub width: u32,
     /// Rows as stored, before any EXIF rotation.
     pub height: u32,
+    /// Most bytes that [`decode`] has allocated at any time, its result included; the file's own bytes are not counted.
+    pub memory: u64,
 }
 
 /// Why bytes are no usable image. None of these is the program's fault.
@@ -197,6 +198,21 @@ pub enum DecodeError {
         /// Encoding.
         format: Format,
     },
+    /// The file is small, but decoding it takes too much.
+    #[error("the {format} has {value} {what}, the limit is {limit}; save it again as a plain {format}")]
+    TooCostly {
+        /// Encoding.
+        format: Format,
+        /// What there is too much of.
+        what: &'static str,
+        /// How much the file asks for.
+        value: u64,
+        /// How much is allowed.
+        limit: u64,
+    },
+    /// Nobody waited for it any longer, see [`decode_while`].
+    #[error("decoding was stopped before it was done")]
+    Stopped,
     /// The contents contradict the format.
     #[error("the {format} is damaged ({reason}); copy or save it again")]
     Corrupt {
@@ -207,19 +223,47 @@ pub enum DecodeError {
     },
 }
 
-/// Reads the header only: format and size, checked against the limits. Costs microseconds and next to no memory.
+/// Most bytes that [`probe`] has allocated at any time.
+#[must_use]
+pub fn probe_memory(bytes: &[u8]) -> u64 {
+    let length = bytes.len() as u64;
+    // Buffers, and what grows with the file: metadata of a PNG, tags of a TIFF and a strip of it.
+    (256 << 10)
+        + match Format::of(bytes) {
+            Ok(Format::Tiff) => length.saturating_mul(64).min(8 << 20) + length,
+            Ok(Format::Jpeg | Format::Png | Format::WebP | Format::Bmp) | Err(_) => {
+                length.saturating_mul(4).min(4 << 20)
+            }
+        }
+}
+
+/// Reads the structure only: format, size and what decoding takes, checked against the limits. Takes time in proportion to
+/// the file's length and at most [`probe_memory`] bytes.
 ///
 /// # Errors
-/// As [`decode`], as far as the header shows it.
+/// As [`decode`], as far as the structure shows it.
 pub fn probe(bytes: &[u8], limits: &Limits) -> Result<Header, DecodeError> {
+    probe_head(bytes, bytes.len() as u64, limits)
+}
+
+/// The same for a file of `size` bytes of which only the first are at hand. Where these are too few, the file is taken for
+/// cut off; what lies behind them is taken to be right.
+///
+/// # Errors
+/// As [`probe`].
+pub fn probe_head(bytes: &[u8], size: u64, limits: &Limits) -> Result<Header, DecodeError> {
     limits.check_bytes(bytes)?;
     let format = Format::of(bytes)?;
+    let weight = weigh::weigh(format, Head { bytes, size }, limits)?;
+    let patience = Patience::new(format, weight.reading, &|| true);
     let (width, height) = guarded(format, || match format {
-        Format::Jpeg => jpeg::frame(bytes).map(|frame| (frame.width, frame.height)),
-        Format::Png | Format::WebP | Format::Bmp | Format::Tiff => Ok(open(format, bytes, limits)?.dimensions()),
+        Format::Jpeg => Ok((weight.width, weight.height)),
+        Format::Png | Format::WebP | Format::Bmp | Format::Tiff => {
+            Ok(open(format, bytes, &weight, &patience)?.dimensions())
+        }
     })?;
     limits.check_size(width, height)?;
-    Ok(Header { format, width, height })
+    Ok(Header { format, width, height, memory: weight.memory })
 }
 
 /// Decodes an image of any supported kind to 8-bit RGB, upright (see the module's text for what becomes of what).
@@ -227,12 +271,23 @@ pub fn probe(bytes: &[u8], limits: &Limits) -> Result<Header, DecodeError> {
 /// # Errors
 /// Anything that is not a whole, sound image within `limits`. Bytes never make this panic.
 pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Rgb, DecodeError> {
+    decode_while(bytes, limits, &|| true)
+}
+
+/// The same, for as long as `go_on` says yes. It is asked from this thread, now and then: each time when some 64 KiB of the
+/// file have been decoded, so that a sound image of ordinary size is done before it would matter.
+///
+/// # Errors
+/// As [`decode`], and [`DecodeError::Stopped`].
+pub fn decode_while(bytes: &[u8], limits: &Limits, go_on: &dyn Fn() -> bool) -> Result<Rgb, DecodeError> {
     limits.check_bytes(bytes)?;
     let format = Format::of(bytes)?;
+    let weight = weigh::weigh(format, Head { bytes, size: bytes.len() as u64 }, limits)?;
+    let patience = Patience::new(format, weight.reading, go_on);
     guarded(format, || {
         let (image, orientation) = match format {
-            Format::Jpeg => jpeg::decode(bytes, limits)?,
-            Format::Png | Format::WebP | Format::Bmp | Format::Tiff => decode_other(format, bytes, limits)?,
+            Format::Jpeg => jpeg::decode(bytes, &patience)?,
+            Format::Png | Format::WebP | Format::Bmp | Format::Tiff => decode_other(format, bytes, &weight, &patience)?,
         };
         Ok(orient::upright(image, orientation))
     })
@@ -248,12 +303,15 @@ pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Rgb, DecodeError> {
 /// As [`decode`], except that damage below the wanted rows goes unnoticed unless the end of the file is missing.
 pub fn decode_top(bytes: &[u8], limits: &Limits, rows: impl FnOnce(u32, u32) -> u32) -> Result<Rgb, DecodeError> {
     limits.check_bytes(bytes)?;
-    if Format::of(bytes)? == Format::Jpeg {
+    let format = Format::of(bytes)?;
+    if format == Format::Jpeg {
         let frame = jpeg::frame(bytes)?;
         limits.check_size(frame.width, frame.height)?;
         if frame.is_divisible() {
+            let weight = weigh::weigh(format, Head { bytes, size: bytes.len() as u64 }, limits)?;
+            let patience = Patience::new(format, weight.reading, &|| true);
             let rows = rows(frame.width, frame.height);
-            return guarded(Format::Jpeg, || jpeg::decode_top(bytes, &frame, rows));
+            return guarded(format, || jpeg::decode_top(bytes, &frame, rows, &patience));
         }
     }
     decode(bytes, limits)
@@ -266,31 +324,49 @@ fn guarded<T>(format: Format, run: impl FnOnce() -> Result<T, DecodeError>) -> R
         .unwrap_or_else(|_| Err(DecodeError::Corrupt { format, reason: "the decoder gave up".into() }))
 }
 
-/// Opens a decoder, which reads the header only.
-fn open<'a>(format: Format, bytes: &'a [u8], limits: &Limits) -> Result<Box<dyn ImageDecoder + 'a>, DecodeError> {
-    let input = Cursor::new(bytes);
+/// Opens a decoder of a file that was weighed, which reads the header only.
+fn open<'a>(
+    format: Format,
+    bytes: &'a [u8],
+    weight: &Weight,
+    patience: &'a Patience<'_>,
+) -> Result<Box<dyn ImageDecoder + 'a>, DecodeError> {
+    let view = match format {
+        Format::Png => View::PixelChunks,
+        Format::Tiff => View::Strips,
+        Format::Jpeg | Format::WebP | Format::Bmp => View::Everything,
+    };
+    let input = Input::new(bytes, view, patience);
     let decoder: Result<Box<dyn ImageDecoder>, ImageError> = match format {
-        Format::Png => PngDecoder::with_limits(input, limits.allocation(limits.max_pixels)).map(|d| Box::new(d) as _),
+        Format::Png => PngDecoder::with_limits(input, Limits::allocation(weight)).map(|d| Box::new(d) as _),
         Format::WebP => WebPDecoder::new(input).map(|d| Box::new(d) as _),
         Format::Bmp => BmpDecoder::new(input).map(|d| Box::new(d) as _),
         Format::Tiff => TiffDecoder::new(input).map(|d| Box::new(d) as _),
         Format::Jpeg => unreachable!("JPEG has its own module"),
     };
-    decoder.map_err(|error| explain(format, &error))
+    decoder.map_err(|error| patience.reason().unwrap_or_else(|| explain(format, &error)))
 }
 
-fn decode_other(format: Format, bytes: &[u8], limits: &Limits) -> Result<(Rgb, Orientation), DecodeError> {
-    let failed = |error: ImageError| explain(format, &error);
-    let mut decoder = open(format, bytes, limits)?;
+fn decode_other(
+    format: Format,
+    bytes: &[u8],
+    weight: &Weight,
+    patience: &Patience<'_>,
+) -> Result<(Rgb, Orientation), DecodeError> {
+    let failed = |error: ImageError| patience.reason().unwrap_or_else(|| explain(format, &error));
+    let mut decoder = open(format, bytes, weight, patience)?;
     let (width, height) = decoder.dimensions();
-    limits.check_size(width, height)?;
+    if (width, height) != (weight.width, weight.height) {
+        let reason = format!("it says both {}x{} and {width}x{height} pixels", weight.width, weight.height);
+        return Err(DecodeError::Corrupt { format, reason });
+    }
     if width == 0 || height == 0 {
         return Err(DecodeError::Corrupt { format, reason: format!("its header says {width}x{height} pixels") });
     }
     let pixels = u64::from(width) * u64::from(height);
-    decoder.set_limits(limits.allocation(pixels)).map_err(failed)?;
+    decoder.set_limits(Limits::allocation(weight)).map_err(failed)?;
     // Broken metadata is no reason to refuse a sound picture.
-    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+    let orientation = weight.orientation.unwrap_or_else(|| decoder.orientation().unwrap_or(Orientation::NoTransforms));
     let kind = decoder.color_type();
     let per_pixel = match kind {
         ColorType::L8 | ColorType::L16 => 1,

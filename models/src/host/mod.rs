@@ -12,6 +12,7 @@ mod encode;
 mod explain;
 mod fit;
 mod hsv;
+mod input;
 mod jpeg;
 mod kernel;
 mod orient;
@@ -19,10 +20,13 @@ mod prepare;
 mod resize;
 mod tiles;
 mod tone;
+mod weigh;
 
 pub use affine::{Affine, affine};
 pub use colour::{brightness, contrast, hue, saturation};
-pub use decode::{DecodeError, Format, Header, Limits, decode, decode_top, probe};
+pub use decode::{
+    DecodeError, Format, Header, Limits, decode, decode_top, decode_while, probe, probe_head, probe_memory,
+};
 pub use encode::{encode_jpeg, encode_png};
 pub use explain::{Attribution, Occlusion};
 pub use fit::{Placement, fill};

@@ -39,6 +39,10 @@ pub(crate) async fn live() -> HttpResponse {
 }
 
 pub(crate) async fn ready(state: Data<State>) -> Result<HttpResponse, ServerError> {
+    let threads = state.stuck();
+    if threads > 0 {
+        return Err(ServerError::Stuck { threads, seconds: 2 * state.limits.decode_timeout });
+    }
     if !state.is_ready() {
         return Err(ServerError::NotReady);
     }

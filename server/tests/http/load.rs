@@ -123,6 +123,38 @@ fn a_failing_model_is_a_500_that_tells_nothing_and_the_next_request_is_fine() {
 }
 
 #[test]
+fn a_thread_that_does_not_come_back_ends_readiness_until_it_does() {
+    let local = start(&["--decode-timeout", "1"]);
+    let ready = || send(local.port, b"GET /v2/health/ready HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    assert_eq!(ready().status, 200);
+    let (release, blocked) = std::sync::mpsc::channel::<()>();
+    let state = Arc::clone(&local.state);
+    let stuck = thread::spawn(move || {
+        actix_web::rt::System::new().block_on(state.pool.run(move || {
+            let _ = blocked.recv();
+            Ok(())
+        }))
+    });
+    let start = Instant::now();
+    while ready().status == 200 {
+        assert!(start.elapsed() < Duration::from_secs(20));
+        thread::sleep(Duration::from_millis(50));
+    }
+    assert!(start.elapsed() > Duration::from_secs(2), "{:?}", start.elapsed());
+    let refused = ready();
+    assert_eq!((refused.status, refused.code().as_str()), (503, "not_ready"));
+    assert!(refused.text().contains("2 s"), "{}", refused.text());
+    // The other thread goes on.
+    assert_eq!(send(local.port, &request(FAST)).status, 200);
+    release.send(()).unwrap();
+    stuck.join().unwrap().unwrap();
+    while ready().status != 200 {
+        assert!(start.elapsed() < Duration::from_secs(20));
+        thread::sleep(Duration::from_millis(50));
+    }
+}
+
+#[test]
 fn a_full_server_refuses_at_once_and_says_when_to_come_back() {
     let local = start(&["--queue", "1"]);
     let slow: Vec<_> = (0..2)

@@ -92,7 +92,7 @@ pub(crate) fn header(reader: &Reader, entry: &Entry, totals: &Totals) -> Result<
     let mut file = File::open(&path).map_err(missing)?;
     let mut head = Vec::with_capacity(size.min(HEAD) as usize);
     file.by_ref().take(HEAD).read_to_end(&mut head).map_err(missing)?;
-    let header = match host::probe(&head, &reader.limits) {
+    let header = match host::probe_head(&head, size, &reader.limits) {
         Err(_) if size > HEAD => {
             file.take(reader.limits.max_bytes).read_to_end(&mut head).map_err(missing)?;
             host::probe(&head, &reader.limits)

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use image::{DynamicImage, ImageFormat};
 
-use crate::pictures::{encode, noise, png_bomb, with_orientation};
+use crate::pictures::{claiming, encode, noise, png_bomb, tiff_around, with_huge_profile, with_orientation};
 use crate::support::{expect, quick, run, sample, trainer, wait_watching_memory};
 
 /// What a training on these rows may hold in memory at most: the network on tiny crops, and no bomb.
@@ -52,6 +52,11 @@ fn pictures() -> Vec<(&'static str, Vec<u8>, bool)> {
         ("bomb-16384.png", png_bomb(16_384, 16_384), false),
         ("bomb-max.png", png_bomb(u32::MAX, u32::MAX), false),
         ("zero-size.png", png_bomb(0, 0), false),
+        ("claims-9900.png", png_bomb(9900, 9900), false),
+        ("claims-9900.jpg", claiming(&jpeg, 9900, 9900), false),
+        ("strips.tif", tiff_around(&claiming(&jpeg, 16_000, 6000), 6), false),
+        ("strips-16000.tif", tiff_around(&claiming(&jpeg, 16_000, 6000), 16_000), false),
+        ("profile-1-gib.png", with_huge_profile(&png), true),
         ("empty.jpg", Vec::new(), false),
         ("one-byte.jpg", vec![0xff], false),
         ("magic-only.jpg", vec![0xff, 0xd8, 0xff], false),

@@ -1,0 +1,121 @@
+//! Small files that ask for much: each is refused, or decoded, within the memory that its structure said and in little time.
+//!
+//! One test, so that the allocator's count is of one decoding at a time. All files are made here; [`jpeg`], [`png`], [`webp`],
+//! [`bmp`] and [`tiff`] write just enough of their formats.
+
+#![expect(clippy::unwrap_used, reason = "a panic is how a test reports")]
+
+mod bits;
+mod bmp;
+mod jpeg;
+mod png;
+mod tiff;
+mod webp;
+
+use std::time::{Duration, Instant};
+
+use models::host::{DecodeError, Limits, decode, decode_top, probe, probe_memory};
+use peak_alloc::PeakAlloc;
+
+#[global_allocator]
+static COUNTED: PeakAlloc = PeakAlloc;
+
+/// Far above what any of them takes, for machines that are busy with other things.
+const LONG: Duration = Duration::from_secs(10);
+
+/// What must become of a file.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Fate {
+    /// It is odd but sound, and its pixels are few.
+    Decoded,
+    /// Cut off, or claiming more than its bytes can hold.
+    Truncated,
+    /// Contradicting itself.
+    Corrupt,
+    /// Of a kind that is not read.
+    Unsupported,
+    /// Asking for too much.
+    Costly,
+    /// Too many pixels.
+    TooLarge,
+}
+
+/// A name, the file, and what must become of it.
+type Case = (&'static str, Vec<u8>, Fate);
+
+fn fate<T>(result: &Result<T, DecodeError>) -> Fate {
+    match result {
+        Ok(_) => Fate::Decoded,
+        Err(DecodeError::Truncated { .. }) => Fate::Truncated,
+        Err(DecodeError::Corrupt { .. } | DecodeError::Empty | DecodeError::Stopped) => Fate::Corrupt,
+        Err(DecodeError::Unsupported { .. } | DecodeError::UnknownFormat) => Fate::Unsupported,
+        Err(DecodeError::TooCostly { .. }) => Fate::Costly,
+        Err(DecodeError::TooManyBytes { .. } | DecodeError::SideTooLong { .. } | DecodeError::TooManyPixels { .. }) => {
+            Fate::TooLarge
+        }
+    }
+}
+
+/// Runs `work` and returns the most bytes that it had allocated at once, and the time it took.
+fn measured<T>(work: impl FnOnce() -> T) -> (T, u64, Duration) {
+    let before = COUNTED.current_usage();
+    COUNTED.reset_peak_usage();
+    let start = Instant::now();
+    let result = work();
+    (result, COUNTED.peak_usage().saturating_sub(before) as u64, start.elapsed())
+}
+
+#[test]
+fn small_files_take_no_more_than_their_structure_says() {
+    let cases: Vec<Case> = [jpeg::cases(), png::cases(), webp::cases(), bmp::cases(), tiff::cases(), others()].concat();
+    assert!(cases.len() >= 30, "{} cases", cases.len());
+    let limits = Limits::default();
+    let mut wrong = Vec::new();
+    for (name, file, expected) in cases {
+        let (header, taken, probing) = measured(|| probe(&file, &limits));
+        if taken > probe_memory(&file) {
+            wrong.push(format!("{name}: probing took {taken} bytes, not {}", probe_memory(&file)));
+        }
+        let (image, decoded, decoding) = measured(|| decode(&file, &limits));
+        let allowed = header.as_ref().map_or(probe_memory(&file), |header| header.memory);
+        if decoded > allowed {
+            wrong.push(format!("{name}: decoding took {decoded} bytes, not {allowed}"));
+        }
+        let found = fate(&image);
+        if found != expected {
+            wrong.push(format!("{name}: {found:?} ({:?}), not {expected:?}", image.as_ref().err()));
+        }
+        if header.is_err() && image.is_ok() {
+            wrong.push(format!("{name}: refused by its header only"));
+        }
+        drop(image);
+        let (_, _, top) = measured(|| decode_top(&file, &limits, |_, height| height / 2));
+        let times = [("probing", probing), ("decoding", decoding), ("its upper half", top)];
+        wrong.extend(
+            times.iter().filter(|(_, time)| *time > LONG).map(|(what, time)| format!("{name}: {what} {time:?}")),
+        );
+        println!("{name:60} {:>9} bytes {found:?} {decoding:.1?}, {decoded} of {allowed} bytes", file.len());
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+fn others() -> Vec<Case> {
+    let gif = |width: u16, height: u16| {
+        let mut file = b"GIF89a".to_vec();
+        file.extend(width.to_le_bytes());
+        file.extend(height.to_le_bytes());
+        [file, vec![0xF7; 2000]].concat()
+    };
+    vec![
+        ("a GIF of 65535x65535", gif(65_535, 65_535), Fate::Unsupported),
+        ("60 MiB of nothing", vec![0; 60 << 20], Fate::Unsupported),
+    ]
+}
+
+/// As zlib writes it.
+fn deflate(bytes: &[u8]) -> Vec<u8> {
+    use std::io::Write;
+    let mut encoder = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::best());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
