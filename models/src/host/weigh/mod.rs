@@ -56,7 +56,7 @@ pub(super) const METADATA: usize = 1 << 20;
 const DEFLATE_RATIO: u64 = 1032;
 /// Passes over all pixels of the largest allowed image that a file may ask for, all its scans and components together. A
 /// progressive JPEG of full chroma resolution takes about 20.
-const PASSES: u64 = 40;
+const PASSES: u64 = 32;
 
 /// Weighs an image whose first bytes say that it is of `format`.
 ///
