@@ -6,6 +6,7 @@ use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use anyhow::Context;
+use files::write_atomic;
 use models::host::{Rgb, thumbnail};
 use models::registry::Kind;
 use schemas::event::{EpochRecord, PrimaryMetric, RunEvent};
@@ -16,7 +17,6 @@ use tch::Tensor;
 use crate::checkpoint::{self, TrainingState};
 use crate::data::{Images, Rejection};
 use crate::detect::evaluate::{self as boxes, Wish};
-use crate::files::write_atomic;
 use crate::network::Network;
 use crate::run_folder::RunFolder;
 use crate::tensorboard::EventWriter;
@@ -332,6 +332,22 @@ pub fn examples(data: &dyn Images) -> Vec<Rgb> {
         .take(EXAMPLES)
         .map(|image| thumbnail(&image, EXAMPLE_SIDE))
         .collect()
+}
+
+/// Whether answers may be recorded in this folder: where none are, or where a run of ours keeps its checkpoints.
+///
+/// # Errors
+/// When a file of that name is there and could be somebody else's.
+pub fn may_record(folder: &Path) -> anyhow::Result<()> {
+    let path = folder.join(ANSWERS);
+    let run = folder.parent().and_then(Path::parent);
+    if path.symlink_metadata().is_err() || run.is_some_and(RunFolder::is_run) {
+        return Ok(());
+    }
+    anyhow::bail!(
+        "{} is of other weights, and stays since it lies in no run of Fovea's; move it away to have it made anew",
+        path.display()
+    )
 }
 
 /// Whether the answers beside a model file were recorded for it.
