@@ -32,9 +32,9 @@ def parts(recipe, data, trainer, folder):
         return data / "training-mltable-folder", {"val": data / "validation-mltable-folder"}
     made = folder / "data"
     if recipe == "bccd":
-        trainer("convert", "voc", data, "--output", made)
+        trainer("convert", "voc", data, "--output", made, "--overwrite")
         return made / "train.jsonl", {"val": made / "validation.jsonl", "test": made / "test.jsonl"}
-    trainer("convert", "coco", data / "train.coco.json", data / "test.coco.json", "--output", made)
+    trainer("convert", "coco", data / "train.coco.json", data / "test.coco.json", "--output", made, "--overwrite")
     return made / "train.jsonl", {"test": made / "test.jsonl"}
 
 

@@ -118,7 +118,7 @@ def main():
         if args.recipe in ["fridge", *MULTILABEL]:
             train, test = (args.data / "training-mltable-folder", args.data / "validation-mltable-folder"), None
         else:
-            trainer("convert", "folders", args.data, "--output", folder / "data")
+            trainer("convert", "folders", args.data, "--output", folder / "data", "--overwrite")
             train, test = (folder / "data/train.jsonl", folder / "data/validation.jsonl"), folder / "data/test.jsonl"
         options = {"from-scratch": SCRATCH, **MULTILABEL}.get(args.recipe, [])
         if args.threads:

@@ -4,12 +4,12 @@ use std::fs::{self, File};
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
+use files::{Checked, Order, OutputError};
 use models::registry::{self, ModelSpec};
 use models::weights::{CheckpointError, CheckpointFile, checkpoint, hex};
 use runtime::{Form, Model, Options, RuntimeError};
 use schemas::{SettingError, Task};
 use sha2::{Digest, Sha256};
-use tempfile::NamedTempFile;
 
 use crate::builder::BuildError;
 use crate::change;
@@ -29,6 +29,8 @@ pub struct ExportSettings {
     pub form: Form,
     /// Whether a classifier's file also gives the penultimate layer, as output `features`.
     pub features: bool,
+    /// Whether `output` may be replaced, where it is what an earlier export wrote and nobody has changed it since.
+    pub overwrite: bool,
     /// Settings, by name or alias and as text, that the file follows in place of the checkpoint's; see [`crate::change`].
     pub changes: Vec<(String, String)>,
     /// Whether the file is run and compared with the recorded outputs before it gets its name. For tests; an unverified
@@ -43,7 +45,7 @@ impl Default for ExportSettings {
     fn default() -> Self {
         let intra_threads = std::thread::available_parallelism().map_or(1, usize::from);
         let runtime = Options { intra_threads, library: None };
-        Self { form: Form::Whole, features: false, changes: vec![], verify: true, runtime }
+        Self { form: Form::Whole, features: false, overwrite: false, changes: vec![], verify: true, runtime }
     }
 }
 
@@ -101,6 +103,9 @@ pub enum ExportError {
         /// What is in the way, and what to do.
         problem: String,
     },
+    /// Something is where the output should go that an export may not replace, or the system does not let it.
+    #[error(transparent)]
+    InTheWay(#[from] OutputError),
     /// The file would be larger than the format allows.
     #[error(
         "{path:?} would have {bytes} bytes; an ONNX file holds at most {}; models of that size need their weights in a second file, which this version does not write",
@@ -135,6 +140,7 @@ impl ExportError {
         match self {
             Self::Checkpoint(_) | Self::UnknownModel { .. } | Self::Task { .. } | Self::Settings { .. } => true,
             Self::Output { .. } | Self::Features { .. } => true,
+            Self::InTheWay(error) => error.is_input(),
             Self::Build { error, .. } => matches!(error, BuildError::Parameter(_)),
             Self::TooLarge { .. } | Self::Write { .. } | Self::Runtime(_) => false,
             Self::Verify(error) => match error {
@@ -187,24 +193,25 @@ pub fn graph(checkpoint: &CheckpointFile, contents: impl Into<Contents>) -> Resu
     built.map_err(|error| ExportError::Build { path: path(), error })
 }
 
-/// Exports a checkpoint (run folder, checkpoint folder or `.safetensors` file) to `output`, which is replaced in one step
-/// once the new file has been verified.
+/// Exports a checkpoint (run folder, checkpoint folder or `.safetensors` file) to `output`, which appears in one step once the
+/// file has been verified. A file that is there already is only replaced as [`ExportSettings::overwrite`] says.
 ///
 /// # Errors
 /// When the checkpoint cannot be read or exported, or the file does not answer as the checkpoint does. Nothing is
 /// written then.
 pub fn export(checkpoint: &Path, output: &Path, settings: &ExportSettings) -> Result<ExportSummary, ExportError> {
     let mut checkpoint = CheckpointFile::open(checkpoint)?;
-    let folder = output_folder(output, checkpoint.path())?;
+    let checked = check(output, checkpoint.path(), settings.overwrite)?;
     let recording = if settings.verify { Some(verify::read(&checkpoint)?) } else { None };
-    let job = Job { output, folder: &folder, settings };
+    let mut writing = checked.begin()?;
+    let job = Job { output, draft: writing.path(file_name(output)), settings };
     let (mut written, mut checks) = (None, vec![]);
     if settings.changes.is_empty() || recording.is_some() {
         let own = job.write(&checkpoint)?;
         if let Some(recording) = &recording {
             let (form, options) = (settings.form, &settings.runtime);
             let subject = verify::Subject { checkpoint: &checkpoint, graph: &own.graph, form, options };
-            checks = verify::compare(recording, &subject, &mut job.open(&own)?)?;
+            checks = verify::compare(recording, &subject, &mut job.open()?)?;
         }
         written = Some(own);
     }
@@ -215,13 +222,14 @@ pub fn export(checkpoint: &Path, output: &Path, settings: &ExportSettings) -> Re
         change::apply(&mut checkpoint, &settings.changes)?;
         let changed = job.write(&checkpoint)?;
         if settings.verify {
-            drop(job.open(&changed)?);
+            drop(job.open()?);
         }
         written = Some(changed);
     }
-    let Some(Written { file, bytes, sha256, facts, .. }) = written else { unreachable!("one of the two was written") };
+    let Some(Written { bytes, sha256, facts, .. }) = written else { unreachable!("one of the two was written") };
     let meta = checkpoint.meta();
-    publish(file, output, &folder).map_err(|error| ExportError::Write { path: output.to_owned(), error })?;
+    writing.made(file_name(output))?;
+    writing.publish()?;
     Ok(ExportSummary {
         output: output.to_owned(),
         checkpoint: checkpoint.path().to_owned(),
@@ -236,8 +244,11 @@ pub fn export(checkpoint: &Path, output: &Path, settings: &ExportSettings) -> Re
     })
 }
 
-/// The existing folder that the output goes to.
-fn output_folder(output: &Path, checkpoint: &Path) -> Result<PathBuf, ExportError> {
+/// Checks that an export of the weights file `checkpoint` may be written to `output`, whose folder has to be there.
+///
+/// # Errors
+/// When it may not, and what to do.
+pub fn check(output: &Path, checkpoint: &Path, overwrite: bool) -> Result<Checked, ExportError> {
     let refuse = |problem: &str| ExportError::Output { path: output.to_owned(), problem: problem.to_owned() };
     let folder = match output.parent() {
         Some(parent) if parent != Path::new("") => parent.to_owned(),
@@ -253,12 +264,16 @@ fn output_folder(output: &Path, checkpoint: &Path) -> Result<PathBuf, ExportErro
     if same(output, checkpoint) || same(output, &checkpoint.with_file_name(verify::FILE)) {
         return Err(refuse("it is part of the checkpoint itself; choose another name"));
     }
-    Ok(folder)
+    let reads = [checkpoint.to_owned(), checkpoint.with_file_name(verify::FILE)];
+    Ok(Order { command: "exporter", output, overwrite, reads: &reads }.file()?)
+}
+
+fn file_name(output: &Path) -> &Path {
+    Path::new(output.file_name().unwrap_or_default())
 }
 
 /// A model under a temporary name.
 struct Written {
-    file: NamedTempFile,
     bytes: u64,
     sha256: String,
     facts: GraphFacts,
@@ -268,16 +283,18 @@ struct Written {
 /// Where the file goes, and how it is made.
 struct Job<'a> {
     output: &'a Path,
-    folder: &'a Path,
+    /// Where it is made.
+    draft: PathBuf,
     settings: &'a ExportSettings,
 }
 
 impl Job<'_> {
-    fn open(&self, written: &Written) -> Result<Model, ExportError> {
-        Ok(Model::open(written.file.path(), &self.settings.runtime)?)
+    /// Opens what was written.
+    fn open(&self) -> Result<Model, ExportError> {
+        Ok(Model::open(&self.draft, &self.settings.runtime)?)
     }
 
-    /// Writes the model under a temporary name in the folder.
+    /// Writes the model, but not yet under its name.
     fn write(&self, checkpoint: &CheckpointFile) -> Result<Written, ExportError> {
         let ExportSettings { form, features, .. } = *self.settings;
         let graph = graph(checkpoint, Contents { form, features })?;
@@ -292,26 +309,14 @@ impl Job<'_> {
             return Err(ExportError::TooLarge { path: self.output.to_owned(), bytes });
         }
         let failed = |error| ExportError::Write { path: self.output.to_owned(), error };
-        let mut builder = tempfile::Builder::new();
-        builder.prefix(".model-").suffix(".onnx");
-        // A temporary file is private by default; a model is as readable as any file its owner makes.
-        #[cfg(unix)]
-        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-        let file = builder.tempfile_in(self.folder).map_err(failed)?;
         let sha256 = {
-            let mut writer = Hashing { inner: BufWriter::new(file.as_file()), hash: Sha256::new() };
+            let file = File::create(&self.draft).map_err(failed)?;
+            let mut writer = Hashing { inner: BufWriter::new(file), hash: Sha256::new() };
             proto::write(&model, &mut writer).and_then(|()| writer.flush()).map_err(failed)?;
             hex(&writer.hash.finalize_reset())
         };
-        Ok(Written { file, bytes, sha256, facts, graph })
+        Ok(Written { bytes, sha256, facts, graph })
     }
-}
-
-/// Makes the file durable, then visible, then the folder's entry durable.
-fn publish(file: NamedTempFile, output: &Path, folder: &Path) -> std::io::Result<()> {
-    file.as_file().sync_all()?;
-    file.persist(output).map_err(|e| e.error)?;
-    File::open(folder)?.sync_all()
 }
 
 /// Computes the checksum of what passes through.

@@ -4,6 +4,8 @@
 //!
 //! The same checkpoint and settings always give the same bytes.
 
+#![cfg_attr(not(test), deny(clippy::print_stdout, clippy::print_stderr))]
+
 pub mod builder;
 pub mod change;
 pub mod dump;

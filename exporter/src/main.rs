@@ -1,17 +1,20 @@
 //! `exporter`: checkpoint to ONNX file.
 
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Arg, Command, CommandFactory, FromArgMatches, Parser, ValueEnum};
 use exporter::{ExportError, ExportSettings, ExportSummary, Form, change};
+use files::console;
 use serde_json::json;
 
 const EXAMPLES: &str = "\
 Examples:
-  exporter --checkpoint runs/fridge
-      writes runs/fridge/checkpoints/best/model.onnx, which takes images of any size
+  exporter --checkpoint runs/fridge --overwrite
+      writes runs/fridge/checkpoints/best/model.onnx, which takes images of any size, in place of the run's own export
   exporter --checkpoint runs/fridge --output fridge.onnx --json
       the same to another place; standard output is one JSON object
   exporter --checkpoint runs/fridge/checkpoints/last --form prepared --output fridge-prepared.onnx
@@ -22,7 +25,8 @@ Examples:
       a classifier with a second output, for search and for finding duplicates
 
 The file is run and compared with outputs that trainer recorded beside the checkpoint before it
-appears under its name; when it differs, nothing is written.
+appears under its name; when it differs, nothing is written. A file that is there already stays,
+unless an export wrote it, nobody has changed it since, and --overwrite is given.
 
 Exit codes: 0 done, 2 bad input or configuration, 1 anything else.";
 
@@ -37,6 +41,9 @@ struct Arguments {
     /// File to write [default: model.onnx beside the checkpoint]
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
+    /// Replace the file if it is what an earlier export wrote and nobody has changed it since; any other file stays
+    #[arg(long)]
+    overwrite: bool,
     /// How much of the preprocessing is inside the file
     #[arg(long, value_enum, default_value = "whole")]
     form: FormName,
@@ -61,31 +68,49 @@ enum FormName {
 
 fn main() -> ExitCode {
     runtime::telemetry::switch_off();
-    let matches = command().get_matches_from(std::env::args_os().map(underscored));
-    let arguments = Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    let parsed = command().try_get_matches_from(std::env::args_os().map(underscored)).and_then(|matches| {
+        let arguments = Arguments::from_arg_matches(&matches)?;
+        Ok((matches, arguments))
+    });
+    let (matches, arguments) = match parsed {
+        Ok(parsed) => parsed,
+        // Help and version come this way too. Where standard error is gone, a wrong command line still ends as one.
+        Err(error) => {
+            let printed = console::parsed(error.print());
+            return told(if error.use_stderr() { Ok(()) } else { printed }, error.exit_code());
+        }
+    };
     let changes = change::SETTINGS
         .iter()
         .filter_map(|name| Some(((*name).to_owned(), matches.get_one::<String>(name)?.clone())))
         .collect();
     tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
+        // What cannot be logged cannot be complained about there either.
+        .log_internal_errors(false)
         .with_env_filter(tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "warn".into()))
         .init();
     match run(&arguments, changes) {
         Ok(summary) if arguments.json => {
-            println!("{}", json!({ "status": "done", "export": summary }));
-            ExitCode::SUCCESS
+            told(console::line(&json!({ "status": "done", "export": summary }).to_string()), 0)
         }
-        Ok(summary) => {
-            print!("{summary}");
-            ExitCode::SUCCESS
-        }
+        Ok(summary) => told(console::out(&summary.to_string()), 0),
         Err(error) => {
-            if arguments.json {
-                println!("{}", json!({ "status": "failed", "error": error.to_string() }));
-            }
-            eprintln!("exporter: {error}");
-            ExitCode::from(if error.is_input() { 2 } else { 1 })
+            let failed = || json!({ "status": "failed", "error": error.to_string() }).to_string();
+            let said = if arguments.json { console::line(&failed()) } else { Ok(()) };
+            console::say(&format!("exporter: {error}"));
+            told(said, if error.is_input() { 2 } else { 1 })
+        }
+    }
+}
+
+/// The exit code of a command whose answer was `said`.
+fn told(said: std::io::Result<()>, code: i32) -> ExitCode {
+    match said {
+        Ok(()) => ExitCode::from(u8::try_from(code).unwrap_or(1)),
+        Err(error) => {
+            console::say(&format!("exporter: cannot write standard output: {error}"));
+            ExitCode::FAILURE
         }
     }
 }
@@ -123,7 +148,8 @@ fn run(arguments: &Arguments, changes: Vec<(String, String)>) -> Result<ExportSu
         FormName::Whole => Form::Whole,
         FormName::Prepared => Form::Prepared,
     };
-    let mut settings = ExportSettings { form, features: arguments.features, changes, ..ExportSettings::default() };
+    let mut settings = ExportSettings { form, changes, ..ExportSettings::default() };
+    (settings.features, settings.overwrite) = (arguments.features, arguments.overwrite);
     settings.runtime.library.clone_from(&arguments.onnxruntime);
     exporter::export(&arguments.checkpoint, &output, &settings)
 }

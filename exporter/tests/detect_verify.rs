@@ -18,7 +18,7 @@ use support::{Tensors, detector_meta, picture, state_dict, uniform, write_checkp
 use tempfile::TempDir;
 
 fn settings(form: Form, verify: bool) -> ExportSettings {
-    ExportSettings { form, verify, features: false, changes: vec![], runtime: options() }
+    ExportSettings { form, verify, features: false, overwrite: true, changes: vec![], runtime: options() }
 }
 
 fn options() -> Options {
@@ -248,7 +248,7 @@ fn the_program_takes_settings_as_options() {
     let path = folder.path().to_str().unwrap();
     let (code, out, err) = run(&["--checkpoint", path, "--box-score-threshold=0.4", "--tile_grid_size", "2x2"]);
     assert!(code == Some(0) && out.contains("Scan 1") && out.contains("score_threshold"), "{out}{err}");
-    let (code, _, err) = run(&["--checkpoint", path, "--max_size", "900"]);
+    let (code, _, err) = run(&["--checkpoint", path, "--overwrite", "--max_size", "900"]);
     assert!(code == Some(2) && err.contains("max_size"), "{err}");
     assert_eq!(run(&["--checkpoint", path, "--learning_rate", "1"]).0, Some(2));
     let (_, out, _) = run(&["--help"]);

@@ -26,7 +26,7 @@ fn options() -> Options {
 }
 
 fn settings(form: Form, verify: bool) -> ExportSettings {
-    ExportSettings { form, verify, runtime: options(), features: false, changes: vec![] }
+    ExportSettings { form, verify, overwrite: true, runtime: options(), features: false, changes: vec![] }
 }
 
 /// What a recording holds: prepared images and whole ones, with their answers.
@@ -71,9 +71,10 @@ fn copy_of_fixture() -> TempDir {
     folder
 }
 
+/// What a folder holds, but for the record of what was written there.
 fn files(folder: &Path) -> Vec<String> {
-    let mut names: Vec<String> =
-        fs::read_dir(folder).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+    let names = fs::read_dir(folder).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap());
+    let mut names: Vec<String> = names.filter(|name| name != files::manifest::FILE).collect();
     names.sort();
     names
 }
@@ -152,7 +153,8 @@ fn a_file_that_answers_differently_is_not_written() {
     let (_, meta, (prepared, whole)) = fixture();
     let folder = copy_of_fixture();
     let output = folder.path().join("model.onnx");
-    fs::write(&output, "the file of yesterday").unwrap();
+    export::export(folder.path(), &output, &settings(Form::Prepared, false)).unwrap();
+    let yesterday = fs::read(&output).unwrap();
     for (value, place) in [(2e-4, "prepared"), (f32::NAN, "prepared")] {
         let mut wrong = prepared.clone();
         wrong.1[[2, 1]] += value;
@@ -168,7 +170,31 @@ fn a_file_that_answers_differently_is_not_written() {
     write_recording(folder.path(), prepared, &wrong);
     let (text, _) = refused(folder.path(), Form::Whole);
     assert!(text.contains("whole images, batch 1, image 1"), "{text}");
-    assert_eq!(fs::read_to_string(&output).unwrap(), "the file of yesterday");
+    assert!(fs::read(&output).unwrap() == yesterday);
+}
+
+#[test]
+fn only_what_an_export_wrote_is_replaced_and_only_when_asked() {
+    let folder = copy_of_fixture();
+    let output = folder.path().join("model.onnx");
+    let export = |overwrite| {
+        export::export(folder.path(), &output, &ExportSettings { overwrite, ..settings(Form::Prepared, false) })
+    };
+    let refused = |overwrite, why: &str| {
+        let error = export(overwrite).unwrap_err();
+        assert!(error.is_input() && error.to_string().contains(why), "{error}");
+    };
+    fs::write(&output, "mine").unwrap();
+    refused(false, "no file that Fovea wrote");
+    refused(true, "no file that Fovea wrote");
+    assert_eq!(fs::read_to_string(&output).unwrap(), "mine");
+    fs::remove_file(&output).unwrap();
+    export(false).unwrap();
+    refused(false, "--overwrite");
+    export(true).unwrap();
+    fs::write(&output, "mine again").unwrap();
+    refused(true, "changed");
+    assert_eq!(fs::read_to_string(&output).unwrap(), "mine again");
 }
 
 #[test]
@@ -287,7 +313,9 @@ fn the_program_speaks_json_and_exit_codes() {
     let value: serde_json::Value = serde_json::from_str(&out).unwrap();
     assert_eq!((&value["status"], &value["export"]["form"]), (&"done".into(), &"prepared".into()));
     assert!(folder.path().join("model.onnx").is_file());
-    let (code, out, err) = run(&["--checkpoint", path]);
+    let (code, _, err) = run(&["--checkpoint", path]);
+    assert!(code == Some(2) && err.contains("--overwrite"), "{err}");
+    let (code, out, err) = run(&["--checkpoint", path, "--overwrite"]);
     assert!(code == Some(0) && out.contains("Conv 52") && out.contains("largest difference"), "{out}{err}");
     let (code, out, err) = run(&["--checkpoint", "nowhere", "--json"]);
     assert_eq!(

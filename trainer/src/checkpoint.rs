@@ -15,7 +15,6 @@ use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
 
 use crate::early_stopping::EarlyStopping;
-use crate::files;
 use crate::params::Params;
 
 /// Prefix of every tensor that is not the model's.
@@ -117,15 +116,15 @@ fn unpack(tensor: &CheckpointTensor) -> Option<Tensor> {
     Tensor::f_from_data_size(tensor.data, &shape, kind).ok()
 }
 
-/// Serialises tensors and metadata into one safetensors file, atomically. Returns the SHA-256 of the file.
+/// Tensors and metadata as the bytes of a safetensors file; `path` is where they will go, for errors.
 ///
 /// # Errors
-/// When the file cannot be written.
-pub fn write(
+/// When they cannot be told in that format.
+pub fn bytes(
     path: &Path,
     tensors: &[(String, Tensor)],
     metadata: HashMap<String, String>,
-) -> Result<String, CheckpointError> {
+) -> Result<Vec<u8>, CheckpointError> {
     let packed: Vec<Packed> = tensors.iter().map(|(key, tensor)| pack(key, tensor)).collect();
     let invalid =
         |e: safetensors::SafeTensorError| CheckpointError::Invalid { path: path.into(), problem: e.to_string() };
@@ -134,7 +133,19 @@ pub fn write(
         .map(|p| Ok((p.key.as_str(), TensorView::new(p.dtype, p.shape.clone(), &p.bytes)?)))
         .collect::<Result<Vec<_>, _>>()
         .map_err(invalid)?;
-    let bytes = safetensors::serialize(views, Some(metadata)).map_err(invalid)?;
+    safetensors::serialize(views, Some(metadata)).map_err(invalid)
+}
+
+/// Serialises tensors and metadata into one safetensors file of ours, atomically. Returns the SHA-256 of the file.
+///
+/// # Errors
+/// When the file cannot be written.
+pub fn write(
+    path: &Path,
+    tensors: &[(String, Tensor)],
+    metadata: HashMap<String, String>,
+) -> Result<String, CheckpointError> {
+    let bytes = bytes(path, tensors, metadata)?;
     files::write_atomic(path, &bytes).map_err(|source| CheckpointError::Io { path: path.into(), source })?;
     Ok(sha256_hex(&bytes))
 }

@@ -96,7 +96,8 @@ pub struct TrainArgs {
     /// Memory for decoded images, in MiB; the default is a quarter of the machine's, at most 4096.
     #[arg(long = "cache_mib", value_name = "MIB")]
     pub cache_mib: Option<u64>,
-    /// Folder of the run.
+    /// Folder of the run: one that is not there, an empty one, or, with --resume, that of the run. (What a start that failed
+    /// before its first checkpoint left there does not count.)
     #[arg(long, value_name = "DIR")]
     pub output: PathBuf,
     /// Names of the options that were given, as opposed to left at their defaults.
@@ -154,6 +155,10 @@ pub struct PredictArgs {
     /// Write each image with its answer drawn on it into this folder.
     #[arg(long, value_name = "DIR")]
     pub save: Option<PathBuf>,
+    /// Replace what `predict` saved for these images earlier and nobody has changed since. Any other file that is in the way
+    /// stays, and nothing is written.
+    #[arg(long, requires = "save")]
+    pub overwrite: bool,
     /// Most classes to print per image (classification; default: 3, and all above 0.5 of a multi-label model).
     #[arg(long)]
     pub top: Option<usize>,
@@ -226,6 +231,9 @@ pub struct EmbedArgs {
     /// metadata `filenames`) or .jsonl (a line per image: `filename`, `features`).
     #[arg(long, value_name = "FILE")]
     pub output: PathBuf,
+    /// Replace --output if it is what `embed` wrote and nobody has changed it since. Any other file stays.
+    #[arg(long)]
+    pub overwrite: bool,
 }
 
 /// Options of `convert`.
@@ -234,6 +242,10 @@ pub struct ConvertArgs {
     /// Layout to read.
     #[command(subcommand)]
     pub from: ConvertFrom,
+    /// Replace what an earlier conversion wrote to --output and nobody has changed since, and remove what of it no longer
+    /// belongs. Any other file that is in the way stays, and nothing is written.
+    #[arg(long, global = true)]
+    pub overwrite: bool,
 }
 
 /// Layouts that can be converted.
@@ -313,6 +325,10 @@ pub enum ConvertFrom {
         /// What VOC's coordinates are: corners of the box in pixels, or its first and last pixel counted from 1.
         #[arg(long = "voc_pixels", value_enum, default_value_t)]
         pixels: Pixels,
+        /// Put hard links to the images into the folder of voc and yolo, in place of copies. They take no space, and a change
+        /// of one is a change of the other.
+        #[arg(long)]
+        link: bool,
         /// Folder to write, or, for COCO with one input, a .json file.
         #[arg(long, value_name = "PATH")]
         output: PathBuf,
@@ -324,9 +340,9 @@ pub enum ConvertFrom {
 pub enum BoxLayout {
     /// COCO's JSON.
     Coco,
-    /// Pascal VOC's folders; images are linked or copied.
+    /// Pascal VOC's folders; images are copied, or linked with --link.
     Voc,
-    /// YOLO's folders; images are linked or copied.
+    /// YOLO's folders; images are copied, or linked with --link.
     Yolo,
 }
 
@@ -339,6 +355,10 @@ pub struct SampleDataArgs {
     /// Folder to write.
     #[arg(long, value_name = "DIR")]
     pub output: PathBuf,
+    /// Replace what was generated into --output earlier and nobody has changed since. Any other file that is in the way stays,
+    /// and nothing is written.
+    #[arg(long)]
+    pub overwrite: bool,
     /// Images in all; about 70 % to train on, 15 % to validate on, the rest to test on.
     #[arg(long, default_value_t = 240)]
     pub count: usize,

@@ -1,6 +1,6 @@
 //! Fetching one large file, so that an interruption costs only what had not arrived yet.
 //!
-//! Bytes go to `FILE.part` beside the target, which is locked while it grows; two programs that want the same file wait
+//! Bytes go to `.fovea-FILE.part` beside the target, which is locked while it grows; two programs that want the same file wait
 //! for each other. What is there already is asked for no more (`Range`), in the next try as in the next run. Only a file
 //! whose SHA-256 is the expected one gets its name.
 
@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use models::weights::sha256_of;
+use tempfile::TempPath;
 
 /// Tries in a row that bring no new byte, before the file counts as out of reach (the specification's number).
 const TRIES: u32 = 5;
@@ -106,10 +107,12 @@ fn fetch_pausing(
     }
 }
 
+/// A name that nothing else has: what is there under it is appended to.
 fn part_of(target: &Path) -> PathBuf {
-    let mut name = OsString::from(target);
+    let mut name = OsString::from(".fovea-");
+    name.push(target.file_name().unwrap_or_default());
     name.push(".part");
-    name.into()
+    target.with_file_name(name)
 }
 
 /// What has arrived of a file.
@@ -199,10 +202,13 @@ impl Part {
         }
     }
 
-    /// Makes the part the file.
+    /// Makes the part the file. Whatever came to be there in the meantime stays, and so does the part.
     fn name(self, target: &Path) -> io::Result<()> {
         self.file.sync_all()?;
-        fs::rename(&self.path, target)?;
+        if let Err(error) = TempPath::try_from_path(&self.path)?.persist_noclobber(target) {
+            error.path.keep()?;
+            return Err(error.error);
+        }
         match target.parent() {
             Some(folder) => File::open(folder)?.sync_all(),
             None => Ok(()),

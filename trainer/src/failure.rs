@@ -4,6 +4,7 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use exporter::ExportError;
+use files::OutputError;
 use models::host::DecodeError;
 use models::weights::WeightsError;
 use runtime::RuntimeError;
@@ -55,9 +56,12 @@ pub fn code(error: &anyhow::Error) -> ErrorCode {
     for cause in error.chain() {
         if is_out_of_memory(&cause.to_string()) {
             return ErrorCode::OutOfMemory;
+        } else if let Some(error) = cause.downcast_ref::<OutputError>() {
+            return of_output(error);
         } else if let Some(error) = cause.downcast_ref::<DataError>() {
             return match error {
                 DataError::Io { .. } => ErrorCode::Io,
+                DataError::Output(error) => of_output(error),
                 DataError::Panic { .. } => ErrorCode::Internal,
                 _ => ErrorCode::InvalidDataset,
             };
@@ -78,6 +82,7 @@ pub fn code(error: &anyhow::Error) -> ErrorCode {
                 ExportError::Verify(_) => ErrorCode::VerificationFailed,
                 ExportError::Runtime(_) => ErrorCode::NativeLibrary,
                 ExportError::Write { .. } => ErrorCode::Io,
+                ExportError::InTheWay(error) => of_output(error),
                 ExportError::Output { .. }
                 | ExportError::Features { .. }
                 | ExportError::TooLarge { .. }
@@ -100,6 +105,13 @@ pub fn code(error: &anyhow::Error) -> ErrorCode {
         }
     }
     ErrorCode::Internal
+}
+
+fn of_output(error: &OutputError) -> ErrorCode {
+    match error {
+        OutputError::InTheWay { .. } => ErrorCode::OutputInUse,
+        OutputError::Io { .. } => ErrorCode::Io,
+    }
 }
 
 /// Runs a command. libtorch's errors arrive as panics; they become failures like any other, so that running out of memory

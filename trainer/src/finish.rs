@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 
-use anyhow::Context;
 use exporter::{ExportSettings, ExportSummary};
 use runtime::Form;
 use schemas::Plan;
@@ -14,7 +13,6 @@ use crate::cli::ModelArgs;
 use crate::command::Answer;
 use crate::data::{Loader, TrainingData};
 use crate::detect::{evaluate as boxes, pictures as boxed, statistics};
-use crate::files::write_atomic;
 use crate::findings::Findings;
 use crate::log::Log;
 use crate::metric::detection::DetectionReport;
@@ -106,9 +104,11 @@ pub fn run(f: &Finished) -> anyhow::Result<Answer> {
         }
         (Outcome::Classes(_), Findings::Boxes(_)) | (Outcome::Boxes(_), Findings::Classes(_)) => {}
     }
-    write_atomic(&f.folder.report_data(), &serde_json::to_vec(&data)?).context("writing the report's data")?;
     let html = report::render(&report)?;
-    write_atomic(&f.folder.report(), html.as_bytes()).context("writing the report")?;
+    let mut results = f.folder.results()?.begin()?;
+    results.write("report.json", |out| Ok(serde_json::to_writer(out, &data)?))?;
+    results.write("report.html", |out| out.write_all(html.as_bytes()))?;
+    results.publish()?;
     let answer = answer(f, exported.as_ref(), &findings, measured)?;
     failure.map_or(Ok(answer), Err)
 }
@@ -139,7 +139,8 @@ fn export(f: &Finished) -> anyhow::Result<Option<ExportSummary>> {
         _ => return Ok(None),
     };
     let output = f.folder.best().join("model.onnx");
-    let settings = ExportSettings { form, ..ExportSettings::default() };
+    // A run that is resumed after its end exports again.
+    let settings = ExportSettings { form, overwrite: true, ..ExportSettings::default() };
     let summary = exporter::export(&f.folder.best(), &output, &settings)?;
     f.log.line(&format!("exported and verified\n{summary}"));
     Ok(Some(summary))

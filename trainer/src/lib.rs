@@ -1,5 +1,7 @@
 //! Trains, evaluates and applies vision models on libtorch.
 
+#![cfg_attr(not(test), deny(clippy::print_stdout, clippy::print_stderr))]
+
 pub mod caption;
 pub mod checkpoint;
 pub mod cli;
@@ -17,7 +19,6 @@ pub mod engine;
 pub mod evaluate;
 pub mod explain;
 pub mod failure;
-pub mod files;
 pub mod findings;
 pub mod finish;
 pub mod loading;

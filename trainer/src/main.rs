@@ -1,11 +1,14 @@
 //! Binary `trainer`.
 
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 use std::process::ExitCode;
 
+use files::console;
 use schemas::error::{ErrorBody, ErrorCode};
 use serde_json::json;
 use trainer::cli::{self, Action};
-use trainer::command::{self, Answer};
+use trainer::command;
 use trainer::{failure, telemetry};
 
 fn main() -> ExitCode {
@@ -14,10 +17,15 @@ fn main() -> ExitCode {
         Ok(parsed) => parsed,
         Err(error) => {
             // Help and version are no errors; for the rest, programs that asked for JSON get JSON.
-            if error.use_stderr() && std::env::args().any(|arg| arg == "--json") {
-                println!("{}", json!(ErrorBody::new(ErrorCode::InvalidArguments, error.to_string())));
+            let mut said = Ok(());
+            if error.use_stderr() && std::env::args_os().any(|arg| arg == "--json") {
+                let body = ErrorBody::new(ErrorCode::InvalidArguments, error.to_string());
+                said = console::line(&json!(body).to_string());
             }
-            error.exit()
+            let printed = console::parsed(error.print());
+            // Where standard error is gone, a wrong command line still ends as one.
+            let said = if error.use_stderr() { said } else { printed };
+            return told(said, error.exit_code());
         }
     };
     bridge::keep_freed_memory();
@@ -32,26 +40,29 @@ fn main() -> ExitCode {
     });
     match result {
         Ok(answer) => {
-            print(&answer, cli.json);
-            ExitCode::from(answer.exit)
+            let said = match (cli.json, answer.text.as_str()) {
+                (true, _) => console::line(&answer.json.to_string()),
+                (false, "") => Ok(()),
+                (false, text) => console::line(text),
+            };
+            told(said, i32::from(answer.exit))
         }
         Err(error) => {
-            eprintln!("error: {error:#}");
+            console::say(&format!("error: {error:#}"));
             let body = failure::body(&error);
-            if cli.json {
-                println!("{}", json!(body));
-            }
-            ExitCode::from(u8::try_from(body.code.exit_code()).unwrap_or(1))
+            let said = if cli.json { console::line(&json!(body).to_string()) } else { Ok(()) };
+            told(said, body.code.exit_code())
         }
     }
 }
 
-fn print(answer: &Answer, json: bool) {
-    if json {
-        println!("{}", answer.json);
-    } else {
-        if !answer.text.is_empty() {
-            println!("{}", answer.text);
+/// The exit code of a command whose answer was `said`: its own, unless the answer could not be given.
+fn told(said: std::io::Result<()>, code: i32) -> ExitCode {
+    match said {
+        Ok(()) => ExitCode::from(u8::try_from(code).unwrap_or(1)),
+        Err(error) => {
+            console::say(&format!("error: cannot write standard output: {error}"));
+            ExitCode::FAILURE
         }
     }
 }

@@ -1,8 +1,9 @@
 //! Progress on standard error: bars on a terminal, plain lines elsewhere.
 
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
+use files::console;
 use indicatif::{ProgressBar, ProgressStyle};
 
 /// A stretch of work over images.
@@ -43,7 +44,7 @@ impl Progress {
             bar.set_message(message);
         } else if self.last_line.elapsed() >= LINE_EVERY {
             self.last_line = Instant::now();
-            let _ = writeln!(std::io::stderr(), "{}: {}/{} images, {message}", self.label, self.done, self.total);
+            console::say(&format!("{}: {}/{} images, {message}", self.label, self.done, self.total));
         }
     }
 
@@ -109,7 +110,7 @@ impl Download {
         } else if self.last_line.elapsed() >= LINE_EVERY {
             self.last_line = Instant::now();
             let of = total.map(|total| format!(" of {}", total >> 20)).unwrap_or_default();
-            let _ = writeln!(std::io::stderr(), "{}: {}{of} MiB", self.label, done >> 20);
+            console::say(&format!("{}: {}{of} MiB", self.label, done >> 20));
         }
     }
 }

@@ -8,6 +8,7 @@ use std::path::Path;
 use anyhow::Context;
 use exporter::verify::decisions::Sample;
 use exporter::verify::recorded;
+use files::write_atomic;
 use models::host::{Rgb, Tile, cut, thumbnail, tiles};
 use models::registry::Kind;
 use schemas::event::{EpochRecord, PrimaryMetric, RunEvent};
@@ -19,7 +20,6 @@ use crate::checkpoint::{self, TrainingState};
 use crate::data::{Images, Rejection};
 use crate::detect::evaluate::{self as boxes, Wish};
 use crate::eager::Decision;
-use crate::files::write_atomic;
 use crate::network::Network;
 use crate::run_folder::RunFolder;
 use crate::tensorboard::EventWriter;
@@ -356,4 +356,20 @@ pub fn examples(data: &dyn Images) -> Vec<Rgb> {
         .take(EXAMPLES)
         .map(|image| thumbnail(&image, EXAMPLE_SIDE))
         .collect()
+}
+
+/// Whether answers may be recorded in this folder: where none are, or where a run of ours keeps its checkpoints.
+///
+/// # Errors
+/// When a file of that name is there and could be somebody else's.
+pub fn may_record(folder: &Path) -> anyhow::Result<()> {
+    let path = folder.join(exporter::verify::FILE);
+    let run = folder.parent().and_then(Path::parent);
+    if path.symlink_metadata().is_err() || run.is_some_and(RunFolder::is_run) {
+        return Ok(());
+    }
+    anyhow::bail!(
+        "{} is of other weights, and stays since it lies in no run of Fovea's; move it away to have it made anew",
+        path.display()
+    )
 }

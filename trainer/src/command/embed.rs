@@ -2,9 +2,10 @@
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use files::Order;
 use models::host::{Limits, Rgb};
 use schemas::error::ErrorCode;
 use serde_json::json;
@@ -15,7 +16,6 @@ use crate::checkpoint;
 use crate::cli::EmbedArgs;
 use crate::data::{Fetcher, Location, data_files, parse_row, resolver};
 use crate::failure::fail;
-use crate::files::write_atomic;
 use crate::trained::Trained;
 
 /// Writes a vector for each image, in the order of the images; one that cannot be read is reported and left out.
@@ -24,6 +24,11 @@ use crate::trained::Trained;
 /// When the model cannot be opened or gives no features, no image could be read, or the file cannot be written.
 pub fn run(args: &EmbedArgs) -> anyhow::Result<Answer> {
     let format = Format::of(&args.output)?;
+    let model = [&args.model.checkpoint, &args.model.onnx].into_iter().flatten();
+    let reads: Vec<PathBuf> = args.data.iter().chain(&args.images).chain(model).cloned().collect();
+    let order = Order { command: "embed", output: &args.output, overwrite: args.overwrite, reads: &reads };
+    // Before hours of work, whether its result may be written.
+    let checked = order.file()?;
     let mut model = Trained::open(&args.model)?;
     let pictures = match &args.data {
         Some(data) => listed(data, args.data_root.as_deref())?,
@@ -45,7 +50,10 @@ pub fn run(args: &EmbedArgs) -> anyhow::Result<Answer> {
         let none = if text.is_empty() { "there are no images to embed" } else { text.trim_end() };
         return Err(fail(ErrorCode::InvalidImage, none));
     }
-    vectors.write(&args.output, format)?;
+    let mut writing = checked.begin()?;
+    let bytes = vectors.bytes(format)?;
+    writing.write(args.output.file_name().unwrap_or_default(), |out| out.write_all(&bytes))?;
+    writing.publish()?;
     write!(text, "{} vectors of {} values: {}", vectors.names.len(), vectors.width, args.output.display())?;
     let json = json!({ "output": args.output, "width": vectors.width, "images": vectors.names, "failed": failed });
     Ok(Answer::done(text, json))
@@ -127,17 +135,15 @@ impl Vectors {
         self.values.extend(row);
     }
 
-    fn write(&self, path: &Path, format: Format) -> anyhow::Result<()> {
-        let plain = |bytes: &[u8]| write_atomic(path, bytes).with_context(|| format!("writing {}", path.display()));
+    fn bytes(&self, format: Format) -> anyhow::Result<Vec<u8>> {
         match format {
-            Format::Jsonl => plain(&self.jsonl()),
-            Format::Npy => plain(&self.npy()?),
+            Format::Jsonl => Ok(self.jsonl()),
+            Format::Npy => self.npy(),
             Format::Safetensors => {
                 let shape = [i64::try_from(self.names.len())?, i64::try_from(self.width)?];
                 let features = Tensor::from_slice(&self.values).reshape(shape);
                 let names = HashMap::from([("filenames".to_owned(), json!(self.names).to_string())]);
-                checkpoint::write(path, &[("features".to_owned(), features)], names)?;
-                Ok(())
+                Ok(checkpoint::bytes(Path::new("the vectors"), &[("features".to_owned(), features)], names)?)
             }
         }
     }

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use files::console;
 use models::host::Limits;
 use models::weights::published::sha256_of;
 use serde_json::{Value, json};
@@ -33,13 +34,14 @@ pub fn run(args: &EvaluateArgs) -> anyhow::Result<Answer> {
     };
     let test = data::test(&args.data, &meta.labels, &options, &super::train::checking())?;
     for warning in &test.warnings {
-        eprintln!("warning: {warning}");
+        console::say(&format!("warning: {warning}"));
     }
     let settings = model.asked(&[("tile_grid_size", args.tile_grid_size.clone().map(Value::from))])?;
     let options = loading::evaluation_of(&meta, &settings, args.batch_size, args.ignore_data_errors);
     let loader = Loader::new(test.dataset, options)?;
     if let Err(error) = record_answers(&model, &loader) {
-        eprintln!("warning: the answers that exports are verified against could not be recorded: {error:#}");
+        let what = "warning: the answers that exports are verified against could not be recorded";
+        console::say(&format!("{what}: {error:#}"));
     }
     let outcome = model.evaluate(&loader, &settings, "evaluating")?;
     let findings = Findings::of(&outcome, &meta.labels, &settings);
@@ -67,6 +69,7 @@ fn record_answers(model: &Trained, data: &Loader) -> anyhow::Result<()> {
     if exporter::verify::is_current(folder, &origin.sha256, network.task) {
         return Ok(());
     }
+    recorder::may_record(folder)?;
     let examples = recorder::examples(data.images().as_ref());
     // A training under way may have replaced the file since it was opened.
     if sha256_of(&origin.path).is_ok_and(|now| now == origin.sha256) {

@@ -1,9 +1,11 @@
 //! `trainer predict`: classes of images or the objects in them, and pictures with the answer on them.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use files::{Checked, Order, Scope, Target, Writing};
 use models::host::{self, Limits, Rgb};
 use schemas::dataset::Corners;
 use schemas::error::ErrorCode;
@@ -16,7 +18,6 @@ use crate::cli::{ExplainArgs, PredictArgs};
 use crate::detect::evaluate::Wish;
 use crate::explain;
 use crate::failure::fail;
-use crate::files::write_atomic;
 use crate::metric::THRESHOLD;
 use crate::trained::Trained;
 use crate::{caption, draw};
@@ -24,16 +25,19 @@ use crate::{caption, draw};
 /// Answers about each image; an image that cannot be read is reported and the others are still answered.
 ///
 /// # Errors
-/// When the model cannot be opened, or no image could be read.
+/// When the model cannot be opened, no image could be read, or what is saved may not or cannot be written.
 pub fn run(args: &PredictArgs) -> anyhow::Result<Answer> {
+    // Before the model has done its work, whether what it draws may be written.
+    let saving = args.save.as_deref().map(|folder| Saving::check(args, folder)).transpose()?;
     let mut asked = Asked::open(args)?;
+    let mut saving = saving.map(Saving::begin).transpose()?;
     let (mut text, mut rows, mut failed) = (String::new(), Vec::new(), 0);
-    for path in &args.images {
+    for (number, path) in args.images.iter().enumerate() {
         match read(path) {
             Ok(image) => {
                 let said = asked.about(&image)?;
                 writeln!(text, "{}: {}", path.display(), said.line)?;
-                let saved = args.save.as_deref().map(|dir| save(dir, path, &said.drawn(&image))).transpose()?;
+                let saved = saving.as_mut().map(|saving| saving.save(number, &said.drawn(&image))).transpose()?;
                 let mut row = said.json;
                 row.insert("filename".to_owned(), json!(path));
                 row.insert("saved".to_owned(), json!(saved));
@@ -48,6 +52,9 @@ pub fn run(args: &PredictArgs) -> anyhow::Result<Answer> {
     }
     if failed == args.images.len() {
         return Err(fail(ErrorCode::InvalidImage, text.trim_end()));
+    }
+    if let Some(saving) = saving {
+        saving.writing.publish()?;
     }
     Ok(Answer::done(text.trim_end().to_owned(), json!({ "predictions": Value::Array(rows) })))
 }
@@ -200,14 +207,44 @@ fn ranked<'a>(labels: &'a [String], probabilities: &[f32]) -> Vec<(&'a str, f32)
     pairs
 }
 
-fn save(dir: &Path, path: &Path, drawn: &Rgb) -> anyhow::Result<PathBuf> {
-    let name = path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy();
-    // Nothing that is there is overwritten: neither the picture itself nor the answer to another one of the same name.
-    let target = std::iter::once(dir.join(format!("{name}.jpg")))
-        .chain((2..).map(|n| dir.join(format!("{name}-{n}.jpg"))))
-        .find(|target| !target.exists())
-        .unwrap_or_else(|| dir.join(format!("{name}.jpg")));
-    let jpeg = host::encode_jpeg(drawn, 90);
-    write_atomic(&target, &jpeg).with_context(|| format!("writing {}", target.display()))?;
-    Ok(target)
+/// Images with their answers, on their way into a folder.
+struct Saving<W> {
+    folder: PathBuf,
+    /// File names, an image each.
+    names: Vec<String>,
+    writing: W,
+}
+
+impl Saving<Checked> {
+    /// Each image is saved under its own name as a JPEG; of images of one name the later ones get a number.
+    fn check(args: &PredictArgs, folder: &Path) -> anyhow::Result<Self> {
+        let mut taken = BTreeSet::new();
+        let names: Vec<String> = args.images.iter().map(|path| file_name(path, &mut taken)).collect();
+        let targets: Vec<Target> = names.iter().map(Target::new).collect();
+        let model = [&args.model.checkpoint, &args.model.onnx].into_iter().flatten();
+        let reads: Vec<PathBuf> = args.images.iter().chain(model).cloned().collect();
+        let order = Order { command: "predict --save", output: folder, overwrite: args.overwrite, reads: &reads };
+        Ok(Self { folder: folder.to_owned(), names, writing: order.folder(Scope::Each, &targets)? })
+    }
+
+    fn begin(self) -> anyhow::Result<Saving<Writing>> {
+        Ok(Saving { folder: self.folder, names: self.names, writing: self.writing.begin()? })
+    }
+}
+
+impl Saving<Writing> {
+    fn save(&mut self, number: usize, drawn: &Rgb) -> anyhow::Result<PathBuf> {
+        let name = &self.names[number];
+        self.writing.write(name, |out| out.write_all(&host::encode_jpeg(drawn, 90)))?;
+        Ok(self.folder.join(name))
+    }
+}
+
+/// The name an image is saved under; `taken` has those given away, in small letters.
+fn file_name(image: &Path, taken: &mut BTreeSet<String>) -> String {
+    let stem = image.file_stem().unwrap_or(image.as_os_str()).to_string_lossy();
+    let numbered = (2..).map(|number| format!("{stem}-{number}"));
+    let mut names = std::iter::once(stem.clone().into_owned()).chain(numbered);
+    let free = names.find(|name| taken.insert(name.to_lowercase())).unwrap_or_default();
+    format!("{free}.jpg")
 }

@@ -1,5 +1,6 @@
 //! `trainer train`: from a plan to a finished run.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
@@ -19,7 +20,6 @@ use crate::data::{self, Images, Loader, ReadOptions, TrainingData, TrainingReque
 use crate::ema::Ema;
 use crate::engine::{End, Engine};
 use crate::failure::{self, fail};
-use crate::files::write_atomic;
 use crate::finish::{self, Finished};
 use crate::log::Log;
 use crate::network::{Arithmetic, Network};
@@ -38,12 +38,17 @@ pub fn run(args: &TrainArgs, settings: &[(String, String)]) -> anyhow::Result<An
     let stop = stop_on_signals()?;
     let folder = RunFolder::open(&args.output, args.resume)?;
     let last = folder.last().join("model.safetensors");
-    let last = (args.resume && last.exists()).then(|| Checkpoint::read(&last)).transpose()?;
-    let mut plan = match &last {
-        Some(_) => resumed_plan(&folder.plan(), settings)?,
-        None => plan(args, settings)?,
-    };
-    let log = Log::open(&folder.log())?;
+    let last = folder.begun().then(|| Checkpoint::read(&last)).transpose()?;
+    let planned = last.is_some() || args.resume && folder.plan().is_file();
+    let mut plan = if planned { resumed_plan(&folder.plan(), settings)? } else { plan(args, settings)? };
+    let options = StartOptions::of(args, planned.then(|| folder.options()));
+    let log = Log::default();
+    if let Some(checkpoint) = &last {
+        log.write_to(&folder.log())?;
+        may_finish(&folder, checkpoint)?;
+    } else if planned {
+        log.line("the run was stopped before its first checkpoint, and starts anew from its plan");
+    }
     let spec = registry::find(&plan.model_name).ok_or_else(|| {
         let known: Vec<_> = registry::all().iter().map(|m| m.name).collect();
         fail(
@@ -86,7 +91,7 @@ pub fn run(args: &TrainArgs, settings: &[(String, String)]) -> anyhow::Result<An
     let mut data = open_data(args, &plan, &folder, resumed, &log)?;
     let preprocessing = preprocessing(&plan, spec);
     let mut network = start::network(spec, &plan, &data, &preprocessing, device)?;
-    let threads = set_threads(args.threads, last.as_ref(), &log);
+    let threads = set_threads(options.threads, last.as_ref(), &log);
     let weights = match &last {
         Some(checkpoint) => checkpoint.meta.weights.clone(),
         None => start::weights(&mut network, &plan, &log)?,
@@ -101,14 +106,17 @@ pub fn run(args: &TrainArgs, settings: &[(String, String)]) -> anyhow::Result<An
         Some(checkpoint) => restore(checkpoint, &mut network, &mut optimizer, average.as_mut())?,
         None => TrainingState {
             threads,
-            export: args.export.clone().unwrap_or_else(|| "whole".to_owned()),
+            export: options.export.clone(),
             pictures_checked: data.train.is_checked(),
             ..TrainingState::default()
         },
     };
     if last.is_none() {
-        data.write(&folder.data())?;
-        write_atomic(&folder.plan(), &serde_json::to_vec_pretty(&plan)?)?;
+        folder.set_options(options.to_map())?;
+        let mut writing = folder.start_files(&TrainingData::FILES)?.begin()?;
+        data.write(&mut writing, Path::new("data"))?;
+        writing.write("plan.json", |out| Ok(serde_json::to_writer_pretty(out, &plan)?))?;
+        writing.publish()?;
     }
     let task: Box<dyn task::Task> = match (plan.task, spec.detector()) {
         (_, Some(detector)) => Box::new(Detect::new(detector, &plan.settings)),
@@ -160,6 +168,8 @@ pub fn run(args: &TrainArgs, settings: &[(String, String)]) -> anyhow::Result<An
     if last.is_none() {
         // From here on there is something to resume.
         engine.save_last()?;
+        engine.recorder.folder().set_begun()?;
+        log.write_to(&engine.recorder.folder().log())?;
     }
     let begun = RunEvent::RunStarted { plan: Box::new(plan.clone()), resumed_from_epoch: engine.state.epoch };
     engine.recorder.journal(&begun)?;
@@ -203,6 +213,38 @@ pub fn run(args: &TrainArgs, settings: &[(String, String)]) -> anyhow::Result<An
     })
 }
 
+/// Options of a run that its plan does not have.
+struct StartOptions {
+    threads: usize,
+    export: String,
+}
+
+impl StartOptions {
+    /// As given, or as `recorded` of a start that is repeated.
+    fn of(args: &TrainArgs, recorded: Option<&BTreeMap<String, String>>) -> Self {
+        let recorded = |name: &str| recorded.and_then(|options| options.get(name));
+        let threads = recorded("threads").and_then(|text| text.parse().ok()).unwrap_or(args.threads);
+        let export = recorded("export").or(args.export.as_ref()).map_or("whole", String::as_str).to_owned();
+        Self { threads, export }
+    }
+
+    fn to_map(&self) -> BTreeMap<String, String> {
+        [("threads", self.threads.to_string()), ("export", self.export.clone())]
+            .map(|(name, value)| (name.to_owned(), value))
+            .into()
+    }
+}
+
+/// Checks that what the end of a resumed run writes is in nobody's way, before the work that leads to it.
+fn may_finish(folder: &RunFolder, last: &Checkpoint) -> anyhow::Result<()> {
+    folder.results()?;
+    let best = folder.best();
+    if best.is_dir() && last.state.as_ref().is_some_and(|state| state.export != "none") {
+        exporter::export::check(&best.join("model.onnx"), &best.join("model.safetensors"), true)?;
+    }
+    Ok(())
+}
+
 /// Computes with the threads asked for, or, when resuming, with those the run was begun with: sums of floats depend on
 /// how they are split.
 fn set_threads(wanted: usize, last: Option<&Checkpoint>, log: &Log) -> usize {
@@ -230,6 +272,13 @@ fn stop_on_signals() -> anyhow::Result<Arc<AtomicBool>> {
 }
 
 fn plan(args: &TrainArgs, settings: &[(String, String)]) -> anyhow::Result<Plan> {
+    if args.training_data.is_none() {
+        let message = format!(
+            "{} holds no run yet, nor a plan of one; repeat the command that was to begin it, without --resume",
+            args.output.display()
+        );
+        return Err(fail(ErrorCode::FileNotFound, message));
+    }
     let mut request = PlanRequest::new();
     let path = |p: &Option<std::path::PathBuf>| p.as_ref().map(|p| p.to_string_lossy().into_owned());
     let fields = [

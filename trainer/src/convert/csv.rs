@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use files::Order;
+
 use super::relative::image_url;
-use super::{ConvertedLabel, ConvertedRow, folder_of, write_rows};
+use super::{ConvertedLabel, ConvertedRow, folder_of, write_file};
 use crate::data::DataError;
 
 /// How a table is read.
@@ -38,13 +40,13 @@ pub struct CsvSummary {
     pub classes: Vec<(String, usize)>,
 }
 
-/// Writes a JSONL file from a table, row by row. Fields may be quoted with `"`, doubled inside (RFC 4180); URLs and absolute
+/// Writes a JSONL file, the output of `order`, from a table, row by row. Fields may be quoted with `"`, doubled inside (RFC 4180); URLs and absolute
 /// paths stay as they are. The header is recognised by the column names of [`CsvOptions`].
 ///
 /// # Errors
 /// `file:line` of the first row that cannot be read: too few fields, an empty field, an open quote, a list that spills over
-/// into further fields; a column that is not there; no row; any IO error.
-pub fn csv(table: &Path, output: &Path, options: &CsvOptions) -> Result<CsvSummary, DataError> {
+/// into further fields; a column that is not there; no row; an output that may not be written; any IO error.
+pub fn csv(table: &Path, order: &Order, options: &CsvOptions) -> Result<CsvSummary, DataError> {
     let wrong = |message: String| DataError::Source { path: table.to_owned(), message };
     let bytes = fs::read(table).map_err(|source| DataError::Io { action: "read", path: table.to_owned(), source })?;
     let text = String::from_utf8(bytes).map_err(|e| wrong(format!("is not UTF-8: {e}; save it as UTF-8")))?;
@@ -57,7 +59,7 @@ pub fn csv(table: &Path, output: &Path, options: &CsvOptions) -> Result<CsvSumma
     };
     let columns = Columns::find(first, options).map_err(wrong)?;
     let folder = absolute(options.image_folder.as_deref().unwrap_or(table.parent().unwrap_or(Path::new("."))))?;
-    let base = folder_of(output)?;
+    let base = folder_of(order.output)?;
     let mut rows = Vec::new();
     let mut classes: BTreeMap<String, usize> = BTreeMap::new();
     for (line, fields) in &records[usize::from(columns.header)..] {
@@ -87,8 +89,8 @@ pub fn csv(table: &Path, output: &Path, options: &CsvOptions) -> Result<CsvSumma
     if rows.is_empty() {
         return Err(wrong("has a header but no rows".to_owned()));
     }
-    write_rows(output, &rows)?;
-    Ok(CsvSummary { output: output.to_owned(), classes: classes.into_iter().collect() })
+    write_file(order, &rows)?;
+    Ok(CsvSummary { output: order.output.to_owned(), classes: classes.into_iter().collect() })
 }
 
 struct Columns {
@@ -241,12 +243,17 @@ fn absolute(path: &Path) -> Result<PathBuf, DataError> {
 mod tests {
     use super::*;
 
+    /// Of a test, which converts again and again.
+    fn order(output: &Path) -> Order<'_> {
+        Order { command: "convert csv", output, overwrite: true, reads: &[] }
+    }
+
     fn convert(text: &str, options: &CsvOptions) -> Result<Vec<(String, String)>, String> {
         let dir = tempfile::tempdir().unwrap();
         let table = dir.path().join("t.csv");
         fs::write(&table, text).unwrap();
         let output = dir.path().join("out.jsonl");
-        csv(&table, &output, options).map_err(|e| e.to_string())?;
+        csv(&table, &order(&output), options).map_err(|e| e.to_string())?;
         let rows = fs::read_to_string(&output).unwrap();
         Ok(rows
             .lines()
@@ -312,7 +319,7 @@ mod tests {
         let (table, output) = (dir.path().join("t.tsv"), dir.path().join("out.jsonl"));
         let text = "a.jpg\tcan, carton ,can\nb.jpg\t'one, two','it''s'\nc.jpg\t\nd.jpg\t'x'\n";
         fs::write(&table, text).unwrap();
-        let summary = csv(&table, &output, &lists).unwrap();
+        let summary = csv(&table, &order(&output), &lists).unwrap();
         let rows: Vec<serde_json::Value> =
             fs::read_to_string(&output).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         let found: Vec<&serde_json::Value> = rows.iter().map(|row| &row["label"]).collect();

@@ -3,8 +3,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use files::{Order, Scope, Target, Written};
+
 use super::relative::image_url;
-use super::{ConvertedLabel, ConvertedRow, IMAGE_EXTENSIONS, folder_of, write_rows};
+use super::{ConvertedLabel, ConvertedRow, IMAGE_EXTENSIONS, folder_of, write_file, write_rows};
 use crate::data::DataError;
 
 /// Folder names that mean a part of a data set, and the file each is written to.
@@ -27,12 +29,44 @@ pub struct FolderSummary {
     pub hidden: usize,
 }
 
-/// Writes one JSONL file from a folder whose subfolders are classes; pictures may lie deeper in them. Classes and pictures
-/// are sorted by name, byte by byte. What is a picture is decided by [`IMAGE_EXTENSIONS`]; hidden entries are left out.
+/// Writes one JSONL file, the output of `order`, from a folder whose subfolders are classes; pictures may lie deeper in them.
+/// Classes and pictures are sorted by name, byte by byte. What is a picture is decided by [`IMAGE_EXTENSIONS`]; hidden entries
+/// are left out.
 ///
 /// # Errors
-/// The folder cannot be read or holds no class with a picture, a class name is not UTF-8, or the file cannot be written.
-pub fn folders(root: &Path, output: &Path) -> Result<FolderSummary, DataError> {
+/// The folder cannot be read or holds no class with a picture, a class name is not UTF-8, or the file may not or cannot be written.
+pub fn folders(root: &Path, order: &Order) -> Result<FolderSummary, DataError> {
+    let (rows, summary) = read(root, order.output)?;
+    write_file(order, &rows)?;
+    Ok(summary)
+}
+
+/// As [`folders`] for each of the subfolders `train`, `validation` (or `val`, `valid`) and `test` that is there; writes
+/// `train.jsonl`, `validation.jsonl`, `test.jsonl` into the output of `order`. `None` where there is no `train` folder: the root
+/// itself holds the classes.
+///
+/// # Errors
+/// As [`folders`].
+pub fn folders_split(root: &Path, order: &Order) -> Result<Option<(Vec<FolderSummary>, Written)>, DataError> {
+    let part = |names: &[&str]| names.iter().map(|name| root.join(name)).find(|path| path.is_dir());
+    if part(PARTS[0].1).is_none() {
+        return Ok(None);
+    }
+    let found = PARTS.iter().filter_map(|(file, names)| part(names).map(|folder| (*file, folder)));
+    let found: Vec<(&str, PathBuf)> = found.collect();
+    let targets: Vec<Target> = found.iter().map(|(file, _)| Target::new(file)).collect();
+    let mut writing = order.folder(Scope::Parts, &targets)?.begin()?;
+    let mut summaries = Vec::new();
+    for (file, folder) in found {
+        let (rows, summary) = read(&folder, &order.output.join(file))?;
+        write_rows(&mut writing, file, &rows)?;
+        summaries.push(summary);
+    }
+    Ok(Some((summaries, writing.publish()?)))
+}
+
+/// The rows of a folder of classes, as the file `output` has them.
+fn read(root: &Path, output: &Path) -> Result<(Vec<ConvertedRow>, FolderSummary), DataError> {
     let root = absolute(root)?;
     let base = folder_of(output)?;
     let mut summary = FolderSummary { output: output.to_owned(), classes: Vec::new(), skipped: 0, hidden: 0 };
@@ -61,23 +95,7 @@ pub fn folders(root: &Path, output: &Path) -> Result<FolderSummary, DataError> {
             "no subfolder holds a picture; expected one subfolder per class, with the pictures in it",
         ));
     }
-    write_rows(output, &rows)?;
-    Ok(summary)
-}
-
-/// As [`folders`] for each of the subfolders `train`, `validation` (or `val`, `valid`) and `test` that is there; writes
-/// `train.jsonl`, `validation.jsonl`, `test.jsonl` into `output`. `None` where there is no `train` folder: the root itself
-/// holds the classes.
-///
-/// # Errors
-/// As [`folders`].
-pub fn folders_split(root: &Path, output: &Path) -> Result<Option<Vec<FolderSummary>>, DataError> {
-    let part = |names: &[&str]| names.iter().map(|name| root.join(name)).find(|path| path.is_dir());
-    if part(PARTS[0].1).is_none() {
-        return Ok(None);
-    }
-    let found = PARTS.iter().filter_map(|(file, names)| part(names).map(|folder| (folder, output.join(file))));
-    found.map(|(folder, file)| folders(&folder, &file)).collect::<Result<Vec<_>, _>>().map(Some)
+    Ok((rows, summary))
 }
 
 fn collect(folder: &Path, pictures: &mut Vec<PathBuf>, summary: &mut FolderSummary) -> Result<(), DataError> {
@@ -129,6 +147,10 @@ fn wrong(path: &Path, message: &str) -> DataError {
 mod tests {
     use super::*;
 
+    fn order(output: &Path) -> Order<'_> {
+        Order { command: "convert folders", output, overwrite: false, reads: &[] }
+    }
+
     fn tree(names: &[&str]) -> tempfile::TempDir {
         let dir = tempfile::tempdir().unwrap();
         for name in names {
@@ -152,7 +174,7 @@ mod tests {
             "set/nothing/x.txt",
         ]);
         let output = dir.path().join("set/lists/all.jsonl");
-        let summary = folders(&dir.path().join("set"), &output).unwrap();
+        let summary = folders(&dir.path().join("set"), &order(&output)).unwrap();
         assert_eq!(summary.classes, [("a".to_owned(), 1), ("b class".to_owned(), 2)]);
         assert_eq!((summary.skipped, summary.hidden), (3, 2));
         assert_eq!(
@@ -166,19 +188,19 @@ mod tests {
     #[test]
     fn parts_are_found_by_name() {
         let dir = tree(&["train/a/1.png", "val/a/2.png", "test/a/3.png", "other/a/4.png"]);
-        let written = folders_split(dir.path(), dir.path()).unwrap().unwrap();
+        let (written, _) = folders_split(dir.path(), &order(dir.path())).unwrap().unwrap();
         let names: Vec<_> = written.iter().map(|part| part.output.file_name().unwrap().to_str().unwrap()).collect();
         assert_eq!(names, ["train.jsonl", "validation.jsonl", "test.jsonl"]);
         let flat = tree(&["a/1.png"]);
-        assert_eq!(folders_split(flat.path(), flat.path()).unwrap(), None);
+        assert_eq!(folders_split(flat.path(), &order(flat.path())).unwrap(), None);
     }
 
     #[test]
     fn a_folder_without_pictures_is_an_error() {
         let dir = tree(&["1.png", "a/x.txt"]);
         let output = dir.path().join("o.jsonl");
-        assert!(folders(dir.path(), &output).unwrap_err().to_string().contains("one subfolder per class"));
+        assert!(folders(dir.path(), &order(&output)).unwrap_err().to_string().contains("one subfolder per class"));
         assert!(!output.exists());
-        assert!(folders(&dir.path().join("gone"), &output).is_err());
+        assert!(folders(&dir.path().join("gone"), &order(&output)).is_err());
     }
 }

@@ -10,13 +10,13 @@ mod relative;
 
 use std::path::{Path, PathBuf};
 
+use files::{Order, Writing};
 use serde::Serialize;
 
-use crate::data::{DataError, replace};
+use crate::data::DataError;
 
 pub use csv::{CsvOptions, CsvSummary, csv};
 pub use folders::{FolderSummary, folders, folders_split};
-pub(crate) use relative::image_url;
 
 /// File name endings, in lower case, that are taken for pictures.
 pub const IMAGE_EXTENSIONS: [&str; 10] = ["jpg", "jpeg", "jpe", "jfif", "png", "webp", "bmp", "dib", "tif", "tiff"];
@@ -51,18 +51,34 @@ impl ConvertedLabel {
     }
 }
 
-/// Writes rows as JSON lines to `path`, which is replaced at once.
+/// Makes a file of JSON lines, a row each.
 ///
 /// # Errors
 /// Any IO error.
-pub fn write_rows(path: &Path, rows: &[ConvertedRow]) -> Result<(), DataError> {
-    replace(path, |out| {
+pub fn write_rows<R: Serialize>(
+    writing: &mut Writing,
+    name: impl AsRef<Path>,
+    rows: impl IntoIterator<Item = R>,
+) -> Result<(), DataError> {
+    writing.write(name, |out| {
         for row in rows {
-            serde_json::to_writer(&mut *out, row)?;
+            serde_json::to_writer(&mut *out, &row)?;
             out.write_all(b"\n")?;
         }
         Ok(())
-    })
+    })?;
+    Ok(())
+}
+
+/// Writes one file of JSON lines.
+///
+/// # Errors
+/// When it may not be written, or any IO error.
+fn write_file<R: Serialize>(order: &Order, rows: impl IntoIterator<Item = R>) -> Result<(), DataError> {
+    let mut writing = order.file()?.begin()?;
+    write_rows(&mut writing, order.output.file_name().unwrap_or_default(), rows)?;
+    writing.publish()?;
+    Ok(())
 }
 
 /// Absolute folder of the file that is to be written, against which paths are made relative.

@@ -74,6 +74,9 @@ pub enum DataError {
         /// Range, and what to do.
         limit: &'static str,
     },
+    /// What was asked for cannot be written there.
+    #[error(transparent)]
+    Output(#[from] files::OutputError),
     /// Fovea's own code failed on an image. The image is named so that it can be left out and reported.
     #[error(
         "a loader thread failed on {image}: {message}. This is a fault in Fovea; leave the image out to go on, and report it"

@@ -100,7 +100,7 @@ impl Fetcher {
         if bytes.len() as u64 > self.max_bytes {
             return Err(Failure::Final(format!("it is larger than the limit of {} bytes", self.max_bytes)));
         }
-        crate::data::write::replace(path, |out| out.write_all(&bytes)).map_err(|e| Failure::Final(e.to_string()))
+        files::write_atomic(path, &bytes).map_err(|e| Failure::Final(e.to_string()))
     }
 }
 

@@ -148,9 +148,9 @@ impl Files {
         let open = |path: &PathBuf| {
             let file = File::open(path).map_err(|e| DataError::io("open", path, e))?;
             let base = path.parent().unwrap_or(path).to_owned();
-            Ok((path.clone(), file, Resolver::new(base, data_root.map(Path::to_owned))))
+            Ok::<_, DataError>((path.clone(), file, Resolver::new(base, data_root.map(Path::to_owned))))
         };
-        Ok(Self { files: paths.iter().map(open).collect::<Result<_, _>>()? })
+        Ok(Self { files: paths.iter().map(open).collect::<Result<_, DataError>>()? })
     }
 
     /// The one pass over all files: parses every line, checks labels and `image_url`s, and looks at no picture.

@@ -37,7 +37,6 @@ mod split;
 mod target;
 mod trivial;
 mod views;
-mod write;
 
 #[cfg(test)]
 mod tests;
@@ -60,7 +59,6 @@ pub use rng::KeyedRng;
 pub(crate) use row::parse as parse_row;
 pub use target::Object;
 pub use views::{ClassifierViews, Views};
-pub use write::replace;
 
 /// The JSONL files that a path names: itself, or those of an MLTable folder.
 pub(crate) fn data_files(path: &std::path::Path) -> Result<Vec<std::path::PathBuf>, DataError> {

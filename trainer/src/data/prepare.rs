@@ -4,6 +4,7 @@ use std::io::{self, BufRead};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use files::Writing;
 use models::host::Limits;
 use schemas::Task;
 
@@ -15,7 +16,7 @@ use super::part::{Part, Reading, unite_rows};
 use super::preflight::OnProgress;
 use super::reject::Rejections;
 use super::target::Targets;
-use super::{mltable, split, write};
+use super::{mltable, split};
 
 /// Training with fewer images than this is pointed out.
 const FEW_IMAGES: usize = 10;
@@ -208,15 +209,18 @@ pub fn count_rows(task: Task, path: &Path) -> Result<RowCount, DataError> {
 }
 
 impl TrainingData {
-    /// Writes `train.jsonl` and `validation.jsonl` as used (rows as given, but `image_url` absolute, and of objects those that
-    /// are used, one row per picture) and `rejected.jsonl` to
-    /// `folder`, each replaced at once.
+    /// Names of the files that [`TrainingData::write`] makes.
+    pub const FILES: [&str; 3] = ["train.jsonl", "validation.jsonl", "rejected.jsonl"];
+
+    /// Makes `train.jsonl` and `validation.jsonl` as used (rows as given, but `image_url` absolute, and of objects those that
+    /// are used, one row per picture) and `rejected.jsonl` in the folder `within` of what is written.
     ///
     /// # Errors
     /// Any IO error.
-    pub fn write(&mut self, folder: &Path) -> Result<(), DataError> {
-        for (name, part) in [("train.jsonl", &self.train), ("validation.jsonl", &self.validation)] {
-            write::replace(&folder.join(name), |out| {
+    pub fn write(&mut self, writing: &mut Writing, within: &Path) -> Result<(), DataError> {
+        let [train, validation, rejected] = Self::FILES.map(|name| within.join(name));
+        for (name, part) in [(train, &self.train), (validation, &self.validation)] {
+            writing.write(&name, |out| {
                 for index in 0..part.len() {
                     let row = part.row(index).map_err(io::Error::other)?;
                     serde_json::to_writer(&mut *out, &row)?;
@@ -225,7 +229,8 @@ impl TrainingData {
                 Ok(())
             })?;
         }
-        self.rejections.write(&folder.join("rejected.jsonl"))
+        writing.write(&rejected, |out| self.rejections.write(out))?;
+        Ok(())
     }
 }
 

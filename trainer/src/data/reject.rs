@@ -2,7 +2,7 @@
 //! ignored, an error at once.
 
 use std::collections::BTreeMap;
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, Seek, SeekFrom, Write};
 use std::path::Path;
 
 pub use schemas::dataset::{Rejection, RejectionKind as RejectKind};
@@ -74,23 +74,14 @@ impl Rejections {
         if shown.is_empty() { String::new() } else { format!(". The first: {}", shown.join("; ")) }
     }
 
-    /// Writes the list as JSON lines, `{source, line, image_url, kind, reason}`, to `path`, which is replaced at once.
+    /// Writes the list as JSON lines, `{source, line, image_url, kind, reason}`.
     ///
     /// # Errors
     /// Any IO error.
-    pub fn write(&mut self, path: &Path) -> Result<(), DataError> {
-        let lines = &mut self.lines;
-        super::write::replace(path, |out| {
-            lines.seek(SeekFrom::Start(0))?;
-            let mut buffer = vec![0; 64 << 10];
-            loop {
-                match lines.read(&mut buffer)? {
-                    0 => break,
-                    n => out.write_all(&buffer[..n])?,
-                }
-            }
-            lines.seek(SeekFrom::End(0)).map(drop)
-        })
+    pub fn write(&mut self, out: &mut dyn Write) -> io::Result<()> {
+        self.lines.seek(SeekFrom::Start(0))?;
+        io::copy(&mut self.lines, out)?;
+        self.lines.seek(SeekFrom::End(0)).map(drop)
     }
 }
 

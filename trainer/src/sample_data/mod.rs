@@ -4,19 +4,21 @@
 mod draw;
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::path::{Path, PathBuf};
 
+use files::{Order, Scope, Target, Writing};
 use models::host::{Rgb, encode_jpeg};
 use schemas::Task;
 
 use crate::convert::boxes::{Marked, Picture, rows};
-use crate::convert::{ConvertedLabel, ConvertedRow, image_url, write_rows};
+use crate::convert::{ConvertedLabel, ConvertedRow, write_rows};
 use crate::data::{DataError, KeyedRng};
 use draw::Shape;
 
 /// JPEG quality of the pictures.
 const QUALITY: u8 = 88;
+/// Stands for the folder that is written.
+const ROOT: &str = "/sample/data";
 /// Fewest pictures: one of each class in each part.
 const FEWEST: usize = Shape::ALL.len() * 3;
 
@@ -33,15 +35,18 @@ pub struct SampleSummary {
     pub labels: Vec<String>,
     /// Pictures in all.
     pub images: usize,
+    /// What earlier data in the folder left there and is no longer as it was written.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub kept: Vec<PathBuf>,
 }
 
-/// Draws `count` pictures (240 x 180, JPEG) into `folder/images` and writes `train.jsonl`, `validation.jsonl` and
+/// Draws `count` pictures (240 x 180, JPEG) into `images` in the output of `order` and writes `train.jsonl`, `validation.jsonl` and
 /// `test.jsonl` beside it. For classification a picture shows one shape, every class equally often up to one; for multi-label
 /// classification and for detection one to four, or, every tenth, none, under their names or with the box around each. The same seed and count give the same bytes.
 ///
 /// # Errors
-/// `task` is another, `count` is below 12, or an IO error.
-pub fn generate(task: Task, folder: &Path, seed: u64, count: usize) -> Result<SampleSummary, DataError> {
+/// `task` is another, `count` is below 12, a file may not be written, or an IO error.
+pub fn generate(task: Task, order: &Order, seed: u64, count: usize) -> Result<SampleSummary, DataError> {
     let make = match task {
         Task::ImageClassification => classification,
         Task::ImageObjectDetection => detection,
@@ -56,33 +61,44 @@ pub fn generate(task: Task, folder: &Path, seed: u64, count: usize) -> Result<Sa
         let limit = "at least 12 are needed: one of each of 4 classes in each of 3 parts";
         return Err(DataError::Setting { name: "count", value: count.to_string(), limit });
     }
-    let folder = &std::path::absolute(folder).map_err(|source| io_error("resolve", folder, source))?;
     let per_part = |share: usize| (count * share / 100).max(Shape::ALL.len());
     let (validation, test) = (per_part(15), per_part(15));
     let parts = [("train", count - validation - test), ("validation", validation), ("test", test)];
-    let mut files = Vec::new();
-    for (number, (name, pictures)) in parts.into_iter().enumerate() {
-        let images = folder.join("images").join(name);
-        fs::create_dir_all(&images).map_err(|source| io_error("make", &images, source))?;
-        let list = folder.join(format!("{name}.jsonl"));
-        make(&Draft { list: &list, images: &images, seed, part: number as u64, pictures })?;
-        files.push(list);
-    }
-    let [train, validation, test] = <[PathBuf; 3]>::try_from(files).expect("three parts were written");
+    let drafts = parts.iter().zip(0..).map(|(&(name, pictures), part)| Draft { name, seed, part, pictures });
+    let drafts: Vec<Draft> = drafts.collect();
+    let targets: Vec<Target> = drafts.iter().flat_map(Draft::targets).collect();
+    let mut writing = order.folder(Scope::Whole, &targets)?.begin()?;
+    drafts.iter().try_for_each(|draft| make(draft, &mut writing))?;
+    let kept = writing.publish()?.kept;
+    let folder = &std::path::absolute(order.output).map_err(|source| DataError::io("resolve", order.output, source))?;
+    let [train, validation, test] = parts.map(|(name, _)| folder.join(format!("{name}.jsonl")));
     let labels = Shape::ALL.iter().map(|shape| shape.name().to_owned()).collect();
-    Ok(SampleSummary { train, validation, test, labels, images: count })
+    Ok(SampleSummary { train, validation, test, labels, images: count, kept })
 }
 
 /// A part to be made.
-struct Draft<'a> {
-    list: &'a Path,
-    images: &'a Path,
+struct Draft {
+    name: &'static str,
     seed: u64,
     part: u64,
     pictures: usize,
 }
 
-impl Draft<'_> {
+impl Draft {
+    /// Its list. Pictures are named by their place in it: a name must not give the class away to somebody who sorts by it.
+    fn list(&self) -> String {
+        format!("{}.jsonl", self.name)
+    }
+
+    fn picture(&self, number: usize) -> String {
+        format!("images/{}/{number:05}.jpg", self.name)
+    }
+
+    fn targets(&self) -> Vec<Target> {
+        let pictures = (0..self.pictures).map(|number| Target::new(self.picture(number)));
+        pictures.chain([Target::new(self.list())]).collect()
+    }
+
     /// Random numbers of a picture.
     fn rng(&self, number: usize) -> KeyedRng {
         KeyedRng::new("sample data", &[self.seed, self.part, number as u64])
@@ -100,45 +116,42 @@ impl Draft<'_> {
         draw::scene(&shapes, &mut rng)
     }
 
-    fn row(&self, picture: &Path, label: ConvertedLabel) -> ConvertedRow {
-        ConvertedRow { image_url: image_url(self.list.parent().unwrap_or(Path::new("/")), picture), label }
-    }
-
-    /// Writes a picture. Its name must not give the class away to somebody who sorts by it.
-    fn save(&self, number: usize, image: &Rgb) -> Result<PathBuf, DataError> {
-        let path = self.images.join(format!("{number:05}.jpg"));
-        fs::write(&path, encode_jpeg(image, QUALITY)).map_err(|source| io_error("write", &path, source))?;
-        Ok(path)
+    /// Makes a picture and gives its name.
+    fn save(&self, writing: &mut Writing, number: usize, image: &Rgb) -> Result<String, DataError> {
+        let name = self.picture(number);
+        writing.write(&name, |out| out.write_all(&encode_jpeg(image, QUALITY)))?;
+        Ok(name)
     }
 }
 
-fn classification(draft: &Draft) -> Result<(), DataError> {
+fn classification(draft: &Draft, writing: &mut Writing) -> Result<(), DataError> {
     let mut rows = Vec::with_capacity(draft.pictures);
     for number in 0..draft.pictures {
         let shape = Shape::ALL[number % Shape::ALL.len()];
-        let path = draft.save(number, &draw::picture(shape, &mut draft.rng(number)))?;
-        rows.push(draft.row(&path, ConvertedLabel::Class(shape.name().to_owned())));
+        let image_url = draft.save(writing, number, &draw::picture(shape, &mut draft.rng(number)))?;
+        rows.push(ConvertedRow { image_url, label: ConvertedLabel::Class(shape.name().to_owned()) });
     }
-    write_rows(draft.list, &rows)
+    write_rows(writing, draft.list(), &rows)
 }
 
-fn multilabel(draft: &Draft) -> Result<(), DataError> {
+fn multilabel(draft: &Draft, writing: &mut Writing) -> Result<(), DataError> {
     let mut rows = Vec::with_capacity(draft.pictures);
     for number in 0..draft.pictures {
         let (image, placed) = draft.scene(number);
-        let path = draft.save(number, &image)?;
+        let image_url = draft.save(writing, number, &image)?;
         let names: BTreeSet<&str> = placed.iter().map(|(shape, _)| shape.name()).collect();
         let names = names.into_iter().map(str::to_owned).collect();
-        rows.push(draft.row(&path, ConvertedLabel::Classes(names)));
+        rows.push(ConvertedRow { image_url, label: ConvertedLabel::Classes(names) });
     }
-    write_rows(draft.list, &rows)
+    write_rows(writing, draft.list(), &rows)
 }
 
-fn detection(draft: &Draft) -> Result<(), DataError> {
+fn detection(draft: &Draft, writing: &mut Writing) -> Result<(), DataError> {
     let mut pictures = Vec::with_capacity(draft.pictures);
     for number in 0..draft.pictures {
         let (image, placed) = draft.scene(number);
-        let path = draft.save(number, &image)?;
+        // Of rows only: where the folder lies does not matter to a name that is relative to it.
+        let path = Path::new(ROOT).join(draft.save(writing, number, &image)?);
         let (width, height) = (f64::from(image.width), f64::from(image.height));
         let objects = placed.into_iter().map(|(shape, [x1, y1, x2, y2])| Marked {
             label: shape.name().to_owned(),
@@ -149,18 +162,20 @@ fn detection(draft: &Draft) -> Result<(), DataError> {
         let objects = objects.collect();
         pictures.push(Picture { path, size: Some([image.width, image.height]), objects });
     }
-    rows::write(draft.list, &pictures)
-}
-
-fn io_error(action: &'static str, path: &Path, source: std::io::Error) -> DataError {
-    DataError::Io { action, path: path.to_owned(), source }
+    rows::write(writing, Path::new(ROOT), Path::new(&draft.list()), &pictures)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use models::host::{Limits, decode};
 
     use super::*;
+
+    fn order(output: &Path) -> Order<'_> {
+        Order { command: "sample-data", output, overwrite: false, reads: &[] }
+    }
 
     fn lines(path: &Path) -> Vec<serde_json::Value> {
         fs::read_to_string(path).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
@@ -170,7 +185,7 @@ mod tests {
     fn parts_are_balanced_complete_and_repeatable() {
         let make = |seed| {
             let dir = tempfile::tempdir().unwrap();
-            let made = generate(Task::ImageClassification, dir.path(), seed, 41).unwrap();
+            let made = generate(Task::ImageClassification, &order(dir.path()), seed, 41).unwrap();
             (dir, made)
         };
         let (dir, made) = make(3);
@@ -197,7 +212,7 @@ mod tests {
     #[test]
     fn what_cannot_be_made_is_refused() {
         let dir = tempfile::tempdir().unwrap();
-        let make = |task, count| generate(task, dir.path(), 1, count).unwrap_err().to_string();
+        let make = |task, count| generate(task, &order(dir.path()), 1, count).unwrap_err().to_string();
         assert!(make(Task::ImageClassification, 11).contains("count is 11"));
         assert!(make(Task::ImageInstanceSegmentation, 50).contains("task is image-instance-segmentation"));
     }
@@ -205,7 +220,7 @@ mod tests {
     #[test]
     fn scenes_have_the_names_of_their_shapes() {
         let dir = tempfile::tempdir().unwrap();
-        let made = generate(Task::ImageClassificationMultilabel, dir.path(), 3, 40).unwrap();
+        let made = generate(Task::ImageClassificationMultilabel, &order(dir.path()), 3, 40).unwrap();
         let rows = lines(&made.train);
         let labels = |row: &serde_json::Value| row["label"].as_array().unwrap().len();
         assert_eq!((rows.len(), rows.iter().filter(|row| labels(row) == 0).count()), (28, 2));
@@ -218,7 +233,7 @@ mod tests {
     #[test]
     fn scenes_have_boxes_around_their_shapes() {
         let dir = tempfile::tempdir().unwrap();
-        let made = generate(Task::ImageObjectDetection, dir.path(), 3, 40).unwrap();
+        let made = generate(Task::ImageObjectDetection, &order(dir.path()), 3, 40).unwrap();
         let train = rows::read(&made.train, None).unwrap();
         assert_eq!((train.pictures.len(), train.left_out.len()), (28, 0));
         let summary = train.summary(&made.train);

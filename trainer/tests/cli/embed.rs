@@ -24,7 +24,7 @@ fn images(data: &Path) -> Vec<PathBuf> {
 
 /// Runs `embed` on these images and reads the JSONL that it writes.
 fn vectors(model: [&str; 2], images: &[PathBuf], output: &Path) -> Vec<Vec<f64>> {
-    let args = ["embed", model[0], model[1], "--output", text(output)];
+    let args = ["embed", model[0], model[1], "--overwrite", "--output", text(output)];
     expect(0, args.into_iter().chain(images.iter().map(|path| text(path))));
     let written = fs::read_to_string(output).unwrap();
     let rows = written.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
@@ -118,6 +118,7 @@ fn a_checkpoint_and_its_files_give_the_same_vectors() {
         let error = String::from_utf8_lossy(&result.stderr).into_owned();
         assert!(error.contains(why), "{error}");
     };
-    refused(text(&output), "exporter --features");
+    refused(text(&output), "--overwrite");
+    refused(text(&folder.path().join("none.jsonl")), "exporter --features");
     refused("vectors.txt", ".safetensors");
 }

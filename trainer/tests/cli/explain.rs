@@ -20,7 +20,8 @@ fn a_classifier_shows_what_its_answer_came_from() {
     let saved = folder.path().join("saved");
     let asked = |model: [&str; 2], more: &[&str]| {
         let usual = ["predict", model[0], model[1], image.to_str().unwrap(), "--json"];
-        json(&expect(0, usual.iter().chain(more)))["predictions"][0].clone()
+        let again: &[&str] = if more.contains(&"--save") { &["--overwrite"] } else { &[] };
+        json(&expect(0, usual.iter().chain(more).chain(again)))["predictions"][0].clone()
     };
     for method in ["xrai", "integrated_gradients", "guided_backprop", "guided_gradcam", "occlusion"] {
         let more = ["--explain", method, "--n_steps", "3", "--save", saved.to_str().unwrap(), "--attributions"];

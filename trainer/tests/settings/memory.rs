@@ -96,8 +96,9 @@ fn train(plan: &Plan, task: &Tight, folder: &Path) -> anyhow::Result<(TrainingSt
     let preprocessing = spec.preprocessing();
     let network = start::network(spec, plan, &data, &preprocessing, Device::Cpu)?;
     let folder = RunFolder::open(&folder.join("run"), false)?;
-    let log = Log::open(&folder.log())?;
+    let log = Log::default();
     let (log_file, settings) = (folder.log(), &plan.settings);
+    log.write_to(&log_file)?;
     let train = Loader::new(Arc::clone(&data.train) as Arc<_>, loading::training(settings, &preprocessing))?;
     let validation =
         Loader::new(Arc::clone(&data.validation) as Arc<_>, loading::validation(settings, &preprocessing, 0))?;

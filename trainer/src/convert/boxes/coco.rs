@@ -4,15 +4,16 @@
 //! Polygons are kept as outlines; run-length masks, which COCO uses for crowds, are not, but their boxes are.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use files::{Order, Scope, Target};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::super::folder_of;
 use super::super::relative::image_url;
 use super::{Marked, Part, Picture, SLACK, absolute, bounds, fractions, io_error, labels, outline, part_name, wrong};
-use crate::data::{DataError, replace};
+use crate::data::DataError;
 
 /// Most files number; some name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
@@ -158,18 +159,21 @@ struct WrittenCategory<'a> {
     name: &'a str,
 }
 
-/// Writes one COCO file per part: to `output` if that is a `.json` file and there is one part, else to `NAME.json` in it. Images,
+/// Writes one COCO file per part: to the output of `order` if that is a `.json` file and there is one part, else to `NAME.json` in it. Images,
 /// annotations and categories are numbered from 1; the categories are the sorted labels of all parts, the same in every file.
 /// `area` is that of the outline's segments added up or, without an outline, that of the box.
 ///
 /// # Errors
-/// A picture's size cannot be read, or any IO error.
-pub fn write(output: &Path, parts: &[Part]) -> Result<Vec<std::path::PathBuf>, DataError> {
-    let labels = labels(parts);
+/// A picture's size cannot be read, a file may not be written, or any IO error.
+pub fn write(order: &Order, parts: &[Part]) -> Result<(Vec<PathBuf>, files::Written), DataError> {
+    let (labels, output) = (labels(parts), order.output);
     let single = parts.len() == 1 && output.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json"));
+    let names: Vec<PathBuf> = parts.iter().map(|part| format!("{}.json", part.name).into()).collect();
+    let targets: Vec<Target> = names.iter().map(Target::new).collect();
+    let mut writing = if single { order.file()? } else { order.folder(Scope::Parts, &targets)? }.begin()?;
     let mut files = Vec::with_capacity(parts.len());
-    for part in parts {
-        let path = if single { output.to_owned() } else { output.join(format!("{}.json", part.name)) };
+    for (part, name) in parts.iter().zip(&names) {
+        let path = if single { output.to_owned() } else { output.join(name) };
         let base = folder_of(&path)?;
         let mut images = Vec::with_capacity(part.pictures.len());
         let mut annotations = Vec::new();
@@ -183,10 +187,11 @@ pub fn write(output: &Path, parts: &[Part]) -> Result<Vec<std::path::PathBuf>, D
         }
         let categories = labels.iter().zip(1..).map(|(name, id)| WrittenCategory { id, name }).collect();
         let written = Written { images, annotations, categories };
-        replace(&path, |out| serde_json::to_writer(out, &written).map_err(Into::into))?;
+        let name = path.file_name().unwrap_or_default();
+        writing.write(name, |out| serde_json::to_writer(out, &written).map_err(Into::into))?;
         files.push(path);
     }
-    Ok(files)
+    Ok((files, writing.publish()?))
 }
 
 fn annotation(object: &Marked, size: [u32; 2], [id, image_id, category_id]: [usize; 3]) -> WrittenAnnotation {

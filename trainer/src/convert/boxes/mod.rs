@@ -16,6 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use files::Writing;
 use models::host::{self, Limits};
 use serde::Serialize;
 
@@ -175,27 +176,55 @@ impl Picture {
         }
     }
 
-    /// Puts the picture into `folder`, as a hard link or, across file systems, as a copy, under its own name or, where that is
-    /// in `taken` (stems, as annotation files are named after them), under one with a number. Returns the file name.
-    fn place(&self, folder: &Path, taken: &mut BTreeSet<String>) -> Result<String, DataError> {
+    /// Name of its file without and with its ending.
+    fn names(&self) -> Result<(&str, String), DataError> {
         let wrong =
             || DataError::Source { path: self.path.clone(), message: "has no name in UTF-8; rename it".to_owned() };
         let stem = self.path.file_stem().and_then(|stem| stem.to_str()).ok_or_else(wrong)?;
         let extension = self.path.extension().and_then(|e| e.to_str()).map_or_else(String::new, |e| format!(".{e}"));
-        let numbered = (2..).map(|number| format!("{stem}_{number}"));
-        let mut names = std::iter::once(stem.to_owned()).chain(numbered);
-        let name = names.find(|name| !taken.contains(name)).ok_or_else(wrong)?;
-        taken.insert(name.clone());
-        let file = format!("{name}{extension}");
-        let target = folder.join(&file);
-        if target.exists() {
-            fs::remove_file(&target).map_err(|source| io_error("replace", &target, source))?;
-        }
-        fs::hard_link(&self.path, &target)
-            .or_else(|_| fs::copy(&self.path, &target).map(drop))
-            .map_err(|source| io_error("copy", &self.path, source))?;
-        Ok(file)
+        Ok((stem, extension))
     }
+}
+
+/// How pictures come to the folder that is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Images {
+    /// As copies.
+    #[default]
+    Copied,
+    /// As hard links, within one file system.
+    Linked,
+}
+
+impl Images {
+    fn put(self, writing: &mut Writing, name: &str, picture: &Path) -> Result<(), DataError> {
+        match self {
+            Self::Copied => writing.copy(name, picture)?,
+            Self::Linked => writing.link(name, picture)?,
+        }
+        Ok(())
+    }
+}
+
+/// File names for pictures that go into `folder`: a picture's own or, where another one has its stem already, one with a
+/// number (annotation files are named after stems, and there are file systems on which capital letters do not count). A
+/// picture that lies there already keeps its name.
+fn file_names(pictures: &[&Picture], folder: &Path) -> Result<Vec<String>, DataError> {
+    let folder = fs::canonicalize(folder).ok();
+    let lies_there =
+        |picture: &Picture| folder.is_some() && picture.path.parent().and_then(|p| fs::canonicalize(p).ok()) == folder;
+    let (there, elsewhere): (Vec<usize>, Vec<usize>) = (0..pictures.len()).partition(|&at| lies_there(pictures[at]));
+    let mut names = vec![String::new(); pictures.len()];
+    let mut taken = BTreeSet::new();
+    for at in there.into_iter().chain(elsewhere) {
+        let (stem, extension) = pictures[at].names()?;
+        let numbered = (2..).map(|number| format!("{stem}_{number}"));
+        let free = std::iter::once(stem.to_owned()).chain(numbered).find(|name| !taken.contains(&name.to_lowercase()));
+        let free = free.unwrap_or_default();
+        taken.insert(free.to_lowercase());
+        names[at] = free + &extension;
+    }
+    Ok(names)
 }
 
 fn absolute(path: &Path) -> Result<PathBuf, DataError> {
@@ -203,16 +232,13 @@ fn absolute(path: &Path) -> Result<PathBuf, DataError> {
     std::path::absolute(path).map_err(|source| io_error("resolve", path, source))
 }
 
-fn make_folder(path: &Path) -> Result<(), DataError> {
-    fs::create_dir_all(path).map_err(|source| io_error("make", path, source))
-}
-
 fn read_text(path: &Path) -> Result<String, DataError> {
     fs::read_to_string(path).map_err(|source| io_error("read", path, source))
 }
 
-fn write_text(path: &Path, text: &str) -> Result<(), DataError> {
-    crate::data::replace(path, |out| out.write_all(text.as_bytes()))
+fn write_text(writing: &mut Writing, name: &str, text: &str) -> Result<(), DataError> {
+    writing.write(name, |out| out.write_all(text.as_bytes()))?;
+    Ok(())
 }
 
 /// Name of a part that a file or folder is named after: `train` of `train.coco.json`, `train_annotations.jsonl` and

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use files::{Order, Writing};
 use schemas::Task;
 use schemas::dataset::{BoxLabel, Corners, ImageDetails, Label, parse_row};
 use serde::Serialize;
@@ -11,7 +12,7 @@ use serde_json::Value;
 use super::super::folder_of;
 use super::super::relative::image_url;
 use super::{Marked, Part, Picture, absolute, part_name, read_text};
-use crate::data::{DataError, Location, data_files, replace, resolver};
+use crate::data::{DataError, Location, data_files, resolver};
 
 #[derive(Serialize)]
 struct Row<'a> {
@@ -32,13 +33,13 @@ struct ObjectRow<'a> {
     polygon: &'a [Vec<f64>],
 }
 
-/// Writes one row per picture to `output`, with its `image_url` relative to that file where it can be.
+/// Makes the file `name` in `folder` with one row per picture, its `image_url` relative to that file where it can be.
 ///
 /// # Errors
 /// Any IO error.
-pub fn write(output: &Path, pictures: &[Picture]) -> Result<(), DataError> {
-    let base = folder_of(output)?;
-    replace(output, |out| {
+pub fn write(writing: &mut Writing, folder: &Path, name: &Path, pictures: &[Picture]) -> Result<(), DataError> {
+    let base = folder_of(&folder.join(name))?;
+    writing.write(name, |out| {
         for picture in pictures {
             let object = |object: &'_ Marked| {
                 let [top_x, top_y, bottom_x, bottom_y] = object.corners;
@@ -66,7 +67,20 @@ pub fn write(output: &Path, pictures: &[Picture]) -> Result<(), DataError> {
             out.write_all(b"\n")?;
         }
         Ok(())
-    })
+    })?;
+    Ok(())
+}
+
+/// Writes the rows of one part into a file.
+///
+/// # Errors
+/// When it may not be written, or any IO error.
+pub fn write_file(order: &Order, pictures: &[Picture]) -> Result<(), DataError> {
+    let mut writing = order.file()?.begin()?;
+    let (folder, name) = (order.output.parent().unwrap_or(Path::new("")), order.output.file_name().unwrap_or_default());
+    write(&mut writing, folder, Path::new(name), pictures)?;
+    writing.publish()?;
+    Ok(())
 }
 
 /// Reads a JSONL file or MLTable folder; rows of one picture are put together. Where an object has both, corners are taken

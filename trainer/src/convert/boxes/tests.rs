@@ -3,10 +3,11 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use files::Order;
 use models::host::{Rgb, encode_png};
 
 use super::voc::Pixels;
-use super::{Marked, Part, Picture, coco, rows, voc, yolo};
+use super::{Images, Marked, Part, Picture, coco, rows, voc, yolo};
 
 struct Folder(tempfile::TempDir);
 
@@ -40,6 +41,10 @@ fn data(name: &str) -> Option<PathBuf> {
     None
 }
 
+fn order(output: &Path) -> Order<'_> {
+    Order { command: "convert", output, overwrite: false, reads: &[] }
+}
+
 fn marked(label: &str, corners: [f64; 4]) -> Marked {
     Marked { label: label.to_owned(), corners, is_crowd: false, polygon: Vec::new() }
 }
@@ -64,7 +69,7 @@ fn check_same(found: &[Picture], wanted: &[Picture]) {
 
 fn through_rows(folder: &Folder, part: &Part) -> Part {
     let path = folder.path(&format!("{}.jsonl", part.name));
-    rows::write(&path, &part.pictures).unwrap();
+    rows::write_file(&order(&path), &part.pictures).unwrap();
     let read = rows::read(&path, None).unwrap();
     assert_eq!(read.left_out, []);
     check_same(&read.pictures, &part.pictures);
@@ -108,7 +113,7 @@ fn renamed(mut pictures: Vec<Picture>) -> Vec<Picture> {
 fn coco_there_and_back() {
     let folder = Folder::new();
     let part = through_rows(&folder, &part(&folder));
-    let written = coco::write(&folder.path("out/set.json"), std::slice::from_ref(&part)).unwrap();
+    let (written, _) = coco::write(&order(&folder.path("out/set.json")), std::slice::from_ref(&part)).unwrap();
     assert_eq!(written, [folder.path("out/set.json")]);
     let back = coco::read(&written[0], None).unwrap();
     assert_eq!(back.left_out, []);
@@ -127,7 +132,7 @@ fn voc_there_and_back() {
     let part = through_rows(&folder, &part(&folder));
     for pixels in [Pixels::Corners, Pixels::Inclusive] {
         let output = folder.path(&format!("{pixels:?}"));
-        voc::write(&output, std::slice::from_ref(&part), pixels).unwrap();
+        voc::write(&order(&output), std::slice::from_ref(&part), pixels, Images::Copied).unwrap();
         let back = voc::read(&output, None, pixels).unwrap();
         assert_eq!((back.len(), back[0].name.as_str()), (1, "validation"));
         check_same(&back[0].pictures, &renamed(forget(&part, |object| object.polygon.clear())));
@@ -140,7 +145,7 @@ fn yolo_there_and_back() {
     let folder = Folder::new();
     let part = through_rows(&folder, &part(&folder));
     let train = Part { name: "train".to_owned(), ..part.clone() };
-    yolo::write(&folder.path("out"), &[train, part.clone()]).unwrap();
+    yolo::write(&order(&folder.path("out")), &[train, part.clone()], Images::Linked).unwrap();
     let mut back = yolo::read(&folder.path("out/data.yaml")).unwrap();
     assert_eq!(back.iter().map(|part| part.name.as_str()).collect::<Vec<_>>(), ["train", "validation"]);
     let mut wanted = renamed(forget(&part, |object| object.is_crowd = false));
@@ -166,9 +171,11 @@ fn parts_are_named_after_files() {
     }
     let folder = Folder::new();
     let named = |name: &str| Part { name: name.to_owned(), ..Part::default() };
-    let message = yolo::write(&folder.path("y"), &[named("train"), named("trainval")]).unwrap_err().to_string();
+    let both = [named("train"), named("trainval")];
+    let message = yolo::write(&order(&folder.path("y")), &both, Images::Copied).unwrap_err().to_string();
     assert!(message.contains("\"trainval\""), "{message}");
-    yolo::write(&folder.path("z"), &[Part { name: "all".to_owned(), ..part(&folder) }]).unwrap();
+    let all = [Part { name: "all".to_owned(), ..part(&folder) }];
+    yolo::write(&order(&folder.path("z")), &all, Images::Copied).unwrap();
     assert_eq!(yolo::read(&folder.path("z/data.yaml")).unwrap()[0].name, "train");
 }
 
@@ -272,9 +279,9 @@ fn blood_cells_have_two_bad_boxes_and_go_round() {
     let folder = Folder::new();
     let test = through_rows(&folder, once[0]);
     let all = std::slice::from_ref(&test);
-    voc::write(&folder.path("voc"), all, Pixels::Corners).unwrap();
+    voc::write(&order(&folder.path("voc")), all, Pixels::Corners, Images::Copied).unwrap();
     check_same(&voc::read(&folder.path("voc"), None, Pixels::Corners).unwrap()[0].pictures, &test.pictures);
-    yolo::write(&folder.path("yolo"), all).unwrap();
+    yolo::write(&order(&folder.path("yolo")), all, Images::Copied).unwrap();
     let back = yolo::read(&folder.path("yolo/data.yaml")).unwrap();
     let mut sorted = test.pictures.clone();
     sorted.sort_by(|a, b| a.path.file_name().cmp(&b.path.file_name()));
@@ -307,6 +314,6 @@ fn circuit_boards_go_round() {
     assert_eq!((part.name.as_str(), part.pictures.len(), part.left_out.len()), ("test", 110, 0));
     assert_eq!(part.summary(&file).missing, 0);
     let rows = through_rows(&folder, &part);
-    let written = coco::write(&folder.path("coco.json"), &[rows]).unwrap();
+    let (written, _) = coco::write(&order(&folder.path("coco.json")), &[rows]).unwrap();
     check_same(&coco::read(&written[0], None).unwrap().pictures, &part.pictures);
 }

@@ -5,14 +5,15 @@
 //! VOC counts pixels from 1 and includes both ends ([`Pixels::Inclusive`]): the same numbers mean 11 pixels, from 9 to 20. `difficult`
 //! objects are left out of VOC's metrics, as crowds are of COCO's, so one is read and written as the other.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use files::{Order, Scope, Target};
 use serde::{Deserialize, Serialize};
 
-use super::write_text;
-use super::{Marked, Part, Picture, SLACK, absolute, fractions, io_error, make_folder, part_name, read_text, wrong};
+use super::{Images, Marked, Part, Picture, SLACK, absolute, file_names, fractions, io_error, part_name, read_text};
+use super::{write_text, wrong};
 use crate::convert::IMAGE_EXTENSIONS;
 use crate::data::DataError;
 
@@ -191,37 +192,41 @@ struct Written {
     object: Vec<Object>,
 }
 
-/// Writes a VOC folder: every picture and its annotation once, and a list per part. Coordinates are whole where they are so
-/// to a millionth of a pixel, else written in full. Outlines are not part of this layout and are dropped.
+/// Writes a VOC folder, the output of `order`: every picture and its annotation once, and a list per part. Coordinates are whole
+/// where they are so to a millionth of a pixel, else written in full. Outlines are not part of this layout and are dropped.
+/// Pictures that lie where they belong stay.
 ///
 /// # Errors
-/// A picture cannot be read or copied, or any IO error.
-pub fn write(output: &Path, parts: &[Part], pixels: Pixels) -> Result<(), DataError> {
-    let (annotations, images, lists) =
-        (output.join("Annotations"), output.join("JPEGImages"), output.join("ImageSets/Main"));
-    [&annotations, &images, &lists].into_iter().try_for_each(|folder| make_folder(folder))?;
-    let mut taken = BTreeSet::new();
+/// A file may not be written, a picture cannot be read or copied, or any IO error.
+pub fn write(order: &Order, parts: &[Part], pixels: Pixels, images: Images) -> Result<files::Written, DataError> {
     // A picture may be in several parts.
-    let mut placed: BTreeMap<&Path, String> = BTreeMap::new();
-    for part in parts {
-        let mut list = String::new();
-        for picture in &part.pictures {
-            let stem = match placed.get(picture.path.as_path()) {
-                Some(stem) => stem.clone(),
-                None => {
-                    let filename = picture.place(&images, &mut taken)?;
-                    let stem = Path::new(&filename).file_stem().unwrap_or_default().to_string_lossy().into_owned();
-                    write_text(&annotations.join(format!("{stem}.xml")), &xml(picture, filename, pixels)?)?;
-                    placed.insert(&picture.path, stem.clone());
-                    stem
-                }
-            };
-            list.push_str(&stem);
-            list.push('\n');
-        }
-        write_text(&lists.join(format!("{}.txt", part.name)), &list)?;
+    let mut numbers: BTreeMap<&Path, usize> = BTreeMap::new();
+    let mut pictures: Vec<&Picture> = Vec::new();
+    for picture in parts.iter().flat_map(|part| &part.pictures) {
+        numbers.entry(&picture.path).or_insert_with(|| {
+            pictures.push(picture);
+            pictures.len() - 1
+        });
     }
-    Ok(())
+    let names = file_names(&pictures, &order.output.join("JPEGImages"))?;
+    let stems: Vec<String> =
+        names.iter().map(|name| Path::new(name).with_extension("").display().to_string()).collect();
+    let image = |at: usize| format!("JPEGImages/{}", names[at]);
+    let annotation = |at: usize| format!("Annotations/{}.xml", stems[at]);
+    let list = |part: &Part| format!("ImageSets/Main/{}.txt", part.name);
+    let of_picture = |at: usize| [Target::copy(image(at), &pictures[at].path), Target::new(annotation(at))];
+    let mut targets: Vec<Target> = (0..pictures.len()).flat_map(of_picture).collect();
+    targets.extend(parts.iter().map(|part| Target::new(list(part))));
+    let mut writing = order.folder(Scope::Whole, &targets)?.begin()?;
+    for (at, picture) in pictures.iter().enumerate() {
+        images.put(&mut writing, &image(at), &picture.path)?;
+        write_text(&mut writing, &annotation(at), &xml(picture, names[at].clone(), pixels)?)?;
+    }
+    for part in parts {
+        let line = |picture: &Picture| format!("{}\n", stems[numbers[picture.path.as_path()]]);
+        write_text(&mut writing, &list(part), &part.pictures.iter().map(line).collect::<String>())?;
+    }
+    Ok(writing.publish()?)
 }
 
 fn xml(picture: &Picture, filename: String, pixels: Pixels) -> Result<String, DataError> {

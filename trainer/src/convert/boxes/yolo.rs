@@ -1,14 +1,16 @@
 //! YOLO's layout: `data.yaml`, pictures below a folder `images`, and for each a text file below `labels` beside it, with a line
 //! `class centre_x centre_y width height` (fractions) per object, or `class x1 y1 x2 y2 ..` for an outline.
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use files::{Order, Scope, Target, Written};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Marked, Part, Picture, absolute, bounds, fractions, io_error, labels, make_folder, outline, read_text};
+use super::{
+    Images, Marked, Part, Picture, absolute, bounds, file_names, fractions, io_error, labels, outline, read_text,
+};
 use super::{write_text, wrong};
 use crate::convert::IMAGE_EXTENSIONS;
 use crate::data::DataError;
@@ -159,41 +161,51 @@ fn object(line: &str, names: &[String]) -> Result<Marked, String> {
     Ok(Marked { label, corners: fractions(corners, [1.0, 1.0], SLACK)?, is_crowd: false, polygon })
 }
 
-/// Writes `images/PART`, `labels/PART` and `data.yaml` into `output`; classes are numbered in the order of their sorted names.
-/// An object of one segment is written as an outline, any other as its box; that an object is a crowd cannot be said here. A
-/// part that stands alone is called `train`, whatever its name.
+/// Writes `images/PART`, `labels/PART` and `data.yaml` into the output of `order`; classes are numbered in the order of their
+/// sorted names. An object of one segment is written as an outline, any other as its box; that an object is a crowd cannot be
+/// said here. A part that stands alone is called `train`, whatever its name. Pictures that lie where they belong stay.
 ///
 /// # Errors
-/// One of several parts is none of train, validation and test, a picture cannot be copied, or any IO error.
-pub fn write(output: &Path, parts: &[Part]) -> Result<(), DataError> {
+/// One of several parts is none of train, validation and test, a file may not be written, a picture cannot be copied, or
+/// any IO error.
+pub fn write(order: &Order, parts: &[Part], images: Images) -> Result<Written, DataError> {
     let labels = labels(parts);
     let mut yaml = String::from("path: .\n");
+    let mut pictures: Vec<(&Picture, [String; 2])> = Vec::new();
     for part in parts {
         let name = match part.name.as_str() {
             name @ ("train" | "validation" | "test") => name,
             _ if parts.len() == 1 => "train",
             other => {
                 let message = format!("cannot hold a part {other:?}; name the inputs train, validation and test");
-                return Err(wrong(output, message));
+                return Err(wrong(order.output, message));
             }
         };
-        let (images, texts) = (output.join("images").join(name), output.join("labels").join(name));
-        make_folder(&images)?;
-        make_folder(&texts)?;
-        let mut taken = BTreeSet::new();
-        for picture in &part.pictures {
-            let file = picture.place(&images, &mut taken)?;
-            let text: String = picture.objects.iter().map(|object| line(object, &labels)).collect();
-            write_text(&texts.join(file).with_extension("txt"), &text)?;
+        let of_part: Vec<&Picture> = part.pictures.iter().collect();
+        let folder = format!("images/{name}");
+        for (picture, file) in of_part.iter().zip(file_names(&of_part, &order.output.join(&folder))?) {
+            let text = Path::new(&file).with_extension("txt");
+            pictures.push((picture, [format!("{folder}/{file}"), format!("labels/{name}/{}", text.display())]));
         }
         let key = if name == "validation" { "val" } else { name };
-        yaml.push_str(&format!("{key}: images/{name}\n"));
+        yaml.push_str(&format!("{key}: {folder}\n"));
     }
     yaml.push_str(&format!("nc: {}\nnames:\n", labels.len()));
     for (number, name) in labels.iter().enumerate() {
         yaml.push_str(&format!("  {number}: {}\n", quoted(name)));
     }
-    write_text(&output.join("data.yaml"), &yaml)
+    let of_picture =
+        |(picture, [image, text]): &(&Picture, [String; 2])| [Target::copy(image, &picture.path), Target::new(text)];
+    let mut targets: Vec<Target> = pictures.iter().flat_map(of_picture).collect();
+    targets.push(Target::new("data.yaml"));
+    let mut writing = order.folder(Scope::Whole, &targets)?.begin()?;
+    for (picture, [image, text]) in &pictures {
+        images.put(&mut writing, image, &picture.path)?;
+        let lines: String = picture.objects.iter().map(|object| line(object, &labels)).collect();
+        write_text(&mut writing, text, &lines)?;
+    }
+    write_text(&mut writing, "data.yaml", &yaml)?;
+    Ok(writing.publish()?)
 }
 
 fn line(object: &Marked, labels: &[String]) -> String {

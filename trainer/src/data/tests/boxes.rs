@@ -65,7 +65,7 @@ fn rows_are_judged_by_row_and_box_merged_and_read_back_the_same() {
     assert_eq!(data.train.objects(3), [object(1, [0.1, 0.1, 0.7, 0.8], false)]);
     assert!(data.warnings.iter().any(|text| text.contains("1 rows name a picture that an earlier row names")));
 
-    data.write(&folder.path("run")).unwrap();
+    folder.keep(&mut data, "run");
     let rejected = lines(&folder.path("run/rejected.jsonl"));
     let found: Vec<_> =
         rejected.iter().map(|row| (row["line"].as_u64().unwrap(), row["kind"].as_str().unwrap())).collect();
@@ -95,7 +95,7 @@ fn whole_numbers_stay_labels_in_their_order() {
     request.validation = Some(request.training.clone());
     let mut data = read(&request).unwrap();
     assert_eq!(data.train.labels(), ["9", "10"]);
-    data.write(&folder.path("run")).unwrap();
+    folder.keep(&mut data, "run");
     (request.training, request.validation) =
         (folder.path("run/train.jsonl"), Some(folder.path("run/validation.jsonl")));
     let again = read(&request).unwrap();

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use files::{Order, Scope, Target};
 use models::host::{Limits, Rgb, encode_jpeg, encode_png};
 use schemas::Task;
 use serde_json::{Value, json};
@@ -26,6 +27,16 @@ impl Folder {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(&path, bytes).unwrap();
         path
+    }
+
+    /// Writes data as it was used into a folder.
+    pub(super) fn keep(&self, data: &mut TrainingData, name: &str) {
+        let output = self.path(name);
+        let targets = TrainingData::FILES.map(Target::new);
+        let order = Order { command: "train", output: &output, overwrite: true, reads: &[] };
+        let mut writing = order.folder(Scope::Each, &targets).unwrap().begin().unwrap();
+        data.write(&mut writing, Path::new("")).unwrap();
+        writing.publish().unwrap();
     }
 
     /// A small picture of one colour, a JPEG if so named, else a PNG.
@@ -107,7 +118,7 @@ fn every_kind_of_bad_row_is_listed_with_line_and_reason() {
     assert_eq!(data.train.labels(), ["x", "y"]);
     assert_eq!(data.train.len() + data.validation.len(), 4);
 
-    data.write(&folder.path("run/data")).unwrap();
+    folder.keep(&mut data, "run/data");
     let rejected = lines(&folder.path("run/data/rejected.jsonl"));
     let mut found: Vec<(u64, &str, &str)> = rejected
         .iter()
@@ -357,7 +368,7 @@ fn lists_of_labels_make_a_data_set() {
         reasons[0].contains("the string \"cat\" alone") && reasons[1].contains("label 1 an integer"),
         "{reasons:?}"
     );
-    data.write(&folder.path("run")).unwrap();
+    folder.keep(&mut data, "run");
     let again = read(&multilabel(&folder.path("run/train.jsonl"))).unwrap();
     assert_eq!((again.rejections.total(), sets(&again)), (0, sets(&data)));
 
