@@ -12,7 +12,10 @@ mod png;
 mod tiff;
 mod webp;
 
-use std::time::{Duration, Instant};
+use std::{
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
 
 use models::host::{DecodeError, Limits, decode, decode_top, probe, probe_memory};
 use peak_alloc::PeakAlloc;
@@ -96,7 +99,35 @@ fn small_files_take_no_more_than_their_structure_says() {
         );
         println!("{name:60} {:>9} bytes {found:?} {decoding:.1?}, {decoded} of {allowed} bytes", file.len());
     }
+    for path in files_at_hand() {
+        let file = std::fs::read(&path).unwrap();
+        let (header, probed, _) = measured(|| probe(&file, &limits));
+        let (image, decoded, _) = measured(|| decode(&file, &limits));
+        drop(image);
+        let allowed = header.map_or(probe_memory(&file), |header| header.memory);
+        if probed > probe_memory(&file) || decoded > allowed {
+            wrong.push(format!("{}: {probed} and {decoded} of {allowed} bytes", path.display()));
+        }
+    }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Sound and odd files of other tests and, where they are at hand, of other projects.
+fn files_at_hand() -> Vec<PathBuf> {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut folders = vec![here.join("tests/fixtures/host"), here.join("../../shared/data/odd-images")];
+    let mut files = Vec::new();
+    while let Some(folder) = folders.pop() {
+        let Ok(entries) = std::fs::read_dir(&folder) else {
+            println!("skipped: no {}", folder.display());
+            continue;
+        };
+        for path in entries.map(|entry| entry.unwrap().path()) {
+            if path.is_dir() { folders.push(path) } else { files.push(path) }
+        }
+    }
+    files.sort();
+    files
 }
 
 fn others() -> Vec<Case> {

@@ -1,8 +1,9 @@
 //! Decoding against Pillow, limits, and a corpus of odd files where it is at hand.
 
+use std::cell::Cell;
 use std::path::{Path, PathBuf};
 
-use models::host::{DecodeError, Limits, Rgb, decode, decode_top, encode_jpeg, encode_png, probe};
+use models::host::{DecodeError, Limits, Rgb, decode, decode_top, decode_while, encode_jpeg, encode_png, probe};
 use serde_json::Value;
 
 use super::{fixtures, noise, number, table, whole};
@@ -355,4 +356,27 @@ fn no_odd_file_makes_decoding_panic() {
     }
     println!("{pictures} pictures, {errors} errors");
     assert!(pictures > 250, "{pictures} pictures, {errors} errors");
+}
+
+#[test]
+fn decoding_ends_when_it_is_no_longer_wanted() {
+    let image = noise(700, 600, 3);
+    for file in [encode_jpeg(&image, 95), encode_png(&image)] {
+        assert!(file.len() > 200_000, "{} bytes", file.len());
+        let asked = Cell::new(0);
+        let until = |end: u32| {
+            asked.set(0);
+            decode_while(&file, &Limits::default(), &|| {
+                asked.set(asked.get() + 1);
+                asked.get() < end
+            })
+        };
+        assert_eq!(until(u32::MAX), read(&file));
+        let times = asked.get();
+        assert!(times >= 2, "asked {times} times");
+        for end in 1..=times {
+            assert_eq!(until(end), Err(DecodeError::Stopped), "asked {end} times");
+            assert_eq!(asked.get(), end);
+        }
+    }
 }
