@@ -43,6 +43,12 @@ choice! {
         VerificationFailed = "verification_failed",
         /// Told to stop; `--resume` goes on.
         Interrupted = "interrupted",
+        /// What was sent is not HTTP.
+        MalformedRequest = "malformed_request",
+        /// A request's first line and headers did not arrive in time.
+        SlowHead = "slow_head",
+        /// A request's first line and headers are too long, or too many.
+        HeadTooLarge = "head_too_large",
         /// A request without the body it needs.
         EmptyBody = "empty_body",
         /// A body that ended early or whose framing is broken.
@@ -104,6 +110,8 @@ impl ErrorCode {
             | Self::DeviceUnavailable
             | Self::OutputInUse
             | Self::FileNotFound
+            | Self::MalformedRequest
+            | Self::HeadTooLarge
             | Self::EmptyBody
             | Self::InvalidJson
             | Self::InvalidRequest
@@ -124,6 +132,7 @@ impl ErrorCode {
             | Self::OutOfMemory
             | Self::VerificationFailed
             | Self::BrokenBody
+            | Self::SlowHead
             | Self::SlowBody
             | Self::Overloaded
             | Self::NotReady

@@ -1,25 +1,38 @@
 //! The routes, and the HTTP server around them.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::{SocketAddr, TcpListener, ToSocketAddrs},
+    sync::Arc,
+    time::Duration,
+};
 
+use actix_http::{Extensions, HttpService, KeepAlive, Response, body::BoxBody};
+use actix_server::GracefulShutdownSignal;
+use actix_service::{IntoServiceFactory, Service, ServiceFactory, ServiceFactoryExt, apply_fn_factory, map_config};
 use actix_web::{
-    App, HttpServer, Resource,
-    dev::{Server, ServerHandle},
-    http::KeepAlive,
+    App, Resource,
+    dev::{AppConfig, Server, ServerHandle},
     middleware::from_fn,
     rt,
     web::{self, Data, ServiceConfig},
 };
 use anyhow::Context;
+use tokio::net::{TcpSocket, TcpStream};
 
 use crate::{
     config::{Config, Limits},
     connections::Connections,
+    descriptors,
     error::ServerError,
     observe::observe,
     routes::{health, infer, page, score},
     state::State,
+    wire::Wire,
 };
+
+/// Connections that may wait to be accepted.
+const BACKLOG: u32 = 1024;
 
 /// The description of the interface, an OpenAPI 3.1 document.
 pub const OPENAPI: &str = include_str!("openapi.json");
@@ -145,26 +158,89 @@ pub fn listen_with(
     stop_timeout: Duration,
 ) -> anyhow::Result<Listening> {
     let state = Data::from(state);
-    let shared = state.clone();
-    let Limits { max_connections, header_timeout, keep_alive, .. } = state.limits;
+    let listeners = bind_all(bind).with_context(|| format!("cannot listen on {bind}"))?;
+    let addresses = listeners.iter().map(TcpListener::local_addr).collect::<io::Result<Vec<_>>>()?;
+    let threads = http_threads.max(1);
+    let room = descriptors::connections_per_thread(threads as u64, state.limits.max_connections);
+    let mut builder = Server::build()
+        .workers(threads)
+        .max_concurrent_connections(usize::try_from(room).unwrap_or(usize::MAX))
+        .shutdown_timeout(stop_timeout.as_secs().max(1))
+        .disable_signals();
+    let Limits { header_timeout, keep_alive, .. } = state.limits;
     let connections = Connections::new(Duration::from_secs(keep_alive + header_timeout));
     rt::spawn(connections.clone().sweep());
-    let server =
-        HttpServer::new(move || App::new().wrap(from_fn(observe)).configure(|config| configure(config, &shared)))
-            .on_connect(move |connection, data| connections.add(connection, data))
-            .workers(http_threads.max(1))
-            .max_connections(usize::try_from(max_connections).unwrap_or(usize::MAX))
+    let speaker = Speaker { state, connections, stopping: builder.graceful_shutdown_signal() };
+    for listener in listeners {
+        let speaker = speaker.clone();
+        builder = builder.listen("http", listener, move || speaker.service())?;
+    }
+    Ok(Listening { server: builder.run(), addresses, state: speaker.state })
+}
+
+/// Listens on every address that `bind` stands for.
+fn bind_all(bind: &str) -> io::Result<Vec<TcpListener>> {
+    let mut refused = io::Error::new(io::ErrorKind::InvalidInput, "the name stands for no address");
+    let mut listeners = Vec::new();
+    for address in bind.to_socket_addrs()? {
+        match listen_on(address) {
+            Ok(listener) => listeners.push(listener),
+            Err(error) => refused = error,
+        }
+    }
+    if listeners.is_empty() { Err(refused) } else { Ok(listeners) }
+}
+
+fn listen_on(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // So that a server can be started again at once where one has just ended.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)?.into_std()
+}
+
+/// What each HTTP thread needs to speak HTTP with its clients.
+#[derive(Clone)]
+struct Speaker {
+    state: Data<State>,
+    connections: Connections,
+    stopping: GracefulShutdownSignal,
+}
+
+impl Speaker {
+    /// Answers on one connection after the other. This is what `HttpServer` would do, with a stream of our own ([`Wire`]) in place
+    /// of the socket.
+    fn service(&self) -> impl ServiceFactory<TcpStream, Config = (), InitError = ()> + use<> {
+        let Self { state, connections, stopping } = self.clone();
+        let Limits { header_timeout, keep_alive, .. } = state.limits;
+        let shared = state.clone();
+        let app = App::new().wrap(from_fn(observe)).configure(|config| configure(config, &shared));
+        let app = app.into_factory().map_err(|error: actix_web::Error| Response::<BoxBody>::from(error));
+        let http = HttpService::build()
             .client_request_timeout(Duration::from_secs(header_timeout))
             .client_disconnect_timeout(Duration::from_secs(5))
             .keep_alive(KeepAlive::Timeout(Duration::from_secs(keep_alive)))
             // A client that closes its side is gone: its request is dropped, and with it what waits for a worker.
             .h1_allow_half_closed(false)
-            .shutdown_timeout(stop_timeout.as_secs().max(1))
-            .disable_signals()
-            .bind(bind)
-            .with_context(|| format!("cannot listen on {bind}"))?;
-    let addresses = server.addrs();
-    Ok(Listening { server: server.run(), addresses, state })
+            .graceful_shutdown_signal(move || {
+                let stopping = stopping.clone();
+                async move { stopping.notified().await }
+            })
+            .on_connect_ext(|wire: &Wire, data: &mut Extensions| {
+                data.insert(Arc::clone(wire.watch()));
+            })
+            .h1(map_config(app, |()| AppConfig::default()));
+        apply_fn_factory(http, move |socket: TcpStream, http| {
+            let address = socket.peer_addr().ok();
+            let watch = connections.add(socket);
+            let answered = http.call((Wire::new(Arc::clone(&watch), state.clone().into_inner()), address));
+            async move {
+                let end = answered.await;
+                watch.linger().await;
+                end
+            }
+        })
+    }
 }
 
 #[cfg(test)]

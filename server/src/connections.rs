@@ -3,23 +3,25 @@
 //! The HTTP library bounds the time for a connection's first request head, and the idle time between two requests; a client that
 //! has been answered once and then sends half a head would keep its connection for ever, and so would one that never
 //! reads its answer. Here every connection has a clock that stands while a handler works for it; when it has run for too
-//! long, the socket is shut down, and the library cleans up as after any lost client.
+//! long, the socket is shut down, and the library cleans up as after any lost client. The socket is shared with the stream that
+//! the library uses, so a connection takes one descriptor.
 
 use std::{
-    any::Any,
-    net::{Shutdown, TcpStream},
-    os::fd::AsFd,
+    io,
     sync::{
         Arc, Mutex, PoisonError, Weak,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
 
-use actix_web::{dev::Extensions, rt};
+use rustix::net::Shutdown;
+use tokio::{net::TcpStream, time::timeout};
 
 /// Value of [`Watch::idle_since`] while a handler works.
 const BUSY: u64 = u64::MAX;
+/// How long a refused client is listened to, so that it can read why.
+const LINGER: Duration = Duration::from_secs(1);
 
 /// All open connections.
 #[derive(Clone)]
@@ -35,6 +37,8 @@ pub(crate) struct Watch {
     start: Instant,
     /// Milliseconds after `start`.
     idle_since: AtomicU64,
+    refused: AtomicBool,
+    told: AtomicBool,
 }
 
 /// Stops a connection's clock until it is dropped.
@@ -46,22 +50,17 @@ impl Connections {
         Self { start: Instant::now(), limit, open: Arc::default() }
     }
 
-    /// Takes a new connection under watch; for `HttpServer::on_connect`.
-    pub(crate) fn add(&self, connection: &dyn Any, data: &mut Extensions) {
-        let Some(stream) = connection.downcast_ref::<rt::net::TcpStream>() else {
-            return;
-        };
-        // Without a descriptor to spare there is nothing to cut it with; the library's own limits remain.
-        let Ok(socket) = stream.as_fd().try_clone_to_owned() else {
-            return;
-        };
+    /// Takes a new connection under watch.
+    pub(crate) fn add(&self, socket: TcpStream) -> Arc<Watch> {
         let watch = Arc::new(Watch {
-            socket: TcpStream::from(socket),
+            socket,
             start: self.start,
             idle_since: AtomicU64::new(milliseconds(self.start.elapsed())),
+            refused: AtomicBool::new(false),
+            told: AtomicBool::new(false),
         });
         self.open.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::downgrade(&watch));
-        data.insert(watch);
+        watch
     }
 
     /// Cuts what has been idle for too long, once a second, for ever.
@@ -78,11 +77,59 @@ impl Connections {
                 if since == BUSY || now.saturating_sub(since) <= limit {
                     return true;
                 }
-                // Fails when the client has closed it just now.
-                let _ = watch.socket.shutdown(Shutdown::Both);
+                watch.shutdown(Shutdown::Both);
                 false
             });
         }
+    }
+}
+
+impl Watch {
+    /// The client's socket.
+    pub(crate) fn socket(&self) -> &TcpStream {
+        &self.socket
+    }
+
+    /// Ends the connection in one or both directions.
+    pub(crate) fn shutdown(&self, how: Shutdown) {
+        // Fails when the client has closed it just now.
+        let _ = rustix::net::shutdown(&self.socket, how);
+    }
+
+    /// The HTTP library has refused what the client sends, and will close.
+    pub(crate) fn refused(&self) {
+        self.refused.store(true, Ordering::SeqCst);
+    }
+
+    /// A route has been given the error in its request's body, and answers it.
+    pub(crate) fn told(&self) {
+        self.told.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether a route answers, or has answered, the error in its request's body.
+    pub(crate) fn is_told(&self) -> bool {
+        self.told.load(Ordering::SeqCst)
+    }
+
+    /// After the HTTP library has let go of a refused client: reads and throws away what still comes, for a moment. Closed with
+    /// something unread, the connection would be reset, and the client might never see the answer.
+    pub(crate) async fn linger(&self) {
+        if !self.refused.load(Ordering::SeqCst) {
+            return;
+        }
+        self.shutdown(Shutdown::Write);
+        let mut buffer = [0; 4096];
+        let rest = async {
+            while self.socket.readable().await.is_ok() {
+                match self.socket.try_read(&mut buffer) {
+                    Ok(0) => return,
+                    Err(error) if error.kind() != io::ErrorKind::WouldBlock => return,
+                    Ok(_) | Err(_) => {}
+                }
+            }
+        };
+        // Time is up, or the client has closed.
+        let _ = timeout(LINGER, rest).await;
     }
 }
 

@@ -13,6 +13,11 @@ use actix_web::{
 use schemas::{ErrorBody, ErrorCode};
 use thiserror::Error;
 
+/// Most bytes of a request's head: the HTTP parser's buffer.
+const HEAD_BYTES: usize = 131_072;
+/// Most headers of a request, as many as the HTTP parser has room for.
+const HEAD_FIELDS: usize = 96;
+
 /// A refused or failed request.
 #[derive(Clone, Debug, PartialEq, Error)]
 pub enum ServerError {
@@ -30,6 +35,23 @@ pub enum ServerError {
         /// Limit for a pause.
         pause: u64,
     },
+    /// Not HTTP, found by the parser before any route.
+    #[error(
+        "the request is not valid HTTP/1.1; check its first line, its headers (Host once, and either Content-Length or \
+         Transfer-Encoding: chunked), and the framing of its body"
+    )]
+    Malformed,
+    /// The head did not arrive in time.
+    #[error("the request's first line and headers did not arrive within {seconds} s; send them at once")]
+    SlowHead {
+        /// The limit.
+        seconds: u64,
+    },
+    /// A head beyond the parser's limits.
+    #[error(
+        "the request's first line and headers are more than {HEAD_BYTES} bytes, or more than {HEAD_FIELDS} headers; send fewer"
+    )]
+    HeadTooLarge,
     /// Not JSON, or not of the expected shape.
     #[error("line {line}, column {column} of the JSON body: {what}")]
     Json {
@@ -146,6 +168,9 @@ impl ServerError {
     #[must_use]
     pub fn status_and_code(&self) -> (StatusCode, ErrorCode) {
         match self {
+            Self::Malformed => (StatusCode::BAD_REQUEST, ErrorCode::MalformedRequest),
+            Self::SlowHead { .. } => (StatusCode::REQUEST_TIMEOUT, ErrorCode::SlowHead),
+            Self::HeadTooLarge => (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, ErrorCode::HeadTooLarge),
             Self::EmptyBody => (StatusCode::BAD_REQUEST, ErrorCode::EmptyBody),
             Self::BrokenBody => (StatusCode::BAD_REQUEST, ErrorCode::BrokenBody),
             Self::Json { .. } => (StatusCode::BAD_REQUEST, ErrorCode::InvalidJson),
@@ -178,6 +203,17 @@ impl ServerError {
             Self::Method { allow } => Some((header::ALLOW, allow)),
             Self::ContentEncoding => Some((header::ACCEPT_ENCODING, "identity")),
             _ => None,
+        }
+    }
+
+    /// What the HTTP parser means by the status of an answer of its own.
+    #[must_use]
+    pub fn of_protocol(status: StatusCode, header_timeout: u64) -> Self {
+        match status {
+            StatusCode::REQUEST_TIMEOUT => Self::SlowHead { seconds: header_timeout },
+            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => Self::HeadTooLarge,
+            status if status.is_client_error() => Self::Malformed,
+            _ => Self::Internal,
         }
     }
 

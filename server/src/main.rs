@@ -1,29 +1,21 @@
 //! The program `server`.
 
-use std::{
-    io::{self, IsTerminal, Write},
-    num::NonZeroUsize,
-    path::PathBuf,
-    pin::pin,
-    process::ExitCode,
-    thread::available_parallelism,
-    time::Duration,
-};
+use std::{io, num::NonZeroUsize, path::PathBuf, process::ExitCode, thread, time::Duration};
 
 use actix_web::rt;
 use anyhow::Context;
 use clap::Parser;
-use futures_util::future::select;
 use serde_json::json;
 use server::{
     app::{self, Listening},
     config::{Config, Limits, is_model_name},
+    log::{Log, write_patiently},
+    stop::{self, Stop},
 };
-use tokio::signal::unix::{Signal, SignalKind, signal};
-use tracing_subscriber::EnvFilter;
+use tokio::sync::oneshot;
 
-/// What is logged unless the environment variable FOVEA_LOG says otherwise.
-const DEFAULT_LOG: &str = "info,ort=warn,actix_server=warn";
+/// How long the reason for a failure may take to be written.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// Serves exported models over HTTP: POST an image to /score, or open the page at / in a browser. Classifiers answer with the
 /// probability of each label, detectors with boxes; a request may set a detector's score_threshold and iou_threshold, and, of a
@@ -56,7 +48,8 @@ struct Arguments {
     /// When told to stop, how long to say "not ready" before connections are refused, in milliseconds
     #[arg(long, value_name = "MS", default_value_t = 500)]
     drain: u64,
-    /// After that, how long requests that are being answered may take, in seconds
+    /// After that, how long requests that are being answered may take, in seconds. From the first SIGTERM or SIGINT to the end
+    /// pass at most --drain + --stop-timeout + 1 s; a second one ends the process at once
     #[arg(long, value_name = "SECONDS", default_value_t = 30)]
     stop_timeout: u64,
     /// Print one JSON object instead of a line of text once it listens
@@ -80,7 +73,7 @@ fn named_model(text: &str) -> Result<(String, PathBuf), String> {
 impl Arguments {
     fn config(&self) -> Config {
         // Counts what this process may use (affinity, container quota), not what the machine has.
-        let processors = available_parallelism().map_or(1, NonZeroUsize::get);
+        let processors = thread::available_parallelism().map_or(1, NonZeroUsize::get);
         let workers = self.workers as usize;
         Config {
             models: self.models.clone(),
@@ -100,12 +93,10 @@ impl Arguments {
 fn main() -> ExitCode {
     runtime::telemetry::switch_off();
     let arguments = Arguments::parse();
-    tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_env_filter(EnvFilter::try_from_env("FOVEA_LOG").unwrap_or_else(|_| EnvFilter::new(DEFAULT_LOG)))
-        .init();
-    match rt::System::new().block_on(serve(&arguments)) {
+    let Ok(log) = Log::start() else {
+        return ExitCode::FAILURE;
+    };
+    let code = match rt::System::new().block_on(serve(&arguments, &log)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure::Configuration(error)) => {
             tracing::error!("{error:#}");
@@ -115,7 +106,9 @@ fn main() -> ExitCode {
             tracing::error!("{error:#}");
             ExitCode::FAILURE
         }
-    }
+    };
+    log.flush(LAST_WORDS);
+    code
 }
 
 enum Failure {
@@ -124,59 +117,52 @@ enum Failure {
     Other(anyhow::Error),
 }
 
-async fn serve(arguments: &Arguments) -> Result<(), Failure> {
+async fn serve(arguments: &Arguments, log: &Log) -> Result<(), Failure> {
     let config = arguments.config();
     let listening = app::listen(&config).map_err(Failure::Configuration)?;
     // Before the address is told: whoever knows it may connect, and may ask for a stop.
     let stop = Stop::new().map_err(|e| Failure::Other(e.into()))?;
     announce(&listening, arguments.json).map_err(Failure::Other)?;
-    run(listening, stop, config.drain).await.map_err(Failure::Other)
+    run(listening, stop, &config, log).await.map_err(Failure::Other)
 }
 
+/// Tells the address, on a thread of its own: a standard output that is closed, full, or read by nobody must not keep the server
+/// from serving.
 fn announce(listening: &Listening, as_json: bool) -> anyhow::Result<()> {
     let address = listening.addresses.first().context("the server has no address")?;
     let url = format!("http://{address}");
     let names: Vec<&str> = listening.state.models.iter().map(|m| m.description.name.as_str()).collect();
-    let mut out = std::io::stdout().lock();
-    if as_json {
-        writeln!(out, "{}", json!({ "listening": url, "models": names }))?;
+    let line = if as_json {
+        format!("{}\n", json!({ "listening": url, "models": names }))
     } else {
-        writeln!(out, "listening on {url}")?;
-    }
-    out.flush()?;
+        format!("listening on {url}\n")
+    };
+    let tell = move || {
+        if let Err(error) = write_patiently(&mut io::stdout().lock(), line.as_bytes()) {
+            tracing::warn!(%error, "the address cannot be written to the standard output");
+        }
+    };
+    thread::Builder::new().name("announce".to_owned()).spawn(tell)?;
     tracing::info!(%address, models = names.join(","), "ready");
     Ok(())
 }
 
-/// The signals that ask the process to end.
-struct Stop {
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl Stop {
-    fn new() -> io::Result<Self> {
-        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
-    }
-
-    async fn asked(&mut self) {
-        select(pin!(self.terminate.recv()), pin!(self.interrupt.recv())).await;
-    }
-}
-
-async fn run(listening: Listening, mut stop: Stop, drain: Duration) -> anyhow::Result<()> {
-    let handle = listening.handle();
+async fn run(listening: Listening, stop: Stop, config: &Config, log: &Log) -> anyhow::Result<()> {
+    let limit = config.drain.saturating_add(config.stop_timeout).saturating_add(stop::GRACE);
+    let (tell, told) = oneshot::channel();
     let state = listening.state.clone();
-    rt::spawn(async move {
-        stop.asked().await;
-        tracing::info!("stopping: not ready any more, requests under way are answered");
+    stop.watch(limit, log.clone(), move || {
         state.begin_stop();
-        select(pin!(tokio::time::sleep(drain)), pin!(stop.asked())).await;
-        // Told to stop with or without being awaited, the server begins at once.
-        drop(handle.stop(true));
-        stop.asked().await;
-        tracing::warn!("told again: stopping at once");
-        drop(handle.stop(false));
+        // Nobody listens any more when the server has ended by itself.
+        let _ = tell.send(());
+    })?;
+    let (handle, drain) = (listening.handle(), config.drain);
+    rt::spawn(async move {
+        if told.await.is_ok() {
+            tokio::time::sleep(drain).await;
+            // Told to stop with or without being awaited, the server begins at once.
+            drop(handle.stop(true));
+        }
     });
     let Listening { server, state, .. } = listening;
     server.await?;

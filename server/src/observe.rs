@@ -30,13 +30,20 @@ use crate::{
 /// held and not at its end, the connection is closed after a bounded time for the client to notice; with the body let go, a
 /// chunked one would be read and thrown away for as long as the client likes to send.
 #[derive(Clone)]
-pub(crate) struct BodyStream(Rc<RefCell<Payload>>);
+pub(crate) struct BodyStream {
+    payload: Rc<RefCell<Payload>>,
+    watch: Option<Arc<Watch>>,
+}
 
 impl Stream for BodyStream {
     type Item = Result<Bytes, PayloadError>;
 
     fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        Pin::new(&mut *self.0.borrow_mut()).poll_next(context)
+        let part = Pin::new(&mut *self.payload.borrow_mut()).poll_next(context);
+        if let (Poll::Ready(Some(Err(_))), Some(watch)) = (&part, &self.watch) {
+            watch.told();
+        }
+        part
     }
 }
 
@@ -69,9 +76,10 @@ pub(crate) async fn observe<B: MessageBody + 'static>(
     let Some(state) = request.app_data::<Data<State>>().cloned() else {
         return Ok(next.call(request).await?.map_into_boxed_body());
     };
-    let _busy = request.conn_data::<Arc<Watch>>().map(Busy::new);
+    let watch = request.conn_data::<Arc<Watch>>().cloned();
+    let _busy = watch.as_ref().map(Busy::new);
     let mut guard = state.metrics.guard(app::route_name(request.path()));
-    let body = BodyStream(Rc::new(RefCell::new(request.take_payload())));
+    let body = BodyStream { payload: Rc::new(RefCell::new(request.take_payload())), watch };
     request.extensions_mut().insert(guard.timings());
     request.extensions_mut().insert(body.clone());
     let mut response = next.call(request).await.inspect_err(|e| {

@@ -272,7 +272,9 @@ function draw(canvas, image, picture) {
     pen.strokeRect(x, y, (bottomX - topX) * w, (bottomY - topY) * h);
     const text = `${object.label} ${percent(object.score)}`;
     const wide = pen.measureText(text).width + 8;
-    const at = [Math.max(Math.min(x, left + w - wide), left), y - 18 < top ? y : y - 18];
+    // Within the image where it fits, and never beyond what is drawn on.
+    const inside = Math.max(Math.min(x, left + w - wide), left);
+    const at = [Math.max(Math.min(inside, width - wide), 0), y - 18 < top ? y : y - 18];
     pen.fillRect(at[0], at[1], wide, 18);
     pen.fillStyle = "#fff";
     pen.fillText(text, at[0] + 4, at[1] + 9.5);

@@ -381,8 +381,7 @@ fn every_hostile_request_gets_a_right_answer_or_a_clear_refusal() {
         if !case.right.contains(&answer.status) {
             wrong.push(format!("{}: {} {}", case.name, answer.status, answer.text()));
         }
-        // Answers that the server itself gives, not its HTTP parser, say what is wrong and have a code.
-        if answer.status >= 400 && !answer.body.is_empty() {
+        if answer.status >= 400 && !case.raw.starts_with(b"HEAD") {
             let body = serde_json::from_value::<schemas::ErrorBody>(answer.json());
             assert!(body.is_ok(), "{}: {body:?}", case.name);
         }

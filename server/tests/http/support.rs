@@ -32,26 +32,40 @@ pub struct Server {
 }
 
 impl Server {
-    /// Serves `tiny` (prepared), `whole` and `multi` on a free port.
-    pub fn start(options: &[&str]) -> Self {
+    /// The program, told to serve `tiny` (prepared), `whole` and `multi`, on a free port unless `options` name one.
+    pub fn command(options: &[&str]) -> Command {
         let model = |name: &str, file: &str| format!("{name}={}", fixture(file).display());
-        let mut child = Command::new(env!("CARGO_BIN_EXE_server"))
-            .args(["--bind", "127.0.0.1:0", "--threads", "1"])
+        let mut command = Command::new(env!("CARGO_BIN_EXE_server"));
+        command
+            .args(["--threads", "1"])
             .args(["--model", &model("tiny", "tiny_prepared.onnx")])
             .args(["--model", &model("whole", "tiny_whole.onnx")])
             .args(["--model", &model("multi", "tiny_multilabel.onnx")])
             .args(options)
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+            .stderr(Stdio::piped());
+        if !options.contains(&"--bind") {
+            command.args(["--bind", "127.0.0.1:0"]);
+        }
+        command
+    }
+
+    pub fn start(options: &[&str]) -> Self {
+        Self::start_from(&mut Self::command(options))
+    }
+
+    /// Starts [`Self::command`], changed as a test wants it. Its standard output must be a pipe. The log is kept when it is one too.
+    pub fn start_from(command: &mut Command) -> Self {
+        let mut child = command.spawn().unwrap();
         let log = Arc::new(Mutex::new(String::new()));
-        let (copy, stderr) = (Arc::clone(&log), child.stderr.take().unwrap());
-        thread::spawn(move || {
-            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
-                writeln!(copy.lock().unwrap(), "{line}").unwrap();
-            }
-        });
+        if let Some(stderr) = child.stderr.take() {
+            let copy = Arc::clone(&log);
+            thread::spawn(move || {
+                for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                    writeln!(copy.lock().unwrap(), "{line}").unwrap();
+                }
+            });
+        }
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let mut line = String::new();
         stdout.read_line(&mut line).unwrap();
@@ -62,6 +76,11 @@ impl Server {
             panic!("the server did not start: {line:?}\n{}", log.lock().unwrap());
         };
         Self { child, port, log }
+    }
+
+    /// A program that was started without its output being read.
+    pub fn from_child(child: Child, port: u16) -> Self {
+        Self { child, port, log: Arc::default() }
     }
 
     pub fn connect(&self) -> TcpStream {
@@ -94,6 +113,25 @@ impl Server {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
         let line = status.lines().find_map(|l| l.strip_prefix(key)).unwrap();
         line.split_whitespace().next().unwrap().parse::<u64>().unwrap() * 1024
+    }
+
+    /// Open file descriptors.
+    pub fn descriptors(&self) -> usize {
+        std::fs::read_dir(format!("/proc/{}/fd", self.child.id())).unwrap().count()
+    }
+
+    /// Time spent on a processor, in clock ticks (hundredths of a second).
+    pub fn ticks(&self) -> u64 {
+        let text = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
+        let fields: Vec<&str> = text.rsplit(')').next().unwrap().split_whitespace().collect();
+        fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
+    }
+
+    /// The soft limit on open files.
+    pub fn descriptor_limit(&self) -> u64 {
+        let text = std::fs::read_to_string(format!("/proc/{}/limits", self.child.id())).unwrap();
+        let line = text.lines().find_map(|l| l.strip_prefix("Max open files")).unwrap();
+        line.split_whitespace().next().unwrap().parse().unwrap()
     }
 
     pub fn signal(&self, name: &str) {
@@ -183,7 +221,7 @@ impl Response {
         })
     }
 
-    fn parse(all: &[u8]) -> Option<Self> {
+    pub fn parse(all: &[u8]) -> Option<Self> {
         let end = all.windows(4).position(|w| w == b"\r\n\r\n")?;
         let head = String::from_utf8_lossy(&all[..end]).into_owned();
         let status = head.split(' ').nth(1)?.parse().ok()?;
