@@ -16,6 +16,9 @@ use support::decisions::{graph_of, record, write_recording};
 use support::{Tensors, detector_meta, state_dict, write_checkpoint};
 use tempfile::TempDir;
 
+/// What a fault is called, and how it is planted.
+type Fault = (&'static str, &'static dyn Fn(&mut Graph));
+
 /// A checkpoint with its recording.
 struct Case {
     _folder: TempDir,
@@ -48,7 +51,7 @@ impl Case {
         verify::compare(&self.recording, &subject, &mut model).map(drop)
     }
 
-    fn refuses(&self, form: Form, faults: &[(&str, &dyn Fn(&mut Graph))]) {
+    fn refuses(&self, form: Form, faults: &[Fault]) {
         self.verdict(form, &|_| {}).unwrap();
         let passed: Vec<&str> = faults
             .iter()
@@ -133,7 +136,7 @@ const ANCHORS: &str = "model.24.anchors";
 const HEAD: &str = "model.24.m.0.weight";
 
 /// Faults that every form of a YOLOv5 file can have.
-fn yolo_faults() -> Vec<(&'static str, &'static dyn Fn(&mut Graph))> {
+fn yolo_faults() -> Vec<Fault> {
     vec![
         ("anchors twice as large", &|g| named(g, ANCHORS, &|_, x| 2.0 * x)),
         ("one anchor a tenth larger", &|g| named(g, ANCHORS, &|i, x| if i == 0 { 1.1 * x } else { x })),
@@ -202,7 +205,7 @@ fn faults_of_a_one_stage_detector_are_refused() {
     let case = yolo("none");
     case.refuses(Form::Prepared, &yolo_faults());
     let mut faults = yolo_faults();
-    faults.extend::<Vec<(&str, &dyn Fn(&mut Graph))>>(vec![
+    faults.extend::<Vec<Fault>>(vec![
         ("another frame", &|g| {
             each(g, &mut |graph| {
                 let frames = graph.initializers.iter_mut().filter(|t| t.dtype == DType::U8);
@@ -223,7 +226,7 @@ fn faults_of_a_one_stage_detector_are_refused() {
 fn faults_of_a_tiled_file_are_refused() {
     let case = yolo("2x1");
     let mut faults = yolo_faults();
-    faults.extend::<Vec<(&str, &dyn Fn(&mut Graph))>>(vec![
+    faults.extend::<Vec<Fault>>(vec![
         ("tiles elsewhere", &|g| {
             each(g, &mut |graph| {
                 for tensor in graph.initializers.iter_mut().filter(|t| t.dtype == DType::F64) {
@@ -243,7 +246,7 @@ fn faults_of_a_tiled_file_are_refused() {
 #[test]
 fn faults_of_a_two_stage_detector_are_refused() {
     let case = Case::new(&detector_meta("fasterrcnn_resnet18_fpn", Fit::Shorter { min_size: 60, max_size: 133 }, &[]));
-    let faults: Vec<(&str, &dyn Fn(&mut Graph))> = vec![
+    let faults: Vec<Fault> = vec![
         ("proposals kept by another overlap", &|g| {
             weights(g, &|t| !t.parameter && t.data == 0.7_f32.to_le_bytes(), &|_, _| 0.5);
         }),
@@ -252,7 +255,7 @@ fn faults_of_a_two_stage_detector_are_refused() {
         }),
         ("objectness moved", &|g| named(g, "rpn.head.cls_logits.bias", &|i, x| if i == 0 { x + 0.1 } else { x })),
         ("boxes moved", &|g| {
-            named(g, "roi_heads.box_predictor.bbox_pred.bias", &|i, x| if i == 4 { x + 0.05 } else { x })
+            named(g, "roi_heads.box_predictor.bbox_pred.bias", &|i, x| if i == 4 { x + 0.05 } else { x });
         }),
         ("fewer samples of a region", &|g| attribute(g, "RoiAlign", "sampling_ratio", &Attribute::Int(1))),
         ("regions aligned otherwise", &|g| {

@@ -263,7 +263,7 @@ impl<'a> Network<'a> {
             match self.recorded(k) {
                 None => {
                     let own = seen.outputs.first().and_then(Option::as_ref).ok_or("it rounds no pixels")?;
-                    same_pixels(own, source.prepared.view())?;
+                    same_pixels(own, &source.prepared.view())?;
                 }
                 Some(at) => {
                     let say = |problem: String| format!("decision {k} ({:?}): {problem}", source.decisions[at].kind);
@@ -364,7 +364,7 @@ fn furthest(a: &Detection, b: &Detection) -> f32 {
 fn batch(images: &[&Array4<u8>]) -> Result<Tensor, String> {
     let views: Vec<_> = images.iter().map(|image| image.view()).collect();
     let all = concatenate(Axis(0), &views).map_err(|error| error.to_string())?;
-    Ok(bytes(all.view()))
+    Ok(bytes(&all.view()))
 }
 
 /// Dense tensors `[N, D, ..]` as a list for each image, without the padding; `None` if they do not belong together.

@@ -131,13 +131,13 @@ pub(super) fn compare_whole(recording: &Recording, subject: &Subject) -> Result<
     let probe = probe::network(graph);
     let mut session = super::open(&probe.graph, options, name)?;
     let mut run = |images: ArrayView4<u8>| {
-        let prepared = prepared(images, &meta.preprocessing)?;
+        let prepared = prepared(&images, &meta.preprocessing)?;
         let inputs =
-            [(runtime::INPUT.to_owned(), super::bytes(images)), (probe::given(0, 0), super::bytes(prepared.view()))];
+            [(runtime::INPUT.to_owned(), super::bytes(&images)), (probe::given(0, 0), super::bytes(&prepared.view()))];
         let inputs = inputs.each_ref().map(|(name, tensor)| (name.clone(), tensor));
         let outputs = session.run(&inputs).map_err(|error| error.to_string())?;
         let own = outputs.get(&probe::own(0, 0)).ok_or("it rounds no pixels")?;
-        super::same_pixels(own, prepared.view())?;
+        super::same_pixels(own, &prepared.view())?;
         let answer = outputs.get(runtime::OUTPUT).ok_or_else(|| format!("no output named {}", runtime::OUTPUT))?;
         let shape = <[usize; 2]>::try_from(answer.shape.as_slice()).map_err(|_| "its output is no table")?;
         let values = answer.floats().ok_or("its output has another type")?.to_vec();
@@ -147,7 +147,7 @@ pub(super) fn compare_whole(recording: &Recording, subject: &Subject) -> Result<
 }
 
 /// Each image as the host resizes and cuts it.
-fn prepared(images: ArrayView4<u8>, p: &Preprocessing) -> Result<Array4<u8>, String> {
+fn prepared(images: &ArrayView4<u8>, p: &Preprocessing) -> Result<Array4<u8>, String> {
     let (n, h, w, _) = images.dim();
     let side = |side: usize| u32::try_from(side).map_err(|error| error.to_string());
     let (height, width) = (side(h)?, side(w)?);

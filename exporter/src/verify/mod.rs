@@ -259,15 +259,15 @@ fn open(graph: &Graph, options: &Options, check: &str) -> Result<runtime::Probe,
 }
 
 /// Images as a tensor.
-fn bytes(images: ArrayView4<u8>) -> Tensor {
+fn bytes(images: &ArrayView4<u8>) -> Tensor {
     Tensor { shape: images.shape().to_vec(), data: Data::U8(images.iter().copied().collect()) }
 }
 
 /// Whether the graph resizes as the host does, but for rounding: the graph computes in floats, the host in whole numbers.
-fn same_pixels(own: &Tensor, host: ArrayView4<u8>) -> Result<(), String> {
+fn same_pixels(own: &Tensor, host: &ArrayView4<u8>) -> Result<(), String> {
     let found = own.bytes().filter(|_| own.shape == host.shape());
     let found = found.ok_or_else(|| format!("it resizes to {:?}; the host to {:?}", own.shape, host.shape()))?;
-    let differences = || found.iter().zip(host).map(|(a, b)| a.abs_diff(*b));
+    let differences = || found.iter().zip(*host).map(|(a, b)| a.abs_diff(*b));
     let largest = differences().max().unwrap_or(0);
     #[expect(clippy::cast_precision_loss, reason = "an average")]
     let mean = differences().map(f64::from).sum::<f64>() / found.len().max(1) as f64;
