@@ -4,12 +4,11 @@ use std::fs::{self, File};
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use files::{Checked, Order, OutputError};
+use files::{Checked, Hashing, Order, OutputError};
 use models::registry::{self, ModelSpec};
-use models::weights::{CheckpointError, CheckpointFile, checkpoint, hex};
+use models::weights::{CheckpointError, CheckpointFile, checkpoint};
 use runtime::{Form, Model, Options, RuntimeError};
 use schemas::{SettingError, Task};
-use sha2::{Digest, Sha256};
 
 use crate::builder::BuildError;
 use crate::change;
@@ -311,28 +310,10 @@ impl Job<'_> {
         let failed = |error| ExportError::Write { path: self.output.to_owned(), error };
         let sha256 = {
             let file = File::create(&self.draft).map_err(failed)?;
-            let mut writer = Hashing { inner: BufWriter::new(file), hash: Sha256::new() };
+            let mut writer = Hashing::new(BufWriter::new(file));
             proto::write(&model, &mut writer).and_then(|()| writer.flush()).map_err(failed)?;
-            hex(&writer.hash.finalize_reset())
+            writer.finish()
         };
         Ok(Written { bytes, sha256, facts, graph })
-    }
-}
-
-/// Computes the checksum of what passes through.
-struct Hashing<W> {
-    inner: W,
-    hash: Sha256,
-}
-
-impl<W: Write> Write for Hashing<W> {
-    fn write(&mut self, data: &[u8]) -> std::io::Result<usize> {
-        let n = self.inner.write(data)?;
-        self.hash.update(&data[..n]);
-        Ok(n)
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        self.inner.flush()
     }
 }

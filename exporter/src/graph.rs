@@ -115,6 +115,20 @@ pub enum DecisionKind {
     Found,
 }
 
+impl DecisionKind {
+    /// How many inputs and outputs it has.
+    #[must_use]
+    pub fn arity(self) -> (usize, usize) {
+        match self {
+            Self::Pixels | Self::Places => (0, 1),
+            Self::Nms => (2, 3),
+            Self::TopK => (1, 2),
+            Self::AtLeast => (1, 1),
+            Self::Found => (0, 3),
+        }
+    }
+}
+
 /// A value by name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Port {

@@ -106,13 +106,7 @@ fn main() -> ExitCode {
 
 /// The exit code of a command whose answer was `said`.
 fn told(said: std::io::Result<()>, code: i32) -> ExitCode {
-    match said {
-        Ok(()) => ExitCode::from(u8::try_from(code).unwrap_or(1)),
-        Err(error) => {
-            console::say(&format!("exporter: cannot write standard output: {error}"));
-            ExitCode::FAILURE
-        }
-    }
+    console::exit_code(said, code, "exporter")
 }
 
 /// The command line: the arguments, and an option for each setting that may be changed.

@@ -5,6 +5,7 @@
 //! for the answer does not have it. What standard error cannot take is dropped, since there is nowhere left to say so.
 
 use std::io::{self, ErrorKind, Write};
+use std::process::ExitCode;
 
 /// Writes an answer to standard output.
 ///
@@ -35,6 +36,19 @@ pub fn say(text: &str) {
 /// As [`out`].
 pub fn parsed(printed: io::Result<()>) -> io::Result<()> {
     reader_may_go(printed.and_then(|()| io::stdout().flush()))
+}
+
+/// The exit code of a command whose answer was `said`: its own, unless the answer could not be given; `speaker` then begins the line
+/// that says so.
+#[must_use]
+pub fn exit_code(said: io::Result<()>, code: i32, speaker: &str) -> ExitCode {
+    match said {
+        Ok(()) => ExitCode::from(u8::try_from(code).unwrap_or(1)),
+        Err(error) => {
+            say(&format!("{speaker}: cannot write standard output: {error}"));
+            ExitCode::FAILURE
+        }
+    }
 }
 
 /// The result of writing to a stream whose reader may go when it has had enough.

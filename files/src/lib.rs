@@ -16,6 +16,7 @@ pub mod order;
 pub mod writing;
 
 pub use atomic::{replace, write_atomic};
+pub use digest::Hashing;
 pub use error::{OutputError, Why};
 pub use manifest::{Manifest, Start};
 pub use order::{Checked, Order, Scope, Target};

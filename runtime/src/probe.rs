@@ -86,7 +86,7 @@ impl Probe {
     ///
     /// # Errors
     /// When the inputs do not fit the model, ONNX Runtime fails, or an output is of a type that [`Data`] does not have.
-    pub fn run(&mut self, inputs: &[(String, &Tensor)]) -> Result<BTreeMap<String, Tensor>, RuntimeError> {
+    pub fn run(&mut self, inputs: &[(String, Tensor)]) -> Result<BTreeMap<String, Tensor>, RuntimeError> {
         let values = inputs.iter().map(|(name, tensor)| Ok((name.as_str(), tensor.to_value()?)));
         let values = values.collect::<Result<Vec<_>, ort::Error>>().map_err(|e| failed(&e))?;
         let outputs = self.session.run(values).map_err(|e| failed(&e))?;

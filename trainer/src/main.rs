@@ -56,13 +56,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// The exit code of a command whose answer was `said`: its own, unless the answer could not be given.
+/// The exit code of a command whose answer was `said`.
 fn told(said: std::io::Result<()>, code: i32) -> ExitCode {
-    match said {
-        Ok(()) => ExitCode::from(u8::try_from(code).unwrap_or(1)),
-        Err(error) => {
-            console::say(&format!("error: cannot write standard output: {error}"));
-            ExitCode::FAILURE
-        }
-    }
+    console::exit_code(said, code, "error")
 }

@@ -6,18 +6,17 @@
 //! the answer, has to agree within narrow limits. Each decision that the graph takes itself has to follow from what it saw
 //! ([`decisions`]). What tiles are merged into is compared with the host's merge of the same boxes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use models::host::{self, Merge, MergeRule, Placement, Tile};
 use ndarray::{Array4, Axis, concatenate};
-use runtime::{Data, Form, Model, Options, Overrides, Tensor};
-use schemas::CheckpointMeta;
+use runtime::{Data, Form, Model, Overrides, Tensor};
 use schemas::prediction::Detection;
 
 use super::decisions::{self, Decided, PIXELS, SCORES, Taken};
 use super::recorded::{Image, Recording, Source};
-use super::{BoxCheck, Check, VerifyError, bytes, open, same_pixels};
-use crate::graph::{DecisionKind, Graph};
+use super::{BoxCheck, Check, Subject, VerifyError, bytes, open, same_pixels};
+use crate::graph::DecisionKind;
 use crate::probe::{self, Probe};
 
 /// Batch sizes besides 1.
@@ -25,29 +24,17 @@ const BATCHES: [usize; 2] = [2, 5];
 /// Share of merged boxes that may differ: long chains of boxes that drop each other are merged approximately in the graph.
 const MERGED_SHARE: f64 = 0.05;
 
-/// A graph, and how it is run.
-pub struct Subject<'a> {
-    /// What is written to the file.
-    pub graph: &'a Graph,
-    /// The model's metadata.
-    pub meta: &'a CheckpointMeta,
-    /// The file's form.
-    pub form: Form,
-    /// Where and how ONNX Runtime is run.
-    pub options: &'a Options,
-}
-
 /// Compares the graph, and the file it was written to, with the recording.
 ///
 /// # Errors
 /// The first image on which it does not run or differs.
-pub fn compare(recording: &Recording, subject: &Subject, file: &mut Model) -> Result<Vec<Check>, VerifyError> {
+pub(super) fn compare(recording: &Recording, subject: &Subject, file: &mut Model) -> Result<Vec<Check>, VerifyError> {
     let mut network = Network::open(recording, subject)?;
     let mut checks = Vec::new();
     for batch in std::iter::once(1).chain(BATCHES) {
         checks.push(network.check(batch)?);
     }
-    if network.probe.tiled {
+    if network.tiled {
         checks.push(Merged { recording, subject }.check()?);
     }
     Answers { recording, subject, file }.check()?;
@@ -62,7 +49,9 @@ fn differs(check: &str, image: usize, problem: String) -> VerifyError {
 struct Network<'a> {
     recording: &'a Recording,
     subject: &'a Subject<'a>,
-    probe: Probe,
+    decisions: Vec<DecisionKind>,
+    given: BTreeSet<(usize, usize)>,
+    tiled: bool,
     session: runtime::Probe,
     name: &'static str,
 }
@@ -70,17 +59,11 @@ struct Network<'a> {
 /// What came out for a batch of images.
 struct Outcome {
     /// Of each image, each decision.
-    decisions: Vec<Vec<Seen>>,
+    decisions: Vec<Vec<Taken>>,
     /// Of each image, the boxes of the answer.
     found: Vec<Vec<Detection>>,
     /// Place of the tile that the graph itself would have looked at.
     places: Option<Tensor>,
-}
-
-/// A decision of the graph: its inputs in full, and its own outputs.
-struct Seen {
-    inputs: Vec<Tensor>,
-    outputs: Vec<Option<Tensor>>,
 }
 
 /// What has been compared so far.
@@ -98,8 +81,8 @@ impl<'a> Network<'a> {
             Form::Prepared => "prepared images",
             Form::Whole => "whole images",
         };
-        let probe = probe::network(subject.graph);
-        let asked: Vec<DecisionKind> = probe.decisions.iter().copied().filter(|&k| k != DecisionKind::Pixels).collect();
+        let Probe { graph, decisions, given, tiled } = probe::network(subject.graph);
+        let asked: Vec<DecisionKind> = decisions.iter().copied().filter(|&k| k != DecisionKind::Pixels).collect();
         for (i, image) in recording.images.iter().enumerate() {
             for source in &image.sources {
                 let taken: Vec<DecisionKind> = source.decisions.iter().map(|d| d.kind).collect();
@@ -108,8 +91,8 @@ impl<'a> Network<'a> {
                 }
             }
         }
-        let session = open(&probe.graph, subject.options, name)?;
-        Ok(Self { recording, subject, probe, session, name })
+        let session = open(graph, subject.options, name)?;
+        Ok(Self { recording, subject, decisions, given, tiled, session, name })
     }
 
     /// All images one by one, or the first of them in company.
@@ -120,7 +103,7 @@ impl<'a> Network<'a> {
         let firsts = if batch == 1 { 0..images.len() } else { 0..1 };
         let mut count = 0;
         for first in firsts {
-            let sources = if self.probe.tiled { images[first].sources.len() } else { 1 };
+            let sources = if self.tiled { images[first].sources.len() } else { 1 };
             for source in 0..sources {
                 let rows = self.company(first, source, batch);
                 count += rows.len();
@@ -185,11 +168,11 @@ impl<'a> Network<'a> {
             let number = |value| (name.to_owned(), Tensor { shape: vec![1], data: Data::F32(vec![value]) });
             inputs.extend(value.map(number));
         }
-        if self.probe.tiled {
+        if self.tiled {
             let place = Tensor { shape: vec![1, 4], data: Data::I64(sources[0].place.to_vec()) };
             inputs.push((probe::PLACES[0].to_owned(), place));
         }
-        for &(k, j) in &self.probe.given {
+        for &(k, j) in &self.given {
             let recorded = match self.recorded(k) {
                 None => prepared.clone(),
                 Some(at) => {
@@ -199,25 +182,18 @@ impl<'a> Network<'a> {
             };
             inputs.push((probe::given(k, j), recorded));
         }
-        // An input that nothing reads was pruned with its reader.
-        let declared = &self.probe.graph.inputs;
-        let named: Vec<(String, &Tensor)> = inputs
-            .iter()
-            .filter(|(name, _)| declared.iter().any(|input| *input.name == **name))
-            .map(|(name, tensor)| (name.clone(), tensor))
-            .collect();
-        let outputs = self.session.run(&named).map_err(|error| error.to_string())?;
+        let outputs = self.session.run(&inputs).map_err(|error| error.to_string())?;
         self.outcome(outputs, rows.len())
     }
 
     /// Which of the recorded decisions the probe's decision `k` is; `None` for the pixels, which come first.
     fn recorded(&self, k: usize) -> Option<usize> {
-        let pixels = self.probe.decisions.iter().take_while(|&&kind| kind == DecisionKind::Pixels).count();
+        let pixels = self.decisions.iter().take_while(|&&kind| kind == DecisionKind::Pixels).count();
         k.checked_sub(pixels)
     }
 
     fn outcome(&self, mut outputs: BTreeMap<String, Tensor>, images: usize) -> Result<Outcome, String> {
-        let tiled = self.probe.tiled;
+        let tiled = self.tiled;
         let mut take = |name: &str| {
             let mut tensor = outputs.remove(name)?;
             if tiled {
@@ -226,20 +202,15 @@ impl<'a> Network<'a> {
             }
             Some(tensor)
         };
-        let mut seen: Vec<Vec<Seen>> = (0..images).map(|_| Vec::new()).collect();
-        for (k, kind) in self.probe.decisions.iter().enumerate() {
-            let (inputs, outputs) = match kind {
-                DecisionKind::Nms => (2, 3),
-                DecisionKind::TopK => (1, 2),
-                DecisionKind::AtLeast | DecisionKind::Pixels => (usize::from(*kind == DecisionKind::AtLeast), 1),
-                DecisionKind::Places | DecisionKind::Found => (0, 0),
-            };
+        let mut taken: Vec<Vec<Taken>> = (0..images).map(|_| Vec::new()).collect();
+        for (k, &kind) in self.decisions.iter().enumerate() {
+            let (inputs, outputs) = kind.arity();
             let by: Vec<Tensor> = (0..inputs).filter_map(|j| take(&probe::seen(k, j))).collect();
             let results: Vec<Option<Tensor>> = (0..outputs).map(|j| take(&probe::own(k, j))).collect();
-            for (i, seen) in seen.iter_mut().enumerate() {
+            for (i, taken) in taken.iter_mut().enumerate() {
                 let share = |tensor: &Tensor| decisions::share(tensor, i, images);
                 let outputs = results.iter().map(|result| result.as_ref().map(share)).collect();
-                seen.push(Seen { inputs: by.iter().map(share).collect(), outputs });
+                taken.push(Taken { kind, inputs: by.iter().map(share).collect(), outputs });
             }
         }
         let names = if tiled {
@@ -254,25 +225,25 @@ impl<'a> Network<'a> {
         };
         let found = found.filter(|found| found.len() == images);
         let places = outputs.remove(probe::PLACES[1]);
-        Ok(Outcome { decisions: seen, found: found.ok_or("it gives no boxes, scores and labels")?, places })
+        Ok(Outcome { decisions: taken, found: found.ok_or("it gives no boxes, scores and labels")?, places })
     }
 
     /// Whether one image of a batch came out as recorded.
     fn agree(&self, outcome: &Outcome, row: usize, source: &Source, tally: &mut Tally) -> Result<(), String> {
-        for (k, seen) in outcome.decisions[row].iter().enumerate() {
+        for (k, taken) in outcome.decisions[row].iter().enumerate() {
             match self.recorded(k) {
                 None => {
-                    let own = seen.outputs.first().and_then(Option::as_ref).ok_or("it rounds no pixels")?;
+                    let own = taken.outputs.first().and_then(Option::as_ref).ok_or("it rounds no pixels")?;
                     same_pixels(own, &source.prepared.view())?;
                 }
                 Some(at) => {
                     let say = |problem: String| format!("decision {k} ({:?}): {problem}", source.decisions[at].kind);
-                    let close = decided(seen, &source.decisions[at], tally).map_err(say)?;
+                    let close = decided(taken, &source.decisions[at], tally).map_err(say)?;
                     tally.close += close;
                 }
             }
         }
-        let offset = if self.probe.tiled { [source.place[1], source.place[0]] } else { [0, 0] };
+        let offset = if self.tiled { [source.place[1], source.place[0]] } else { [0, 0] };
         #[expect(clippy::cast_precision_loss, reason = "pixels")]
         let [x, y] = offset.map(|pixels| pixels as f32);
         let expected = source.found.iter().map(|one| {
@@ -294,7 +265,7 @@ impl<'a> Network<'a> {
     /// How many pixels of the image one of the network's input is, if more than one.
     fn shrinking(&self, source: &Source) -> f32 {
         let [height, width] = source.size().map(|side| u32::try_from(side).unwrap_or(u32::MAX));
-        let place = Placement::of(width, height, &self.subject.meta.preprocessing.fit);
+        let place = Placement::of(width, height, &self.subject.checkpoint.meta().preprocessing.fit);
         #[expect(clippy::cast_precision_loss, reason = "a ratio")]
         let ratio = |side: u32, inner: u32| side as f32 / inner as f32;
         ratio(width, place.inner_width).max(ratio(height, place.inner_height)).max(1.0)
@@ -302,13 +273,12 @@ impl<'a> Network<'a> {
 }
 
 /// One decision beside the recorded one; gives how many overlaps were too close to call.
-fn decided(seen: &Seen, recorded: &Decided, tally: &mut Tally) -> Result<usize, String> {
-    let inputs: Option<Vec<&[f32]>> = seen.inputs.iter().map(Tensor::floats).collect();
-    let inputs = inputs.filter(|inputs| inputs.len() == recorded.inputs.len()).ok_or("it has other inputs")?;
+fn decided(taken: &Taken, recorded: &Decided, tally: &mut Tally) -> Result<usize, String> {
+    let inputs = taken.floats().filter(|inputs| inputs.len() == recorded.inputs.len()).ok_or("it has other inputs")?;
     for (j, (found, sample)) in inputs.iter().zip(&recorded.inputs).enumerate() {
         let limit = decisions::limit(recorded.kind, j);
-        if seen.inputs[j].shape != sample.shape {
-            return Err(format!("input {j} is {:?}, and {:?} was recorded", seen.inputs[j].shape, sample.shape));
+        if taken.inputs[j].shape != sample.shape {
+            return Err(format!("input {j} is {:?}, and {:?} was recorded", taken.inputs[j].shape, sample.shape));
         }
         let step = decisions::step(found.len());
         let pairs = found.iter().step_by(step).zip(&sample.values);
@@ -320,10 +290,8 @@ fn decided(seen: &Seen, recorded: &Decided, tally: &mut Tally) -> Result<usize, 
             ));
         }
     }
-    let shapes = seen.inputs.iter().map(|tensor| tensor.shape.clone()).collect();
-    let taken = Taken { kind: recorded.kind, inputs, shapes, outputs: seen.outputs.clone() };
     let limit = decisions::limit(recorded.kind, recorded.inputs.len() - 1);
-    for (found, value) in decisions::at_places(&taken, recorded)? {
+    for (found, value) in decisions::at_places(taken, recorded)? {
         if limit.share(found, value) > 1.0 {
             return Err(format!("a value that was chosen is {found}, and {value} was recorded"));
         }
@@ -331,7 +299,7 @@ fn decided(seen: &Seen, recorded: &Decided, tally: &mut Tally) -> Result<usize, 
             tally.score = tally.score.max((found - value).abs());
         }
     }
-    decisions::follows(&taken, &recorded.limits)
+    decisions::follows(taken, &recorded.limits)
 }
 
 /// Whether two lists are the same boxes in the same order.
@@ -395,24 +363,23 @@ impl Merged<'_> {
         let Some(graph) = probe::merge(self.subject.graph) else {
             return Err(differs(Self::NAME, 0, "it merges no tiles".to_owned()));
         };
-        let mut session = open(&graph, self.subject.options, Self::NAME)?;
-        let (mut tally, mut odd) = (Tally::default(), 0);
+        let mut session = open(graph, self.subject.options, Self::NAME)?;
+        let (mut compared, mut odd) = (0, 0);
         for (i, image) in self.recording.images.iter().enumerate() {
-            let found = self.run(&mut session, &graph, image);
+            let found = self.run(&mut session, image);
             let found =
                 found.map_err(|problem| VerifyError::Run { check: Self::NAME.to_owned(), image: i, problem })?;
             let expected = self.expected(image);
-            tally.boxes += expected.len();
+            compared += expected.len();
             let stranger = |one: &&Detection| !expected.contains(one);
             odd += found.iter().filter(stranger).count();
             odd += expected.iter().filter(|one| !found.contains(one)).count();
         }
         #[expect(clippy::cast_precision_loss, reason = "a share")]
-        if odd as f64 > (MERGED_SHARE * tally.boxes as f64).max(2.0) {
-            let problem = format!("{odd} of {} merged boxes are not those of the host", tally.boxes);
+        if odd as f64 > (MERGED_SHARE * compared as f64).max(2.0) {
+            let problem = format!("{odd} of {compared} merged boxes are not those of the host");
             return Err(differs(Self::NAME, 0, problem));
         }
-        tally.close = odd;
         Ok(Check {
             name: Self::NAME.to_owned(),
             batch: 1,
@@ -420,7 +387,7 @@ impl Merged<'_> {
             largest_difference: 0.0,
             limit: 0.0,
             labels_differ: 0,
-            boxes: Some(BoxCheck { compared: tally.boxes, excused: odd, largest_difference: 0.0, limit: 0.0 }),
+            boxes: Some(BoxCheck { compared, excused: odd, largest_difference: 0.0, limit: 0.0 }),
         })
     }
 
@@ -436,7 +403,7 @@ impl Merged<'_> {
         image.sources.iter().map(moved).collect()
     }
 
-    fn run(&self, session: &mut runtime::Probe, graph: &Graph, image: &Image) -> Result<Vec<Detection>, String> {
+    fn run(&self, session: &mut runtime::Probe, image: &Image) -> Result<Vec<Detection>, String> {
         let sources = Self::sources(image);
         let cap = usize::try_from(self.recording.detecting.cap).unwrap_or(0);
         let count = sources.len();
@@ -452,9 +419,6 @@ impl Merged<'_> {
             (probe::found(1), Tensor { shape: vec![count, 1, cap], data: Data::F32(scores) }),
             (probe::found(2), Tensor { shape: vec![count, 1, cap], data: Data::I64(labels) }),
         ];
-        let declared = |name: &str| graph.inputs.iter().any(|input| &*input.name == name);
-        let inputs: Vec<(String, &Tensor)> =
-            inputs.iter().filter(|(name, _)| declared(name)).map(|(name, tensor)| (name.clone(), tensor)).collect();
         let outputs = session.run(&inputs).map_err(|error| error.to_string())?;
         let part = |name: &str| outputs.get(name).ok_or_else(|| format!("no output named {name}"));
         let found = detections(part(runtime::BOXES)?, part(runtime::SCORES)?, part(runtime::LABELS)?);
@@ -490,12 +454,13 @@ impl Answers<'_> {
 
     /// Whether it runs, answers with boxes of the image by falling score, and takes its settings when no thresholds are given.
     fn check(&mut self) -> Result<(), VerifyError> {
+        let recording = self.recording;
         let own = Overrides {
             score_threshold: Some(self.recording.detecting.score_threshold),
             iou_threshold: Some(self.recording.detecting.iou_threshold),
         };
         for (i, image) in self.recording.images.iter().enumerate() {
-            let found = self.answer(i, image, &self.recording.overrides.clone())?;
+            let found = self.answer(i, image, &recording.overrides)?;
             self.sound(&found, image).map_err(|problem| differs(Self::NAME, i, problem))?;
             if self.answer(i, image, &Overrides::default())? != self.answer(i, image, &own)? {
                 let problem = "its answer changes when the thresholds of its settings are given".to_owned();

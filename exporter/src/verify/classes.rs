@@ -128,13 +128,11 @@ pub(super) fn compare_whole(recording: &Recording, subject: &Subject) -> Result<
     let name = "whole images";
     let Subject { graph, options, .. } = *subject;
     let meta = subject.checkpoint.meta();
-    let probe = probe::network(graph);
-    let mut session = super::open(&probe.graph, options, name)?;
+    let mut session = super::open(probe::network(graph).graph, options, name)?;
     let mut run = |images: ArrayView4<u8>| {
         let prepared = prepared(&images, &meta.preprocessing)?;
         let inputs =
             [(runtime::INPUT.to_owned(), super::bytes(&images)), (probe::given(0, 0), super::bytes(&prepared.view()))];
-        let inputs = inputs.each_ref().map(|(name, tensor)| (name.clone(), tensor));
         let outputs = session.run(&inputs).map_err(|error| error.to_string())?;
         let own = outputs.get(&probe::own(0, 0)).ok_or("it rounds no pixels")?;
         super::same_pixels(own, &prepared.view())?;

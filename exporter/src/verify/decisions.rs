@@ -95,15 +95,26 @@ pub fn limit(kind: DecisionKind, j: usize) -> Limit {
 
 /// One decision of a graph, for one image: its inputs in full, and its outputs where something reads them.
 #[derive(Clone, Debug)]
-pub struct Taken<'a> {
+pub struct Taken {
     /// What is decided.
     pub kind: DecisionKind,
-    /// Inputs.
-    pub inputs: Vec<&'a [f32]>,
-    /// Shapes of the inputs.
-    pub shapes: Vec<Vec<usize>>,
+    /// Inputs, float.
+    pub inputs: Vec<Tensor>,
     /// Outputs.
     pub outputs: Vec<Option<Tensor>>,
+}
+
+impl Taken {
+    /// Values of the inputs; `None` if one has another type.
+    #[must_use]
+    pub fn floats(&self) -> Option<Vec<&[f32]>> {
+        self.inputs.iter().map(Tensor::floats).collect()
+    }
+
+    /// First length of input `j`.
+    fn rows(&self, j: usize) -> usize {
+        self.inputs.get(j).and_then(|input| input.shape.first()).copied().unwrap_or(0)
+    }
 }
 
 /// Checks that what was decided follows from what it was decided by; gives how many overlaps were too close to call.
@@ -122,7 +133,8 @@ pub fn follows(taken: &Taken, limits: &[f32]) -> Result<usize, String> {
 
 fn compared(taken: &Taken, limits: &[f32]) -> Result<(), String> {
     let Some(Some(mask)) = taken.outputs.first() else { return Ok(()) };
-    let (&[x], &[limit]) = (taken.inputs.as_slice(), limits) else {
+    let inputs = taken.floats().unwrap_or_default();
+    let (&[x], &[limit]) = (inputs.as_slice(), limits) else {
         return Err(format!("a comparison of {} inputs with {} limits", taken.inputs.len(), limits.len()));
     };
     let mask = mask.floats().filter(|mask| mask.len() == x.len());
@@ -135,13 +147,14 @@ fn compared(taken: &Taken, limits: &[f32]) -> Result<(), String> {
 }
 
 fn largest(taken: &Taken) -> Result<(), String> {
-    let (&[x], [Some(values), Some(indices)]) = (taken.inputs.as_slice(), taken.outputs.as_slice()) else {
+    let inputs = taken.floats().unwrap_or_default();
+    let (&[x], [Some(values), Some(indices)]) = (inputs.as_slice(), taken.outputs.as_slice()) else {
         return Ok(());
     };
     let (Some(values), Some(indices)) = (values.floats(), indices.integers()) else {
         return Err("the largest values have another type".to_owned());
     };
-    let rows = taken.shapes[0].first().copied().unwrap_or(0);
+    let rows = taken.rows(0);
     if rows == 0 || x.is_empty() {
         return Ok(());
     }
@@ -183,7 +196,8 @@ struct Kept {
 }
 
 fn suppressed(taken: &Taken, limits: &[f32]) -> Result<usize, String> {
-    let (&[boxes, scores], &[iou, score]) = (taken.inputs.as_slice(), limits) else {
+    let inputs = taken.floats().unwrap_or_default();
+    let (&[boxes, scores], &[iou, score]) = (inputs.as_slice(), limits) else {
         return Err(format!("a suppression of {} inputs with {} limits", taken.inputs.len(), limits.len()));
     };
     let [Some(kept), classes, Some(rows)] = taken.outputs.as_slice() else { return Ok(0) };
@@ -193,7 +207,7 @@ fn suppressed(taken: &Taken, limits: &[f32]) -> Result<usize, String> {
     let classes = classes.as_ref().and_then(Tensor::integers);
     let (boxes, _) = boxes.as_chunks::<4>();
     // One image may be several rows of the suppression: in R-CNN each class has boxes of its own.
-    let images = taken.shapes[0].first().copied().unwrap_or(0);
+    let images = taken.rows(0);
     if images == 0 || boxes.is_empty() {
         return if kept.iter().all(|score| *score == 0.0) { Ok(0) } else { Err("boxes were kept of none".to_owned()) };
     }
@@ -287,9 +301,11 @@ impl Candidates<'_> {
 /// # Errors
 /// When a recorded place is none of the tensor.
 pub fn at_places(taken: &Taken, decided: &Decided) -> Result<Vec<(f32, f32)>, String> {
-    let Some(values) = decided.outputs.first().and_then(Tensor::floats) else { return Ok(vec![]) };
+    let (Some(values), Some(inputs)) = (decided.outputs.first().and_then(Tensor::floats), taken.floats()) else {
+        return Ok(vec![]);
+    };
     let outside = || "a recorded place lies outside of the values".to_owned();
-    let rows = |j: usize| taken.shapes[j].first().copied().unwrap_or(0).max(1);
+    let rows = |j: usize| taken.rows(j).max(1);
     let each = values.len() / rows(0);
     let place = |j: usize, i: usize| -> Option<usize> {
         decided.outputs.get(j)?.integers()?.get(i).and_then(|&at| usize::try_from(at).ok())
@@ -297,18 +313,18 @@ pub fn at_places(taken: &Taken, decided: &Decided) -> Result<Vec<(f32, f32)>, St
     let mut pairs = Vec::new();
     match decided.kind {
         DecisionKind::TopK => {
-            let length = taken.inputs[0].len() / rows(0);
+            let length = inputs[0].len() / rows(0);
             for (i, &value) in values.iter().enumerate() {
                 let at = (i / each.max(1)) * length + place(1, i).ok_or_else(outside)?;
-                pairs.push((*taken.inputs[0].get(at).ok_or_else(outside)?, value));
+                pairs.push((*inputs[0].get(at).ok_or_else(outside)?, value));
             }
         }
         DecisionKind::Nms => {
-            let (length, count) = (taken.inputs[1].len() / rows(1), taken.inputs[0].len() / 4 / rows(0));
+            let (length, count) = (inputs[1].len() / rows(1), inputs[0].len() / 4 / rows(0));
             for (i, &value) in values.iter().enumerate() {
                 let Some(class) = place(1, i) else { continue };
                 let at = (i / each.max(1)) * length + class * count + place(2, i).ok_or_else(outside)?;
-                pairs.push((*taken.inputs[1].get(at).ok_or_else(outside)?, value));
+                pairs.push((*inputs[1].get(at).ok_or_else(outside)?, value));
             }
         }
         DecisionKind::AtLeast | DecisionKind::Pixels | DecisionKind::Places | DecisionKind::Found => {}

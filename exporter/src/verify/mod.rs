@@ -215,7 +215,7 @@ pub struct Subject<'a> {
 /// # Errors
 /// The first image on which the model does not run or differs; when it gives features and none were recorded.
 pub fn compare(recording: &Recording, subject: &Subject, model: &mut Model) -> Result<Vec<Check>, VerifyError> {
-    let Subject { checkpoint, graph, form, options } = *subject;
+    let Subject { checkpoint, form, .. } = *subject;
     let meta = checkpoint.meta();
     match recording {
         Recording::Classes(recording) => {
@@ -235,7 +235,7 @@ pub fn compare(recording: &Recording, subject: &Subject, model: &mut Model) -> R
             }
             Ok(checks)
         }
-        Recording::Boxes(recording) => boxes::compare(recording, &boxes::Subject { graph, meta, form, options }, model),
+        Recording::Boxes(recording) => boxes::compare(recording, subject, model),
     }
 }
 
@@ -251,10 +251,10 @@ pub fn is_current(folder: &Path, sha256: &str, task: Task) -> bool {
 }
 
 /// Opens a graph that is no file.
-fn open(graph: &Graph, options: &Options, check: &str) -> Result<runtime::Probe, VerifyError> {
+fn open(graph: Graph, options: &Options, check: &str) -> Result<runtime::Probe, VerifyError> {
     let refuse = |problem: String| VerifyError::Run { check: check.to_owned(), image: 0, problem };
     let header = Header { graph: "probe", doc: "", metadata: &[] };
-    let bytes = proto::bytes(graph.clone(), &header).map_err(|error| refuse(error.to_string()))?;
+    let bytes = proto::bytes(graph, &header).map_err(|error| refuse(error.to_string()))?;
     runtime::Probe::open(&bytes, options).map_err(|error| refuse(error.to_string()))
 }
 

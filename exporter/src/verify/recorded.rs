@@ -155,12 +155,7 @@ impl Reader<'_> {
 
     fn decision(&self, name: &str, kind: DecisionKind) -> Result<Decided, String> {
         let limits = floats(&tensor(self.file, &format!("{name}.limits"), Dtype::F32, 1)?);
-        let (inputs, outputs) = match kind {
-            DecisionKind::Nms => (2, 3),
-            DecisionKind::TopK => (1, 2),
-            DecisionKind::AtLeast => (1, 1),
-            DecisionKind::Pixels | DecisionKind::Places | DecisionKind::Found => (0, 0),
-        };
+        let (inputs, outputs) = kind.arity();
         let input = |j: usize| {
             let name = format!("{name}.input.{j}");
             let shape = integers(&tensor(self.file, &format!("{name}.shape"), Dtype::I64, 1)?);

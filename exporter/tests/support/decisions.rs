@@ -88,7 +88,7 @@ pub fn record(meta: &CheckpointMeta, weights: &Tensors) -> Tensors {
             let size = integers(&[1, 2], vec![corners[2] - corners[0], corners[3] - corners[1]]);
             let [iou, score] = LIMITS.map(|limit| floats(&[1], vec![limit]));
             let inputs = [("images", &fitted), ("sizes", &size), ("iou_threshold", &iou), ("score_threshold", &score)];
-            let mut out = probe.run(&inputs.map(|(name, tensor)| (name.to_owned(), tensor))).unwrap();
+            let mut out = probe.run(&inputs.map(|(name, tensor)| (name.to_owned(), tensor.clone()))).unwrap();
             let labels = out["labels"].integers().unwrap().iter().take_while(|&&label| label >= 0).count();
             let part = |name: &str, width: usize| out[name].floats().unwrap()[..labels * width].to_vec();
             put(&mut all, &format!("{name}.boxes"), &floats(&[labels, 4], part("boxes", 4)));
