@@ -163,7 +163,8 @@ fn what_is_not_allowed_is_found() {
     ];
     for (at, (script, expected)) in cases.into_iter().enumerate() {
         let mut traced = Traced::new(&bash, &folder.path().join(at.to_string()));
-        traced.command.args(["-c", script]).output().unwrap();
+        // Without SHELL bash asks the system's user database for it, which may be a socket.
+        traced.command.env("SHELL", &bash).args(["-c", script]).output().unwrap();
         let found = traced.violations(&Allowed { written: &[&written], listens: false });
         // bash itself opens /dev/tty for writing.
         let found: Vec<_> = found.into_iter().filter(|line| !line.contains("/dev/tty")).collect();
