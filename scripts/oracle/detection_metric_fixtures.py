@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Freeze what pycocotools, and the specification's written rule, say of generated detections.
 
-Run:     python3 scripts/oracle/detection_metric_fixtures.py [--cases 64] [--output trainer/tests/fixtures/detection_metrics.json]
+Run:     python3 scripts/oracle/detection_metric_fixtures.py [--cases 64] [--output trainer/metrics/tests/fixtures/detection_metrics.json]
 Needs:   numpy, pycocotools 2.0.11.
 Writes:  a JSON list of cases. Inputs are not stored: a case holds the seed and shape of an integer generator that the
-         test (trainer/src/metric/detection/fixture_tests.rs) repeats bit for bit; see `generate`.
+         test (trainer/metrics/src/detection/fixture_tests.rs) repeats bit for bit; see `generate`.
 
 What is asked:
 - pycocotools: the twelve numbers, AP50 and AP50:95 of each class, AP50 of the boxes with at least the score threshold,
@@ -320,7 +320,7 @@ def rounded(value):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cases", type=int, default=64)
-    parser.add_argument("--output", default="trainer/tests/fixtures/detection_metrics.json")
+    parser.add_argument("--output", default="trainer/metrics/tests/fixtures/detection_metrics.json")
     arguments = parser.parse_args()
     lines = []
     for index in range(arguments.cases):

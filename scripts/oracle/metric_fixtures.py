@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Freeze what scikit-learn says of generated predictions, with one class an example and with any number.
 
-Run:     python3 scripts/oracle/metric_fixtures.py [--cases 64] [--output trainer/tests/fixtures/classification_metrics.json]
+Run:     python3 scripts/oracle/metric_fixtures.py [--cases 64] [--output trainer/metrics/tests/fixtures/classification_metrics.json]
 Needs:   numpy, scikit-learn 1.9.
 Writes:  a JSON list of cases, as many of each kind. Inputs are not stored: a case holds the seed and shape of an integer generator
-         that the test (trainer/src/metric/classification_tests.rs) repeats bit for bit; see `generate`.
+         that the test (trainer/metrics/src/classification_tests.rs) repeats bit for bit; see `generate`.
 
 What is asked of scikit-learn, and where Fovea differs from its defaults:
 - predicted: argmax, or the classes above 0.5. A row with a NaN predicts an extra class C, which is left out of `labels`, so that it
@@ -241,7 +241,7 @@ def rounded(value):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cases", type=int, default=64)
-    parser.add_argument("--output", default="trainer/tests/fixtures/classification_metrics.json")
+    parser.add_argument("--output", default="trainer/metrics/tests/fixtures/classification_metrics.json")
     arguments = parser.parse_args()
     warnings.simplefilter("ignore")
     lines = []

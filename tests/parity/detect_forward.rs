@@ -14,8 +14,8 @@ use schemas::setting::ModelSize;
 use tch::{Device, Kind, Tensor};
 use tests::fixture::{self, DetectCase};
 use tests::{synthetic, synthetic_detect};
-use trainer::eager::{Eager, Mode, T};
-use trainer::params::{Layout, Params};
+use trainer::nn::eager::{Eager, Mode, T};
+use trainer::nn::params::{Layout, Params};
 
 use crate::support::{floats, tensor};
 

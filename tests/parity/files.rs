@@ -9,10 +9,10 @@ use schemas::{Fit, Preprocessing, Task};
 use serde::Deserialize;
 use tch::Device;
 use tests::{check_close, synthetic};
-use trainer::eager::{Eager, Mode, T};
-use trainer::network::{Network, manifest, preferred_layout};
-use trainer::params::Params;
-use trainer::pretrained;
+use trainer::nn::eager::{Eager, Mode, T};
+use trainer::nn::network::{Network, manifest, preferred_layout};
+use trainer::nn::params::Params;
+use trainer::nn::pretrained;
 
 use crate::support;
 

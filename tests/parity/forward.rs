@@ -4,8 +4,8 @@ use models::classify::Classifier;
 use models::registry::ModelSpec;
 use tch::{Device, Kind, Reduction, Tensor};
 use tests::{check_close, fixture, synthetic};
-use trainer::eager::{Eager, Mode, T};
-use trainer::params::{Layout, Params};
+use trainer::nn::eager::{Eager, Mode, T};
+use trainer::nn::params::{Layout, Params};
 
 use crate::support::{self, Step};
 

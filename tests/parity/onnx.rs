@@ -9,7 +9,7 @@ use runtime::{Form, Model, Options};
 use schemas::{CheckpointMeta, Interpolation, SCHEMA_VERSION, Task};
 use tch::Device;
 use tests::{check_close, synthetic};
-use trainer::network::{self, Network};
+use trainer::nn::network::{self, Network};
 
 use crate::support;
 

@@ -14,8 +14,8 @@ use schemas::setting::ModelSize;
 use schemas::{CheckpointMeta, Fit, SCHEMA_VERSION, Settings, Task};
 use tch::Device;
 use tests::{synthetic, synthetic_detect};
-use trainer::detect::evaluate::{self, Wish};
-use trainer::network::Network;
+use trainer::nn::network::Network;
+use trainer::tasks::detect::evaluate::{self, Wish};
 
 use crate::support;
 

@@ -3,8 +3,8 @@
 use models::manifest::Manifest;
 use tch::{Device, Kind, Tensor};
 use tests::cases::{self, Array, Case, Data};
-use trainer::eager::{Eager, Mode, T};
-use trainer::params::{Layout, Params};
+use trainer::nn::eager::{Eager, Mode, T};
+use trainer::nn::params::{Layout, Params};
 
 /// A case's tensor in libtorch.
 pub fn tensor(array: &Array) -> Tensor {

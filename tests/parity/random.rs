@@ -6,8 +6,8 @@ use models::ops::RoiAlign;
 use tch::Device;
 use tests::cases::{Array, Call, Data, Regions, onnx};
 use tests::{check_close, synthetic};
-use trainer::eager::{Eager, Mode, T};
-use trainer::params::{Layout, Params};
+use trainer::nn::eager::{Eager, Mode, T};
+use trainer::nn::params::{Layout, Params};
 
 use crate::ops::{array, tensor};
 

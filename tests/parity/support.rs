@@ -7,9 +7,9 @@ use models::ops::{Bn, BnParams, Conv, DType, Init, Nms, Ops, Pool, RoiAlign, Rol
 use models::registry::ModelSpec;
 use tch::{Device, Kind, Tensor};
 use tests::synthetic;
-use trainer::eager::{Eager, Mode, T};
-use trainer::network::Network;
-use trainer::params::{Layout, Params};
+use trainer::nn::eager::{Eager, Mode, T};
+use trainer::nn::network::Network;
+use trainer::nn::params::{Layout, Params};
 
 /// A store with the formula's values for a model of pictures of this side.
 pub fn params(spec: &ModelSpec, side: i64, classes: i64, layout: Layout) -> Params {

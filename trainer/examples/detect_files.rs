@@ -8,6 +8,7 @@
 use std::path::Path;
 
 use anyhow::{Context, ensure};
+use dataset::loading;
 use exporter::{ExportSettings, Form};
 use models::host::{self, Limits, Rgb, Tile};
 use ndarray::ArrayView4;
@@ -15,10 +16,9 @@ use runtime::{Model, Options, Overrides};
 use schemas::Settings;
 use schemas::prediction::Detection;
 use tch::Device;
-use trainer::checkpoint::Checkpoint;
-use trainer::detect::evaluate::{self, Parts, Wish};
-use trainer::loading;
-use trainer::network::Network;
+use trainer::nn::checkpoint::Checkpoint;
+use trainer::nn::network::Network;
+use trainer::tasks::detect::evaluate::{self, Parts, Wish};
 
 /// Boxes below it are not compared.
 const SCORE: f32 = 0.05;
@@ -148,7 +148,7 @@ impl File {
 }
 
 fn main() -> anyhow::Result<()> {
-    trainer::telemetry::switch_off();
+    trainer::cli::telemetry::switch_off();
     let args: Vec<String> = std::env::args().skip(1).collect();
     let [run, folder, images @ ..] = args.as_slice() else { anyhow::bail!("detect_files RUN FOLDER IMAGE...") };
     ensure!(images.len() >= ODD.len(), "at least {} pictures, of which the odd pieces are cut", ODD.len());

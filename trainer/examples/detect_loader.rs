@@ -10,12 +10,12 @@ use std::error::Error;
 use std::sync::Arc;
 use std::time::Instant;
 
-use models::host::Limits;
-use schemas::{Fit, Interpolation, Preprocessing, Task};
-use trainer::data::{
+use dataset::{
     DetectorAugmentation, DetectorViews, Loader, LoaderOptions, ReadOptions, Tiling, TrainingRequest, Views,
     YoloAugmentation, training,
 };
+use models::host::Limits;
+use schemas::{Fit, Interpolation, Preprocessing, Task};
 
 const SIDE: u32 = 640;
 

@@ -9,17 +9,17 @@ use std::path::Path;
 use std::time::Instant;
 
 use anyhow::Context;
+use dataset::{Batch, Target};
 use models::host::Rgb;
 use models::registry::{self, ModelSpec};
 use schemas::setting::{GradClip, ModelSize, Optimizer as Kind};
 use schemas::{Preprocessing, Settings, Task};
 use tch::{Device, Kind as Type, Tensor};
-use trainer::data::{Batch, Target};
-use trainer::network::{self, Arithmetic, Network};
-use trainer::optimizer::Optimizer;
-use trainer::params::{Layout, Params};
-use trainer::schedule::Rates;
-use trainer::task::{Detect, Step, Task as _};
+use trainer::nn::network::{self, Arithmetic, Network};
+use trainer::nn::params::{Layout, Params};
+use trainer::tasks::{Detect, Step, Task as _};
+use trainer::train::optimizer::Optimizer;
+use trainer::train::schedule::Rates;
 
 const CLASSES: usize = 80;
 const LR: f64 = 1e-3;

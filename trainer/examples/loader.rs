@@ -10,12 +10,12 @@ use std::error::Error;
 use std::sync::Arc;
 use std::time::Instant;
 
-use models::host::Limits;
-use schemas::{Fit, Interpolation, Preprocessing, Task};
-use trainer::data::{
+use dataset::{
     Augmentation, ClassifierViews, DataError, Images, Loader, LoaderOptions, ReadOptions, TrainingRequest, Views,
     count_rows, training,
 };
+use models::host::Limits;
+use schemas::{Fit, Interpolation, Preprocessing, Task};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();

@@ -10,10 +10,10 @@ use models::registry;
 use schemas::setting::{GradClip, Optimizer as Kind};
 use schemas::{Fit, Preprocessing, Settings, Task};
 use tch::{Device, Kind as Type, Tensor};
-use trainer::network::{self, Arithmetic, Network};
-use trainer::optimizer::Optimizer;
-use trainer::params::{Layout, Params};
-use trainer::schedule::Rates;
+use trainer::nn::network::{self, Arithmetic, Network};
+use trainer::nn::params::{Layout, Params};
+use trainer::train::optimizer::Optimizer;
+use trainer::train::schedule::Rates;
 
 const CLASSES: usize = 1000;
 const SIDE: u32 = 224;

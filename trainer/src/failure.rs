@@ -11,8 +11,8 @@ use runtime::RuntimeError;
 use schemas::SettingError;
 use schemas::error::{ErrorBody, ErrorCode};
 
-use crate::checkpoint::CheckpointError;
-use crate::data::DataError;
+use crate::nn::checkpoint::CheckpointError;
+use dataset::DataError;
 
 /// A failure whose code is known where it arises.
 #[derive(Debug)]

@@ -7,13 +7,14 @@ use std::process::ExitCode;
 use files::console;
 use schemas::error::{ErrorBody, ErrorCode};
 use serde_json::json;
-use trainer::cli::{self, Action};
-use trainer::command;
-use trainer::{failure, telemetry};
+use trainer::cli;
+use trainer::cli::args::{self, Action};
+use trainer::cli::telemetry;
+use trainer::failure;
 
 fn main() -> ExitCode {
     telemetry::switch_off();
-    let (cli, settings) = match cli::parse(std::env::args_os()) {
+    let (cli, settings) = match args::parse(std::env::args_os()) {
         Ok(parsed) => parsed,
         Err(error) => {
             // Help and version are no errors; for the rest, programs that asked for JSON get JSON.
@@ -30,13 +31,13 @@ fn main() -> ExitCode {
     };
     bridge::keep_freed_memory();
     let result = failure::contained(|| match &cli.command {
-        Action::Train(args) => command::train::run(args, &settings),
-        Action::Evaluate(args) => command::evaluate::run(args),
-        Action::Predict(args) => command::predict::run(args),
-        Action::Embed(args) => command::embed::run(args),
-        Action::Convert(args) => command::convert::run(args),
-        Action::SampleData(args) => command::convert::sample_data(args),
-        Action::Models(args) => command::models::run(args),
+        Action::Train(args) => cli::train::run(args, &settings),
+        Action::Evaluate(args) => cli::evaluate::run(args),
+        Action::Predict(args) => cli::predict::run(args),
+        Action::Embed(args) => cli::embed::run(args),
+        Action::Convert(args) => cli::convert::run(args),
+        Action::SampleData(args) => cli::convert::sample_data(args),
+        Action::Models(args) => cli::models::run(args),
     });
     match result {
         Ok(answer) => {

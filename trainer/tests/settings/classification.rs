@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 use std::fs;
 
+use dataset::loading;
 use schemas::setting::SETTINGS;
 use schemas::{Preprocessing, Settings, Task};
-use trainer::loading;
 
 use crate::lab::{Effect, Lab, lines, show_all};
 use crate::{memory, optimizer};

@@ -6,12 +6,12 @@ use std::fs;
 use std::sync::Arc;
 use std::time::Duration;
 
+use dataset::loading;
+use dataset::{Images, Loader, Object, RejectKind, Rejection, SampleError};
 use models::host::Rgb;
 use schemas::setting::SETTINGS;
 use schemas::{Fit, Interpolation, Preprocessing, Settings, Task};
 use serde_json::json;
-use trainer::data::{Images, Loader, Object, RejectKind, Rejection, SampleError};
-use trainer::loading;
 
 use crate::lab::{Effect, Lab, lines, show_all};
 use crate::memory;

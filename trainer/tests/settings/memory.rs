@@ -5,21 +5,23 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use dataset::loading;
+use dataset::{self, Batch, Loader, ReadOptions, TrainingRequest};
 use models::host::Limits;
 use schemas::error::ErrorCode;
 use schemas::{Plan, PlanRequest, Source};
 use tch::Device;
-use trainer::checkpoint::TrainingState;
-use trainer::data::{self, Batch, Loader, ReadOptions, TrainingRequest};
-use trainer::detect::Losses;
-use trainer::engine::{End, Engine};
+use trainer::failure;
 use trainer::log::Log;
-use trainer::network::{Arithmetic, Network};
-use trainer::optimizer::Optimizer;
-use trainer::recorder::{self, Recorder};
-use trainer::run_folder::RunFolder;
-use trainer::task::{Classify, Measured, Step, Task};
-use trainer::{failure, loading, start};
+use trainer::nn::checkpoint::TrainingState;
+use trainer::nn::network::{Arithmetic, Network};
+use trainer::tasks::detect::Losses;
+use trainer::tasks::{Classify, Measured, Step, Task};
+use trainer::train::engine::{End, Engine};
+use trainer::train::optimizer::Optimizer;
+use trainer::train::recorder::{self, Recorder};
+use trainer::train::run_folder::RunFolder;
+use trainer::train::start;
 
 use crate::lab::{Lab, lines};
 
@@ -74,7 +76,7 @@ fn plan(lab: &Lab, shrinks: bool) -> Plan {
 /// Trains by `plan` with little room; where the loop stood in the end, and what it said.
 fn train(plan: &Plan, task: &Tight, folder: &Path) -> anyhow::Result<(TrainingState, String)> {
     // Other trainings run beside this one.
-    trainer::device::set_threads(1);
+    trainer::nn::device::set_threads(1);
     let request = TrainingRequest {
         training: plan.training_data.clone().into(),
         validation: plan.validation_data.clone().map(Into::into),
@@ -91,7 +93,7 @@ fn train(plan: &Plan, task: &Tight, folder: &Path) -> anyhow::Result<(TrainingSt
             resumed: None,
         },
     };
-    let data = data::training(&request, &|_, _| {})?;
+    let data = dataset::training(&request, &|_, _| {})?;
     let spec = models::registry::find(&plan.model_name).unwrap();
     let preprocessing = spec.preprocessing();
     let network = start::network(spec, plan, &data, &preprocessing, Device::Cpu)?;

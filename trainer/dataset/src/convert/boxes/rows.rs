@@ -1,0 +1,164 @@
+//! JSONL rows of `image-object-detection`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use files::{Order, Writing};
+use schemas::Task;
+use schemas::dataset::{BoxLabel, Corners, ImageDetails, Label, parse_row};
+use serde::Serialize;
+use serde_json::Value;
+
+use super::super::folder_of;
+use super::super::relative::image_url;
+use super::{Marked, Part, Picture, absolute, part_name, read_text};
+use crate::{DataError, Location, data_files, resolver};
+
+#[derive(Serialize)]
+struct Row<'a> {
+    image_url: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    image_details: Option<ImageDetails>,
+    label: Vec<ObjectRow<'a>>,
+}
+
+#[derive(Serialize)]
+struct ObjectRow<'a> {
+    label: &'a str,
+    #[serde(flatten)]
+    corners: Corners,
+    #[serde(rename = "isCrowd")]
+    is_crowd: bool,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    polygon: &'a [Vec<f64>],
+}
+
+/// Makes the file `name` in `folder` with one row per picture, its `image_url` relative to that file where it can be.
+///
+/// # Errors
+/// Any IO error.
+pub fn write(writing: &mut Writing, folder: &Path, name: &Path, pictures: &[Picture]) -> Result<(), DataError> {
+    let base = folder_of(&folder.join(name))?;
+    writing.write(name, |out| {
+        for picture in pictures {
+            let object = |object: &'_ Marked| {
+                let [top_x, top_y, bottom_x, bottom_y] = object.corners;
+                Corners { top_x, top_y, bottom_x, bottom_y }
+            };
+            let row = Row {
+                image_url: image_url(&base, &picture.path),
+                image_details: picture.size.map(|[width, height]| ImageDetails {
+                    format: None,
+                    width: Some(width),
+                    height: Some(height),
+                }),
+                label: picture
+                    .objects
+                    .iter()
+                    .map(|marked| ObjectRow {
+                        label: &marked.label,
+                        corners: object(marked),
+                        is_crowd: marked.is_crowd,
+                        polygon: &marked.polygon,
+                    })
+                    .collect(),
+            };
+            serde_json::to_writer(&mut *out, &row)?;
+            out.write_all(b"\n")?;
+        }
+        Ok(())
+    })?;
+    Ok(())
+}
+
+/// Writes the rows of one part into a file.
+///
+/// # Errors
+/// When it may not be written, or any IO error.
+pub fn write_file(order: &Order, pictures: &[Picture]) -> Result<(), DataError> {
+    let mut writing = order.file()?.begin()?;
+    let (folder, name) = (order.output.parent().unwrap_or(Path::new("")), order.output.file_name().unwrap_or_default());
+    write(&mut writing, folder, Path::new(name), pictures)?;
+    writing.publish()?;
+    Ok(())
+}
+
+/// Reads a JSONL file or MLTable folder; rows of one picture are put together. Where an object has both, corners are taken
+/// as written and not from its outline, so that what was converted to JSONL converts back to the same.
+///
+/// # Errors
+/// A file cannot be read, or `azureml://` paths are in it and no `data_root` is given.
+pub fn read(path: &Path, data_root: Option<&Path>) -> Result<Part, DataError> {
+    let mut part = Part { name: part_name(path), ..Part::default() };
+    let mut places: BTreeMap<Vec<u8>, usize> = BTreeMap::new();
+    for file in data_files(path)? {
+        let file = absolute(&file)?;
+        let resolver = resolver(&file, data_root);
+        for (number, line) in read_text(&file)?.lines().enumerate() {
+            if line.trim().is_empty() {
+                continue;
+            }
+            let place = format!("line {}", number + 1);
+            let row = match parse_row(Task::ImageObjectDetection, line) {
+                Ok(row) => row,
+                Err(error) => {
+                    part.leave_out(&file, place, error.message);
+                    continue;
+                }
+            };
+            let location = match resolver.resolve(&row.image_url) {
+                Ok(location) => location,
+                Err(reason) => {
+                    part.leave_out(&file, place, reason);
+                    continue;
+                }
+            };
+            let Location::File(picture) = &location else {
+                part.leave_out(&file, place, format!("{} is no file of this machine; fetch it first", row.image_url));
+                continue;
+            };
+            for rejected in &row.rejected {
+                part.leave_out(&file, format!("{place}, object {}", rejected.object), rejected.reason.clone());
+            }
+            let gone: BTreeSet<usize> = row.rejected.iter().filter(|r| r.segment.is_none()).map(|r| r.object).collect();
+            let Label::Boxes(boxes) = row.label else { unreachable!("a detection row holds boxes") };
+            let raw: Value = serde_json::from_str(line.trim_start_matches('\u{feff}')).unwrap_or_default();
+            let numbers = (0..).filter(|number| !gone.contains(number));
+            let objects = numbers.zip(boxes).map(|(number, one)| marked(&raw["label"][number], &one));
+            let size = row.image_details.and_then(|details| Some([details.width?, details.height?]));
+            let at = *places.entry(location.key()).or_insert(part.pictures.len());
+            match part.pictures.get_mut(at) {
+                Some(known) => known.objects.extend(objects),
+                None => {
+                    part.pictures.push(Picture { path: picture.clone(), size, objects: objects.collect() });
+                }
+            }
+        }
+    }
+    Ok(part)
+}
+
+/// An object that was judged to be usable; `raw` is how it was written.
+fn marked(raw: &Value, one: &BoxLabel) -> Marked {
+    let number = |value: &Value| match value {
+        Value::String(text) => text.trim().parse().ok(),
+        other => other.as_f64(),
+    };
+    let written = || -> Option<[f64; 4]> {
+        let read = |key: &str| number(&raw[key]).filter(|value| (0.0..=1.0).contains(value));
+        let corners = [read("topX")?, read("topY")?, read("bottomX")?, read("bottomY")?];
+        (corners[0] < corners[2] && corners[1] < corners[3]).then_some(corners)
+    };
+    let Corners { top_x, top_y, bottom_x, bottom_y } = one.corners;
+    let segment = |segment: &Value| -> Option<Vec<f64>> {
+        let values: Vec<f64> = segment.as_array()?.iter().map(number).collect::<Option<_>>()?;
+        let good = values.len() >= 6 && values.iter().all(|value| (0.0..=1.0).contains(value));
+        good.then_some(values)
+    };
+    Marked {
+        label: one.label.to_string(),
+        corners: written().unwrap_or([top_x, top_y, bottom_x, bottom_y]),
+        is_crowd: one.is_crowd,
+        polygon: raw["polygon"].as_array().map_or_else(Vec::new, |all| all.iter().filter_map(segment).collect()),
+    }
+}

@@ -1,0 +1,270 @@
+//! Pascal VOC folders: `Annotations/*.xml`, `JPEGImages/*`, `ImageSets/Main/*.txt`.
+//!
+//! Two readings of `xmin ymin xmax ymax` are in use. The specification, LabelImg and most others take them as corners in
+//! pixels, 0 at the left and upper edge ([`Pixels::Corners`], the default): a box from 10 to 20 is 10 pixels wide. The original
+//! VOC counts pixels from 1 and includes both ends ([`Pixels::Inclusive`]): the same numbers mean 11 pixels, from 9 to 20. `difficult`
+//! objects are left out of VOC's metrics, as crowds are of COCO's, so one is read and written as the other.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use files::{Order, Scope, Target};
+use serde::{Deserialize, Serialize};
+
+use super::{Images, Marked, Part, Picture, SLACK, absolute, file_names, fractions, io_error, part_name, read_text};
+use super::{write_text, wrong};
+use crate::DataError;
+use crate::convert::IMAGE_EXTENSIONS;
+
+/// What the numbers of a box mean.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Pixels {
+    /// Corners in continuous pixels, 0 at the edge.
+    #[default]
+    Corners,
+    /// First and last pixel, counted from 1.
+    Inclusive,
+}
+
+impl Pixels {
+    /// What the numbers begin at, beyond what corners do.
+    fn offset(self) -> f64 {
+        match self {
+            Self::Corners => 0.0,
+            Self::Inclusive => 1.0,
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Annotation {
+    filename: Option<String>,
+    size: Option<Size>,
+    #[serde(default)]
+    object: Vec<Object>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Size {
+    width: String,
+    height: String,
+    #[serde(skip_deserializing)]
+    depth: u8,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Object {
+    name: String,
+    difficult: Option<String>,
+    bndbox: Option<Bndbox>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Bndbox {
+    xmin: String,
+    ymin: String,
+    xmax: String,
+    ymax: String,
+}
+
+/// Reads a VOC folder, or a folder of XML files. There is one part per list in `ImageSets/Main`, or, without lists, one of all
+/// annotations in the order of their names. Lists of single classes (`cat_train.txt`) are passed over. Pictures are looked
+/// for in `images`, or in `JPEGImages`, `images`, beside the XML files and in `root`.
+///
+/// # Errors
+/// A file cannot be read or is no annotation, a list names one that is not there, or there are none.
+pub fn read(root: &Path, images: Option<&Path>, pixels: Pixels) -> Result<Vec<Part>, DataError> {
+    let root = absolute(root)?;
+    let folder = Some(root.join("Annotations")).filter(|folder| folder.is_dir()).unwrap_or_else(|| root.clone());
+    let reader = Reader {
+        images: match images {
+            Some(folder) => vec![absolute(folder)?],
+            None => vec![root.join("JPEGImages"), root.join("images"), folder.clone(), root.clone()],
+        },
+        folder,
+        pixels,
+    };
+    let lists = files(&root.join("ImageSets/Main"), "txt").unwrap_or_default();
+    let mut parts = Vec::new();
+    for list in &lists {
+        let text = read_text(list)?;
+        let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty()).peekable();
+        if lines.peek().is_some_and(|line| line.split_whitespace().count() > 1) {
+            continue;
+        }
+        parts.push(reader.part(part_name(list), lines.map(|name| reader.folder.join(format!("{name}.xml"))))?);
+    }
+    if parts.is_empty() {
+        parts.push(reader.part(part_name(&root), files(&reader.folder, "xml")?.into_iter())?);
+    }
+    if parts.iter().all(|part| part.pictures.is_empty()) {
+        return Err(wrong(&reader.folder, "holds no annotation; expected XML files, or a folder Annotations of them"));
+    }
+    Ok(parts)
+}
+
+struct Reader {
+    folder: PathBuf,
+    images: Vec<PathBuf>,
+    pixels: Pixels,
+}
+
+impl Reader {
+    fn part(&self, name: String, annotations: impl Iterator<Item = PathBuf>) -> Result<Part, DataError> {
+        let mut part = Part { name, ..Part::default() };
+        for path in annotations {
+            let picture = self.picture(&path, &mut part)?;
+            part.pictures.push(picture);
+        }
+        Ok(part)
+    }
+
+    fn picture(&self, path: &Path, part: &mut Part) -> Result<Picture, DataError> {
+        let annotation: Annotation = quick_xml::de::from_str(&read_text(path)?)
+            .map_err(|error| wrong(path, format!("is no VOC annotation: {error}")))?;
+        let side = |text: &str| text.trim().parse::<u32>().ok().filter(|side| *side > 0);
+        let size = annotation.size.and_then(|size| Some([side(&size.width)?, side(&size.height)?]));
+        let image = self.image(path, annotation.filename.as_deref().unwrap_or_default().trim());
+        let mut picture = Picture { path: image, size, objects: Vec::new() };
+        let size = match size {
+            Some(size) => size,
+            None => picture.measured()?,
+        };
+        picture.size = Some(size);
+        for (number, object) in annotation.object.into_iter().enumerate() {
+            match self.object(object, size.map(f64::from)) {
+                Ok(object) => picture.objects.push(object),
+                Err(reason) => part.leave_out(path, format!("object {number}"), reason),
+            }
+        }
+        Ok(picture)
+    }
+
+    fn object(&self, object: Object, size: [f64; 2]) -> Result<Marked, String> {
+        let bndbox = object.bndbox.ok_or("there is no bndbox")?;
+        let read = |text: &str| text.trim().parse::<f64>().map_err(|_| format!("{:?} is no number", text.trim()));
+        let offset = self.pixels.offset();
+        let corners =
+            [read(&bndbox.xmin)? - offset, read(&bndbox.ymin)? - offset, read(&bndbox.xmax)?, read(&bndbox.ymax)?];
+        let label = object.name.trim().to_owned();
+        if label.is_empty() {
+            return Err("its name is empty".to_owned());
+        }
+        let is_crowd = object.difficult.is_some_and(|text| text.trim() == "1");
+        Ok(Marked { label, corners: fractions(corners, size, SLACK)?, is_crowd, polygon: Vec::new() })
+    }
+
+    /// The picture of an annotation: the file it names, or one named as the annotation itself.
+    fn image(&self, annotation: &Path, filename: &str) -> PathBuf {
+        let stem = annotation.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let endings = IMAGE_EXTENSIONS.iter().flat_map(|ending| [(*ending).to_owned(), ending.to_uppercase()]);
+        let named = Some(filename).filter(|name| !name.is_empty()).map(str::to_owned);
+        let names: Vec<String> = named.into_iter().chain(endings.map(|ending| format!("{stem}.{ending}"))).collect();
+        let candidates = names.iter().flat_map(|name| self.images.iter().map(move |folder| folder.join(name)));
+        let first = candidates.clone().next().unwrap_or_default();
+        let mut candidates = candidates;
+        candidates.find(|path| path.is_file()).unwrap_or(first)
+    }
+}
+
+/// Files of a folder with an ending, by name.
+fn files(folder: &Path, ending: &str) -> Result<Vec<PathBuf>, DataError> {
+    let failed = |source| io_error("list", folder, source);
+    let mut paths = Vec::new();
+    for entry in fs::read_dir(folder).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case(ending)) {
+            paths.push(path);
+        }
+    }
+    paths.sort();
+    Ok(paths)
+}
+
+#[derive(Serialize)]
+#[serde(rename = "annotation")]
+struct Written {
+    folder: &'static str,
+    filename: String,
+    size: Size,
+    segmented: u8,
+    object: Vec<Object>,
+}
+
+/// Writes a VOC folder, the output of `order`: every picture and its annotation once, and a list per part. Coordinates are whole
+/// where they are so to a millionth of a pixel, else written in full. Outlines are not part of this layout and are dropped.
+/// Pictures that lie where they belong stay.
+///
+/// # Errors
+/// A file may not be written, a picture cannot be read or copied, or any IO error.
+pub fn write(order: &Order, parts: &[Part], pixels: Pixels, images: Images) -> Result<files::Written, DataError> {
+    // A picture may be in several parts.
+    let mut numbers: BTreeMap<&Path, usize> = BTreeMap::new();
+    let mut pictures: Vec<&Picture> = Vec::new();
+    for picture in parts.iter().flat_map(|part| &part.pictures) {
+        numbers.entry(&picture.path).or_insert_with(|| {
+            pictures.push(picture);
+            pictures.len() - 1
+        });
+    }
+    let names = file_names(&pictures, &order.output.join("JPEGImages"))?;
+    let stems: Vec<String> =
+        names.iter().map(|name| Path::new(name).with_extension("").display().to_string()).collect();
+    let image = |at: usize| format!("JPEGImages/{}", names[at]);
+    let annotation = |at: usize| format!("Annotations/{}.xml", stems[at]);
+    let list = |part: &Part| format!("ImageSets/Main/{}.txt", part.name);
+    let of_picture = |at: usize| [Target::copy(image(at), &pictures[at].path), Target::new(annotation(at))];
+    let mut targets: Vec<Target> = (0..pictures.len()).flat_map(of_picture).collect();
+    targets.extend(parts.iter().map(|part| Target::new(list(part))));
+    let mut writing = order.folder(Scope::Whole, &targets)?.begin()?;
+    for (at, picture) in pictures.iter().enumerate() {
+        images.put(&mut writing, &image(at), &picture.path)?;
+        write_text(&mut writing, &annotation(at), &xml(picture, names[at].clone(), pixels)?)?;
+    }
+    for part in parts {
+        let line = |picture: &Picture| format!("{}\n", stems[numbers[picture.path.as_path()]]);
+        write_text(&mut writing, &list(part), &part.pictures.iter().map(line).collect::<String>())?;
+    }
+    Ok(writing.publish()?)
+}
+
+fn xml(picture: &Picture, filename: String, pixels: Pixels) -> Result<String, DataError> {
+    let size = picture.measured()?;
+    let object = |marked: &Marked| {
+        let [width, height] = size.map(f64::from);
+        let [x1, y1, x2, y2] = marked.corners;
+        let offset = pixels.offset();
+        Object {
+            name: marked.label.clone(),
+            difficult: Some(u8::from(marked.is_crowd).to_string()),
+            bndbox: Some(Bndbox {
+                xmin: number(x1 * width + offset),
+                ymin: number(y1 * height + offset),
+                xmax: number(x2 * width),
+                ymax: number(y2 * height),
+            }),
+        }
+    };
+    let [width, height] = size.map(|side| side.to_string());
+    let written = Written {
+        folder: "JPEGImages",
+        filename,
+        size: Size { width, height, depth: 3 },
+        segmented: 0,
+        object: picture.objects.iter().map(object).collect(),
+    };
+    let mut text = String::new();
+    let mut serializer = quick_xml::se::Serializer::new(&mut text);
+    serializer.indent('\t', 1);
+    written
+        .serialize(serializer)
+        .map_err(|error| wrong(&picture.path, format!("cannot be described in XML: {error}")))?;
+    text.push('\n');
+    Ok(text)
+}
+
+fn number(value: f64) -> String {
+    let whole = value.round();
+    if (value - whole).abs() < 1e-6 { format!("{whole:.0}") } else { value.to_string() }
+}

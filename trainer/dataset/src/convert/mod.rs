@@ -1,0 +1,92 @@
+//! From other layouts to JSONL: a folder per class, and tables; and both ways for detection data ([`boxes`]).
+//!
+//! Classification rows are `{"image_url", "label"}`, with one label or a list of them. Rows are in a fixed order, with `image_url` relative to the written file
+//! where the picture lies below or beside it, so that the folder can be moved as a whole.
+
+pub mod boxes;
+mod csv;
+mod folders;
+mod relative;
+
+use std::path::{Path, PathBuf};
+
+use files::{Order, Writing};
+use serde::Serialize;
+
+use crate::DataError;
+
+pub use csv::{CsvOptions, CsvSummary, csv};
+pub use folders::{FolderSummary, folders, folders_split};
+
+/// File name endings, in lower case, that are taken for pictures.
+pub const IMAGE_EXTENSIONS: [&str; 10] = ["jpg", "jpeg", "jpe", "jfif", "png", "webp", "bmp", "dib", "tif", "tiff"];
+
+/// One written row.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ConvertedRow {
+    /// Path of the picture.
+    pub image_url: String,
+    /// What it shows.
+    pub label: ConvertedLabel,
+}
+
+/// What a picture shows.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum ConvertedLabel {
+    /// One class.
+    Class(String),
+    /// Any number of classes.
+    Classes(Vec<String>),
+}
+
+impl ConvertedLabel {
+    /// The class or classes.
+    #[must_use]
+    pub fn classes(&self) -> &[String] {
+        match self {
+            Self::Class(class) => std::slice::from_ref(class),
+            Self::Classes(classes) => classes,
+        }
+    }
+}
+
+/// Makes a file of JSON lines, a row each.
+///
+/// # Errors
+/// Any IO error.
+pub fn write_rows<R: Serialize>(
+    writing: &mut Writing,
+    name: impl AsRef<Path>,
+    rows: impl IntoIterator<Item = R>,
+) -> Result<(), DataError> {
+    writing.write(name, |out| {
+        for row in rows {
+            serde_json::to_writer(&mut *out, &row)?;
+            out.write_all(b"\n")?;
+        }
+        Ok(())
+    })?;
+    Ok(())
+}
+
+/// Writes one file of JSON lines.
+///
+/// # Errors
+/// When it may not be written, or any IO error.
+fn write_file<R: Serialize>(order: &Order, rows: impl IntoIterator<Item = R>) -> Result<(), DataError> {
+    let mut writing = order.file()?.begin()?;
+    write_rows(&mut writing, order.output.file_name().unwrap_or_default(), rows)?;
+    writing.publish()?;
+    Ok(())
+}
+
+/// Absolute folder of the file that is to be written, against which paths are made relative.
+fn folder_of(output: &Path) -> Result<PathBuf, DataError> {
+    let output = std::path::absolute(output).map_err(|source| DataError::Io {
+        action: "resolve",
+        path: output.to_owned(),
+        source,
+    })?;
+    Ok(output.parent().unwrap_or(Path::new("/")).to_owned())
+}

@@ -1,0 +1,287 @@
+//! What a report is made of.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::Thumbnail;
+use metrics::detection::DetectionReport;
+use metrics::{AccuracyTable, ClassificationReport, Verdict};
+
+/// Everything the report shows.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct ReportData {
+    /// Name of the run.
+    pub run: String,
+    /// The task, as users write it.
+    pub task: String,
+    /// The architecture, as users write it.
+    pub model: String,
+    /// One sentence: how the run ended, on what, how long it took.
+    pub status: String,
+    /// Name of the metric the best epoch was chosen by.
+    pub primary_metric: String,
+    /// The epoch whose weights were kept.
+    pub best_epoch: Option<u64>,
+    /// One record per epoch, in order.
+    pub epochs: Vec<EpochRecord>,
+    /// Metrics of the kept weights.
+    pub metrics: BTreeMap<String, f64>,
+    /// What a classifier did; without it the parts about classes are left out.
+    pub classification: Option<ClassificationSection>,
+    /// What a detector did; without it the parts about boxes are left out.
+    pub detection: Option<DetectionSection>,
+    /// Some training examples after augmentation, as the network sees them.
+    pub training_batch: Vec<Thumbnail>,
+    /// The data.
+    pub dataset: DatasetSummary,
+    /// The resolved plan.
+    pub settings: Vec<Setting>,
+    /// The exported file.
+    pub export: Option<ExportSummary>,
+    /// Versions, device, precision, threads.
+    pub environment: Vec<Fact>,
+}
+
+/// What happened in one epoch.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct EpochRecord {
+    /// Number of the epoch, as everywhere else in the run.
+    pub epoch: u64,
+    /// Learning rate at the end of the epoch.
+    pub learning_rate: f64,
+    /// Mean training loss.
+    pub train_loss: f64,
+    /// Validation metrics by name; empty where the epoch was not evaluated.
+    pub metrics: BTreeMap<String, f64>,
+    /// Duration with evaluation.
+    pub seconds: f64,
+    /// Training pictures per second.
+    pub images_per_second: f64,
+}
+
+/// What a classifier did on the validation data.
+#[derive(Debug, Clone, Serialize)]
+pub struct ClassificationSection {
+    /// Its metrics.
+    pub report: ClassificationReport,
+    /// Its decisions at every threshold; the page draws them.
+    #[serde(skip)]
+    pub table: AccuracyTable,
+    /// Some validation pictures.
+    pub samples: Vec<PictureCard>,
+    /// The worst answers.
+    pub mistakes: Vec<PictureCard>,
+    /// The most frequent confusions.
+    pub confused: Vec<ConfusedPair>,
+    /// Labels that may be wrong.
+    pub suspects: Vec<PictureCard>,
+    /// How many of those there are in all.
+    pub suspected: usize,
+}
+
+/// A picture and what was said of it.
+#[derive(Debug, Clone, Serialize)]
+pub struct PictureCard {
+    /// The picture, captioned with its name.
+    pub picture: Thumbnail,
+    /// What was predicted or should have been; empty where that is nothing.
+    pub said: Vec<Said>,
+}
+
+/// A class that was predicted, or should have been.
+#[derive(Debug, Clone, Serialize)]
+pub struct Said {
+    /// The class.
+    pub label: String,
+    /// Its probability, 0 to 1.
+    pub probability: f32,
+    /// Whether that is right.
+    pub verdict: Verdict,
+}
+
+/// Two classes that are taken for each other.
+#[derive(Debug, Clone, Serialize)]
+pub struct ConfusedPair {
+    /// The true class.
+    pub truth: String,
+    /// What it was taken for.
+    pub predicted: String,
+    /// How often.
+    pub count: usize,
+    /// Of how many examples of `truth`.
+    pub of: usize,
+    /// Some of them.
+    pub pictures: Vec<Thumbnail>,
+}
+
+/// What a detector did on the validation data, and what the objects of its data are like.
+#[derive(Debug, Clone, Serialize)]
+pub struct DetectionSection {
+    /// Its metrics.
+    pub report: DetectionReport,
+    /// The objects of the data.
+    pub objects: ObjectStatistics,
+    /// Colours of the classes in the pictures; empty where there are more classes than colours.
+    pub colours: Vec<ClassColour>,
+    /// Some validation pictures.
+    pub compared: Vec<Comparison>,
+    /// Those with the most errors, the worst first.
+    pub worst: Vec<Comparison>,
+    /// Boxes around nothing, the most confident first.
+    pub invented: Vec<Cutout>,
+    /// Objects that no box stands for, the largest first.
+    pub missed: Vec<Cutout>,
+}
+
+/// A picture twice, and how the boxes in it pair. Each object and each box is in one of the counts.
+#[derive(Debug, Clone, Serialize)]
+pub struct Comparison {
+    /// With the objects outlined.
+    pub truth: Thumbnail,
+    /// With the kept boxes outlined.
+    pub found: Thumbnail,
+    /// Objects, without crowds.
+    pub objects: u64,
+    /// Objects found as what they are.
+    pub right: u64,
+    /// Objects found as something else.
+    pub confused: u64,
+    /// Objects that no kept box stands for.
+    pub missed: u64,
+    /// Kept boxes around nothing.
+    pub invented: u64,
+}
+
+/// What lies in and around a box.
+#[derive(Debug, Clone, Serialize)]
+pub struct Cutout {
+    /// The part of the picture, captioned with its name.
+    pub picture: Thumbnail,
+    /// Class of the box.
+    pub label: String,
+    /// Score of a found box.
+    pub score: Option<f64>,
+    /// Width and height of the box in whole pixels of the original picture.
+    pub size: [u64; 2],
+}
+
+/// The colour of a class in the pictures.
+#[derive(Debug, Clone, Serialize)]
+pub struct ClassColour {
+    /// The class.
+    pub label: String,
+    /// Red, green, blue.
+    pub colour: [u8; 3],
+}
+
+/// Objects of the data, crowds among them.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct ObjectStatistics {
+    /// To train on.
+    pub train: PartObjects,
+    /// To validate on.
+    pub validation: PartObjects,
+    /// Pictures by their number of objects.
+    pub per_picture: Vec<Bin>,
+    /// Objects by their size in pixels of the original picture, as COCO names it.
+    pub sizes: Vec<Bin>,
+    /// Training pictures that `sizes` is about.
+    pub sized_pictures: u64,
+    /// Objects by the square root of the share of the picture that they cover.
+    pub relative: Vec<Bin>,
+}
+
+/// How much one part of the data holds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct PartObjects {
+    /// Pictures.
+    pub pictures: u64,
+    /// Pictures without any object.
+    pub background: u64,
+    /// Objects, crowds among them.
+    pub objects: u64,
+    /// Objects that are crowds.
+    pub crowds: u64,
+}
+
+/// One bar of a histogram.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Bin {
+    /// What it counts.
+    pub name: String,
+    /// In the training data.
+    pub train: u64,
+    /// In the validation data.
+    pub validation: u64,
+}
+
+/// The data of a run.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct DatasetSummary {
+    /// Rows, or objects, per class, in label order.
+    pub classes: Vec<ClassCount>,
+    /// Pictures by their number of labels; empty where each has exactly one.
+    pub per_picture: Vec<Bin>,
+    /// How many rows were rejected.
+    pub rejected: u64,
+    /// The first few of them.
+    pub rejected_rows: Vec<RejectedRow>,
+}
+
+/// Rows of one class, or objects where rows hold objects.
+#[derive(Debug, Clone, Serialize)]
+pub struct ClassCount {
+    /// The class.
+    pub label: String,
+    /// To train on.
+    pub train: u64,
+    /// To validate on.
+    pub validation: u64,
+}
+
+/// A row that was left out.
+#[derive(Debug, Clone, Serialize)]
+pub struct RejectedRow {
+    /// File and line.
+    pub place: String,
+    /// What is wrong with it.
+    pub reason: String,
+}
+
+/// A setting of the plan.
+#[derive(Debug, Clone, Serialize)]
+pub struct Setting {
+    /// Its name.
+    pub name: String,
+    /// Its value, as users write it.
+    pub value: String,
+    /// Where the value came from, as users read it.
+    pub source: String,
+    /// Whether nobody chose it; such settings are folded away.
+    pub is_default: bool,
+}
+
+/// The exported file and how it was verified.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct ExportSummary {
+    /// Where it lies, relative to the run.
+    pub path: String,
+    /// Its size.
+    pub bytes: u64,
+    /// Nodes of the graph.
+    pub nodes: u64,
+    /// Largest difference in probability from what the trainer recorded; `None` where nothing was compared.
+    pub largest_difference: Option<f64>,
+    /// More to say, such as its form and opset.
+    pub facts: Vec<Fact>,
+}
+
+/// A name and a value.
+#[derive(Debug, Clone, Serialize)]
+pub struct Fact {
+    /// The name.
+    pub name: String,
+    /// The value.
+    pub value: String,
+}

@@ -1,0 +1,68 @@
+//! The run report: one HTML file with everything inside, no network and no script, light and dark, screen and paper.
+//!
+//! [`ReportData`] is plain data; [`render`] depends on nothing else, so the same run gives the same bytes.
+
+pub mod caption;
+mod chart;
+mod classification;
+mod data;
+mod detection;
+pub mod draw;
+mod matrix;
+mod mistakes;
+pub mod tensorboard;
+mod thumbnail;
+mod view;
+
+use minijinja::syntax::SyntaxConfig;
+use minijinja::value::Serde;
+use minijinja::{AutoEscape, Environment, UndefinedBehavior};
+
+pub use data::{
+    Bin, ClassColour, ClassCount, ClassificationSection, Comparison, ConfusedPair, Cutout, DatasetSummary,
+    DetectionSection, EpochRecord, ExportSummary, Fact, ObjectStatistics, PartObjects, PictureCard, RejectedRow,
+    ReportData, Said, Setting,
+};
+pub use mistakes::{Confusion, Suspect, most_confused, suspected_label_errors, worst_mistakes};
+pub use thumbnail::Thumbnail;
+
+/// Why there is no report.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReportError {
+    /// The page could not be filled in: a fault of the template, whatever the data.
+    #[error("report.html could not be rendered: {0}")]
+    Template(#[from] minijinja::Error),
+    /// A picture could not be shrunk.
+    #[error("picture {caption}: {reason}; leave it out of the report or give it as RGB bytes with its size")]
+    Picture {
+        /// What the picture was to be called.
+        caption: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+/// The report as one HTML document. Parts without data (no validation set, no export, no mistakes) are left out or say
+/// so; every text of the data is escaped.
+///
+/// # Errors
+/// [`ReportError::Template`]; no data causes it.
+pub fn render(data: &ReportData) -> Result<String, ReportError> {
+    let mut environment = Environment::new();
+    environment.set_auto_escape_callback(|_| AutoEscape::Html);
+    environment.set_undefined_behavior(UndefinedBehavior::Strict);
+    environment.set_syntax(SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build()?);
+    view::add_filters(&mut environment);
+    environment.add_template("style", include_str!("style.css"))?;
+    environment.add_template("classification", include_str!("classification.html"))?;
+    environment.add_template("detection", include_str!("detection.html"))?;
+    environment.add_template("objects", include_str!("objects.html"))?;
+    environment.add_template("page", include_str!("page.html"))?;
+    Ok(environment.get_template("page")?.render(Serde(view::View::new(data)))?)
+}
+
+#[cfg(test)]
+mod detection_tests;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,448 @@
+//! Command lines. Every setting of `schemas` becomes an option of `train`, with its help and its other names.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::parser::ValueSource;
+use clap::{Arg, ArgMatches, Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
+use schemas::prediction::{ApproximationMethod, XaiAlgorithm};
+use schemas::setting::SETTINGS;
+use serde::de::DeserializeOwned;
+
+use dataset::convert::boxes::voc::Pixels;
+
+/// Trains vision models on labelled images.
+#[derive(Debug, Parser)]
+#[command(
+    name = "trainer",
+    version,
+    after_help = "First five minutes:\n  \
+        trainer sample-data --output data/shapes\n  \
+        trainer train --training_data data/shapes/train.jsonl --validation_data data/shapes/validation.jsonl \\\n                --output runs/shapes\n  \
+        trainer predict --checkpoint runs/shapes data/shapes/images/test/*.jpg\n\n\
+        Options may be written with dashes or underscores. Exit codes: 0 done, 2 bad input or configuration,\n\
+        75 interrupted and resumable, 1 anything else."
+)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Action,
+    /// Print exactly one JSON object on standard output; progress goes to standard error.
+    #[arg(long, global = true)]
+    pub json: bool,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Action {
+    /// Train a model: data in, run folder with the best model, its ONNX file and a report out.
+    Train(Box<TrainArgs>),
+    /// Measure a checkpoint or an exported file on labelled images.
+    Evaluate(EvaluateArgs),
+    /// Say what images show, or what is where in them.
+    Predict(PredictArgs),
+    /// Give the penultimate layer of a classifier for each image: vectors for search and for finding duplicates.
+    Embed(EmbedArgs),
+    /// Turn other layouts of labelled images into JSONL.
+    Convert(ConvertArgs),
+    /// Generate a small dataset, for the first five minutes.
+    SampleData(SampleDataArgs),
+    /// List the models, or show one.
+    Models(ModelsArgs),
+}
+
+/// Options of `train` that are not settings.
+#[derive(Clone, Debug, Args)]
+pub struct TrainArgs {
+    /// What the model shall answer.
+    #[arg(long, default_value = "image-classification")]
+    pub task: String,
+    /// Model; `trainer models` lists them. Default: efficientnet_lite0, and yolov5 for object detection.
+    #[arg(long = "model_name", alias = "model")]
+    pub model_name: Option<String>,
+    /// Labelled images: a JSONL file or an MLTable folder.
+    #[arg(long = "training_data", value_name = "PATH", required_unless_present = "resume")]
+    pub training_data: Option<PathBuf>,
+    /// Labelled images to validate on; left out, a share of the training data (`split_ratio`) is held back.
+    #[arg(long = "validation_data", value_name = "PATH")]
+    pub validation_data: Option<PathBuf>,
+    /// Folder that azureml:// and AmlDatastore:// image addresses are relative to.
+    #[arg(long = "data_root", value_name = "DIR")]
+    pub data_root: Option<PathBuf>,
+    /// Weights to start from: auto (published ones, fetched when they are not on this machine), none, or a file
+    /// (.safetensors, .pth).
+    #[arg(long, default_value = "auto", value_name = "auto|none|FILE")]
+    pub pretrained: String,
+    /// Start from the model of a previous run instead (run folder, checkpoint folder or model.safetensors) of the same
+    /// model_name: tensors of equal name and shape are taken over, the head where the labels are the same.
+    #[arg(long = "checkpoint_run", value_name = "PATH")]
+    pub checkpoint_run: Option<PathBuf>,
+    /// Where to compute: auto, cpu, cuda:0.
+    #[arg(long, default_value = "auto")]
+    pub device: String,
+    /// Arithmetic of the training step: auto (bf16 where the processor has it and the model gains
+    /// by it), fp32, bf16. Evaluation is fp32 always.
+    #[arg(long, default_value = "auto")]
+    pub precision: String,
+    /// Seed of everything random; the same seed gives the same run.
+    #[arg(long, alias = "random_seed", default_value_t = 0)]
+    pub seed: u64,
+    /// Form of the ONNX file written at the end: whole (any size in; the default), prepared (resized images in), none.
+    #[arg(long, value_parser = ["whole", "prepared", "none"])]
+    pub export: Option<String>,
+    /// Threads that compute; 0 uses every core.
+    #[arg(long, default_value_t = 0)]
+    pub threads: usize,
+    /// Memory for decoded images, in MiB; the default is a quarter of the machine's, at most 4096.
+    #[arg(long = "cache_mib", value_name = "MIB")]
+    pub cache_mib: Option<u64>,
+    /// Folder of the run: one that is not there, an empty one, or, with --resume, that of the run. (What a start that failed
+    /// before its first checkpoint left there does not count.)
+    #[arg(long, value_name = "DIR")]
+    pub output: PathBuf,
+    /// Names of the options that were given, as opposed to left at their defaults.
+    #[arg(skip)]
+    pub given: Vec<String>,
+    /// Continue the run in --output exactly where its last checkpoint stands; other options are taken from its plan.
+    #[arg(long)]
+    pub resume: bool,
+}
+
+/// A trained model: a checkpoint or an exported file.
+#[derive(Clone, Debug, Args)]
+#[group(required = true, multiple = false)]
+pub struct ModelArgs {
+    /// Run folder, checkpoint folder, or model.safetensors.
+    #[arg(long, value_name = "PATH")]
+    pub checkpoint: Option<PathBuf>,
+    /// Exported file, run by ONNX Runtime.
+    #[arg(long, value_name = "FILE")]
+    pub onnx: Option<PathBuf>,
+}
+
+/// Options of `evaluate`.
+#[derive(Debug, Args)]
+pub struct EvaluateArgs {
+    /// The model.
+    #[command(flatten)]
+    pub model: ModelArgs,
+    /// Labelled images: a JSONL file or an MLTable folder.
+    #[arg(long, value_name = "PATH")]
+    pub data: PathBuf,
+    /// Folder that azureml:// and AmlDatastore:// image addresses are relative to.
+    #[arg(long = "data_root", value_name = "DIR")]
+    pub data_root: Option<PathBuf>,
+    /// Images at once.
+    #[arg(long = "batch_size", default_value_t = 32)]
+    pub batch_size: usize,
+    /// Also cut each image into a grid of tiles, for small objects, such as 3x2 (detection; default: the model's).
+    #[arg(long = "tile_grid_size", value_name = "GRID")]
+    pub tile_grid_size: Option<String>,
+    /// Skip bad rows and images and list them; false makes the first one fatal.
+    #[arg(long = "ignore_data_errors", default_value_t = true, action = clap::ArgAction::Set)]
+    pub ignore_data_errors: bool,
+}
+
+/// Options of `predict`.
+#[derive(Debug, Args)]
+pub struct PredictArgs {
+    /// The model.
+    #[command(flatten)]
+    pub model: ModelArgs,
+    /// Image files.
+    #[arg(required = true, value_name = "IMAGE")]
+    pub images: Vec<PathBuf>,
+    /// Write each image with its answer drawn on it into this folder.
+    #[arg(long, value_name = "DIR")]
+    pub save: Option<PathBuf>,
+    /// Replace what `predict` saved for these images earlier and nobody has changed since. Any other file that is in the way
+    /// stays, and nothing is written.
+    #[arg(long, requires = "save")]
+    pub overwrite: bool,
+    /// Most classes to print per image (classification; default: 3, and all above 0.5 of a multi-label model).
+    #[arg(long)]
+    pub top: Option<usize>,
+    /// Leave out boxes with a lower score, 0 to 1 (detection; default: the model's).
+    #[arg(long = "box_score_thresh", alias = "score_threshold", value_name = "FLOAT")]
+    pub score_threshold: Option<f64>,
+    /// Of two boxes of a class that overlap by more than this, leave the less certain one out (detection; default: the
+    /// model's).
+    #[arg(long = "box_nms_thresh", alias = "iou_threshold", value_name = "FLOAT")]
+    pub iou_threshold: Option<f64>,
+    /// Also cut each image into a grid of tiles, for small objects, such as 3x2 (detection; default: the model's).
+    #[arg(long = "tile_grid_size", value_name = "GRID")]
+    pub tile_grid_size: Option<String>,
+    /// What explains the answer.
+    #[command(flatten)]
+    pub explain: ExplainArgs,
+}
+
+/// Options of an explanation.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Explanation (classification)")]
+pub struct ExplainArgs {
+    /// Show which pixels the answer came from, in the pictures of --save: xrai, integrated_gradients, guided_backprop,
+    /// guided_gradcam (checkpoints), occlusion (exported files too). Of the most probable class, or of every label above the threshold.
+    #[arg(long, value_name = "METHOD", value_parser = spelled::<XaiAlgorithm>)]
+    pub explain: Option<XaiAlgorithm>,
+    /// Put the attributions of every pixel into the JSON.
+    #[arg(long, requires = "explain")]
+    pub attributions: bool,
+    /// Rank the regions of xrai once (true), or again after each one (false).
+    #[arg(long = "xrai_fast", value_name = "BOOL", requires = "explain", default_value_t = true, action = clap::ArgAction::Set)]
+    pub xrai_fast: bool,
+    /// Steps of the integral of integrated_gradients and xrai.
+    #[arg(long = "n_steps", value_name = "N", requires = "explain", default_value_t = 50, value_parser = clap::value_parser!(u32).range(2..=10_000))]
+    pub n_steps: u32,
+    /// Its rule: riemann_left, riemann_middle, riemann_right, riemann_trapezoid, gausslegendre.
+    #[arg(long = "approximation_method", value_name = "RULE", requires = "explain", default_value = "riemann_middle", value_parser = spelled::<ApproximationMethod>)]
+    pub approximation_method: ApproximationMethod,
+    /// Labels with a greater probability are explained (multi-label).
+    #[arg(
+        long = "confidence_score_threshold_multilabel",
+        value_name = "FLOAT",
+        requires = "explain",
+        default_value_t = 0.5
+    )]
+    pub threshold: f64,
+}
+
+/// One of a fixed set of words.
+fn spelled<T: DeserializeOwned>(text: &str) -> Result<T, String> {
+    serde_json::from_value(text.into()).map_err(|error| error.to_string())
+}
+
+/// Options of `embed`.
+#[derive(Debug, Args)]
+pub struct EmbedArgs {
+    /// The model; an exported file has to be one made with `exporter --features`.
+    #[command(flatten)]
+    pub model: ModelArgs,
+    /// Image files.
+    #[arg(value_name = "IMAGE", required_unless_present = "data", conflicts_with = "data")]
+    pub images: Vec<PathBuf>,
+    /// The images of a JSONL file or an MLTable folder; labels are not looked at and may be missing.
+    #[arg(long, value_name = "PATH")]
+    pub data: Option<PathBuf>,
+    /// Folder that azureml:// and AmlDatastore:// image addresses are relative to.
+    #[arg(long = "data_root", value_name = "DIR")]
+    pub data_root: Option<PathBuf>,
+    /// File to write, by its ending: .npy (float32, a row per image), .safetensors (`features`, and the names of the images as
+    /// metadata `filenames`) or .jsonl (a line per image: `filename`, `features`).
+    #[arg(long, value_name = "FILE")]
+    pub output: PathBuf,
+    /// Replace --output if it is what `embed` wrote and nobody has changed it since. Any other file stays.
+    #[arg(long)]
+    pub overwrite: bool,
+}
+
+/// Options of `convert`.
+#[derive(Debug, Args)]
+pub struct ConvertArgs {
+    /// Layout to read.
+    #[command(subcommand)]
+    pub from: ConvertFrom,
+    /// Replace what an earlier conversion wrote to --output and nobody has changed since, and remove what of it no longer
+    /// belongs. Any other file that is in the way stays, and nothing is written.
+    #[arg(long, global = true)]
+    pub overwrite: bool,
+}
+
+/// Layouts that can be converted.
+#[derive(Debug, Subcommand)]
+pub enum ConvertFrom {
+    /// One folder of images per class; where there are `train`, `validation` and `test` folders of such, one file each.
+    Folders {
+        /// Folder that holds the class folders.
+        input: PathBuf,
+        /// JSONL file to write, or a folder for the files of several parts.
+        #[arg(long, value_name = "PATH")]
+        output: PathBuf,
+    },
+    /// A table with an image and a label per row: CSV with a header, or tab-separated `image<TAB>label` without one.
+    Csv {
+        /// Table to read.
+        input: PathBuf,
+        /// JSONL file to write.
+        #[arg(long, value_name = "FILE")]
+        output: PathBuf,
+        /// Column of the image file, by name or number from 1; otherwise found by its usual names.
+        #[arg(long = "image_column")]
+        image_column: Option<String>,
+        /// Column of the label, likewise.
+        #[arg(long = "label_column")]
+        label_column: Option<String>,
+        /// The label is a list, for multi-label classification: names separated by commas, quoted with ' where they hold
+        /// one themselves; nothing is an image without labels.
+        #[arg(long)]
+        multilabel: bool,
+    },
+    /// COCO's detection JSON.
+    Coco {
+        /// COCO files.
+        #[arg(required = true, value_name = "FILE")]
+        inputs: Vec<PathBuf>,
+        /// Folder that file names are relative to; the default is each file's own.
+        #[arg(long, value_name = "DIR")]
+        images: Option<PathBuf>,
+        /// JSONL file to write, or a folder for those of several inputs.
+        #[arg(long, value_name = "PATH")]
+        output: PathBuf,
+    },
+    /// A Pascal VOC folder (Annotations, JPEGImages, ImageSets), or a folder of its XML files; a JSONL file per list.
+    Voc {
+        /// Folder to read.
+        input: PathBuf,
+        /// Folder of the images; the default is JPEGImages.
+        #[arg(long, value_name = "DIR")]
+        images: Option<PathBuf>,
+        /// What coordinates are: corners of the box in pixels, or its first and last pixel counted from 1.
+        #[arg(long = "voc_pixels", value_enum, default_value_t)]
+        pixels: Pixels,
+        /// JSONL file to write, or a folder for those of several lists.
+        #[arg(long, value_name = "PATH")]
+        output: PathBuf,
+    },
+    /// A YOLO data set: data.yaml, and a text file of boxes per image.
+    Yolo {
+        /// The data.yaml.
+        input: PathBuf,
+        /// Folder for a JSONL file per part, or the file to write where there is one part.
+        #[arg(long, value_name = "PATH")]
+        output: PathBuf,
+    },
+    /// The other way: detection rows to COCO, VOC or YOLO.
+    Jsonl {
+        /// JSONL files or MLTable folders, one per part.
+        #[arg(required = true, value_name = "PATH")]
+        inputs: Vec<PathBuf>,
+        /// Layout to write.
+        #[arg(long, value_enum)]
+        to: BoxLayout,
+        /// Folder that azureml:// and AmlDatastore:// image addresses are relative to.
+        #[arg(long = "data_root", value_name = "DIR")]
+        data_root: Option<PathBuf>,
+        /// What VOC's coordinates are: corners of the box in pixels, or its first and last pixel counted from 1.
+        #[arg(long = "voc_pixels", value_enum, default_value_t)]
+        pixels: Pixels,
+        /// Put hard links to the images into the folder of voc and yolo, in place of copies. They take no space, and a change
+        /// of one is a change of the other.
+        #[arg(long)]
+        link: bool,
+        /// Folder to write, or, for COCO with one input, a .json file.
+        #[arg(long, value_name = "PATH")]
+        output: PathBuf,
+    },
+}
+
+/// Layouts that detection rows can be written in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum BoxLayout {
+    /// COCO's JSON.
+    Coco,
+    /// Pascal VOC's folders; images are copied, or linked with --link.
+    Voc,
+    /// YOLO's folders; images are copied, or linked with --link.
+    Yolo,
+}
+
+/// Options of `sample-data`.
+#[derive(Debug, Args)]
+pub struct SampleDataArgs {
+    /// Task to generate for.
+    #[arg(long, default_value = "image-classification")]
+    pub task: String,
+    /// Folder to write.
+    #[arg(long, value_name = "DIR")]
+    pub output: PathBuf,
+    /// Replace what was generated into --output earlier and nobody has changed since. Any other file that is in the way stays,
+    /// and nothing is written.
+    #[arg(long)]
+    pub overwrite: bool,
+    /// Images in all; about 70 % to train on, 15 % to validate on, the rest to test on.
+    #[arg(long, default_value_t = 240)]
+    pub count: usize,
+    /// Seed of the pictures.
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+}
+
+/// Options of `models`.
+#[derive(Debug, Args)]
+pub struct ModelsArgs {
+    /// Show this model alone, with its defaults.
+    pub name: Option<String>,
+}
+
+/// The whole command line, settings included.
+#[must_use]
+pub fn command() -> Command {
+    Cli::command().mut_subcommand("train", |train| {
+        let settings = SETTINGS.iter().map(|s| {
+            Arg::new(s.name)
+                .long(s.name)
+                .aliases(s.aliases.iter().copied())
+                .help(format!("{} [{}]", s.help, s.kind.range()))
+                .value_name(s.kind.value_name())
+                .help_heading("Settings")
+        });
+        train.args(settings)
+    })
+}
+
+/// Parses a command line. Also gives the settings that were named, as `(name, text)`.
+///
+/// # Errors
+/// clap's, which print themselves.
+pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<(Cli, Vec<(String, String)>), clap::Error> {
+    let matches = command().try_get_matches_from(args.into_iter().map(underscored))?;
+    let train = matches.subcommand_matches("train");
+    let settings = train.map(named_settings).unwrap_or_default();
+    let mut cli = Cli::from_arg_matches(&matches)?;
+    if let (Action::Train(options), Some(train)) = (&mut cli.command, train) {
+        let given = |id: &clap::Id| train.value_source(id.as_str()) == Some(ValueSource::CommandLine);
+        options.given = train.ids().filter(|id| given(id)).map(|id| id.as_str().to_owned()).collect();
+    }
+    Ok((cli, settings))
+}
+
+fn named_settings(matches: &ArgMatches) -> Vec<(String, String)> {
+    SETTINGS.iter().filter_map(|s| Some((s.name.to_owned(), matches.get_one::<String>(s.name)?.clone()))).collect()
+}
+
+/// `--learning-rate=0.1` as `--learning_rate=0.1`; anything that is no long option stays.
+fn underscored(arg: OsString) -> OsString {
+    let Some(text) = arg.to_str().filter(|t| t.starts_with("--") && t.len() > 2) else { return arg };
+    let (name, value) = text[2..].split_once('=').map_or((&text[2..], None), |(n, v)| (n, Some(v)));
+    let name = name.replace('-', "_");
+    value.map_or_else(|| format!("--{name}"), |v| format!("--{name}={v}")).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(line: &str) -> Result<(Cli, Vec<(String, String)>), clap::Error> {
+        parse(line.split_whitespace().map(OsString::from))
+    }
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        command().debug_assert();
+    }
+
+    #[test]
+    fn settings_are_options_under_every_name_and_spelling() {
+        let line =
+            "trainer train --training-data a.jsonl --output r --learning-rate=0.1 --gradient_accumulation_step 2";
+        let (_, settings) = parsed(line).unwrap();
+        let expected = [("grad_accumulation_step", "2"), ("learning_rate", "0.1")];
+        assert_eq!(settings, expected.map(|(a, b)| (a.to_owned(), b.to_owned())));
+    }
+
+    #[test]
+    fn an_unknown_option_names_the_nearest() {
+        let error = parsed("trainer train --training_data a --output r --learning_rat 0.1").unwrap_err().to_string();
+        assert!(error.contains("learning_rate"), "{error}");
+    }
+}

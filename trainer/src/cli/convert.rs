@@ -1,0 +1,196 @@
+//! `trainer convert` and `trainer sample-data`: labelled images as JSONL.
+
+use std::path::{Path, PathBuf};
+
+use files::{Order, Scope, Target, Written};
+use schemas::Task;
+use schemas::error::ErrorCode;
+use serde_json::json;
+
+use super::Answer;
+use crate::cli::args::{BoxLayout, ConvertArgs, ConvertFrom, SampleDataArgs};
+use crate::failure::fail;
+use dataset::convert::boxes::{BoxSummary, Images, LeftOut, Part, coco, rows, voc, yolo};
+use dataset::convert::{self, CsvOptions, FolderSummary};
+use dataset::data_files;
+use dataset::sample_data as generator;
+
+/// Converts a folder per class, a table, or a set of boxes.
+///
+/// # Errors
+/// When the input cannot be read, or the output may not or cannot be written.
+pub fn run(args: &ConvertArgs) -> anyhow::Result<Answer> {
+    let order = |command: &'static str, output, reads| Order { command, output, overwrite: args.overwrite, reads };
+    match &args.from {
+        ConvertFrom::Folders { input, output } => folders(input, &order("convert folders", output, &[])),
+        ConvertFrom::Csv { input, output, image_column, label_column, multilabel } => {
+            let options = CsvOptions {
+                image_column: image_column.clone(),
+                label_column: label_column.clone(),
+                lists: *multilabel,
+                ..CsvOptions::default()
+            };
+            let reads = std::slice::from_ref(input);
+            let summary = convert::csv(input, &order("convert csv", output, reads), &options)?;
+            let text = format!("{}: {}", summary.output.display(), counts(&summary.classes));
+            Ok(Answer::done(text, json!(summary)))
+        }
+        ConvertFrom::Coco { inputs, images, output } => {
+            let parts = inputs.iter().map(|input| coco::read(input, images.as_deref()));
+            to_rows(&parts.collect::<Result<Vec<_>, _>>()?, &order("convert coco", output, inputs))
+        }
+        ConvertFrom::Voc { input, images, pixels, output } => {
+            to_rows(&voc::read(input, images.as_deref(), *pixels)?, &order("convert voc", output, &[]))
+        }
+        ConvertFrom::Yolo { input, output } => {
+            to_rows(&yolo::read(input)?, &order("convert yolo", output, std::slice::from_ref(input)))
+        }
+        ConvertFrom::Jsonl { inputs, to, data_root, pixels, link, output } => {
+            let parts = inputs.iter().map(|input| rows::read(input, data_root.as_deref()));
+            let parts: Vec<Part> = parts.collect::<Result<_, _>>()?;
+            distinct(&parts)?;
+            let images = if *link { Images::Linked } else { Images::Copied };
+            let reads = inputs.iter().map(|input| data_files(input)).collect::<Result<Vec<_>, _>>()?.concat();
+            let everywhere = |written| (vec![output.clone(); parts.len()], written);
+            let (files, written) = match to {
+                BoxLayout::Coco if *link => {
+                    let message = "--link is for voc and yolo; a COCO file names images where they are";
+                    return Err(fail(ErrorCode::InvalidArguments, message));
+                }
+                BoxLayout::Coco => coco::write(&order("convert jsonl --to coco", output, &reads), &parts)?,
+                BoxLayout::Voc => {
+                    everywhere(voc::write(&order("convert jsonl --to voc", output, &reads), &parts, *pixels, images)?)
+                }
+                BoxLayout::Yolo => {
+                    everywhere(yolo::write(&order("convert jsonl --to yolo", output, &reads), &parts, images)?)
+                }
+            };
+            Ok(box_answer(&parts, &files, &written))
+        }
+    }
+}
+
+/// Writes one JSONL file per part: to the output if it is named as one, else into it.
+fn to_rows(parts: &[Part], order: &Order) -> anyhow::Result<Answer> {
+    distinct(parts)?;
+    let output = order.output;
+    if output.extension().is_some_and(|e| e.eq_ignore_ascii_case("jsonl")) {
+        let [part] = parts else {
+            let names: Vec<&str> = parts.iter().map(|part| part.name.as_str()).collect();
+            let (count, names) = (parts.len(), names.join(", "));
+            let message = format!("--output is a file, but there are {count} parts ({names}); name a folder");
+            return Err(fail(ErrorCode::InvalidArguments, message));
+        };
+        rows::write_file(order, &part.pictures)?;
+        return Ok(box_answer(parts, &[output.to_owned()], &Written::default()));
+    }
+    let names: Vec<PathBuf> = parts.iter().map(|part| format!("{}.jsonl", part.name).into()).collect();
+    let targets: Vec<Target> = names.iter().map(Target::new).collect();
+    let mut writing = order.folder(Scope::Parts, &targets)?.begin()?;
+    for (part, name) in parts.iter().zip(&names) {
+        rows::write(&mut writing, output, name, &part.pictures)?;
+    }
+    let files: Vec<PathBuf> = names.iter().map(|name| output.join(name)).collect();
+    Ok(box_answer(parts, &files, &writing.publish()?))
+}
+
+/// Parts are files or folders of the output, named after those of the input.
+fn distinct(parts: &[Part]) -> anyhow::Result<()> {
+    // There are file systems on which capital letters do not count.
+    let mut names: Vec<String> = parts.iter().map(|part| part.name.to_lowercase()).collect();
+    names.sort_unstable();
+    match names.windows(2).find(|pair| pair[0] == pair[1]) {
+        None => Ok(()),
+        Some(pair) => {
+            Err(fail(ErrorCode::InvalidArguments, format!("two inputs would both be called {:?}; rename one", pair[0])))
+        }
+    }
+}
+
+fn box_answer(parts: &[Part], outputs: &[PathBuf], written: &Written) -> Answer {
+    let summaries: Vec<BoxSummary> = parts.iter().zip(outputs).map(|(part, output)| part.summary(output)).collect();
+    let line = |s: &BoxSummary, part: &Part| {
+        let classes: Vec<String> = s.classes.iter().map(|(label, n)| format!("{label} {n}")).collect();
+        let mut text = format!(
+            "{}: {} {} images, {} objects, {} classes ({})",
+            s.output.display(),
+            part.name,
+            s.images,
+            s.objects,
+            s.classes.len(),
+            classes.join(", ")
+        );
+        if s.background > 0 {
+            text.push_str(&format!("; {} without objects", s.background));
+        }
+        if s.missing > 0 {
+            text.push_str(&format!("; {} images are not there", s.missing));
+        }
+        text + &left_out(&s.left_out)
+    };
+    let text: Vec<String> = summaries.iter().zip(parts).map(|(summary, part)| line(summary, part)).collect();
+    Answer::done(text.join("\n") + &written.notes(), json!({ "written": summaries, "kept": written.kept }))
+}
+
+/// The first few of what was left out, each on its line.
+fn left_out(all: &[LeftOut]) -> String {
+    const SHOWN: usize = 10;
+    let mut text = if all.is_empty() { String::new() } else { format!("; {} left out:", all.len()) };
+    for one in all.iter().take(SHOWN) {
+        text.push_str(&format!("\n  {}, {}: {}", one.source, one.place, one.reason));
+    }
+    if all.len() > SHOWN {
+        text.push_str("\n  ...");
+    }
+    text
+}
+
+fn folders(input: &Path, order: &Order) -> anyhow::Result<Answer> {
+    let output = order.output;
+    let is_file = output.extension().is_some_and(|e| e.eq_ignore_ascii_case("jsonl"));
+    let parts = if is_file { None } else { convert::folders_split(input, order)? };
+    let (summaries, written) = match parts {
+        Some(parts) => parts,
+        None if is_file => (vec![convert::folders(input, order)?], Written::default()),
+        None => {
+            let order = Order { output: &output.join("data.jsonl"), ..*order };
+            (vec![convert::folders(input, &order)?], Written::default())
+        }
+    };
+    let line = |s: &FolderSummary| {
+        let skipped = if s.skipped > 0 { format!("; {} files are no pictures", s.skipped) } else { String::new() };
+        format!("{}: {}{skipped}", s.output.display(), counts(&s.classes))
+    };
+    let text = summaries.iter().map(line).collect::<Vec<_>>().join("\n") + &written.notes();
+    Ok(Answer::done(text, json!({ "written": summaries, "kept": written.kept })))
+}
+
+fn counts(classes: &[(String, usize)]) -> String {
+    let total: usize = classes.iter().map(|(_, n)| n).sum();
+    let each: Vec<String> = classes.iter().map(|(label, n)| format!("{label} {n}")).collect();
+    format!("{total} images, {} classes ({})", classes.len(), each.join(", "))
+}
+
+/// Generates a small dataset.
+///
+/// # Errors
+/// When the task cannot be generated for, or the folder may not or cannot be written.
+pub fn sample_data(args: &SampleDataArgs) -> anyhow::Result<Answer> {
+    let task: Task = args.task.parse().map_err(|_| {
+        let known = Task::ALL.map(Task::as_str).join(", ");
+        fail(ErrorCode::InvalidArguments, format!("task {:?} is none of {known}", args.task))
+    })?;
+    let order = Order { command: "sample-data", output: &args.output, overwrite: args.overwrite, reads: &[] };
+    let made = generator::generate(task, &order, args.seed, args.count)?;
+    let mut text = format!(
+        "{} images of {} in {}\ntrain       {}\nvalidation  {}\ntest        {}",
+        made.images,
+        made.labels.join(", "),
+        args.output.display(),
+        made.train.display(),
+        made.validation.display(),
+        made.test.display()
+    );
+    text.push_str(&Written { kept: made.kept.clone(), removed: Vec::new() }.notes());
+    Ok(Answer::done(text, json!(made)))
+}

@@ -1,0 +1,79 @@
+//! `trainer evaluate`: the metrics of a checkpoint or an exported file on labelled images.
+
+use std::path::Path;
+
+use files::console;
+use models::host::Limits;
+use models::weights::published::sha256_of;
+use serde_json::{Value, json};
+
+use super::Answer;
+use crate::cli::args::EvaluateArgs;
+use crate::predict::findings::Findings;
+use crate::predict::trained::Trained;
+use crate::train::recorder;
+use dataset::loading;
+use dataset::{Loader, ReadOptions, default_workers};
+
+/// Measures the model on the data. Classes come from the model: a row with another label is rejected and listed.
+///
+/// # Errors
+/// When the model or the data cannot be read.
+pub fn run(args: &EvaluateArgs) -> anyhow::Result<Answer> {
+    let mut model = Trained::open(&args.model)?;
+    let meta = model.meta().clone();
+    let options = ReadOptions {
+        task: meta.task,
+        data_root: args.data_root.clone(),
+        ignore_data_errors: args.ignore_data_errors,
+        limits: Limits::default(),
+        cache_bytes: 0,
+        threads: default_workers(usize::MAX),
+        fetch_folder: None,
+        resumed: None,
+    };
+    let test = dataset::test(&args.data, &meta.labels, &options, &super::train::checking())?;
+    for warning in &test.warnings {
+        console::say(&format!("warning: {warning}"));
+    }
+    let settings = model.asked(&[("tile_grid_size", args.tile_grid_size.clone().map(Value::from))])?;
+    let options = loading::evaluation_of(&meta, &settings, args.batch_size, args.ignore_data_errors);
+    let loader = Loader::new(test.dataset, options)?;
+    if let Err(error) = record_answers(&model, &loader) {
+        let what = "warning: the answers that exports are verified against could not be recorded";
+        console::say(&format!("{what}: {error:#}"));
+    }
+    let outcome = model.evaluate(&loader, &settings, "evaluating")?;
+    let findings = Findings::of(&outcome, &meta.labels, &settings);
+    let mut text = findings.describe();
+    let rejected = test.rejections.total();
+    if rejected > 0 {
+        text.push_str(&format!("\n{rejected} rows were rejected{}", test.rejections.examples_text()));
+    }
+    Ok(Answer::done(
+        text,
+        json!({
+            "images": findings.images(),
+            "rejected": rejected,
+            "metrics": findings.scalars(),
+            "report": findings.json()?,
+        }),
+    ))
+}
+
+/// Records what a checkpoint answers on a few of the pictures beside it, where that is missing or of other weights: an
+/// export is verified against it.
+fn record_answers(model: &Trained, data: &Loader) -> anyhow::Result<()> {
+    let Trained::Checkpoint(network, _, origin) = model else { return Ok(()) };
+    let folder = origin.path.parent().unwrap_or(Path::new("."));
+    if exporter::verify::is_current(folder, &origin.sha256, network.task) {
+        return Ok(());
+    }
+    recorder::may_record(folder)?;
+    let examples = recorder::examples(data.images().as_ref());
+    // A training under way may have replaced the file since it was opened.
+    if sha256_of(&origin.path).is_ok_and(|now| now == origin.sha256) {
+        recorder::save_answers(folder, network, &model.settings()?, &examples, origin.sha256.clone())?;
+    }
+    Ok(())
+}

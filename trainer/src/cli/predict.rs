@@ -1,0 +1,250 @@
+//! `trainer predict`: classes of images or the objects in them, and pictures with the answer on them.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use files::{Checked, Order, Scope, Target, Writing};
+use models::host::{self, Limits, Rgb};
+use schemas::dataset::Corners;
+use schemas::error::ErrorCode;
+use schemas::prediction::{Detection, XaiParameters};
+use schemas::{Settings, Task};
+use serde_json::{Map, Value, json};
+
+use super::Answer;
+use crate::cli::args::{ExplainArgs, PredictArgs};
+use crate::failure::fail;
+use crate::predict::explain;
+use crate::predict::trained::Trained;
+use crate::tasks::detect::evaluate::Wish;
+use metrics::THRESHOLD;
+use report::{caption, draw};
+
+/// Answers about each image; an image that cannot be read is reported and the others are still answered.
+///
+/// # Errors
+/// When the model cannot be opened, no image could be read, or what is saved may not or cannot be written.
+pub fn run(args: &PredictArgs) -> anyhow::Result<Answer> {
+    // Before the model has done its work, whether what it draws may be written.
+    let saving = args.save.as_deref().map(|folder| Saving::check(args, folder)).transpose()?;
+    let mut asked = Asked::open(args)?;
+    let mut saving = saving.map(Saving::begin).transpose()?;
+    let (mut text, mut rows, mut failed) = (String::new(), Vec::new(), 0);
+    for (number, path) in args.images.iter().enumerate() {
+        match read(path) {
+            Ok(image) => {
+                let said = asked.about(&image)?;
+                writeln!(text, "{}: {}", path.display(), said.line)?;
+                let saved = saving.as_mut().map(|saving| saving.save(number, &said.drawn(&image))).transpose()?;
+                let mut row = said.json;
+                row.insert("filename".to_owned(), json!(path));
+                row.insert("saved".to_owned(), json!(saved));
+                rows.push(Value::Object(row));
+            }
+            Err(error) => {
+                failed += 1;
+                writeln!(text, "{}: {error:#}", path.display())?;
+                rows.push(json!({ "filename": path, "error": format!("{error:#}") }));
+            }
+        }
+    }
+    if failed == args.images.len() {
+        return Err(fail(ErrorCode::InvalidImage, text.trim_end()));
+    }
+    if let Some(saving) = saving {
+        saving.writing.publish()?;
+    }
+    Ok(Answer::done(text.trim_end().to_owned(), json!({ "predictions": Value::Array(rows) })))
+}
+
+/// Classes that are named unless asked otherwise, where one is the answer.
+const TOP: usize = 3;
+
+/// A model and what is asked of it.
+struct Asked {
+    model: Trained,
+    settings: Settings,
+    wish: Wish,
+    top: usize,
+    explain: Option<XaiParameters>,
+}
+
+/// What a model said about one image.
+struct Said {
+    line: String,
+    json: Map<String, Value>,
+    marks: Marks,
+}
+
+/// What is drawn on an image.
+enum Marks {
+    /// Lines of text below it.
+    Lines(Vec<String>),
+    /// Boxes with their labels.
+    Boxes(Vec<Detection>, Vec<String>),
+    /// Another picture: what the answer came from.
+    Explained(Rgb),
+}
+
+impl Asked {
+    fn open(args: &PredictArgs) -> anyhow::Result<Self> {
+        let model = Trained::open(&args.model)?;
+        let settings = model.asked(&[
+            ("box_score_thresh", args.score_threshold.map(Value::from)),
+            ("box_nms_thresh", args.iou_threshold.map(Value::from)),
+            ("tile_grid_size", args.tile_grid_size.clone().map(Value::from)),
+        ])?;
+        let wish = Wish::predicting(&settings);
+        let usual = if model.meta().task == Task::ImageClassificationMultilabel { usize::MAX } else { TOP };
+        let explain = explaining(&args.explain, &model, args.save.is_some())?;
+        Ok(Self { model, settings, wish, top: args.top.unwrap_or(usual).max(1), explain })
+    }
+
+    fn about(&mut self, image: &Rgb) -> anyhow::Result<Said> {
+        let labels = self.model.meta().labels.clone();
+        match self.model.meta().task {
+            Task::ImageClassification => self.classes(image, &labels, |_| true),
+            Task::ImageClassificationMultilabel => self.classes(image, &labels, |probability| probability > THRESHOLD),
+            Task::ImageObjectDetection | Task::ImageInstanceSegmentation => {
+                let found = self.model.detect(image, &self.settings, &self.wish)?;
+                let counts = labels.iter().enumerate().filter_map(|(class, label)| {
+                    let count = found.iter().filter(|d| d.label == class).count();
+                    (count > 0).then(|| format!("{count} {label}"))
+                });
+                let line = counts.collect::<Vec<_>>().join(", ");
+                let boxes: Vec<Value> = found.iter().map(|d| scored(d, &labels, image)).collect();
+                Ok(Said {
+                    line: if line.is_empty() { "nothing".to_owned() } else { line },
+                    json: Map::from_iter([("boxes".to_owned(), Value::Array(boxes))]),
+                    marks: Marks::Boxes(found, labels),
+                })
+            }
+        }
+    }
+}
+
+impl Asked {
+    /// The most probable classes of those whose probability is `shown`. The JSON has all of them.
+    fn classes(&mut self, image: &Rgb, labels: &[String], shown: impl Fn(f32) -> bool) -> anyhow::Result<Said> {
+        let probabilities = self.model.classify(image)?;
+        let ranked = ranked(labels, &probabilities).into_iter().filter(|&(_, p)| shown(p)).take(self.top);
+        let mut lines: Vec<String> = ranked.map(|(label, p)| format!("{label} {p:.3}")).collect();
+        if lines.is_empty() {
+            lines.push(format!("no label above {THRESHOLD}"));
+        }
+        let line = lines.join(", ");
+        let mut json =
+            Map::from_iter([("labels".to_owned(), json!(labels)), ("probs".to_owned(), json!(probabilities))]);
+        let mut marks = Marks::Lines(lines);
+        if let Some(p) = &self.explain {
+            let explanation = explain::explain(&mut self.model, image, p)?;
+            json.insert("explanations".to_owned(), explanation.json(labels, p.attributions));
+            if let Some(drawn) = explanation.drawn(labels, &probabilities).filter(|_| p.visualizations) {
+                marks = Marks::Explained(drawn);
+            }
+        }
+        Ok(Said { line, json, marks })
+    }
+}
+
+impl Said {
+    fn drawn(&self, image: &Rgb) -> Rgb {
+        match &self.marks {
+            Marks::Lines(lines) => caption::below(image, lines),
+            Marks::Boxes(found, labels) => draw::boxes(image, found, labels),
+            Marks::Explained(drawn) => drawn.clone(),
+        }
+    }
+}
+
+/// What is asked of an explanation, if there is to be one.
+fn explaining(args: &ExplainArgs, model: &Trained, saved: bool) -> anyhow::Result<Option<XaiParameters>> {
+    let Some(algorithm) = args.explain else { return Ok(None) };
+    explain::check(model, algorithm)?;
+    if !saved && !args.attributions {
+        let text =
+            "--explain draws a picture or gives numbers: name a folder with --save, or ask for --attributions --json";
+        return Err(fail(ErrorCode::InvalidSettings, text));
+    }
+    if !(0.0..=1.0).contains(&args.threshold) {
+        let text = format!("confidence_score_threshold_multilabel {} is not in [0, 1]", args.threshold);
+        return Err(fail(ErrorCode::InvalidSettings, text));
+    }
+    Ok(Some(XaiParameters {
+        xai_algorithm: Some(algorithm),
+        visualizations: saved,
+        attributions: args.attributions,
+        confidence_score_threshold_multilabel: args.threshold,
+        n_steps: args.n_steps,
+        xrai_fast: args.xrai_fast,
+        approximation_method: args.approximation_method,
+    }))
+}
+
+/// A box as the specification's scoring JSON has it: fractions of the image's size.
+fn scored(d: &Detection, labels: &[String], image: &Rgb) -> Value {
+    let [x1, y1, x2, y2] = d.corners.map(f64::from);
+    let (w, h) = (f64::from(image.width), f64::from(image.height));
+    let corners = Corners { top_x: x1 / w, top_y: y1 / h, bottom_x: x2 / w, bottom_y: y2 / h };
+    json!({ "box": corners, "label": labels[d.label], "score": d.score })
+}
+
+/// A picture for a model.
+///
+/// # Errors
+/// When it cannot be read or decoded.
+pub(super) fn read(path: &Path) -> anyhow::Result<Rgb> {
+    let bytes = std::fs::read(path).context("cannot be read")?;
+    Ok(host::decode(&bytes, &Limits::default())?)
+}
+
+/// Labels with their probabilities, the most probable first; ties keep the label order.
+fn ranked<'a>(labels: &'a [String], probabilities: &[f32]) -> Vec<(&'a str, f32)> {
+    let mut pairs: Vec<_> = labels.iter().map(String::as_str).zip(probabilities.iter().copied()).collect();
+    pairs.sort_by(|a, b| b.1.total_cmp(&a.1));
+    pairs
+}
+
+/// Images with their answers, on their way into a folder.
+struct Saving<W> {
+    folder: PathBuf,
+    /// File names, an image each.
+    names: Vec<String>,
+    writing: W,
+}
+
+impl Saving<Checked> {
+    /// Each image is saved under its own name as a JPEG; of images of one name the later ones get a number.
+    fn check(args: &PredictArgs, folder: &Path) -> anyhow::Result<Self> {
+        let mut taken = BTreeSet::new();
+        let names: Vec<String> = args.images.iter().map(|path| file_name(path, &mut taken)).collect();
+        let targets: Vec<Target> = names.iter().map(Target::new).collect();
+        let model = [&args.model.checkpoint, &args.model.onnx].into_iter().flatten();
+        let reads: Vec<PathBuf> = args.images.iter().chain(model).cloned().collect();
+        let order = Order { command: "predict --save", output: folder, overwrite: args.overwrite, reads: &reads };
+        Ok(Self { folder: folder.to_owned(), names, writing: order.folder(Scope::Each, &targets)? })
+    }
+
+    fn begin(self) -> anyhow::Result<Saving<Writing>> {
+        Ok(Saving { folder: self.folder, names: self.names, writing: self.writing.begin()? })
+    }
+}
+
+impl Saving<Writing> {
+    fn save(&mut self, number: usize, drawn: &Rgb) -> anyhow::Result<PathBuf> {
+        let name = &self.names[number];
+        self.writing.write(name, |out| out.write_all(&host::encode_jpeg(drawn, 90)))?;
+        Ok(self.folder.join(name))
+    }
+}
+
+/// The name an image is saved under; `taken` has those given away, in small letters.
+fn file_name(image: &Path, taken: &mut BTreeSet<String>) -> String {
+    let stem = image.file_stem().unwrap_or(image.as_os_str()).to_string_lossy();
+    let numbered = (2..).map(|number| format!("{stem}-{number}"));
+    let mut names = std::iter::once(stem.clone().into_owned()).chain(numbered);
+    let free = names.find(|name| taken.insert(name.to_lowercase())).unwrap_or_default();
+    format!("{free}.jpg")
+}

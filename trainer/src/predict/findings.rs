@@ -1,0 +1,125 @@
+//! What an evaluation found, as every command tells it: numbers by name, a table for a terminal, and the whole report.
+
+use std::collections::BTreeMap;
+
+use comfy_table::{Table, presets};
+use schemas::Settings;
+use serde_json::Value;
+
+use crate::predict::trained::Outcome;
+use metrics::ClassificationReport;
+use metrics::detection::DetectionReport;
+
+/// Metrics of a model on a data set.
+pub enum Findings {
+    /// Of a classifier.
+    Classes(ClassificationReport),
+    /// Of a detector.
+    Boxes(DetectionReport),
+}
+
+impl Findings {
+    /// Measures what a model said.
+    #[must_use]
+    pub fn of(outcome: &Outcome, labels: &[String], settings: &Settings) -> Self {
+        match outcome {
+            Outcome::Classes(outcome) => Self::Classes(outcome.report(labels)),
+            Outcome::Boxes(outcome) => Self::Boxes(outcome.report(labels, settings)),
+        }
+    }
+
+    /// Metrics by name; undefined ones are left out.
+    #[must_use]
+    pub fn scalars(&self) -> BTreeMap<String, f64> {
+        match self {
+            Self::Classes(report) => report.scalars(),
+            Self::Boxes(report) => report.scalars(),
+        }
+    }
+
+    /// Images that were measured.
+    #[must_use]
+    pub fn images(&self) -> u64 {
+        match self {
+            Self::Classes(report) => report.samples,
+            Self::Boxes(report) => report.counts.images,
+        }
+    }
+
+    /// Everything, as JSON.
+    ///
+    /// # Errors
+    /// Never for what a metric computes.
+    pub fn json(&self) -> serde_json::Result<Value> {
+        match self {
+            Self::Classes(report) => serde_json::to_value(report),
+            Self::Boxes(report) => serde_json::to_value(report),
+        }
+    }
+
+    /// The headline and the table per class, for a terminal.
+    #[must_use]
+    pub fn describe(&self) -> String {
+        match self {
+            Self::Classes(report) => classes(report),
+            Self::Boxes(report) => boxes(report),
+        }
+    }
+}
+
+fn number(value: Option<f64>) -> String {
+    value.map_or_else(|| "-".to_owned(), |v| format!("{v:.4}"))
+}
+
+fn table(header: [&str; 6]) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_header(header);
+    table
+}
+
+fn classes(report: &ClassificationReport) -> String {
+    let sets = report.iou.is_some();
+    let mut table = table(["class", "precision", "recall", "f1", if sets { "IoU" } else { "AUC" }, "images"]);
+    for row in report.classes.iter().chain(&report.average_rows()) {
+        table.add_row([
+            row.label.clone(),
+            number(row.precision),
+            number(row.recall),
+            number(row.f1),
+            number(if sets { row.iou } else { row.auc }),
+            row.support.to_string(),
+        ]);
+    }
+    let (accuracy, loss) = (number(report.accuracy), number(report.log_loss));
+    let headline = match report.iou {
+        Some(iou) => format!("iou {}, exact match {accuracy}", number(iou.samples)),
+        None => format!("accuracy {accuracy}"),
+    };
+    format!("{headline} on {} images, log loss {loss}\n{table}", report.samples)
+}
+
+fn boxes(report: &DetectionReport) -> String {
+    let mut table = table(["class", "AP50", "AP50:95", "precision", "recall", "objects"]);
+    for row in &report.classes {
+        table.add_row([
+            row.label.clone(),
+            number(row.ap50),
+            number(row.ap50_95),
+            number(row.precision),
+            number(row.recall),
+            row.support.to_string(),
+        ]);
+    }
+    let threshold = report.options.score_threshold;
+    format!(
+        "AP50 {}, AP50:95 {} on {} images (COCO, over all scores)\n\
+         mean average precision ({}) {}; of boxes with a score of at least {threshold} only, as the specification has it: {}\n\
+         precision and recall at a score of {threshold}:\n{table}",
+        number(report.coco.ap50),
+        number(report.coco.ap50_95),
+        report.counts.images,
+        report.options.metric_type,
+        number(report.primary()),
+        number(report.truncated()),
+    )
+}

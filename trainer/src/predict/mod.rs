@@ -1,0 +1,5 @@
+//! Predictions of a trained model, whatever runs it: answers, measurements, explanations.
+
+pub mod explain;
+pub mod findings;
+pub mod trained;

@@ -1,0 +1,253 @@
+//! A trained model, whatever runs it: a checkpoint on libtorch, or an exported file on ONNX Runtime.
+
+use std::borrow::Cow;
+use std::path::{Path, PathBuf};
+
+use models::host::{self, Rgb};
+use ndarray::ArrayView4;
+use runtime::{Form, Overrides};
+use schemas::error::ErrorCode;
+use schemas::prediction::Detection;
+use schemas::{CheckpointMeta, Settings, Task};
+use serde_json::Value;
+use tch::Device;
+
+use crate::cli::args::ModelArgs;
+use crate::failure::fail;
+use crate::nn::checkpoint::Checkpoint;
+use crate::nn::network::{self, Network};
+use crate::tasks::classify::evaluate as classes;
+use crate::tasks::detect::evaluate::{self as boxes, Wish};
+use dataset::Loader;
+
+/// The file that a checkpoint was read from.
+pub struct Origin {
+    /// Where it lies.
+    pub path: PathBuf,
+    /// SHA-256 of its bytes.
+    pub sha256: String,
+}
+
+/// The model behind `--checkpoint` or `--onnx`.
+pub enum Trained {
+    /// Weights on libtorch.
+    Checkpoint(Box<Network>, Box<CheckpointMeta>, Origin),
+    /// An exported file.
+    File(Box<runtime::Model>),
+}
+
+/// What a model said about a whole data set.
+pub enum Outcome {
+    /// Probabilities of each class of each image.
+    Classes(classes::Outcome),
+    /// Boxes in each image.
+    Boxes(boxes::Outcome),
+}
+
+impl Trained {
+    /// Opens what the options name.
+    ///
+    /// # Errors
+    /// When there is no such model, or it is damaged.
+    pub fn open(args: &ModelArgs) -> anyhow::Result<Self> {
+        match (&args.checkpoint, &args.onnx) {
+            (Some(path), _) => Self::from_checkpoint(path),
+            (None, Some(path)) => Self::from_file(path),
+            (None, None) => anyhow::bail!("name a model: --checkpoint runs/NAME or --onnx model.onnx"),
+        }
+    }
+
+    fn from_checkpoint(path: &Path) -> anyhow::Result<Self> {
+        let checkpoint = Checkpoint::read(path)?;
+        let mut network = Network::from_meta(&checkpoint.meta, Device::Cpu)?;
+        checkpoint.restore(&mut network.params)?;
+        let origin = Origin { path: checkpoint.path, sha256: checkpoint.sha256 };
+        Ok(Self::Checkpoint(Box::new(network), Box::new(checkpoint.meta), origin))
+    }
+
+    /// Opens an exported file.
+    ///
+    /// # Errors
+    /// When it is no Fovea file, or ONNX Runtime is not there.
+    pub fn from_file(path: &Path) -> anyhow::Result<Self> {
+        let intra_threads = std::thread::available_parallelism().map_or(1, usize::from);
+        let options = runtime::Options { intra_threads, library: None };
+        Ok(Self::File(Box::new(runtime::Model::open(path, &options)?)))
+    }
+
+    /// What the model says about itself.
+    #[must_use]
+    pub fn meta(&self) -> &CheckpointMeta {
+        match self {
+            Self::Checkpoint(_, meta, _) => meta,
+            Self::File(model) => model.meta(),
+        }
+    }
+
+    /// The settings it was trained and exported with.
+    ///
+    /// # Errors
+    /// When they are none of this version's.
+    pub fn settings(&self) -> anyhow::Result<Settings> {
+        Ok(Settings::try_from(self.meta().settings.clone())?)
+    }
+
+    /// Its settings with others in their place, by name, as far as they are given.
+    ///
+    /// # Errors
+    /// When a setting has no such value or means nothing to this model.
+    pub fn asked(&self, wishes: &[(&str, Option<Value>)]) -> anyhow::Result<Settings> {
+        let mut settings = self.settings()?;
+        let task = self.meta().task;
+        let cuts = self.takes_whole();
+        let refuse = |message: String| Err(fail(ErrorCode::InvalidSettings, message));
+        for (name, value) in wishes.iter().filter_map(|(name, value)| Some((name, value.as_ref()?))) {
+            if task != Task::ImageObjectDetection {
+                return refuse(format!("{name} means nothing to {task}; leave it out"));
+            }
+            if cuts && *name == "tile_grid_size" {
+                return refuse(format!(
+                    "tile_grid_size {value}: a file of the form whole cuts its tiles itself, by the grid it was exported \
+                     with ({}); export it again with another, or ask a checkpoint or a prepared file",
+                    settings.tile_grid_size
+                ));
+            }
+            settings.set(name, value).map_err(|error| crate::failure::settings(&[error]))?;
+        }
+        Ok(settings)
+    }
+
+    /// Probabilities per class of one image.
+    ///
+    /// # Errors
+    /// When the file fails on it.
+    pub fn classify(&mut self, image: &Rgb) -> anyhow::Result<Vec<f32>> {
+        let fitted = self.fitted(image);
+        self.probabilities(std::slice::from_ref(&*fitted))
+    }
+
+    /// One image as the model takes it.
+    fn fitted<'a>(&self, image: &'a Rgb) -> Cow<'a, Rgb> {
+        if self.takes_whole() {
+            Cow::Borrowed(image)
+        } else {
+            Cow::Owned(host::prepare(image, &self.meta().preprocessing))
+        }
+    }
+
+    /// Whether it takes pictures as decoded, and resizes them itself.
+    #[must_use]
+    pub fn takes_whole(&self) -> bool {
+        matches!(self, Self::File(model) if model.form() == Form::Whole)
+    }
+
+    /// Probabilities of pictures of one size as the model takes them: row-major `[N, C]`.
+    ///
+    /// # Errors
+    /// When the file fails on them.
+    pub fn probabilities(&mut self, pictures: &[Rgb]) -> anyhow::Result<Vec<f32>> {
+        let Some(first) = pictures.first() else { return Ok(Vec::new()) };
+        let (height, width) = (usize::try_from(first.height)?, usize::try_from(first.width)?);
+        let bytes: Vec<u8> = pictures.iter().flat_map(|picture| picture.data.iter().copied()).collect();
+        Ok(match self {
+            Self::Checkpoint(network, ..) => {
+                network::rows(&network.probabilities(&network.images(&bytes, pictures.len(), height, width)))
+            }
+            Self::File(model) => {
+                model.run(ArrayView4::from_shape((pictures.len(), height, width, 3), &bytes)?)?.into_iter().collect()
+            }
+        })
+    }
+
+    /// The penultimate layer of a classifier for one image.
+    ///
+    /// # Errors
+    /// When the model is a detector or a file without features, or fails on the image.
+    pub fn features(&mut self, image: &Rgb) -> anyhow::Result<Vec<f32>> {
+        let task = self.meta().task;
+        if !task.is_classification() {
+            let message = format!("the model's task is {task}; only classifiers have features of whole images");
+            return Err(fail(ErrorCode::UnsupportedModel, message));
+        }
+        let fitted = self.fitted(image);
+        match self {
+            Self::Checkpoint(network, ..) => {
+                let (height, width) = (usize::try_from(fitted.height)?, usize::try_from(fitted.width)?);
+                Ok(network::rows(&network.features(&network.images(&fitted.data, 1, height, width))))
+            }
+            Self::File(model) => Ok(model.features(view(&fitted)?)?.into_iter().collect()),
+        }
+    }
+
+    /// Objects in one image, best first, in its pixels. `settings` decides about tiles; a `whole` file cuts its own.
+    ///
+    /// # Errors
+    /// When the file fails on it.
+    pub fn detect(&mut self, image: &Rgb, settings: &Settings, wish: &Wish) -> anyhow::Result<Vec<Detection>> {
+        if let Self::File(model) = self
+            && model.form() == Form::Whole
+        {
+            return whole(model, image, wish);
+        }
+        boxes::in_picture(image, settings, |piece| self.detect_prepared(piece, wish))
+    }
+
+    /// One picture or tile through a checkpoint or a `prepared` file.
+    fn detect_prepared(&mut self, image: &Rgb, wish: &Wish) -> anyhow::Result<Vec<Detection>> {
+        let prepared = host::prepare(image, &self.meta().preprocessing);
+        let found = match self {
+            Self::Checkpoint(network, ..) => boxes::in_prepared(network, &prepared, image, wish),
+            Self::File(model) => {
+                let sizes = [[i64::from(image.height), i64::from(image.width)]];
+                model.detect(view(&prepared)?, Some(&sizes), &overrides(wish))?.into_iter().next().unwrap_or_default()
+            }
+        };
+        Ok(found)
+    }
+
+    /// What the model says about a whole data set, whose views `settings` also made. A file of the `whole` form gets each
+    /// picture as decoded, so that what is measured is the file's own resizing and tiling; everything else gets prepared
+    /// batches.
+    ///
+    /// # Errors
+    /// When the data cannot be read or the file fails.
+    pub fn evaluate(&mut self, data: &Loader, settings: &Settings, label: &str) -> anyhow::Result<Outcome> {
+        let detects = match self.meta().task {
+            Task::ImageObjectDetection | Task::ImageInstanceSegmentation => true,
+            Task::ImageClassification | Task::ImageClassificationMultilabel => false,
+        };
+        let wish = Wish::measuring(settings);
+        Ok(match self {
+            Self::Checkpoint(network, ..) if detects => {
+                Outcome::Boxes(boxes::with_network(network, data, settings, label)?)
+            }
+            Self::File(model) if detects && model.form() == Form::Whole => {
+                Outcome::Boxes(boxes::over_whole(data, label, |image| whole(model, image, &wish))?)
+            }
+            Self::File(model) if detects => Outcome::Boxes(boxes::over(data, settings, label, |batch| {
+                let images = ArrayView4::from_shape((batch.n, batch.height, batch.width, 3), &batch.images)?;
+                let sizes: Vec<[i64; 2]> = batch.sizes.iter().map(|size| size.map(i64::from)).collect();
+                Ok(model.detect(images, Some(&sizes), &overrides(&wish))?)
+            })?),
+            Self::Checkpoint(network, ..) => Outcome::Classes(classes::with_network(network, data, label)?),
+            Self::File(model) if model.form() == Form::Whole => {
+                Outcome::Classes(classes::with_whole_file(model, data, label)?)
+            }
+            Self::File(model) => Outcome::Classes(classes::with_file(model, data, label)?),
+        })
+    }
+}
+
+fn whole(model: &mut runtime::Model, image: &Rgb, wish: &Wish) -> anyhow::Result<Vec<Detection>> {
+    Ok(model.detect(view(image)?, None, &overrides(wish))?.into_iter().next().unwrap_or_default())
+}
+
+fn overrides(wish: &Wish) -> Overrides {
+    Overrides { score_threshold: Some(wish.score), iou_threshold: Some(wish.iou) }
+}
+
+/// One image as a batch.
+fn view(image: &Rgb) -> anyhow::Result<ArrayView4<'_, u8>> {
+    let shape = (1, usize::try_from(image.height)?, usize::try_from(image.width)?, 3);
+    Ok(ArrayView4::from_shape(shape, &image.data)?)
+}

@@ -1,0 +1,8 @@
+//! Classification: one class per image, or any number.
+
+pub mod evaluate;
+pub mod mix;
+pub mod report;
+mod task;
+
+pub use task::{Classify, MultiLabel, Softening, class_weights, positive_weights};

@@ -1,0 +1,130 @@
+//! Object detection: the losses of the three families, measured by average precision.
+
+use std::collections::BTreeMap;
+
+use models::classify::{normalise, resnet};
+use models::detect::{Detector, anchors, faster_rcnn, retinanet, roi_heads, rpn, yolov5};
+use models::scope::Scope;
+use schemas::setting::ModelSize;
+use schemas::{Fit, Settings};
+use tch::{Device, Kind, Tensor};
+
+use super::super::{Measured, Step, Task, shown};
+use crate::nn::eager::{Eager, Mode, T};
+use crate::nn::network::Network;
+use crate::tasks::detect::{Losses, Target, evaluate, retinanet_loss, roi_loss, rpn_loss, yolov5_loss};
+use dataset::{Batch, KeyedRng, Loader};
+
+/// A detector under training.
+pub struct Detect {
+    detector: Detector,
+    settings: Settings,
+}
+
+/// What the losses of every family start from.
+struct Pass<'a> {
+    eager: &'a Eager<'a>,
+    /// Normalised, `[N, 3, h, w]`.
+    images: T,
+    /// Float `[N, 2]`: height and width of the pictures in the images.
+    inner: T,
+    targets: &'a [Target],
+    classes: i64,
+}
+
+impl Detect {
+    /// The task of training `detector` with these settings.
+    #[must_use]
+    pub fn new(detector: Detector, settings: &Settings) -> Self {
+        Self { detector, settings: settings.clone() }
+    }
+}
+
+impl Task for Detect {
+    fn loss(&self, network: &Network, batch: &Batch, step: &Step) -> Losses {
+        let images = network.images(&batch.images, batch.n, batch.height, batch.width);
+        let targets: Vec<Target> = batch.objects.iter().map(|objects| target(objects)).collect();
+        let inner: Vec<f32> = batch.inner.iter().flatten().map(|&side| side as f32).collect();
+        let inner = Tensor::from_slice(&inner).view([-1, 2]).to_device(network.params.device());
+        let mut rng = KeyedRng::new("sample", &[step.seed, u64::from(step.epoch), step.batch as u64]);
+        let eager = Eager::new(&network.params, Mode::Train);
+        network.autocast(step.arithmetic, || {
+            let pass = Pass {
+                eager: &eager,
+                images: normalise(&eager, &T::borrowed(&images), &network.preprocessing),
+                inner: T::borrowed(&inner),
+                targets: &targets,
+                classes: network.classes(),
+            };
+            match &self.detector {
+                Detector::Yolov5(size) => yolov5(&pass, *size, self.settings.img_size),
+                Detector::FasterRcnn(body) => faster_rcnn(&pass, body, &mut rng),
+                Detector::RetinaNet(body) => retinanet(&pass, body),
+            }
+        })
+    }
+
+    fn sums_over_images(&self) -> bool {
+        matches!(self.detector, Detector::Yolov5(_))
+    }
+
+    fn evaluate(&self, network: &Network, data: &Loader, label: &str) -> anyhow::Result<Measured> {
+        let outcome = evaluate::with_network(network, data, &self.settings, label)?;
+        let report = outcome.report(&network.labels, &self.settings);
+        Ok(Measured { primary: report.primary(), scalars: report.scalars() })
+    }
+
+    fn headline(&self, scalars: &BTreeMap<String, f64>) -> Vec<(&'static str, String)> {
+        vec![
+            ("mAP", shown(scalars, "mean_average_precision")),
+            ("AP50", shown(scalars, "ap50")),
+            ("AP50:95", shown(scalars, "ap50_95")),
+        ]
+    }
+}
+
+fn yolov5(pass: &Pass, size: ModelSize, img_size: u32) -> Losses {
+    let heads = yolov5::heads(&Scope::root(pass.eager), &pass.images, size, pass.classes);
+    let anchors = heads.anchors.into_tensor().detach().to_device(Device::Cpu);
+    // Multi-scale training changes the size of the pictures, not the balance of the loss.
+    let hyper =
+        yolov5_loss::Hyper::default().for_run(pass.classes, i64::from(img_size.next_multiple_of(Fit::MULTIPLE)));
+    yolov5_loss::loss(&heads.maps.map(T::into_tensor), pass.targets, &anchors, &hyper)
+}
+
+fn faster_rcnn(pass: &Pass, body: &resnet::Config, rng: &mut KeyedRng) -> Losses {
+    let (o, s) = (pass.eager, Scope::root(pass.eager));
+    let maps = faster_rcnn::features(&s, &pass.images, body);
+    let levels = rpn::heads(&s, &pass.images, &maps);
+    let proposals = tch::no_grad(|| rpn::proposals(o, &levels, &pass.inner, rpn::TopK::TRAIN));
+    let all = anchors::join(o, &levels);
+    let (logits, deltas) = (all.logits.into_tensor(), all.deltas.into_tensor());
+    let first = rpn_loss::loss(&logits, &deltas, &all.anchors.into_tensor(), pass.targets, rng);
+
+    let (boxes, scores) = (proposals.boxes.into_tensor(), proposals.scores.into_tensor());
+    let real = |image: i64| boxes.get(image).index_select(0, &scores.get(image).gt(0.0).nonzero().squeeze_dim(1));
+    let each: Vec<Tensor> = (0..boxes.size()[0]).map(real).collect();
+    let sampled = roi_loss::sample(&each, pass.targets, rng);
+    let pooled = o.roi_align_each(&maps[..roi_heads::LEVELS], &sampled.rois, &roi_heads::align());
+    let predicted = roi_heads::head(&s, &pooled, pass.classes);
+    let second = roi_loss::loss(&predicted.logits.into_tensor(), &predicted.deltas.into_tensor(), &sampled);
+    first.and(second)
+}
+
+fn retinanet(pass: &Pass, body: &resnet::Config) -> Losses {
+    let (o, s) = (pass.eager, Scope::root(pass.eager));
+    let maps = retinanet::features(&s, &pass.images, body);
+    let all = anchors::join(o, &retinanet::heads(&s, &pass.images, &maps, pass.classes));
+    let (logits, deltas) = (all.logits.into_tensor(), all.deltas.into_tensor());
+    retinanet_loss::loss(&logits, &deltas, &all.anchors.into_tensor(), pass.targets)
+}
+
+/// The objects of one image as the losses take them. Crowds are trained on, as the specification has it.
+fn target(objects: &[dataset::Target]) -> Target {
+    let boxes: Vec<f32> = objects.iter().flat_map(|o| o.corners).collect();
+    let labels: Vec<i64> = objects.iter().map(|o| o.class as i64).collect();
+    Target {
+        boxes: Tensor::from_slice(&boxes).view([-1, 4]).to_kind(Kind::Float),
+        labels: Tensor::from_slice(&labels).to_kind(Kind::Int64),
+    }
+}

@@ -1,0 +1,330 @@
+//! The training loop: epochs, accumulation, evaluation, early stopping, checkpoints. Every task trains through it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use anyhow::Context;
+use schemas::Plan;
+use schemas::error::ErrorCode;
+use schemas::event::{EpochRecord, Timing, TrainScalars};
+use tch::{Kind, Tensor};
+
+use crate::failure::fail;
+use crate::log::Log;
+use crate::nn::checkpoint::TrainingState;
+use crate::nn::ema::Ema;
+use crate::nn::network::{Arithmetic, Network};
+use crate::nn::params::keyed_rng;
+use crate::progress::Progress;
+use crate::tasks::detect::Losses;
+use crate::tasks::{Measured, Step, Task};
+use crate::train::early_stopping::Verdict;
+use crate::train::optimizer::Optimizer;
+use crate::train::parts::Parts;
+use crate::train::recorder::Recorder;
+use crate::train::schedule::Schedule;
+use dataset::{Batch, Loader};
+
+/// A training loss above this means that training has diverged (the specification's limit).
+const DIVERGED: f64 = 100.0;
+
+/// How training ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// Every epoch done, or early stopping.
+    Finished,
+    /// Told to stop; the last checkpoint holds everything.
+    Interrupted,
+}
+
+/// Everything the loop needs; it owns what changes.
+pub struct Engine<'a> {
+    /// The plan of the run.
+    pub plan: &'a Plan,
+    /// Arithmetic of the training step.
+    pub arithmetic: Arithmetic,
+    /// Training images.
+    pub train: &'a Loader,
+    /// Validation images.
+    pub validation: &'a Loader,
+    /// What is trained.
+    pub task: &'a dyn Task,
+    /// The network in training.
+    pub network: Network,
+    /// Its optimiser.
+    pub optimizer: Optimizer,
+    /// The average of its weights, when the plan keeps one.
+    pub average: Option<Ema>,
+    /// Where the loop stands.
+    pub state: TrainingState,
+    /// Writes checkpoints and records.
+    pub recorder: Recorder,
+    /// Set by a signal: stop after the step under way.
+    pub stop: Arc<AtomicBool>,
+    /// What the run says.
+    pub log: &'a Log,
+}
+
+impl Engine<'_> {
+    /// Trains until the plan, early stopping, the time limit or a signal ends it.
+    ///
+    /// # Errors
+    /// When the loss diverges, an image store fails, or a checkpoint cannot be written.
+    pub fn run(&mut self) -> anyhow::Result<End> {
+        let schedule = Schedule::new(&self.plan.settings, self.train.batches_per_epoch());
+        let mut clock = Clock::start(self.plan.settings.max_time);
+        while !self.state.finished {
+            if self.train_epoch(&schedule, &mut clock)? == End::Interrupted {
+                return Ok(End::Interrupted);
+            }
+        }
+        Ok(End::Finished)
+    }
+
+    fn train_epoch(&mut self, schedule: &Schedule, clock: &mut Clock) -> anyhow::Result<End> {
+        let epoch = self.state.epoch;
+        let epochs = self.plan.settings.number_of_epochs;
+        let batches = self.train.batches_per_epoch();
+        let mut progress = Progress::start(format!("epoch {}/{epochs}", epoch + 1), self.train.images_per_epoch());
+        let counter = |index: usize| u64::from(epoch) * batches as u64 + index as u64;
+        let nominal = self.plan.settings.nominal_batch_size > 0;
+        let mut collected = 0;
+        for batch in self.train.train_epoch(self.plan.seed, epoch, self.state.batch) {
+            let batch = batch?;
+            let index = self.state.batch;
+            let accumulate = schedule.accumulate(counter(index), nominal);
+            let value = self.train_batch(&batch, accumulate)?;
+            self.state.batch = index + 1;
+            collected += 1;
+            progress.advance(batch.n, batch.wait, &format!("loss {value:.4}"));
+            if collected >= accumulate || self.state.batch == batches {
+                collected = 0;
+                self.optimizer.step(&schedule.at(counter(index))).context("optimiser step")?;
+                self.state.updates = self.optimizer.updates();
+                if let Some(average) = &mut self.average {
+                    average.update(&self.network, self.state.updates);
+                }
+                self.state.out_of_time = clock.is_over(&mut self.state.seconds);
+                if self.stop.load(Ordering::Relaxed) {
+                    self.save_last()?;
+                    return Ok(End::Interrupted);
+                }
+                if self.state.out_of_time {
+                    break;
+                }
+            }
+        }
+        self.network.params.count_batches(i64::try_from(self.state.batch)?);
+        self.finish_epoch(schedule.at(counter(batches.saturating_sub(1))).lr, &progress)?;
+        Ok(End::Finished)
+    }
+
+    /// Forward and backward of one micro-batch; returns its loss.
+    fn train_batch(&mut self, batch: &Batch, accumulate: usize) -> anyhow::Result<f64> {
+        let (seed, epoch) = (self.plan.seed, self.state.epoch);
+        tch::manual_seed(step_seed(seed, epoch, self.state.batch));
+        let step = Step { arithmetic: self.arithmetic, seed, epoch, batch: self.state.batch };
+        let mut parts = Parts { most: self.state.part, may_shrink: self.plan.settings.auto_find_batch_size };
+        let mut value = 0.0;
+        let shrank = parts.each(batch.n, |range| {
+            value += if range.len() == batch.n {
+                self.train_part(batch, 1.0, &step, accumulate)?
+            } else {
+                let share = range.len() as f64 / batch.n as f64;
+                self.train_part(&batch.part(range), share, &step, accumulate)?
+            };
+            Ok(())
+        })?;
+        if shrank {
+            self.state.part = parts.most;
+            self.log.line(&format!(
+                "memory ran out: batches of {} images are taken in parts of at most {} from here on; optimiser steps rest on as \
+                 many images as before",
+                batch.n, parts.most
+            ));
+        }
+        self.state.seen += batch.n as u64;
+        Ok(value)
+    }
+
+    /// Forward and backward of some images of a batch, of which they are this share; returns what they add to its loss.
+    fn train_part(&mut self, part: &Batch, share: f64, step: &Step, accumulate: usize) -> anyhow::Result<f64> {
+        let losses = self.task.loss(&self.network, part, step);
+        let (value, parts) = read(&losses);
+        if !value.is_finite() || value > DIVERGED {
+            let message = format!(
+                "the training loss is {value} in epoch {}: training has diverged; lower --learning_rate \
+                 (now {}) and choose another --output",
+                self.state.epoch + 1,
+                self.plan.settings.learning_rate
+            );
+            return Err(fail(ErrorCode::TrainingDiverged, message));
+        }
+        // With a nominal batch size the loss is a sum over images, and so is what is collected.
+        let is_sum = self.plan.settings.nominal_batch_size > 0;
+        let total = losses.total;
+        let scaled = if accumulate > 1 && !is_sum { &total / i64::try_from(accumulate)? } else { total };
+        let weight = if self.task.sums_over_images() { 1.0 } else { share };
+        let scaled = if weight < 1.0 { scaled * weight } else { scaled };
+        self.optimizer.backward(&scaled).context("backward pass")?;
+        let n = f64::from(u32::try_from(part.n)?);
+        self.state.loss_sum += value * weight / share * n;
+        for (name, value) in parts {
+            *self.state.part_sums.entry(format!("loss_{name}")).or_insert(0.0) += value * n;
+        }
+        Ok(value * weight)
+    }
+
+    /// Evaluates when it is due, records the epoch, and writes the checkpoints.
+    fn finish_epoch(&mut self, lr: f64, progress: &Progress) -> anyhow::Result<()> {
+        let (seconds, waited) = progress.seconds();
+        let settings = &self.plan.settings;
+        let number = self.state.epoch + 1;
+        let is_last = number == settings.number_of_epochs || self.state.out_of_time;
+        let due = is_last || self.state.epoch.is_multiple_of(settings.evaluation_frequency.max(1));
+        let report = if due { Some(self.evaluate(self.validation, &format!("validation {number}"))?) } else { None };
+        #[expect(clippy::cast_precision_loss, reason = "image counts are far below 2^52")]
+        let seen = self.state.seen.max(1) as f64;
+        let mut on_training: BTreeMap<String, f64> =
+            self.state.part_sums.iter().map(|(name, sum)| (name.clone(), sum / seen)).collect();
+        if due && settings.log_training_metrics {
+            on_training.extend(self.evaluate(self.train, &format!("training data {number}"))?.scalars);
+        }
+        let verdict = match &report {
+            Some(Measured { primary: Some(primary), .. }) => {
+                self.state.early_stopping.observe(number, *primary, settings)
+            }
+            // Nothing is compared, so the latest evaluation counts as the best.
+            Some(Measured { primary: None, .. }) => {
+                self.state.early_stopping.best_epoch = number;
+                Verdict { is_best: true, stop: false }
+            }
+            None => Verdict { is_best: false, stop: false },
+        };
+        let scalars = report.map(|measured| measured.scalars).unwrap_or_default();
+        let record = EpochRecord {
+            epoch: number,
+            updates: self.state.updates,
+            learning_rate: lr,
+            train: TrainScalars { loss: self.state.loss_sum / seen, metrics: on_training },
+            validation: scalars.clone(),
+            is_best: verdict.is_best,
+            timing: Timing { seconds, images_per_second: progress.rate(), data_wait_seconds: waited },
+        };
+        self.state = TrainingState {
+            epoch: number,
+            batch: 0,
+            loss_sum: 0.0,
+            part_sums: BTreeMap::new(),
+            seen: 0,
+            finished: is_last || verdict.stop,
+            ..self.state.clone()
+        };
+        self.log.line(&summary(&record, settings.number_of_epochs, &self.task.headline(&scalars)));
+        let rejected = [self.train.take_rejections(), self.validation.take_rejections()].concat();
+        for rejection in &rejected {
+            self.log.line(&format!("left out: {}:{}: {}", rejection.source, rejection.line, rejection.reason));
+        }
+        self.recorder.reject(&rejected)?;
+        self.write(record, &scalars, verdict)
+    }
+
+    /// The order matters: a crash between two of these writes is repaired by the resume, which starts from the last
+    /// checkpoint and repeats the epoch that had not reached it.
+    fn write(&mut self, record: EpochRecord, scalars: &BTreeMap<String, f64>, verdict: Verdict) -> anyhow::Result<()> {
+        let number = record.epoch;
+        let frequency = self.plan.settings.checkpoint_frequency;
+        if verdict.is_best {
+            self.recorder.save_best(self.evaluated(), number, scalars)?;
+        }
+        if frequency > 0 && number.is_multiple_of(frequency) {
+            self.recorder.save_epoch(self.evaluated(), number, scalars)?;
+        }
+        self.recorder.record(record)?;
+        self.save_last()
+    }
+
+    /// What is validated and kept: the average where there is one.
+    fn evaluated(&self) -> &Network {
+        self.average.as_ref().map_or(&self.network, Ema::network)
+    }
+
+    fn evaluate(&self, data: &Loader, label: &str) -> anyhow::Result<Measured> {
+        self.task.evaluate(self.evaluated(), data, label)
+    }
+
+    /// Replaces the last checkpoint.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn save_last(&self) -> anyhow::Result<()> {
+        let mut private = self.optimizer.state();
+        private.extend(self.average.iter().flat_map(Ema::state));
+        self.recorder.save_last(&self.network, &private, &self.state)
+    }
+}
+
+/// What is left of the time that a plan allows.
+struct Clock {
+    /// Seconds; `None` without a limit.
+    limit: Option<f64>,
+    read: Instant,
+}
+
+impl Clock {
+    fn start(minutes: f64) -> Self {
+        Self { limit: (minutes > 0.0).then_some(minutes * 60.0), read: Instant::now() }
+    }
+
+    /// Adds the time since the last reading to `seconds`, where there is a limit, and tells whether that is reached.
+    fn is_over(&mut self, seconds: &mut f64) -> bool {
+        let Some(limit) = self.limit else { return false };
+        let now = Instant::now();
+        *seconds += (now - self.read).as_secs_f64();
+        self.read = now;
+        *seconds >= limit
+    }
+}
+
+/// The total and the parts of a loss as numbers; waits for the device once.
+fn read(losses: &Losses) -> (f64, Vec<(&'static str, f64)>) {
+    let scalars = std::iter::once(&losses.total).chain(losses.parts.iter().map(|(_, part)| part));
+    let scalars: Vec<Tensor> = scalars.map(|t| t.detach().to_kind(Kind::Double).reshape([])).collect();
+    let values = Vec::<f64>::try_from(Tensor::stack(&scalars, 0)).unwrap_or_default();
+    let parts = losses.parts.iter().zip(values.iter().skip(1)).map(|((name, _), value)| (*name, *value)).collect();
+    (values.first().copied().unwrap_or(f64::NAN), parts)
+}
+
+/// One epoch on one line.
+fn summary(record: &EpochRecord, epochs: u32, headline: &[(&'static str, String)]) -> String {
+    let metrics: String = headline.iter().map(|(name, value)| format!("{name} {value}  ")).collect();
+    format!(
+        "epoch {}/{epochs}  loss {:.4}  {metrics}{:.1} s  {:.1} img/s  data wait {:.0} %{}",
+        record.epoch,
+        record.train.loss,
+        record.timing.seconds,
+        record.timing.images_per_second,
+        100.0 * record.timing.data_wait_seconds / record.timing.seconds.max(1e-9),
+        if record.is_best { "  best" } else { "" },
+    )
+}
+
+/// Seed of libtorch's generator (dropout) for one step.
+fn step_seed(seed: u64, epoch: u32, batch: usize) -> i64 {
+    use rand::Rng;
+    let bits = keyed_rng(seed, &format!("step {epoch} {batch}")).next_u64();
+    i64::from_ne_bytes(bits.to_ne_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_step_has_its_own_seed() {
+        assert_eq!(step_seed(1, 2, 3), step_seed(1, 2, 3));
+        assert_ne!(step_seed(1, 2, 3), step_seed(1, 3, 2));
+    }
+}

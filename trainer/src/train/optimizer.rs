@@ -1,0 +1,201 @@
+//! SGD, Adam and AdamW on libtorch's fused kernels, with state that can be saved and restored exactly.
+
+use std::collections::HashMap;
+
+use bridge::{AdamState, AdamStep, BridgeError, SgdStep};
+use models::ops::Role;
+use schemas::setting::{GradClip, Optimizer as Kind, Settings};
+use tch::Tensor;
+
+use crate::nn::params::Params;
+use crate::train::schedule::Rates;
+
+/// Added to Adam's denominator, PyTorch's default.
+const EPS: f64 = 1e-8;
+
+/// Parameters that share a weight decay and a learning rate.
+struct Group {
+    keys: Vec<String>,
+    params: Vec<Tensor>,
+    weight_decay: f64,
+    /// Whether they take the learning rate of biases.
+    biases: bool,
+    /// Per parameter: SGD's momentum buffer, or Adam's first moment.
+    first: Vec<Tensor>,
+    /// Adam's second moment; empty for SGD.
+    second: Vec<Tensor>,
+    /// Running maximum of the second moment, when `amsgrad`.
+    maximum: Vec<Tensor>,
+}
+
+/// The optimiser of a run: the one place that owns gradients and parameter updates.
+pub struct Optimizer {
+    settings: Settings,
+    groups: Vec<Group>,
+    gradients: Vec<Option<Tensor>>,
+    updates: u64,
+}
+
+impl Optimizer {
+    /// An optimiser over everything that is trained. Weights decay by `weight_decay`; biases,
+    /// normalisations and embeddings do not.
+    #[must_use]
+    pub fn new(settings: &Settings, params: &Params) -> Self {
+        let group = |weight_decay: f64, biases: bool, wanted: fn(Role) -> bool| {
+            let (keys, params): (Vec<_>, Vec<_>) = params
+                .trained()
+                .filter(|(_, p)| wanted(p.role))
+                .map(|(key, p)| (key.to_owned(), p.tensor.shallow_clone()))
+                .unzip();
+            let zeros =
+                || params.iter().map(Tensor::zeros_like).map(|t| t.set_requires_grad(false)).collect::<Vec<_>>();
+            let adam = settings.optimizer != Kind::Sgd;
+            let first = if adam || settings.momentum > 0.0 { zeros() } else { Vec::new() };
+            let second = if adam { zeros() } else { Vec::new() };
+            let maximum = if adam && settings.amsgrad { zeros() } else { Vec::new() };
+            Group { keys, weight_decay, biases, first, second, maximum, params }
+        };
+        let groups = vec![
+            group(decay(settings), false, |role| role == Role::Weight),
+            group(0.0, false, |role| matches!(role, Role::NormWeight | Role::Embedding)),
+            group(0.0, true, |role| matches!(role, Role::Bias | Role::NormBias)),
+        ];
+        let count = groups.iter().map(|g| g.params.len()).sum();
+        Self {
+            settings: settings.clone(),
+            groups,
+            gradients: std::iter::repeat_with(|| None).take(count).collect(),
+            updates: 0,
+        }
+    }
+
+    /// Adds the gradients of `loss` to those collected since the last step.
+    ///
+    /// # Errors
+    /// What libtorch says, such as running out of memory.
+    pub fn backward(&mut self, loss: &Tensor) -> Result<(), tch::TchError> {
+        let params: Vec<&Tensor> = self.groups.iter().flat_map(|g| &g.params).collect();
+        let gradients = Tensor::f_run_backward(&[loss], &params, false, false)?;
+        for (slot, gradient) in self.gradients.iter_mut().zip(gradients) {
+            match slot {
+                Some(sum) => drop(sum.f_add_(&gradient)?),
+                None => *slot = Some(gradient),
+            }
+        }
+        Ok(())
+    }
+
+    /// One update with the collected gradients; clears them.
+    ///
+    /// # Errors
+    /// What libtorch says.
+    pub fn step(&mut self, rates: &Rates) -> anyhow::Result<()> {
+        let mut gradients: Vec<Tensor> = Vec::with_capacity(self.gradients.len());
+        for (slot, param) in self.gradients.iter_mut().zip(self.groups.iter().flat_map(|g| &g.params)) {
+            gradients.push(slot.take().unwrap_or_else(|| param.zeros_like()));
+        }
+        clip(&mut gradients, &self.settings)?;
+        self.updates += 1;
+        let mut rest = gradients.as_slice();
+        for group in &self.groups {
+            let (own, others) = rest.split_at(group.params.len());
+            rest = others;
+            if own.is_empty() {
+                continue;
+            }
+            update(&self.settings, group, own, rates, self.updates)?;
+        }
+        Ok(())
+    }
+
+    /// Optimiser steps taken.
+    #[must_use]
+    pub fn updates(&self) -> u64 {
+        self.updates
+    }
+
+    /// State tensors by name, `optimizer.SLOT.KEY`.
+    #[must_use]
+    pub fn state(&self) -> Vec<(String, Tensor)> {
+        let mut state = Vec::new();
+        for group in &self.groups {
+            for (slot, tensors) in slots(group) {
+                let named = group.keys.iter().zip(tensors);
+                state.extend(named.map(|(key, t)| (format!("optimizer.{slot}.{key}"), t.shallow_clone())));
+            }
+        }
+        state
+    }
+
+    /// Puts saved state back. Names that are missing are returned: the checkpoint is of another run.
+    #[must_use]
+    pub fn restore(&mut self, updates: u64, saved: &HashMap<String, Tensor>) -> Vec<String> {
+        self.updates = updates;
+        let mut missing = Vec::new();
+        for (name, mut tensor) in self.state() {
+            match saved.get(&name) {
+                Some(value) if value.size() == tensor.size() => tensor.copy_(value),
+                _ => missing.push(name),
+            }
+        }
+        missing
+    }
+}
+
+fn slots(group: &Group) -> [(&'static str, &Vec<Tensor>); 3] {
+    [("first", &group.first), ("second", &group.second), ("maximum", &group.maximum)]
+}
+
+fn clip(gradients: &mut [Tensor], settings: &Settings) -> Result<(), tch::TchError> {
+    let limit = settings.grad_clip_value;
+    match settings.grad_clip_type {
+        GradClip::None => {}
+        GradClip::Value => {
+            for gradient in gradients {
+                let _ = gradient.f_clamp_(-limit, limit)?;
+            }
+        }
+        GradClip::Norm => {
+            let norms = gradients.iter().map(Tensor::f_norm).collect::<Result<Vec<_>, _>>()?;
+            let total = Tensor::f_stack(&norms, 0)?.f_norm()?.double_value(&[]);
+            let scale = limit / (total + 1e-6);
+            if scale < 1.0 {
+                for gradient in gradients {
+                    let _ = gradient.f_mul_scalar_(scale)?;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Weight decay of weights: with a nominal batch size it is meant for that many images, and scaled to what a step holds.
+fn decay(s: &Settings) -> f64 {
+    if s.nominal_batch_size == 0 {
+        return s.weight_decay;
+    }
+    let (batch, nominal) = (f64::from(s.training_batch_size), f64::from(s.nominal_batch_size));
+    s.weight_decay * batch * (nominal / batch).round().max(1.0) / nominal
+}
+
+fn update(s: &Settings, group: &Group, gradients: &[Tensor], rates: &Rates, updates: u64) -> Result<(), BridgeError> {
+    let lr = if group.biases { rates.bias_lr } else { rates.lr };
+    if s.optimizer == Kind::Sgd {
+        let (momentum, nesterov) = (rates.momentum, s.nesterov && s.momentum > 0.0);
+        // New buffers are zeros, for which the first step needs no special case.
+        let step =
+            SgdStep { lr, momentum, dampening: 0.0, weight_decay: group.weight_decay, nesterov, first_step: false };
+        return bridge::fused_sgd(&group.params, gradients, &group.first, &step);
+    }
+    let state = AdamState {
+        exp_avgs: &group.first,
+        exp_avg_sqs: &group.second,
+        max_exp_avg_sqs: s.amsgrad.then_some(group.maximum.as_slice()),
+    };
+    let step =
+        AdamStep { lr, beta1: s.beta1, beta2: s.beta2, eps: EPS, weight_decay: group.weight_decay, step: updates };
+    match s.optimizer {
+        Kind::Adamw => bridge::fused_adamw(&group.params, gradients, state, &step),
+        Kind::Adam | Kind::Sgd => bridge::fused_adam(&group.params, gradients, state, &step),
+    }
+}
