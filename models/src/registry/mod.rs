@@ -1,24 +1,17 @@
-//! The registry: one row per model, one match per question.
+//! The registry: one row per model ([`ModelSpec`]), and one match per question about what it is ([`family`]).
 
-use schemas::Interpolation::{Bicubic, Bilinear};
+mod family;
+
 use schemas::setting::ModelSize;
-use schemas::{CheckpointMeta, Fit, Preprocessing};
+use schemas::{CheckpointMeta, Task};
 use serde::Deserialize;
 
 use crate::classify::resnet::{Block, Config};
 use crate::classify::{Classifier, resnest, vit};
-use crate::detect::{Detector, Thresholds};
-use crate::manifest::{Manifest, ShapeError};
-use crate::scope::Scope;
+use crate::detect::Detector;
 
-/// What a model does, and with what architecture.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// Says what a picture shows.
-    Classifier(Classifier),
-    /// Says what is where in a picture.
-    Detector(Detector),
-}
+pub(crate) use family::IMAGENET;
+pub use family::{Augmentation, Kind, Layout};
 
 /// One model.
 #[derive(Clone, Copy, Debug)]
@@ -102,6 +95,18 @@ pub fn find(name: &str) -> Option<&'static ModelSpec> {
     MODELS.iter().find(|m| m.name == name)
 }
 
+/// The models that can be trained for a task, in the order to show them; none where the task is not built yet.
+pub fn for_task(task: Task) -> impl Iterator<Item = &'static ModelSpec> {
+    MODELS.iter().filter(move |m| m.tasks().contains(&task))
+}
+
+/// The model that a task takes when none is named; `None` where there is none.
+#[must_use]
+pub fn default_for(task: Task) -> Option<&'static ModelSpec> {
+    // The first row of each task's models is the one to begin with.
+    for_task(task).next()
+}
+
 /// The model that a checkpoint describes, in its size; `None` when this version does not know it.
 #[must_use]
 pub fn described(meta: &CheckpointMeta) -> Option<&'static ModelSpec> {
@@ -112,162 +117,10 @@ pub fn described(meta: &CheckpointMeta) -> Option<&'static ModelSpec> {
     Some(find(&meta.model_name)?.sized(size))
 }
 
-/// ImageNet's mean and standard deviation per channel, on the 0..255 scale.
-pub(crate) const IMAGENET: ([f32; 3], [f32; 3]) = ([123.675, 116.28, 103.53], [58.395, 57.12, 57.375]);
-/// From -1 to 1.
-const SIGNED: ([f32; 3], [f32; 3]) = ([127.5; 3], [127.5; 3]);
-
-impl ModelSpec {
-    /// The same model in another size (the setting `model_size`); a model without sizes is itself.
-    #[must_use]
-    pub fn sized(&'static self, size: ModelSize) -> &'static Self {
-        match self.kind {
-            Kind::Detector(Detector::Yolov5(_)) => {
-                let other = |m: &&Self| m.kind == Kind::Detector(Detector::Yolov5(size));
-                YOLOV5.iter().find(other).unwrap_or(self)
-            }
-            Kind::Classifier(_) | Kind::Detector(Detector::FasterRcnn(_) | Detector::RetinaNet(_)) => self,
-        }
-    }
-
-    /// The size of a model that has several.
-    #[must_use]
-    pub fn size(&self) -> Option<ModelSize> {
-        match self.kind {
-            Kind::Detector(Detector::Yolov5(size)) => Some(size),
-            Kind::Classifier(_) | Kind::Detector(Detector::FasterRcnn(_) | Detector::RetinaNet(_)) => None,
-        }
-    }
-
-    /// The architecture, when it classifies.
-    #[must_use]
-    pub const fn classifier(&self) -> Option<Classifier> {
-        match self.kind {
-            Kind::Classifier(classifier) => Some(classifier),
-            Kind::Detector(_) => None,
-        }
-    }
-
-    /// The architecture, when it detects.
-    #[must_use]
-    pub const fn detector(&self) -> Option<Detector> {
-        match self.kind {
-            Kind::Detector(detector) => Some(detector),
-            Kind::Classifier(_) => None,
-        }
-    }
-
-    /// Pixels the published weights were trained with (of detectors: at the sizes that are usual here).
-    #[must_use]
-    pub fn preprocessing(&self) -> Preprocessing {
-        let crop = Fit::Crop { resize: 256, crop: 224 };
-        let (fit, interpolation, (mean, std)) = match self.kind {
-            Kind::Classifier(Classifier::Resnet(_) | Classifier::MobileNetV2) => (crop, Bilinear, IMAGENET),
-            Kind::Classifier(Classifier::Resnest(RESNEST101)) => {
-                (Fit::Crop { resize: 292, crop: 256 }, Bilinear, IMAGENET)
-            }
-            Kind::Classifier(Classifier::Resnest(_)) => (crop, Bilinear, IMAGENET),
-            Kind::Classifier(Classifier::SeResnext) => (crop, Bicubic, IMAGENET),
-            Kind::Classifier(Classifier::Vit(_)) => (Fit::Crop { resize: 248, crop: 224 }, Bicubic, SIGNED),
-            Kind::Classifier(Classifier::EfficientNetLite0) => (crop, Bilinear, ([127.0; 3], [128.0; 3])),
-            Kind::Detector(Detector::Yolov5(_)) => (Fit::Letterbox { side: 640 }, Bilinear, ([0.0; 3], [255.0; 3])),
-            Kind::Detector(Detector::FasterRcnn(_) | Detector::RetinaNet(_)) => {
-                (Fit::Shorter { min_size: 600, max_size: 1333 }, Bilinear, IMAGENET)
-            }
-        };
-        Preprocessing { fit, interpolation, mean, std }
-    }
-
-    /// Classes that parameter counts are published for: ImageNet's, or COCO's. torchvision's R-CNN heads of 91 have one
-    /// for the background beside 90; its RetinaNet has 91.
-    #[must_use]
-    pub const fn published_classes(&self) -> i64 {
-        match self.kind {
-            Kind::Classifier(_) => 1000,
-            Kind::Detector(Detector::Yolov5(_)) => 80,
-            Kind::Detector(Detector::FasterRcnn(_)) => 90,
-            Kind::Detector(Detector::RetinaNet(_)) => 91,
-        }
-    }
-
-    /// Prefixes of the parameters that depend on the number of classes; a prefix ends at a dot.
-    #[must_use]
-    pub const fn head(&self) -> &'static str {
-        match self.kind {
-            Kind::Classifier(Classifier::Resnet(_) | Classifier::Resnest(_) | Classifier::SeResnext) => "fc",
-            Kind::Classifier(Classifier::Vit(_)) => "head",
-            Kind::Classifier(Classifier::MobileNetV2) => "classifier.1",
-            Kind::Classifier(Classifier::EfficientNetLite0) => "_fc",
-            Kind::Detector(Detector::Yolov5(_)) => "model.24.m",
-            Kind::Detector(Detector::FasterRcnn(_)) => "roi_heads.box_predictor",
-            Kind::Detector(Detector::RetinaNet(_)) => "head.classification_head.cls_logits",
-        }
-    }
-
-    /// What `layers_to_freeze` counts, from the input: groups of keys and key prefixes (a prefix ends at a dot). The order is
-    /// the specification's, whose list for Vision Transformers ends at the twelfth block; here it goes on to the last.
-    #[must_use]
-    pub fn freezable(&self) -> Vec<Vec<String>> {
-        let numbered = |from: usize, to: usize, prefix: &str| -> Vec<Vec<String>> {
-            (from..=to).map(|i| vec![format!("{prefix}{i}")]).collect()
-        };
-        let resnet = |place: &str| {
-            let stem = ["conv1", "bn1"].map(|name| format!("{place}{name}"));
-            [vec![stem.to_vec()], numbered(1, 4, &format!("{place}layer"))].concat()
-        };
-        let pair = |a: &str, b: &str| vec![vec![a.to_owned(), b.to_owned()]];
-        match self.kind {
-            Kind::Classifier(Classifier::Resnet(_) | Classifier::Resnest(_) | Classifier::SeResnext) => resnet(""),
-            // The class token and the positions are added to the patches: with them trained, nothing would be saved.
-            Kind::Classifier(Classifier::Vit(c)) => {
-                let embedding = ["patch_embed", "cls_token", "pos_embed"].map(str::to_owned);
-                let depth = usize::try_from(c.depth).unwrap_or(0);
-                [vec![embedding.to_vec()], numbered(0, depth.saturating_sub(1), "blocks.")].concat()
-            }
-            Kind::Classifier(Classifier::MobileNetV2) => numbered(0, 18, "features."),
-            Kind::Classifier(Classifier::EfficientNetLite0) => {
-                [pair("_conv_stem", "_bn0"), numbered(0, 15, "_blocks."), pair("_conv_head", "_bn1")].concat()
-            }
-            Kind::Detector(Detector::Yolov5(_)) => numbered(0, 9, "model."),
-            Kind::Detector(Detector::FasterRcnn(_) | Detector::RetinaNet(_)) => resnet("backbone.body."),
-        }
-    }
-
-    /// Groups of [`Self::freezable`] that are frozen unless `layers_to_freeze` says otherwise: torchvision trains the
-    /// upper three stages of a body that comes with weights.
-    #[must_use]
-    pub const fn frozen_by_default(&self) -> usize {
-        match self.kind {
-            Kind::Classifier(_) | Kind::Detector(Detector::Yolov5(_)) => 0,
-            Kind::Detector(Detector::FasterRcnn(_) | Detector::RetinaNet(_)) => 2,
-        }
-    }
-
-    /// Keys, shapes, roles and cost of the model with this many classes on one image of `side` pixels (of a detector: a
-    /// multiple of 32).
-    ///
-    /// # Errors
-    /// When a definition misuses a shape, which is a bug in it.
-    pub fn manifest(&self, classes: i64, side: i64) -> Result<Manifest, ShapeError> {
-        let manifest = Manifest::default();
-        let images = manifest.input(&[1, 3, side, side]);
-        match self.kind {
-            Kind::Classifier(classifier) => {
-                classifier.logits(&manifest, &images, side, classes);
-            }
-            Kind::Detector(detector) => {
-                let (inner, one) = (manifest.input(&[1, 2]), manifest.input(&[1]));
-                let thresholds = Thresholds { score: one.clone(), iou: one };
-                detector.predict(&Scope::root(&manifest), &images, &inner, classes, &thresholds, 100);
-            }
-        }
-        manifest.finish()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::manifest::Manifest;
 
     #[test]
     fn detectors_have_the_published_number_of_parameters() {
