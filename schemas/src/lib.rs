@@ -18,7 +18,7 @@ pub use error::{ErrorBody, ErrorCode};
 pub use plan::{Plan, PlanRequest, Precision};
 pub use preprocessing::{Fit, Interpolation, Preprocessing};
 pub use setting::{SETTINGS, SettingError, SettingSpec, Settings, Source, Sources};
-pub use task::Task;
+pub use task::{Labels, Task};
 
 /// Version of everything this crate describes; written into every file, raised when an old reader would misread a new file.
 pub const SCHEMA_VERSION: u32 = 1;

@@ -24,6 +24,19 @@ pub enum Task {
     ImageInstanceSegmentation,
 }
 
+/// What a row of a task's data says of its image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Labels {
+    /// One class.
+    Class,
+    /// Any number of classes.
+    Classes,
+    /// Boxes, each with a class.
+    Boxes,
+    /// Outlines, each with a class.
+    Outlines,
+}
+
 impl Task {
     /// Every task, in the order of the specification.
     pub const ALL: [Self; 4] = [
@@ -41,6 +54,17 @@ impl Task {
             Self::ImageClassificationMultilabel => "image-classification-multilabel",
             Self::ImageObjectDetection => "image-object-detection",
             Self::ImageInstanceSegmentation => "image-instance-segmentation",
+        }
+    }
+
+    /// What a row of its data says of the image.
+    #[must_use]
+    pub const fn labels(self) -> Labels {
+        match self {
+            Self::ImageClassification => Labels::Class,
+            Self::ImageClassificationMultilabel => Labels::Classes,
+            Self::ImageObjectDetection => Labels::Boxes,
+            Self::ImageInstanceSegmentation => Labels::Outlines,
         }
     }
 

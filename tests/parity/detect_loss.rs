@@ -6,8 +6,9 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use tch::{Device, Kind, Tensor};
 use tests::{fixture, synthetic};
+use trainer::tasks::Losses;
 use trainer::tasks::detect::sampler::Permutation;
-use trainer::tasks::detect::{Losses, Target, retinanet_loss, roi_loss, rpn_loss, yolov5_loss};
+use trainer::tasks::detect::{Target, retinanet_loss, roi_loss, rpn_loss, yolov5_loss};
 
 /// Numbers of boxes, as in the script.
 const ANCHORS: i64 = 1500;

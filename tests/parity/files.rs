@@ -5,12 +5,13 @@
 use std::path::PathBuf;
 
 use models::registry;
+use schemas::plan::Pretrained;
 use schemas::{Fit, Preprocessing, Task};
 use serde::Deserialize;
 use tch::Device;
 use tests::{check_close, synthetic};
 use trainer::nn::eager::{Eager, Mode, T};
-use trainer::nn::network::{Network, manifest, preferred_layout};
+use trainer::nn::network::{Network, manifest};
 use trainer::nn::params::Params;
 use trainer::nn::pretrained;
 
@@ -46,10 +47,10 @@ fn files_of_timm_and_torchvision_load_whole_and_give_their_logits() {
         let preprocessing = Preprocessing { fit, ..spec.preprocessing() };
         let labels: Vec<String> = (0..classes).map(|i| i.to_string()).collect();
         let manifest = manifest(spec, labels.len(), &preprocessing).expect("a sound definition");
-        let params = Params::init(&manifest, 0, Device::Cpu, preferred_layout(spec));
+        let params = Params::init(&manifest, 0, Device::Cpu, spec.layout());
         let mut network = Network { spec, task: Task::ImageClassification, labels, preprocessing, params };
         let path = folder.join(&file.file);
-        let (_, report) = (pretrained::load(&mut network, path.to_str().expect("a path in UTF-8")))
+        let (_, report) = (pretrained::load(&mut network, &Pretrained::File(path.to_string_lossy().into_owned())))
             .unwrap_or_else(|e| panic!("{}: {e:#}", file.file))
             .expect("a report");
         let left = [&report.missing, &report.unexpected, &report.new_head].map(Vec::len);

@@ -17,7 +17,8 @@ use schemas::{Preprocessing, Settings, Task};
 use tch::{Device, Kind as Type, Tensor};
 use trainer::nn::network::{self, Arithmetic, Network};
 use trainer::nn::params::{Layout, Params};
-use trainer::tasks::{Detect, Step, Task as _};
+use trainer::tasks::detect::Detect;
+use trainer::tasks::{Step, Task as _};
 use trainer::train::optimizer::Optimizer;
 use trainer::train::schedule::Rates;
 

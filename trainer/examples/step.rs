@@ -32,7 +32,7 @@ fn main() -> anyhow::Result<()> {
     let layout = match layout.as_str() {
         "contiguous" => Layout::Contiguous,
         "channels_last" => Layout::ChannelsLast,
-        _ => network::preferred_layout(spec),
+        _ => spec.layout(),
     };
     let preprocessing = Preprocessing { fit: Fit::Crop { resize: SIDE, crop: SIDE }, ..spec.preprocessing() };
     let manifest = network::manifest(spec, CLASSES, &preprocessing)?;

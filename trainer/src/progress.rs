@@ -1,6 +1,7 @@
 //! Progress on standard error: bars on a terminal, plain lines elsewhere.
 
 use std::io::IsTerminal;
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use files::console;
@@ -127,6 +128,26 @@ impl Drop for Progress {
     fn drop(&mut self) {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
+        }
+    }
+}
+
+/// How far counts may arrive out of order from the threads that check images.
+const SLACK: usize = 64;
+
+/// Shows how far the check of the images is; called from several threads.
+pub fn checking() -> impl Fn(usize, usize) + Sync {
+    let progress: Mutex<Option<(usize, Progress)>> = Mutex::new(None);
+    move |done, total| {
+        // A thread that finds the bar in use leaves it to the next one.
+        let Ok(mut shown) = progress.try_lock() else { return };
+        // Each part of the data is checked in its own stretches; a count that falls far back begins the next one.
+        let stale = |(of, bar): &(usize, Progress)| *of != total || done + SLACK < bar.count();
+        if shown.as_ref().is_none_or(stale) {
+            *shown = Some((total, Progress::start("checking", total)));
+        }
+        if let Some((_, bar)) = shown.as_mut() {
+            bar.reach(done);
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::Precision;
+use super::{Device, Precision};
 use crate::Task;
 use crate::setting::{Kind, SettingError, normal, number};
 
@@ -81,13 +81,6 @@ fn seed(value: &Value) -> Option<u64> {
 }
 
 fn device(value: &Value) -> Option<String> {
-    let word = text(value)?.to_ascii_lowercase();
-    match word.as_str() {
-        "auto" | "cpu" => Some(word),
-        "cuda" => Some("cuda:0".to_owned()),
-        _ => {
-            let index: u8 = word.strip_prefix("cuda:")?.parse().ok()?;
-            Some(format!("cuda:{index}"))
-        }
-    }
+    let device: Device = text(value)?.parse().ok()?;
+    Some(device.to_string())
 }

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::{FIELDS, Plan, Precision};
+use super::{FIELDS, Plan, Precision, UnknownDevice};
 use crate::setting::SourcedSettings;
 use crate::{SCHEMA_VERSION, SettingError, Settings, Source, Sources, Task};
 
@@ -60,6 +60,8 @@ pub(super) enum PlanFileError {
     Shape(String, serde_json::Error),
     #[error("settings: {0}")]
     Setting(#[from] SettingError),
+    #[error("device: {0}")]
+    Device(#[from] UnknownDevice),
 }
 
 impl TryFrom<PlanFile> for Plan {
@@ -84,9 +86,9 @@ impl TryFrom<PlanFile> for Plan {
             training_data: file.training_data,
             validation_data: file.validation_data,
             data_root: file.data_root,
-            pretrained: file.pretrained,
+            pretrained: file.pretrained.parse().unwrap_or_default(),
             checkpoint_run: file.checkpoint_run,
-            device: file.device,
+            device: file.device.parse()?,
             precision: file.precision,
             seed: file.seed,
             settings,
@@ -110,9 +112,9 @@ impl From<Plan> for PlanFile {
             training_data: plan.training_data,
             validation_data: plan.validation_data,
             data_root: plan.data_root,
-            pretrained: plan.pretrained,
+            pretrained: plan.pretrained.to_string(),
             checkpoint_run: plan.checkpoint_run,
-            device: plan.device,
+            device: plan.device.to_string(),
             precision: plan.precision,
             seed: plan.seed,
             sources,

@@ -3,6 +3,7 @@
 mod field;
 mod file;
 mod resolve;
+mod start;
 #[cfg(test)]
 mod tests;
 
@@ -15,6 +16,7 @@ use crate::{Settings, Source, Sources, Task};
 
 pub use field::FIELDS;
 pub use resolve::PlanRequest;
+pub use start::{Device, Pretrained, UnknownDevice};
 
 choice! {
     /// Arithmetic of the forward and backward pass; parameters and optimiser state are always 32-bit.
@@ -46,12 +48,12 @@ pub struct Plan {
     pub validation_data: Option<String>,
     /// Folder that `azureml://.../paths/` and `AmlDatastore://` references are below.
     pub data_root: Option<String>,
-    /// `auto`, `none`, or a file of weights.
-    pub pretrained: String,
+    /// Weights that training starts from.
+    pub pretrained: Pretrained,
     /// Run folder or checkpoint whose model training starts from, in place of `pretrained`.
     pub checkpoint_run: Option<String>,
-    /// `auto`, `cpu` or `cuda:N`.
-    pub device: String,
+    /// Where it computes.
+    pub device: Device,
     /// Arithmetic.
     pub precision: Precision,
     /// Seed of everything random.
@@ -106,9 +108,9 @@ impl Plan {
             ("training_data", Value::from(self.training_data.as_str())),
             ("validation_data", Value::from(self.validation_data.as_deref())),
             ("data_root", Value::from(self.data_root.as_deref())),
-            ("pretrained", Value::from(self.pretrained.as_str())),
+            ("pretrained", Value::from(self.pretrained.to_string())),
             ("checkpoint_run", Value::from(self.checkpoint_run.as_deref())),
-            ("device", Value::from(self.device.as_str())),
+            ("device", Value::from(self.device.to_string())),
             ("precision", Value::from(self.precision)),
             ("seed", Value::from(self.seed)),
         ];

@@ -25,7 +25,7 @@ fn messages(request: PlanRequest) -> Vec<String> {
 fn a_minimal_request_becomes_a_full_plan() {
     let plan = Plan::resolve(minimal()).unwrap();
     assert_eq!(
-        (plan.model_name.as_str(), plan.pretrained.as_str(), plan.device.as_str()),
+        (plan.model_name.as_str(), plan.pretrained.to_string().as_str(), plan.device.to_string().as_str()),
         ("efficientnet_lite0", "auto", "auto")
     );
     assert_eq!((plan.precision, plan.seed, plan.validation_data.as_deref()), (Precision::Auto, 0, None));
@@ -52,9 +52,9 @@ fn the_command_line_wins_over_files_whatever_came_first() {
     let plan = Plan::resolve(request).unwrap();
     assert_eq!((plan.settings.learning_rate, plan.source("learning_rate")), (0.25, Source::CommandLine));
     assert_eq!((plan.settings.split_ratio, plan.source("split_ratio")), (0.1, Source::File));
-    assert_eq!((plan.seed, plan.device.as_str(), plan.precision), (u64::MAX, "cuda:0", Precision::Bf16));
+    assert_eq!((plan.seed, plan.device, plan.precision), (u64::MAX, Device::Cuda(0), Precision::Bf16));
     assert_eq!((plan.data_root.as_deref(), plan.source("data_root")), (None, Source::Default));
-    assert_eq!(plan.pretrained, "none");
+    assert_eq!(plan.pretrained, Pretrained::None);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! How the settings of a run become options of its loaders.
 
-use schemas::{CheckpointMeta, Fit, Preprocessing, Settings};
+use models::registry::Augmentation as Family;
+use schemas::{Labels, Preprocessing, Settings, Task};
 
 use crate::{
     Augmentation, ClassifierViews, DetectorAugmentation, DetectorViews, LoaderOptions, RcnnAugmentation, Tiling, Views,
@@ -10,9 +11,28 @@ use crate::{
 /// Batches made ahead of the training step.
 const PREFETCH: usize = 4;
 
-/// Random views of the training images.
+/// Random views of the training images, as the model's family makes them.
 #[must_use]
-pub fn training(settings: &Settings, preprocessing: &Preprocessing) -> LoaderOptions {
+pub fn training(settings: &Settings, preprocessing: &Preprocessing, family: Family) -> LoaderOptions {
+    let random = settings.apply_automl_train_augmentations;
+    let views = match family {
+        Family::Crop => Views::Classifier(ClassifierViews {
+            train_crop: settings.train_crop_size,
+            augmentation: random.then(|| Augmentation {
+                trivial: settings.trivial_augment,
+                erase_probability: settings.random_erasing,
+                ..Augmentation::default()
+            }),
+        }),
+        Family::Mosaic => detector(
+            settings,
+            if random { DetectorAugmentation::Yolo(yolo(settings)) } else { DetectorAugmentation::None },
+        ),
+        Family::Flip => detector(
+            settings,
+            if random { DetectorAugmentation::Rcnn(RcnnAugmentation::default()) } else { DetectorAugmentation::None },
+        ),
+    };
     LoaderOptions {
         workers: default_workers(settings.number_of_workers as usize),
         batch_size: settings.training_batch_size as usize,
@@ -20,97 +40,52 @@ pub fn training(settings: &Settings, preprocessing: &Preprocessing) -> LoaderOpt
         cache_bytes: 0,
         ignore_data_errors: settings.ignore_data_errors,
         preprocessing: preprocessing.clone(),
-        views: Views::Classifier(ClassifierViews {
-            train_crop: settings.train_crop_size,
-            augmentation: settings.apply_automl_train_augmentations.then(|| Augmentation {
-                trivial: settings.trivial_augment,
-                erase_probability: settings.random_erasing,
-                ..Augmentation::default()
-            }),
-        }),
+        views,
     }
 }
 
-/// Validation images as they will be served; their finished views are kept when they fit `cache_bytes`.
+/// Validation images as they will be served: whole and, where `settings` says so, every tile. Finished views are kept when
+/// all fit `cache_bytes`.
 #[must_use]
-pub fn validation(settings: &Settings, preprocessing: &Preprocessing, cache_bytes: u64) -> LoaderOptions {
+pub fn validation(
+    settings: &Settings,
+    preprocessing: &Preprocessing,
+    family: Family,
+    cache_bytes: u64,
+) -> LoaderOptions {
     LoaderOptions {
         batch_size: settings.validation_batch_size as usize,
         cache_bytes,
-        ..training(settings, preprocessing)
+        views: match family {
+            // Evaluation takes the crop of the preprocessing, whatever the training crop is.
+            Family::Crop => training(settings, preprocessing, family).views,
+            Family::Mosaic | Family::Flip => detector(settings, DetectorAugmentation::None),
+        },
+        ..training(settings, preprocessing, family)
     }
 }
 
-/// Images for a trained model.
+/// Images for a trained model of `task`, whose settings say how they are cut into tiles.
 #[must_use]
-pub fn evaluation(preprocessing: &Preprocessing, batch_size: usize, ignore_data_errors: bool) -> LoaderOptions {
+pub fn evaluation(task: Task, settings: &Settings, preprocessing: &Preprocessing, batch_size: usize) -> LoaderOptions {
     LoaderOptions {
         workers: default_workers(usize::MAX),
         batch_size,
         prefetch: PREFETCH,
         cache_bytes: 0,
-        ignore_data_errors,
+        ignore_data_errors: true,
         preprocessing: preprocessing.clone(),
-        views: Views::Classifier(ClassifierViews { train_crop: preprocessing.side(), augmentation: None }),
+        views: match task.labels() {
+            Labels::Class | Labels::Classes => {
+                Views::Classifier(ClassifierViews { train_crop: preprocessing.side(), augmentation: None })
+            }
+            Labels::Boxes | Labels::Outlines => detector(settings, DetectorAugmentation::None),
+        },
     }
 }
 
-/// Random views of the training images of a detector; what is random follows from how its pictures are fitted.
-#[must_use]
-pub fn detection_training(settings: &Settings, preprocessing: &Preprocessing) -> LoaderOptions {
-    let augmentation = match preprocessing.fit {
-        _ if !settings.apply_automl_train_augmentations => DetectorAugmentation::None,
-        Fit::Letterbox { .. } => DetectorAugmentation::Yolo(yolo(settings)),
-        Fit::Shorter { .. } => DetectorAugmentation::Rcnn(RcnnAugmentation::default()),
-        Fit::Crop { .. } => DetectorAugmentation::None,
-    };
-    LoaderOptions {
-        views: Views::Detector(DetectorViews { tiling: tiling(settings), augmentation }),
-        ..training(settings, preprocessing)
-    }
-}
-
-/// Validation images of a detector as they will be served: whole and, where `settings` says so, every tile; finished views
-/// are kept when all fit `cache_bytes`.
-#[must_use]
-pub fn detection_validation(settings: &Settings, preprocessing: &Preprocessing, cache_bytes: u64) -> LoaderOptions {
-    LoaderOptions {
-        batch_size: settings.validation_batch_size as usize,
-        cache_bytes,
-        views: Views::Detector(DetectorViews { tiling: tiling(settings), augmentation: DetectorAugmentation::None }),
-        ..training(settings, preprocessing)
-    }
-}
-
-/// Images for a trained detector.
-#[must_use]
-pub fn detection_evaluation(
-    preprocessing: &Preprocessing,
-    tiling: Tiling,
-    batch_size: usize,
-    ignore_data_errors: bool,
-) -> LoaderOptions {
-    LoaderOptions {
-        views: Views::Detector(DetectorViews { tiling, augmentation: DetectorAugmentation::None }),
-        ..evaluation(preprocessing, batch_size, ignore_data_errors)
-    }
-}
-
-/// Images for the trained model that `meta` describes.
-#[must_use]
-pub fn evaluation_of(
-    meta: &CheckpointMeta,
-    settings: &Settings,
-    batch_size: usize,
-    ignore_data_errors: bool,
-) -> LoaderOptions {
-    let p = &meta.preprocessing;
-    match p.fit {
-        Fit::Crop { .. } => evaluation(p, batch_size, ignore_data_errors),
-        Fit::Letterbox { .. } | Fit::Shorter { .. } => {
-            detection_evaluation(p, tiling(settings), batch_size, ignore_data_errors)
-        }
-    }
+fn detector(settings: &Settings, augmentation: DetectorAugmentation) -> Views {
+    Views::Detector(DetectorViews { tiling: tiling(settings), augmentation })
 }
 
 /// The tiles that settings name.
@@ -133,8 +108,8 @@ fn yolo(settings: &Settings) -> YoloAugmentation {
 
 #[cfg(test)]
 mod tests {
-    use schemas::Interpolation;
     use schemas::setting::TileGrid;
+    use schemas::{Fit, Interpolation};
 
     use super::*;
 
@@ -142,7 +117,7 @@ mod tests {
         Preprocessing { fit, interpolation: Interpolation::Bilinear, mean: [0.0; 3], std: [255.0; 3] }
     }
 
-    fn detector(options: LoaderOptions) -> DetectorViews {
+    fn of_detector(options: LoaderOptions) -> DetectorViews {
         match options.views {
             Views::Detector(views) => views,
             Views::Classifier(_) => panic!("views of a classifier"),
@@ -163,7 +138,7 @@ mod tests {
             tile_overlap_ratio: 0.375,
             ..Settings::default()
         };
-        let views = detector(detection_training(&settings, &letterbox));
+        let views = of_detector(training(&settings, &letterbox, Family::Mosaic));
         assert_eq!(views.tiling, Tiling { grid: TileGrid { columns: 3, rows: 2 }, overlap: 0.375 });
         let DetectorAugmentation::Yolo(yolo) = views.augmentation else { panic!("views of another detector") };
         let wanted = YoloAugmentation {
@@ -176,21 +151,21 @@ mod tests {
         };
         assert_eq!(yolo, wanted);
         let still = Settings { apply_mosaic_for_yolo: false, ..settings.clone() };
-        let views = detector(detection_training(&still, &letterbox));
+        let views = of_detector(training(&still, &letterbox, Family::Mosaic));
         assert!(matches!(views.augmentation, DetectorAugmentation::Yolo(yolo) if yolo.mosaic_epochs == 0));
-        let validation = detection_validation(&settings, &letterbox, 5);
-        assert_eq!((validation.cache_bytes, validation.batch_size), (5, settings.validation_batch_size as usize));
-        assert!(matches!(detector(validation).augmentation, DetectorAugmentation::None));
+        let kept = validation(&settings, &letterbox, Family::Mosaic, 5);
+        assert_eq!((kept.cache_bytes, kept.batch_size), (5, settings.validation_batch_size as usize));
+        assert!(matches!(of_detector(kept).augmentation, DetectorAugmentation::None));
     }
 
     #[test]
-    fn views_follow_the_fit_and_can_be_switched_off() {
+    fn views_follow_the_family_and_can_be_switched_off() {
         let shorter = preprocessing(Fit::Shorter { min_size: 64, max_size: 128 });
-        let views = detector(detection_training(&Settings::default(), &shorter));
+        let views = of_detector(training(&Settings::default(), &shorter, Family::Flip));
         assert!(matches!(views.augmentation, DetectorAugmentation::Rcnn(rcnn) if rcnn == RcnnAugmentation::default()));
         let off = Settings { apply_automl_train_augmentations: false, ..Settings::default() };
-        for fit in [shorter.fit, Fit::Letterbox { side: 64 }] {
-            let views = detector(detection_training(&off, &preprocessing(fit)));
+        for family in [Family::Flip, Family::Mosaic] {
+            let views = of_detector(training(&off, &shorter, family));
             assert!(matches!(views.augmentation, DetectorAugmentation::None));
         }
     }

@@ -3,12 +3,15 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 use schemas::prediction::{ApproximationMethod, XaiAlgorithm};
 use schemas::setting::SETTINGS;
 use serde::de::DeserializeOwned;
 
+use crate::predict::trained::Trained;
+use crate::train::Export;
 use dataset::convert::boxes::voc::Pixels;
 
 /// Trains vision models on labelled images.
@@ -88,8 +91,8 @@ pub struct TrainArgs {
     #[arg(long, alias = "random_seed", default_value_t = 0)]
     pub seed: u64,
     /// Form of the ONNX file written at the end: whole (any size in; the default), prepared (resized images in), none.
-    #[arg(long, value_parser = ["whole", "prepared", "none"])]
-    pub export: Option<String>,
+    #[arg(long, value_parser = PossibleValuesParser::new(Export::NAMES).try_map(|word| word.parse::<Export>()))]
+    pub export: Option<Export>,
     /// Threads that compute; 0 uses every core.
     #[arg(long, default_value_t = 0)]
     pub threads: usize,
@@ -118,6 +121,20 @@ pub struct ModelArgs {
     /// Exported file, run by ONNX Runtime.
     #[arg(long, value_name = "FILE")]
     pub onnx: Option<PathBuf>,
+}
+
+impl ModelArgs {
+    /// Opens the model that the options name.
+    ///
+    /// # Errors
+    /// When there is no such model, or it is damaged.
+    pub fn open(&self) -> anyhow::Result<Trained> {
+        match (&self.checkpoint, &self.onnx) {
+            (Some(path), _) => Trained::from_checkpoint(path),
+            (None, Some(path)) => Trained::from_file(path),
+            (None, None) => anyhow::bail!("name a model: --checkpoint runs/NAME or --onnx model.onnx"),
+        }
+    }
 }
 
 /// Options of `evaluate`.

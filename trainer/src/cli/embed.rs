@@ -15,7 +15,6 @@ use super::{Answer, predict};
 use crate::cli::args::EmbedArgs;
 use crate::failure::fail;
 use crate::nn::checkpoint;
-use crate::predict::trained::Trained;
 use dataset::{Fetcher, Location, data_files, parse_row, resolver};
 
 /// Writes a vector for each image, in the order of the images; one that cannot be read is reported and left out.
@@ -29,7 +28,7 @@ pub fn run(args: &EmbedArgs) -> anyhow::Result<Answer> {
     let order = Order { command: "embed", output: &args.output, overwrite: args.overwrite, reads: &reads };
     // Before hours of work, whether its result may be written.
     let checked = order.file()?;
-    let mut model = Trained::open(&args.model)?;
+    let mut model = args.model.open()?;
     let pictures = match &args.data {
         Some(data) => listed(data, args.data_root.as_deref())?,
         None => args.images.iter().map(|path| Picture::file(path)).collect(),

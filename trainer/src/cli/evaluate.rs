@@ -9,18 +9,20 @@ use serde_json::{Value, json};
 
 use super::Answer;
 use crate::cli::args::EvaluateArgs;
-use crate::predict::findings::Findings;
 use crate::predict::trained::Trained;
+use crate::progress::checking;
+use crate::tasks::Metrics;
+use crate::tasks::recorded;
 use crate::train::recorder;
 use dataset::loading;
-use dataset::{Loader, ReadOptions, default_workers};
+use dataset::{Loader, LoaderOptions, ReadOptions, default_workers};
 
 /// Measures the model on the data. Classes come from the model: a row with another label is rejected and listed.
 ///
 /// # Errors
 /// When the model or the data cannot be read.
 pub fn run(args: &EvaluateArgs) -> anyhow::Result<Answer> {
-    let mut model = Trained::open(&args.model)?;
+    let mut model = args.model.open()?;
     let meta = model.meta().clone();
     let options = ReadOptions {
         task: meta.task,
@@ -32,20 +34,23 @@ pub fn run(args: &EvaluateArgs) -> anyhow::Result<Answer> {
         fetch_folder: None,
         resumed: None,
     };
-    let test = dataset::test(&args.data, &meta.labels, &options, &super::train::checking())?;
+    let test = dataset::test(&args.data, &meta.labels, &options, &checking())?;
     for warning in &test.warnings {
         console::say(&format!("warning: {warning}"));
     }
     let settings = model.asked(&[("tile_grid_size", args.tile_grid_size.clone().map(Value::from))])?;
-    let options = loading::evaluation_of(&meta, &settings, args.batch_size, args.ignore_data_errors);
+    let options = LoaderOptions {
+        ignore_data_errors: args.ignore_data_errors,
+        ..loading::evaluation(meta.task, &settings, &meta.preprocessing, args.batch_size)
+    };
     let loader = Loader::new(test.dataset, options)?;
     if let Err(error) = record_answers(&model, &loader) {
         let what = "warning: the answers that exports are verified against could not be recorded";
         console::say(&format!("{what}: {error:#}"));
     }
     let outcome = model.evaluate(&loader, &settings, "evaluating")?;
-    let findings = Findings::of(&outcome, &meta.labels, &settings);
-    let mut text = findings.describe();
+    let metrics = Metrics::of(&outcome, &meta.labels, &settings);
+    let mut text = metrics.describe();
     let rejected = test.rejections.total();
     if rejected > 0 {
         text.push_str(&format!("\n{rejected} rows were rejected{}", test.rejections.examples_text()));
@@ -53,10 +58,10 @@ pub fn run(args: &EvaluateArgs) -> anyhow::Result<Answer> {
     Ok(Answer::done(
         text,
         json!({
-            "images": findings.images(),
+            "images": metrics.images(),
             "rejected": rejected,
-            "metrics": findings.scalars(),
-            "report": findings.json()?,
+            "metrics": metrics.scalars(),
+            "report": metrics.json()?,
         }),
     ))
 }
@@ -70,10 +75,10 @@ fn record_answers(model: &Trained, data: &Loader) -> anyhow::Result<()> {
         return Ok(());
     }
     recorder::may_record(folder)?;
-    let examples = recorder::examples(data.images().as_ref());
+    let examples = recorded::examples(data.images().as_ref());
     // A training under way may have replaced the file since it was opened.
     if sha256_of(&origin.path).is_ok_and(|now| now == origin.sha256) {
-        recorder::save_answers(folder, network, &model.settings()?, &examples, origin.sha256.clone())?;
+        recorded::save_answers(folder, network, &model.settings()?, &examples, origin.sha256.clone())?;
     }
     Ok(())
 }

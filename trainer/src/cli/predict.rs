@@ -90,7 +90,7 @@ enum Marks {
 
 impl Asked {
     fn open(args: &PredictArgs) -> anyhow::Result<Self> {
-        let model = Trained::open(&args.model)?;
+        let model = args.model.open()?;
         let settings = model.asked(&[
             ("box_score_thresh", args.score_threshold.map(Value::from)),
             ("box_nms_thresh", args.iou_threshold.map(Value::from)),

@@ -4,58 +4,22 @@
 //! addition the optimiser's tensors under `fovea.` keys and the loop's state, which is all an exact resume needs; being
 //! one file, it cannot be half of one epoch and half of another.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use models::weights::checkpoint::{CheckpointTensor, META_KEY};
 use models::weights::{CheckpointFile, sha256_hex};
 use safetensors::tensor::{Dtype, TensorView};
 use schemas::CheckpointMeta;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use tch::{Device, Kind, Tensor};
 
 use crate::nn::params::Params;
-use crate::train::early_stopping::EarlyStopping;
 
 /// Prefix of every tensor that is not the model's.
 pub const PRIVATE: &str = "fovea.";
 /// The loop's state as JSON text.
 const STATE: &str = "fovea.state";
-
-/// Where the loop stands; with the tensors of a last checkpoint, everything a resume needs. Random numbers need no
-/// state: they are functions of (seed, epoch, index).
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct TrainingState {
-    /// Epochs finished.
-    pub epoch: u32,
-    /// Threads the run computes with; a resume takes them over.
-    pub threads: usize,
-    /// Form of the export at the end.
-    pub export: String,
-    /// Whether every training picture was decoded in full before training.
-    pub pictures_checked: bool,
-    /// Micro-batches finished in the epoch under way.
-    pub batch: usize,
-    /// Optimiser steps taken.
-    pub updates: u64,
-    /// Sum of the training loss over the images of the epoch under way.
-    pub loss_sum: f64,
-    /// The same of each part of the loss, by name.
-    pub part_sums: BTreeMap<String, f64>,
-    /// Images of the epoch under way that were trained on.
-    pub seen: u64,
-    /// Best epoch and patience.
-    pub early_stopping: EarlyStopping,
-    /// Most images that memory has room for in one pass; 0 while every batch fitted.
-    pub part: usize,
-    /// Seconds of training, counted where the plan limits them and 0 elsewhere, so that equal runs write equal states.
-    pub seconds: f64,
-    /// Whether training ended because they were over.
-    pub out_of_time: bool,
-    /// Whether training has ended.
-    pub finished: bool,
-}
 
 /// What can go wrong with a checkpoint.
 #[derive(Debug, thiserror::Error)]
@@ -167,7 +131,7 @@ pub fn write_resumable(
     params: &Params,
     optimizer: &[(String, Tensor)],
     meta: &CheckpointMeta,
-    state: &TrainingState,
+    state: &impl Serialize,
 ) -> Result<(), CheckpointError> {
     let private = optimizer.iter().map(|(key, t)| (format!("{PRIVATE}{key}"), t.shallow_clone()));
     // Not in the metadata: a map of two keys would be written in an order that differs from process to process.
@@ -193,8 +157,8 @@ fn json<S: Serialize>(value: &S) -> String {
 pub struct Checkpoint {
     /// What it says about itself.
     pub meta: CheckpointMeta,
-    /// The loop's state, in a last checkpoint.
-    pub state: Option<TrainingState>,
+    /// The loop's state as JSON text, in a last checkpoint.
+    pub state: Option<Vec<u8>>,
     /// Every tensor by key, in file order.
     pub tensors: Vec<(String, Tensor)>,
     /// The file.
@@ -222,8 +186,7 @@ impl Checkpoint {
                 Ok((key, unpacked))
             })
             .collect::<Result<Vec<_>, CheckpointError>>()?;
-        let state = file.tensor(STATE).map(|tensor| serde_json::from_slice(tensor.data)).transpose();
-        let state = state.map_err(|e| invalid(format!("unreadable training state: {e}")))?;
+        let state = file.tensor(STATE).map(|tensor| tensor.data.to_vec());
         let (meta, path, sha256) = (file.meta().clone(), file.path().to_owned(), file.sha256());
         Ok(Self { meta, state, tensors, path, sha256 })
     }

@@ -1,43 +1,46 @@
 //! Where and in what arithmetic to compute.
 
 use anyhow::{Context, bail};
-use models::classify::Classifier;
-use models::registry::{Kind, ModelSpec};
-use schemas::Precision;
+use models::registry::ModelSpec;
+use schemas::{Precision, plan};
 use tch::Device;
 
 use crate::nn::network::Arithmetic;
 
-/// The device that `auto`, `cpu` or `cuda:N` names. CUDA's library is opened only when it is asked for, or, for `auto`,
-/// when it is installed.
+/// The device that a plan means. CUDA's library is opened only when it is asked for, or, for `auto`, when it is installed.
 ///
 /// # Errors
 /// When a CUDA device is asked for and is not there: never a silent CPU run.
-pub fn open(name: &str) -> anyhow::Result<Device> {
-    match name {
-        "cpu" => Ok(Device::Cpu),
-        "auto" => {
+pub fn open(wanted: plan::Device) -> anyhow::Result<Device> {
+    match wanted {
+        plan::Device::Cpu => Ok(Device::Cpu),
+        plan::Device::Auto => {
             let loaded = bridge::cuda_library_folder().is_some_and(|folder| bridge::load_cuda(&folder).is_ok());
             Ok(if loaded && bridge::cuda_available() { Device::Cuda(0) } else { Device::Cpu })
         }
-        cuda => {
-            let index: usize = cuda
-                .strip_prefix("cuda:")
-                .and_then(|i| i.parse().ok())
-                .with_context(|| format!("device {cuda:?} is none of auto, cpu, cuda:N"))?;
+        plan::Device::Cuda(index) => {
             let folder = bridge::cuda_library_folder().with_context(|| {
-                format!("device {cuda}: libtorch's CUDA half is not installed; run `scripts/setup --cuda`, or use --device cpu")
+                format!("device {wanted}: libtorch's CUDA half is not installed; run `scripts/setup --cuda`, or use --device cpu")
             })?;
             bridge::load_cuda(&folder)?;
-            let count = bridge::cuda_device_count();
+            let (index, count) = (usize::from(index), bridge::cuda_device_count());
             if index >= count {
                 bail!(
-                    "device {cuda}: this machine has {count} usable CUDA devices; check the NVIDIA driver with nvidia-smi, \
+                    "device {wanted}: this machine has {count} usable CUDA devices; check the NVIDIA driver with nvidia-smi, \
                      or use --device cpu"
                 );
             }
             Ok(Device::Cuda(index))
         }
+    }
+}
+
+/// The device as a plan names it.
+#[must_use]
+pub fn named(device: Device) -> plan::Device {
+    match device {
+        Device::Cuda(index) => plan::Device::Cuda(u8::try_from(index).unwrap_or(u8::MAX)),
+        Device::Cpu | Device::Mps | Device::Vulkan => plan::Device::Cpu,
     }
 }
 
@@ -47,17 +50,10 @@ pub fn open(name: &str) -> anyhow::Result<Device> {
 /// # Errors
 /// When fp16 is asked for, which needs loss scaling that is not built.
 pub fn arithmetic(precision: Precision, device: Device, spec: &ModelSpec) -> anyhow::Result<Arithmetic> {
-    let dense = match spec.kind {
-        Kind::Classifier(
-            Classifier::Resnet(_) | Classifier::Resnest(_) | Classifier::SeResnext | Classifier::Vit(_),
-        )
-        | Kind::Detector(_) => true,
-        Kind::Classifier(Classifier::MobileNetV2 | Classifier::EfficientNetLite0) => false,
-    };
     match (precision, device) {
         (Precision::Fp32, _) => Ok(Arithmetic::Fp32),
         (Precision::Bf16, _) => Ok(Arithmetic::Bf16),
-        (Precision::Auto, Device::Cpu) if dense && bridge::bf16_supported() => Ok(Arithmetic::Bf16),
+        (Precision::Auto, Device::Cpu) if spec.gains_from_bf16() && bridge::bf16_supported() => Ok(Arithmetic::Bf16),
         (Precision::Auto, Device::Cuda(_)) => Ok(Arithmetic::Bf16),
         (Precision::Auto, _) => Ok(Arithmetic::Fp32),
         (Precision::Fp16, _) => {

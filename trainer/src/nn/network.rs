@@ -2,7 +2,7 @@
 
 use models::classify::{self, Classified, Classifier};
 use models::manifest::Manifest;
-use models::registry::{Kind as ModelKind, ModelSpec, described};
+use models::registry::{ModelSpec, described};
 use schemas::{CheckpointMeta, Preprocessing, Task};
 use tch::{Device, Kind, Tensor};
 
@@ -41,8 +41,7 @@ impl Network {
         let spec = described(meta)
             .ok_or_else(|| anyhow::anyhow!("model {:?} is unknown to this version of Fovea", meta.model_name))?;
         let manifest = manifest(spec, meta.labels.len(), &meta.preprocessing)?;
-        let layout = preferred_layout(spec);
-        let params = Params::init(&manifest, 0, device, layout);
+        let params = Params::init(&manifest, 0, device, spec.layout());
         Ok(Self {
             spec,
             task: meta.task,
@@ -152,22 +151,6 @@ impl Network {
 /// When the crop is too small for the network.
 pub fn manifest(spec: &ModelSpec, classes: usize, p: &Preprocessing) -> anyhow::Result<Manifest> {
     Ok(spec.manifest(i64::try_from(classes)?, i64::from(p.side()))?)
-}
-
-/// The layout a model trains fastest in, by measurement (ARCHITECTURE, "Decisions").
-#[must_use]
-pub fn preferred_layout(spec: &ModelSpec) -> Layout {
-    match spec.kind {
-        ModelKind::Classifier(Classifier::Resnest(_)) => Layout::Contiguous,
-        ModelKind::Classifier(
-            Classifier::Resnet(_)
-            | Classifier::SeResnext
-            | Classifier::Vit(_)
-            | Classifier::MobileNetV2
-            | Classifier::EfficientNetLite0,
-        )
-        | ModelKind::Detector(_) => Layout::ChannelsLast,
-    }
 }
 
 /// Flattens probabilities into row-major floats.

@@ -3,19 +3,11 @@
 use indexmap::IndexMap;
 use models::manifest::{Entry, Manifest};
 use models::ops::{Init, Role};
+pub use models::registry::Layout;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use sha2::{Digest, Sha256};
 use tch::{Device, Kind, Tensor};
-
-/// Layout in memory of images and convolution weights.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Layout {
-    /// NCHW.
-    Contiguous,
-    /// NHWC in memory, NCHW by index.
-    ChannelsLast,
-}
 
 /// One parameter, buffer or counter.
 pub struct Param {

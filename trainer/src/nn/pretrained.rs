@@ -8,6 +8,8 @@ use models::weights::{self, LoadReport, Values, Wanted, WeightsError};
 use schemas::WeightsOrigin;
 use tch::Tensor;
 
+use schemas::plan::Pretrained;
+
 use crate::nn::download;
 use crate::nn::network::Network;
 use crate::progress::Download;
@@ -18,10 +20,10 @@ use dataset::offline;
 /// # Errors
 /// When published weights can neither be found nor fetched (the message says what to do), or a file does not fit the
 /// network.
-pub fn load(network: &mut Network, pretrained: &str) -> anyhow::Result<Option<(WeightsOrigin, LoadReport)>> {
+pub fn load(network: &mut Network, pretrained: &Pretrained) -> anyhow::Result<Option<(WeightsOrigin, LoadReport)>> {
     match pretrained {
-        "none" => Ok(None),
-        "auto" => {
+        Pretrained::None => Ok(None),
+        Pretrained::Auto => {
             // Nobody has published weights of the others under a licence that lets everybody use them.
             let Some(published) = published::find(network.spec.name) else { return Ok(None) };
             let found = Places::of_machine().obtain(published)?;
@@ -30,7 +32,7 @@ pub fn load(network: &mut Network, pretrained: &str) -> anyhow::Result<Option<(W
             let (source, licence) = (found.published.source.to_owned(), found.published.licence.to_owned());
             Ok(Some((WeightsOrigin { source, licence, sha256: found.sha256 }, report)))
         }
-        file => {
+        Pretrained::File(file) => {
             let path = Path::new(file);
             let sha256 = sha256_of(path)?;
             let report = load_file(network, path)?;

@@ -1,5 +1,4 @@
 //! Predictions of a trained model, whatever runs it: answers, measurements, explanations.
 
 pub mod explain;
-pub mod findings;
 pub mod trained;

@@ -12,10 +12,10 @@ use schemas::{CheckpointMeta, Settings, Task};
 use serde_json::Value;
 use tch::Device;
 
-use crate::cli::args::ModelArgs;
 use crate::failure::fail;
 use crate::nn::checkpoint::Checkpoint;
 use crate::nn::network::{self, Network};
+use crate::tasks::Outcome;
 use crate::tasks::classify::evaluate as classes;
 use crate::tasks::detect::evaluate::{self as boxes, Wish};
 use dataset::Loader;
@@ -36,28 +36,12 @@ pub enum Trained {
     File(Box<runtime::Model>),
 }
 
-/// What a model said about a whole data set.
-pub enum Outcome {
-    /// Probabilities of each class of each image.
-    Classes(classes::Outcome),
-    /// Boxes in each image.
-    Boxes(boxes::Outcome),
-}
-
 impl Trained {
-    /// Opens what the options name.
+    /// Opens a checkpoint: a run folder (its best), a checkpoint folder, or the file itself.
     ///
     /// # Errors
     /// When there is no such model, or it is damaged.
-    pub fn open(args: &ModelArgs) -> anyhow::Result<Self> {
-        match (&args.checkpoint, &args.onnx) {
-            (Some(path), _) => Self::from_checkpoint(path),
-            (None, Some(path)) => Self::from_file(path),
-            (None, None) => anyhow::bail!("name a model: --checkpoint runs/NAME or --onnx model.onnx"),
-        }
-    }
-
-    fn from_checkpoint(path: &Path) -> anyhow::Result<Self> {
+    pub fn from_checkpoint(path: &Path) -> anyhow::Result<Self> {
         let checkpoint = Checkpoint::read(path)?;
         let mut network = Network::from_meta(&checkpoint.meta, Device::Cpu)?;
         checkpoint.restore(&mut network.params)?;

@@ -2,15 +2,23 @@
 
 pub mod classify;
 pub mod detect;
+mod losses;
+pub mod outcome;
+pub mod recorded;
+pub mod report;
 
 use std::collections::BTreeMap;
 
-use crate::nn::network::{Arithmetic, Network};
-use crate::tasks::detect::Losses;
-use dataset::{Batch, Loader};
+use models::registry::{Kind, ModelSpec};
+use schemas::Plan;
+use tch::Device;
 
-pub use classify::{Classify, MultiLabel, Softening, class_weights, positive_weights};
-pub use detect::Detect;
+use crate::log::Log;
+use crate::nn::network::{Arithmetic, Network};
+use dataset::{Batch, Dataset, Images, Loader};
+
+pub use losses::Losses;
+pub use outcome::{Metrics, Outcome};
 
 /// Which training step is taken, and how.
 #[derive(Clone, Copy, Debug)]
@@ -44,6 +52,11 @@ pub trait Task {
         false
     }
 
+    /// Fits to the training data what training then starts from; said in `log`. Most tasks have nothing to fit.
+    fn fit(&self, network: &mut Network, plan: &Plan, data: &dyn Images, log: &Log) {
+        let _ = (network, plan, data, log);
+    }
+
     /// Measures the network on a data set, in float32. `label` names the pass on the progress bar.
     ///
     /// # Errors
@@ -52,6 +65,15 @@ pub trait Task {
 
     /// The metrics that a line about an epoch shows, as name and text.
     fn headline(&self, scalars: &BTreeMap<String, f64>) -> Vec<(&'static str, String)>;
+}
+
+/// The task of a plan, for training `spec`, whose tasks the plan's is one of.
+#[must_use]
+pub fn of(spec: &ModelSpec, plan: &Plan, data: &Dataset, device: Device) -> Box<dyn Task> {
+    match spec.kind {
+        Kind::Classifier(_) => classify::of(plan, data, device),
+        Kind::Detector(detector) => Box::new(detect::Detect::new(detector, &plan.settings)),
+    }
 }
 
 /// A metric as a headline shows it; a dash where it is undefined.

@@ -13,18 +13,17 @@ use tch::{Kind, Tensor};
 
 use crate::failure::fail;
 use crate::log::Log;
-use crate::nn::checkpoint::TrainingState;
 use crate::nn::ema::Ema;
 use crate::nn::network::{Arithmetic, Network};
 use crate::nn::params::keyed_rng;
 use crate::progress::Progress;
-use crate::tasks::detect::Losses;
-use crate::tasks::{Measured, Step, Task};
+use crate::tasks::{Losses, Measured, Step, Task};
 use crate::train::early_stopping::Verdict;
 use crate::train::optimizer::Optimizer;
 use crate::train::parts::Parts;
 use crate::train::recorder::Recorder;
 use crate::train::schedule::Schedule;
+use crate::train::state::TrainingState;
 use dataset::{Batch, Loader};
 
 /// A training loss above this means that training has diverged (the specification's limit).

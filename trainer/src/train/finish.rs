@@ -1,48 +1,55 @@
 //! What happens when training has ended: export, metrics of the exported file, report and the data behind it.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use exporter::{ExportSettings, ExportSummary};
-use runtime::Form;
 use schemas::Plan;
 use schemas::event::{EpochRecord, PrimaryMetric};
-use serde_json::{Map, json};
+use serde::Serialize;
+use serde_json::Map;
 
-use crate::cli::Answer;
-use crate::cli::args::ModelArgs;
 use crate::log::Log;
-use crate::nn::checkpoint::TrainingState;
-use crate::predict::findings::Findings;
-use crate::predict::trained::{Outcome, Trained};
-use crate::tasks::classify::report as pictures;
-use crate::tasks::detect::{evaluate as boxes, report as boxed, statistics};
-use crate::train::run_folder::RunFolder;
-use dataset::{Loader, TrainingData};
-use metrics::detection::DetectionReport;
-use report::{DetectionSection, Fact, ReportData, ReportError};
+use crate::predict::trained::Trained;
+use crate::tasks::{self, Metrics};
+use crate::train::prepare::Run;
+use crate::train::recorder::Recorder;
+use crate::train::state::{Export, TrainingState};
+use report::{Fact, ReportData};
 
 /// A run whose training has ended.
 pub struct Finished<'a> {
-    /// Its plan.
-    pub plan: &'a Plan,
-    /// Its folder.
-    pub folder: &'a RunFolder,
-    /// Its epochs.
-    pub records: &'a [EpochRecord],
+    /// The run.
+    pub run: &'a Run,
     /// Where the loop ended.
     pub state: &'a TrainingState,
-    /// Its data.
-    pub data: &'a TrainingData,
-    /// Training images.
-    pub train: &'a Loader,
-    /// Validation images.
-    pub validation: &'a Loader,
-    /// `whole`, `prepared` or `none`.
-    pub export: &'a str,
-    /// Facts about the machine, for the report.
-    pub facts: Vec<(&'static str, String)>,
+    /// Its records and its folder.
+    pub recorder: &'a Recorder,
     /// Its log.
     pub log: &'a Log,
+}
+
+/// What a finished run has come to, as `--json` prints it.
+#[derive(Debug, Serialize)]
+pub struct Summary {
+    /// The run folder.
+    pub run: PathBuf,
+    /// Epoch of the best checkpoint, from 1.
+    pub best_epoch: u32,
+    /// Epochs trained.
+    pub epochs: u32,
+    /// Metrics by name.
+    pub metrics: BTreeMap<String, f64>,
+    /// What they were measured on.
+    pub measured: &'static str,
+    /// Folder of the best checkpoint.
+    pub checkpoint: PathBuf,
+    /// The exported file, if there is one.
+    pub onnx: Option<PathBuf>,
+    /// The report.
+    pub report: PathBuf,
+    /// Rows that were rejected.
+    pub rejected: u64,
 }
 
 /// Exports the best checkpoint, measures the exported file on the validation data, and writes the report. Without an
@@ -50,7 +57,8 @@ pub struct Finished<'a> {
 ///
 /// # Errors
 /// When the export does not verify, or a file cannot be written.
-pub fn run(f: &Finished) -> anyhow::Result<Answer> {
+pub fn run(f: &Finished) -> anyhow::Result<Summary> {
+    let (plan, folder) = (&f.run.plan, f.recorder.folder());
     let (exported, failure) = match export(f) {
         Ok(exported) => (exported, None),
         Err(error) => {
@@ -60,115 +68,80 @@ pub fn run(f: &Finished) -> anyhow::Result<Answer> {
     };
     let (mut model, measured) = match &exported {
         Some(summary) => (Trained::from_file(&summary.output)?, "exported file"),
-        None => {
-            let best = ModelArgs { checkpoint: Some(f.folder.best()), onnx: None };
-            (Trained::open(&best)?, "best checkpoint")
-        }
+        None => (Trained::from_checkpoint(&folder.best())?, "best checkpoint"),
     };
     f.log.line(&format!("measuring the {measured} on the validation data"));
-    let outcome = model.evaluate(f.validation, &f.plan.settings, "final validation")?;
+    let outcome = model.evaluate(&f.run.validation, &plan.settings, "final validation")?;
     let labels = model.meta().labels.clone();
-    let findings = Findings::of(&outcome, &labels, &f.plan.settings);
+    let metrics = Metrics::of(&outcome, &labels, &plan.settings);
     let mut report = ReportData {
-        run: f.folder.root().file_name().unwrap_or_default().to_string_lossy().into_owned(),
-        task: f.plan.task.to_string(),
-        model: f.plan.model_name.clone(),
+        run: folder.root().file_name().unwrap_or_default().to_string_lossy().into_owned(),
+        task: plan.task.to_string(),
+        model: plan.model_name.clone(),
         status: match &failure {
             None => format!("finished; metrics of the {measured}"),
             Some(error) => format!("finished, but the export failed ({error:#}); metrics of the {measured}"),
         },
-        primary_metric: PrimaryMetric::name_for(f.plan.task).into(),
+        primary_metric: PrimaryMetric::name_for(plan.task).into(),
         best_epoch: Some(u64::from(f.state.early_stopping.best_epoch)),
-        epochs: f.records.iter().map(epoch_row).collect(),
-        metrics: findings.scalars(),
-        training_batch: pictures::training_batch(f.train, f.plan.seed, &labels)?,
-        dataset: pictures::dataset(f.data, f.plan.task),
-        settings: settings(f.plan),
+        epochs: f.recorder.records().iter().map(epoch_row).collect(),
+        metrics: metrics.scalars(),
+        training_batch: tasks::report::training_batch(&f.run.train, plan.seed, &labels)?,
+        dataset: tasks::report::dataset(&f.run.data, plan.task.labels()),
+        settings: settings(plan),
         export: exported.as_ref().map(export_row),
         environment: environment(f),
         ..ReportData::default()
     };
-    let mut data = Map::from_iter([("report".to_owned(), findings.json()?)]);
-    match (&outcome, &findings) {
-        (Outcome::Classes(outcome), Findings::Classes(found)) => {
-            let images = &**f.validation.images();
-            let suspects = ::report::suspected_label_errors(labels.len(), &outcome.probabilities, &outcome.truths);
-            let section = pictures::classification(images, &labels, outcome, found.clone(), &suspects)?;
-            data.insert("accuracy_table".to_owned(), serde_json::to_value(&section.table)?);
-            let listed = pictures::suspects_json(images, &labels, outcome, &suspects);
-            data.insert("suspected_label_errors".to_owned(), listed);
-            report.classification = Some(section);
-        }
-        (Outcome::Boxes(outcome), Findings::Boxes(found)) => {
-            report.detection = Some(detection(f, &labels, outcome, found)?);
-        }
-        (Outcome::Classes(_), Findings::Boxes(_)) | (Outcome::Boxes(_), Findings::Classes(_)) => {}
-    }
+    let shown =
+        tasks::report::Shown { train: &*f.run.data.train, images: &**f.run.validation.images(), labels: &labels };
+    let section = tasks::report::section(&shown, &outcome, &metrics)?;
+    (report.classification, report.detection) = (section.classification, section.detection);
+    let mut data = Map::from_iter([("report".to_owned(), metrics.json()?)]);
+    data.extend(section.data);
     let html = report::render(&report)?;
-    let mut results = f.folder.results()?.begin()?;
+    let mut results = folder.results()?.begin()?;
     results.write("report.json", |out| Ok(serde_json::to_writer(out, &data)?))?;
     results.write("report.html", |out| out.write_all(html.as_bytes()))?;
     results.publish()?;
-    let answer = answer(f, exported.as_ref(), &findings, measured)?;
-    failure.map_or(Ok(answer), Err)
-}
-
-fn detection(
-    f: &Finished,
-    labels: &[String],
-    outcome: &boxes::Outcome,
-    found: &DetectionReport,
-) -> Result<DetectionSection, ReportError> {
-    let images = &**f.validation.images();
-    let pictures = boxed::pictures(&boxed::Seen { images, labels, outcome, options: found.options })?;
-    Ok(DetectionSection {
-        report: found.clone(),
-        objects: statistics::statistics(&*f.data.train, images, outcome),
-        colours: boxed::colours(labels),
-        compared: pictures.compared,
-        worst: pictures.worst,
-        invented: pictures.invented,
-        missed: pictures.missed,
-    })
+    let summary = summary(f, exported.as_ref(), &metrics, measured);
+    failure.map_or(Ok(summary), Err)
 }
 
 fn export(f: &Finished) -> anyhow::Result<Option<ExportSummary>> {
-    let form = match f.export {
-        "whole" => Form::Whole,
-        "prepared" => Form::Prepared,
-        _ => return Ok(None),
-    };
-    let output = f.folder.best().join("model.onnx");
+    let Export::File(form) = f.state.export else { return Ok(None) };
+    let best = f.recorder.folder().best();
+    let output = best.join("model.onnx");
     // A run that is resumed after its end exports again.
     let settings = ExportSettings { form, overwrite: true, ..ExportSettings::default() };
-    let summary = exporter::export(&f.folder.best(), &output, &settings)?;
+    let summary = exporter::export(&best, &output, &settings)?;
     f.log.line(&format!("exported and verified\n{summary}"));
     Ok(Some(summary))
 }
 
-fn answer(
-    f: &Finished,
-    exported: Option<&ExportSummary>,
-    findings: &Findings,
-    measured: &str,
-) -> anyhow::Result<Answer> {
-    let onnx: Option<PathBuf> = exported.map(|s| s.output.clone());
-    let (run, page) = (f.folder.root(), f.folder.report());
-    let mut text =
-        format!("best epoch {} of {}; metrics of the {measured}:\n", f.state.early_stopping.best_epoch, f.state.epoch);
-    text.push_str(&findings.describe());
-    text.push_str(&format!(
-        "\nmodel   {}\nreport  {}",
-        onnx.as_deref().unwrap_or(&f.folder.best()).display(),
-        page.display()
+fn summary(f: &Finished, exported: Option<&ExportSummary>, metrics: &Metrics, measured: &'static str) -> Summary {
+    let folder = f.recorder.folder();
+    let summary = Summary {
+        run: folder.root().to_owned(),
+        best_epoch: f.state.early_stopping.best_epoch,
+        epochs: f.state.epoch,
+        metrics: metrics.scalars(),
+        measured,
+        checkpoint: folder.best(),
+        onnx: exported.map(|s| s.output.clone()),
+        report: folder.report(),
+        rejected: f.run.data.rejections.total(),
+    };
+    let model = summary.onnx.as_ref().unwrap_or(&summary.checkpoint);
+    f.log.line(&format!(
+        "best epoch {} of {}; metrics of the {measured}:\n{}\nmodel   {}\nreport  {}",
+        summary.best_epoch,
+        summary.epochs,
+        metrics.describe(),
+        model.display(),
+        summary.report.display()
     ));
-    f.log.line(&text);
-    let json = json!({
-        "run": run, "best_epoch": f.state.early_stopping.best_epoch, "epochs": f.state.epoch, "metrics": findings.scalars(),
-        "measured": measured, "checkpoint": f.folder.best(), "onnx": onnx, "report": page, "rejected": f.data.rejections.total(),
-    });
-    // The log has said it already.
-    Ok(Answer::done(String::new(), json))
+    summary
 }
 
 fn epoch_row(record: &EpochRecord) -> report::EpochRecord {
@@ -205,7 +178,13 @@ fn export_row(summary: &ExportSummary) -> report::ExportSummary {
 
 fn environment(f: &Finished) -> Vec<Fact> {
     let versions = crate::train::recorder::versions().into_iter();
-    let plan = [("seed".to_owned(), f.plan.seed.to_string())];
-    let facts = f.facts.iter().map(|(name, value)| ((*name).to_owned(), value.clone()));
+    let plan = [("seed".to_owned(), f.run.plan.seed.to_string())];
+    let Run { device, arithmetic, threads, .. } = f.run;
+    let facts = [
+        ("device", format!("{device:?}")),
+        ("arithmetic", format!("{arithmetic:?}")),
+        ("threads", threads.to_string()),
+    ];
+    let facts = facts.map(|(name, value)| (name.to_owned(), value));
     versions.chain(plan).chain(facts).map(|(name, value)| Fact { name, value }).collect()
 }

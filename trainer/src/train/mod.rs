@@ -1,11 +1,122 @@
-//! Training: the loop, its optimizer and schedule, the run folder, and what a run begins and ends with.
+//! Training in three steps: [`prepare`], the loop ([`engine`]), [`finish`].
 
 pub mod early_stopping;
 pub mod engine;
 pub mod finish;
 pub mod optimizer;
 pub mod parts;
+pub mod prepare;
 pub mod recorder;
 pub mod run_folder;
 pub mod schedule;
 pub mod start;
+pub mod state;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use schemas::event::{EndReason, PrimaryMetric, RunEvent};
+
+use crate::log::Log;
+use engine::{End, Engine};
+use finish::{Finished, Summary};
+use prepare::{Learner, Run, prepare};
+use recorder::Recorder;
+use state::TrainingState;
+
+pub use prepare::Request;
+pub use state::Export;
+
+/// How a training ended.
+pub enum Ended {
+    /// Told to stop, resumable.
+    Interrupted {
+        /// Epochs finished.
+        epoch: u32,
+        /// The run folder.
+        run: PathBuf,
+    },
+    /// Trained to its end, exported, measured and reported.
+    Finished(Box<Summary>),
+}
+
+/// Trains, or resumes; exports; evaluates the exported file; writes the report. `stop` ends it after the step under way.
+///
+/// # Errors
+/// Bad settings or data, a diverged training, a device that is not there, IO.
+pub fn run(request: &Request, stop: Arc<AtomicBool>) -> anyhow::Result<Ended> {
+    let log = Log::default();
+    let prepared = prepare(request, &log)?;
+    let run = prepared.run;
+    let begin = Begin { learner: prepared.learner, recorder: prepared.recorder, begun: prepared.begun };
+    let (end, state, recorder) = train(&run, begin, stop, &log)?;
+    if end == End::Interrupted {
+        recorder.journal(&RunEvent::RunInterrupted { epoch: state.epoch })?;
+        return Ok(Ended::Interrupted { epoch: state.epoch, run: recorder.folder().root().to_owned() });
+    }
+    recorder.journal(&ended(&run, &state, &log))?;
+    let summary = finish::run(&Finished { run: &run, state: &state, recorder: &recorder, log: &log })?;
+    Ok(Ended::Finished(Box::new(summary)))
+}
+
+/// What the loop starts with.
+struct Begin {
+    learner: Learner,
+    recorder: Recorder,
+    begun: bool,
+}
+
+/// Runs the loop; a new run gets its first checkpoint before it.
+fn train(
+    run: &Run,
+    Begin { learner, recorder, begun }: Begin,
+    stop: Arc<AtomicBool>,
+    log: &Log,
+) -> anyhow::Result<(End, TrainingState, Recorder)> {
+    let Learner { network, optimizer, average, state } = learner;
+    let mut engine = Engine {
+        plan: &run.plan,
+        arithmetic: run.arithmetic,
+        train: &run.train,
+        validation: &run.validation,
+        task: run.task.as_ref(),
+        network,
+        optimizer,
+        average,
+        state,
+        recorder,
+        stop,
+        log,
+    };
+    if !begun {
+        // From here on there is something to resume.
+        engine.save_last()?;
+        engine.recorder.folder().set_begun()?;
+        log.write_to(&engine.recorder.folder().log())?;
+    }
+    let resumed_from_epoch = engine.state.epoch;
+    engine.recorder.journal(&RunEvent::RunStarted { plan: Box::new(run.plan.clone()), resumed_from_epoch })?;
+    let end = engine.run()?;
+    Ok((end, engine.state, engine.recorder))
+}
+
+/// Why training ended, and with what.
+fn ended(run: &Run, state: &TrainingState, log: &Log) -> RunEvent {
+    let best = state.early_stopping.best.map(|value| PrimaryMetric {
+        epoch: state.early_stopping.best_epoch,
+        name: PrimaryMetric::name_for(run.plan.task).to_owned(),
+        value,
+    });
+    let reason = if state.out_of_time {
+        EndReason::TimeLimit
+    } else if state.epoch == run.plan.settings.number_of_epochs {
+        EndReason::Completed
+    } else {
+        EndReason::EarlyStopping
+    };
+    if reason == EndReason::TimeLimit {
+        log.line(&format!("the time limit of {} minutes is reached", run.plan.settings.max_time));
+    }
+    RunEvent::RunFinished { reason, best }
+}

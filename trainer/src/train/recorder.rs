@@ -6,28 +6,19 @@ use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use anyhow::Context;
-use exporter::verify::decisions::Sample;
-use exporter::verify::recorded;
 use files::write_atomic;
-use models::host::{Rgb, Tile, cut, thumbnail, tiles};
-use models::registry::Kind;
+use models::host::Rgb;
 use schemas::event::{EpochRecord, PrimaryMetric, RunEvent};
-use schemas::prediction::Detection;
-use schemas::{CheckpointMeta, SCHEMA_VERSION, Settings};
+use schemas::{CheckpointMeta, SCHEMA_VERSION};
 use tch::Tensor;
 
-use crate::nn::checkpoint::{self, TrainingState};
-use crate::nn::eager::Decision;
+use crate::nn::checkpoint;
 use crate::nn::network::Network;
-use crate::tasks::detect::evaluate::{self as boxes, Wish};
+use crate::tasks::recorded::save_with_examples;
 use crate::train::run_folder::RunFolder;
-use dataset::{Images, Rejection};
+use crate::train::state::TrainingState;
+use dataset::Rejection;
 use report::tensorboard::EventWriter;
-
-/// Pictures whose answers are recorded beside each best checkpoint, for the verification of exports.
-const EXAMPLES: usize = 5;
-/// Recorded pictures are shrunk to this longer side, so that the file beside the checkpoint stays small.
-const EXAMPLE_SIDE: u32 = 640;
 
 /// Writes records and checkpoints of one run.
 pub struct Recorder {
@@ -173,133 +164,6 @@ impl Recorder {
     }
 }
 
-/// Writes a model and, beside it, its answers on example images, against which an export is verified. The answers name
-/// the model file by its hash, so that a pair torn by a crash is noticed.
-///
-/// # Errors
-/// When a file cannot be written.
-pub fn save_with_examples(
-    folder: &Path,
-    network: &Network,
-    meta: &CheckpointMeta,
-    examples: &[Rgb],
-) -> anyhow::Result<()> {
-    let sha256 = checkpoint::write_model(&folder.join("model.safetensors"), &network.params, meta)?;
-    let settings = Settings::try_from(meta.settings.clone())?;
-    save_answers(folder, network, &settings, examples, sha256)
-}
-
-/// Writes what the network answers on example images beside the model file of this hash. The names of the tensors are the
-/// exporter's, which reads them (`exporter::verify`).
-///
-/// # Errors
-/// When the file cannot be written.
-pub fn save_answers(
-    folder: &Path,
-    network: &Network,
-    settings: &Settings,
-    examples: &[Rgb],
-    sha256: String,
-) -> anyhow::Result<()> {
-    let tensors = match network.spec.kind {
-        Kind::Classifier(_) => class_answers(network, examples)?,
-        Kind::Detector(_) => box_answers(network, settings, examples)?,
-    };
-    let metadata = [("model_sha256".to_owned(), sha256)].into();
-    checkpoint::write(&folder.join(exporter::verify::FILE), &tensors, metadata)?;
-    Ok(())
-}
-
-/// Decoded pictures, prepared pictures, and the probabilities of each; of the prepared ones also the penultimate layer.
-fn class_answers(network: &Network, examples: &[Rgb]) -> anyhow::Result<Vec<(String, Tensor)>> {
-    let mut tensors: Vec<(String, Tensor)> = Vec::new();
-    let mut prepared = Vec::new();
-    let mut answers = Vec::new();
-    for (i, image) in examples.iter().enumerate() {
-        let small = models::host::prepare(image, &network.preprocessing);
-        let tensor = network.images(&small.data, 1, usize::try_from(small.height)?, usize::try_from(small.width)?);
-        let answer = network.probabilities(&tensor);
-        tensors.push((format!("whole.{i}"), pixels(image)));
-        tensors.push((format!("whole.{i}.probabilities"), answer.shallow_clone()));
-        prepared.push(tensor);
-        answers.push(answer);
-    }
-    if !prepared.is_empty() {
-        let prepared = Tensor::cat(&prepared, 0);
-        tensors.push(("prepared.features".into(), network.features(&prepared)));
-        tensors.push(("prepared".into(), prepared));
-        tensors.push(("prepared.probabilities".into(), Tensor::cat(&answers, 0)));
-    }
-    Ok(tensors)
-}
-
-/// Images, the places that are looked at, what is found there, and the decisions on the way.
-fn box_answers(network: &Network, settings: &Settings, examples: &[Rgb]) -> anyhow::Result<Vec<(String, Tensor)>> {
-    let mut wish = Wish::verifying(settings);
-    let prepare = |image: &Rgb| models::host::prepare(image, &network.preprocessing);
-    if examples.iter().all(|image| boxes::in_prepared(network, &prepare(image), image, &wish).is_empty()) {
-        // The network is sure of nothing yet; without boxes an export could not be told from a wrong one.
-        wish.score = 0.0;
-    }
-    let mut tensors = Vec::new();
-    for (i, image) in examples.iter().enumerate() {
-        let name = format!("image.{i}");
-        tensors.push((name.clone(), pixels(image)));
-        let tiles = tiles(image.width, image.height, settings.tile_grid_size, settings.tile_overlap_ratio);
-        for (s, place) in std::iter::once(Tile::whole(image)).chain(tiles).enumerate() {
-            let piece = cut(image, place);
-            let small = prepare(&piece);
-            let (answer, decisions) = boxes::decided(network, &small, &piece, &wish);
-            let name = format!("{name}.source.{s}");
-            let corners = [place.y0, place.x0, place.y1, place.x1].map(i64::from);
-            tensors.push((format!("{name}.place"), Tensor::from_slice(&corners)));
-            tensors.push((name.clone(), pixels(&small)));
-            tensors.extend(found(&name, &answer));
-            for (k, decision) in decisions.iter().enumerate() {
-                tensors.extend(decided(&format!("{name}.decision.{k}"), decision)?);
-            }
-        }
-    }
-    tensors.push(("format".to_owned(), Tensor::from_slice(&[recorded::FORMAT])));
-    tensors.push(("score_threshold".to_owned(), Tensor::from_slice(&[wish.score])));
-    tensors.push(("iou_threshold".to_owned(), Tensor::from_slice(&[wish.iou])));
-    Ok(tensors)
-}
-
-/// What is recorded of one decision; nothing of those that the exporter takes from the host.
-fn decided(name: &str, decision: &Decision) -> anyhow::Result<Vec<(String, Tensor)>> {
-    let Some(word) = recorded::word(decision.kind) else { return Ok(vec![]) };
-    let name = format!("{name}.{word}");
-    let mut tensors = vec![(format!("{name}.limits"), Tensor::from_slice(&decision.limits))];
-    for (j, input) in decision.inputs.iter().enumerate() {
-        let shape = input.size();
-        let values = Vec::<f32>::try_from(input.to_device(tch::Device::Cpu).contiguous().reshape([-1]))?;
-        let lengths: Vec<usize> = shape.iter().map(|&length| usize::try_from(length)).collect::<Result<_, _>>()?;
-        let sample = Sample::of(&lengths, &values);
-        tensors.push((format!("{name}.input.{j}"), Tensor::from_slice(&sample.values)));
-        tensors.push((format!("{name}.input.{j}.shape"), Tensor::from_slice(&shape)));
-    }
-    let outputs = decision.outputs.iter().enumerate();
-    tensors.extend(outputs.map(|(j, output)| (format!("{name}.output.{j}"), output.shallow_clone())));
-    Ok(tensors)
-}
-
-/// `uint8 [1, h, w, 3]`.
-fn pixels(image: &Rgb) -> Tensor {
-    Tensor::from_slice(&image.data).reshape([1, i64::from(image.height), i64::from(image.width), 3])
-}
-
-fn found(name: &str, found: &[Detection]) -> [(String, Tensor); 3] {
-    let corners: Vec<f32> = found.iter().flat_map(|d| d.corners).collect();
-    let scores: Vec<f32> = found.iter().map(|d| d.score).collect();
-    let labels: Vec<i64> = found.iter().map(|d| d.label as i64).collect();
-    [
-        (format!("{name}.boxes"), Tensor::from_slice(&corners).reshape([-1, 4])),
-        (format!("{name}.scores"), Tensor::from_slice(&scores)),
-        (format!("{name}.labels"), Tensor::from_slice(&labels)),
-    ]
-}
-
 /// Whether an append was cut off by a crash.
 fn ends_in_mid_line(file: &mut fs::File) -> std::io::Result<bool> {
     if file.seek(SeekFrom::End(0))? == 0 {
@@ -345,17 +209,6 @@ pub fn template(plan: &schemas::Plan, network: &Network, weights: Option<schemas
 pub fn versions() -> BTreeMap<String, String> {
     let libtorch = option_env!("FOVEA_LIBTORCH_VERSION").unwrap_or("2.13.0");
     [("fovea", env!("CARGO_PKG_VERSION")), ("libtorch", libtorch)].map(|(k, v)| (k.to_owned(), v.to_owned())).into()
-}
-
-/// A few pictures, spread over the data set, shrunk to a bounded size.
-pub fn examples(data: &dyn Images) -> Vec<Rgb> {
-    let step = (data.len() / EXAMPLES).max(1);
-    (0..data.len())
-        .step_by(step)
-        .filter_map(|i| data.image(i).ok())
-        .take(EXAMPLES)
-        .map(|image| thumbnail(&image, EXAMPLE_SIDE))
-        .collect()
 }
 
 /// Whether answers may be recorded in this folder: where none are, or where a run of ours keeps its checkpoints.

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 
 use dataset::loading;
+use models::registry::Augmentation;
 use schemas::setting::SETTINGS;
 use schemas::{Preprocessing, Settings, Task};
 
@@ -34,7 +35,7 @@ static EFFECTS: &[Effect] = &[
     ("validation_batch_size", |lab| {
         let size = |size| {
             let settings = Settings { validation_batch_size: size, ..Settings::default() };
-            loading::validation(&settings, &preprocessing(), 0).batch_size
+            loading::validation(&settings, &preprocessing(), Augmentation::Crop, 0).batch_size
         };
         assert_eq!((size(3), size(5)), (3, 5));
         // Kernels may sum in another order for another size of batch; which do depends on the processor.
@@ -182,7 +183,7 @@ static EFFECTS: &[Effect] = &[
     ("number_of_workers", |lab| {
         let workers = |number| {
             let settings = Settings { number_of_workers: number, ..Settings::default() };
-            loading::training(&settings, &preprocessing()).workers
+            loading::training(&settings, &preprocessing(), Augmentation::Crop).workers
         };
         assert_eq!((workers(0), workers(1)), (0, 1));
         assert_eq!(lab.tensors("--number_of_workers 1"), lab.tensors(""), "results do not depend on it");

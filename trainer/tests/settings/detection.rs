@@ -9,6 +9,7 @@ use std::time::Duration;
 use dataset::loading;
 use dataset::{Images, Loader, Object, RejectKind, Rejection, SampleError};
 use models::host::Rgb;
+use models::registry::Augmentation;
 use schemas::setting::SETTINGS;
 use schemas::{Fit, Interpolation, Preprocessing, Settings, Task};
 use serde_json::json;
@@ -42,7 +43,7 @@ static ON_YOLOV5: &[Effect] = &[
     ("validation_batch_size", |lab| {
         let batches = |size| {
             let settings = Settings { validation_batch_size: size, ..settings() };
-            let options = loading::detection_validation(&settings, &letterbox(), 0);
+            let options = loading::validation(&settings, &letterbox(), Augmentation::Mosaic, 0);
             Loader::new(Arc::new(Grey(10)), options).unwrap().eval().count()
         };
         assert_eq!((batches(5), batches(2)), (2, 5));
@@ -317,7 +318,8 @@ fn slim_objects(lab: &Lab) -> String {
 
 /// Whether a loader with this setting has as many threads. A thread takes its name only once it runs.
 fn starts_loaders(workers: u32) -> bool {
-    let options = loading::detection_training(&Settings { number_of_workers: workers, ..settings() }, &letterbox());
+    let options =
+        loading::training(&Settings { number_of_workers: workers, ..settings() }, &letterbox(), Augmentation::Mosaic);
     let _loader = Loader::new(Arc::new(Grey(4)), options).unwrap();
     let count = || {
         let tasks = fs::read_dir("/proc/self/task").unwrap().flatten();

@@ -13,15 +13,15 @@ use schemas::{Plan, PlanRequest, Source};
 use tch::Device;
 use trainer::failure;
 use trainer::log::Log;
-use trainer::nn::checkpoint::TrainingState;
 use trainer::nn::network::{Arithmetic, Network};
-use trainer::tasks::detect::Losses;
-use trainer::tasks::{Classify, Measured, Step, Task};
+use trainer::tasks::classify::Classify;
+use trainer::tasks::{Losses, Measured, Step, Task};
 use trainer::train::engine::{End, Engine};
 use trainer::train::optimizer::Optimizer;
 use trainer::train::recorder::{self, Recorder};
 use trainer::train::run_folder::RunFolder;
 use trainer::train::start;
+use trainer::train::state::TrainingState;
 
 use crate::lab::{Lab, lines};
 
@@ -101,9 +101,14 @@ fn train(plan: &Plan, task: &Tight, folder: &Path) -> anyhow::Result<(TrainingSt
     let log = Log::default();
     let (log_file, settings) = (folder.log(), &plan.settings);
     log.write_to(&log_file)?;
-    let train = Loader::new(Arc::clone(&data.train) as Arc<_>, loading::training(settings, &preprocessing))?;
-    let validation =
-        Loader::new(Arc::clone(&data.validation) as Arc<_>, loading::validation(settings, &preprocessing, 0))?;
+    let train = Loader::new(
+        Arc::clone(&data.train) as Arc<_>,
+        loading::training(settings, &preprocessing, spec.augmentation()),
+    )?;
+    let validation = Loader::new(
+        Arc::clone(&data.validation) as Arc<_>,
+        loading::validation(settings, &preprocessing, spec.augmentation(), 0),
+    )?;
     let template = recorder::template(plan, &network, None);
     let mut engine = Engine {
         plan,

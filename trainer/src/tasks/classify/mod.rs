@@ -2,7 +2,8 @@
 
 pub mod evaluate;
 pub mod mix;
+pub mod recorded;
 pub mod report;
 mod task;
 
-pub use task::{Classify, MultiLabel, Softening, class_weights, positive_weights};
+pub use task::{Classify, MultiLabel, Softening, class_weights, of, positive_weights};

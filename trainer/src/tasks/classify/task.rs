@@ -2,16 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use schemas::Settings;
 use schemas::event::PrimaryMetric;
-use tch::{Kind, Reduction, Tensor};
+use schemas::{Plan, Settings};
+use tch::{Device, Kind, Reduction, Tensor};
 
-use super::super::{Measured, Step, Task, shown};
+use super::evaluate;
+use super::mix::Mixing;
 use crate::nn::network::Network;
-use crate::tasks::classify::evaluate;
-use crate::tasks::classify::mix::Mixing;
-use crate::tasks::detect::Losses;
-use dataset::{Batch, Loader};
+use crate::tasks::{Losses, Measured, Step, Task, shown};
+
+use dataset::{Batch, Dataset, Images, Loader};
 
 /// What keeps a classifier from being too sure of its training images; nothing by default.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -47,6 +47,28 @@ impl Softening {
             }
         };
         Losses { total, parts: Vec::new() }
+    }
+}
+
+/// The classification task of a plan, its loss weighted by the classes of `data` where the plan asks for it.
+#[must_use]
+pub fn of(plan: &Plan, data: &Dataset, device: Device) -> Box<dyn Task> {
+    let (counts, s) = (data.class_counts(), &plan.settings);
+    let (weighted_loss, threshold) = (s.weighted_loss, s.imbalance_rate_threshold as usize);
+    let softening = Softening::of(s);
+    let upload = |weights: Vec<f32>| Tensor::from_slice(&weights).to_device(device);
+    match plan.task {
+        schemas::Task::ImageClassificationMultilabel => Box::new(MultiLabel {
+            positive_weights: positive_weights(&counts, data.len(), weighted_loss, threshold).map(upload),
+            softening,
+        }),
+        // No classifier is trained for the others: its registry row does not list them.
+        schemas::Task::ImageClassification
+        | schemas::Task::ImageObjectDetection
+        | schemas::Task::ImageInstanceSegmentation => Box::new(Classify {
+            class_weights: class_weights(&counts, weighted_loss, threshold).map(upload),
+            softening,
+        }),
     }
 }
 

@@ -15,11 +15,13 @@
 //! pixels of the network's input. Objects are few, so they are handled on the host: keep [`Target`] on the CPU. What
 //! depends on the network's outputs stays on its device.
 
+mod anchors;
 pub mod autoanchor;
 pub mod boxes;
 pub mod coder;
 pub mod evaluate;
 pub mod matcher;
+pub mod recorded;
 pub mod report;
 pub mod retinanet_loss;
 pub mod roi_loss;
@@ -33,34 +35,10 @@ pub mod yolov5_loss;
 
 use tch::{Device, Kind, Tensor};
 
+use super::Losses;
+
 pub use target::{Object, Objects, Target};
 pub use task::Detect;
-
-/// What one batch costs.
-pub struct Losses {
-    /// The scalar to differentiate.
-    pub total: Tensor,
-    /// What it is made of, by name: detached scalars on the network's device. Reading one waits for the device, so do
-    /// that once a step at most.
-    pub parts: Vec<(&'static str, Tensor)>,
-}
-
-impl Losses {
-    /// The losses of two stages of one network.
-    #[must_use]
-    pub fn and(mut self, other: Self) -> Self {
-        self.parts.extend(other.parts);
-        Self { total: self.total + other.total, parts: self.parts }
-    }
-
-    /// The sum of named scalars, times `scale`; the parts are shown unscaled.
-    fn sum<const COUNT: usize>(parts: [(&'static str, Tensor); COUNT], scale: f64) -> Self {
-        let detached = parts.iter().map(|(name, value)| (*name, value.detach())).collect();
-        let total = parts.into_iter().map(|(_, value)| value).reduce(|a, b| a + b);
-        let total = total.unwrap_or_else(|| Tensor::zeros([] as [i64; 0], (Kind::Float, Device::Cpu)));
-        Self { total: if scale == 1.0 { total } else { total * scale }, parts: detached }
-    }
-}
 
 /// The precision to compute in: float64 stays, everything else becomes float32.
 fn precise(kind: Kind) -> Kind {

@@ -6,14 +6,15 @@ use models::classify::{normalise, resnet};
 use models::detect::{Detector, anchors, faster_rcnn, retinanet, roi_heads, rpn, yolov5};
 use models::scope::Scope;
 use schemas::setting::ModelSize;
-use schemas::{Fit, Settings};
+use schemas::{Fit, Plan, Settings};
 use tch::{Device, Kind, Tensor};
 
-use super::super::{Measured, Step, Task, shown};
+use super::{Target, anchors as yolov5_anchors, evaluate, retinanet_loss, roi_loss, rpn_loss, yolov5_loss};
+use crate::log::Log;
 use crate::nn::eager::{Eager, Mode, T};
 use crate::nn::network::Network;
-use crate::tasks::detect::{Losses, Target, evaluate, retinanet_loss, roi_loss, rpn_loss, yolov5_loss};
-use dataset::{Batch, KeyedRng, Loader};
+use crate::tasks::{Losses, Measured, Step, Task, shown};
+use dataset::{Batch, Images, KeyedRng, Loader};
 
 /// A detector under training.
 pub struct Detect {
@@ -66,6 +67,13 @@ impl Task for Detect {
 
     fn sums_over_images(&self) -> bool {
         matches!(self.detector, Detector::Yolov5(_))
+    }
+
+    fn fit(&self, network: &mut Network, plan: &Plan, data: &dyn Images, log: &Log) {
+        match self.detector {
+            Detector::Yolov5(_) => yolov5_anchors::fit(network, plan, data, log),
+            Detector::FasterRcnn(_) | Detector::RetinaNet(_) => {}
+        }
     }
 
     fn evaluate(&self, network: &Network, data: &Loader, label: &str) -> anyhow::Result<Measured> {

@@ -1,4 +1,4 @@
-//! What an evaluation found, as every command tells it: numbers by name, a table for a terminal, and the whole report.
+//! Predictions of a whole data set, and their metrics as every command tells them: numbers by name, a table for a terminal, JSON.
 
 use std::collections::BTreeMap;
 
@@ -6,20 +6,28 @@ use comfy_table::{Table, presets};
 use schemas::Settings;
 use serde_json::Value;
 
-use crate::predict::trained::Outcome;
+use super::{classify, detect};
 use metrics::ClassificationReport;
 use metrics::detection::DetectionReport;
 
+/// Predictions of a whole data set, beside what is true.
+pub enum Outcome {
+    /// Probabilities of each class of each image.
+    Classes(classify::evaluate::Outcome),
+    /// Boxes in each image.
+    Boxes(detect::evaluate::Outcome),
+}
+
 /// Metrics of a model on a data set.
-pub enum Findings {
+pub enum Metrics {
     /// Of a classifier.
     Classes(ClassificationReport),
     /// Of a detector.
     Boxes(DetectionReport),
 }
 
-impl Findings {
-    /// Measures what a model said.
+impl Metrics {
+    /// Measures predictions.
     #[must_use]
     pub fn of(outcome: &Outcome, labels: &[String], settings: &Settings) -> Self {
         match outcome {

@@ -1,0 +1,390 @@
+//! The first step of a training: from what is asked to a run that is ready, or ready to go on.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use models::registry::{self, ModelSpec};
+use schemas::error::ErrorCode;
+use schemas::{Plan, PlanRequest, Precision, WeightsOrigin};
+use tch::Device;
+
+use super::run_folder::RunFolder;
+use super::state::{Export, TrainingState};
+use super::{recorder, start};
+use crate::failure::{self, fail};
+use crate::log::Log;
+use crate::nn::checkpoint::Checkpoint;
+use crate::nn::device;
+use crate::nn::ema::Ema;
+use crate::nn::network::{Arithmetic, Network};
+use crate::progress::checking;
+use crate::tasks::{self, Task, recorded};
+use crate::train::optimizer::Optimizer;
+use crate::train::recorder::Recorder;
+use dataset::{Images, Loader, ReadOptions, TrainingData, TrainingRequest, loading};
+
+/// What is asked of a training.
+pub struct Request {
+    /// Folder of the run.
+    pub output: PathBuf,
+    /// Continue the run in it.
+    pub resume: bool,
+    /// The plan of a new run; `None` when no training data was named.
+    pub plan: Option<PlanRequest>,
+    /// Settings that were named, by name, as text. A run that is resumed must have the same.
+    pub settings: Vec<(String, String)>,
+    /// Threads that compute; 0 is every core.
+    pub threads: usize,
+    /// What is exported at the end; `None` when it was not said.
+    pub export: Option<Export>,
+    /// Bytes of memory for decoded images.
+    pub cache_bytes: u64,
+}
+
+/// A run that is ready.
+pub struct Prepared {
+    /// What does not change while it trains.
+    pub run: Run,
+    /// What does.
+    pub learner: Learner,
+    /// Writes checkpoints and records.
+    pub recorder: Recorder,
+    /// Whether there is a checkpoint to resume from already.
+    pub begun: bool,
+}
+
+/// What stays as it is while a run trains.
+pub struct Run {
+    /// Every decision, `auto` included.
+    pub plan: Plan,
+    /// The data.
+    pub data: TrainingData,
+    /// Random views of the training images.
+    pub train: Loader,
+    /// Validation images as they will be served.
+    pub validation: Loader,
+    /// What is trained.
+    pub task: Box<dyn Task>,
+    /// Where it computes.
+    pub device: Device,
+    /// Arithmetic of the training step.
+    pub arithmetic: Arithmetic,
+    /// Threads that compute.
+    pub threads: usize,
+}
+
+/// What a run changes while it trains.
+pub struct Learner {
+    /// The network in training.
+    pub network: Network,
+    /// Its optimizer.
+    pub optimizer: Optimizer,
+    /// The average of its weights, when the plan keeps one.
+    pub average: Option<Ema>,
+    /// Where the loop stands.
+    pub state: TrainingState,
+}
+
+/// The folder of a run, and what an earlier start left in it.
+struct Opened {
+    folder: RunFolder,
+    /// The last checkpoint and its state, of a run that is resumed.
+    last: Option<Last>,
+    plan: Plan,
+    options: Options,
+}
+
+/// The checkpoint that a run continues from.
+struct Last {
+    checkpoint: Checkpoint,
+    state: TrainingState,
+}
+
+/// Makes a run ready: opens its folder, resolves its plan, reads its data, builds or restores its network. A new run's plan
+/// and data are written.
+///
+/// # Errors
+/// Bad settings or data, a device that is not there, weights that cannot be had, IO.
+pub fn prepare(request: &Request, log: &Log) -> anyhow::Result<Prepared> {
+    let Opened { folder, last, mut plan, options } = open(request, log)?;
+    let spec = model(&plan)?;
+    let (device, arithmetic) = compute(&mut plan, spec)?;
+    let mut data = open_data(request, &plan, &folder, last.as_ref(), log)?;
+    let task = tasks::of(spec, &plan, &data.train, device);
+    let preprocessing = spec.fitted(&plan.settings);
+    let mut network = start::network(spec, &plan, &data, &preprocessing, device)?;
+    let threads = set_threads(options.threads, last.as_ref(), log);
+    let weights = match &last {
+        Some(last) => last.checkpoint.meta.weights.clone(),
+        None => start::weights(&mut network, &plan, log)?,
+    };
+    start::freeze(&mut network, &plan, weights.is_some())?;
+    if last.is_none() {
+        task.fit(&mut network, &plan, data.train.as_ref(), log);
+    }
+    let begun = last.is_some();
+    let fresh = || TrainingState {
+        threads,
+        export: options.export,
+        images_checked: data.train.is_checked(),
+        ..TrainingState::default()
+    };
+    let learner = learner(network, &plan, last, fresh)?;
+    if !begun {
+        folder.set_options(options.to_map())?;
+        let mut writing = folder.start_files(&TrainingData::FILES)?.begin()?;
+        data.write(&mut writing, Path::new("data"))?;
+        writing.write("plan.json", |out| Ok(serde_json::to_writer_pretty(out, &plan)?))?;
+        writing.publish()?;
+    }
+    let of_training = loading::training(&plan.settings, &preprocessing, spec.augmentation());
+    let of_validation = loading::validation(&plan.settings, &preprocessing, spec.augmentation(), request.cache_bytes);
+    let train = Loader::new(data.train.clone(), of_training)?;
+    let validation = Loader::new(data.validation.clone(), of_validation)?;
+    let recorder = recorder(folder, &plan, &learner, weights, data.validation.as_ref())?;
+    let run = Run { plan, data, train, validation, task, device, arithmetic, threads };
+    log.line(&run.headline(&learner.network));
+    Ok(Prepared { run, learner, recorder, begun })
+}
+
+impl Run {
+    /// The line that a run begins with.
+    fn headline(&self, network: &Network) -> String {
+        format!(
+            "{} on {} training and {} validation images, {} classes, {:?}, {} threads, seed {}",
+            network.spec.name,
+            self.data.train.len(),
+            self.data.validation.len(),
+            network.labels.len(),
+            self.arithmetic,
+            self.threads,
+            self.plan.seed
+        )
+    }
+}
+
+fn open(request: &Request, log: &Log) -> anyhow::Result<Opened> {
+    let folder = RunFolder::open(&request.output, request.resume)?;
+    let last = folder.begun().then(|| Last::read(&folder)).transpose()?;
+    let planned = last.is_some() || request.resume && folder.plan().is_file();
+    let plan = if planned { resumed_plan(&folder.plan(), &request.settings)? } else { new_plan(request)? };
+    let options = Options::of(request, planned.then(|| folder.options()));
+    if let Some(last) = &last {
+        log.write_to(&folder.log())?;
+        may_finish(&folder, &last.state)?;
+    } else if planned {
+        log.line("the run was stopped before its first checkpoint, and starts anew from its plan");
+    }
+    Ok(Opened { folder, last, plan, options })
+}
+
+impl Last {
+    fn read(folder: &RunFolder) -> anyhow::Result<Self> {
+        let checkpoint = Checkpoint::read(&folder.last().join("model.safetensors"))?;
+        let missing = || {
+            let message = format!("{}: holds no training state; it is no last checkpoint", checkpoint.path.display());
+            fail(ErrorCode::InvalidCheckpoint, message)
+        };
+        let state = TrainingState::of(&checkpoint)?.ok_or_else(missing)?;
+        Ok(Self { checkpoint, state })
+    }
+}
+
+/// The model of a plan, in its size, which must be one for the plan's task.
+fn model(plan: &Plan) -> anyhow::Result<&'static ModelSpec> {
+    let names =
+        |models: &mut dyn Iterator<Item = &'static ModelSpec>| models.map(|m| m.name).collect::<Vec<_>>().join(", ");
+    let refuse = |message: String| Err(fail(ErrorCode::UnsupportedModel, message));
+    let Some(spec) = registry::find(&plan.model_name) else {
+        let known = names(&mut registry::all().iter());
+        return refuse(format!("there is no model {:?}; the models are {known}", plan.model_name));
+    };
+    let fitting = names(&mut registry::for_task(plan.task));
+    if fitting.is_empty() {
+        let trained = schemas::Task::ALL.into_iter().filter(|&task| registry::for_task(task).next().is_some());
+        let trained: Vec<&str> = trained.map(schemas::Task::as_str).collect();
+        return refuse(format!("task {} cannot be trained yet; {} can", plan.task, trained.join(", ")));
+    }
+    if !spec.tasks().contains(&plan.task) {
+        return refuse(format!("{} is no model for {}; {fitting} are", spec.name, plan.task));
+    }
+    Ok(spec.sized(plan.settings.model_size))
+}
+
+/// Where and in what arithmetic a run computes. What `auto` meant becomes part of its plan: a resume on a changed machine
+/// must not compute otherwise.
+fn compute(plan: &mut Plan, spec: &ModelSpec) -> anyhow::Result<(Device, Arithmetic)> {
+    let unavailable = |e: anyhow::Error| fail(ErrorCode::DeviceUnavailable, format!("{e:#}"));
+    let device = device::open(plan.device).map_err(unavailable)?;
+    if device == Device::Cpu {
+        // The same sums in the same order in every run; costs nothing measurable on a CPU.
+        bridge::set_deterministic(true)?;
+    }
+    let arithmetic = device::arithmetic(plan.precision, device, spec).map_err(unavailable)?;
+    plan.device = device::named(device);
+    plan.precision = match arithmetic {
+        Arithmetic::Fp32 => Precision::Fp32,
+        Arithmetic::Bf16 => Precision::Bf16,
+    };
+    Ok((device, arithmetic))
+}
+
+fn learner(
+    mut network: Network,
+    plan: &Plan,
+    last: Option<Last>,
+    fresh: impl FnOnce() -> TrainingState,
+) -> anyhow::Result<Learner> {
+    let mut average = (plan.settings.ema_decay > 0.0).then(|| Ema::new(&network, plan.settings.ema_decay));
+    let mut optimizer = Optimizer::new(&plan.settings, &network.params);
+    let state = match last {
+        None => fresh(),
+        Some(Last { checkpoint, state }) => {
+            checkpoint.restore(&mut network.params)?;
+            let private = checkpoint.private_tensors();
+            let mut missing = optimizer.restore(state.updates, &private);
+            missing.extend(average.as_mut().map(|average| average.restore(&private)).unwrap_or_default());
+            if let Some(name) = missing.first() {
+                let path = checkpoint.path.display();
+                let message = format!("{path}: {name} is missing; the checkpoint is of another run");
+                return Err(fail(ErrorCode::InvalidCheckpoint, message));
+            }
+            state
+        }
+    };
+    Ok(Learner { network, optimizer, average, state })
+}
+
+fn recorder(
+    folder: RunFolder,
+    plan: &Plan,
+    learner: &Learner,
+    weights: Option<WeightsOrigin>,
+    validation: &dyn Images,
+) -> anyhow::Result<Recorder> {
+    let template = recorder::template(plan, &learner.network, weights);
+    Recorder::new(folder, template, recorded::examples(validation), learner.state.epoch)
+}
+
+/// Options of a run that its plan does not have.
+struct Options {
+    threads: usize,
+    export: Export,
+}
+
+impl Options {
+    /// As given, or as `recorded` of a start that is repeated.
+    fn of(request: &Request, recorded: Option<&BTreeMap<String, String>>) -> Self {
+        let recorded = |name: &str| recorded.and_then(|options| options.get(name));
+        let threads = recorded("threads").and_then(|text| text.parse().ok()).unwrap_or(request.threads);
+        let export = recorded("export").and_then(|text| text.parse().ok()).or(request.export).unwrap_or_default();
+        Self { threads, export }
+    }
+
+    fn to_map(&self) -> BTreeMap<String, String> {
+        [("threads", self.threads.to_string()), ("export", self.export.to_string())]
+            .map(|(name, value)| (name.to_owned(), value))
+            .into()
+    }
+}
+
+/// Checks that what the end of a resumed run writes is in nobody's way, before the work that leads to it.
+fn may_finish(folder: &RunFolder, state: &TrainingState) -> anyhow::Result<()> {
+    folder.results()?;
+    let best = folder.best();
+    if best.is_dir() && state.export != Export::Nothing {
+        exporter::export::check(&best.join("model.onnx"), &best.join("model.safetensors"), true)?;
+    }
+    Ok(())
+}
+
+/// Computes with the threads asked for, or, when resuming, with those the run was begun with: sums of floats depend on
+/// how they are split.
+fn set_threads(wanted: usize, last: Option<&Last>, log: &Log) -> usize {
+    match last.map(|last| last.state.threads) {
+        Some(begun) if begun > 0 => {
+            if wanted != 0 && wanted != begun {
+                log.line(&format!(
+                    "--threads {wanted} is ignored: the run was begun with {begun}, and resumes exactly"
+                ));
+            }
+            device::set_threads(begun)
+        }
+        _ => device::set_threads(wanted),
+    }
+}
+
+/// The plan of a new run.
+fn new_plan(request: &Request) -> anyhow::Result<Plan> {
+    let Some(plan) = &request.plan else {
+        let message = format!(
+            "{} holds no run yet, nor a plan of one; repeat the command that was to begin it, without --resume",
+            request.output.display()
+        );
+        return Err(fail(ErrorCode::FileNotFound, message));
+    };
+    Plan::resolve(plan.clone()).map_err(|errors| failure::settings(&errors))
+}
+
+/// The plan of the run to resume. Settings named again must be those of the run.
+fn resumed_plan(path: &Path, settings: &[(String, String)]) -> anyhow::Result<Plan> {
+    let text = std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
+    let plan: Plan = serde_json::from_str(&text).with_context(|| format!("{} is no plan", path.display()))?;
+    let mut named = plan.settings.clone();
+    for (name, value) in settings {
+        named.set(name, &value.as_str().into()).map_err(|error| failure::settings(&[error]))?;
+        let (now, then) = (named.get(name), plan.settings.get(name));
+        if now != then {
+            let message = format!(
+                "{name} is {} in the run that --resume continues; leave the option out, or begin a new run with another --output",
+                then.unwrap_or_default()
+            );
+            return Err(fail(ErrorCode::InvalidSettings, message));
+        }
+    }
+    Ok(plan)
+}
+
+/// Data of a new run as the plan names it; of a resumed one as it was used.
+fn open_data(
+    request: &Request,
+    plan: &Plan,
+    folder: &RunFolder,
+    last: Option<&Last>,
+    log: &Log,
+) -> anyhow::Result<TrainingData> {
+    let used = |name: &str| folder.data().join(name);
+    let (training, validation) = if last.is_some() {
+        (used("train.jsonl"), Some(used("validation.jsonl")))
+    } else {
+        (plan.training_data.clone().into(), plan.validation_data.clone().map(Into::into))
+    };
+    let reading = TrainingRequest {
+        training,
+        validation,
+        split_ratio: plan.settings.split_ratio,
+        seed: plan.seed,
+        read: ReadOptions {
+            task: plan.task,
+            data_root: plan.data_root.clone().map(Into::into),
+            ignore_data_errors: plan.settings.ignore_data_errors,
+            limits: models::host::Limits::default(),
+            cache_bytes: request.cache_bytes,
+            threads: std::thread::available_parallelism().map_or(1, usize::from),
+            fetch_folder: Some(used("fetched")),
+            resumed: last.map(|last| last.state.images_checked),
+        },
+    };
+    let data = dataset::training(&reading, &checking())?;
+    for warning in &data.warnings {
+        log.line(&format!("warning: {warning}"));
+    }
+    if data.rejections.total() > 0 {
+        log.line(&format!("{} rows were rejected, see {}:", data.rejections.total(), used("rejected.jsonl").display()));
+        for rejection in data.rejections.examples() {
+            log.line(&format!("  {}:{}: {}", rejection.source, rejection.line, rejection.reason));
+        }
+    }
+    Ok(data)
+}
