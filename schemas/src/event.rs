@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Plan, Task};
+use crate::Plan;
 
 /// One epoch: a line of `metrics.jsonl`. Everything but `timing` is reproducible from the plan.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -109,18 +109,6 @@ pub enum RunEvent {
     },
 }
 
-impl PrimaryMetric {
-    /// The specification's primary metric of a task.
-    #[must_use]
-    pub const fn name_for(task: Task) -> &'static str {
-        match task {
-            Task::ImageClassification => "accuracy",
-            Task::ImageClassificationMultilabel => "iou",
-            Task::ImageObjectDetection | Task::ImageInstanceSegmentation => "mean_average_precision",
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -157,7 +145,7 @@ mod tests {
             request.set(name, value, Source::File);
         }
         let plan = Box::new(Plan::resolve(request).unwrap());
-        let metric = PrimaryMetric { epoch: 3, name: PrimaryMetric::name_for(plan.task).to_owned(), value: 0.75 };
+        let metric = PrimaryMetric { epoch: 3, name: plan.task.primary_metric().to_owned(), value: 0.75 };
         for (event, name) in [
             (RunEvent::RunStarted { plan, resumed_from_epoch: 0 }, "run_started"),
             (RunEvent::Epoch(record()), "epoch"),

@@ -68,6 +68,16 @@ impl Task {
         }
     }
 
+    /// The specification's primary metric: the one that decides which epoch is best.
+    #[must_use]
+    pub const fn primary_metric(self) -> &'static str {
+        match self {
+            Self::ImageClassification => "accuracy",
+            Self::ImageClassificationMultilabel => "iou",
+            Self::ImageObjectDetection | Self::ImageInstanceSegmentation => "mean_average_precision",
+        }
+    }
+
     /// True for the two tasks that label whole images.
     #[must_use]
     pub const fn is_classification(self) -> bool {

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 use super::object::{Object, ObjectFault};
 use super::{ClassName, ImageDetails, Label, ObjectError, Row, RowError, RowErrorKind};
-use crate::Task;
+use crate::Labels;
 
 /// A row before its parts are judged. Keys that are not listed are ignored.
 #[derive(Deserialize)]
@@ -27,14 +27,14 @@ struct RawRow {
     is_crowd: Option<Value>,
 }
 
-/// Reads one line of a JSONL file as a row of `task`.
+/// Reads one line of a JSONL file as a row that says `labels` of its image.
 ///
 /// `image_url` may be called `imageUrl`. A detection row may also describe a single box with `label`, `topX`, `topY`,
 /// `bottomX` and `bottomY` at the top level. Bad objects are dropped and listed in [`Row::rejected`].
 ///
 /// # Errors
 /// When nothing usable is left of the row, or an outline has an odd number of coordinates.
-pub fn parse_row(task: Task, line: &str) -> Result<Row, RowError> {
+pub fn parse_row(labels: Labels, line: &str) -> Result<Row, RowError> {
     let bad = |kind, message| RowError { kind, message, image_url: None };
     let raw: RawRow = serde_json::from_str(line.trim_start_matches('\u{feff}'))
         .map_err(|error| bad(RowErrorKind::Json, format!("not a row: {error}")))?;
@@ -47,7 +47,7 @@ pub fn parse_row(task: Task, line: &str) -> Result<Row, RowError> {
         None => return Err(bad(RowErrorKind::ImageUrl, "there is no image_url".to_owned())),
     };
     let image_details = raw.image_details.as_ref().and_then(details);
-    match label(task, raw) {
+    match label(labels, raw) {
         Ok((label, rejected)) => Ok(Row { image_url, image_details, label, rejected }),
         Err((kind, message)) => Err(RowError { kind, message, image_url: Some(image_url) }),
     }
@@ -55,22 +55,22 @@ pub fn parse_row(task: Task, line: &str) -> Result<Row, RowError> {
 
 type Judged = Result<(Label, Vec<ObjectError>), (RowErrorKind, String)>;
 
-fn label(task: Task, raw: RawRow) -> Judged {
+fn label(labels: Labels, raw: RawRow) -> Judged {
     let Some(label) = &raw.label else {
         return Err((RowErrorKind::LabelMissing, "there is no label".to_owned()));
     };
-    match task {
-        Task::ImageClassification => match ClassName::from_json(label) {
+    match labels {
+        Labels::Class => match ClassName::from_json(label) {
             Some(class) => Ok((Label::Class(class), Vec::new())),
             None => Err(wrong("the name of one class: a text that is not empty, or a whole number", label)),
         },
-        Task::ImageClassificationMultilabel => Ok((Label::Classes(classes(label)?), Vec::new())),
-        Task::ImageObjectDetection => {
+        Labels::Classes => Ok((Label::Classes(classes(label)?), Vec::new())),
+        Labels::Boxes => {
             let listed = single_box(raw);
             let (boxes, rejected) = objects(&listed)?;
             Ok((Label::Boxes(boxes), rejected))
         }
-        Task::ImageInstanceSegmentation => {
+        Labels::Outlines => {
             let (outlines, rejected) = objects(label)?;
             Ok((Label::Outlines(outlines), rejected))
         }

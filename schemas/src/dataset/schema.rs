@@ -3,7 +3,7 @@
 use schemars::{Schema, json_schema};
 use serde_json::{Value, json};
 
-use crate::Task;
+use crate::{Labels, Task};
 
 /// JSON Schema of the rows of `task`. It does not say what a schema cannot: that a box has its corners in order, and that
 /// all class names are of one type.
@@ -21,7 +21,7 @@ pub fn row_schema(task: Task) -> Schema {
             },
             "imageUrl": { "description": "Older name of image_url.", "type": "string", "pattern": r"\S" },
             "image_details": { "description": "What the file is like. Informative only: format, width, height." },
-            "label": label(task),
+            "label": label(task.labels()),
         },
         "required": ["label"],
         "oneOf": [{ "required": ["image_url"] }, { "required": ["imageUrl"] }],
@@ -57,13 +57,13 @@ fn outline() -> Value {
     })
 }
 
-fn label(task: Task) -> Value {
-    match task {
-        Task::ImageClassification => class(),
-        Task::ImageClassificationMultilabel => {
+fn label(labels: Labels) -> Value {
+    match labels {
+        Labels::Class => class(),
+        Labels::Classes => {
             json!({ "description": "Every class the image shows.", "type": "array", "items": class() })
         }
-        Task::ImageObjectDetection => json!({
+        Labels::Boxes => json!({
             "description": "The objects; empty for a background image.",
             "type": "array",
             "items": {
@@ -78,7 +78,7 @@ fn label(task: Task) -> Value {
                 "anyOf": [{ "required": ["topX", "topY", "bottomX", "bottomY"] }, { "required": ["polygon"] }],
             },
         }),
-        Task::ImageInstanceSegmentation => json!({
+        Labels::Outlines => json!({
             "description": "The objects; empty for a background image.",
             "type": "array",
             "items": {

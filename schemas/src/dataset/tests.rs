@@ -4,11 +4,11 @@ use super::*;
 use crate::Task::{self, *};
 
 fn ok(task: Task, line: &str) -> Row {
-    parse_row(task, line).unwrap_or_else(|e| panic!("{line}: {e}"))
+    parse_row(task.labels(), line).unwrap_or_else(|e| panic!("{line}: {e}"))
 }
 
 fn fails(task: Task, line: &str) -> RowErrorKind {
-    parse_row(task, line).expect_err(line).kind
+    parse_row(task.labels(), line).expect_err(line).kind
 }
 
 fn text(name: &str) -> ClassName {
@@ -16,11 +16,11 @@ fn text(name: &str) -> ClassName {
 }
 
 fn boxes(label: &str) -> Result<Row, RowError> {
-    parse_row(ImageObjectDetection, &format!(r#"{{"image_url": "a.jpg", "label": {label}}}"#))
+    parse_row(ImageObjectDetection.labels(), &format!(r#"{{"image_url": "a.jpg", "label": {label}}}"#))
 }
 
 fn outlines(label: &str) -> Result<Row, RowError> {
-    parse_row(ImageInstanceSegmentation, &format!(r#"{{"image_url": "a.jpg", "label": {label}}}"#))
+    parse_row(ImageInstanceSegmentation.labels(), &format!(r#"{{"image_url": "a.jpg", "label": {label}}}"#))
 }
 
 #[test]
@@ -63,14 +63,14 @@ fn bad_rows_say_what_is_wrong_and_never_panic() {
     ] {
         assert_eq!(fails(ImageClassification, line), kind, "{line}");
     }
-    let error = parse_row(ImageClassification, r#"{"image_url": "a.jpg", "label": {}}"#).unwrap_err();
+    let error = parse_row(ImageClassification.labels(), r#"{"image_url": "a.jpg", "label": {}}"#).unwrap_err();
     assert_eq!(error.image_url.as_deref(), Some("a.jpg"));
     let deep = "[".repeat(100_000);
     for task in Task::ALL {
         assert_eq!(fails(task, &deep), RowErrorKind::Json);
     }
     let long = format!(r#"{{"image_url": "a", "label": [{}1]}}"#, "1,".repeat(500_000));
-    assert!(parse_row(ImageClassification, &long).unwrap_err().message.len() < 300);
+    assert!(parse_row(ImageClassification.labels(), &long).unwrap_err().message.len() < 300);
 }
 
 #[test]
@@ -249,7 +249,7 @@ fn the_schema_accepts_exactly_the_rows_that_lose_nothing() {
     for task in Task::ALL {
         let validator = jsonschema::validator_for(row_schema(task).as_value()).unwrap();
         for row in &rows {
-            let whole = parse_row(task, &row.to_string()).is_ok_and(|parsed| parsed.rejected.is_empty());
+            let whole = parse_row(task.labels(), &row.to_string()).is_ok_and(|parsed| parsed.rejected.is_empty());
             assert_eq!(validator.is_valid(row), whole, "{task}: {row}");
         }
     }

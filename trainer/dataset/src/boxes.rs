@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use schemas::Task;
+use schemas::Labels;
 use schemas::dataset::{BoxLabel, ClassName, Corners, Label, RowErrorKind, parse_row};
 
 use super::reject::RejectKind;
@@ -46,7 +46,7 @@ pub fn parse(line: &[u8]) -> Result<BoxRow, Refusal> {
     if !text.starts_with('{') {
         return Err((RejectKind::BadJson, None, "not a JSON object with image_url and label".to_owned()));
     }
-    let row = parse_row(Task::ImageObjectDetection, text).map_err(|error| {
+    let row = parse_row(Labels::Boxes, text).map_err(|error| {
         let kind = match error.kind {
             RowErrorKind::Json | RowErrorKind::ImageUrl => RejectKind::BadJson,
             RowErrorKind::LabelMissing

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 
-use schemas::Task;
+use schemas::{Labels, Task};
 
 /// An object in a picture.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -87,11 +87,11 @@ pub enum Targets {
 impl Targets {
     /// Nothing yet, of what the rows of a task show; `None` for a task whose rows cannot be read.
     pub fn new(task: Task) -> Option<Self> {
-        match task {
-            Task::ImageClassification => Some(Self::Classes(Vec::new())),
-            Task::ImageClassificationMultilabel => Some(Self::Sets(Lists::default())),
-            Task::ImageObjectDetection => Some(Self::Objects(Objects::default())),
-            Task::ImageInstanceSegmentation => None,
+        match task.labels() {
+            Labels::Class => Some(Self::Classes(Vec::new())),
+            Labels::Classes => Some(Self::Sets(Lists::default())),
+            Labels::Boxes => Some(Self::Objects(Objects::default())),
+            Labels::Outlines => None,
         }
     }
 

@@ -1,6 +1,6 @@
 //! What is true of classified examples, and which decisions about them are right.
 
-use schemas::Task;
+use schemas::{Labels, Task};
 use serde::Serialize;
 
 use super::counts::predictions;
@@ -44,11 +44,9 @@ impl Truths {
     /// No example yet of a task that classifies.
     #[must_use]
     pub const fn new(task: Task) -> Self {
-        match task {
-            Task::ImageClassificationMultilabel => Self::Any(Vec::new()),
-            Task::ImageClassification | Task::ImageObjectDetection | Task::ImageInstanceSegmentation => {
-                Self::One(Vec::new())
-            }
+        match task.labels() {
+            Labels::Classes => Self::Any(Vec::new()),
+            Labels::Class | Labels::Boxes | Labels::Outlines => Self::One(Vec::new()),
         }
     }
 

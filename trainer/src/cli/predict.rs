@@ -10,7 +10,7 @@ use models::host::{self, Limits, Rgb};
 use schemas::dataset::Corners;
 use schemas::error::ErrorCode;
 use schemas::prediction::{Detection, XaiParameters};
-use schemas::{Settings, Task};
+use schemas::{Labels, Settings};
 use serde_json::{Map, Value, json};
 
 use super::Answer;
@@ -97,17 +97,20 @@ impl Asked {
             ("tile_grid_size", args.tile_grid_size.clone().map(Value::from)),
         ])?;
         let wish = Wish::predicting(&settings);
-        let usual = if model.meta().task == Task::ImageClassificationMultilabel { usize::MAX } else { TOP };
+        let usual = match model.meta().task.labels() {
+            Labels::Classes => usize::MAX,
+            Labels::Class | Labels::Boxes | Labels::Outlines => TOP,
+        };
         let explain = explaining(&args.explain, &model, args.save.is_some())?;
         Ok(Self { model, settings, wish, top: args.top.unwrap_or(usual).max(1), explain })
     }
 
     fn about(&mut self, image: &Rgb) -> anyhow::Result<Said> {
         let labels = self.model.meta().labels.clone();
-        match self.model.meta().task {
-            Task::ImageClassification => self.classes(image, &labels, |_| true),
-            Task::ImageClassificationMultilabel => self.classes(image, &labels, |probability| probability > THRESHOLD),
-            Task::ImageObjectDetection | Task::ImageInstanceSegmentation => {
+        match self.model.meta().task.labels() {
+            Labels::Class => self.classes(image, &labels, |_| true),
+            Labels::Classes => self.classes(image, &labels, |probability| probability > THRESHOLD),
+            Labels::Boxes | Labels::Outlines => {
                 let found = self.model.detect(image, &self.settings, &self.wish)?;
                 let counts = labels.iter().enumerate().filter_map(|(class, label)| {
                     let count = found.iter().filter(|d| d.label == class).count();

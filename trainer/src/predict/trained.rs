@@ -8,7 +8,7 @@ use ndarray::ArrayView4;
 use runtime::{Form, Overrides};
 use schemas::error::ErrorCode;
 use schemas::prediction::Detection;
-use schemas::{CheckpointMeta, Settings, Task};
+use schemas::{CheckpointMeta, Labels, Settings};
 use serde_json::Value;
 use tch::Device;
 
@@ -68,6 +68,15 @@ impl Trained {
         }
     }
 
+    /// Whether it answers with objects, and not with a probability of each class.
+    #[must_use]
+    pub fn detects(&self) -> bool {
+        match self.meta().task.labels() {
+            Labels::Boxes | Labels::Outlines => true,
+            Labels::Class | Labels::Classes => false,
+        }
+    }
+
     /// The settings it was trained and exported with.
     ///
     /// # Errors
@@ -86,7 +95,7 @@ impl Trained {
         let cuts = self.takes_whole();
         let refuse = |message: String| Err(fail(ErrorCode::InvalidSettings, message));
         for (name, value) in wishes.iter().filter_map(|(name, value)| Some((name, value.as_ref()?))) {
-            if task != Task::ImageObjectDetection {
+            if !self.detects() {
                 return refuse(format!("{name} means nothing to {task}; leave it out"));
             }
             if cuts && *name == "tile_grid_size" {
@@ -149,7 +158,7 @@ impl Trained {
     /// When the model is a detector or a file without features, or fails on the image.
     pub fn features(&mut self, image: &Rgb) -> anyhow::Result<Vec<f32>> {
         let task = self.meta().task;
-        if !task.is_classification() {
+        if self.detects() {
             let message = format!("the model's task is {task}; only classifiers have features of whole images");
             return Err(fail(ErrorCode::UnsupportedModel, message));
         }
@@ -196,10 +205,7 @@ impl Trained {
     /// # Errors
     /// When the data cannot be read or the file fails.
     pub fn evaluate(&mut self, data: &Loader, settings: &Settings, label: &str) -> anyhow::Result<Outcome> {
-        let detects = match self.meta().task {
-            Task::ImageObjectDetection | Task::ImageInstanceSegmentation => true,
-            Task::ImageClassification | Task::ImageClassificationMultilabel => false,
-        };
+        let detects = self.detects();
         let wish = Wish::measuring(settings);
         Ok(match self {
             Self::Checkpoint(network, ..) if detects => {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use exporter::{ExportSettings, ExportSummary};
 use schemas::Plan;
-use schemas::event::{EpochRecord, PrimaryMetric};
+use schemas::event::EpochRecord;
 use serde::Serialize;
 use serde_json::Map;
 
@@ -82,7 +82,7 @@ pub fn run(f: &Finished) -> anyhow::Result<Summary> {
             None => format!("finished; metrics of the {measured}"),
             Some(error) => format!("finished, but the export failed ({error:#}); metrics of the {measured}"),
         },
-        primary_metric: PrimaryMetric::name_for(plan.task).into(),
+        primary_metric: plan.task.primary_metric().into(),
         best_epoch: Some(u64::from(f.state.early_stopping.best_epoch)),
         epochs: f.recorder.records().iter().map(epoch_row).collect(),
         metrics: metrics.scalars(),

@@ -105,7 +105,7 @@ fn train(
 fn ended(run: &Run, state: &TrainingState, log: &Log) -> RunEvent {
     let best = state.early_stopping.best.map(|value| PrimaryMetric {
         epoch: state.early_stopping.best_epoch,
-        name: PrimaryMetric::name_for(run.plan.task).to_owned(),
+        name: run.plan.task.primary_metric().to_owned(),
         value,
     });
     let reason = if state.out_of_time {

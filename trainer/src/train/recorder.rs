@@ -72,7 +72,7 @@ impl Recorder {
         }
         self.events.flush()?;
         self.journal(&RunEvent::Epoch(record.clone()))?;
-        let name = PrimaryMetric::name_for(self.template.task);
+        let name = self.template.task.primary_metric();
         if let Some(&value) = record.validation.get(name) {
             let metric = PrimaryMetric { epoch: record.epoch, name: name.to_owned(), value };
             self.journal(&RunEvent::PrimaryMetric(metric))?;

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use files::{Order, Scope, Target, Writing};
 use models::host::{Rgb, encode_jpeg};
-use schemas::Task;
+use schemas::{Labels, Task};
 
 use crate::convert::boxes::{Marked, Picture, rows};
 use crate::convert::{ConvertedLabel, ConvertedRow, write_rows};
@@ -47,11 +47,11 @@ pub struct SampleSummary {
 /// # Errors
 /// `task` is another, `count` is below 12, a file may not be written, or an IO error.
 pub fn generate(task: Task, order: &Order, seed: u64, count: usize) -> Result<SampleSummary, DataError> {
-    let make = match task {
-        Task::ImageClassification => classification,
-        Task::ImageObjectDetection => detection,
-        Task::ImageClassificationMultilabel => multilabel,
-        Task::ImageInstanceSegmentation => {
+    let make = match task.labels() {
+        Labels::Class => classification,
+        Labels::Boxes => detection,
+        Labels::Classes => multilabel,
+        Labels::Outlines => {
             let limit = "pictures can be generated for image-classification, image-classification-multilabel and \
                          image-object-detection";
             return Err(DataError::Setting { name: "task", value: task.to_string(), limit });

@@ -41,7 +41,7 @@ pub struct Explanation {
 /// Which method, and why not.
 pub fn check(model: &Trained, algorithm: XaiAlgorithm) -> anyhow::Result<()> {
     let refuse = |reason: String| Err(fail(ErrorCode::InvalidSettings, reason));
-    if !model.meta().task.is_classification() {
+    if model.detects() {
         return refuse(format!("--explain explains classifiers; the task of this model is {}", model.meta().task));
     }
     match (algorithm, model) {

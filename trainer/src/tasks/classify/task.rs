@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use schemas::event::PrimaryMetric;
 use schemas::{Plan, Settings};
 use tch::{Device, Kind, Reduction, Tensor};
 
@@ -145,7 +144,7 @@ fn presence(classes: &[Vec<u32>], n: usize) -> Tensor {
 
 fn measured(network: &Network, data: &Loader, label: &str) -> anyhow::Result<Measured> {
     let scalars = evaluate::with_network(network, data, label)?.report(&network.labels).scalars();
-    let primary = scalars.get(PrimaryMetric::name_for(network.task)).copied();
+    let primary = scalars.get(network.task.primary_metric()).copied();
     Ok(Measured { scalars, primary })
 }
 

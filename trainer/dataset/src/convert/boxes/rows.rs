@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use files::{Order, Writing};
-use schemas::Task;
+use schemas::Labels;
 use schemas::dataset::{BoxLabel, Corners, ImageDetails, Label, parse_row};
 use serde::Serialize;
 use serde_json::Value;
@@ -99,7 +99,7 @@ pub fn read(path: &Path, data_root: Option<&Path>) -> Result<Part, DataError> {
                 continue;
             }
             let place = format!("line {}", number + 1);
-            let row = match parse_row(Task::ImageObjectDetection, line) {
+            let row = match parse_row(Labels::Boxes, line) {
                 Ok(row) => row,
                 Err(error) => {
                     part.leave_out(&file, place, error.message);
