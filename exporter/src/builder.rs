@@ -7,6 +7,7 @@ use std::mem;
 use std::rc::Rc;
 
 use models::ops::DType;
+use schemas::{Coded, ErrorCode};
 
 use crate::graph::{
     Attribute, Decision, DecisionKind, Dim, Graph, GraphError, Initializer, Name, Node, Port, ValueInfo,
@@ -63,6 +64,15 @@ pub enum BuildError {
     /// The graph as a whole is wrong.
     #[error(transparent)]
     Graph(#[from] GraphError),
+}
+
+impl Coded for BuildError {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::Parameter(_) => ErrorCode::InvalidCheckpoint,
+            Self::Misuse { .. } | Self::Graph(_) => ErrorCode::Internal,
+        }
+    }
 }
 
 /// Interpreter that emits ONNX. The first error is kept until [`Builder::finish`]; operations after it give values that

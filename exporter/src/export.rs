@@ -8,7 +8,7 @@ use files::{Checked, Hashing, Order, OutputError};
 use models::registry::{self, ModelSpec};
 use models::weights::{CheckpointError, CheckpointFile, checkpoint};
 use runtime::{Form, Model, Options, RuntimeError};
-use schemas::{SettingError, Task};
+use schemas::{Coded, ErrorCode, SettingError, Task};
 
 use crate::builder::BuildError;
 use crate::change;
@@ -132,22 +132,18 @@ pub enum ExportError {
     Verify(#[from] VerifyError),
 }
 
-impl ExportError {
-    /// Whether what was given is at fault (as opposed to the system, or a defect of Fovea).
-    #[must_use]
-    pub fn is_input(&self) -> bool {
+impl Coded for ExportError {
+    fn code(&self) -> ErrorCode {
         match self {
-            Self::Checkpoint(_) | Self::UnknownModel { .. } | Self::Task { .. } | Self::Settings { .. } => true,
-            Self::Output { .. } | Self::Features { .. } => true,
-            Self::InTheWay(error) => error.is_input(),
-            Self::Build { error, .. } => matches!(error, BuildError::Parameter(_)),
-            Self::TooLarge { .. } | Self::Write { .. } | Self::Runtime(_) => false,
-            Self::Verify(error) => match error {
-                VerifyError::Missing { .. } | VerifyError::Stale { .. } | VerifyError::Unusable { .. } => true,
-                VerifyError::Read(_) | VerifyError::NoFeatures { .. } => true,
-                VerifyError::Run { .. } | VerifyError::Mismatch { .. } => false,
-                VerifyError::Features { .. } | VerifyError::Boxes { .. } => false,
-            },
+            Self::Checkpoint(error) => error.code(),
+            Self::UnknownModel { .. } | Self::Task { .. } | Self::TooLarge { .. } => ErrorCode::UnsupportedModel,
+            Self::Settings { .. } => ErrorCode::InvalidSettings,
+            Self::Output { .. } | Self::Features { .. } => ErrorCode::InvalidArguments,
+            Self::InTheWay(error) => error.code(),
+            Self::Build { error, .. } => error.code(),
+            Self::Write { .. } => ErrorCode::Io,
+            Self::Runtime(error) => error.code(),
+            Self::Verify(error) => error.code(),
         }
     }
 }

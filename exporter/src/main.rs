@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use clap::{Arg, Command, CommandFactory, FromArgMatches, Parser, ValueEnum};
 use exporter::{ExportError, ExportSettings, ExportSummary, Form, change};
 use files::console;
+use schemas::Coded;
 use serde_json::json;
 
 const EXAMPLES: &str = "\
@@ -96,10 +97,11 @@ fn main() -> ExitCode {
         }
         Ok(summary) => told(console::out(&summary.to_string()), 0),
         Err(error) => {
-            let failed = || json!({ "status": "failed", "error": error.to_string() }).to_string();
+            let code = error.code();
+            let failed = || json!({ "status": "failed", "error": error.to_string(), "code": code }).to_string();
             let said = if arguments.json { console::line(&failed()) } else { Ok(()) };
             console::say(&format!("exporter: {error}"));
-            told(said, if error.is_input() { 2 } else { 1 })
+            told(said, code.exit_code())
         }
     }
 }

@@ -3,6 +3,7 @@
 
 mod support;
 
+use schemas::Coded as _;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -84,7 +85,7 @@ fn refused(folder: &Path, form: Form) -> (String, bool) {
     let before = files(folder);
     let error = export::export(folder, &folder.join("model.onnx"), &settings(form, true)).unwrap_err();
     assert_eq!(files(folder), before, "{error}");
-    (error.to_string(), error.is_input())
+    (error.to_string(), (error.code().exit_code() == 2))
 }
 
 #[test]
@@ -182,7 +183,7 @@ fn only_what_an_export_wrote_is_replaced_and_only_when_asked() {
     };
     let refused = |overwrite, why: &str| {
         let error = export(overwrite).unwrap_err();
-        assert!(error.is_input() && error.to_string().contains(why), "{error}");
+        assert!((error.code().exit_code() == 2) && error.to_string().contains(why), "{error}");
     };
     fs::write(&output, "mine").unwrap();
     refused(false, "no file that Fovea wrote");
@@ -241,7 +242,7 @@ fn broken(change: impl FnOnce(&mut CheckpointMeta, &mut Tensors), parts: &[&str]
     let error = export::export(folder.path(), &output, &settings(Form::Whole, false)).unwrap_err();
     let text = error.to_string();
     assert!(parts.iter().all(|part| text.contains(part)), "{text}");
-    assert!(error.is_input() && files(folder.path()) == ["model.safetensors"], "{text}");
+    assert!((error.code().exit_code() == 2) && files(folder.path()) == ["model.safetensors"], "{text}");
 }
 
 #[test]
@@ -266,7 +267,7 @@ fn files_that_are_no_checkpoint_are_refused() {
     let output = folder.path().join("model.onnx");
     let expect = |path: &Path, what: &str| {
         let error = export::export(path, &output, &settings(Form::Whole, true)).unwrap_err();
-        assert!(error.to_string().contains(what) && error.is_input(), "{error}");
+        assert!(error.to_string().contains(what) && (error.code().exit_code() == 2), "{error}");
         assert!(!output.exists());
     };
     expect(folder.path(), "no checkpoint");

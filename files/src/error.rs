@@ -4,6 +4,8 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use schemas::{Coded, ErrorCode};
+
 /// What keeps a command from writing. Whatever it is, no file of the user's has been touched.
 #[derive(Debug, thiserror::Error)]
 pub enum OutputError {
@@ -110,16 +112,16 @@ fn and_more(more: usize) -> String {
     }
 }
 
-impl OutputError {
-    /// Whether what was asked for is at fault, as opposed to the system.
-    #[must_use]
-    pub fn is_input(&self) -> bool {
+impl Coded for OutputError {
+    fn code(&self) -> ErrorCode {
         match self {
-            Self::InTheWay { .. } => true,
-            Self::Io { .. } => false,
+            Self::InTheWay { .. } => ErrorCode::OutputInUse,
+            Self::Io { .. } => ErrorCode::Io,
         }
     }
+}
 
+impl OutputError {
     pub(crate) fn one(path: &Path, why: Why) -> Self {
         Self::InTheWay { path: path.to_owned(), why, more: 0 }
     }

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+use schemas::{Coded as _, ErrorCode};
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -82,7 +83,7 @@ impl Lab {
 fn refused<T: std::fmt::Debug>(lab: &Lab, result: Result<T, OutputError>) -> (String, Why) {
     match result.unwrap_err() {
         error @ OutputError::InTheWay { .. } => {
-            assert!(error.is_input());
+            assert!(error.code() == ErrorCode::OutputInUse);
             let OutputError::InTheWay { path, why, .. } = error else { unreachable!() };
             (path.strip_prefix(lab.0.path()).unwrap().display().to_string(), why)
         }

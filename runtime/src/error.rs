@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use schemas::{Coded, ErrorCode};
 use thiserror::Error;
 
 /// A failure to find ONNX Runtime, to open a model, or to run it.
@@ -65,4 +66,15 @@ pub enum RuntimeError {
         /// What ONNX Runtime said.
         reason: String,
     },
+}
+
+impl Coded for RuntimeError {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::Telemetry { .. } | Self::LibraryNotFound { .. } | Self::Library { .. } => ErrorCode::NativeLibrary,
+            Self::Open { .. } | Self::NotFovea { .. } => ErrorCode::InvalidModelFile,
+            Self::Input { .. } => ErrorCode::InvalidRequest,
+            Self::Run { .. } => ErrorCode::ModelFailed,
+        }
+    }
 }

@@ -1,4 +1,4 @@
-//! Errors as programs see them: a stable code, a text, an exit code. HTTP statuses are the server's affair.
+//! Errors as programs see them: a stable code, a text, an exit code.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -139,6 +139,18 @@ impl ErrorCode {
             | Self::ModelFailed
             | Self::Internal => 1,
         }
+    }
+}
+
+/// An error that knows its code. From the code follow the exit code of a command and the status of an HTTP answer.
+pub trait Coded: std::error::Error + 'static {
+    /// What went wrong, for programs.
+    fn code(&self) -> ErrorCode;
+}
+
+impl Coded for std::io::Error {
+    fn code(&self) -> ErrorCode {
+        if self.kind() == std::io::ErrorKind::NotFound { ErrorCode::FileNotFound } else { ErrorCode::Io }
     }
 }
 

@@ -14,7 +14,7 @@ pub mod task;
 
 pub use checkpoint::{CheckpointMeta, WeightsOrigin};
 pub use document::{Document, documents};
-pub use error::{ErrorBody, ErrorCode};
+pub use error::{Coded, ErrorBody, ErrorCode};
 pub use plan::{Plan, PlanRequest, Precision};
 pub use preprocessing::{Fit, Interpolation, Preprocessing};
 pub use setting::{SETTINGS, SettingError, SettingSpec, Settings, Source, Sources};

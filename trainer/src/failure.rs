@@ -9,7 +9,7 @@ use models::host::DecodeError;
 use models::weights::WeightsError;
 use runtime::RuntimeError;
 use schemas::SettingError;
-use schemas::error::{ErrorBody, ErrorCode};
+use schemas::error::{Coded, ErrorBody, ErrorCode};
 
 use crate::nn::checkpoint::CheckpointError;
 use dataset::DataError;
@@ -34,6 +34,12 @@ impl fmt::Display for Failure {
 
 impl std::error::Error for Failure {}
 
+impl Coded for Failure {
+    fn code(&self) -> ErrorCode {
+        self.code
+    }
+}
+
 /// A failure with this code and text.
 pub fn fail(code: ErrorCode, message: impl Into<String>) -> anyhow::Error {
     Failure { code, message: message.into(), details: Vec::new() }.into()
@@ -47,71 +53,41 @@ pub fn settings(errors: &[SettingError]) -> anyhow::Error {
     Failure { code: ErrorCode::InvalidSettings, message, details }.into()
 }
 
-/// The code of an error: its own, or that of the first cause that has one.
+/// The code of an error: that of the first of its causes which has one.
 #[must_use]
 pub fn code(error: &anyhow::Error) -> ErrorCode {
-    if let Some(failure) = error.downcast_ref::<Failure>() {
-        return failure.code;
-    }
-    for cause in error.chain() {
-        if is_out_of_memory(&cause.to_string()) {
-            return ErrorCode::OutOfMemory;
-        } else if let Some(error) = cause.downcast_ref::<OutputError>() {
-            return of_output(error);
-        } else if let Some(error) = cause.downcast_ref::<DataError>() {
-            return match error {
-                DataError::Io { .. } => ErrorCode::Io,
-                DataError::Output(error) => of_output(error),
-                DataError::Panic { .. } => ErrorCode::Internal,
-                _ => ErrorCode::InvalidDataset,
-            };
-        } else if let Some(error) = cause.downcast_ref::<WeightsError>() {
-            return match error {
-                WeightsError::NotCached { .. } | WeightsError::Unpublished { .. } => ErrorCode::WeightsUnavailable,
-                _ => ErrorCode::InvalidWeights,
-            };
-        } else if let Some(error) = cause.downcast_ref::<CheckpointError>() {
-            return match error {
-                CheckpointError::Io { .. } | CheckpointError::File(models::weights::CheckpointError::Read { .. }) => {
-                    ErrorCode::Io
-                }
-                CheckpointError::File(_) | CheckpointError::Invalid { .. } => ErrorCode::InvalidCheckpoint,
-            };
-        } else if let Some(error) = cause.downcast_ref::<ExportError>() {
-            return match error {
-                ExportError::Verify(_) => ErrorCode::VerificationFailed,
-                ExportError::Runtime(_) => ErrorCode::NativeLibrary,
-                ExportError::Write { .. } => ErrorCode::Io,
-                ExportError::InTheWay(error) => of_output(error),
-                ExportError::Output { .. }
-                | ExportError::Features { .. }
-                | ExportError::TooLarge { .. }
-                | ExportError::Settings { .. } => ErrorCode::InvalidArguments,
-                ExportError::UnknownModel { .. } | ExportError::Task { .. } => ErrorCode::UnsupportedModel,
-                ExportError::Checkpoint(_) | ExportError::Build { .. } => ErrorCode::InvalidCheckpoint,
-            };
-        } else if cause.is::<DecodeError>() {
-            return ErrorCode::InvalidImage;
-        } else if let Some(error) = cause.downcast_ref::<RuntimeError>() {
-            return match error {
-                RuntimeError::Telemetry { .. }
-                | RuntimeError::LibraryNotFound { .. }
-                | RuntimeError::Library { .. } => ErrorCode::NativeLibrary,
-                RuntimeError::Run { .. } => ErrorCode::ModelFailed,
-                _ => ErrorCode::InvalidModelFile,
-            };
-        } else if let Some(error) = cause.downcast_ref::<std::io::Error>() {
-            return if error.kind() == std::io::ErrorKind::NotFound { ErrorCode::FileNotFound } else { ErrorCode::Io };
-        }
-    }
-    ErrorCode::Internal
+    error.chain().find_map(|cause| CODED.iter().find_map(|of| of(cause))).unwrap_or(ErrorCode::Internal)
 }
 
-fn of_output(error: &OutputError) -> ErrorCode {
-    match error {
-        OutputError::InTheWay { .. } => ErrorCode::OutputInUse,
-        OutputError::Io { .. } => ErrorCode::Io,
-    }
+/// The code of a cause, if it is of one type.
+type CodeOf = fn(&(dyn std::error::Error + 'static)) -> Option<ErrorCode>;
+
+/// Every type of error that has a code.
+const CODED: [CodeOf; 10] = [
+    of::<Failure>,
+    of_torch,
+    of::<OutputError>,
+    of::<DataError>,
+    of::<WeightsError>,
+    of::<CheckpointError>,
+    of::<ExportError>,
+    of::<DecodeError>,
+    of::<RuntimeError>,
+    of::<std::io::Error>,
+];
+
+fn of<E: Coded>(cause: &(dyn std::error::Error + 'static)) -> Option<ErrorCode> {
+    cause.downcast_ref::<E>().map(Coded::code)
+}
+
+/// libtorch's errors are of one type; running out of memory is the only one that has a code of its own.
+fn of_torch(cause: &(dyn std::error::Error + 'static)) -> Option<ErrorCode> {
+    let message = match (cause.downcast_ref::<tch::TchError>(), cause.downcast_ref::<bridge::BridgeError>()) {
+        (Some(error), _) => error.to_string(),
+        (None, Some(error)) => error.to_string(),
+        (None, None) => return None,
+    };
+    bridge::is_out_of_memory(&message).then_some(ErrorCode::OutOfMemory)
 }
 
 /// Runs a command. libtorch's errors arrive as panics; they become failures like any other, so that running out of memory
@@ -124,17 +100,12 @@ pub fn contained<R>(command: impl FnOnce() -> anyhow::Result<R>) -> anyhow::Resu
         let text = panic.downcast_ref::<String>().map(String::as_str);
         let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message");
         let first = text.lines().next().unwrap_or_default();
-        if is_out_of_memory(text) {
+        if bridge::is_out_of_memory(text) {
             let advice = "lower --training_batch_size, --validation_batch_size or --cache_mib";
             return Err(fail(ErrorCode::OutOfMemory, format!("memory ran out; {advice} ({first})")));
         }
         Err(fail(ErrorCode::Internal, format!("a fault in Fovea, please report it: {first}")))
     })
-}
-
-/// Whether libtorch says so: its allocators have no error of their own.
-fn is_out_of_memory(text: &str) -> bool {
-    text.contains("out of memory") || text.contains("can't allocate memory")
 }
 
 /// The error as `--json` prints it.

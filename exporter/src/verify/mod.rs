@@ -12,7 +12,7 @@ use ndarray::ArrayView4;
 use runtime::{Data, Form, Model, Options, Tensor};
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
-use schemas::Task;
+use schemas::{Coded, ErrorCode, Task};
 use serde::Serialize;
 
 use crate::graph::Graph;
@@ -120,6 +120,19 @@ pub enum VerifyError {
         /// What does not fit.
         problem: String,
     },
+}
+
+impl Coded for VerifyError {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::Missing { .. } | Self::Stale { .. } | Self::Unusable { .. } => ErrorCode::InvalidCheckpoint,
+            Self::Read(error) => error.code(),
+            Self::NoFeatures { .. } => ErrorCode::InvalidArguments,
+            Self::Run { .. } | Self::Mismatch { .. } | Self::Features { .. } | Self::Boxes { .. } => {
+                ErrorCode::VerificationFailed
+            }
+        }
+    }
 }
 
 fn remedy(checkpoint: &Path) -> String {

@@ -21,6 +21,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use image::codecs::{bmp::BmpDecoder, png::PngDecoder, tiff::TiffDecoder, webp::WebPDecoder};
 use image::metadata::Orientation;
 use image::{ColorType, ImageDecoder, ImageError};
+use schemas::{Coded, ErrorCode};
 use thiserror::Error;
 
 use super::input::{Input, Patience, View};
@@ -221,6 +222,12 @@ pub enum DecodeError {
         /// What was found.
         reason: String,
     },
+}
+
+impl Coded for DecodeError {
+    fn code(&self) -> ErrorCode {
+        ErrorCode::InvalidImage
+    }
 }
 
 /// Most bytes that [`probe`] has allocated at any time.

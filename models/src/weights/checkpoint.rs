@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use safetensors::tensor::Metadata;
 use safetensors::{Dtype, SafeTensors};
-use schemas::{CheckpointMeta, SCHEMA_VERSION};
+use schemas::{CheckpointMeta, Coded, ErrorCode, SCHEMA_VERSION};
 
 use super::sha256_hex;
 
@@ -72,6 +72,19 @@ pub enum CheckpointError {
         /// Its version.
         found: u64,
     },
+}
+
+impl Coded for CheckpointError {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::Read { .. } => ErrorCode::Io,
+            Self::NotFound { .. }
+            | Self::Damaged { .. }
+            | Self::NoMeta { .. }
+            | Self::BadMeta { .. }
+            | Self::TooNew { .. } => ErrorCode::InvalidCheckpoint,
+        }
+    }
 }
 
 /// A checkpoint in memory. The file is read, not mapped, so that somebody else cutting it short cannot end the process.

@@ -17,6 +17,8 @@ mod zip;
 
 use std::path::{Path, PathBuf};
 
+use schemas::{Coded, ErrorCode};
+
 pub use checkpoint::{CheckpointError, CheckpointFile};
 pub use load::{Assignments, LoadReport, Values, Wanted, load};
 pub use published::{Found, PUBLISHED, Published, hex, locate, sha256_hex, sha256_of};
@@ -88,6 +90,17 @@ pub enum WeightsError {
         /// What the file has.
         found: String,
     },
+}
+
+impl Coded for WeightsError {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::NotCached { .. } | Self::Unpublished { .. } => ErrorCode::WeightsUnavailable,
+            Self::Io { .. } | Self::Format { .. } | Self::Mismatch { .. } | Self::Checksum { .. } => {
+                ErrorCode::InvalidWeights
+            }
+        }
+    }
 }
 
 impl WeightsError {

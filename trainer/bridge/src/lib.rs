@@ -71,6 +71,13 @@ pub enum BridgeError {
     CudaTooLate,
 }
 
+/// Whether a message of libtorch's says that memory ran out. Its allocators' error has a type in C++ alone: through the C
+/// interface of `tch` only the text comes, so it is read here and nowhere else.
+#[must_use]
+pub fn is_out_of_memory(message: &str) -> bool {
+    message.contains("out of memory") || message.contains("can't allocate memory")
+}
+
 /// Turns what a C function returned into a result, and frees the message.
 fn check(call: &'static str, message: *mut c_char) -> Result<(), BridgeError> {
     match take_text(message) {

@@ -4,6 +4,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use schemas::{Coded, ErrorCode};
+
 /// Errors of reading, checking, splitting and loading data.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -87,6 +89,21 @@ pub enum DataError {
         /// The panic's message.
         message: String,
     },
+}
+
+impl Coded for DataError {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::Io { .. } => ErrorCode::Io,
+            Self::Output(error) => error.code(),
+            Self::Panic { .. } => ErrorCode::Internal,
+            Self::Source { .. }
+            | Self::Row { .. }
+            | Self::MixedLabels { .. }
+            | Self::Empty { .. }
+            | Self::Setting { .. } => ErrorCode::InvalidDataset,
+        }
+    }
 }
 
 impl DataError {

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use models::weights::checkpoint::{CheckpointTensor, META_KEY};
 use models::weights::{CheckpointFile, sha256_hex};
 use safetensors::tensor::{Dtype, TensorView};
-use schemas::CheckpointMeta;
+use schemas::{CheckpointMeta, Coded, ErrorCode};
 use serde::Serialize;
 use tch::{Device, Kind, Tensor};
 
@@ -43,6 +43,16 @@ pub enum CheckpointError {
         /// What is wrong and what to do.
         problem: String,
     },
+}
+
+impl Coded for CheckpointError {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::File(error) => error.code(),
+            Self::Io { .. } => ErrorCode::Io,
+            Self::Invalid { .. } => ErrorCode::InvalidCheckpoint,
+        }
+    }
 }
 
 /// A tensor as safetensors wants it.

@@ -1,6 +1,7 @@
 //! Random commands in random trees of files: no file that a command did not create is changed or gone, and a command that
 //! refuses changes nothing. `FOVEA_OWNERSHIP_CASES` says how many trees.
 
+use schemas::Coded as _;
 use std::collections::BTreeMap;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -270,8 +271,7 @@ impl World {
                 let settings =
                     ExportSettings { form: Form::Prepared, overwrite, verify: false, ..ExportSettings::default() };
                 let result = exporter::export(trained, Path::new(&to("model.onnx")), &settings);
-                return result
-                    .map_or_else(|e| (if e.is_input() { 2 } else { 1 }, e.to_string()), |_| (0, String::new()));
+                return result.map_or_else(|e| (e.code().exit_code(), e.to_string()), |_| (0, String::new()));
             }
             _ => {
                 let mut args = tiny(&self.path("data"), Path::new(&folder));
