@@ -1,5 +1,6 @@
 //! Settings of a detector's file that need no other weights, so that they may be chosen when it is exported.
 
+use models::registry;
 use models::weights::CheckpointFile;
 use schemas::{Fit, SettingError, SettingSpec, Settings, Source, Sources};
 use serde_json::Value;
@@ -52,7 +53,8 @@ pub fn apply(checkpoint: &mut CheckpointFile, changes: &[(String, String)]) -> R
         sources.insert(spec.name.to_owned(), Source::CommandLine);
     }
     let settings = Settings::try_from(meta.settings.clone()).map_err(|error| refuse(vec![error]))?;
-    let errors = settings.validate(meta.task, &meta.model_name, &sources);
+    let errors =
+        settings.validate(meta.task, (&meta.model_name, &registry::settings(meta.task, &meta.model_name)), &sources);
     if !errors.is_empty() {
         return Err(refuse(errors));
     }

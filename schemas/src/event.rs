@@ -112,6 +112,7 @@ pub enum RunEvent {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::setting::ModelSettings;
     use crate::{PlanRequest, Source};
     use serde_json::json;
 
@@ -144,7 +145,7 @@ mod tests {
         for (name, value) in [("task", "image_classification"), ("model_name", "resnet18"), ("training_data", "t")] {
             request.set(name, value, Source::File);
         }
-        let plan = Box::new(Plan::resolve(request).unwrap());
+        let plan = Box::new(Plan::resolve(request, |_, _| ModelSettings::default()).unwrap());
         let metric = PrimaryMetric { epoch: 3, name: plan.task.primary_metric().to_owned(), value: 0.75 };
         for (event, name) in [
             (RunEvent::RunStarted { plan, resumed_from_epoch: 0 }, "run_started"),

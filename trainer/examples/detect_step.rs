@@ -13,7 +13,7 @@ use dataset::{Batch, Target};
 use models::host::Rgb;
 use models::registry::{self, ModelSpec};
 use schemas::setting::{GradClip, ModelSize, Optimizer as Kind};
-use schemas::{Preprocessing, Settings, Task};
+use schemas::{Preprocessing, Task};
 use tch::{Device, Kind as Type, Tensor};
 use trainer::nn::network::{self, Arithmetic, Network};
 use trainer::nn::params::{Layout, Params};
@@ -57,7 +57,7 @@ fn main() -> anyhow::Result<()> {
     }
     network.params.freeze(&spec.freezable()[..spec.frozen_by_default()].concat());
 
-    let mut settings = Settings::defaults(Task::ImageObjectDetection, spec.name);
+    let mut settings = spec.defaults(Task::ImageObjectDetection);
     (settings.optimizer, settings.grad_clip_type) = (Kind::Sgd, GradClip::None);
     (settings.weight_decay, settings.momentum, settings.nesterov) = (5e-4, 0.9, true);
     settings.img_size = height.max(width);

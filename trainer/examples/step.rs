@@ -8,7 +8,7 @@ use std::time::Instant;
 use anyhow::Context;
 use models::registry;
 use schemas::setting::{GradClip, Optimizer as Kind};
-use schemas::{Fit, Preprocessing, Settings, Task};
+use schemas::{Fit, Preprocessing, Task};
 use tch::{Device, Kind as Type, Tensor};
 use trainer::nn::network::{self, Arithmetic, Network};
 use trainer::nn::params::{Layout, Params};
@@ -24,7 +24,7 @@ fn main() -> anyhow::Result<()> {
     let [model, batch, arithmetic, layout, steps, threads] = args.as_slice() else {
         anyhow::bail!("step MODEL BATCH|default fp32|bf16 preferred|contiguous|channels_last STEPS THREADS");
     };
-    let mut settings = Settings::defaults(Task::ImageClassification, model);
+    let mut settings = registry::settings(Task::ImageClassification, model).defaults;
     let batch: usize = if batch == "default" { settings.training_batch_size as usize } else { batch.parse()? };
     tch::set_num_threads(threads.parse()?);
     let arithmetic = if arithmetic == "bf16" { Arithmetic::Bf16 } else { Arithmetic::Fp32 };

@@ -1,9 +1,10 @@
 //! The registry: one row per model ([`ModelSpec`]), and one match per question about what it is ([`family`]).
 
 mod family;
+mod settings;
 
 use schemas::setting::ModelSize;
-use schemas::{CheckpointMeta, Task};
+use schemas::{CheckpointMeta, Plan, PlanRequest, SettingError, Task};
 use serde::Deserialize;
 
 use crate::classify::resnet::{Block, Config};
@@ -12,6 +13,7 @@ use crate::detect::Detector;
 
 pub(crate) use family::IMAGENET;
 pub use family::{Augmentation, Kind, Layout};
+pub use settings::settings;
 
 /// One model.
 #[derive(Clone, Copy, Debug)]
@@ -93,6 +95,14 @@ pub fn all() -> &'static [ModelSpec] {
 #[must_use]
 pub fn find(name: &str) -> Option<&'static ModelSpec> {
     MODELS.iter().find(|m| m.name == name)
+}
+
+/// Resolves the plan of a run, with the defaults of its model.
+///
+/// # Errors
+/// As [`Plan::resolve`].
+pub fn plan(request: PlanRequest) -> Result<Plan, Vec<SettingError>> {
+    Plan::resolve(request, settings)
 }
 
 /// The models that can be trained for a task, in the order to show them; none where the task is not built yet.

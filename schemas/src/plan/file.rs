@@ -71,7 +71,8 @@ impl TryFrom<PlanFile> for Plan {
         if file.schema_version > SCHEMA_VERSION {
             return Err(PlanFileError::TooNew(file.schema_version));
         }
-        let mut settings = Settings::defaults(file.task, &file.model_name);
+        // A setting that an older version did not know has its general default: what that version did.
+        let mut settings = Settings::default();
         let mut sources = file.sources;
         for (name, entry) in file.settings {
             let entry: Sourced =

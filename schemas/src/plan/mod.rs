@@ -4,8 +4,6 @@ mod field;
 mod file;
 mod resolve;
 mod start;
-#[cfg(test)]
-mod tests;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

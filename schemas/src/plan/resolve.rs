@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::{FIELDS, Plan, Precision, field};
-use crate::setting::{SettingSpec, parts};
+use crate::setting::{ModelSettings, SettingSpec, parts};
 use crate::{SCHEMA_VERSION, SETTINGS, SettingError, Settings, Source, Sources, Task};
 
 /// What files, the command line and the caller's own defaults ask for, in any order.
@@ -69,11 +69,15 @@ impl Winners {
 }
 
 impl Plan {
-    /// Resolves a request: the command line wins over files, files over the model's defaults, those over general ones.
+    /// Resolves a request: the command line wins over files, files over the model's defaults, those over general ones. `models`
+    /// says what settings mean to a model, by its name, in a task.
     ///
     /// # Errors
     /// Everything that is wrong with the request, in the order in which it was asked, contradictions last.
-    pub fn resolve(request: PlanRequest) -> Result<Self, Vec<SettingError>> {
+    pub fn resolve(
+        request: PlanRequest,
+        models: impl Fn(Task, &str) -> ModelSettings,
+    ) -> Result<Self, Vec<SettingError>> {
         let mut errors = Vec::new();
         let winners = collect(request, &mut errors);
         for (name, hint) in [
@@ -90,9 +94,10 @@ impl Plan {
         let task = winners.text("task").and_then(|text| text.parse().ok());
         let model_name = winners.text("model_name").unwrap_or_default();
         // Without a task, the other settings are still checked, as far as they do not depend on it.
-        let (settings, sources) =
-            settings(task.unwrap_or(Task::ImageClassification), &model_name, &winners, &mut errors);
-        errors.extend(settings.validate(task.unwrap_or(Task::ImageClassification), &model_name, &sources));
+        let assumed = task.unwrap_or(Task::ALL[0]);
+        let model = models(assumed, &model_name);
+        let (settings, sources) = settings(&model, &winners, &mut errors);
+        errors.extend(settings.validate(assumed, (&model_name, &model), &sources));
         let validation_data = winners.text("validation_data");
         if let Some(path) = validation_data.as_ref().filter(|_| explicit(&sources, "split_ratio")) {
             errors.push(SettingError::Contradiction {
@@ -163,9 +168,9 @@ fn read(spelling: String, value: &Value, source: Source, winners: &mut Winners) 
     Settings::default().set(&spelling, value)
 }
 
-fn settings(task: Task, model: &str, winners: &Winners, errors: &mut Vec<SettingError>) -> (Settings, Sources) {
+fn settings(model: &ModelSettings, winners: &Winners, errors: &mut Vec<SettingError>) -> (Settings, Sources) {
     let general = Settings::default();
-    let mut settings = Settings::defaults(task, model);
+    let mut settings = model.defaults.clone();
     let mut sources = Sources::new();
     let names: BTreeSet<&str> = FIELDS.iter().copied().chain(SETTINGS.iter().map(|spec| spec.name)).collect();
     for name in names {

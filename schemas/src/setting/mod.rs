@@ -1,9 +1,9 @@
 //! Settings (hyperparameters) of a run: what there is, what it may be, what it is by default, and what goes together.
 
-mod default;
 mod elsewhere;
 mod error;
 mod kind;
+mod model;
 mod nearest;
 mod schema;
 mod source;
@@ -19,6 +19,7 @@ use crate::Task;
 pub use error::SettingError;
 pub use kind::{GradClip, Kind, LrScheduler, MetricType, ModelSize, Optimizer, TileGrid};
 pub(crate) use kind::{choice, normal, number};
+pub use model::{Foreign, ModelSettings};
 pub use nearest::nearest;
 pub(crate) use schema::SourcedSettings;
 pub use source::{Source, Sources};

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::*;
 
 fn defaults() -> Settings {
-    Settings::defaults(Task::ImageClassification, "resnet18")
+    Settings::default()
 }
 
 /// Values at the limits, and just outside them.
@@ -94,22 +94,6 @@ fn every_name_is_unique_and_every_typing_slip_is_led_back() {
 }
 
 #[test]
-fn every_default_is_inside_its_range_and_consistent() {
-    let models = ["resnet18", "efficientnet_lite0", "vits16r224", "vitb16r224", "vitl16r224", "yolov5", "unheard-of"];
-    for (task, model) in Task::ALL.into_iter().flat_map(|task| models.map(|model| (task, model))) {
-        let settings = Settings::defaults(task, model);
-        for spec in SETTINGS {
-            let value = settings.get(spec.name).unwrap();
-            assert_eq!(spec.kind.parse(spec.name, &value), Ok(value), "{task} {model} {}", spec.name);
-        }
-        assert_eq!(settings.validate(task, model, &Sources::new()), vec![], "{task} {model}");
-    }
-    assert_eq!(Settings::defaults(Task::ImageClassificationMultilabel, "resnet18").learning_rate, 0.035);
-    assert_eq!(Settings::defaults(Task::ImageClassificationMultilabel, "vitb16r224").learning_rate, 0.025);
-    assert_eq!(Settings::defaults(Task::ImageClassification, "vitl16r224").training_batch_size, 10);
-}
-
-#[test]
 fn booleans_and_whole_numbers_have_many_spellings() {
     let mut s = defaults();
     for (text, expected) in [
@@ -173,7 +157,11 @@ fn contradictions(given: Given) -> Vec<String> {
         settings.set(name, value).unwrap();
         sources.insert((*name).to_owned(), Source::CommandLine);
     }
-    settings.validate(Task::ImageClassification, "resnet18", &sources).iter().map(ToString::to_string).collect()
+    settings
+        .validate(Task::ImageClassification, ("resnet18", &ModelSettings::default()), &sources)
+        .iter()
+        .map(ToString::to_string)
+        .collect()
 }
 
 #[test]
@@ -216,42 +204,6 @@ fn contradictions_name_both_sides_with_their_values() {
     for given in fine {
         assert_eq!(contradictions(given), Vec::<String>::new(), "{given:?}");
     }
-}
-
-#[test]
-fn classification_settings_are_refused_for_detection_only_when_chosen() {
-    let settings = Settings::defaults(Task::ImageObjectDetection, "yolov5");
-    let mut sources = Sources::from([("weighted_loss".to_owned(), Source::Default)]);
-    assert_eq!(settings.validate(Task::ImageObjectDetection, "yolov5", &sources), vec![]);
-    sources.insert("weighted_loss".to_owned(), Source::File);
-    let errors = settings.validate(Task::ImageObjectDetection, "yolov5", &sources);
-    assert!(errors[0].to_string().contains("`weighted_loss` is a classification setting"), "{errors:?}");
-}
-
-#[test]
-fn settings_of_the_other_detector_family_are_refused_only_when_chosen() {
-    let messages = |model: &str, given: Given| {
-        let (mut settings, mut sources) = (
-            Settings::defaults(Task::ImageObjectDetection, model),
-            Sources::from([("min_size".to_owned(), Source::Default)]),
-        );
-        for (name, value) in given {
-            settings.set(name, value).unwrap();
-            sources.insert(SettingSpec::find(name).unwrap().name.to_owned(), Source::CommandLine);
-        }
-        let errors = settings.validate(Task::ImageObjectDetection, model, &sources);
-        errors.iter().map(ToString::to_string).collect::<Vec<_>>()
-    };
-    let rcnn = "fasterrcnn_resnet50_fpn";
-    assert!(messages(rcnn, &[("image_size", json!(320))])[0].contains("only yolov5 has this setting"));
-    assert!(messages("yolov5", &[("max_size", json!(800))])[0].contains("only R-CNN and RetinaNet have"));
-    assert!(messages(rcnn, &[("min_size", json!(900)), ("max_size", json!(800))])[0].contains("min_size 900"));
-    assert!(messages("yolov5", &[("tile_overlap_ratio", json!(0.1))])[0].contains("tile_grid_size none"));
-    assert_eq!(
-        messages("yolov5", &[("tile_grid_size", json!("3x2")), ("tile_overlap_ratio", json!(0.1))]),
-        Vec::<String>::new()
-    );
-    assert_eq!(messages("yolov5", &[("model_size", json!("extra-large"))]), Vec::<String>::new());
 }
 
 #[test]

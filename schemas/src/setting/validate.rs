@@ -5,24 +5,27 @@
 
 use serde_json::Value;
 
+use super::model::{Foreign, ModelSettings};
 use super::{GradClip, LrScheduler, Optimizer, SETTINGS, SettingError, Settings, Sources};
-use crate::Task;
+use crate::{Labels, Task};
 
 impl Settings {
     /// Checks what single values cannot: contradictions, and settings that mean nothing to `task` or to the model. `sources` says which
     /// values somebody chose; names that are absent from it count as defaults. All errors, in a fixed order.
     #[must_use]
-    pub fn validate(&self, task: Task, model_name: &str, sources: &Sources) -> Vec<SettingError> {
-        let mut check = Check { settings: self, sources, errors: Vec::new() };
+    pub fn validate(&self, task: Task, model: (&str, &ModelSettings), sources: &Sources) -> Vec<SettingError> {
+        let (model_name, model) = model;
+        let mut check = Check { settings: self, sources, model_name, model, errors: Vec::new() };
         for spec in SETTINGS {
             if check.chosen(spec.name) && !spec.tasks.contains(&task) {
                 check.errors.push(SettingError::other_task(spec.name, owner(spec.tasks)));
             }
         }
-        if task == Task::ImageObjectDetection {
-            check.detector(model_name);
+        match task.labels() {
+            Labels::Boxes => check.detector(),
+            Labels::Class | Labels::Classes | Labels::Outlines => {}
         }
-        check.sizes(model_name);
+        check.sizes();
         check.schedule();
         check.optimizer();
         check.stopping();
@@ -33,49 +36,31 @@ impl Settings {
 
     /// Fits what nobody chose to what somebody did: a warm-up to the length of the run, the training crop of a Vision
     /// Transformer to its validation crop. Chosen values that do not fit are errors of [`Settings::validate`].
-    pub(crate) fn fit_defaults(&mut self, model_name: &str, sources: &Sources) {
+    pub(crate) fn fit_defaults(&mut self, model: &ModelSettings, sources: &Sources) {
         let chosen = |name: &str| sources.get(name).is_some_and(|source| source.is_explicit());
         if !chosen("warmup_cosine_lr_warmup_epochs") {
             self.warmup_cosine_lr_warmup_epochs = self.warmup_cosine_lr_warmup_epochs.min(self.number_of_epochs);
         }
-        if VISION_TRANSFORMERS.contains(&model_name) && !chosen("train_crop_size") {
+        if model.one_size && !chosen("train_crop_size") {
             self.train_crop_size = self.valid_crop_size;
         }
     }
 }
 
-/// Settings that only YOLOv5 has.
-const YOLO: &[&str] = &[
-    "img_size",
-    "model_size",
-    "multi_scale",
-    "apply_mosaic_for_yolo",
-    "close_mosaic",
-    "augment_scale",
-    "augment_translate",
-    "augment_hsv",
-    "autoanchor",
-];
-/// Settings that only R-CNN and RetinaNet have.
-const RCNN: &[&str] = &["min_size", "max_size"];
-
-/// Models that have a position for each patch, and so see pictures of one size.
-const VISION_TRANSFORMERS: &[&str] = &["vits16r224", "vitb16r224", "vitl16r224"];
-/// Sizes that the specification gives `seresnext`, whatever is asked for.
-const SERESNEXT: &[(&str, u32)] = &[("valid_resize_size", 256), ("valid_crop_size", 224), ("train_crop_size", 224)];
-
 /// Whose a setting is, for people.
 fn owner(tasks: &[Task]) -> &'static str {
-    match tasks {
-        [Task::ImageObjectDetection, ..] => "a detection setting",
-        [Task::ImageInstanceSegmentation, ..] => "an instance segmentation setting",
-        [Task::ImageClassification | Task::ImageClassificationMultilabel, ..] | [] => "a classification setting",
+    match tasks.first().map(|task| task.labels()) {
+        Some(Labels::Boxes) => "a detection setting",
+        Some(Labels::Outlines) => "an instance segmentation setting",
+        Some(Labels::Class | Labels::Classes) | None => "a classification setting",
     }
 }
 
 struct Check<'a> {
     settings: &'a Settings,
     sources: &'a Sources,
+    model_name: &'a str,
+    model: &'a ModelSettings,
     errors: Vec<SettingError>,
 }
 
@@ -111,17 +96,15 @@ impl Check<'_> {
     }
 
     /// Settings of the other family of detectors, and sizes and tiles that do not fit together.
-    fn detector(&mut self, model_name: &str) {
-        let (foreign, whose) =
-            if model_name == "yolov5" { (RCNN, "R-CNN and RetinaNet have") } else { (YOLO, "yolov5 has") };
-        for name in foreign {
-            if self.chosen(name) {
-                let error = SettingError::Contradiction {
-                    first: self.text(name),
-                    second: format!("model_name {model_name}"),
-                    advice: format!("only {whose} this setting; remove it or choose another model"),
-                };
-                self.errors.push(error);
+    fn detector(&mut self) {
+        let model = self.model;
+        for Foreign { names, owner } in model.foreign {
+            for name in *names {
+                if !self.chosen(name) {
+                    continue;
+                }
+                let advice = format!("only {owner} this setting; remove it or choose another model");
+                self.against_model(name, advice);
             }
         }
         let s = self.settings;
@@ -142,6 +125,11 @@ impl Check<'_> {
         }
     }
 
+    fn against_model(&mut self, name: &str, advice: String) {
+        let second = format!("model_name {}", self.model_name);
+        self.errors.push(SettingError::Contradiction { first: self.text(name), second, advice });
+    }
+
     /// Extras that need something switched on.
     fn views(&mut self) {
         let s = self.settings;
@@ -155,19 +143,15 @@ impl Check<'_> {
         }
     }
 
-    fn sizes(&mut self, model_name: &str) {
-        let s = self.settings;
-        for &(name, size) in SERESNEXT {
-            if model_name == "seresnext" && self.chosen(name) && s.get(name) != Some(Value::from(size)) {
-                let error = SettingError::Contradiction {
-                    first: self.text(name),
-                    second: format!("model_name {model_name}"),
-                    advice: format!("this model always takes {size}; remove it or choose another model"),
-                };
-                self.errors.push(error);
+    fn sizes(&mut self) {
+        let (s, model) = (self.settings, self.model);
+        for &(name, size) in model.fixed {
+            if self.chosen(name) && s.get(name) != Some(Value::from(size)) {
+                let advice = format!("this model always takes {size}; remove it or choose another model");
+                self.against_model(name, advice);
             }
         }
-        let one_size = VISION_TRANSFORMERS.contains(&model_name) && self.chosen("train_crop_size");
+        let one_size = model.one_size && self.chosen("train_crop_size");
         if one_size && s.train_crop_size != s.valid_crop_size {
             let advice =
                 "a Vision Transformer sees pictures of one size; remove the first, which then follows the second";

@@ -3,8 +3,8 @@
 use comfy_table::{Cell, CellAlignment, Table, presets};
 use models::registry::{self, ModelSpec};
 use models::weights::{self, published::PUBLISHED};
+use schemas::SETTINGS;
 use schemas::error::ErrorCode;
-use schemas::{SETTINGS, Settings};
 use serde_json::{Value, json};
 
 use super::Answer;
@@ -25,7 +25,7 @@ pub fn run(args: &ModelsArgs) -> anyhow::Result<Answer> {
         fail(ErrorCode::UnsupportedModel, format!("there is no model {name:?}; the models are {}", known.join(", ")))
     })?;
     let mut facts = facts(spec)?;
-    let settings = Settings::defaults(spec.tasks()[0], spec.name);
+    let settings = spec.defaults(spec.tasks()[0]);
     facts["settings"] = Value::Object(settings.to_map());
     facts["preprocessing"] = serde_json::to_value(spec.preprocessing())?;
     let mut text = table(std::slice::from_ref(&facts));

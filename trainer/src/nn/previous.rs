@@ -104,7 +104,7 @@ mod tests {
         for (name, value) in [("task", "image-classification"), ("model_name", "mobilenetv2"), ("training_data", "t")] {
             request.set(name, value, Source::File);
         }
-        Plan::resolve(request).unwrap()
+        models::registry::plan(request).unwrap()
     }
 
     /// A checkpoint of a run that started from licensed weights.

@@ -45,11 +45,10 @@ impl EarlyStopping {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use schemas::Task;
 
     #[test]
     fn stops_after_patience_evaluations_past_the_delay_and_ties_go_to_the_later_epoch() {
-        let settings = Settings::defaults(Task::ImageClassification, "resnet18"); // patience 5, delay 5
+        let settings = Settings::default(); // patience 5, delay 5
         let mut state = EarlyStopping::default();
         let verdicts: Vec<_> = (1..=10).map(|epoch| state.observe(epoch, 0.5, &settings)).collect();
         assert!(verdicts.iter().all(|v| v.is_best));
@@ -59,7 +58,7 @@ mod tests {
 
     #[test]
     fn an_improvement_resets_the_count_and_nan_never_wins() {
-        let settings = Settings::defaults(Task::ImageClassification, "resnet18");
+        let settings = Settings::default();
         let mut state = EarlyStopping::default();
         assert!(state.observe(1, f64::NAN, &settings).is_best);
         assert!(state.observe(2, 0.1, &settings).is_best);

@@ -324,7 +324,7 @@ fn new_plan(request: &Request) -> anyhow::Result<Plan> {
         );
         return Err(fail(ErrorCode::FileNotFound, message));
     };
-    Plan::resolve(plan.clone()).map_err(|errors| failure::settings(&errors))
+    registry::plan(plan.clone()).map_err(|errors| failure::settings(&errors))
 }
 
 /// The plan of the run to resume. Settings named again must be those of the run.

@@ -126,10 +126,9 @@ impl Schedule {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use schemas::Task;
 
     fn settings() -> Settings {
-        let mut s = Settings::defaults(Task::ImageClassification, "resnet18");
+        let mut s = Settings::default();
         (s.learning_rate, s.number_of_epochs, s.warmup_cosine_lr_warmup_epochs) = (0.1, 10, 2);
         s
     }

@@ -294,7 +294,7 @@ impl Images for Grey {
 }
 
 fn settings() -> Settings {
-    Settings::defaults(Task::ImageObjectDetection, "yolov5")
+    models::registry::settings(Task::ImageObjectDetection, "yolov5").defaults
 }
 
 fn letterbox() -> Preprocessing {

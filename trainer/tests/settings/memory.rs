@@ -70,7 +70,7 @@ fn plan(lab: &Lab, shrinks: bool) -> Plan {
     for (name, value) in options {
         request.set(name, value, Source::File);
     }
-    Plan::resolve(request).unwrap()
+    models::registry::plan(request).unwrap()
 }
 
 /// Trains by `plan` with little room; where the loop stood in the end, and what it said.
