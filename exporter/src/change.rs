@@ -61,7 +61,7 @@ pub fn apply(checkpoint: &mut CheckpointFile, changes: &[(String, String)]) -> R
     let chosen = |name: &str| sources.contains_key(name);
     meta.preprocessing.fit = match meta.preprocessing.fit {
         Fit::Letterbox { .. } if chosen("img_size") => {
-            Fit::Letterbox { side: settings.img_size.next_multiple_of(Fit::MULTIPLE) }
+            Fit::Letterbox { side: settings.img_size.next_multiple_of(schemas::STRIDE) }
         }
         Fit::Shorter { .. } if chosen("min_size") || chosen("max_size") => {
             Fit::Shorter { min_size: settings.min_size, max_size: settings.max_size }

@@ -4,7 +4,6 @@ use ndarray::{Array2, ArrayView4};
 use ort::session::SessionInputValue;
 use ort::value::{Tensor, TensorRef};
 use schemas::prediction::Detection;
-use schemas::preprocessing::Fit;
 
 use crate::RuntimeError;
 use crate::describe::{BOXES, IOU_THRESHOLD, LABELS, SCORE_THRESHOLD, SCORES, SIZES};
@@ -43,7 +42,7 @@ impl Model {
     /// original pictures. `n` may be 0.
     ///
     /// A `whole` model takes original pictures of any size, and no `sizes`. A `prepared` one takes pictures that the host
-    /// has fitted and framed (sides multiples of [`Fit::MULTIPLE`]), and the `[height, width]` of each original.
+    /// has fitted and framed (sides multiples of [`schemas::STRIDE`]), and the `[height, width]` of each original.
     ///
     /// # Errors
     /// [`RuntimeError::Input`] when the model is no detector, a shape is not one that it takes, or a threshold is outside
@@ -130,6 +129,6 @@ impl Model {
 
     /// Whether the sides of prepared pictures are ones that a detector takes.
     pub(crate) fn framed(height: usize, width: usize) -> bool {
-        [height, width].iter().all(|side| side.is_multiple_of(Fit::MULTIPLE as usize))
+        [height, width].iter().all(|side| side.is_multiple_of(schemas::STRIDE as usize))
     }
 }

@@ -16,7 +16,7 @@ pub use checkpoint::{CheckpointMeta, WeightsOrigin};
 pub use document::{Document, documents};
 pub use error::{Coded, ErrorBody, ErrorCode};
 pub use plan::{Plan, PlanRequest, Precision};
-pub use preprocessing::{Fit, Interpolation, Preprocessing};
+pub use preprocessing::{Fit, Interpolation, Preprocessing, STRIDE};
 pub use setting::{SETTINGS, SettingError, SettingSpec, Settings, Source, Sources};
 pub use task::{Labels, Task};
 

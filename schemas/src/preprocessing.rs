@@ -27,15 +27,15 @@ pub enum Fit {
         crop: u32,
     },
     /// YOLO: the longer side becomes `letterbox` pixels (the other `side * letterbox / longer`, rounded up), and the
-    /// picture is centred in a grey frame (114) whose sides are the next multiples of [`Fit::MULTIPLE`].
+    /// picture is centred in a grey frame (114) whose sides are the next multiples of [`STRIDE`].
     Letterbox {
-        /// Length of the longer side after resizing, in pixels; a multiple of [`Fit::MULTIPLE`].
+        /// Length of the longer side after resizing, in pixels; a multiple of [`STRIDE`].
         #[serde(rename = "letterbox")]
         side: u32,
     },
     /// R-CNN and RetinaNet: the shorter side becomes `min_size` pixels, unless the longer would then exceed `max_size`,
     /// which is then its length (both rounded down); the picture lies at the top left of a frame in the mean colour whose
-    /// sides are the next multiples of [`Fit::MULTIPLE`].
+    /// sides are the next multiples of [`STRIDE`].
     Shorter {
         /// Length of the shorter side after resizing, in pixels.
         min_size: u32,
@@ -44,10 +44,8 @@ pub enum Fit {
     },
 }
 
-impl Fit {
-    /// Sides of a detector's input are multiples of this, the stride of its coarsest feature map.
-    pub const MULTIPLE: u32 = 32;
-}
+/// Sides of a detector's input are multiples of this, the stride of its coarsest feature map, in pixels.
+pub const STRIDE: u32 = 32;
 
 /// From a decoded RGB image to the network's input, for evaluation and serving: the picture is fitted, and each channel
 /// becomes `(pixel - mean) / std`.
@@ -74,8 +72,8 @@ impl Preprocessing {
             Fit::Crop { resize, crop } if crop == 0 || resize < crop => {
                 Err(format!("crop {crop} must be at least 1 and at most resize {resize}"))
             }
-            Fit::Letterbox { side } if side == 0 || !side.is_multiple_of(Fit::MULTIPLE) => {
-                Err(format!("letterbox {side} must be a multiple of {} and at least that", Fit::MULTIPLE))
+            Fit::Letterbox { side } if side == 0 || !side.is_multiple_of(STRIDE) => {
+                Err(format!("letterbox {side} must be a multiple of {} and at least that", STRIDE))
             }
             Fit::Shorter { min_size, max_size } if min_size == 0 || max_size < min_size => {
                 Err(format!("min_size {min_size} must be at least 1 and at most max_size {max_size}"))
@@ -90,7 +88,34 @@ impl Preprocessing {
         match self.fit {
             Fit::Crop { crop, .. } => crop,
             Fit::Letterbox { side } => side,
-            Fit::Shorter { min_size, .. } => min_size.next_multiple_of(Fit::MULTIPLE),
+            Fit::Shorter { min_size, .. } => min_size.next_multiple_of(STRIDE),
+        }
+    }
+
+    /// The same with other sizes of a classifier, in pixels.
+    #[must_use]
+    pub fn cropped(&self, resize: u32, crop: u32) -> Self {
+        Self { fit: Fit::Crop { resize, crop }, ..self.clone() }
+    }
+
+    /// The same without cutting anything off: a classifier's image keeps the margin that its crop would drop.
+    #[must_use]
+    pub fn uncropped(&self) -> Self {
+        match self.fit {
+            Fit::Crop { resize, crop } => self.cropped(resize, resize.max(crop)),
+            Fit::Letterbox { .. } | Fit::Shorter { .. } => self.clone(),
+        }
+    }
+
+    /// Pixels of the largest image that it makes.
+    #[must_use]
+    pub fn largest(&self) -> u128 {
+        let square = |side: u32| u128::from(side) * u128::from(side);
+        let up = |side: u32| u128::from(side.next_multiple_of(STRIDE));
+        match self.fit {
+            Fit::Crop { crop, .. } => square(crop),
+            Fit::Letterbox { side } => square(side),
+            Fit::Shorter { min_size, max_size } => up(min_size) * up(max_size),
         }
     }
 

@@ -14,7 +14,7 @@ pub fn frame(b: &Builder, images: &Value, p: &Preprocessing) -> Value {
     let s = Sizes { b };
     b.at("frame");
     let place = geometry::placement(b, &size(b, images), &p.fit);
-    let multiple = i64::from(Fit::MULTIPLE);
+    let multiple = i64::from(schemas::STRIDE);
     let (up, multiple) = (s.number(multiple - 1), s.number(multiple));
     let outer = b.binary("Mul", &b.binary("Div", &b.binary("Add", &place.inner, &up), &multiple), &multiple);
     let behind = b.binary("Sub", &b.binary("Sub", &outer, &place.inner), &place.offset);

@@ -50,8 +50,8 @@ pub fn placement<B: Ops>(o: &B, sizes: &B::T, fit: &Fit) -> Placement<B::T> {
 }
 
 fn next_multiple<B: Ops>(o: &B, x: &B::T) -> B::T {
-    let multiple = o.integers(&[i64::from(Fit::MULTIPLE)], &[1, 1]);
-    let up = o.integers(&[i64::from(Fit::MULTIPLE) - 1], &[1, 1]);
+    let multiple = o.integers(&[i64::from(schemas::STRIDE)], &[1, 1]);
+    let up = o.integers(&[i64::from(schemas::STRIDE) - 1], &[1, 1]);
     o.mul(o.div(o.add(x.clone(), &up), &multiple), &multiple)
 }
 

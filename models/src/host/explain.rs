@@ -1,6 +1,6 @@
 //! Explanations of a classifier's answer: what each pixel contributes to it, drawn; and the one method that needs no gradients.
 
-use schemas::preprocessing::{Fit, Preprocessing};
+use schemas::preprocessing::Preprocessing;
 
 use super::{Rgb, Tile, fill, prepare};
 
@@ -107,18 +107,15 @@ impl Occlusion {
     #[must_use]
     pub fn new(decoded: &Rgb, p: &Preprocessing, whole: bool) -> Self {
         let side = p.side();
-        let fit = match p.fit {
-            Fit::Crop { resize, .. } if whole => Fit::Crop { resize, crop: resize.max(side) },
-            fit @ (Fit::Crop { .. } | Fit::Letterbox { .. } | Fit::Shorter { .. }) => fit,
-        };
-        let picture = prepare(decoded, &Preprocessing { fit, ..p.clone() });
-        // An odd margin is cut as `Fit::Crop` says: half of it, halves to even.
+        let p = if whole { p.uncropped() } else { p.clone() };
+        let picture = prepare(decoded, &p);
+        // An odd margin is cut as a crop says: half of it, halves to even.
         let margin = |length: u32| (f64::from(length.saturating_sub(side)) / 2.0).round_ties_even() as u32;
         let (x0, y0) = (margin(picture.width), margin(picture.height));
         let inner = Tile { x0, y0, x1: picture.width.min(x0 + side), y1: picture.height.min(y0 + side) };
         let (xs, ys) = (spans(inner.x0, inner.x1), spans(inner.y0, inner.y1));
         let windows = ys.iter().flat_map(|&[y0, y1]| xs.iter().map(move |&[x0, x1]| Tile { x0, y0, x1, y1 })).collect();
-        Self { picture, inner, windows, colour: fill(p) }
+        Self { picture, inner, windows, colour: fill(&p) }
     }
 
     /// Number of views.
@@ -195,7 +192,7 @@ mod tests {
     use super::*;
 
     fn preprocessing(resize: u32, crop: u32) -> Preprocessing {
-        let fit = Fit::Crop { resize, crop };
+        let fit = schemas::Fit::Crop { resize, crop };
         Preprocessing { fit, interpolation: Interpolation::Bilinear, mean: [10.0, 20.0, 30.0], std: [1.0; 3] }
     }
 

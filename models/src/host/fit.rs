@@ -69,7 +69,7 @@ impl Placement {
 
     /// The resized picture at the top left of the smallest frame whose sides are multiples of the coarsest stride.
     fn framed(inner_width: u32, inner_height: u32) -> Self {
-        let up = |length: u32| length.next_multiple_of(Fit::MULTIPLE);
+        let up = |length: u32| length.next_multiple_of(schemas::STRIDE);
         Self { width: up(inner_width), height: up(inner_height), inner_width, inner_height, left: 0, top: 0 }
     }
 

@@ -137,7 +137,7 @@ impl ModelSpec {
         let own = self.preprocessing();
         let fit = match own.fit {
             Fit::Crop { .. } => Fit::Crop { resize: settings.valid_resize_size, crop: settings.valid_crop_size },
-            Fit::Letterbox { .. } => Fit::Letterbox { side: settings.img_size.next_multiple_of(Fit::MULTIPLE) },
+            Fit::Letterbox { .. } => Fit::Letterbox { side: settings.img_size.next_multiple_of(schemas::STRIDE) },
             Fit::Shorter { .. } => Fit::Shorter { min_size: settings.min_size, max_size: settings.max_size },
         };
         Preprocessing { fit, ..own }

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use crossbeam_channel::Sender;
 use models::host::{Rgb, Tile};
-use schemas::Fit;
 
 /// An object in a view.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -74,7 +73,7 @@ pub struct Batch {
 
 impl Batch {
     /// Puts views together; all of one size, unless they are scenes, which are framed in `fill` as far as needed, to sides that
-    /// are multiples of [`Fit::MULTIPLE`]. `classes` gives those of a sample, `buffer` is reused.
+    /// are multiples of [`schemas::STRIDE`]. `classes` gives those of a sample, `buffer` is reused.
     pub(crate) fn new<'a>(
         views: &[View],
         fill: [u8; 3],
@@ -84,7 +83,7 @@ impl Batch {
         let longest = |side: fn(&Rgb) -> u32| {
             let length = views.iter().map(|view| side(&view.image)).max().unwrap_or(0);
             let framed = views.iter().any(|view| view.scene.is_some());
-            (if framed { length.next_multiple_of(Fit::MULTIPLE) } else { length }) as usize
+            (if framed { length.next_multiple_of(schemas::STRIDE) } else { length }) as usize
         };
         let mut batch = Self {
             images: buffer,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use models::host::{self, Placement, Resizer};
-use schemas::{Fit, Preprocessing};
+use schemas::Preprocessing;
 
 use super::augment::{self, Augmentation};
 use super::bad::BadSamples;
@@ -115,14 +115,7 @@ impl Studio {
 
     /// Most bytes of the views that evaluation makes of all pictures.
     pub fn eval_bytes(&self) -> u128 {
-        let square = |side: u32| u128::from(side) * u128::from(side);
-        let up = |side: u32| u128::from(side.next_multiple_of(Fit::MULTIPLE));
-        let pixels = match self.preprocessing.fit {
-            Fit::Crop { crop, .. } => square(crop),
-            Fit::Letterbox { side } => square(side),
-            Fit::Shorter { min_size, max_size } => up(min_size) * up(max_size),
-        };
-        self.images.len() as u128 * self.views_per_picture() as u128 * pixels * 3
+        self.images.len() as u128 * self.views_per_picture() as u128 * self.preprocessing.largest() * 3
     }
 
     /// A training view; `None` where the sample's picture is bad.
@@ -153,7 +146,7 @@ impl Studio {
         let finished = |image| View { index, image: Arc::new(image), scene: None };
         let Some(augmentation) = &views.augmentation else {
             let resize = p.crop().map_or(size, |(resize, _)| resize.max(size));
-            let p = Preprocessing { fit: Fit::Crop { resize, crop: size }, ..p.clone() };
+            let p = p.cropped(resize, size);
             return Ok(finished(desk.resizer.prepare(&*self.images.image(index)?, &p)));
         };
         let mut rng = draw.rng();

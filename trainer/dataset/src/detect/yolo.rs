@@ -8,7 +8,7 @@
 //! point and the sizes are rounded to whole pixels of the view.
 
 use models::host::{self, HsvGains, Resizer, Rgb, Tile, fill};
-use schemas::{Fit, Preprocessing};
+use schemas::Preprocessing;
 
 use super::super::batch::View;
 use super::super::dataset::SampleError;
@@ -88,7 +88,7 @@ impl YoloAugmentation {
         others: &mut Others,
         desk: &mut Desk,
     ) -> Result<View, SampleError> {
-        let side = self.side(p.fit, draw);
+        let side = self.side(p, draw);
         let mut rng = draw.rng();
         let mosaic = draw.epoch < self.mosaic_epochs;
         let (meeting, parts) = if mosaic {
@@ -132,15 +132,15 @@ impl YoloAugmentation {
     }
 
     /// Side of the view, in pixels.
-    fn side(&self, fit: Fit, draw: Draw) -> u32 {
-        let Fit::Letterbox { side } = fit else { unreachable!("checked when the loader is made") };
+    fn side(&self, p: &Preprocessing, draw: Draw) -> u32 {
+        let side = p.side();
         if !self.multi_scale {
             return side;
         }
-        let least = (side / 2).div_ceil(Fit::MULTIPLE);
-        let most = (side + side / 2) / Fit::MULTIPLE;
+        let least = (side / 2).div_ceil(schemas::STRIDE);
+        let most = (side + side / 2) / schemas::STRIDE;
         let mut rng = KeyedRng::new("multi scale", &[draw.seed, u64::from(draw.epoch), draw.batch as u64]);
-        (least + rng.below(u64::from(most - least) + 1) as u32) * Fit::MULTIPLE
+        (least + rng.below(u64::from(most - least) + 1) as u32) * schemas::STRIDE
     }
 
     fn affine(&self, side: u32, rng: &mut KeyedRng) -> Affine {

@@ -6,7 +6,7 @@ use models::classify::{normalise, resnet};
 use models::detect::{Detector, anchors, faster_rcnn, retinanet, roi_heads, rpn, yolov5};
 use models::scope::Scope;
 use schemas::setting::ModelSize;
-use schemas::{Fit, Plan, Settings};
+use schemas::{Plan, Settings};
 use tch::{Device, Kind, Tensor};
 
 use super::{Target, anchors as yolov5_anchors, evaluate, retinanet_loss, roi_loss, rpn_loss, yolov5_loss};
@@ -96,7 +96,7 @@ fn yolov5(pass: &Pass, size: ModelSize, img_size: u32) -> Losses {
     let anchors = heads.anchors.into_tensor().detach().to_device(Device::Cpu);
     // Multi-scale training changes the size of the pictures, not the balance of the loss.
     let hyper =
-        yolov5_loss::Hyper::default().for_run(pass.classes, i64::from(img_size.next_multiple_of(Fit::MULTIPLE)));
+        yolov5_loss::Hyper::default().for_run(pass.classes, i64::from(img_size.next_multiple_of(schemas::STRIDE)));
     yolov5_loss::loss(&heads.maps.map(T::into_tensor), pass.targets, &anchors, &hyper)
 }
 
