@@ -1,7 +1,7 @@
-"""PyTorch's side of scripts/bench/detect_epoch.py: detect_epoch_peer.py DATA.yaml SIDE BATCH EPOCHS THREADS
+"""A training of yolov5s from random weights by the original package's own code: detector_epoch.py DATA.yaml SIDE BATCH EPOCHS THREADS
 
-Trains yolov5s from random weights with the original package's own code and prints the seconds of each epoch's training part as
-a JSON list. Pictures are cached in memory, as Fovea caches them; validation after each epoch does not count.
+Prints the seconds of each epoch's training part. Images are cached in memory, as Fovea caches them; validation after each epoch does
+not count.
 """
 
 import json
@@ -26,6 +26,13 @@ original.check_requirements = lambda *args, **kwargs: None
 original.attempt_download_from_hub = lambda *args, **kwargs: None
 
 
+def absolute(listing, folder):
+    """The dataset's description with its whole path: the original takes a relative one as a folder of its own."""
+    path = folder / "data.yaml"
+    path.write_text(listing.read_text(encoding="utf-8").replace("path: .", f"path: {listing.parent.resolve()}"), encoding="utf-8")
+    return str(path)
+
+
 def main():
     data, side, batch, epochs, threads = sys.argv[1:]
     torch.set_num_threads(int(threads))
@@ -38,6 +45,7 @@ def main():
     callbacks.register_action("on_train_epoch_start", callback=lambda: moments.append(time.perf_counter()))
     callbacks.register_action("on_train_epoch_end", callback=lambda **_: seconds.append(time.perf_counter() - moments[-1]))
     with tempfile.TemporaryDirectory() as folder:
+        data = absolute(pathlib.Path(data), pathlib.Path(folder))
         options = original.parse_opt(True)
         chosen = dict(
             data=data, weights="", cfg=str(package / "models/yolov5s.yaml"),
@@ -47,7 +55,7 @@ def main():
         for name, value in chosen.items():
             setattr(options, name, value)
         original.main(options, callbacks)
-    print(json.dumps(seconds))
+    print(json.dumps({"epoch": seconds}))
 
 
 if __name__ == "__main__":

@@ -1,9 +1,8 @@
 //! How far the exported files of a trained detector are from its checkpoint, on real pictures.
 //!
-//! `detect_files RUN FOLDER IMAGE...` exports the best checkpoint of RUN in both forms, without tiles and with a grid of 2x2,
-//! and asks each file about the pictures, and about ten pieces of odd sizes cut from them, 1, 2 and 5 at once. It prints a
-//! row per file and batch: how many boxes there are, how many have no partner of the same label, and the largest differences.
-//! A box whose score lies within 0.001 of the threshold may be in one answer only and is left out. FOLDER gets the files.
+//! The best checkpoint of RUN is exported in both forms, without tiles and with a grid of 2x2, and each file is asked about the
+//! images, and about ten pieces of odd sizes cut from them, 1, 2 and 5 at once. A box whose score lies within 0.001 of the threshold
+//! may be in one answer only and is left out. FOLDER gets the files.
 
 use std::path::Path;
 
@@ -147,11 +146,14 @@ impl File {
     }
 }
 
-fn main() -> anyhow::Result<()> {
+/// Of each file, kind of images and batch: how many boxes there are, how many have no partner of the same label, and the largest
+/// differences.
+pub(crate) fn run(arguments: &[String]) -> anyhow::Result<serde_json::Value> {
     trainer::telemetry::switch_off();
-    let args: Vec<String> = std::env::args().skip(1).collect();
-    let [run, folder, images @ ..] = args.as_slice() else { anyhow::bail!("detect_files RUN FOLDER IMAGE...") };
-    ensure!(images.len() >= ODD.len(), "at least {} pictures, of which the odd pieces are cut", ODD.len());
+    let [run, folder, images @ ..] = arguments else {
+        anyhow::bail!("detector-files takes a run, a folder and images: {}", crate::USAGE);
+    };
+    ensure!(images.len() >= ODD.len(), "at least {} images, of which the odd pieces are cut", ODD.len());
     let pictures: Vec<Rgb> = images.iter().map(|path| read(path)).collect::<Result<_, _>>()?;
     let piece = |(image, &(w, h)): (&Rgb, &(u32, u32))| {
         let (x0, y0) = (image.width.saturating_sub(w) / 2, image.height.saturating_sub(h) / 2);
@@ -162,12 +164,11 @@ fn main() -> anyhow::Result<()> {
     let checkpoint = Checkpoint::read(Path::new(run))?;
     let mut network = Network::from_meta(&checkpoint.meta, Device::Cpu)?;
     checkpoint.restore(&mut network.params)?;
-    println!("| file | tiles | pictures | at once | boxes | without partner | corners, px | scores |");
-    println!("|---|---|---|---:|---:|---:|---:|---:|");
+    let mut rows = Vec::new();
     for form in [Form::Prepared, Form::Whole] {
         for grid in ["none", "2x2"] {
             let mut file = export(Path::new(run), Path::new(folder), form, grid)?;
-            for (name, pictures) in [("as they are", &pictures), ("odd pieces", &odd)] {
+            for (kind, pictures) in [("as decoded", &pictures), ("odd pieces", &odd)] {
                 let expected: Vec<Vec<Detection>> =
                     pictures.iter().map(|image| by_checkpoint(&network, image, &file)).collect::<Result<_, _>>()?;
                 for batch in [1, 2, 5] {
@@ -176,16 +177,15 @@ fn main() -> anyhow::Result<()> {
                         difference.add(found, expected);
                     }
                     let Difference { boxes, unmatched, corners, scores } = difference;
-                    println!(
-                        "| {} | {grid} | {} {name} | {batch} | {boxes} | {unmatched} | {corners:.1e} | {scores:.1e} |",
-                        form.name(),
-                        pictures.len()
-                    );
+                    rows.push(serde_json::json!({
+                        "form": form.name(), "tiles": grid, "images": kind, "batch": batch,
+                        "boxes": boxes, "unmatched": unmatched, "corners": corners, "scores": scores,
+                    }));
                 }
             }
         }
     }
-    Ok(())
+    Ok(rows.into())
 }
 
 fn read(path: &str) -> anyhow::Result<Rgb> {
