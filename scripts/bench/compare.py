@@ -3,7 +3,8 @@
 import statistics
 import sys
 
-from place import Failed, Place
+from machine import Failed
+from place import Place
 from records import rounded, spread
 from speed_cases import Case, Group, median
 

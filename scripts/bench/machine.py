@@ -17,7 +17,11 @@ INSTRUCTION_SETS = {
 ALLOWED_LOAD = 0.25
 
 
-class Busy(Exception):
+class Failed(Exception):
+    """A measurement could not be made. The message says why, and what to do."""
+
+
+class Busy(Failed):
     """The machine does other work."""
 
 

@@ -79,7 +79,7 @@ class Runs:
         parts = [
             f"{run['date']}, {commit}: {run['processor']}, {cores} core{'s' if cores != 1 else ''}",
             f", with {', '.join(run['instruction_sets'])}" if run.get("instruction_sets") else "",
-            f"; {threads} thread{'s' if threads != 1 else ''}" if threads else "",
+            f"; {threads} thread{'' if str(threads) == '1' else 's'}" if threads else "",
             f"; load at the start {number(run['load'])}" if run.get("load") is not None else "",
             f"; other processes took {number(run['others'])} processors" if run.get("others") is not None else "",
             f"; beside {run['peer']}" if run.get("peer") else "",
@@ -88,19 +88,16 @@ class Runs:
         return "".join(parts) + "."
 
 
+def section(title, about, rows, notes):
+    """A section: what it shows, its table where there are rows, and notes below."""
+    return "\n\n".join([f"## {title}", paragraph(about), *([table(rows)] if rows else []), *notes])
+
+
+def missing(names):
+    """The note on what was never measured."""
+    return [paragraph(f"No record yet: {', '.join(f'`{name}`' for name in names)}.")] if names else []
+
+
 def remarks(records, section, runs):
     """What was written down about the records of a section."""
     return [paragraph(f"Run {runs.mark(r['run'])}: {r['text']}") for r in records.remarks if r["section"] == section]
-
-
-def publish(path, text, check):
-    """Writes a page, or with `check` says whether it already says the same. Returns the exit code."""
-    if not check:
-        path.write_text(text, encoding="utf-8")
-        print(f"{path} is written")
-        return 0
-    if path.exists() and path.read_text(encoding="utf-8") == text:
-        print(f"{path} says what the records say")
-        return 0
-    print(f"{path} does not say what the records say. Make it anew with --page, or change the records instead of the page")
-    return 1

@@ -7,14 +7,10 @@ import pathlib
 import subprocess
 import time
 
-from machine import ROOT
+from machine import ROOT, Failed
 
 PROGRAMS = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release"
 BENCH = ROOT / "scripts/bench"
-
-
-class Failed(Exception):
-    """A program could not be run, or did not do its work. The message says which, and what to do."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,7 +57,8 @@ class Place:
     folder: pathlib.Path
     data: pathlib.Path
     python: str = "python3"
-    threads: int = 2
+    # Of a program; 0 leaves it to the program.
+    threads: int = 0
     quick: bool = False
 
     def run(self, command, words=None):
@@ -71,7 +68,9 @@ class Place:
             **(words or {}),
         }
         parts = [str(part).format(**known) for part in command]
-        environment = {**os.environ, "OMP_NUM_THREADS": str(known["threads"]), "PYTHONDONTWRITEBYTECODE": "1"}
+        environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
+        if known["threads"]:
+            environment["OMP_NUM_THREADS"] = str(known["threads"])
         started = time.perf_counter()
         try:
             done = subprocess.run(parts, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)

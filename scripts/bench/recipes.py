@@ -1,137 +1,262 @@
 #!/usr/bin/env python3
-"""The documented trainings on real pictures, from images to served labels, with the numbers they give.
+"""The documented trainings on real images, from images to served labels, with the numbers they give.
 
-    scripts/recipes.py fridge     --data ../shared/data/fridge/classification --seeds 5
-    scripts/recipes.py fridge-multilabel --data ../shared/data/fridge/multilabel --seeds 5
-    scripts/recipes.py clothing   --data ../shared/data/clothing
-    scripts/recipes.py from-scratch --data ../shared/data/clothing
-    scripts/recipes.py bccd       --data ../shared/data/bccd/BCCD --seeds 2
-    scripts/recipes.py fridge-detection --data ../shared/data/fridge/detection --seeds 2
-    scripts/recipes.py pcb        --data ../shared/data/pcb --seeds 2
+    scripts/bench/recipes.py --list                       every recipe, and what is known of it
+    scripts/bench/recipes.py --quick [RECIPE...]          one epoch on generated images: does the recipe work? Nothing is recorded
+    scripts/bench/recipes.py RECIPE...                    trains, measures, prints the table, keeps the records, makes the page anew
+    scripts/bench/recipes.py --page                       makes docs/results.md of docs/data/results.json and the table of recipes
+    scripts/bench/recipes.py --check                      ends with 1 when that page says something else than the records
 
-Needs the release binaries (`cargo build --release --workspace`). Every number is that of the exported file, measured by
-ONNX Runtime; for each run the server is started on it, every picture is sent, and its labels are compared with the file's.
-`--threads N` is passed on to the training.
+RECIPE is the name of a recipe or the beginning of names (detection, detection/bccd); all is everything. Before: cargo build --release
+--locked --workspace --features tests/torch --bins --examples. Every number is that of the exported file, measured by ONNX Runtime,
+with the checkpoint's beside it; of classifiers the server is started on the file, every image is sent, and its labels are compared with
+the file's. With --original and the Python of the oracles (--python) the original package trains by the same recipe.
 
-fridge        EfficientNet-Lite0 from its ImageNet weights with the defaults: AdamW 1e-3, batch 16, 10 epochs
-fridge-multilabel  the same for label sets, 20 epochs
-clothing      as fridge
-from-scratch  ResNet-18 from random weights: AdamW 1e-3, weight decay 0.05, batch 32, 128 px, 80 epochs
-The others train detectors; scripts/detection_recipes.py says how.
+A new record replaces the one of its recipe, variant, part and seed.
 """
 
-import argparse
 import json
 import pathlib
 import statistics
-import subprocess
+import sys
 import tempfile
 import time
-import urllib.parse
-import urllib.request
 
-import detection_recipes
+import command
+import machine
+import page
+from command import Book
+from place import DATASETS, MULTILABEL, Place, listing, rows
+from recipe_table import SECTIONS, flags
+from serving import equal_labels
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
-BIN = ROOT / "target/release"
-SCRATCH = """--model_name resnet18 --pretrained none --optimizer adamw --learning_rate 0.001 --weight_decay 0.05
---training_batch_size 32 --number_of_epochs 80 --early_stopping false
---train_crop_size 128 --valid_resize_size 144 --valid_crop_size 128""".split()
-
-MULTILABEL = {"fridge-multilabel": "--task image-classification-multilabel --number_of_epochs 20".split()}
-
-
-def trainer(*args):
-    out = subprocess.run([BIN / "trainer", *map(str, args), "--json"], check=True, stdout=subprocess.PIPE, text=True)
-    return json.loads(out.stdout)
+INTRODUCTION = """This page is made by `scripts/bench/recipes.py --page` of the records in [data/results.json](data/results.json); do not
+change it by hand. `scripts/bench/recipes.py` makes each row again: the settings of a recipe stand in `scripts/bench/recipe_table.py`. Of
+several seeds each one's number is shown, and their mean. The number under run leads to [the list](#runs) of machines and commits."""
 
 
-def said(answer, many):
-    """What an answer says of its image: the most probable label, or those above one half."""
-    ranked = sorted(zip(answer["probs"], answer["labels"]), reverse=True)
-    return [label for probability, label in ranked if probability > 0.5] if many else ranked[0][1]
+def all_recipes():
+    """Every recipe with its full name and section."""
+    return [(f"{section.name}/{recipe.name}", section, recipe) for section in SECTIONS for recipe in section.recipes]
 
 
-def served_labels(onnx, images, many):
-    """What the server says of each image."""
-    command = [BIN / "server", "--model", f"m={onnx}", "--bind", "127.0.0.1:0"]
-    server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    try:
-        url = server.stdout.readline().split()[-1]
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        labels = []
-        for image in images:
-            headers = {"Content-Type": "application/octet-stream"}
-            request = urllib.request.Request(f"{url}/score", pathlib.Path(image).read_bytes(), headers)
-            with opener.open(request, timeout=60) as answer:
-                body = json.load(answer)
-            labels.append(said(body, many))
-        return labels
-    finally:
-        server.terminate()
-        server.wait()
+def parts(place, recipe):
+    """The dataset's parts by name; of a recipe that learns images by heart, only these."""
+    made = place.dataset(recipe.data)
+    if not recipe.by_heart:
+        return made
+    few = place.folder / "by-heart.jsonl"
+    chosen_rows = list(rows(made["train"]))[: recipe.by_heart]
+    few.write_text("".join(json.dumps({**row, "image_url": str(path.resolve())}) + "\n" for path, row in chosen_rows), encoding="utf-8")
+    return {"train": few}
 
 
-def file_labels(onnx, images, many):
-    return [said(answer, many) for answer in trainer("predict", "--onnx", onnx, *images)["predictions"]]
+def train(place, recipe, options, seed, output):
+    """Trains with one seed. Returns the trainer's answer and the seconds it took, export and report included."""
+    made = parts(place, recipe)
+    validation = made.get(recipe.parts[0], made.get("validation"))
+    data = ["--training_data", made["train"], "--validation_data", validation]
+    if place.threads:
+        data += ["--threads", place.threads]
+    started = time.monotonic()
+    answer = place.trainer("train", *data, "--seed", seed, "--output", output, *flags(options))
+    return answer, round(time.monotonic() - started)
 
 
-def pictures(listing):
-    rows = [json.loads(line) for line in pathlib.Path(listing).read_text().splitlines() if line.strip()]
-    folder = pathlib.Path(listing).parent
-    local = [urllib.parse.unquote(row["image_url"].removeprefix("file://")) for row in rows]
-    return [str(folder / path) for path in local]
+def measured(place, recipe, command, part):
+    """The recipe's metrics of a file or checkpoint on a part."""
+    metrics = place.trainer("evaluate", *command, "--data", part)["metrics"]
+    return {key: round(metrics[key], 4) for key in recipe.metrics}
 
 
-def run(name, train, seed, test, options, folder):
-    """Trains with one seed, prints a row, and returns the metrics of the exported file."""
-    output, many = folder / f"{name}-{seed}", name in MULTILABEL
-    started = time.time()
-    made = trainer("train", "--training_data", train[0], "--validation_data", train[1], "--seed", seed, "--output", output, *options)
-    seconds = time.time() - started
-    listing = test or output / "data/validation.jsonl"
-    by_file = trainer("evaluate", "--onnx", made["onnx"], "--data", listing)["metrics"]
-    by_checkpoint = trainer("evaluate", "--checkpoint", output, "--data", listing)["metrics"]
-    images = pictures(listing)
-    same = sum(a == b for a, b in zip(served_labels(made["onnx"], images, many), file_labels(made["onnx"], images, many)))
-    shown = " | ".join(f"{values[metric]:.4f}" for values in [made["metrics"], by_file, by_checkpoint] for metric in metrics(name))
-    print(f"| {name} | {seed} | {made['best_epoch']} | {shown} | {same} of {len(images)} | {seconds:.0f} |", flush=True)
-    return by_file
+def ours(place, recipe, options, seed, output):
+    """Records of one training: of each part the file's numbers, the checkpoint's, and how many images are served with the same label."""
+    answer, seconds = train(place, recipe, options, seed, output)
+    made, records = parts(place, recipe), []
+    for part in [part for part in recipe.parts if part in made]:
+        found = {
+            "part": part, "side": "ours", "seeds": [seed], "metrics": measured(place, recipe, ["--onnx", answer["onnx"]], made[part]),
+            "checkpoint": measured(place, recipe, ["--checkpoint", output], made[part]), "best_epoch": answer["best_epoch"],
+            "seconds": seconds,
+        }
+        if recipe.served:
+            images = [str(path) for path, _ in rows(made[part])]
+            equal = equal_labels(place, answer["onnx"], images, DATASETS[recipe.data].task == MULTILABEL)
+            found["served"] = {"equal": equal, "of": len(images)}
+        records.append(found)
+    return records
 
 
-def metrics(name):
-    return ["iou", "accuracy"] if name in MULTILABEL else ["accuracy"]
+def originals(place, recipe, seed):
+    """Records of the original package's training by the same recipe."""
+    made, facts = parts(place, recipe), recipe.original
+    chosen_parts = [part for part in recipe.parts if part in made]
+    converted = place.folder / "yolo" / recipe.name
+    if not converted.exists():
+        place.trainer("convert", "jsonl", listing(made["train"]), listing(made["validation"]), "--to", "yolo", "--output", converted)
+    epochs, side = (1, 64) if place.quick else (facts["epochs"], facts["side"])
+    found = place.run([
+        "{python}", "{peers}/detector_recipe.py", converted / "data.yaml", side, facts["batch"], epochs, seed, place.threads or 2,
+        *(listing(made[part]) for part in chosen_parts),
+    ]).answer()
+    return [
+        {"part": part, "side": "original", "seeds": [seed], "metrics": {key: round(metrics[key], 4) for key in recipe.metrics}}
+        for part, metrics in zip(chosen_parts, found)
+    ]
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("recipe", choices=["fridge", *MULTILABEL, "clothing", "from-scratch", *detection_recipes.RECIPES])
-    parser.add_argument("--data", type=pathlib.Path, required=True)
-    parser.add_argument("--seeds", type=int, default=1)
-    parser.add_argument("--threads", type=int, default=0)
-    parser.add_argument("--output", type=pathlib.Path, help="keep the runs here")
-    args = parser.parse_args()
+def files(place, recipe, options, seed, output):
+    """Records of a training whose exported files are compared with the checkpoint: of each file and kind of images."""
+    train(place, recipe, options, seed, output)
+    images = [path for path, _ in rows(parts(place, recipe)["validation"])]
+    (output / "files").mkdir()
+    compared = place.run(["{programs}/examples/bench", "detector-files", output, output / "files", *images]).answer()
+    found = {}
+    for row in compared:
+        of_file = found.setdefault((f"{row['form']}, tiles {row['tiles']}", row["images"]), {})
+        for key in ("boxes", "unmatched", "corners", "scores"):
+            of_file[key] = max(of_file.get(key, 0), float(f"{row[key]:.2g}") if isinstance(row[key], float) else row[key])
+    return [
+        {"variant": file, "part": kind, "side": "ours", "seeds": [seed], "metrics": metrics} for (file, kind), metrics in found.items()
+    ]
+
+
+def run_recipe(name, section, recipe, place, args):
+    """The records of a recipe: every variant with every seed."""
+    records = []
+    for variant, options in recipe.variants.items():
+        for seed in recipe.seeds[: args.seeds]:
+            output = place.folder / "-".join([*name.split("/"), *variant.replace(",", "").split(), str(seed)])
+            run = files if section.files else ours
+            found = run(place, recipe, {**options, **recipe.quick} if place.quick else options, seed, output)
+            if args.original and recipe.original:
+                found += originals(place, recipe, seed)
+            found = [{"case": name, "variant": variant, **record} for record in found]
+            print("\n".join(json.dumps(record) for record in found), flush=True)
+            records += found
+    return records
+
+
+def decimals(value, digits=3):
+    """A metric as papers print it: .922."""
+    return f"{value:.{digits}f}".lstrip("0") if value < 1 else f"{value:.{digits}f}"
+
+
+def seeds_of(records):
+    """'0 to 4' or '0, 1': the seeds of records."""
+    seeds = sorted({seed for record in records for seed in record["seeds"]})
+    if len(seeds) > 2 and seeds == list(range(seeds[0], seeds[-1] + 1)):
+        return f"{seeds[0]} to {seeds[-1]}"
+    return ", ".join(map(str, seeds))
+
+
+def values(records, side, field, key, digits=3):
+    """Each seed's number and their mean, or mean and lowest where no more was written down."""
+    found = [record[field][key] for record in records if record["side"] == side and key in record.get(field, {})]
+    if not found:
+        return ""
+    summaries = [value for value in found if isinstance(value, dict)]
+    if summaries:
+        return "; ".join(f"mean {decimals(value['mean'], digits)}, lowest {decimals(value['lowest'], digits)}" for value in summaries)
+    if len(found) == 1:
+        return decimals(found[0], digits)
+    mean = f"mean {decimals(statistics.mean(found), digits)}"
+    return f"each {decimals(found[0], digits)}" if len(set(found)) == 1 else f"{', '.join(decimals(v, digits) for v in found)} ({mean})"
+
+
+def seconds_of(records):
+    found = [second for record in records for second in [record.get("seconds")] if second is not None]
+    ends = [end for second in found for end in (second if isinstance(second, list) else [second])]
+    if not ends:
+        return ""
+    return f"{min(ends)} to {max(ends)} s" if min(ends) != max(ends) else f"{ends[0]} s"
+
+
+def measured_row(section, recipe, records, runs):
+    """The row of a recipe's variant on a part: what all its seeds gave. The columns are the same throughout a section."""
+    mine = [record for record in records if record["side"] == "ours"]
+    metrics = {key: title for one in section.recipes for key, title in sorted(one.metrics.items(), reverse=True)}
+    metrics = {key: recipe.metrics.get(key, title) for key, title in metrics.items()}
+    cells = {"set, model": recipe.title, "recipe": mine[0]["variant"], "part": mine[0]["part"], "seeds": seeds_of(records)}
+    for key, title in metrics.items():
+        cells[title] = values(records, "ours", "metrics", key)
+        cells[f"{title}, original"] = values(records, "original", "metrics", key)
+    for key, title in metrics.items():
+        cells[f"{title} of the checkpoint"] = values(records, "ours", "checkpoint", key, 4)
+    cells["best epoch"] = ", ".join(str(record["best_epoch"]) for record in mine if "best_epoch" in record)
+    cells["served alike"] = ", ".join(f"{one['served']['equal']} of {one['served']['of']}" for one in mine if "served" in one)
+    cells.update({"known figure": recipe.known, "time": seconds_of(mine)})
+    return {**cells, "run": ", ".join(dict.fromkeys(runs.mark(record["run"]) for record in records))}
+
+
+def files_row(record, runs):
+    """The row of an exported file and a kind of images."""
+    metrics = record["metrics"]
+    return {
+        "file": record["variant"], "images": record["part"], "boxes": str(metrics["boxes"]), "without partner": str(metrics["unmatched"]),
+        "corners, px": page.number(metrics["corners"]), "scores": page.number(metrics["scores"]), "run": runs.mark(record["run"]),
+    }
+
+
+def section_text(section, records, runs):
+    """A section's part of the page."""
+    table, missing = [], []
+    for recipe in section.recipes:
+        name = f"{section.name}/{recipe.name}"
+        found = sorted((record for record in records.records if record["case"] == name), key=lambda record: record["seeds"])
+        missing += [] if found else [name]
+        if section.files:
+            table += [files_row(record, runs) for record in found]
+            continue
+        for row in dict.fromkeys((record["variant"], record["part"]) for record in found):
+            table.append(measured_row(section, recipe, [one for one in found if (one["variant"], one["part"]) == row], runs))
+    names = ", ".join(f"`{section.name}/{recipe.name}`" for recipe in section.recipes)
+    notes = page.remarks(records, section.name, runs) + page.missing(missing)
+    return page.section(section.title, f"{names}. {section.text}", table, notes)
+
+
+BOOK = Book(
+    data="results", title="Results", introduction=INTRODUCTION, key=("case", "variant", "part", "side"),
+    names=[name for name, _, _ in all_recipes()], section=section_text, sections=SECTIONS,
+)
+
+
+def listed(records):
+    """Every recipe, and the seeds that there are records of."""
+    for section in SECTIONS:
+        print(f"\n{section.name}: {section.title.lower()}")
+        for recipe in section.recipes:
+            name = f"{section.name}/{recipe.name}"
+            found = [record for record in records.records if record["case"] == name]
+            print(f"  {name:36} {recipe.title}; {'seeds ' + seeds_of(found) if found else 'no record'}")
+
+
+def arguments():
+    parser = command.parser(__doc__, "recipes")
+    parser.add_argument("--original", action="store_true", help="let the original package train, too, where a recipe has one")
+    parser.add_argument("--seeds", type=int, help="only the first so many of a recipe's seeds")
+    parser.add_argument("--threads", type=int, default=0, help="of the trainings; as many as the trainer takes when not said")
+    parser.add_argument("--output", type=pathlib.Path, help="keep the runs in this new folder")
+    return command.read(parser)
+
+
+def run(args):
+    if args.list:
+        return listed(BOOK.records())
+    if args.page or args.check:
+        return BOOK.publish(args.check)
+    if args.quick:
+        args.seeds = 1
+    facts, found = machine.describe(), []
     with tempfile.TemporaryDirectory() as temporary:
         folder = args.output or pathlib.Path(temporary)
-        if args.recipe in detection_recipes.RECIPES:
-            return detection_recipes.run(trainer, args, folder)
-        if args.recipe in ["fridge", *MULTILABEL]:
-            train, test = (args.data / "training-mltable-folder", args.data / "validation-mltable-folder"), None
-        else:
-            trainer("convert", "folders", args.data, "--output", folder / "data", "--overwrite")
-            train, test = (folder / "data/train.jsonl", folder / "data/validation.jsonl"), folder / "data/test.jsonl"
-        options = {"from-scratch": SCRATCH, **MULTILABEL}.get(args.recipe, [])
-        if args.threads:
-            options = [*options, "--threads", args.threads]
-        parts = ["validation", "measured: exported file", "checkpoint"]
-        names = " | ".join(f"{part}, {metric}" for part in parts for metric in metrics(args.recipe))
-        print(f"| recipe | seed | best epoch | {names} | served labels equal | seconds |")
-        print("|---" * (5 + len(parts) * len(metrics(args.recipe))) + "|")
-        measured = [run(args.recipe, train, seed, test, options, folder) for seed in range(args.seeds)]
-        for metric in metrics(args.recipe):
-            scores = [values[metric] for values in measured]
-            print(f"\n{metric}: mean {statistics.mean(scores):.4f}, lowest {min(scores):.4f}, on the {'test part' if test else 'validation data'}")
+        folder.mkdir(parents=True, exist_ok=True)
+        place = Place(folder.resolve(), args.data.resolve(), args.python, args.threads, args.quick)
+        for name, section, recipe in command.select(args.names, all_recipes(), str.startswith):
+            found += run_recipe(name, section, recipe, place, args)
+    facts.update({key: value for key, value in [("threads", args.threads), ("note", args.note)] if value})
+    return BOOK.keep(facts, found, args.json) if args.json or not args.quick else 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(command.main("recipes", arguments(), run))

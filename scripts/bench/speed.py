@@ -15,40 +15,31 @@ Each side runs in fresh processes, who begins alternates, and the ratio ours / p
 old one of its case. On a busy machine nothing is measured unless --busy says so; how busy it was is kept with the numbers.
 """
 
-import argparse
 import fnmatch
-import json
-import os
 import pathlib
 import sys
 import tempfile
 
+import command
 import machine
 import page
+from command import Book
 from compare import compare
-from machine import ROOT
-from place import Failed, Place
-from records import Records
+from machine import Failed
+from place import Place
 from speed_cases import GROUPS, all_cases, prepared_by_peer
 
-RECORDS, PAGE = ROOT / "docs/data/speed.json", ROOT / "docs/speed.md"
-KEY = ("case", "measure")
-# What the oracles' versions say of a run, by the package they are asked for.
+# What is said of the peers' environment: the versions of these packages.
 PEERS = ("torch", "torchvision", "timm", "yolov5", "opencv-python-headless")
 INTRODUCTION = """This page is made by `scripts/bench/speed.py --page` of the records in [data/speed.json](data/speed.json); do not
 change it by hand. Every ratio is ours / peer, the median of pairs of runs with the least and the greatest of them: of times, below 1
 is faster than the peer; of rates, above 1. The number under run leads to [the list](#runs) of machines and commits."""
 
 
-def chosen(patterns):
-    """The cases that the patterns name."""
-    cases, found = all_cases(), []
-    for pattern in patterns:
-        matching = [one for one in cases if pattern == "all" or one[0].startswith(pattern) or fnmatch.fnmatch(one[0], pattern)]
-        if not matching:
-            raise Failed(f"there is no case '{pattern}'; --list has them all")
-        found += [one for one in matching if one not in found]
-    return found
+def whole_number(setting, value):
+    if not value.isdigit():
+        raise Failed(f"--set {setting}: '{value}' is no whole number")
+    return int(value)
 
 
 def with_parameters(cases, settings):
@@ -58,8 +49,13 @@ def with_parameters(cases, settings):
         if not equals or not any(key in case.parameters for _, _, case in cases):
             raise Failed(f"--set {setting}: no chosen case has a parameter '{key}'; it is KEY=VALUE")
         for _, _, case in cases:
-            if key in case.parameters:
-                case.parameters[key] = type(case.parameters[key])(value)
+            known = case.parameters.get(key)
+            if isinstance(known, int):
+                case.parameters[key] = whole_number(setting, value)
+            elif isinstance(known, str):
+                case.parameters[key] = value
+            elif known is not None:
+                raise Failed(f"--set {setting}: '{key}' is no number and no word; change the table instead")
 
 
 def row(group, case, record, runs):
@@ -83,27 +79,20 @@ def row(group, case, record, runs):
 
 def section(group, records, runs):
     """A group's part of the page: what is compared, its table, what was written down about it, and what is not measured yet."""
-    table, missing = [], []
+    rows, missing = [], []
     for case in group.cases:
         name = f"{group.name}/{case.name}"
         found = [record for record in records.records if record["case"] == name]
-        table += [row(group, case, record, runs) for record in found]
-        missing += [] if found else [f"`{name}`"]
-    parts = [f"## {group.title}", page.paragraph(f"`{group.name}`. {group.compares}")]
-    parts += [page.table(table)] if table else []
-    parts += page.remarks(records, group.name, runs)
-    parts += [page.paragraph("No record yet: " + ", ".join(missing) + ".")] if missing else []
-    return "\n\n".join(parts)
+        rows += [row(group, case, record, runs) for record in found]
+        missing += [] if found else [name]
+    notes = page.remarks(records, group.name, runs) + page.missing(missing)
+    return page.section(group.title, f"`{group.name}`. {group.compares}", rows, notes)
 
 
-def made_page(records):
-    known = {name for name, _, _ in all_cases()}
-    lost = sorted({record["case"] for record in records.records} - known)
-    if lost:
-        raise Failed(f"{records.path} has records of cases that are not in the table: {', '.join(lost)}")
-    runs = page.Runs(records.runs)
-    sections = [section(group, records, runs) for group in GROUPS]
-    return "\n\n".join(["# Speed", page.paragraph(INTRODUCTION), *sections, runs.section()]) + "\n"
+BOOK = Book(
+    data="speed", title="Speed", introduction=INTRODUCTION, key=("case", "measure"), names=[name for name, _, _ in all_cases()],
+    section=section, sections=GROUPS,
+)
 
 
 def listed(records):
@@ -131,7 +120,8 @@ def versions(place):
 
 def measure(cases, place, args):
     """Measures every case and prints its table as soon as it is known. Returns the run and its records."""
-    run = {**machine.describe(), "threads": args.threads}
+    threads = sorted({case.parameters.get("threads", args.threads) for _, _, case in cases})
+    run = {**machine.describe(), "threads": " or ".join(map(str, threads))}
     if not args.ours and any(group.peer for _, group, _ in cases):
         run["peer"] = versions(place)
     others, found, runs = machine.OthersUse(), [], page.Runs({"": run})
@@ -161,37 +151,24 @@ def quick(cases):
 
 
 def arguments():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("cases", nargs="*", metavar="CASE")
-    parser.add_argument("--list", action="store_true", help="name every case and end")
-    parser.add_argument("--page", action="store_true", help="make the page of the records and end")
-    parser.add_argument("--check", action="store_true", help="compare the page with the records and end")
-    parser.add_argument("--quick", action="store_true", help="the first case of each group on generated images, one pair, not recorded")
+    parser = command.parser(__doc__, "cases")
     parser.add_argument("--ours", action="store_true", help="our side only, for which no Python of the oracles is needed; not recorded")
-    parser.add_argument("--python", default=os.environ.get("FOVEA_ORACLE_PYTHON", "python3"), help="the Python of the oracles")
-    parser.add_argument("--data", type=pathlib.Path, default=ROOT / "../shared/data", help="the folder of all datasets [../shared/data]")
     parser.add_argument("--pairs", type=int, default=3, help="runs of each side [3]")
     parser.add_argument("--threads", type=int, default=2, help="of each side, where a case does not say [2]")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="another value of a parameter; not recorded")
     parser.add_argument("--busy", action="store_true", help="measure although the machine does other work")
-    parser.add_argument("--note", help="a sentence about the run, kept with its records")
-    parser.add_argument("--json", type=pathlib.Path, help="write the run and its records there and leave the project's as they are")
-    args = parser.parse_args()
+    args = command.read(parser)
     if args.pairs < 1 or args.threads < 1:
         parser.error("--pairs and --threads are at least 1")
-    if not (args.cases or args.list or args.page or args.check or args.quick):
-        parser.print_help()
-        parser.exit(2)
     return args
 
 
 def run(args):
-    records = Records(RECORDS, KEY)
     if args.list:
-        return listed(records)
+        return listed(BOOK.records())
     if args.page or args.check:
-        return page.publish(PAGE, made_page(records), args.check)
-    cases = chosen(args.cases or ["all"])
+        return BOOK.publish(args.check)
+    cases = command.select(args.names, all_cases(), lambda name, given: name.startswith(given) or fnmatch.fnmatch(name, given))
     if args.quick:
         cases, args.pairs = quick(cases), 1
     elif not args.busy:
@@ -203,23 +180,9 @@ def run(args):
         facts, found = measure(cases, place, args)
     if args.note:
         facts["note"] = args.note
-    if args.json:
-        args.json.write_text(json.dumps({"run": facts, "records": found}, indent=2) + "\n", encoding="utf-8")
-    elif not (args.quick or args.ours or args.set):
-        records.replace(machine.now().strftime("%Y-%m-%d %H:%M"), facts, found)
-        records.write()
-        return page.publish(PAGE, made_page(records), check=False)
-    return 0
-
-
-def main():
-    args = arguments()
-    try:
-        return run(args)
-    except (Failed, machine.Busy) as error:
-        print(f"speed: {error}", file=sys.stderr)
-        return 2
+    whole = not (args.quick or args.ours or args.set)
+    return BOOK.keep(facts, found, args.json) if whole or args.json else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(command.main("speed", arguments(), run))

@@ -14,7 +14,7 @@ import statistics
 from typing import Callable, Dict, List, Optional, Sequence, Tuple
 
 from place import listing, rows
-from recipe_table import YOLO
+from recipe_table import FASTER_RCNN, YOLO, flags
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,7 +102,7 @@ def trained_detector(place, words):
     parts = place.dataset(words["data"])
     run = words["folder"] / "trained"
     place.trainer(
-        "train", "--training_data", parts["train"], "--validation_data", parts["validation"], *words["training"],
+        "train", "--training_data", parts["train"], "--validation_data", parts["validation"], *flags(words["training"]),
         "--number_of_epochs", words["epochs"], "--export", "none", "--output", run,
     )
     (words["folder"] / "copies").mkdir()
@@ -191,10 +191,6 @@ def detector_steps():
             )
 
 
-FASTER_RCNN = (
-    "--task image-object-detection --model_name fasterrcnn_resnet18_fpn --pretrained none --min_size 256 --max_size 400 "
-    "--optimizer adamw --learning_rate 0.0005 --training_batch_size 2 --early_stopping false"
-).split()
 OPERATIONS = [f"roi_align {layout}{gradient}" for layout in ("contiguous", "channels_last") for gradient in ("", " with gradient")]
 OPERATIONS += [f"nms {name}" for name in ("proposals", "detections", "crowded")]
 
@@ -218,7 +214,7 @@ GROUPS: List[Group] = [
         compares="""A training from files, with random crops of 224 pixels, flips and colours: `trainer train` with its default loader
             beside a torchvision script with a DataLoader of two processes. Same model, batch and optimizer, from random weights. The
             first epoch of each is left out, and so is validation.""",
-        unit="ms an image", better="less", measures={"image": ""}, warm_up=1, images="one",
+        unit="ms/image", better="less", measures={"image": ""}, warm_up=1, images="one",
         ours=[
             "{programs}/trainer", "train", "--training_data", "{listing}", "--model_name", "{model}", "--pretrained", "none",
             "--optimizer", "sgd", "--learning_rate", "0.01", "--training_batch_size", "{batch}", "--number_of_epochs", "{epochs}",
@@ -260,7 +256,7 @@ GROUPS: List[Group] = [
             and so is validation. As it comes, ours takes bf16 where the processor multiplies it; the original trains in fp32.""",
         unit="s", better="less", measures={"epoch": ""}, warm_up=1, peer_name="original",
         ours=[
-            "{programs}/trainer", "train", "--training_data", "{train}", "--validation_data", "{validation}", *YOLO,
+            "{programs}/trainer", "train", "--training_data", "{train}", "--validation_data", "{validation}", *flags(YOLO),
             "--img_size", "{side}", "--number_of_epochs", "{epochs}", "--warmup_cosine_lr_warmup_epochs", "1", "--export", "none",
             "--precision", "{precision}", "--threads", "{threads}", "--output", "{folder}/run",
         ],
@@ -289,7 +285,7 @@ GROUPS: List[Group] = [
                 "yolov5s/256", {"model": "yolov5s", "size, batch": "256, 16"},
                 {
                     "model": "yolov5s", "side": 256, "batch": 16, "data": "bccd", "images": 200, "epochs": 10,
-                    "training": [*YOLO, "--img_size", "256", "--warmup_cosine_lr_warmup_epochs", "3"],
+                    "training": {**YOLO, "img_size": 256, "warmup_cosine_lr_warmup_epochs": 3},
                 },
             ),
             Case(
@@ -300,7 +296,7 @@ GROUPS: List[Group] = [
                 },
             ),
         ],
-        quick={"epochs": 1, "images": 8, "training": [*YOLO, "--img_size", "256"]},
+        quick={"epochs": 1, "images": 8, "training": {**YOLO, "img_size": 256}},
     ),
     Group(
         name="classifier-loader",
