@@ -8,7 +8,6 @@ import pathlib
 import sys
 from typing import Callable, Sequence
 
-import machine
 import page
 from machine import ROOT, Failed
 from records import Records
@@ -29,6 +28,9 @@ class Book:
     section: Callable
     sections: Sequence
 
+    def path(self):
+        return ROOT / f"docs/{self.data}.md"
+
     def records(self):
         return Records(ROOT / f"docs/data/{self.data}.json", self.key)
 
@@ -44,7 +46,7 @@ class Book:
 
     def publish(self, check=False):
         """Writes the page, or with `check` says whether it is up to date. Returns the exit code."""
-        path, text = ROOT / f"docs/{self.data}.md", self.text()
+        path, text = self.path(), self.text()
         name = path.relative_to(ROOT)
         if not check:
             path.write_text(text, encoding="utf-8")
@@ -57,14 +59,14 @@ class Book:
         return 0
 
     def keep(self, run, found, elsewhere):
-        """Keeps a run and its records: in the file `elsewhere`, or in the book, whose page is then made anew. Returns the exit code."""
+        """Keeps what a run has found so far: in the file `elsewhere`, or in the book, whose page is then made anew."""
         if elsewhere:
             elsewhere.write_text(json.dumps({"run": run, "records": found}, indent=2) + "\n", encoding="utf-8")
-            return 0
+            return
         records = self.records()
-        records.replace(machine.now().strftime("%Y-%m-%d %H:%M"), run, found)
+        records.replace(run["started"], run, found)
         records.write()
-        return self.publish()
+        self.path().write_text(self.text(), encoding="utf-8")
 
 
 def parser(documentation, what):

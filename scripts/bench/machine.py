@@ -53,7 +53,8 @@ def commit():
         found = subprocess.run(["git", *arguments], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         return found.stdout.strip()
 
-    changed = " with changes" if git("status", "--porcelain", "--untracked-files=no") else ""
+    # Records and pages, which a measurement changes itself, make no other program.
+    changed = " with changes" if git("status", "--porcelain", "--untracked-files=no", "--", ".", ":!docs") else ""
     return (git("rev-parse", "--short", "HEAD") or "unknown") + changed
 
 
@@ -95,13 +96,11 @@ class OthersUse:
         return round(max(0.0, self._busy() - busy - (self._own() - own)) / max(time.monotonic() - moment, 1e-9), 2)
 
 
-def now():
-    return datetime.datetime.now(datetime.timezone.utc)
-
-
 def describe():
     """What of the machine and the tree belongs to a measurement."""
+    now = datetime.datetime.now(datetime.timezone.utc)
     return {
-        "date": now().strftime("%Y-%m-%d"), "commit": commit(), "processor": processor(), "cores": os.cpu_count(),
+        "started": now.strftime("%Y-%m-%d %H:%M:%S"), "date": now.strftime("%Y-%m-%d"), "commit": commit(),
+        "processor": processor(), "cores": os.cpu_count(),
         "instruction_sets": instruction_sets(), "load": round(os.getloadavg()[0], 2),
     }

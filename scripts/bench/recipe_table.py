@@ -95,7 +95,8 @@ SECTIONS: List[Section] = [
         """Every number is that of the exported file, measured by ONNX Runtime on the images as decoded. EfficientNet-Lite0
         starts from its ImageNet weights. The sets are Azure's fridge objects (MIT; 107 + 27 images, with label sets 103 + 25) and
         alexeygrigorev's small clothing dataset (CC0; 1435 + 341 + 372 images, the training part cut to 150 a class). Accuracy of label
-        sets is exact match. The best epoch is chosen on the validation data, so the fridge figures flatter a little. One fridge image is 3.7 points.""",
+        sets is exact match. The best epoch is chosen on the validation data, so the fridge figures flatter a little. One fridge image
+        is 3.7 points.""",
         [
             Recipe(
                 "fridge", "fridge, EfficientNet-Lite0", "fridge", ACCURACY, {"the defaults": {}},
@@ -137,8 +138,9 @@ SECTIONS: List[Section] = [
     ),
     Section(
         "tiles", "What tiles gain on small objects",
-        """pcb: circuit-board defects of 34 pixels in images of 640 (MIT; 300 + 110 images), at half size, 320 px. Tiles make five views of an image, so
-        that training with them has a fifth of the epochs, and both have seen about as many views. The file does its own tiling.""",
+        """pcb: circuit-board defects of 34 pixels in images of 640 (MIT; 300 + 110 images), at half size, 320 px. Tiles make five views
+        of an image, so that training with them has a fifth of the epochs, and both have seen about as many views. The file does its own
+        tiling.""",
         [
             Recipe(
                 "pcb", "pcb", "pcb", AP,

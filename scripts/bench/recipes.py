@@ -121,20 +121,17 @@ def files(place, recipe, options, seed, output):
     ]
 
 
-def run_recipe(name, section, recipe, place, args):
-    """The records of a recipe: every variant with every seed."""
-    records = []
+def trainings(section, recipe, place, args):
+    """The records of each training of a recipe, one list after the other: every variant with every seed."""
+    name = f"{section.name}/{recipe.name}"
     for variant, options in recipe.variants.items():
         for seed in recipe.seeds[: args.seeds]:
-            output = place.folder / "-".join([*name.split("/"), *variant.replace(",", "").split(), str(seed)])
+            output = place.folder / "-".join([section.name, recipe.name, *variant.replace(",", "").split(), str(seed)])
             run = files if section.files else ours
             found = run(place, recipe, {**options, **recipe.quick} if place.quick else options, seed, output)
             if args.original and recipe.original:
                 found += originals(place, recipe, seed)
-            found = [{"case": name, "variant": variant, **record} for record in found]
-            print("\n".join(json.dumps(record) for record in found), flush=True)
-            records += found
-    return records
+            yield [{"case": name, "variant": variant, **record} for record in found]
 
 
 def decimals(value, digits=3):
@@ -247,15 +244,20 @@ def run(args):
         return BOOK.publish(args.check)
     if args.quick:
         args.seeds = 1
-    facts, found = machine.describe(), []
+    this, found = machine.describe(), []
+    this.update({key: value for key, value in [("threads", args.threads), ("note", args.note)] if value})
     with tempfile.TemporaryDirectory() as temporary:
         folder = args.output or pathlib.Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
         place = Place(folder.resolve(), args.data.resolve(), args.python, args.threads, args.quick)
-        for name, section, recipe in command.select(args.names, all_recipes(), str.startswith):
-            found += run_recipe(name, section, recipe, place, args)
-    facts.update({key: value for key, value in [("threads", args.threads), ("note", args.note)] if value})
-    return BOOK.keep(facts, found, args.json) if args.json or not args.quick else 0
+        for _, section, recipe in command.select(args.names, all_recipes(), str.startswith):
+            for records in trainings(section, recipe, place, args):
+                print("\n".join(json.dumps(record) for record in records), flush=True)
+                found += records
+                if args.json or not args.quick:
+                    # After each training, so that what ends the run early costs no more than one.
+                    BOOK.keep(this, found, args.json)
+    return 0
 
 
 if __name__ == "__main__":

@@ -32,13 +32,11 @@ class Records:
         return [record.get(key) for key in self.key]
 
     def replace(self, name, run, records):
-        """Puts the records of a new run in the place of those about the same things."""
+        """Puts the records of a run in the place of those about the same things. A run may come again, with more records."""
 
         def outdated(old):
             return any(self.identity(old) == self.identity(new) and self._same_seeds(old, new) for new in records)
 
-        while name in self.runs:
-            name += "'"
         self.runs[name] = run
         self.records = [old for old in self.records if not outdated(old)] + [{**new, "run": name} for new in records]
         alive = {(record["run"], self.section(record)) for record in self.records}

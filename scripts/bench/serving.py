@@ -6,6 +6,7 @@ import pathlib
 import subprocess
 import urllib.request
 
+from machine import Failed
 from place import PROGRAMS
 
 
@@ -18,11 +19,13 @@ def said(answer, many):
 @contextlib.contextmanager
 def served(onnx):
     """The address of a server on this file."""
-    server = subprocess.Popen(
-        [str(PROGRAMS / "server"), "--model", f"m={onnx}", "--bind", "127.0.0.1:0"], stdout=subprocess.PIPE, text=True
-    )
+    command = [str(PROGRAMS / "server"), "--model", f"m={onnx}", "--bind", "127.0.0.1:0"]
+    server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     try:
-        yield server.stdout.readline().split()[-1]
+        announced = server.stdout.readline().split()
+        if not announced:
+            raise Failed(f"the server did not start; {' '.join(command)} says why")
+        yield announced[-1]
     finally:
         server.terminate()
         server.wait()

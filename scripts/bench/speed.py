@@ -15,6 +15,7 @@ Each side runs in fresh processes, who begins alternates, and the ratio ours / p
 old one of its case. On a busy machine nothing is measured unless --busy says so; how busy it was is kept with the numbers.
 """
 
+import dataclasses
 import fnmatch
 import pathlib
 import sys
@@ -73,7 +74,7 @@ def row(group, case, record, runs):
     for shown in group.shown:
         for side, value in record.get("shown", {}).get(shown.key, {}).items():
             title = f"{'our' if side == 'ours' else 'their'} {shown.title}" if shown.both else shown.title
-            cells[title] = f"{value:.1%}" if shown.key == "wait" else page.number(value)
+            cells[title] = f"{value:.1%}" if shown.share else page.number(value)
     return {**cells, "pairs": str(record.get("pairs", "")), "run": runs.mark(record["run"])}
 
 
@@ -118,26 +119,27 @@ def versions(place):
     return ", ".join(f"{name} {version}" for name, version in found.items())
 
 
-def measure(cases, place, args):
-    """Measures every case and prints its table as soon as it is known. Returns the run and its records."""
+def facts(cases, place, args):
+    """What is known of the run before it begins."""
     threads = sorted({case.parameters.get("threads", args.threads) for _, _, case in cases})
     run = {**machine.describe(), "threads": " or ".join(map(str, threads))}
     if not args.ours and any(group.peer for _, group, _ in cases):
         run["peer"] = versions(place)
-    others, found, runs = machine.OthersUse(), [], page.Runs({"": run})
-    for name, group, case in cases:
-        if args.ours and group.prepare is prepared_by_peer:
-            print(f"\n{name}\nleft out: the peer writes what both sides read", flush=True)
-            continue
-        with tempfile.TemporaryDirectory() as folder:
-            # Datasets are made once for all cases; the rest is a case's own.
-            own = Place(**{**vars(place), "folder": pathlib.Path(folder)})
-            (own.folder / "data").symlink_to(place.folder / "data")
-            records = compare(group, case, own, args.pairs, not args.ours)
-        found += records
-        print(f"\n{name}\n" + page.table([row(group, case, {**record, "run": ""}, runs) for record in records]), flush=True)
-    run["others"] = others.processors()
-    return run, found
+    return {**run, "note": args.note} if args.note else run
+
+
+def measured(name, group, case, place, args):
+    """The records of a case, whose table is printed. Its folder is its own; only the datasets are made once for all."""
+    if args.ours and group.prepare is prepared_by_peer:
+        print(f"\n{name}\nleft out: the peer writes what both sides read", flush=True)
+        return []
+    with tempfile.TemporaryDirectory() as folder:
+        own = dataclasses.replace(place, folder=pathlib.Path(folder))
+        (own.folder / "data").symlink_to(place.folder / "data")
+        records = compare(group, case, own, args.pairs, not args.ours)
+    runs = page.Runs({})
+    print(f"\n{name}\n" + page.table([row(group, case, {**record, "run": "this"}, runs) for record in records]), flush=True)
+    return records
 
 
 def quick(cases):
@@ -174,14 +176,17 @@ def run(args):
     elif not args.busy:
         machine.refuse_when_busy()
     with_parameters(cases, args.set)
+    whole = not (args.quick or args.ours or args.set)
     with tempfile.TemporaryDirectory() as folder:
         place = Place(pathlib.Path(folder), args.data.resolve(), args.python, args.threads, args.quick)
         (place.folder / "data").mkdir()
-        facts, found = measure(cases, place, args)
-    if args.note:
-        facts["note"] = args.note
-    whole = not (args.quick or args.ours or args.set)
-    return BOOK.keep(facts, found, args.json) if whole or args.json else 0
+        this, found, others = facts(cases, place, args), [], machine.OthersUse()
+        for name, group, case in cases:
+            found += measured(name, group, case, place, args)
+            if whole or args.json:
+                # After each case, so that what ends the run early costs no more than one.
+                BOOK.keep({**this, "others": others.processors()}, found, args.json)
+    return 0
 
 
 if __name__ == "__main__":

@@ -35,6 +35,8 @@ class Shown:
     key: str
     title: str
     both: bool = False
+    # A share, shown in percent.
+    share: bool = False
 
 
 def answer(finished, _folder):
@@ -222,7 +224,7 @@ GROUPS: List[Group] = [
             "--threads", "{threads}", "--output", "{folder}/run",
         ],
         peer=["{python}", "{peers}/classifier_epoch.py", "{model}", "{batch}", "{precision}", "{epochs}", "{threads}", "{listing}"],
-        prepare=classification_rows, read=epochs, shown=[Shown("wait", "our wait for data")],
+        prepare=classification_rows, read=epochs, shown=[Shown("wait", "our wait for data", share=True)],
         cases=[
             dataclasses.replace(case, parameters={"batch": 16, "epochs": 3, "one": 1, **case.parameters}) for case in classifier_epochs()
         ],
@@ -261,9 +263,12 @@ GROUPS: List[Group] = [
             "--precision", "{precision}", "--threads", "{threads}", "--output", "{folder}/run",
         ],
         peer=["{python}", "{peers}/detector_epoch.py", "{yolo}", "{side}", "16", "{epochs}", "{threads}"],
-        prepare=yolo_folder, read=epochs, shown=[Shown("wait", "our wait for data")],
+        prepare=yolo_folder, read=epochs, shown=[Shown("wait", "our wait for data", share=True)],
         cases=[
-            Case(f"bccd/{precision}", {"images": "bccd", "precision": title}, {"data": "bccd", "precision": precision, "side": 256, "epochs": 4})
+            Case(
+                f"bccd/{precision}", {"images": "bccd", "precision": title},
+                {"data": "bccd", "precision": precision, "side": 256, "epochs": 4},
+            )
             for precision, title in [("auto", "as it comes"), ("fp32", "fp32 both")]
         ],
         quick={"side": 64, "epochs": 2},

@@ -1,5 +1,6 @@
 """Tests of the harness itself, without programs: python3 -m unittest discover scripts/bench"""
 
+import argparse
 import dataclasses
 import json
 import pathlib
@@ -49,7 +50,8 @@ class Comparing(unittest.TestCase):
         self.assertEqual(record["pairs"], 3)
 
     def test_ratios_are_taken_pair_by_pair(self):
-        found = compare.record(group({}, {}), Case("c", {}), "step", [{"step": 1}, {"step": 8}, {"step": 9}], [{"step": 2}, {"step": 4}, {"step": 9}])
+        ours, peers = [{"step": 1}, {"step": 8}, {"step": 9}], [{"step": 2}, {"step": 4}, {"step": 9}]
+        found = compare.record(group({}, {}), Case("c", {}), "step", ours, peers)
         self.assertEqual(found["ratio"], {"median": 1.0, "low": 0.5, "high": 2.0})
 
     def test_sides_that_do_other_work_are_refused(self):
@@ -93,6 +95,38 @@ class Keeping(unittest.TestCase):
             for name, seeds in [("one", [0, 1]), ("two", [2]), ("three", [1])]:
                 records.replace(name, {}, [{"case": "g/a", "measure": "m", "seeds": seeds}])
             self.assertEqual([one["seeds"] for one in records.records], [[2], [1]])
+
+
+class Running(unittest.TestCase):
+    def run_once(self, milliseconds, folder, **options):
+        """The command on a table of one case, with a project of its own. Returns the records."""
+        made = group({"step": milliseconds}, {"step": 4})
+        book = dataclasses.replace(speed.BOOK, names=["g/c"], sections=[made])
+        chosen = {"names": ["g/c"], "list": False, "page": False, "check": False, "quick": False, "ours": True, "busy": True, "set": [],
+            "pairs": 1, "threads": 1, "python": "python3", "data": folder, "note": None, "json": None}
+        (folder / "docs").mkdir(exist_ok=True)
+        with unittest.mock.patch.object(command, "ROOT", folder), unittest.mock.patch.object(speed, "BOOK", book), \
+                unittest.mock.patch.object(speed, "all_cases", lambda: [("g/c", made, made.cases[0])]), \
+                unittest.mock.patch.object(speed, "versions", lambda place: "a peer 1.0"), unittest.mock.patch("builtins.print"):
+            self.assertEqual(speed.run(argparse.Namespace(**{**chosen, **options})), 0)
+            return book.records()
+
+    def test_a_measurement_is_kept_and_measured_again_replaced_and_the_page_follows(self):
+        with tempfile.TemporaryDirectory() as name:
+            folder = pathlib.Path(name)
+            self.run_once(2, folder, ours=False)
+            self.assertIn("| 2 | 4 | 0.50 (0.50 to 0.50) | 1 | 1 |", (folder / "docs/speed.md").read_text())
+            [record] = self.run_once(3, folder, ours=False, note="Again").records
+            self.assertEqual((record["ours"]["median"], record["peer"]["median"], record["ratio"]["median"]), (3.0, 4.0, 0.75))
+            text = (folder / "docs/speed.md").read_text()
+            self.assertIn("| 3 | 4 | 0.75 (0.75 to 0.75) | 1 | 1 |", text)
+            self.assertRegex(" ".join(text.split()), r"commit .*; 1 thread; load at the start .*; beside a peer 1.0. Again\.")
+            self.assertNotIn("0.50", text)
+
+    def test_quick_and_one_sided_runs_are_not_recorded(self):
+        with tempfile.TemporaryDirectory() as name:
+            self.assertEqual(self.run_once(2, pathlib.Path(name), ours=True).records, [])
+            self.assertEqual(self.run_once(2, pathlib.Path(name), ours=False, quick=True).records, [])
 
 
 class Pages(unittest.TestCase):

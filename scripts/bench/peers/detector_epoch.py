@@ -23,16 +23,22 @@ for name in ("roboflow", "roboflow.core", "roboflow.core.version", "sahi", "boto
 os.environ.update(YOLOv5_AUTOINSTALL="false", WANDB_MODE="disabled", MPLBACKEND="Agg", TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD="1")
 
 import torch
+import yolov5.utils.downloads as downloads
 import yolov5.utils.general as general
 
-# The package would install and download what it misses.
-general.check_requirements = lambda *args, **kwargs: None
-general.check_font = lambda *args, **kwargs: None
+
+def nothing(*_args, **_options):
+    """In the place of what would install or download."""
+
+
+general.check_requirements = general.check_font = downloads.attempt_download_from_hub = nothing
 import yolov5.train as original
+from yolov5.models.yolo import BaseModel
 from yolov5.utils.callbacks import Callbacks
 
-original.check_requirements = lambda *args, **kwargs: None
-original.attempt_download_from_hub = lambda *args, **kwargs: None
+original.check_requirements = nothing
+# Its validation at the end, which does not count, would fuse layers and cannot where their weights are in the order chosen below.
+BaseModel.fuse = lambda network: network
 
 
 def absolute(listing, folder):
