@@ -41,6 +41,8 @@ def record(group, case, measure, ours, peers):
     """What a measure came to: medians over the pairs, with their spread."""
 
     def values(side, key=measure, warm_up=group.warm_up):
+        if not all(isinstance(answers.get(key), (int, float, list)) and answers[key] != [] for answers in side):
+            raise Failed(f"{group.name}/{case.name}: a side gave no number for '{key}'; it said {side[-1]}")
         return [median(answers[key], warm_up) for answers in side]
 
     found = {"case": f"{group.name}/{case.name}", "measure": measure, "pairs": len(ours), "ours": spread(values(ours))}

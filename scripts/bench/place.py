@@ -6,6 +6,7 @@ import os
 import pathlib
 import subprocess
 import time
+import urllib.parse
 
 from machine import ROOT, Failed
 
@@ -122,4 +123,7 @@ def rows(part):
     for line in path.read_text(encoding="utf-8").splitlines():
         if line.strip():
             row = json.loads(line)
-            yield path.parent / row["image_url"], row
+            address = row["image_url"]
+            if address.startswith("file://"):
+                address = urllib.parse.unquote(address[len("file://"):])
+            yield path.parent / address, row

@@ -138,7 +138,8 @@ def measured(name, group, case, place, args):
         (own.folder / "data").symlink_to(place.folder / "data")
         records = compare(group, case, own, args.pairs, not args.ours)
     runs = page.Runs({})
-    print(f"\n{name}\n" + page.table([row(group, case, {**record, "run": "this"}, runs) for record in records]), flush=True)
+    quick = f", quick: {', '.join(f'{key} {value}' for key, value in group.quick.items())}" if place.quick else ""
+    print(f"\n{name}{quick}\n" + page.table([row(group, case, {**record, "run": "this"}, runs) for record in records]), flush=True)
     return records
 
 

@@ -59,6 +59,11 @@ class Comparing(unittest.TestCase):
         with self.assertRaisesRegex(machine.Failed, "loss is 2 on our side and 2.1"):
             compared(other)
 
+    def test_a_number_that_is_missing_is_named(self):
+        for nothing in ({"step": None}, {"step": []}, {"other": 1}):
+            with self.assertRaisesRegex(machine.Failed, "g/c: a side gave no number for 'step'"):
+                compared(group({"step": 1}, nothing))
+
     def test_a_program_that_fails_is_named_with_what_it_said(self):
         with self.assertRaisesRegex(machine.Failed, "exit code 3(.|\n)*out of luck"):
             compared(dataclasses.replace(group({}, {}), ours=FAILING))
