@@ -15,9 +15,9 @@ from records import Records
 
 @dataclasses.dataclass(frozen=True)
 class Book:
-    """The records docs/data/NAME.json and the page docs/PAGE.md that is made from them."""
+    """The records docs/records/NAME.json and the page docs/NAME.md that is made from them."""
 
-    data: str
+    name: str
     title: str
     introduction: str
     # The keys under which a record says what it is about.
@@ -29,10 +29,10 @@ class Book:
     sections: Sequence
 
     def path(self):
-        return ROOT / f"docs/{self.data}.md"
+        return ROOT / f"docs/{self.name}.md"
 
     def records(self):
-        return Records(ROOT / f"docs/data/{self.data}.json", self.key)
+        return Records(ROOT / f"docs/records/{self.name}.json", self.key)
 
     def text(self):
         """The page."""
@@ -52,10 +52,10 @@ class Book:
             path.write_text(text, encoding="utf-8")
             print(f"{name} is written")
         elif not path.exists() or path.read_text(encoding="utf-8") != text:
-            print(f"{name} does not say what docs/data/{self.data}.json says. Make it anew with --page; what is changed by hand is lost")
+            print(f"{name} does not say what docs/records/{self.name}.json says. Make it anew with --page; what is changed by hand is lost")
             return 1
         else:
-            print(f"{name} says what docs/data/{self.data}.json says")
+            print(f"{name} says what docs/records/{self.name}.json says")
         return 0
 
     def keep(self, run, found, elsewhere):

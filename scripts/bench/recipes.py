@@ -4,7 +4,7 @@
     scripts/bench/recipes.py --list                       every recipe, and what is known of it
     scripts/bench/recipes.py --quick [RECIPE...]          one epoch on generated images: does the recipe work? Nothing is recorded
     scripts/bench/recipes.py RECIPE...                    trains, measures, prints the table, keeps the records, makes the page anew
-    scripts/bench/recipes.py --page                       makes docs/results.md of docs/data/results.json and the table of recipes
+    scripts/bench/recipes.py --page                       makes docs/results.md of docs/records/results.json and the table of recipes
     scripts/bench/recipes.py --check                      ends with 1 when that page says something else than the records
 
 RECIPE is the name of a recipe or the beginning of names (detection, detection/bccd); all is everything. Before: cargo build --release
@@ -30,7 +30,7 @@ from place import DATASETS, MULTILABEL, Place, listing, rows
 from recipe_table import SECTIONS, flags
 from serving import equal_labels
 
-INTRODUCTION = """This page is made by `scripts/bench/recipes.py --page` of the records in [data/results.json](data/results.json); do not
+INTRODUCTION = """This page is made by `scripts/bench/recipes.py --page` of the records in [records/results.json](records/results.json); do not
 change it by hand. `scripts/bench/recipes.py` makes each row again: the settings of a recipe stand in `scripts/bench/recipe_table.py`. Of
 several seeds each one's number is shown, and their mean. The number under run leads to [the list](#runs) of machines and commits."""
 
@@ -213,7 +213,7 @@ def section_text(section, records, runs):
 
 
 BOOK = Book(
-    data="results", title="Results", introduction=INTRODUCTION, key=("case", "variant", "part", "side"),
+    name="results", title="Results", introduction=INTRODUCTION, key=("case", "variant", "part", "side"),
     names=[name for name, _, _ in all_recipes()], section=section_text, sections=SECTIONS,
 )
 

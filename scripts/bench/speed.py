@@ -4,7 +4,7 @@
     scripts/bench/speed.py --list                         every case, what is compared in it, and what is known of it
     scripts/bench/speed.py --quick [CASE...]              seconds instead of hours: does the benchmark work? Nothing is recorded
     scripts/bench/speed.py CASE... --python PYTHON        measures, prints the table, keeps the records, makes the page anew
-    scripts/bench/speed.py --page                         makes docs/speed.md of docs/data/speed.json and the table of cases
+    scripts/bench/speed.py --page                         makes docs/speed.md of docs/records/speed.json and the table of cases
     scripts/bench/speed.py --check                        ends with 1 when that page says something else than the records
 
 CASE is the name of a case, the beginning of names (classifier-step, classifier-step/resnet18) or a pattern ('*/fp32'); all is
@@ -32,7 +32,7 @@ from speed_cases import GROUPS, all_cases, prepared_by_peer
 
 # What is said of the peers' environment: the versions of these packages.
 PEERS = ("torch", "torchvision", "timm", "yolov5", "opencv-python-headless")
-INTRODUCTION = """This page is made by `scripts/bench/speed.py --page` of the records in [data/speed.json](data/speed.json); do not
+INTRODUCTION = """This page is made by `scripts/bench/speed.py --page` of the records in [records/speed.json](records/speed.json); do not
 change it by hand. Every ratio is ours / peer, the median of pairs of runs with the least and the greatest of them: of times, below 1
 is faster than the peer; of rates, above 1. The number under run leads to [the list](#runs) of machines and commits."""
 
@@ -91,7 +91,7 @@ def section(group, records, runs):
 
 
 BOOK = Book(
-    data="speed", title="Speed", introduction=INTRODUCTION, key=("case", "measure"), names=[name for name, _, _ in all_cases()],
+    name="speed", title="Speed", introduction=INTRODUCTION, key=("case", "measure"), names=[name for name, _, _ in all_cases()],
     section=section, sections=GROUPS,
 )
 
