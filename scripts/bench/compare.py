@@ -22,18 +22,20 @@ def compare(group: Group, case: Case, place: Place, pairs: int, with_peer=True):
         # Who begins alternates, so that a machine that slows down or warms up favours neither side.
         for found, run in sides if pair % 2 == 0 else reversed(sides):
             found.append(run())
-    for key, limit in case.agree.items() if peers else ():
-        agree(group, case, key, limit, (ours[-1][key], peers[-1][key]))
+    for key, limit in case.agree.items():
+        for values in zip(ours, peers):
+            agree(group, case, key, limit, [side[key] for side in values])
     return [record(group, case, measure, ours, peers) for measure in group.measures]
 
 
 def agree(group, case, key, limit, values):
-    """Both sides have to have done the same work."""
+    """Both sides have to have done the same work. Neither has, where a value is not a number."""
     a, b = values
-    if abs(a - b) > limit * max(1.0, abs(b)):
+    allowed = limit * max(1.0, abs(b))
+    if not abs(a - b) <= allowed:
         raise Failed(
-            f"{group.name}/{case.name}: {key} is {a:.6g} on our side and {b:.6g} on the peer's. They may differ by {limit:g} of it, so "
-            "the sides do not do the same work and their times say nothing"
+            f"{group.name}/{case.name}: {key} is {a:.6g} on our side and {b:.6g} on the peer's, which may differ by {allowed:.2g}. The "
+            "sides do not do the same work, so that their times say nothing"
         )
 
 

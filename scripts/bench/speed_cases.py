@@ -24,7 +24,8 @@ class Case:
     name: str
     columns: Dict[str, str]
     parameters: Dict[str, object] = dataclasses.field(default_factory=dict)
-    # What both sides print besides and must agree on, each with the largest relative difference; so that both do the same work.
+    # What both sides print besides and must agree on, so that both do the same work: each with the largest difference, relative to the
+    # peer's value where that is above 1.
     agree: Dict[str, float] = dataclasses.field(default_factory=dict)
 
 

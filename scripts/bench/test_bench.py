@@ -56,8 +56,11 @@ class Comparing(unittest.TestCase):
 
     def test_sides_that_do_other_work_are_refused(self):
         other = group({"step": 1, "loss": 2.0}, {"step": 1, "loss": 2.1}, cases=[Case("c", {}, {}, {"loss": 1e-3})])
-        with self.assertRaisesRegex(machine.Failed, "loss is 2 on our side and 2.1"):
+        with self.assertRaisesRegex(machine.Failed, "loss is 2 on our side and 2.1 on the peer's, which may differ by 0.0021"):
             compared(other)
+        with self.assertRaisesRegex(machine.Failed, "loss is nan"):
+            compared(group({"step": 1, "loss": float("nan")}, {"step": 1, "loss": 2.1}, cases=[Case("c", {}, {}, {"loss": 1e-3})]))
+        self.assertEqual(len(compared(group({"step": 1, "loss": 2.101}, {"step": 1, "loss": 2.1}, cases=other.cases))), 1)
 
     def test_a_number_that_is_missing_is_named(self):
         for nothing in ({"step": None}, {"step": []}, {"other": 1}):
