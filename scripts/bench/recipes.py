@@ -32,7 +32,8 @@ from serving import equal_labels
 
 INTRODUCTION = """This page is made by `scripts/bench/recipes.py --page` of the records in [records/results.json](records/results.json); do not
 change it by hand. `scripts/bench/recipes.py` makes each row again: the settings of a recipe stand in `scripts/bench/recipe_table.py`. Of
-several seeds each one's number is shown, and their mean. The number under run leads to [the list](#runs) of machines and commits."""
+several seeds each one's number is shown, and their mean. The number under run leads to [the list](#runs) of machines and commits. Each
+section begins with the names of its recipes."""
 
 
 def all_recipes():

@@ -34,7 +34,8 @@ from speed_cases import GROUPS, all_cases, prepared_by_peer
 PEERS = ("torch", "torchvision", "timm", "yolov5", "opencv-python-headless")
 INTRODUCTION = """This page is made by `scripts/bench/speed.py --page` of the records in [records/speed.json](records/speed.json); do not
 change it by hand. Every ratio is ours / peer, the median of pairs of runs with the least and the greatest of them: of times, below 1
-is faster than the peer; of rates, above 1. The number under run leads to [the list](#runs) of machines and commits."""
+is faster than the peer; of rates, above 1. The number under run leads to [the list](#runs) of machines and commits. Each section
+begins with the name of its cases, by which `scripts/bench/speed.py` measures them again."""
 
 
 def whole_number(setting, value):
@@ -125,7 +126,8 @@ def facts(cases, place, args):
     run = {**machine.describe(), "threads": " or ".join(map(str, threads))}
     if not args.ours and any(group.peer for _, group, _ in cases):
         run["peer"] = versions(place)
-    return {**run, "note": args.note} if args.note else run
+    more = {"note": args.note, "set": args.set, "quick": args.quick}
+    return {**run, **{key: value for key, value in more.items() if value}}
 
 
 def measured(name, group, case, place, args):
