@@ -68,17 +68,27 @@ class Runs:
 
     def section(self):
         """The list that the numbers lead to."""
-        items = [f"{at + 1}. {self._sentence(self.runs[name])}" for at, name in enumerate(self.named)]
+        items, machines = [], []
+        for at, name in enumerate(self.named):
+            run = self.runs[name]
+            machine = self._machine(run)
+            known = f"as {machines.index(machine) + 1}" if machine in machines else machine
+            machines.append(machine)
+            items.append(f"{at + 1}. {self._sentence(run, known)}")
         return "## Runs\n\n" + "\n".join(paragraph(item, indent="   ") for item in items)
 
     @staticmethod
-    def _sentence(run):
-        cores, threads = run["cores"], run.get("threads")
+    def _machine(run):
+        cores, sets = run["cores"], run.get("instruction_sets")
+        return f"{run['processor']}, {cores} core{'s' if cores != 1 else ''}{', with ' + ', '.join(sets) if sets else ''}"
+
+    @staticmethod
+    def _sentence(run, machine):
+        threads = run.get("threads")
         # Of what was measured before there were records only the commit that wrote it down is known.
         commit = f"commit {run['commit']}" if "commit" in run else f"written down with commit {run['written_down']}"
         parts = [
-            f"{run['date']}, {commit}: {run['processor']}, {cores} core{'s' if cores != 1 else ''}",
-            f", with {', '.join(run['instruction_sets'])}" if run.get("instruction_sets") else "",
+            f"{run['date']}, {commit}: {machine}",
             f"; {threads} thread{'' if str(threads) == '1' else 's'}" if threads else "",
             f"; load at the start {number(run['load'])}" if run.get("load") is not None else "",
             f"; other processes took {number(run['others'])} processors" if run.get("others") is not None else "",

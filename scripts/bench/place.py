@@ -69,7 +69,8 @@ class Place:
             **(words or {}),
         }
         parts = [str(part).format(**known) for part in command]
-        environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
+        # The last lines of a program that fails are shown: they are to say why, and not where in its code.
+        environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "RUST_BACKTRACE": "0"}
         if known["threads"]:
             environment["OMP_NUM_THREADS"] = str(known["threads"])
         started = time.perf_counter()

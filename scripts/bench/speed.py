@@ -34,7 +34,7 @@ from speed_cases import GROUPS, all_cases, prepared_by_peer
 PEERS = ("torch", "torchvision", "timm", "yolov5", "opencv-python-headless")
 INTRODUCTION = """This page is made by `scripts/bench/speed.py --page` of the records in [records/speed.json](records/speed.json); do not
 change it by hand. Every ratio is ours / peer, the median of pairs of runs with the least and the greatest of them: of times, below 1
-is faster than the peer; of rates, above 1. The number under run leads to [the list](#runs) of machines and commits. Each section
+is faster than the peer; of rates, above 1. The number under run leads to [machine and commit](#runs). Each section
 begins with the name of its cases, by which `scripts/bench/speed.py` measures them again."""
 
 
@@ -68,10 +68,8 @@ def row(group, case, record, runs):
     cells[f"{group.peer_name}, {group.unit}"] = page.spread_middle(record.get("peer"))
     cells["ratio (low to high)"] = page.spread(record.get("ratio"), lambda value: f"{value:.{digits}f}")
     if group.images:
-        images = 1000 * case.parameters[group.images]
-        for side, title in [("ours", "ours, images/s"), ("peer", f"{group.peer_name}, images/s")]:
-            middle = page.middle(record.get(side))
-            cells[title] = f"{images / middle:.1f}" if middle else ""
+        middle = page.middle(record.get("ours"))
+        cells["ours, images/s"] = f"{1000 * case.parameters[group.images] / middle:.1f}" if middle else ""
     for shown in group.shown:
         for side, value in record.get("shown", {}).get(shown.key, {}).items():
             title = f"{'our' if side == 'ours' else 'their'} {shown.title}" if shown.both else shown.title

@@ -201,10 +201,10 @@ GROUPS: List[Group] = [
     Group(
         name="classifier-step",
         title="Training steps of classifiers",
-        compares="""One step beside PyTorch eager: same machine, same libtorch, same threads, in turn in one run, batch 16 at 224 pixels,
-            1000 classes, SGD with Nesterov momentum; uint8 pixels in, normalisation and optimizer step included. Of each process the
-            median after two steps counts. Ours is in the memory layout that the trainer takes. PyTorch is in its default layout in
-            fp32 and, with autocast on both sides, in channels-last in bf16 (ResNeSt, which is slower in it, in the default one).""",
+        compares="""One step beside PyTorch eager: same machine, libtorch and threads, in turn, batch 16 at 224 pixels, 1000 classes, SGD
+            with Nesterov momentum; uint8 pixels in, normalisation and optimizer step included. The median after two steps counts. Ours
+            is in the trainer's memory layout. PyTorch is in its default layout in fp32 and, with autocast on both sides, in
+            channels-last in bf16 (ResNeSt, which is slower in it, in the default one).""",
         unit="ms", better="less", measures={"step": ""}, warm_up=2, images="batch",
         ours=["{programs}/examples/bench", "classifier-step", "{model}", "{batch}", "{precision}", "preferred", "{steps}", "{threads}"],
         peer=["{python}", "{peers}/classifier_step.py", "{model}", "{batch}", "{precision}", "{layout}", "{steps}", "{threads}"],
@@ -234,10 +234,9 @@ GROUPS: List[Group] = [
     Group(
         name="detector-step",
         title="Training steps of detectors",
-        compares="""As for classifiers, with 80 classes and 8 boxes an image; assignment and losses are part of the step. The peers are
-            the original yolov5 7.0.14 and torchvision's detectors with their own assignment and losses, on the same pixels, boxes and
-            initial weights. The losses of the first step have to agree, within 0.1 % in fp32 and 3 % in bf16; Faster R-CNN draws its
-            samples, so that its losses cannot.""",
+        compares="""As for classifiers, with 80 classes and 8 boxes an image. The peers are the original yolov5 7.0.14 and torchvision's
+            detectors with their own assignment and losses, on the same pixels, boxes and initial weights. The losses of the first step
+            have to agree (within .001 in fp32, .03 in bf16), but for Faster R-CNN's, which draws its samples.""",
         unit="ms", better="less", measures={"step": ""}, warm_up=2, images="batch", peer_name="PyTorch",
         ours=[
             "{programs}/examples/bench", "detector-step", "{model}", "{size}", "{batch}", "{precision}", "channels_last", "{steps}",
@@ -280,7 +279,7 @@ GROUPS: List[Group] = [
         compares="""From files to COCO's numbers, fp32 both. Both sides use the weights that our trainer has made, and images that are
             copied until there are about 200. Of ours the whole `trainer evaluate` counts: starting, checking the data, predicting,
             NMS and metrics; of the original only loading, predicting, NMS and metrics, after its imports and after the network is
-            built. Above 1 is faster than the original.""",
+            built.""",
         unit="images/s", better="more", measures={"images": ""}, peer_name="original",
         ours=["{programs}/trainer", "evaluate", "--checkpoint", "{run}", "--data", "{listing}", "--batch_size", "{batch}", "--json"],
         peer=["{python}", "{peers}/detector_evaluation.py", "{model}", "{side}", "{batch}", "{threads}", "{listing}", "{weights}"],
@@ -308,7 +307,7 @@ GROUPS: List[Group] = [
         name="classifier-loader",
         title="The loader of classifiers",
         compares="""Read, decode, random crop, resize, flip and normalise on one core with nothing cached, beside torchvision with
-            Pillow. The first pass over the images warms the file cache and does not count. Above 1 is faster than torchvision.""",
+            Pillow. The first pass over the images warms the file cache and does not count.""",
         unit="images/s", better="more", peer_name="torchvision",
         measures={"images": "by the clock", "images, by processor time": "by processor time"},
         ours=["{programs}/examples/bench", "classifier-loader", "{listing}", "{passes}", "0"],
@@ -322,8 +321,7 @@ GROUPS: List[Group] = [
         name="detector-loader",
         title="The loader of detectors",
         compares="""The views of YOLO: mosaics of four images at 640 pixels, scale, shift, flip, hue, saturation and value, one worker
-            beside OpenCV on one thread; once with every image decoded anew, and once with the images in memory. Above 1 is faster
-            than OpenCV.""",
+            beside OpenCV on one thread; once with every image decoded anew, and once with the images in memory.""",
         unit="views/s", better="more", peer_name="OpenCV",
         measures={
             f"{kind}{how}": f"{title}, {words}" for kind, title in [("decoded", "every image decoded"), ("in memory", "images in memory")]
@@ -354,8 +352,7 @@ GROUPS: List[Group] = [
     Group(
         name="rows",
         title="Opening rows",
-        compares="""Reading the rows of a JSONL file and counting their classes: time, and memory above what the program had before.
-            There is no peer.""",
+        compares="Reading a JSONL file and counting its classes; memory is what is taken above the program's own. No peer.",
         unit="ms", better="less", measures={"opening": ""}, shown=[Shown("memory", "memory, MB"), Shown("text", "file, MB")],
         ours=["{programs}/examples/bench", "rows", "{listing}"],
         prepare=many_rows,
@@ -365,8 +362,8 @@ GROUPS: List[Group] = [
     Group(
         name="memory",
         title="Memory of a training",
-        compares="""Resident memory of a training of EfficientNet-Lite0 at 64 pixels on generated images, read after each epoch: the slope
-            over the second half of the epochs, which has to be none, and the memory at the end. There is no peer.""",
+        compares="""Resident memory of a training of EfficientNet-Lite0 at 64 pixels on generated images: the slope over the second half
+            of the epochs, which has to be none, and the memory at the end. No peer.""",
         unit="MiB an epoch", better="less", measures={"slope": ""}, shown=[Shown("resident", "memory, MiB")],
         ours=["{this_python}", "{bench}/memory.py", "{programs}/trainer", "{epochs}"],
         cases=[Case("fifty-epochs", {"epochs": "50"}, {"epochs": 50})],
