@@ -30,7 +30,7 @@ from place import DATASETS, MULTILABEL, Place, listing, rows
 from recipe_table import SECTIONS, flags
 from serving import equal_labels
 
-INTRODUCTION = """This page is made by `scripts/bench/recipes.py --page` of the records in [records/results.json](records/results.json); do not
+INTRODUCTION = """Made by `scripts/bench/recipes.py --page` of [records/results.json](records/results.json); do not
 change it by hand. `scripts/bench/recipes.py` makes each row again: the settings of a recipe stand in `scripts/bench/recipe_table.py`. Of
 several seeds each one's number is shown, and their mean. The number under run leads to [the list](#runs) of machines and commits. Each
 section begins with the names of its recipes."""

@@ -32,7 +32,7 @@ from speed_cases import GROUPS, all_cases, prepared_by_peer
 
 # What is said of the peers' environment: the versions of these packages.
 PEERS = ("torch", "torchvision", "timm", "yolov5", "opencv-python-headless")
-INTRODUCTION = """This page is made by `scripts/bench/speed.py --page` of the records in [records/speed.json](records/speed.json); do not
+INTRODUCTION = """Made by `scripts/bench/speed.py --page` of [records/speed.json](records/speed.json); do not
 change it by hand. Every ratio is ours / peer, the median of pairs of runs with the least and the greatest of them: of times, below 1
 is faster than the peer; of rates, above 1. The number under run leads to [machine and commit](#runs). Each section
 begins with the name of its cases, by which `scripts/bench/speed.py` measures them again."""
