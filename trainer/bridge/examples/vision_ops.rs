@@ -1,5 +1,5 @@
-//! Our side of scripts/bench/vision_ops.py: `vision_ops FOLDER THREADS ROUNDS` runs NMS and RoIAlign on the inputs of the folder and
-//! writes, as JSON, the milliseconds of every round and a sum of the results, by which the script sees that both sides do the same.
+//! Our side of `scripts/bench/speed.py operations`: `vision_ops FOLDER THREADS ROUNDS` runs NMS and RoIAlign on the inputs of the folder and
+//! writes, as JSON, the milliseconds of every round and a sum of the results, by which the harness sees that both sides do the same.
 
 use bridge::{BridgeError, Nms, RoiAlign};
 use std::{error::Error, time::Instant};

@@ -1,8 +1,7 @@
-//! Time of training steps of a detector on given images, for `scripts/bench/detect_steps.py`, which runs it beside PyTorch.
+//! Training steps of a detector on given images. The peer is `scripts/bench/peers/detector_step.py`.
 //!
-//! `detect_step MODEL HEIGHTxWIDTH BATCH fp32|bf16 contiguous|channels_last STEPS THREADS FOLDER` prints one JSON object:
-//! milliseconds of each step, and the loss of the first. MODEL is a name of the registry; yolov5 takes a letter for its size.
-//! FOLDER holds `case.safetensors` and `weights.safetensors`, as `scripts/bench/detect_step_peer.py prepare` writes them.
+//! MODEL is a name of the registry; yolov5 takes a letter for its size. FOLDER holds `case.safetensors` and
+//! `weights.safetensors`, as the peer's `prepare` writes them.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -25,11 +24,11 @@ use trainer::train::schedule::Rates;
 const CLASSES: usize = 80;
 const LR: f64 = 1e-3;
 
-fn main() -> anyhow::Result<()> {
+/// Milliseconds of each step, and the loss of the first.
+pub(crate) fn run(arguments: &[String]) -> anyhow::Result<serde_json::Value> {
     bridge::keep_freed_memory();
-    let args: Vec<String> = std::env::args().skip(1).collect();
-    let [model, size, count, arithmetic, layout, steps, threads, folder] = args.as_slice() else {
-        anyhow::bail!("detect_step MODEL HEIGHTxWIDTH BATCH fp32|bf16 contiguous|channels_last STEPS THREADS FOLDER");
+    let [model, size, count, arithmetic, layout, steps, threads, folder] = arguments else {
+        anyhow::bail!("detector-step takes eight arguments: {}", crate::USAGE);
     };
     tch::set_num_threads(threads.parse()?);
     let arithmetic = if arithmetic == "bf16" { Arithmetic::Bf16 } else { Arithmetic::Fp32 };
@@ -74,8 +73,7 @@ fn main() -> anyhow::Result<()> {
         first.get_or_insert(value);
         times.push(started.elapsed().as_secs_f64() * 1e3);
     }
-    println!("{}", serde_json::json!({ "milliseconds": times, "loss": first }));
-    Ok(())
+    Ok(serde_json::json!({ "step": times, "loss": first }))
 }
 
 fn find(model: &str) -> anyhow::Result<&'static ModelSpec> {

@@ -1,8 +1,7 @@
-"""The PyTorch originals of the detectors, as detect_step_peer.py and detect_eval_peer.py run them.
+"""The PyTorch originals of the detectors, as detector_step.py and detector_evaluation.py run them.
 
-Needs torch 2.13 and torchvision 0.28. The YOLOv5 models come from the package `yolov5` (7.0.14) of the Python in use. That package
-is under the GPL: this project does not contain it; only these benchmarks and the oracles of scripts/parity import it. It is older
-than its dependencies; on a current Python it wants `setuptools<81` beside it.
+The YOLOv5 models come from the package `yolov5` of the Python in use (scripts/oracle/environment installs it). That package is under
+the GPL: this project does not contain it; only these benchmarks and the oracles of scripts/parity import it.
 """
 
 import pathlib

@@ -1,9 +1,9 @@
-"""PyTorch's side of scripts/bench/detect_eval.py: detect_eval_peer.py MODEL SIDE BATCH THREADS DATA.jsonl WEIGHTS.safetensors
+"""Evaluation by the PyTorch originals: detector_evaluation.py MODEL SIDE BATCH THREADS DATA.jsonl WEIGHTS.safetensors
 
-Images a second from files to the COCO numbers: read, decode, resize, predict, NMS, back to the pixels of the picture, pycocotools.
+Images a second from files to the COCO numbers: read, decode, resize, predict, NMS, back to the pixels of the image, pycocotools.
 WEIGHTS holds the original's keys. yolov5: its loader, network and NMS as its validation uses them (rectangular batches,
 confidence .001, IoU .6, 300 detections). torchvision: a DataLoader and the model as it is (score .05, IoU .5, 100 or 300
-detections), SIDE the shorter side. Two loader processes in both. Needs pycocotools and, as its model, what detect_peers.py names.
+detections), SIDE the shorter side. Two loader processes in both.
 """
 
 import functools
@@ -19,7 +19,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from coco import numbers, read
-from detect_peers import first_label, is_yolov5, torchvision_detector, yolov5
+from originals import first_label, is_yolov5, torchvision_detector, yolov5
 
 WORKERS = 2
 
@@ -30,17 +30,17 @@ def results(image, boxes, scores, labels):
     return [{"image_id": image, "bbox": b, "score": s, "category_id": int(c)} for b, s, c in rows]
 
 
-def yolov5_loader(pictures, classes, side, batch, folder):
-    """The package's validation loader, over links to the pictures with labels in its own format."""
+def yolov5_loader(images, classes, side, batch, folder):
+    """The package's validation loader, over links to the images with labels in its own format."""
     from yolov5.utils.dataloaders import create_dataloader
 
     for kind in ("images", "labels"):
         (folder / kind).mkdir()
-    for index, picture in enumerate(pictures):
-        (folder / f"images/{index}{picture['path'].suffix}").symlink_to(picture["path"])
-        extent = np.array([picture["width"], picture["height"]])
+    for index, image in enumerate(images):
+        (folder / f"images/{index}{image['path'].suffix}").symlink_to(image["path"])
+        extent = np.array([image["width"], image["height"]])
         lines = []
-        for box, label in zip(picture["boxes"], picture["labels"]):
+        for box, label in zip(image["boxes"], image["labels"]):
             centre, sides = (box[:2] + box[2:]) / 2 / extent, (box[2:] - box[:2]) / extent
             lines.append(" ".join(map(str, [classes.index(label), *centre, *sides])))
         (folder / f"labels/{index}.txt").write_text("\n".join(lines))
@@ -59,9 +59,9 @@ def yolov5_detections(network, loader):
     return found
 
 
-class Pictures(torch.utils.data.Dataset):
-    def __init__(self, pictures):
-        self.paths = [picture["path"] for picture in pictures]
+class Images(torch.utils.data.Dataset):
+    def __init__(self, images):
+        self.paths = [image["path"] for image in images]
 
     def __len__(self):
         return len(self.paths)
@@ -84,15 +84,15 @@ def main():
     model, side, batch, threads, listing, weights = sys.argv[1:]
     side, batch = int(side), int(batch)
     torch.set_num_threads(int(threads))
-    pictures, classes = read(pathlib.Path(listing))
+    images, classes = read(pathlib.Path(listing))
     with tempfile.TemporaryDirectory() as folder:
         if is_yolov5(model):
             network = yolov5(model, side, len(classes))
-            loader = yolov5_loader(pictures, classes, side, batch, pathlib.Path(folder))
+            loader = yolov5_loader(images, classes, side, batch, pathlib.Path(folder))
             detect = yolov5_detections
         else:
             network = torchvision_detector(model, len(classes), min_size=side)
-            loader = torch.utils.data.DataLoader(Pictures(pictures), batch, num_workers=WORKERS, collate_fn=list)
+            loader = torch.utils.data.DataLoader(Images(images), batch, num_workers=WORKERS, collate_fn=list)
             detect = functools.partial(torchvision_detections, first=first_label(model))
         missing = network.load_state_dict(load_file(weights), strict=False).missing_keys
         assert all(key.endswith(".num_batches_tracked") for key in missing), missing
@@ -100,9 +100,9 @@ def main():
         with torch.inference_mode():
             started = time.perf_counter()
             found = detect(network, loader)
-            stats = numbers(pictures, classes, found)
+            stats = numbers(images, classes, found)
             seconds = time.perf_counter() - started
-    answer = {"images": len(pictures), "seconds": seconds, "detections": len(found), "ap": stats[0], "ap50": stats[1]}
+    answer = {"images": len(images) / seconds, "detections": len(found), "AP50:95": stats[0], "AP50": stats[1]}
     print(json.dumps(answer))
 
 

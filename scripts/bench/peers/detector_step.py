@@ -1,7 +1,7 @@
-"""PyTorch's side of scripts/bench/detect_steps.py.
+"""Training steps of a detector by the PyTorch originals.
 
-detect_step_peer.py prepare MODEL HEIGHTxWIDTH BATCH FOLDER
-detect_step_peer.py MODEL HEIGHTxWIDTH BATCH fp32|bf16 contiguous|channels_last STEPS THREADS FOLDER
+detector_step.py prepare MODEL HEIGHTxWIDTH BATCH FOLDER
+detector_step.py MODEL HEIGHTxWIDTH BATCH fp32|bf16 contiguous|channels_last STEPS THREADS FOLDER
 
 `prepare` writes what both sides read: FOLDER/weights.safetensors, the original's random initial values under its own keys, and
 FOLDER/case.safetensors with `images` (uint8 [n, h, w, 3]), `boxes` (float32 [k, 4], xyxy in pixels), `labels` (int64 [k], from 0)
@@ -16,7 +16,7 @@ import time
 import torch
 from safetensors.torch import load_file, save_file
 
-from detect_peers import damp_residuals, first_label, is_yolov5, torchvision_detector, yolov5
+from originals import damp_residuals, first_label, is_yolov5, torchvision_detector, yolov5
 
 CLASSES = 80
 BOXES = 8
@@ -107,7 +107,7 @@ def main():
         losses.append(loss.item())
         times.append((time.perf_counter() - started) * 1e3)
     assert all(value == value for value in losses), losses
-    print(json.dumps({"milliseconds": times, "loss": losses[0]}))
+    print(json.dumps({"step": times, "loss": losses[0]}))
 
 
 if __name__ == "__main__":

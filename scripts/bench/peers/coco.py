@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """pycocotools on boxes in JSONL rows: coco.py PREDICTIONS.json DATA.jsonl prints its twelve numbers.
 
-PREDICTIONS is what `trainer predict --json` printed for the pictures of DATA; predict with `--box_score_thresh 0.001` and as many
-boxes an image as COCO looks at. Needs numpy, Pillow and pycocotools 2.0.11.
+PREDICTIONS is what `trainer predict --json` printed for the images of DATA; predict with `--box_score_thresh 0.001` and as many
+boxes an image as COCO looks at. Needs numpy, Pillow and pycocotools (scripts/oracle/environment).
 """
 
 import contextlib
@@ -20,8 +20,8 @@ CORNERS = ("topX", "topY", "bottomX", "bottomY")
 
 
 def read(listing):
-    """Pictures with their absolute boxes, and the sorted classes."""
-    pictures = []
+    """Images with their absolute boxes, and the sorted classes."""
+    images = []
     for line in listing.read_text(encoding="utf-8").splitlines():
         if line.strip():
             row = json.loads(line)
@@ -33,28 +33,28 @@ def read(listing):
             one = {"path": path, "width": width, "height": height, "boxes": boxes}
             one["labels"] = [b["label"] for b in row["label"]]
             one["crowds"] = [int(b.get("isCrowd") in (1, True, "1", "true")) for b in row["label"]]
-            pictures.append(one)
-    return pictures, sorted({label for picture in pictures for label in picture["labels"]})
+            images.append(one)
+    return images, sorted({label for image in images for label in image["labels"]})
 
 
-def truth(pictures, classes):
+def truth(images, classes):
     annotations = []
-    for image, picture in enumerate(pictures):
-        for (x1, y1, x2, y2), label, crowd in zip(picture["boxes"], picture["labels"], picture["crowds"]):
+    for at, image in enumerate(images):
+        for (x1, y1, x2, y2), label, crowd in zip(image["boxes"], image["labels"], image["crowds"]):
             box = {"bbox": [x1, y1, x2 - x1, y2 - y1], "area": (x2 - x1) * (y2 - y1), "iscrowd": crowd}
-            owner = {"id": len(annotations) + 1, "image_id": image, "category_id": classes.index(label)}
+            owner = {"id": len(annotations) + 1, "image_id": at, "category_id": classes.index(label)}
             annotations.append({**owner, **box})
-    images = [{"id": i, "width": p["width"], "height": p["height"]} for i, p in enumerate(pictures)]
+    images = [{"id": i, "width": p["width"], "height": p["height"]} for i, p in enumerate(images)]
     return {"images": images, "annotations": annotations, "categories": [{"id": i, "name": c} for i, c in enumerate(classes)]}
 
 
-def numbers(pictures, classes, found):
+def numbers(images, classes, found):
     """The twelve numbers of pycocotools for results in COCO's form."""
     if not found:
         return [0.0] * 12
     with contextlib.redirect_stdout(io.StringIO()):
         coco = COCO()
-        coco.dataset = truth(pictures, classes)
+        coco.dataset = truth(images, classes)
         coco.createIndex()
         evaluation = COCOeval(coco, coco.loadRes(found), "bbox")
         evaluation.evaluate()
@@ -63,25 +63,25 @@ def numbers(pictures, classes, found):
     return evaluation.stats
 
 
-def predicted(answers, pictures, classes):
+def predicted(answers, images, classes):
     """The boxes of `trainer predict` in COCO's form."""
-    index = {picture["path"]: i for i, picture in enumerate(pictures)}
+    index = {image["path"]: i for i, image in enumerate(images)}
     found = []
     for answer in answers:
-        image = index[pathlib.Path(answer["filename"]).resolve()]
-        extent = np.array([pictures[image]["width"], pictures[image]["height"]] * 2)
+        at = index[pathlib.Path(answer["filename"]).resolve()]
+        extent = np.array([images[at]["width"], images[at]["height"]] * 2)
         for box in answer["boxes"]:
             x1, y1, x2, y2 = (np.array([box["box"][k] for k in CORNERS]) * extent).tolist()
             sides = [x1, y1, x2 - x1, y2 - y1]
-            found.append({"image_id": image, "bbox": sides, "score": box["score"], "category_id": classes.index(box["label"])})
+            found.append({"image_id": at, "bbox": sides, "score": box["score"], "category_id": classes.index(box["label"])})
     return found
 
 
 def main():
     answers = json.loads(pathlib.Path(sys.argv[1]).read_text(encoding="utf-8"))["predictions"]
-    pictures, classes = read(pathlib.Path(sys.argv[2]))
+    images, classes = read(pathlib.Path(sys.argv[2]))
     names = "AP50:95 AP50 AP75 APs APm APl AR1 AR10 AR100 ARs ARm ARl".split()
-    for name, value in zip(names, numbers(pictures, classes, predicted(answers, pictures, classes))):
+    for name, value in zip(names, numbers(images, classes, predicted(answers, images, classes))):
         print(f"{name:8} {value:.6f}")
 
 

@@ -1,12 +1,6 @@
-//! Measures the data path on one core, with nothing kept in memory: read, decode, random crop, resize, flip, normalise to
-//! `f32`. `scripts/bench/loader_peer.py` does the same with torchvision and Pillow.
-//!
-//! ```text
-//! cargo run --release -p trainer --example loader -- DATA.jsonl [EPOCHS] [WORKERS]     # images per second
-//! cargo run --release -p trainer --example loader -- --rows DATA.jsonl                 # time and memory of opening rows
-//! ```
+//! The data path of a classifier, with nothing kept in memory: read, decode, random crop, resize, flip, normalise to `f32`. The peer is
+//! `scripts/bench/peers/classifier_loader.py`.
 
-use std::error::Error;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -17,35 +11,25 @@ use dataset::{
 use models::host::Limits;
 use schemas::{Fit, Interpolation, Preprocessing, Task};
 
-fn main() -> Result<(), Box<dyn Error>> {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    match arguments.as_slice() {
-        [flag, path] if flag == "--rows" => rows(path),
-        [path, rest @ ..] => {
-            let number = |at: usize, default: usize| rest.get(at).map_or(Ok(default), |text| text.parse::<usize>());
-            images(path, number(0, 5)?, number(1, 0)?)
-        }
-        [] => Err("name a JSONL file or an MLTable folder".into()),
-    }
-}
-
-fn rows(path: &str) -> Result<(), Box<dyn Error>> {
-    let before = resident();
+/// Time and memory that opening the rows of a dataset takes.
+pub(crate) fn rows(arguments: &[String]) -> anyhow::Result<serde_json::Value> {
+    let [path] = arguments else { anyhow::bail!("rows takes one argument: {}", crate::USAGE) };
+    let before = crate::process::resident();
     let started = Instant::now();
     let found = count_rows(Task::ImageClassification, path.as_ref())?;
     let seconds = started.elapsed().as_secs_f64();
-    let bytes = std::fs::metadata(path)?.len();
-    println!("{} rows, {} classes, {} rejected in {seconds:.2} s", found.rows, found.classes, found.rejected);
-    println!(
-        "text {:.1} MB, memory at most {:.1} MB above the {:.1} MB before",
-        mb(bytes),
-        mb(peak().saturating_sub(before)),
-        mb(before)
-    );
-    Ok(())
+    Ok(serde_json::json!({
+        "opening": seconds * 1e3, "rows": found.rows, "classes": found.classes, "rejected": found.rejected,
+        "text": std::fs::metadata(path)?.len() as f64 / 1e6, "memory": crate::process::peak() - before,
+    }))
 }
 
-fn images(path: &str, epochs: usize, workers: usize) -> Result<(), Box<dyn Error>> {
+/// Images a second of each pass, images a processor second over all of them, and the memory in use after each pass.
+pub(crate) fn run(arguments: &[String]) -> anyhow::Result<serde_json::Value> {
+    let [path, passes, workers] = arguments else {
+        anyhow::bail!("classifier-loader takes three arguments: {}", crate::USAGE);
+    };
+    let (passes, workers): (u32, usize) = (passes.parse()?, workers.parse()?);
     let request = TrainingRequest {
         training: path.into(),
         validation: Some(path.into()),
@@ -64,32 +48,28 @@ fn images(path: &str, epochs: usize, workers: usize) -> Result<(), Box<dyn Error
     };
     let data = training(&request, &|_, _| {})?;
     let loader = loader(data.train, workers)?;
-    let (mut best, mut resident_after) = (0.0f64, Vec::new());
+    let (mut rates, mut resident_after) = (Vec::new(), Vec::new());
     let (mut images, mut processor) = (0, 0.0);
     let mut network_input = Vec::new();
-    for epoch in 0..=epochs {
+    for pass in 0..=passes {
         let started = Instant::now();
-        let used = processor_seconds();
+        let used = crate::process::processor_seconds();
         let mut n = 0;
-        for batch in loader.train_epoch(1, epoch as u32, 0) {
+        for batch in loader.train_epoch(1, pass, 0) {
             let batch = batch?;
             normalise(&batch.images, batch.n, batch.height * batch.width, &mut network_input);
             n += batch.n;
         }
         // The first pass warms the file cache and is not counted.
-        if epoch > 0 {
+        if pass > 0 {
             images += n;
-            processor += processor_seconds() - used;
-            best = best.max(n as f64 / started.elapsed().as_secs_f64());
-            resident_after.push(format!("{:.0}", mb(resident())));
+            processor += crate::process::processor_seconds() - used;
+            rates.push(n as f64 / started.elapsed().as_secs_f64());
+            resident_after.push(crate::process::resident());
         }
     }
     let per_core = images as f64 / processor;
-    println!(
-        "{per_core:.1} images per processor second; {best:.1} images/s in the best of {epochs} passes, {workers} workers"
-    );
-    println!("resident MB after each pass: {}", resident_after.join(" "));
-    Ok(())
+    Ok(serde_json::json!({ "images": rates, "images, by processor time": per_core, "resident": resident_after }))
 }
 
 fn loader(images: Arc<dyn Images>, workers: usize) -> Result<Loader, DataError> {
@@ -132,31 +112,4 @@ fn normalise(images: &[u8], n: usize, pixels: usize, out: &mut Vec<f32>) {
             *blue = f32::from(pixel[2]) * scale[2] + shift[2];
         }
     }
-}
-
-/// Processor time of this process, in steps of 10 ms (the unit of `/proc` on Linux).
-fn processor_seconds() -> f64 {
-    let text = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    // The name in brackets may hold blanks; user and system time are the 12th and 13th fields after it.
-    let fields = text.rsplit(')').next().unwrap_or_default().split_whitespace().skip(11).take(2);
-    fields.filter_map(|field| field.parse::<f64>().ok()).sum::<f64>() / 100.0
-}
-
-fn mb(bytes: u64) -> f64 {
-    bytes as f64 / 1e6
-}
-
-fn resident() -> u64 {
-    status("VmRSS:")
-}
-
-fn peak() -> u64 {
-    status("VmHWM:")
-}
-
-fn status(key: &str) -> u64 {
-    let text = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = text.lines().find(|line| line.starts_with(key));
-    let kib = line.and_then(|line| line.split_whitespace().nth(1)).and_then(|kib| kib.parse::<u64>().ok());
-    kib.unwrap_or(0) * 1024
 }

@@ -1,29 +1,22 @@
-#!/usr/bin/env python3
-"""Compare the speed of NMS and RoIAlign with torchvision's, on the same inputs, in alternating turns.
+"""RoIAlign and NMS by torchvision.
 
-Run:     cargo build --release -p bridge --example vision_ops
-         python3 scripts/bench/vision_ops.py [--threads 2] [--rounds 10] [--turns 3]
-Needs:   torch, torchvision, numpy (see scripts/parity for the versions).
-Prints:  for each case the median and the least milliseconds of both sides, and ours / torchvision's of both. Stops if the results differ.
+vision_ops.py prepare FOLDER            writes the inputs of both sides
+vision_ops.py FOLDER THREADS ROUNDS     prints the milliseconds of each round of each operation, and the sum of its results
 
 RoIAlign: 512 rois on each of 2 images of 608 x 800 pixels, 256 channels, 4 levels, 7 x 7 bins of 2 x 2 samples.
 NMS: proposals, 4 images of 1,000 boxes in one class at IoU 0.7; detections, 8 images of 25,200 boxes in 3 classes of which about
 300 pass the threshold; crowded, 2 images of 25,200 boxes in 3 classes of which about 6,000 pass. Filtering counts.
 """
 
-import argparse
 import json
 import pathlib
-import statistics
-import subprocess
-import tempfile
+import sys
 import time
 
 import numpy
 import torch
 import torchvision
 
-OURS = pathlib.Path(__file__).parents[2] / "target/release/examples/vision_ops"
 NMS = {"proposals": (0.7, -1.0, 1000), "detections": (0.45, 0.25, 300), "crowded": (0.6, 0.001, 300)}
 
 
@@ -89,35 +82,24 @@ def torchvisions(arrays):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--rounds", type=int, default=10, help="of every case in a turn")
-    parser.add_argument("--turns", type=int, default=3, help="of either side")
-    args = parser.parse_args()
-    torch.set_num_threads(args.threads)
-    arrays = inputs()
-    cases = torchvisions(arrays)
-    ours, theirs = {name: [] for name in cases}, {name: [] for name in cases}
-    with tempfile.TemporaryDirectory() as folder:
-        for name, array in arrays.items():
-            numpy.save(f"{folder}/{name}.npy", array)
-        for _ in range(args.turns):
-            found = json.loads(subprocess.check_output([OURS, folder, str(args.threads), str(args.rounds)]))
-            for name, run in cases.items():
-                expected = sum(float(tensor.sum(dtype=torch.float64)) for tensor in run())
-                if abs(found[name]["sum"] - expected) > 1e-4 * max(1, abs(expected)):
-                    raise SystemExit(f"{name}: the results sum up to {found[name]['sum']} and {expected}")
-                ours[name] += found[name]["milliseconds"]
-                for _ in range(args.rounds):
-                    start = time.perf_counter()
-                    result = run()
-                    theirs[name].append((time.perf_counter() - start) * 1e3)
-                    del result
-    print(f"{'case':40} {'ours':>19} {'torchvision':>19} {'ratio':>13}")
-    for name in cases:
-        numbers = [f(times[name]) for times in (ours, theirs) for f in (statistics.median, min)]
-        ratios = numbers[0] / numbers[2], numbers[1] / numbers[3]
-        print(f"{name:40}" + "".join(f" {n:9.2f}" for n in numbers) + "".join(f" {r:6.3f}" for r in ratios))
+    if sys.argv[1] == "prepare":
+        for name, array in inputs().items():
+            numpy.save(f"{sys.argv[2]}/{name}.npy", array)
+        return
+    folder, threads, rounds = sys.argv[1:]
+    torch.set_num_threads(int(threads))
+    answer = {}
+    arrays = {path.stem: numpy.load(path) for path in pathlib.Path(folder).glob("*.npy")}
+    for name, run in torchvisions(arrays).items():
+        # This first turn warms up, too.
+        answer[f"sum of {name}"] = sum(float(tensor.sum(dtype=torch.float64)) for tensor in run())
+        answer[name] = []
+        for _ in range(int(rounds)):
+            start = time.perf_counter()
+            result = run()
+            answer[name].append((time.perf_counter() - start) * 1e3)
+            del result
+    print(json.dumps(answer))
 
 
 if __name__ == "__main__":

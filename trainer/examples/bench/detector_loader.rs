@@ -1,12 +1,6 @@
-//! Random views for YOLO per second: mosaics of four at 640 pixels, with scale, shift, flip and colours.
-//!
-//! ```text
-//! cargo run --release -p trainer --example detect_loader -- DATA.jsonl [PASSES] [WORKERS]
-//! ```
-//!
-//! `scripts/bench/detect_loader_peer.py` does the same with OpenCV.
+//! Random views for YOLO: mosaics of four at 640 pixels, with scale, shift, flip and colours. The peer is
+//! `scripts/bench/peers/detector_loader.py`.
 
-use std::error::Error;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -19,15 +13,18 @@ use schemas::{Fit, Interpolation, Preprocessing, Task};
 
 const SIDE: u32 = 640;
 
-fn main() -> Result<(), Box<dyn Error>> {
-    let mut args = std::env::args().skip(1);
-    let path = args.next().ok_or("usage: detect_loader DATA.jsonl [PASSES] [WORKERS]")?;
-    let passes: u32 = args.next().map_or(Ok(3), |text| text.parse())?;
-    let workers: usize = args.next().map_or(Ok(1), |text| text.parse())?;
-    for (name, cache_bytes) in [("decoding every picture", 0), ("pictures in memory", 1 << 32)] {
+/// Views a second of each pass, and views a processor second over all of them; once with every image decoded anew, and once with the
+/// images in memory.
+pub(crate) fn run(arguments: &[String]) -> anyhow::Result<serde_json::Value> {
+    let [path, passes, workers] = arguments else {
+        anyhow::bail!("detector-loader takes three arguments: {}", crate::USAGE);
+    };
+    let (passes, workers): (u32, usize) = (passes.parse()?, workers.parse()?);
+    let mut answer = serde_json::Map::new();
+    for (name, cache_bytes) in [("decoded", 0), ("in memory", 1 << 32)] {
         let request = TrainingRequest {
-            training: path.clone().into(),
-            validation: Some(path.clone().into()),
+            training: path.into(),
+            validation: Some(path.into()),
             split_ratio: 0.2,
             seed: 1,
             read: ReadOptions {
@@ -67,8 +64,8 @@ fn main() -> Result<(), Box<dyn Error>> {
             }),
         };
         let loader = Loader::new(Arc::clone(&data.train) as _, options)?;
-        let (mut best, mut views, mut boxes) = (0.0f64, 0, 0);
-        let used = processor_seconds();
+        let (mut rates, mut views, mut boxes) = (Vec::new(), 0, 0);
+        let used = crate::process::processor_seconds();
         for pass in 0..passes {
             let (started, mut n) = (Instant::now(), 0);
             for batch in loader.train_epoch(1, pass, 0) {
@@ -76,22 +73,13 @@ fn main() -> Result<(), Box<dyn Error>> {
                 n += batch.n;
                 boxes += batch.objects.iter().map(Vec::len).sum::<usize>();
             }
-            best = best.max(n as f64 / started.elapsed().as_secs_f64());
+            rates.push(n as f64 / started.elapsed().as_secs_f64());
             views += n;
         }
-        let per_core = views as f64 / (processor_seconds() - used);
-        println!(
-            "{name}: {per_core:.1} views per processor second, {best:.1} views/s in the best of {passes} passes, {:.1} boxes a view",
-            boxes as f64 / views as f64
-        );
+        let per_core = views as f64 / (crate::process::processor_seconds() - used);
+        answer.insert(name.to_owned(), rates.into());
+        answer.insert(format!("{name}, by processor time"), per_core.into());
+        answer.insert(format!("{name}, boxes a view"), (boxes as f64 / views as f64).into());
     }
-    Ok(())
-}
-
-/// Processor time of this process, in steps of 10 ms (the unit of `/proc` on Linux).
-fn processor_seconds() -> f64 {
-    let text = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    // The name in brackets may hold blanks; user and system time are the 12th and 13th fields after it.
-    let fields = text.rsplit(')').next().unwrap_or_default().split_whitespace().skip(11).take(2);
-    fields.filter_map(|field| field.parse::<f64>().ok()).sum::<f64>() / 100.0
+    Ok(answer.into())
 }

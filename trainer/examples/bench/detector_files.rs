@@ -1,9 +1,8 @@
-//! How far the exported files of a trained detector are from its checkpoint, on real pictures.
+//! How far the exported files of a trained detector are from its checkpoint, on real images.
 //!
-//! `detect_files RUN FOLDER IMAGE...` exports the best checkpoint of RUN in both forms, without tiles and with a grid of 2x2,
-//! and asks each file about the pictures, and about ten pieces of odd sizes cut from them, 1, 2 and 5 at once. It prints a
-//! row per file and batch: how many boxes there are, how many have no partner of the same label, and the largest differences.
-//! A box whose score lies within 0.001 of the threshold may be in one answer only and is left out. FOLDER gets the files.
+//! The best checkpoint of RUN is exported in both forms, without tiles and with a grid of 2x2, and each file is asked about the
+//! images, and about ten pieces of odd sizes cut from them, 1, 2 and 5 at once. A box whose score lies within 0.001 of the threshold
+//! may be in one answer only and is left out. FOLDER gets the files.
 
 use std::path::Path;
 
@@ -26,7 +25,7 @@ const SCORE: f32 = 0.05;
 const NEAR: f32 = 0.001;
 /// How near corners have to be in pixels, at most, for boxes to be the same.
 const APART: f32 = 4.0;
-/// Sizes of the odd pieces, as far as the picture reaches: width and height.
+/// Sizes of the odd pieces, as far as the image reaches: width and height.
 const ODD: [(u32, u32); 10] = [
     (333, 517),
     (97, 101),
@@ -40,7 +39,7 @@ const ODD: [(u32, u32); 10] = [
     (212, 499),
 ];
 
-/// What differs between two answers about a set of pictures.
+/// What differs between two answers about a set of images.
 #[derive(Default)]
 struct Difference {
     boxes: usize,
@@ -91,7 +90,7 @@ impl File {
         Ok(self.model.detect(ArrayView4::from_shape(shape, &data)?, sizes, &limits)?)
     }
 
-    /// Answers about pictures, `batch` of one size at once; a smaller group is filled with its last picture.
+    /// Answers about images, `batch` of one size at once; a smaller group is filled with its last image.
     fn about(
         &mut self,
         images: &[Rgb],
@@ -107,9 +106,9 @@ impl File {
             rest.retain(|i| !group.contains(i));
             let real = group.len();
             group.resize(batch, group[real - 1]);
-            let pictures: Vec<&Rgb> = group.iter().map(|&i| &images[i]).collect();
+            let together: Vec<&Rgb> = group.iter().map(|&i| &images[i]).collect();
             let sizes: Option<Vec<[i64; 2]>> = sizes.map(|sizes| group.iter().map(|&i| sizes[i]).collect());
-            let found = self.run(&pictures, sizes.as_deref())?;
+            let found = self.run(&together, sizes.as_deref())?;
             for (&i, found) in group.iter().zip(found).take(real) {
                 answers[i] = found;
             }
@@ -117,26 +116,26 @@ impl File {
         Ok(answers)
     }
 
-    /// Answers about pictures as decoded: of a `prepared` file, about each and its tiles, put together here.
-    fn answers(&mut self, pictures: &[Rgb], batch: usize) -> anyhow::Result<Vec<Vec<Detection>>> {
+    /// Answers about images as decoded: of a `prepared` file, about each and its tiles, put together here.
+    fn answers(&mut self, images: &[Rgb], batch: usize) -> anyhow::Result<Vec<Vec<Detection>>> {
         if self.model.form() == Form::Whole {
-            return self.about(pictures, None, batch);
+            return self.about(images, None, batch);
         }
         let tiles = |image: &Rgb| loading::tiling(&self.settings).tiles(image.width, image.height);
-        let cuts: Vec<(usize, Option<Tile>)> = (pictures.iter().enumerate())
+        let cuts: Vec<(usize, Option<Tile>)> = (images.iter().enumerate())
             .flat_map(|(i, image)| {
                 std::iter::once((i, None)).chain(tiles(image).into_iter().map(move |t| (i, Some(t))))
             })
             .collect();
         let pieces: Vec<Rgb> = cuts
             .iter()
-            .map(|&(i, tile)| tile.map_or_else(|| pictures[i].clone(), |tile| host::cut(&pictures[i], tile)))
+            .map(|&(i, tile)| tile.map_or_else(|| images[i].clone(), |tile| host::cut(&images[i], tile)))
             .collect();
         let sizes: Vec<[i64; 2]> = pieces.iter().map(|p| [i64::from(p.height), i64::from(p.width)]).collect();
         let prepared: Vec<Rgb> = pieces.iter().map(|p| host::prepare(p, &self.model.meta().preprocessing)).collect();
         let found = self.about(&prepared, Some(&sizes), batch)?;
         let mut parts: Vec<Parts> =
-            pictures.iter().map(|p| Parts { size: [p.height, p.width], ..Parts::default() }).collect();
+            images.iter().map(|p| Parts { size: [p.height, p.width], ..Parts::default() }).collect();
         for ((i, tile), found) in cuts.into_iter().zip(found) {
             match tile {
                 Some(tile) => parts[i].tiles.push((tile, found)),
@@ -147,45 +146,46 @@ impl File {
     }
 }
 
-fn main() -> anyhow::Result<()> {
+/// Of each file, kind of images and batch: how many boxes there are, how many have no partner of the same label, and the largest
+/// differences.
+pub(crate) fn run(arguments: &[String]) -> anyhow::Result<serde_json::Value> {
     trainer::cli::telemetry::switch_off();
-    let args: Vec<String> = std::env::args().skip(1).collect();
-    let [run, folder, images @ ..] = args.as_slice() else { anyhow::bail!("detect_files RUN FOLDER IMAGE...") };
-    ensure!(images.len() >= ODD.len(), "at least {} pictures, of which the odd pieces are cut", ODD.len());
-    let pictures: Vec<Rgb> = images.iter().map(|path| read(path)).collect::<Result<_, _>>()?;
+    let [run, folder, paths @ ..] = arguments else {
+        anyhow::bail!("detector-files takes a run, a folder and images: {}", crate::USAGE);
+    };
+    ensure!(paths.len() >= ODD.len(), "at least {} images, of which the odd pieces are cut", ODD.len());
+    let images: Vec<Rgb> = paths.iter().map(|path| read(path)).collect::<Result<_, _>>()?;
     let piece = |(image, &(w, h)): (&Rgb, &(u32, u32))| {
         let (x0, y0) = (image.width.saturating_sub(w) / 2, image.height.saturating_sub(h) / 2);
         host::cut(image, Tile { x0, y0, x1: (x0 + w).min(image.width), y1: (y0 + h).min(image.height) })
     };
-    let odd: Vec<Rgb> = pictures.iter().zip(&ODD).map(piece).collect();
+    let odd: Vec<Rgb> = images.iter().zip(&ODD).map(piece).collect();
 
     let checkpoint = Checkpoint::read(Path::new(run))?;
     let mut network = Network::from_meta(&checkpoint.meta, Device::Cpu)?;
     checkpoint.restore(&mut network.params)?;
-    println!("| file | tiles | pictures | at once | boxes | without partner | corners, px | scores |");
-    println!("|---|---|---|---:|---:|---:|---:|---:|");
+    let mut rows = Vec::new();
     for form in [Form::Prepared, Form::Whole] {
         for grid in ["none", "2x2"] {
             let mut file = export(Path::new(run), Path::new(folder), form, grid)?;
-            for (name, pictures) in [("as they are", &pictures), ("odd pieces", &odd)] {
+            for (kind, images) in [("as decoded", &images), ("odd pieces", &odd)] {
                 let expected: Vec<Vec<Detection>> =
-                    pictures.iter().map(|image| by_checkpoint(&network, image, &file)).collect::<Result<_, _>>()?;
+                    images.iter().map(|image| by_checkpoint(&network, image, &file)).collect::<Result<_, _>>()?;
                 for batch in [1, 2, 5] {
                     let mut difference = Difference::default();
-                    for (found, expected) in file.answers(pictures, batch)?.iter().zip(&expected) {
+                    for (found, expected) in file.answers(images, batch)?.iter().zip(&expected) {
                         difference.add(found, expected);
                     }
                     let Difference { boxes, unmatched, corners, scores } = difference;
-                    println!(
-                        "| {} | {grid} | {} {name} | {batch} | {boxes} | {unmatched} | {corners:.1e} | {scores:.1e} |",
-                        form.name(),
-                        pictures.len()
-                    );
+                    rows.push(serde_json::json!({
+                        "form": form.name(), "tiles": grid, "images": kind, "batch": batch,
+                        "boxes": boxes, "unmatched": unmatched, "corners": corners, "scores": scores,
+                    }));
                 }
             }
         }
     }
-    Ok(())
+    Ok(rows.into())
 }
 
 fn read(path: &str) -> anyhow::Result<Rgb> {

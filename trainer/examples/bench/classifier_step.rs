@@ -1,7 +1,4 @@
-//! Time of training steps on random images, for `scripts/bench/steps.py`, which runs it beside PyTorch.
-//!
-//! `step MODEL BATCH|default fp32|bf16 preferred|contiguous|channels_last STEPS THREADS` prints one JSON object: milliseconds
-//! of each step, and the batch size.
+//! Training steps of a classifier on random images. The peer is `scripts/bench/peers/classifier_step.py`.
 
 use std::time::Instant;
 
@@ -18,14 +15,14 @@ use trainer::train::schedule::Rates;
 const CLASSES: usize = 1000;
 const SIDE: u32 = 224;
 
-fn main() -> anyhow::Result<()> {
+/// Milliseconds of each step.
+pub(crate) fn run(arguments: &[String]) -> anyhow::Result<serde_json::Value> {
     bridge::keep_freed_memory();
-    let args: Vec<String> = std::env::args().skip(1).collect();
-    let [model, batch, arithmetic, layout, steps, threads] = args.as_slice() else {
-        anyhow::bail!("step MODEL BATCH|default fp32|bf16 preferred|contiguous|channels_last STEPS THREADS");
+    let [model, batch, arithmetic, layout, steps, threads] = arguments else {
+        anyhow::bail!("classifier-step takes six arguments: {}", crate::USAGE);
     };
     let mut settings = registry::settings(Task::ImageClassification, model).defaults;
-    let batch: usize = if batch == "default" { settings.training_batch_size as usize } else { batch.parse()? };
+    let batch: usize = batch.parse()?;
     tch::set_num_threads(threads.parse()?);
     let arithmetic = if arithmetic == "bf16" { Arithmetic::Bf16 } else { Arithmetic::Fp32 };
     let spec = registry::find(model).context("no such model")?;
@@ -58,6 +55,5 @@ fn main() -> anyhow::Result<()> {
         optimizer.step(&Rates { lr: 0.01, bias_lr: 0.01, momentum: 0.9 })?;
         times.push(started.elapsed().as_secs_f64() * 1e3);
     }
-    println!("{}", serde_json::json!({ "milliseconds": times, "batch": batch }));
-    Ok(())
+    Ok(serde_json::json!({ "step": times }))
 }

@@ -1,0 +1,130 @@
+"""Where programs, peers and datasets lie, and how a command of the tables is filled in and run."""
+
+import dataclasses
+import json
+import os
+import pathlib
+import subprocess
+import time
+import urllib.parse
+
+from machine import ROOT, Failed
+
+PROGRAMS = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release"
+BENCH = ROOT / "scripts/bench"
+
+
+@dataclasses.dataclass(frozen=True)
+class Dataset:
+    """Images in the folder of datasets, and how `trainer convert` makes rows of them (not at all: they are MLTable folders)."""
+
+    folder: str
+    task: str
+    convert: tuple = ()
+
+
+CLASSIFICATION, MULTILABEL, DETECTION = (
+    "image-classification", "image-classification-multilabel", "image-object-detection",
+)
+DATASETS = {
+    "fridge": Dataset("fridge/classification", CLASSIFICATION),
+    "fridge-multilabel": Dataset("fridge/multilabel", MULTILABEL),
+    "fridge-detection": Dataset("fridge/detection", DETECTION),
+    "clothing": Dataset("clothing", CLASSIFICATION, ("folders", "{source}")),
+    "bccd": Dataset("bccd/BCCD", DETECTION, ("voc", "{source}")),
+    "pcb": Dataset("pcb", DETECTION, ("coco", "{source}/train.coco.json", "{source}/test.coco.json")),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Finished:
+    """What a program printed, and how long it ran in seconds."""
+
+    output: str
+    seconds: float
+
+    def answer(self):
+        """The JSON object in its last line."""
+        lines = self.output.splitlines()
+        if not lines:
+            raise Failed("a program of the benchmarks printed nothing")
+        return json.loads(lines[-1])
+
+
+@dataclasses.dataclass
+class Place:
+    """Everything that commands are filled in with, but for what a case says itself."""
+
+    folder: pathlib.Path
+    data: pathlib.Path
+    python: str = "python3"
+    # Of a program; 0 leaves it to the program.
+    threads: int = 0
+    quick: bool = False
+
+    def run(self, command, words=None):
+        """Runs a command of the tables: in each part, {name} is filled in from `words` or from this place."""
+        known = {
+            "programs": PROGRAMS, "bench": BENCH, "peers": BENCH / "peers", "python": self.python, "threads": self.threads,
+            **(words or {}),
+        }
+        parts = [str(part).format(**known) for part in command]
+        # The last lines of a program that fails are shown: they are to say why, and not where in its code.
+        environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "RUST_BACKTRACE": "0"}
+        if known["threads"]:
+            environment["OMP_NUM_THREADS"] = str(known["threads"])
+        started = time.perf_counter()
+        try:
+            done = subprocess.run(parts, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+        except OSError as error:
+            raise Failed(f"{parts[0]} could not be started: {error.strerror}. {self._hint(parts[0])}") from error
+        seconds = time.perf_counter() - started
+        if done.returncode:
+            said = "\n".join((done.stdout + done.stderr).strip().splitlines()[-15:])
+            raise Failed(f"{' '.join(parts)} ended with exit code {done.returncode}:\n{said}")
+        return Finished(done.stdout, seconds)
+
+    def _hint(self, program):
+        if str(PROGRAMS) in program:
+            return (
+                "Build the programs and their benchmark drivers: cargo build --release --workspace --features tests/torch --bins --examples"
+            )
+        return "--python names the Python of the oracles, which scripts/oracle/environment installs"
+
+    def trainer(self, *arguments):
+        """The JSON answer of a command of the trainer."""
+        return json.loads(self.run(["{programs}/trainer", *arguments, "--json"]).output)
+
+    def dataset(self, name):
+        """The parts of a dataset by name (train, validation, sometimes test), as what the trainer takes; made once."""
+        made, dataset = self.folder / "data" / name, DATASETS[name]
+        if self.quick:
+            if not made.exists():
+                self.trainer("sample-data", "--task", dataset.task, "--count", 24, "--output", made)
+        else:
+            source = self.data / dataset.folder
+            if not source.exists():
+                raise Failed(f"{source}, the images of '{name}', is not there; --data names the folder of all datasets")
+            if not dataset.convert:
+                return {part: source / f"{folder}-mltable-folder" for part, folder in [("train", "training"), ("validation", "validation")]}
+            if not made.exists():
+                convert = [part.format(source=source) for part in dataset.convert]
+                self.trainer("convert", *convert, "--output", made)
+        return {part: made / f"{part}.jsonl" for part in ["train", "validation", "test"] if (made / f"{part}.jsonl").exists()}
+
+
+def listing(part):
+    """The JSONL file of a dataset's part."""
+    return next(part.glob("*.jsonl")) if part.is_dir() else part
+
+
+def rows(part):
+    """The rows of a dataset's part, each with the path of its image."""
+    path = listing(part)
+    for line in path.read_text(encoding="utf-8").splitlines():
+        if line.strip():
+            row = json.loads(line)
+            address = row["image_url"]
+            if address.startswith("file://"):
+                address = urllib.parse.unquote(address[len("file://"):])
+            yield path.parent / address, row

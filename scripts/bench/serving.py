@@ -1,0 +1,45 @@
+"""What a classifier says of its images: by the server that was started on its file, and by the file itself."""
+
+import contextlib
+import json
+import pathlib
+import subprocess
+import urllib.request
+
+from machine import Failed
+from place import PROGRAMS
+
+
+def said(answer, many):
+    """The most probable label of an answer, or all above one half."""
+    ranked = sorted(zip(answer["probs"], answer["labels"]), reverse=True)
+    return [label for probability, label in ranked if probability > 0.5] if many else ranked[0][1]
+
+
+@contextlib.contextmanager
+def served(onnx):
+    """The address of a server on this file."""
+    command = [str(PROGRAMS / "server"), "--model", f"m={onnx}", "--bind", "127.0.0.1:0"]
+    server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    try:
+        announced = server.stdout.readline().split()
+        if not announced:
+            raise Failed(f"the server did not start; {' '.join(command)} says why")
+        yield announced[-1]
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def equal_labels(place, onnx, images, many):
+    """Of how many images the server and `trainer predict` say the same."""
+    # No proxy: the server is on this machine.
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    headers, labels = {"Content-Type": "application/octet-stream"}, []
+    with served(onnx) as url:
+        for image in images:
+            request = urllib.request.Request(f"{url}/score", pathlib.Path(image).read_bytes(), headers)
+            with opener.open(request, timeout=60) as answer:
+                labels.append(said(json.load(answer), many))
+    by_file = [said(answer, many) for answer in place.trainer("predict", "--onnx", onnx, *images)["predictions"]]
+    return sum(a == b for a, b in zip(labels, by_file))

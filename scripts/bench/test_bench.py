@@ -1,0 +1,190 @@
+"""Tests of the harness itself, without programs: python3 -m unittest discover scripts/bench"""
+
+import argparse
+import dataclasses
+import json
+import pathlib
+import string
+import sys
+import tempfile
+import unittest
+import unittest.mock
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+
+import command
+import compare
+import machine
+import page
+import recipe_table
+import recipes
+import speed
+from place import DATASETS, BENCH, Place
+from records import Records
+from speed_cases import GROUPS, Case, Group, all_cases
+
+
+def printing(values):
+    """A command whose answer is these values."""
+    return [sys.executable, "-c", f"print({json.dumps(values)!r})".replace("{", "{{").replace("}", "}}")]
+
+
+def group(ours, peer, **more):
+    facts = {"name": "g", "title": "G", "compares": "Nothing.", "unit": "ms", "better": "less", "measures": {"step": ""}, "warm_up": 2}
+    return Group(**{**facts, "ours": printing(ours), "peer": printing(peer), "cases": [Case("c", {})], **more})
+
+
+FAILING = [sys.executable, "-c", "import sys; print('out of luck'); sys.exit(3)"]
+
+
+def compared(made, pairs=3):
+    with tempfile.TemporaryDirectory() as folder:
+        return compare.compare(made, made.cases[0], Place(pathlib.Path(folder), pathlib.Path(folder)), pairs)
+
+
+class Comparing(unittest.TestCase):
+    def test_the_median_after_the_warm_up_counts(self):
+        [record] = compared(group({"step": [900, 800, 10, 30, 20]}, {"step": [1, 1, 40, 40, 40]}))
+        self.assertEqual(record["ours"], {"median": 20.0, "low": 20.0, "high": 20.0})
+        self.assertEqual(record["ratio"]["median"], 0.5)
+        self.assertEqual(record["pairs"], 3)
+
+    def test_ratios_are_taken_pair_by_pair(self):
+        ours, peers = [{"step": 1}, {"step": 8}, {"step": 9}], [{"step": 2}, {"step": 4}, {"step": 9}]
+        found = compare.record(group({}, {}), Case("c", {}), "step", ours, peers)
+        self.assertEqual(found["ratio"], {"median": 1.0, "low": 0.5, "high": 2.0})
+
+    def test_sides_that_do_other_work_are_refused(self):
+        other = group({"step": 1, "loss": 2.0}, {"step": 1, "loss": 2.1}, cases=[Case("c", {}, {}, {"loss": 1e-3})])
+        with self.assertRaisesRegex(machine.Failed, "loss is 2 on our side and 2.1 on the peer's, which may differ by 0.0021"):
+            compared(other)
+        with self.assertRaisesRegex(machine.Failed, "loss is nan"):
+            compared(group({"step": 1, "loss": float("nan")}, {"step": 1, "loss": 2.1}, cases=[Case("c", {}, {}, {"loss": 1e-3})]))
+        self.assertEqual(len(compared(group({"step": 1, "loss": 2.101}, {"step": 1, "loss": 2.1}, cases=other.cases))), 1)
+
+    def test_a_number_that_is_missing_is_named(self):
+        for nothing in ({"step": None}, {"step": []}, {"other": 1}):
+            with self.assertRaisesRegex(machine.Failed, "g/c: a side gave no number for 'step'"):
+                compared(group({"step": 1}, nothing))
+
+    def test_a_program_that_fails_is_named_with_what_it_said(self):
+        with self.assertRaisesRegex(machine.Failed, "exit code 3(.|\n)*out of luck"):
+            compared(dataclasses.replace(group({}, {}), ours=FAILING))
+
+    def test_a_busy_machine_is_refused(self):
+        with unittest.mock.patch("os.getloadavg", return_value=(1.2, 0, 0)), unittest.mock.patch("os.cpu_count", return_value=2):
+            with self.assertRaisesRegex(machine.Busy, "1.20 on 2 processors, above the limit of 0.50"):
+                machine.refuse_when_busy()
+        with unittest.mock.patch("os.getloadavg", return_value=(0.4, 0, 0)), unittest.mock.patch("os.cpu_count", return_value=2):
+            machine.refuse_when_busy()
+
+
+class Keeping(unittest.TestCase):
+    def records(self, folder):
+        return Records(pathlib.Path(folder) / "x.json", ("case", "measure"))
+
+    def test_a_record_replaces_its_case_and_takes_run_and_remark_along(self):
+        with tempfile.TemporaryDirectory() as folder:
+            records = self.records(folder)
+            records.replace("one", {"date": "d"}, [{"case": "g/a", "measure": "m", "ours": 1}, {"case": "h/b", "measure": "m", "ours": 2}])
+            records.remarks = [{"run": "one", "section": "g", "text": "old"}, {"run": "one", "section": "h", "text": "kept"}]
+            records.replace("two", {"date": "e"}, [{"case": "g/a", "measure": "m", "ours": 3}])
+            records.write()
+            again = self.records(folder)
+            self.assertEqual([(one["ours"], one["run"]) for one in again.records], [(2, "one"), (3, "two")])
+            self.assertEqual([remark["text"] for remark in again.remarks], ["kept"])
+            self.assertEqual(list(again.runs), ["one", "two"])
+            again.replace("three", {"date": "f"}, [{"case": "h/b", "measure": "m", "ours": 4}])
+            self.assertEqual(list(again.runs), ["two", "three"])
+
+    def test_another_seed_is_kept_beside_the_first(self):
+        with tempfile.TemporaryDirectory() as folder:
+            records = self.records(folder)
+            for name, seeds in [("one", [0, 1]), ("two", [2]), ("three", [1])]:
+                records.replace(name, {}, [{"case": "g/a", "measure": "m", "seeds": seeds}])
+            self.assertEqual([one["seeds"] for one in records.records], [[2], [1]])
+
+
+class Running(unittest.TestCase):
+    def run_once(self, milliseconds, folder, **options):
+        """The command on a table of one case, with a project of its own. Returns the records."""
+        made = group({"step": milliseconds}, {"step": 4})
+        book = dataclasses.replace(speed.BOOK, names=["g/c"], sections=[made])
+        chosen = {"names": ["g/c"], "list": False, "page": False, "check": False, "quick": False, "ours": True, "busy": True, "set": [],
+            "pairs": 1, "threads": 1, "python": "python3", "data": folder, "note": None, "json": None}
+        (folder / "docs").mkdir(exist_ok=True)
+        with unittest.mock.patch.object(command, "ROOT", folder), unittest.mock.patch.object(speed, "BOOK", book), \
+                unittest.mock.patch.object(speed, "all_cases", lambda: [("g/c", made, made.cases[0])]), \
+                unittest.mock.patch.object(speed, "versions", lambda place: "a peer 1.0"), unittest.mock.patch("builtins.print"):
+            self.assertEqual(speed.run(argparse.Namespace(**{**chosen, **options})), 0)
+            return book.records()
+
+    def test_a_measurement_is_kept_and_measured_again_replaced_and_the_page_follows(self):
+        with tempfile.TemporaryDirectory() as name:
+            folder = pathlib.Path(name)
+            self.run_once(2, folder, ours=False)
+            self.assertIn("| 2 | 4 | 0.50 (0.50 to 0.50) | 1 | 1 |", (folder / "docs/speed.md").read_text())
+            [record] = self.run_once(3, folder, ours=False, note="Again").records
+            self.assertEqual((record["ours"]["median"], record["peer"]["median"], record["ratio"]["median"]), (3.0, 4.0, 0.75))
+            text = (folder / "docs/speed.md").read_text()
+            self.assertIn("| 3 | 4 | 0.75 (0.75 to 0.75) | 1 | 1 |", text)
+            self.assertRegex(" ".join(text.split()), r"commit .*; 1 thread; load at the start .*; beside a peer 1.0. Again\.")
+            self.assertNotIn("0.50", text)
+
+    def test_quick_and_one_sided_runs_are_not_recorded(self):
+        with tempfile.TemporaryDirectory() as name:
+            self.assertEqual(self.run_once(2, pathlib.Path(name), ours=True).records, [])
+            self.assertEqual(self.run_once(2, pathlib.Path(name), ours=False, quick=True).records, [])
+
+
+class Pages(unittest.TestCase):
+    def test_a_page_that_was_changed_by_hand_fails_the_check(self):
+        with tempfile.TemporaryDirectory() as folder, unittest.mock.patch.object(command, "ROOT", pathlib.Path(folder)):
+            (pathlib.Path(folder) / "docs").mkdir()
+            with unittest.mock.patch("builtins.print"):
+                self.assertEqual(speed.BOOK.publish(check=True), 1)
+                self.assertEqual(speed.BOOK.publish(), 0)
+                self.assertEqual(speed.BOOK.publish(check=True), 0)
+                path = pathlib.Path(folder) / "docs/speed.md"
+                path.write_text(path.read_text() + "faster\n")
+                self.assertEqual(speed.BOOK.publish(check=True), 1)
+
+    def test_numbers_are_shown_as_they_are_recorded(self):
+        self.assertEqual([page.number(value) for value in (1049, 31.35, 0.02, 9.5e-7, 0)], ["1049", "31.35", "0.02", "9.5e-7", "0"])
+        self.assertEqual(page.spread({"low": 655, "high": 690}), "655 to 690")
+        self.assertEqual(recipes.decimals(0.4139), ".414")
+        self.assertEqual(recipes.decimals(1.0), "1.000")
+
+    def test_columns_without_content_are_left_out(self):
+        self.assertEqual(page.table([{"a": "1", "b": "", "c": ""}, {"a": "2", "b": "3"}]), "| a | b |\n|---|---|\n| 1 | - |\n| 2 | 3 |")
+
+
+class Tables(unittest.TestCase):
+    def test_names_are_unique(self):
+        for names in (speed.BOOK.names, recipes.BOOK.names):
+            self.assertEqual(len(names), len(set(names)))
+
+    def test_quick_parameters_are_parameters(self):
+        for one in GROUPS:
+            self.assertFalse(set(one.quick) - set(one.cases[0].parameters), one.name)
+
+    def test_every_command_can_be_filled_in(self):
+        known = {"programs", "bench", "peers", "python", "threads", "folder", "this_python"}
+        prepared = {"listing", "train", "validation", "yolo", "run", "weights"}
+        for name, one, case in all_cases():
+            for part in [*one.ours, *(one.peer or [])]:
+                fields = {field for _, field, _, _ in string.Formatter().parse(str(part)) if field}
+                self.assertFalse(fields - known - prepared - set(case.parameters), name)
+
+    def test_peers_and_datasets_are_there(self):
+        for name, one, case in all_cases():
+            for part in one.peer or []:
+                if part.startswith("{peers}/"):
+                    self.assertTrue((BENCH / "peers" / part[len("{peers}/"):]).is_file(), part)
+            self.assertIn(case.parameters.get("data", "fridge"), DATASETS, name)
+        for section in recipe_table.SECTIONS:
+            self.assertTrue(all(recipe.data in DATASETS for recipe in section.recipes))
+
+
+if __name__ == "__main__":
+    unittest.main()
