@@ -191,6 +191,16 @@ pub fn graph(checkpoint: &CheckpointFile, contents: impl Into<Contents>) -> Resu
 /// Exports a checkpoint (run folder, checkpoint folder or `.safetensors` file) to `output`, which appears in one step once the
 /// file has been verified. A file that is there already is only replaced as [`ExportSettings::overwrite`] says.
 ///
+/// ```no_run
+/// use exporter::{ExportSettings, Form, export};
+///
+/// # fn main() -> Result<(), exporter::ExportError> {
+/// let settings = ExportSettings { form: Form::Prepared, ..ExportSettings::default() };
+/// let summary = export("runs/shapes".as_ref(), "shapes.onnx".as_ref(), &settings)?;
+/// println!("{summary}");
+/// # Ok(()) }
+/// ```
+///
 /// # Errors
 /// When the checkpoint cannot be read or exported, or the file does not answer as the checkpoint does. Nothing is
 /// written then.

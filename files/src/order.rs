@@ -14,6 +14,21 @@ use crate::error::{OutputError, Why};
 use crate::manifest::{FILE, Manifest, STAGING, is_absent, is_within};
 
 /// What a command was told.
+///
+/// ```
+/// use std::io::Write;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let folder = tempfile::tempdir()?;
+/// let output = folder.path().join("numbers.txt");
+/// let order = files::Order { command: "example", output: &output, overwrite: false, reads: &[] };
+/// let mut writing = order.file()?.begin()?; // checked: nothing is in the way
+/// writing.write("numbers.txt", |out| writeln!(out, "1 2 3"))?;
+/// writing.publish()?; // now the file has its name
+/// assert_eq!(std::fs::read_to_string(&output)?, "1 2 3\n");
+/// assert!(order.file().is_err()); // what is there stays, unless `overwrite` is given
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Order<'a> {
     /// The command, such as `convert csv`; recorded.

@@ -81,6 +81,16 @@ impl fmt::Debug for Model {
 impl Model {
     /// Opens a model file.
     ///
+    /// ```
+    /// use runtime::{Model, Options, RuntimeError};
+    ///
+    /// let options = Options { intra_threads: 2, library: None };
+    /// match Model::open("model.onnx".as_ref(), &options) {
+    ///     Ok(model) => println!("one of {:?}, in images of {:?}", model.meta().labels, model.input_shape()),
+    ///     Err(error) => assert!(error.to_string().contains("there is no such file"), "{error}"),
+    /// }
+    /// ```
+    ///
     /// # Errors
     /// When ONNX Runtime is not there, when the file is not a model, and when it is not one of Fovea's.
     pub fn open(path: &Path, options: &Options) -> Result<Self, RuntimeError> {
@@ -130,6 +140,14 @@ impl Model {
     }
 
     /// Probabilities, `[n, labels]`, of `images`, uint8 `[n, h, w, 3]` RGB. `n` may be 0.
+    ///
+    /// ```no_run
+    /// # fn answer(model: &mut runtime::Model) -> Result<(), runtime::RuntimeError> {
+    /// let images = ndarray::Array4::<u8>::zeros((2, 480, 640, 3)); // two black images of 640 x 480
+    /// let probabilities = model.run(images.view())?;
+    /// assert_eq!(probabilities.dim(), (2, model.meta().labels.len()));
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// [`RuntimeError::Input`] when the model is no classifier or the shape is not one that it takes;

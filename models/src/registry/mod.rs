@@ -92,6 +92,13 @@ pub fn all() -> &'static [ModelSpec] {
 }
 
 /// The model of this name, in its default size.
+///
+/// ```
+/// let spec = models::registry::find("resnet50").expect("it is in the registry");
+/// let manifest = spec.manifest(1000, 224)?; // 1000 classes, images of 224 x 224
+/// assert_eq!(manifest.parameters(), 25_557_032);
+/// # Ok::<(), models::manifest::ShapeError>(())
+/// ```
 #[must_use]
 pub fn find(name: &str) -> Option<&'static ModelSpec> {
     MODELS.iter().find(|m| m.name == name)

@@ -32,6 +32,17 @@ struct RawRow {
 /// `image_url` may be called `imageUrl`. A detection row may also describe a single box with `label`, `topX`, `topY`,
 /// `bottomX` and `bottomY` at the top level. Bad objects are dropped and listed in [`Row::rejected`].
 ///
+/// ```
+/// use schemas::Labels;
+/// use schemas::dataset::{Label, parse_row};
+///
+/// let row = parse_row(Labels::Class, r#"{"image_url": "images/1.jpg", "label": "can"}"#)?;
+/// assert_eq!(row.image_url, "images/1.jpg");
+/// assert!(matches!(row.label, Label::Class(_)));
+/// assert!(parse_row(Labels::Boxes, r#"{"image_url": "images/1.jpg", "label": "can"}"#).is_err());
+/// # Ok::<(), schemas::dataset::RowError>(())
+/// ```
+///
 /// # Errors
 /// When nothing usable is left of the row, or an outline has an odd number of coordinates.
 pub fn parse_row(labels: Labels, line: &str) -> Result<Row, RowError> {

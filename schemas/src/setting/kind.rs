@@ -54,7 +54,7 @@ choice! {
 }
 
 choice! {
-    /// Optimiser.
+    /// Optimizer.
     Optimizer {
         /// Stochastic gradient descent with momentum.
         Sgd = "sgd",
@@ -66,7 +66,7 @@ choice! {
 }
 
 choice! {
-    /// What is limited before an optimiser step.
+    /// What is limited before an optimizer step.
     GradClip {
         /// Nothing.
         None = "none",

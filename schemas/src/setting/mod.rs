@@ -60,6 +60,17 @@ impl Settings {
     /// `advanced_settings`, a JSON object or the text of one, sets each of its parts. A name of the specification whose
     /// answer is fixed in Fovea is accepted, without effect, when the value agrees with that answer.
     ///
+    /// ```
+    /// use schemas::Settings;
+    ///
+    /// let mut settings = Settings::default();
+    /// settings.set("gradient_accumulation_step", &"2".into())?; // an alias, and the text of a number
+    /// assert_eq!(settings.grad_accumulation_step, 2);
+    /// let error = settings.set("learning_rat", &1.into()).unwrap_err();
+    /// assert_eq!(error.to_string(), "unknown setting `learning_rat`; did you mean `learning_rate`?");
+    /// # Ok::<(), schemas::SettingError>(())
+    /// ```
+    ///
     /// # Errors
     /// An unknown name, a setting of another task, or a value of a wrong kind or outside the range.
     pub fn set(&mut self, name: &str, value: &Value) -> Result<(), SettingError> {

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a panic is how a test reports")]
 
 mod answers;
+mod clients;
 mod costly;
 mod detection;
 mod explain;
