@@ -7,20 +7,20 @@
 //! [`error::ServerError`], whose table is the only place where a status code is chosen.
 
 pub mod admit;
+mod answer;
 pub mod app;
 pub mod backend;
 pub mod config;
 mod connections;
 mod descriptors;
 pub mod error;
-mod explain;
 pub mod log;
 pub mod metrics;
 mod observe;
 pub mod pool;
 mod prepare;
+mod request;
 mod routes;
 pub mod state;
 pub mod stop;
 mod wire;
-mod wish;

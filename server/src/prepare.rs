@@ -16,8 +16,8 @@ use crate::{
     config::Limits,
     error::ServerError,
     metrics::{Stage, Timings},
+    request::{Plan, Tiling},
     state::State,
-    wish::{Plan, Tiling},
 };
 
 /// Memory of a decoded image while it is prepared, per pixel: itself, a tile cut from it, and that resized along one side.

@@ -4,7 +4,7 @@ use actix_web::{HttpResponse, web, web::Data};
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::{backend::ServedModel, error::ServerError, state::State, wish::WISHES};
+use crate::{backend::ServedModel, error::ServerError, request::WISHES, state::State};
 
 /// The only version that a model has.
 pub(crate) const VERSION: &str = "1";

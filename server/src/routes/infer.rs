@@ -26,8 +26,8 @@ use crate::{
     error::ServerError,
     metrics::Stage,
     prepare::{Original, Pixels, Work, check_inside},
+    request::{Given, Plan, Scalar, Tiling},
     state::State,
-    wish::{Given, Plan, Scalar, Tiling},
 };
 
 const SHAPE: &str = "{\"inputs\": [{\"name\": \"images\", \"datatype\", \"shape\", \"data\"}]}";
@@ -131,7 +131,7 @@ struct Parameters {
 }
 
 impl Parameters {
-    /// In the order of the names in [`crate::wish::WISHES`].
+    /// In the order of the names in [`crate::request::WISHES`].
     fn given(self) -> Given {
         Given::new([
             self.score_threshold,

@@ -20,13 +20,13 @@ use serde::{Deserialize, Serialize};
 use super::{media_type, read_body, timings};
 use crate::{
     admit::{Budget, Reservation},
+    answer::{self, Explained},
     backend::Answer,
     error::ServerError,
-    explain::{self, Explained},
     metrics::Stage,
     prepare::{Picture, Work},
+    request::{Given, Scalar, WISHES},
     state::State,
-    wish::{Given, Scalar, WISHES},
 };
 
 /// Base64 as RFC 4648 has it; padding may be left out.
@@ -120,7 +120,7 @@ pub(crate) async fn score(state: Data<State>, request: HttpRequest) -> Result<Ht
     };
     let about = &work.model().description;
     let plan = query.given.join(parsed.given)?.plan(about)?;
-    explain::check(&parsed.wishes, about, state.limits.max_explained)?;
+    answer::check(&parsed.wishes, about, state.limits.max_explained)?;
     let mut reservation = parsed.reservation;
     let mut wanted = Vec::new();
     for (index, (bytes, wish)) in parsed.images.iter().zip(parsed.wishes).enumerate() {
