@@ -13,7 +13,7 @@ pub struct EpochRecord {
     /// Epochs finished, from 1.
     #[schemars(range(min = 1))]
     pub epoch: u32,
-    /// Optimiser steps so far.
+    /// Optimizer steps so far.
     pub updates: u64,
     /// Learning rate of the epoch's last step.
     pub learning_rate: f64,

@@ -17,7 +17,7 @@ pub use field::FIELDS;
 pub use resolve::PlanRequest;
 
 choice! {
-    /// Arithmetic of the forward and backward pass; parameters and optimiser state are always 32-bit.
+    /// Arithmetic of the forward and backward pass; parameters and optimizer state are always 32-bit.
     Precision {
         /// `bf16` where the device computes in it natively, otherwise `fp32`.
         Auto = "auto",

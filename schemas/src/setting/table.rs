@@ -111,7 +111,7 @@ settings! {
     auto_find_batch_size: bool = true, Kind::Bool, ALL;
     /// Images in one validation batch.
     validation_batch_size: u32 = 78, int(1, 65_536), ALL;
-    /// Batches whose gradients are added up before one optimiser step; at most the batches of an epoch.
+    /// Batches whose gradients are added up before one optimizer step; at most the batches of an epoch.
     grad_accumulation_step: u32 = 1, int(1, 65_536), ALL, v2 = "gradient_accumulation_step";
     /// Peak learning rate.
     learning_rate: f64 = 0.01, closed(0.0, 1.0), ALL;
@@ -138,7 +138,7 @@ settings! {
     /// Decay of the exponential moving average of the weights, approached as decay * (1 - e^(-updates / 2000)); the average
     /// is what is validated, saved and exported. 0 keeps none.
     ema_decay: f64 = 0.0, below(0.0, 1.0), ALL;
-    /// Optimiser.
+    /// Optimizer.
     optimizer: Optimizer = Optimizer::Sgd, Kind::Choice(Optimizer::NAMES), ALL;
     /// Momentum of sgd.
     momentum: f64 = 0.9, closed(0.0, 1.0), ALL;
@@ -152,7 +152,7 @@ settings! {
     beta2: f64 = 0.999, below(0.0, 1.0), ALL;
     /// AMSGrad variant of adam and adamw.
     amsgrad: bool = false, Kind::Bool, ALL, v2 = "ams_gradient";
-    /// What is limited before each optimiser step: nothing, every gradient element, or the norm of all gradients.
+    /// What is limited before each optimizer step: nothing, every gradient element, or the norm of all gradients.
     grad_clip_type: GradClip = GradClip::Value, Kind::Choice(GradClip::NAMES), ALL;
     /// Limit of grad_clip_type.
     grad_clip_value: f64 = 5.0, above(0.0, 1e6), ALL;

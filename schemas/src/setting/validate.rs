@@ -59,7 +59,7 @@ const YOLO: &[&str] = &[
 /// Settings that only R-CNN and RetinaNet have.
 const RCNN: &[&str] = &["min_size", "max_size"];
 
-/// Models that have a position for each patch, and so see pictures of one size.
+/// Models that have a position for each patch, and so see images of one size.
 const VISION_TRANSFORMERS: &[&str] = &["vits16r224", "vitb16r224", "vitl16r224"];
 /// Sizes that the specification gives `seresnext`, whatever is asked for.
 const SERESNEXT: &[(&str, u32)] = &[("valid_resize_size", 256), ("valid_crop_size", 224), ("train_crop_size", 224)];
@@ -170,7 +170,7 @@ impl Check<'_> {
         let one_size = VISION_TRANSFORMERS.contains(&model_name) && self.chosen("train_crop_size");
         if one_size && s.train_crop_size != s.valid_crop_size {
             let advice =
-                "a Vision Transformer sees pictures of one size; remove the first, which then follows the second";
+                "a Vision Transformer sees images of one size; remove the first, which then follows the second";
             self.clash("train_crop_size", "valid_crop_size", advice);
         }
         if s.valid_crop_size > s.valid_resize_size {

@@ -3,13 +3,14 @@
 #![expect(clippy::unwrap_used, reason = "a panic is how a test reports")]
 
 mod answers;
+mod contract;
 mod costly;
 mod detection;
 mod explain;
 mod hostile;
+mod images;
 mod load;
 mod outputs;
-mod pictures;
 mod protocol;
 mod slow;
 mod start;
