@@ -8,12 +8,13 @@ use files::{Checked, Hashing, Order, OutputError};
 use models::registry::{self, ModelSpec};
 use models::weights::{CheckpointError, CheckpointFile, checkpoint};
 use runtime::{Form, Model, Options, RuntimeError};
+use schemas::prediction::DetectionSettings;
 use schemas::{Coded, ErrorCode, SettingError, Task};
 
 use crate::builder::BuildError;
 use crate::change;
 use crate::graph::Graph;
-use crate::preprocess::{self, Contents, Detecting};
+use crate::preprocess::{self, Contents};
 use crate::proto::{self, Header};
 use crate::summary::{ExportSummary, GraphFacts};
 use crate::verify::{self, VerifyError};
@@ -179,9 +180,9 @@ pub fn graph(checkpoint: &CheckpointFile, contents: impl Into<Contents>) -> Resu
         Task::ImageObjectDetection => {
             let detector = spec.and_then(ModelSpec::detector);
             let detector = detector.ok_or_else(|| unknown(&|m| m.detector().is_some()))?;
-            let detecting =
-                Detecting::of(meta).map_err(|error| ExportError::Settings { path: path(), errors: vec![*error] })?;
-            preprocess::detector(&detector, meta, &detecting, contents.form, checkpoint)
+            let settings = DetectionSettings::try_from(meta)
+                .map_err(|error| ExportError::Settings { path: path(), errors: vec![error] })?;
+            preprocess::detector(&detector, meta, &settings, contents.form, checkpoint)
         }
         task @ Task::ImageInstanceSegmentation => return Err(ExportError::Task { path: path(), task }),
     };

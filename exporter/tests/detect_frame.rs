@@ -5,12 +5,13 @@ mod support;
 
 use exporter::builder::{Builder, Value};
 use exporter::graph::{Dim, Graph};
-use exporter::preprocess::{Tiling, frame, places};
+use exporter::preprocess::{frame, places};
 use models::host::{self, Rgb};
 use models::ops::DType;
 use ndarray::{Array2, Array4, s};
 use ort::session::Session;
 use ort::value::TensorRef;
+use schemas::prediction::Tiling;
 use schemas::setting::TileGrid;
 use schemas::{Fit, Interpolation, Preprocessing};
 use support::{finished, nothing, picture, session};

@@ -1,13 +1,13 @@
-//! What a model file declares, checked before it is run: the error says what is missing or does not fit.
+//! Declarations of a model file, checked before it is run: the error says what is missing or does not fit.
 
 use ort::session::Session;
 use ort::value::{Outlet, TensorElementType, ValueType};
-use schemas::{CheckpointMeta, Task};
+use schemas::{CheckpointMeta, Form, Task, UnknownForm};
 
-use crate::model::{FEATURES, FORM_KEY, Form, INPUT, META_KEY, OUTPUT};
+use crate::model::{FEATURES, FORM_KEY, INPUT, META_KEY, OUTPUT};
 
-/// Name of the input of a prepared detector that holds the sizes of the original pictures.
-pub const SIZES: &str = "sizes";
+/// Name of the input of a prepared detector that holds the sizes of the original images.
+pub const SIZES: &str = schemas::prediction::SIZES;
 /// Name of the optional input below which scores are not answered.
 pub const SCORE_THRESHOLD: &str = "score_threshold";
 /// Name of the optional input above which overlapping boxes of a class are one.
@@ -19,9 +19,35 @@ pub const SCORES: &str = "scores";
 /// Name of a detector's labels.
 pub const LABELS: &str = "labels";
 
+/// What a model answers about an image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outputs {
+    /// The probability of each label: [`crate::Model::run`].
+    Probabilities,
+    /// Labelled boxes with scores: [`crate::Model::detect`].
+    Boxes,
+}
+
+impl Outputs {
+    /// What models of this task answer.
+    ///
+    /// # Errors
+    /// When this version runs none.
+    fn of(task: Task) -> Result<Self, String> {
+        match task {
+            Task::ImageClassification | Task::ImageClassificationMultilabel => Ok(Self::Probabilities),
+            Task::ImageObjectDetection => Ok(Self::Boxes),
+            Task::ImageInstanceSegmentation => {
+                Err(format!("its task is {task}, which this version does not run; use a newer one"))
+            }
+        }
+    }
+}
+
 /// What a file says about itself.
 pub(crate) struct Description {
     pub meta: CheckpointMeta,
+    pub outputs: Outputs,
     pub form: Form,
     /// Of `images`; -1 where any length is accepted.
     pub input_shape: [i64; 4],
@@ -59,8 +85,9 @@ pub(crate) fn describe(session: &Session) -> Result<Description, String> {
     let (meta, form) = metadata(session)?;
     let images = Wanted::new(INPUT, TensorElementType::Uint8, &[-1, -1, -1, 3]);
     let mut features = None;
-    let shapes = match meta.task {
-        Task::ImageClassification | Task::ImageClassificationMultilabel => {
+    let answers = Outputs::of(meta.task)?;
+    let shapes = match answers {
+        Outputs::Probabilities => {
             let labels = i64::try_from(meta.labels.len()).unwrap_or(i64::MAX);
             let shape = [-1, labels];
             let mut outputs = vec![Wanted::new(OUTPUT, TensorElementType::Float32, &shape)];
@@ -72,7 +99,7 @@ pub(crate) fn describe(session: &Session) -> Result<Description, String> {
             features = shapes.get(1).and_then(|shape| usize::try_from(*shape.get(1)?).ok());
             accept(session.inputs(), "input", &[images])?
         }
-        Task::ImageObjectDetection => {
+        Outputs::Boxes => {
             let outputs = [
                 Wanted::new(BOXES, TensorElementType::Float32, &[-1, -1, 4]),
                 Wanted::new(SCORES, TensorElementType::Float32, &[-1, -1]),
@@ -86,9 +113,6 @@ pub(crate) fn describe(session: &Session) -> Result<Description, String> {
                 Form::Prepared => accept(session.inputs(), "input", &[images, sizes])?,
             }
         }
-        task @ Task::ImageInstanceSegmentation => {
-            return Err(format!("its task is {task}, which this version does not run; use a newer one"));
-        }
     };
     let input_shape = shapes.first().and_then(|shape| <[i64; 4]>::try_from(shape.as_slice()).ok());
     let input_shape = input_shape.ok_or_else(|| format!("input '{INPUT}' has a wrong rank"))?;
@@ -96,10 +120,14 @@ pub(crate) fn describe(session: &Session) -> Result<Description, String> {
         return Err(format!("input '{INPUT}' has shape {input_shape:?}, expected [N, H, W, 3]"));
     }
     let side = i64::from(meta.preprocessing.side());
-    if meta.task.is_classification() && form == Form::Prepared && input_shape[1..3] != [side, side] {
+    let sides_are_fixed = match (answers, form) {
+        (Outputs::Probabilities, Form::Prepared) => true,
+        (Outputs::Probabilities, Form::Whole) | (Outputs::Boxes, Form::Whole | Form::Prepared) => false,
+    };
+    if sides_are_fixed && input_shape[1..3] != [side, side] {
         return Err(format!("input '{INPUT}' has shape {input_shape:?}, but the metadata say {side} x {side} pixels"));
     }
-    Ok(Description { meta, form, input_shape, features })
+    Ok(Description { meta, outputs: answers, form, input_shape, features })
 }
 
 fn metadata(session: &Session) -> Result<(CheckpointMeta, Form), String> {
@@ -114,11 +142,9 @@ fn metadata(session: &Session) -> Result<(CheckpointMeta, Form), String> {
             schemas::SCHEMA_VERSION
         ));
     }
-    let form = match property(FORM_KEY)?.as_str() {
-        "whole" => Form::Whole,
-        "prepared" => Form::Prepared,
-        other => return Err(format!("metadata property '{FORM_KEY}' is '{other}', expected 'whole' or 'prepared'")),
-    };
+    let form = property(FORM_KEY)?.parse::<Form>().map_err(|UnknownForm(other)| {
+        format!("metadata property '{FORM_KEY}' is '{other}', expected 'whole' or 'prepared'")
+    })?;
     if meta.labels.is_empty() {
         return Err("its metadata lists no labels".to_owned());
     }

@@ -1,36 +1,29 @@
-//! Running a detector: pictures in, lists of boxes out.
+//! Detection: images in, lists of boxes out.
 
 use ndarray::{Array2, ArrayView4};
 use ort::session::SessionInputValue;
 use ort::value::{Tensor, TensorRef};
-use schemas::prediction::Detection;
+use schemas::Form;
+use schemas::prediction::{Detection, Thresholds};
 
 use crate::RuntimeError;
-use crate::describe::{BOXES, IOU_THRESHOLD, LABELS, SCORE_THRESHOLD, SCORES, SIZES};
-use crate::model::{Form, INPUT, Model, failed};
+use crate::describe::{BOXES, IOU_THRESHOLD, LABELS, Outputs, SCORE_THRESHOLD, SCORES, SIZES};
+use crate::model::{INPUT, Model, failed};
 
 /// Thresholds for one run in place of those in the file.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Overrides {
-    /// Boxes with a score that is not above it are not answered; in `[0, 1]`.
-    pub score_threshold: Option<f32>,
-    /// Of two boxes of a class that overlap by more than this (intersection over union), the less certain one is not
-    /// answered; in `[0, 1]`.
-    pub iou_threshold: Option<f32>,
-}
+pub type Overrides = Thresholds<Option<f32>>;
 
-impl Overrides {
-    fn given(&self) -> Result<Vec<(&'static str, f32)>, RuntimeError> {
-        let both = [(SCORE_THRESHOLD, self.score_threshold), (IOU_THRESHOLD, self.iou_threshold)];
-        let given = both.into_iter().filter_map(|(name, value)| Some((name, value?)));
-        given
-            .map(|(name, value)| match value {
-                // Also refuses NaN.
-                0.0..=1.0 => Ok((name, value)),
-                _ => Err(input(format!("{name} is {value}; give a number in [0, 1]"))),
-            })
-            .collect()
-    }
+/// The inputs of the thresholds that are given.
+fn given(thresholds: &Overrides) -> Result<Vec<(&'static str, f32)>, RuntimeError> {
+    let both = [(SCORE_THRESHOLD, thresholds.score_threshold), (IOU_THRESHOLD, thresholds.iou_threshold)];
+    let given = both.into_iter().filter_map(|(name, value)| Some((name, value?)));
+    given
+        .map(|(name, value)| match value {
+            // Also refuses NaN.
+            0.0..=1.0 => Ok((name, value)),
+            _ => Err(input(format!("{name} is {value}; give a number in [0, 1]"))),
+        })
+        .collect()
 }
 
 fn input(problem: String) -> RuntimeError {
@@ -39,9 +32,9 @@ fn input(problem: String) -> RuntimeError {
 
 impl Model {
     /// What is in each of `images`, uint8 `[n, h, w, 3]` RGB: the objects in descending order of score, in pixels of the
-    /// original pictures. `n` may be 0.
+    /// original images. `n` may be 0.
     ///
-    /// A `whole` model takes original pictures of any size, and no `sizes`. A `prepared` one takes pictures that the host
+    /// A `whole` model takes original images of any size, and no `sizes`. A `prepared` one takes images that the host
     /// has fitted and framed (sides multiples of [`schemas::STRIDE`]), and the `[height, width]` of each original.
     ///
     /// # Errors
@@ -55,12 +48,15 @@ impl Model {
         overrides: &Overrides,
     ) -> Result<Vec<Vec<Detection>>, RuntimeError> {
         let (n, h, w, c) = images.dim();
-        if self.meta().task.is_classification() {
-            return Err(input(format!("the model's task is {}; it finds no boxes", self.meta().task)));
+        match self.outputs() {
+            Outputs::Boxes => {}
+            Outputs::Probabilities => {
+                return Err(input(format!("the model's task is {}; it finds no boxes", self.meta().task)));
+            }
         }
         self.check([n, h, w, c])?;
         self.check_sizes(n, sizes)?;
-        let overrides = overrides.given()?;
+        let overrides = given(overrides)?;
         if n == 0 {
             return Ok(vec![]);
         }
@@ -96,7 +92,7 @@ impl Model {
         let each = usize::try_from(each).map_err(|e| wrong(e.to_string()))?;
         let classes = Array2::from_shape_vec((n, each), classes.to_vec()).map_err(|e| wrong(e.to_string()))?;
         let corners = boxes.1.as_chunks::<4>().0;
-        let picture = |(i, classes): (usize, ndarray::ArrayView1<i64>)| {
+        let image = |(i, classes): (usize, ndarray::ArrayView1<i64>)| {
             let real = classes.iter().take_while(|&&class| class >= 0).enumerate();
             real.map(|(j, &class)| {
                 let label = usize::try_from(class).ok().filter(|&label| label < labels);
@@ -105,29 +101,29 @@ impl Model {
             })
             .collect()
         };
-        classes.outer_iter().enumerate().map(picture).collect()
+        classes.outer_iter().enumerate().map(image).collect()
     }
 
     fn check_sizes(&self, n: usize, sizes: Option<&[[i64; 2]]>) -> Result<(), RuntimeError> {
         match (self.form(), sizes) {
             (Form::Whole, None) => Ok(()),
-            (Form::Whole, Some(_)) => Err(input("a whole model sees the sizes of its pictures; give none".to_owned())),
+            (Form::Whole, Some(_)) => Err(input("a whole model sees the sizes of its images; give none".to_owned())),
             (Form::Prepared, None) => Err(input(format!(
-                "a prepared model needs '{SIZES}': height and width of each of the {n} original pictures"
+                "a prepared model needs '{SIZES}': height and width of each of the {n} original images"
             ))),
             (Form::Prepared, Some(sizes)) if sizes.len() != n => {
                 Err(input(format!("there are {} sizes for {n} images; give one for each", sizes.len())))
             }
             (Form::Prepared, Some(sizes)) => match sizes.iter().find(|size| size.iter().any(|&side| side < 1)) {
                 Some(size) => {
-                    Err(input(format!("an original picture of {size:?} (height, width); sides are at least 1")))
+                    Err(input(format!("an original image of {size:?} (height, width); sides are at least 1")))
                 }
                 None => Ok(()),
             },
         }
     }
 
-    /// Whether the sides of prepared pictures are ones that a detector takes.
+    /// Whether the sides of prepared images are ones that a detector takes.
     pub(crate) fn framed(height: usize, width: usize) -> bool {
         [height, width].iter().all(|side| side.is_multiple_of(schemas::STRIDE as usize))
     }

@@ -1,4 +1,4 @@
-//! What can go wrong between a model file and its answers.
+//! Errors between a model file and its answers.
 
 use std::path::PathBuf;
 

@@ -18,9 +18,10 @@ mod model;
 mod probe;
 pub mod telemetry;
 
-pub use describe::{BOXES, IOU_THRESHOLD, LABELS, SCORE_THRESHOLD, SCORES, SIZES};
+pub use describe::{BOXES, IOU_THRESHOLD, LABELS, Outputs, SCORE_THRESHOLD, SCORES, SIZES};
 pub use detect::Overrides;
 pub use error::RuntimeError;
 pub use library::{LIBRARY_VARIABLE, init};
-pub use model::{FEATURES, FORM_KEY, Form, INPUT, META_KEY, Model, OUTPUT, Options};
+pub use model::{FEATURES, FORM_KEY, INPUT, META_KEY, Model, OUTPUT, Options};
 pub use probe::{Data, Probe, Tensor};
+pub use schemas::Form;

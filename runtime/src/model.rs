@@ -1,4 +1,4 @@
-//! One opened model file: what it says about itself, and the run call of classifiers.
+//! An opened model file: its metadata, and the run call of classifiers.
 
 use std::{
     fmt,
@@ -10,9 +10,9 @@ use ort::{
     session::{RunOptions, Session, builder::SessionBuilder},
     value::TensorRef,
 };
-use schemas::CheckpointMeta;
+use schemas::{CheckpointMeta, Form};
 
-use crate::describe::{Description, describe};
+use crate::describe::{Description, Outputs, describe};
 use crate::{RuntimeError, library};
 
 /// Key of the model's metadata properties under which the [`CheckpointMeta`] JSON lies.
@@ -20,37 +20,11 @@ pub const META_KEY: &str = "fovea";
 /// Key of the model's metadata properties under which the [`Form`] lies.
 pub const FORM_KEY: &str = "fovea.form";
 /// Name of the images among the inputs; of a classifier the only one.
-pub const INPUT: &str = "images";
+pub const INPUT: &str = schemas::prediction::IMAGES;
 /// Name of a classifier's probabilities, its first output.
 pub const OUTPUT: &str = "probabilities";
 /// Name of a classifier's penultimate layer, an output of those files that were asked for it.
 pub const FEATURES: &str = "features";
-
-/// How much of the preprocessing is inside the file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Form {
-    /// All of it: `images` is decoded RGB of any size.
-    Whole,
-    /// Only the normalisation: `images` is already resized, and cropped or framed, by the host.
-    Prepared,
-}
-
-impl Form {
-    /// The name in the file's metadata.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Whole => "whole",
-            Self::Prepared => "prepared",
-        }
-    }
-}
-
-impl fmt::Display for Form {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
 
 /// How to open a model.
 #[derive(Clone, Debug)]
@@ -133,6 +107,12 @@ impl Model {
         self.about.form
     }
 
+    /// What its answers are.
+    #[must_use]
+    pub fn outputs(&self) -> Outputs {
+        self.about.outputs
+    }
+
     /// Declared shape of `images`, `[N, H, W, 3]`; -1 where any length is accepted.
     #[must_use]
     pub fn input_shape(&self) -> [i64; 4] {
@@ -154,10 +134,13 @@ impl Model {
     /// [`RuntimeError::Run`] when ONNX Runtime fails (memory included).
     #[expect(clippy::needless_pass_by_value, reason = "a view is a reference")]
     pub fn run(&mut self, images: ArrayView4<'_, u8>) -> Result<Array2<f32>, RuntimeError> {
-        let Description { meta, .. } = &self.about;
-        if !meta.task.is_classification() {
-            let problem = format!("the model's task is {}; it has no probabilities of whole images", meta.task);
-            return Err(RuntimeError::Input { problem });
+        let Description { meta, outputs, .. } = &self.about;
+        match outputs {
+            Outputs::Probabilities => {}
+            Outputs::Boxes => {
+                let problem = format!("the model's task is {}; it has no probabilities of whole images", meta.task);
+                return Err(RuntimeError::Input { problem });
+            }
         }
         let labels = meta.labels.len();
         self.rows(&images, OUTPUT, labels)
@@ -218,8 +201,11 @@ impl Model {
 
     /// Whether the model takes images of this shape.
     pub(crate) fn check(&self, shape: [usize; 4]) -> Result<(), RuntimeError> {
-        let Description { meta, form, input_shape, .. } = &self.about;
-        let framed = !meta.task.is_classification() && *form == Form::Prepared;
+        let Description { outputs, form, input_shape, .. } = &self.about;
+        let framed = match (outputs, form) {
+            (Outputs::Boxes, Form::Prepared) => true,
+            (Outputs::Boxes, Form::Whole) | (Outputs::Probabilities, Form::Whole | Form::Prepared) => false,
+        };
         let fits = shape
             .iter()
             .zip(input_shape)

@@ -1,4 +1,4 @@
-//! What a checkpoint says about itself. The same JSON is in `model.safetensors` (`__metadata__["fovea"]`) and in the
+//! Metadata of checkpoints. The same JSON is in `model.safetensors` (`__metadata__["fovea"]`) and in the
 //! ONNX file (`metadata_props["fovea"]`), so that neither needs a second file.
 
 use std::collections::BTreeMap;

@@ -6,7 +6,8 @@ use crate::dataset::{Rejection, row_schema};
 use crate::error::ErrorBody;
 use crate::event::{EpochRecord, RunEvent};
 use crate::prediction::{
-    ClassificationAnswer, DetectionAnswer, InferRequest, InferResponse, ModelMetadata, ScoreRequest, ServerMetadata,
+    ClassificationAnswer, DetectionAnswer, ImageRequest, InferRequest, InferResponse, ModelMetadata, ScoreQuery,
+    ScoreRequest, ServerMetadata,
 };
 use crate::{CheckpointMeta, Plan, Settings, Task};
 
@@ -44,11 +45,13 @@ pub fn documents() -> Vec<Document> {
         Document::of::<RunEvent>("event.json"),
         Document::of::<Plan>("plan.json"),
         Document::of::<Rejection>("rejection.json"),
-        Document::of::<Vec<ClassificationAnswer>>("score.classification.json"),
+        Document::of::<Vec<ClassificationAnswer<'static>>>("score.classification.json"),
         Document::of::<Vec<DetectionAnswer>>("score.detection.json"),
+        Document::of::<ImageRequest<'static>>("score.image.json"),
+        Document::of::<ScoreQuery>("score.query.json"),
         Document::of::<ScoreRequest<'static>>("score.request.json"),
         Document::of::<Settings>("settings.json"),
-        Document::of::<InferRequest>("v2.infer.request.json"),
+        Document::of::<InferRequest<'static>>("v2.infer.request.json"),
         Document::of::<InferResponse>("v2.infer.response.json"),
         Document::of::<ModelMetadata>("v2.model.json"),
         Document::of::<ServerMetadata>("v2.server.json"),

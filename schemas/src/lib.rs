@@ -1,4 +1,8 @@
-//! What the parts of Fovea agree on, as serde types. No IO, no tensors.
+//! The contract between the parts of Fovea, and with the outside: every type that crosses a process, a file or a socket, as serde
+//! types. No IO, no tensors. The published JSON Schemas (`json/`) are made from these types.
+//!
+//! Unknown keys: in requests of other systems' protocols they are ignored, in our own files and settings they are errors; see
+//! [`prediction`].
 
 pub mod checkpoint;
 pub mod dataset;
@@ -6,6 +10,7 @@ mod document;
 pub mod error;
 pub mod event;
 mod finite;
+mod form;
 pub mod plan;
 pub mod prediction;
 pub mod preprocessing;
@@ -15,6 +20,7 @@ pub mod task;
 pub use checkpoint::{CheckpointMeta, WeightsOrigin};
 pub use document::{Document, documents};
 pub use error::{Coded, ErrorBody, ErrorCode};
+pub use form::{Form, UnknownForm};
 pub use plan::{Plan, PlanRequest, Precision};
 pub use preprocessing::{Fit, Interpolation, Preprocessing, STRIDE};
 pub use setting::{SETTINGS, SettingError, SettingSpec, Settings, Source, Sources};

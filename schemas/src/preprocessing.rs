@@ -1,4 +1,4 @@
-//! How a network wants its pixels.
+//! Preprocessing of images for a network: fit, filter, mean and standard deviation.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -13,7 +13,7 @@ pub enum Interpolation {
     Bicubic,
 }
 
-/// How a picture of any size is fitted to the network's input. The arithmetic is in whole numbers, so that host, graph and
+/// How an image of any size is fitted to the network's input. The arithmetic is in whole numbers, so that host, graph and
 /// trainer agree exactly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
@@ -27,14 +27,14 @@ pub enum Fit {
         crop: u32,
     },
     /// YOLO: the longer side becomes `letterbox` pixels (the other `side * letterbox / longer`, rounded up), and the
-    /// picture is centred in a grey frame (114) whose sides are the next multiples of [`STRIDE`].
+    /// image is centred in a grey frame (114) whose sides are the next multiples of [`STRIDE`].
     Letterbox {
         /// Length of the longer side after resizing, in pixels; a multiple of [`STRIDE`].
         #[serde(rename = "letterbox")]
         side: u32,
     },
     /// R-CNN and RetinaNet: the shorter side becomes `min_size` pixels, unless the longer would then exceed `max_size`,
-    /// which is then its length (both rounded down); the picture lies at the top left of a frame in the mean colour whose
+    /// which is then its length (both rounded down); the image lies at the top left of a frame in the mean colour whose
     /// sides are the next multiples of [`STRIDE`].
     Shorter {
         /// Length of the shorter side after resizing, in pixels.
@@ -47,11 +47,11 @@ pub enum Fit {
 /// Sides of a detector's input are multiples of this, the stride of its coarsest feature map, in pixels.
 pub const STRIDE: u32 = 32;
 
-/// From a decoded RGB image to the network's input, for evaluation and serving: the picture is fitted, and each channel
+/// From a decoded RGB image to the network's input, for evaluation and serving: the image is fitted, and each channel
 /// becomes `(pixel - mean) / std`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Preprocessing {
-    /// How the picture is resized, and cut or framed.
+    /// How the image is resized, and cut or framed.
     #[serde(flatten)]
     pub fit: Fit,
     /// Filter used to resize.
@@ -82,7 +82,7 @@ impl Preprocessing {
         }
     }
 
-    /// Side in pixels of the largest square that a picture can become: what cost and shapes are stated for.
+    /// Side in pixels of the largest square that an image can become: what cost and shapes are stated for.
     #[must_use]
     pub const fn side(&self) -> u32 {
         match self.fit {
@@ -119,7 +119,7 @@ impl Preprocessing {
         }
     }
 
-    /// `(resize, crop)` of a classifier; `None` for a detector, whose pictures are not cut.
+    /// `(resize, crop)` of a classifier; `None` for a detector, whose images are not cut.
     #[must_use]
     pub const fn crop(&self) -> Option<(u32, u32)> {
         match self.fit {

@@ -92,7 +92,10 @@ fn settings_have_the_ranges_of_the_table() {
                 ]
             }
             Kind::Choice(words) => words.iter().map(|word| json!(word)).chain([json!("other")]).collect(),
-            Kind::Grid => vec![json!("none"), json!("3x2"), json!("3 by 2"), json!(3)],
+            Kind::Grid => {
+                let texts = ["none", "3x2", "1x1", "0x2", "1x2", "2x1", "16x16", "17x1", "3 by 2", "03x2", ""];
+                texts.iter().map(|text| json!(text)).chain([json!(3)]).collect()
+            }
         };
         for value in tries {
             // The schema describes the canonical form, so text that only the parser understands is no part of it.
@@ -101,6 +104,46 @@ fn settings_have_the_ranges_of_the_table() {
             let pointer = format!("/{}", spec.name);
             assert_eq!(validator.is_valid(&changed(&good, &pointer, value.clone())), accepted, "{} {value}", spec.name);
         }
+    }
+}
+
+/// The pattern of a grid in requests has the same opinion as the parser.
+#[test]
+fn grids_are_read_as_their_pattern_says() {
+    let validator = jsonschema::validator_for(&json!({ "pattern": schemas::setting::TileGrid::pattern() })).unwrap();
+    for text in [
+        "none",
+        "NONE",
+        " None ",
+        "(none)",
+        "( none )",
+        "3x2",
+        "3X2",
+        "3,2",
+        "(3, 2)",
+        " ( 3 , 2 ) ",
+        "03x02",
+        "+3x+2",
+        "1x1",
+        "01,1",
+        "1x2",
+        "2x1",
+        "16x16",
+        "17x2",
+        "0x2",
+        "3x",
+        "x",
+        "",
+        "3x2x1",
+        "((3x2))",
+        "3x2 px",
+        "nonex2",
+        "-3x2",
+        "1 6x2",
+        "3\u{2003}x2",
+    ] {
+        let read = Kind::Grid.parse("grid", &json!(text)).is_ok();
+        assert_eq!(validator.is_valid(&json!(text)), read, "{text:?}");
     }
 }
 
@@ -167,9 +210,24 @@ fn requests_and_answers_pass_and_damaged_ones_fail() {
     for (file, good, bad) in [
         ("score.classification.json", answer, json!([{"probs": [0.5]}])),
         ("score.detection.json", boxes, json!([{"filename": "a", "boxes": [{"label": "a"}]}])),
-        ("score.request.json", score.clone(), changed(&score, "/input_data/columns", json!(["picture"]))),
+        ("score.request.json", score.clone(), changed(&score, "/input_data/columns", json!(["photo"]))),
         ("score.request.json", score.clone(), changed(&score, "/input_data/data", json!([1]))),
-        ("v2.infer.request.json", infer.clone(), changed(&infer, "/input", json!([]))),
+        ("score.request.json", score.clone(), changed(&score, "/image", json!("aGk="))),
+        ("score.request.json", json!({"image": "aGk=", "score_threshold": 0.5, "more": 1}), json!({"more": 1})),
+        (
+            "score.request.json",
+            changed(&score, "/tile_grid_size", json!("(3, 2)")),
+            changed(&score, "/tile_grid_size", json!("1x1")),
+        ),
+        (
+            "score.request.json",
+            changed(&score, "/iou_threshold", json!("0.5")),
+            changed(&score, "/iou_threshold", json!(1.5)),
+        ),
+        ("score.image.json", json!({"image": "aGk="}), json!({"image": "aGk=", "image_base64": "aGk="})),
+        ("score.query.json", json!({"model": "a"}), json!({"modle": "a"})),
+        ("v2.infer.request.json", changed(&infer, "/input", json!([])), changed(&infer, "/inputs", json!([]))),
+        ("v2.infer.request.json", infer.clone(), changed(&infer, "/outputs", json!([]))),
         ("v2.infer.request.json", infer, json!({"inputs": [{"name": "x", "shape": [-1], "datatype": "BYTES"}]})),
         (
             "rejection.json",

@@ -1,4 +1,4 @@
-//! Who gets in: a memory budget that bodies and decoded images are taken from, a number of places for requests being
+//! Admission of requests: a memory budget that bodies and decoded images are taken from, a number of permits for requests being
 //! worked on, and the reading of a body under both.
 
 use std::{sync::Arc, time::Duration};
@@ -77,10 +77,10 @@ impl Reservation {
     }
 }
 
-/// A place among the requests being worked on; given back when dropped. Shared by the jobs of one request, so that work
+/// A permit to work on a request, of which there is a fixed number; given back when dropped. Shared by the jobs of one request, so that work
 /// that outlives its client still counts.
 #[derive(Clone)]
-pub struct Place {
+pub struct Permit {
     _permit: Arc<OwnedSemaphorePermit>,
 }
 
@@ -88,7 +88,7 @@ pub struct Place {
 pub struct Admission {
     /// Memory for all requests together.
     pub budget: Budget,
-    places: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
     limits: Limits,
 }
 
@@ -104,22 +104,22 @@ impl Admission {
     /// Admission under `limits`.
     #[must_use]
     pub fn new(limits: &Limits) -> Self {
-        let places = usize::try_from(limits.max_concurrent).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
+        let permits = usize::try_from(limits.max_concurrent).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
         Self {
             budget: Budget::new(limits.memory << 20),
-            places: Arc::new(Semaphore::new(places)),
+            permits: Arc::new(Semaphore::new(permits)),
             limits: limits.clone(),
         }
     }
 
-    /// Takes a place for a request whose body is here. Before that a slow body costs nothing but its connection and the
+    /// Takes a permit for a request whose body is here. Before that a slow body costs nothing but its connection and the
     /// bytes that have arrived.
     ///
     /// # Errors
     /// [`ServerError::Overloaded`] when all are taken.
-    pub fn enter(&self) -> Result<Place, ServerError> {
-        match Arc::clone(&self.places).try_acquire_owned() {
-            Ok(permit) => Ok(Place { _permit: Arc::new(permit) }),
+    pub fn enter(&self) -> Result<Permit, ServerError> {
+        match Arc::clone(&self.permits).try_acquire_owned() {
+            Ok(permit) => Ok(Permit { _permit: Arc::new(permit) }),
             Err(_) => Err(ServerError::Overloaded { what: "requests" }),
         }
     }

@@ -34,9 +34,6 @@ use crate::{
 /// Connections that may wait to be accepted.
 const BACKLOG: u32 = 1024;
 
-/// The description of the interface, an OpenAPI 3.1 document.
-pub const OPENAPI: &str = include_str!("openapi.json");
-
 /// Paths, in the notation of the OpenAPI document, with the name that each has in the metrics.
 pub const ROUTES: [(&str, &str); 16] = [
     ("/", "page"),

@@ -14,85 +14,88 @@ use std::{
 use anyhow::{Context, ensure};
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use ndarray::{Array2, Array4, Axis, concatenate};
-use runtime::{Form, Overrides, RuntimeError};
-use schemas::{CheckpointMeta, Settings, prediction::Detection};
+use runtime::{Form, Outputs, RuntimeError};
+use schemas::{
+    CheckpointMeta, Settings,
+    prediction::{Detection, Thresholds},
+};
 use tokio::sync::oneshot;
 
 use crate::{
-    admit::{Place, Reservation},
+    admit::{Permit, Reservation},
     error::ServerError,
     metrics::{Metrics, Stage, Timings},
     pool::panic_text,
 };
 
-/// One batch as a model takes it. Whatever is in it is run together, so its pictures share one size and its thresholds.
+/// A batch as a model takes it. Whatever is in it is run together, so its images share one size and its thresholds.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Input {
+pub struct Batch {
     /// uint8 RGB `[n, h, w, 3]`.
     pub images: Array4<u8>,
-    /// Height and width of each original picture; for `prepared` detectors only.
+    /// Height and width of each original image in pixels; for `prepared` detectors only.
     pub sizes: Option<Vec<[i64; 2]>>,
     /// A detector's thresholds where they are not its own.
-    pub thresholds: Overrides,
+    pub thresholds: Thresholds<Option<f32>>,
 }
 
-impl Input {
-    /// Pictures.
+impl Batch {
+    /// Images.
     #[must_use]
     pub fn count(&self) -> usize {
         self.images.dim().0
     }
 
-    /// A black picture as this model takes it.
+    /// A black image as this model takes it.
     fn blank(description: &Description) -> Self {
         let side = description.meta.preprocessing.side();
         let sizes = description.takes_sizes().then(|| vec![[i64::from(side); 2]]);
         let side = side as usize;
-        Self { images: Array4::zeros((1, side, side, 3)), sizes, thresholds: Overrides::default() }
+        Self { images: Array4::zeros((1, side, side, 3)), sizes, thresholds: Thresholds::default() }
     }
 }
 
-/// What a model says about the pictures of a batch, or of a request.
+/// Predictions about the images of a batch, or of a request.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Answer {
+pub enum Predictions {
     /// Of a classifier: probabilities `[n, labels]`.
     Probabilities(Array2<f32>),
-    /// Of a detector: the objects in each picture, best first, in its pixels.
+    /// Of a detector: the objects in each image, best first, in its pixels.
     Boxes(Vec<Vec<Detection>>),
 }
 
-impl Answer {
-    /// About no picture at all.
+impl Predictions {
+    /// About no image at all.
     #[must_use]
-    pub fn none(meta: &CheckpointMeta) -> Self {
-        if meta.task.is_classification() {
-            return Self::Probabilities(Array2::zeros((0, meta.labels.len())));
+    pub fn none(description: &Description) -> Self {
+        match description.outputs {
+            Outputs::Probabilities => Self::Probabilities(Array2::zeros((0, description.meta.labels.len()))),
+            Outputs::Boxes => Self::Boxes(Vec::new()),
         }
-        Self::Boxes(Vec::new())
     }
 
-    /// Whether it is about `n` pictures, in these labels, and all its numbers are finite.
+    /// Whether they are about `n` images, in these labels, and all its numbers are finite.
     #[must_use]
     pub fn is_sound(&self, n: usize, labels: usize) -> bool {
         match self {
             Self::Probabilities(rows) => rows.dim() == (n, labels) && rows.iter().all(|p| p.is_finite()),
-            Self::Boxes(pictures) => {
+            Self::Boxes(images) => {
                 let sound = |one: &Detection| {
                     one.label < labels && one.score.is_finite() && one.corners.iter().all(|at| at.is_finite())
                 };
-                pictures.len() == n && pictures.iter().flatten().all(sound)
+                images.len() == n && images.iter().flatten().all(sound)
             }
         }
     }
 
-    /// The answers to the parts of one request, in their order.
+    /// The predictions about the parts of one request, in their order.
     ///
     /// # Errors
     /// [`ServerError::Internal`] when they are not of one kind.
-    pub fn concatenate(parts: Vec<Self>, meta: &CheckpointMeta) -> Result<Self, ServerError> {
+    pub fn concatenate(parts: Vec<Self>, description: &Description) -> Result<Self, ServerError> {
         let mut parts = parts.into_iter();
         let Some(mut all) = parts.next() else {
-            return Ok(Self::none(meta));
+            return Ok(Self::none(description));
         };
         for part in parts {
             match (&mut all, part) {
@@ -111,20 +114,20 @@ impl Answer {
 
 /// What runs a batch. One value belongs to one worker thread.
 pub trait Backend: Send {
-    /// What the model says about each picture.
+    /// The model's predictions about each image.
     ///
     /// # Errors
     /// [`RuntimeError::Input`] is reported to the client, anything else is the model's failure.
-    fn run(&mut self, input: &Input) -> Result<Answer, RuntimeError>;
+    fn run(&mut self, batch: &Batch) -> Result<Predictions, RuntimeError>;
 }
 
 impl Backend for runtime::Model {
-    fn run(&mut self, input: &Input) -> Result<Answer, RuntimeError> {
-        let images = input.images.view();
-        if self.meta().task.is_classification() {
-            return Self::run(self, images).map(Answer::Probabilities);
+    fn run(&mut self, batch: &Batch) -> Result<Predictions, RuntimeError> {
+        let images = batch.images.view();
+        match self.outputs() {
+            Outputs::Probabilities => Self::run(self, images).map(Predictions::Probabilities),
+            Outputs::Boxes => self.detect(images, batch.sizes.as_deref(), &batch.thresholds).map(Predictions::Boxes),
         }
-        self.detect(images, input.sizes.as_deref(), &input.thresholds).map(Answer::Boxes)
     }
 }
 
@@ -138,6 +141,8 @@ pub struct Description {
     pub name: String,
     /// The file's metadata.
     pub meta: CheckpointMeta,
+    /// What its predictions are.
+    pub outputs: Outputs,
     /// How much of the preprocessing the file does.
     pub form: Form,
     /// `[N, H, W, 3]`, -1 where any length is accepted.
@@ -149,37 +154,43 @@ pub struct Description {
 impl Description {
     fn new(name: &str, model: &runtime::Model) -> anyhow::Result<Self> {
         let meta = model.meta().clone();
-        let settings = if meta.task.is_classification() {
-            Settings::default()
-        } else {
-            Settings::try_from(meta.settings.clone()).context("the settings in the file's metadata")?
+        let outputs = model.outputs();
+        let settings = match outputs {
+            Outputs::Probabilities => Settings::default(),
+            Outputs::Boxes => {
+                Settings::try_from(meta.settings.clone()).context("the settings in the file's metadata")?
+            }
         };
-        Ok(Self { name: name.to_owned(), meta, form: model.form(), input_shape: model.input_shape(), settings })
+        let (form, input_shape) = (model.form(), model.input_shape());
+        Ok(Self { name: name.to_owned(), meta, outputs, form, input_shape, settings })
     }
 
-    /// Whether the model wants to be told the sizes of the original pictures.
+    /// Whether the model needs the sizes of the original images.
     #[must_use]
     pub fn takes_sizes(&self) -> bool {
-        !self.meta.task.is_classification() && self.form == Form::Prepared
+        match (self.outputs, self.form) {
+            (Outputs::Boxes, Form::Prepared) => true,
+            (Outputs::Boxes, Form::Whole) | (Outputs::Probabilities, Form::Whole | Form::Prepared) => false,
+        }
     }
 }
 
 /// One batch for a model, with all that it holds until it is answered.
 pub struct Job {
     /// The batch.
-    pub input: Input,
+    pub batch: Batch,
     /// The request's stage times.
     pub timings: Arc<Timings>,
     /// The images' share of the memory budget.
     pub reservation: Option<Reservation>,
-    /// The request's place.
-    pub place: Place,
+    /// The request's permit.
+    pub permit: Permit,
 }
 
 struct Queued {
     job: Job,
     since: Instant,
-    reply: oneshot::Sender<Result<Answer, ServerError>>,
+    reply: oneshot::Sender<Result<Predictions, ServerError>>,
 }
 
 /// How many workers a model gets and what may wait for them.
@@ -279,7 +290,7 @@ impl ServedModel {
     /// # Errors
     /// [`ServerError::Overloaded`] at once when the queue is full, [`ServerError::Request`] when the images do not fit the
     /// model, [`ServerError::Model`] when it fails, [`ServerError::NotReady`] when no worker is left.
-    pub async fn infer(&self, job: Job) -> Result<Answer, ServerError> {
+    pub async fn infer(&self, job: Job) -> Result<Predictions, ServerError> {
         let (reply, answer) = oneshot::channel();
         let queue = self.sender().filter(|_| self.alive.load(Ordering::SeqCst) > 0).ok_or(ServerError::NotReady)?;
         let sent = queue.try_send(Queued { job, since: Instant::now(), reply });
@@ -308,7 +319,7 @@ impl Drop for ServedModel {
 }
 
 fn warm_up(backend: &mut dyn Backend, description: &Description) -> anyhow::Result<()> {
-    let answer = backend.run(&Input::blank(description))?;
+    let answer = backend.run(&Batch::blank(description))?;
     let sound = answer.is_sound(1, description.meta.labels.len());
     ensure!(sound, "its answer has a wrong shape or values that are no numbers");
     Ok(())
@@ -334,7 +345,7 @@ impl Worker {
             job.timings.add(Stage::Queue, since.elapsed());
             let result = self.run(&job);
             if result.is_ok() {
-                self.metrics.count_images(job.input.count());
+                self.metrics.count_images(job.batch.count());
             }
             let panicked = matches!(result, Err(ServerError::Internal));
             // What the request held is free before its answer is written.
@@ -347,10 +358,10 @@ impl Worker {
         self.alive.fetch_sub(1, Ordering::SeqCst);
     }
 
-    fn run(&mut self, job: &Job) -> Result<Answer, ServerError> {
-        let n = job.input.count();
+    fn run(&mut self, job: &Job) -> Result<Predictions, ServerError> {
+        let n = job.batch.count();
         let backend = &mut self.backend;
-        let ran = job.timings.time(Stage::Run, || catch_unwind(AssertUnwindSafe(|| backend.run(&job.input))));
+        let ran = job.timings.time(Stage::Run, || catch_unwind(AssertUnwindSafe(|| backend.run(&job.batch))));
         match ran {
             Ok(Ok(answer)) if !answer.is_sound(n, self.labels) => {
                 tracing::error!(n, "the model's answer has a wrong shape or values that are no numbers");

@@ -1,4 +1,4 @@
-//! What an operator can set, with the defaults.
+//! Options of the server for its operator, with the defaults.
 
 use std::{path::PathBuf, time::Duration};
 

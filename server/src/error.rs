@@ -1,4 +1,4 @@
-//! Everything a request can be refused for, and the one table that gives each refusal its status and code.
+//! Refusals of requests, and the one table that gives each of them its status and code.
 //!
 //! Texts are for the client: they name the place, the value and the limit, never a path, an address or a piece of the
 //! program. What an operator needs to know in addition is logged where the failure happens.
@@ -10,7 +10,7 @@ use actix_web::{
         header::{self, HeaderName},
     },
 };
-use schemas::{ErrorBody, ErrorCode};
+use schemas::{ErrorBody, ErrorCode, prediction::DataError};
 use thiserror::Error;
 
 /// Most bytes of a request's head: the HTTP parser's buffer.
@@ -228,6 +228,15 @@ impl ServerError {
             }
         };
         Self::Json { line: error.line(), column: error.column(), what }
+    }
+}
+
+impl From<DataError> for ServerError {
+    fn from(error: DataError) -> Self {
+        match error {
+            DataError::TooMany { given, limit } => Self::TooManyImages { given, limit },
+            DataError::Wrong(text) => Self::Request(text),
+        }
     }
 }
 

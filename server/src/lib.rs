@@ -1,26 +1,28 @@
 //! Serves exported models over HTTP: images in, predictions out. No libtorch.
 //!
-//! The walk of one request: a route reads the body under [`admit`]'s limits, parses it, has every image decoded and
-//! prepared on the [`pool`], submits the result to the model's bounded queue ([`backend`]), and renders the answer.
+//! The walk of one request: a route reads the body under [`admit`]'s limits, parses it as a type of [`schemas::prediction`],
+//! checks its options (`request`), has every image decoded and prepared on the [`pool`] (`prepare`), submits the batches to the
+//! model's bounded queue ([`backend`]), and answers (`answer`).
 //! Routes parse and render only; decoding and resizing happen before the queue, so that whatever stands between queue
 //! and session (batching) sees images of one size; sessions are owned by the worker threads. What goes wrong is a
 //! [`error::ServerError`], whose table is the only place where a status code is chosen.
 
 pub mod admit;
+mod answer;
 pub mod app;
 pub mod backend;
 pub mod config;
 mod connections;
 mod descriptors;
 pub mod error;
-mod explain;
 pub mod log;
 pub mod metrics;
 mod observe;
+mod openapi;
 pub mod pool;
 mod prepare;
+mod request;
 mod routes;
 pub mod state;
 pub mod stop;
 mod wire;
-mod wish;

@@ -281,12 +281,12 @@ mod tests {
 
     #[test]
     fn directives_are_added_to_the_default() {
-        for (given, said) in [("debug", "debug"), ("server=trace", "server=trace"), (" ", "info")] {
+        for (given, expected) in [("debug", "debug"), ("server=trace", "server=trace"), (" ", "info")] {
             let (filter, refused) = filter(Some(given.to_owned()));
             assert!(refused.is_none(), "{given}");
             let text = filter.to_string();
             let parts: Vec<&str> = text.split(',').collect();
-            assert!(parts.contains(&said) && parts.contains(&"actix_http=off"), "{given}: {text}");
+            assert!(parts.contains(&expected) && parts.contains(&"actix_http=off"), "{given}: {text}");
         }
         assert!(filter(Some("a=b=c".to_owned())).1.is_some());
     }

@@ -1,23 +1,26 @@
-//! From the bytes of images to batches that fit a model: decoded, cut into tiles and resized where the model wants it,
-//! grouped by size; and from what is found in the parts back to answers about pictures.
+//! Preparation of a request's images: decoded, cut into tiles and resized where the model needs it, and grouped by size into
+//! batches.
 
 use std::{sync::Arc, time::Instant};
 
 use actix_web::web::Data;
 use futures_util::future::try_join_all;
-use models::host::{self, DecodeError, Header, Merge, MergeRule, Resizer, Rgb, Tile};
-use ndarray::{Array4, ArrayView4, Axis};
-use runtime::{Form, Overrides};
-use schemas::{Preprocessing, preprocessing::Fit};
+use models::host::{self, DecodeError, Header, Resizer, Rgb, Tile};
+use ndarray::Array4;
+use runtime::Form;
+use schemas::{
+    Preprocessing,
+    prediction::{Thresholds, Tiling},
+    preprocessing::Fit,
+};
 
 use crate::{
-    admit::{Place, Reservation},
-    backend::{Answer, Description, Input, Job, ServedModel},
+    admit::{Permit, Reservation},
+    backend::{Batch, Description, Job, ServedModel},
     config::Limits,
     error::ServerError,
     metrics::{Stage, Timings},
     state::State,
-    wish::{Plan, Tiling},
 };
 
 /// Memory of a decoded image while it is prepared, per pixel: itself, a tile cut from it, and that resized along one side.
@@ -25,30 +28,23 @@ const DECODED_BYTES: u64 = 9;
 /// Memory of a prepared part, per pixel: once as an image, once as part of a batch.
 const PART_BYTES: u64 = 6;
 
-/// What a model is to look at: a picture or one of its tiles, as the model wants it, and its share of the memory budget.
-struct Part {
+/// An image, or one of its tiles, as the model takes it, and its share of the memory budget.
+pub(crate) struct Part {
     image: Rgb,
     /// Height and width before it was prepared.
     size: [i64; 2],
     reservation: Reservation,
 }
 
-/// A decoded picture, of which only the parts are left.
-pub(crate) struct Picture {
+/// A decoded image, of which only the parts are left. Width and height in pixels.
+pub(crate) struct Original {
     pub width: u32,
     pub height: u32,
-    /// None where the picture is looked at as a whole only.
-    tiles: Vec<Tile>,
+    /// None where only the whole image is run.
+    pub tiles: Vec<Tile>,
 }
 
-/// What a model says about pictures that came encoded.
-pub(crate) struct Seen {
-    pub pictures: Vec<Picture>,
-    /// As many as pictures.
-    pub answer: Answer,
-}
-
-/// Pictures that came as one tensor.
+/// Images that came as one tensor.
 pub(crate) struct Pixels {
     pub images: Array4<u8>,
     pub sizes: Option<Vec<[i64; 2]>>,
@@ -61,7 +57,7 @@ pub(crate) struct Work {
     /// Position of the model in [`State::models`].
     pub model: usize,
     pub timings: Arc<Timings>,
-    pub place: Place,
+    pub permit: Permit,
 }
 
 impl Work {
@@ -69,53 +65,22 @@ impl Work {
         &self.state.models[self.model]
     }
 
-    /// Decodes, prepares and runs encoded images, each with its tiles, and unites what was found in them.
-    pub(crate) async fn look(&self, images: Vec<Vec<u8>>, plan: Plan) -> Result<Seen, ServerError> {
-        let prepared = self.prepare(images, plan.tiling).await?;
-        let (pictures, parts): (Vec<Picture>, Vec<Vec<Part>>) = prepared.into_iter().unzip();
-        let jobs = self.batches(parts.into_iter().flatten().collect(), plan.thresholds)?;
-        let answer = self.state.infer_all(self.model(), jobs).await?;
-        if pictures.iter().all(|picture| picture.tiles.is_empty()) {
-            return Ok(Seen { pictures, answer });
-        }
-        let (timings, place) = (Arc::clone(&self.timings), self.place.clone());
-        let united = self.state.pool.run(move || {
-            let _place = place;
-            timings.time(Stage::Render, || unite(pictures, answer, &plan.tiling))
-        });
-        united.await
-    }
-
-    /// Runs images that came as pixels, in batches of at most `max_batch`.
-    pub(crate) async fn run(&self, pixels: Pixels, thresholds: Overrides) -> Result<Answer, ServerError> {
-        let Pixels { images, sizes, reservation } = pixels;
-        let most = self.most();
-        let mut reservation = Some(reservation);
-        let jobs = if images.dim().0 <= most {
-            vec![self.job(Input { images, sizes, thresholds }, reservation)]
-        } else {
-            let mut sizes = sizes.as_ref().map(|sizes| sizes.chunks(most));
-            let chunk = |images: ArrayView4<'_, u8>| {
-                let sizes = sizes.as_mut().map(|sizes| sizes.next().unwrap_or_default().to_vec());
-                self.job(Input { images: images.to_owned(), sizes, thresholds }, reservation.take())
-            };
-            images.axis_chunks_iter(Axis(0), most).map(chunk).collect()
-        };
-        self.state.infer_all(self.model(), jobs).await
-    }
-
-    /// Most pictures in one batch.
-    pub(crate) fn most(&self) -> usize {
+    /// Most images in one batch.
+    pub(crate) fn max_batch(&self) -> usize {
         usize::try_from(self.state.limits.max_batch).unwrap_or(usize::MAX)
     }
 
     /// Decodes and prepares encoded images, several at once where there are threads for it.
-    async fn prepare(&self, images: Vec<Vec<u8>>, tiling: Tiling) -> Result<Vec<(Picture, Vec<Part>)>, ServerError> {
+    pub(crate) async fn prepare(
+        &self,
+        images: Vec<Vec<u8>>,
+        tiling: Tiling,
+    ) -> Result<Vec<(Original, Vec<Part>)>, ServerError> {
         try_join_all(images.into_iter().enumerate().map(|(index, bytes)| {
             let (state, model) = (self.state.clone(), self.model);
-            let (timings, place) = (Arc::clone(&self.timings), self.place.clone());
+            let (timings, permit) = (Arc::clone(&self.timings), self.permit.clone());
             self.state.pool.run_while_wanted(move |wanted| {
-                let _place = place;
+                let _permit = permit;
                 prepare(&Encoded { index, bytes: &bytes, wanted }, &state, model, &tiling, &timings)
             })
         }))
@@ -123,8 +88,12 @@ impl Work {
     }
 
     /// Groups neighbours of one size into batches of at most `max_batch`.
-    fn batches(&self, parts: Vec<Part>, thresholds: Overrides) -> Result<Vec<Job>, ServerError> {
-        let most = self.most();
+    pub(crate) fn batches(
+        &self,
+        parts: Vec<Part>,
+        thresholds: Thresholds<Option<f32>>,
+    ) -> Result<Vec<Job>, ServerError> {
+        let most = self.max_batch();
         let mut groups: Vec<Vec<Part>> = Vec::new();
         for part in parts {
             let size = (part.image.height, part.image.width);
@@ -138,7 +107,7 @@ impl Work {
         groups.into_iter().map(|group| self.batch(group, thresholds)).collect()
     }
 
-    fn batch(&self, group: Vec<Part>, thresholds: Overrides) -> Result<Job, ServerError> {
+    fn batch(&self, group: Vec<Part>, thresholds: Thresholds<Option<f32>>) -> Result<Job, ServerError> {
         let n = group.len();
         let sizes = self.model().description.takes_sizes().then(|| group.iter().map(|part| part.size).collect());
         let mut parts = group.into_iter();
@@ -153,11 +122,11 @@ impl Work {
             reservation.absorb(next.reservation);
         }
         let images = Array4::from_shape_vec(shape, data).map_err(|_| ServerError::Internal)?;
-        Ok(self.job(Input { images, sizes, thresholds }, Some(reservation)))
+        Ok(self.job(Batch { images, sizes, thresholds }, Some(reservation)))
     }
 
-    pub(crate) fn job(&self, input: Input, reservation: Option<Reservation>) -> Job {
-        Job { input, timings: Arc::clone(&self.timings), reservation, place: self.place.clone() }
+    pub(crate) fn job(&self, batch: Batch, reservation: Option<Reservation>) -> Job {
+        Job { batch, timings: Arc::clone(&self.timings), reservation, permit: self.permit.clone() }
     }
 }
 
@@ -213,35 +182,35 @@ pub(crate) fn decoded_memory(header: &Header) -> u64 {
     header.memory.max(u64::from(header.width) * u64::from(header.height) * DECODED_BYTES)
 }
 
-/// The picture and its parts, the whole of it first. The memory of all of them is taken before anything is decoded.
+/// The image and its parts, the whole of it first. The memory of all of them is taken before anything is decoded.
 fn prepare(
     encoded: &Encoded<'_>,
     state: &State,
     model: usize,
     tiling: &Tiling,
     timings: &Timings,
-) -> Result<(Picture, Vec<Part>), ServerError> {
+) -> Result<(Original, Vec<Part>), ServerError> {
     let (index, model) = (encoded.index, &state.models[model].description);
     let header = encoded.probe(state)?;
     let needed = |width: u32, height: u32| {
-        let inside = check_inside(&Original { index, width, height }, state.limits.max_pixels, model, tiling)?;
+        let inside = check_inside(&Size { index, width, height }, state.limits.max_pixels, model, tiling)?;
         let parts = if model.form == Form::Prepared { inside * PART_BYTES } else { 0 };
         Ok::<u64, ServerError>(decoded_memory(&header) + parts)
     };
     let stored = needed(header.width, header.height)?;
     let mut reservation = state.admission.budget.reserve(stored)?;
     let decoded = encoded.decode(state, timings)?;
-    // The header's sides are those before the picture was turned upright; tiles may then come out a little larger.
+    // The header's sides are those before the image was turned upright; tiles may then come out a little larger.
     let upright = needed(decoded.width, decoded.height)?;
     if upright > stored {
         reservation.absorb(state.admission.budget.reserve(upright - stored)?);
     }
-    let mut picture = Picture { width: decoded.width, height: decoded.height, tiles: Vec::new() };
+    let mut original = Original { width: decoded.width, height: decoded.height, tiles: Vec::new() };
     let images = match model.form {
-        Form::Whole => vec![(decoded, [i64::from(picture.height), i64::from(picture.width)])],
+        Form::Whole => vec![(decoded, [i64::from(original.height), i64::from(original.width)])],
         Form::Prepared => {
-            picture.tiles = host::tiles(decoded.width, decoded.height, tiling.grid, tiling.overlap);
-            timings.time(Stage::Prepare, || parts(&decoded, &picture.tiles, &model.meta.preprocessing))
+            original.tiles = host::tiles(decoded.width, decoded.height, tiling.grid, tiling.overlap);
+            timings.time(Stage::Prepare, || parts(&decoded, &original.tiles, &model.meta.preprocessing))
         }
     };
     // Twice their size: once as an image, once as part of a batch.
@@ -254,10 +223,10 @@ fn prepare(
     };
     let part = |(image, size)| Ok(Part { image, size, reservation: own()? });
     let parts: Result<Vec<Part>, ServerError> = images.into_iter().map(part).collect();
-    Ok((picture, parts?))
+    Ok((original, parts?))
 }
 
-/// The whole picture and each tile, prepared, with their heights and widths before that.
+/// The whole image and each tile, prepared, with their heights and widths before that.
 fn parts(decoded: &Rgb, tiles: &[Tile], preprocessing: &Preprocessing) -> Vec<(Rgb, [i64; 2])> {
     let mut resizer = Resizer::default();
     let mut one =
@@ -267,53 +236,26 @@ fn parts(decoded: &Rgb, tiles: &[Tile], preprocessing: &Preprocessing) -> Vec<(R
     all
 }
 
-/// One answer about each picture from those about its parts.
-fn unite(pictures: Vec<Picture>, answer: Answer, tiling: &Tiling) -> Result<Seen, ServerError> {
-    let Answer::Boxes(found) = answer else {
-        return Err(ServerError::Internal);
-    };
-    let mut found = found.into_iter();
-    let mut united = Vec::with_capacity(pictures.len());
-    for picture in &pictures {
-        let whole = found.next().ok_or(ServerError::Internal)?;
-        let mut tiles = Vec::with_capacity(picture.tiles.len());
-        for &tile in &picture.tiles {
-            let mut part = found.next().ok_or(ServerError::Internal)?;
-            host::shift(&mut part, tile);
-            tiles.push((tile, part));
-        }
-        let how = Merge {
-            width: picture.width,
-            height: picture.height,
-            threshold: tiling.threshold,
-            limit: tiling.limit as usize,
-            rule: MergeRule::default(),
-        };
-        united.push(host::merge(&whole, &tiles, &how));
-    }
-    Ok(Seen { pictures, answer: Answer::Boxes(united) })
-}
-
-/// An image's place in the request and its size.
-pub(crate) struct Original {
+/// The size of an image in pixels, and its position in the request.
+pub(crate) struct Size {
     pub index: usize,
     pub width: u32,
     pub height: u32,
 }
 
 /// Pixels that an image becomes for the network, its tiles included, as far as that can be many: a `whole` classifier resizes
-/// the shorter side before it cuts, so that a very long image becomes a huge one inside it; each tile of a detector's picture
-/// becomes as large as the picture itself.
+/// the shorter side before it cuts, so that a very long image becomes a huge one inside it; each tile of a detector's image
+/// becomes as large as the image itself.
 ///
 /// # Errors
 /// [`ServerError::ImageTooLarge`] when they are more than `max_pixels`.
 pub(crate) fn check_inside(
-    original: &Original,
+    size: &Size,
     max_pixels: u64,
     model: &Description,
     tiling: &Tiling,
 ) -> Result<u64, ServerError> {
-    let &Original { index, width, height } = original;
+    let &Size { index, width, height } = size;
     if width == 0 || height == 0 {
         return Ok(0);
     }

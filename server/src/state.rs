@@ -1,4 +1,4 @@
-//! What all routes share.
+//! State of a server, shared by all routes: models, admission, threads, metrics.
 
 use std::sync::{
     Arc,
@@ -10,7 +10,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 
 use crate::{
     admit::Admission,
-    backend::{Answer, Job, ServedModel, Workers},
+    backend::{Job, Predictions, ServedModel, Workers},
     config::{Config, Limits, is_model_name},
     error::ServerError,
     metrics::{Gauge, Metrics},
@@ -115,15 +115,15 @@ impl State {
         self.models.iter().for_each(ServedModel::stop);
     }
 
-    /// Runs `jobs` and returns what the model says about their pictures, in the same order. A request of many jobs has only
+    /// Runs `jobs` and returns the model's predictions, in the same order. A request of many jobs has only
     /// some of them in the model's queue at a time, so that it neither fills the queue nor fails because it cannot.
     ///
     /// # Errors
     /// That of the first job that fails.
-    pub async fn infer_all(&self, model: &ServedModel, jobs: Vec<Job>) -> Result<Answer, ServerError> {
+    pub async fn infer_all(&self, model: &ServedModel, jobs: Vec<Job>) -> Result<Predictions, ServerError> {
         let share = usize::try_from(self.limits.queue / 4).unwrap_or(usize::MAX).clamp(1, 32);
         let parts = stream::iter(jobs).map(|job| model.infer(job)).buffered(share).try_collect().await?;
-        Answer::concatenate(parts, &model.description.meta)
+        Predictions::concatenate(parts, &model.description)
     }
 
     /// Metrics in Prometheus' text format.

@@ -8,8 +8,8 @@ const LOWEST = 0.05; // where the threshold ends: boxes with a lower score are n
 const byId = (id) => document.getElementById(id);
 const [drop, files, results, clear, select, threshold] = ["drop", "files", "results", "clear", "model", "threshold"].map(byId);
 const models = new Map(); // name -> metadata
-const pictures = new Map(); // card -> what was found in its picture, and how to draw it
-const sets = new Map(); // card -> every label of its picture with its probability, for models that may give several
+const drawings = new Map(); // card -> what was found in its image, and how to draw it
+const sets = new Map(); // card -> every label of its image with its probability, for models that may give several
 const waiting = [];
 let running = 0;
 
@@ -90,8 +90,8 @@ function add(list) {
     card.querySelector(".remove").addEventListener("click", () => {
       cancel.abort();
       URL.revokeObjectURL(url);
-      pictures.get(card)?.observer.disconnect();
-      pictures.delete(card);
+      drawings.get(card)?.observer.disconnect();
+      drawings.delete(card);
       sets.delete(card);
       card.remove();
       clear.hidden = results.children.length === 0;
@@ -195,10 +195,10 @@ function showObjects(card, boxes, labels) {
   const canvas = card.querySelector("canvas");
   const image = card.querySelector("img");
   const objects = boxes.map((box) => ({ ...box, colour: colour(box.label, labels) }));
-  const picture = { objects, marked: null, draw: () => draw(canvas, image, picture) };
-  picture.observer = new ResizeObserver(picture.draw);
-  picture.observer.observe(canvas.parentElement);
-  image.addEventListener("load", picture.draw);
+  const drawing = { objects, marked: null, draw: () => draw(canvas, image, drawing) };
+  drawing.observer = new ResizeObserver(drawing.draw);
+  drawing.observer.observe(canvas.parentElement);
+  image.addEventListener("load", drawing.draw);
   canvas.hidden = false;
   const list = card.querySelector(".objects");
   for (const object of objects) {
@@ -207,8 +207,8 @@ function showObjects(card, boxes, labels) {
     row.querySelector(".name").textContent = object.label;
     row.querySelector(".value").textContent = percent(object.score);
     const mark = (marked) => () => {
-      picture.marked = marked;
-      picture.draw();
+      drawing.marked = marked;
+      drawing.draw();
     };
     const button = row.querySelector("button");
     for (const event of ["pointerenter", "focus", "click"]) button.addEventListener(event, mark(object));
@@ -216,7 +216,7 @@ function showObjects(card, boxes, labels) {
     object.row = row;
     list.append(row);
   }
-  pictures.set(card, picture);
+  drawings.set(card, drawing);
   filter();
 }
 
@@ -226,19 +226,19 @@ function countOf(card, number, one) {
   count.hidden = false;
 }
 
-// Shows what is above the threshold: in the lists, and on the pictures.
+// Shows what is above the threshold: in the lists, and on the images.
 function filter() {
   const least = Number(threshold.value);
   byId("threshold-value").textContent = `${Math.round(least * 100)} %`;
-  for (const [card, picture] of pictures) {
+  for (const [card, drawing] of drawings) {
     let shown = 0;
-    for (const object of picture.objects) {
+    for (const object of drawing.objects) {
       object.shown = object.score >= least;
       object.row.hidden = !object.shown;
       shown += object.shown ? 1 : 0;
     }
     countOf(card, shown, "object");
-    picture.draw();
+    drawing.draw();
   }
   for (const [card, labels] of sets) {
     for (const { value, row } of labels) row.classList.toggle("best", value >= least);
@@ -246,7 +246,7 @@ function filter() {
   }
 }
 
-function draw(canvas, image, picture) {
+function draw(canvas, image, drawing) {
   const { width, height } = canvas.getBoundingClientRect();
   if (!image.naturalWidth || !width) return;
   const ratio = devicePixelRatio || 1;
@@ -254,19 +254,19 @@ function draw(canvas, image, picture) {
   canvas.height = Math.round(height * ratio);
   const pen = canvas.getContext("2d");
   pen.scale(ratio, ratio);
-  // Where the picture lies: as large as fits, in the middle.
+  // Where the image lies: as large as fits, in the middle.
   const scale = Math.min(width / image.naturalWidth, height / image.naturalHeight);
   const [w, h] = [image.naturalWidth * scale, image.naturalHeight * scale];
   const [left, top] = [(width - w) / 2, (height - h) / 2];
   pen.font = "600 12px system-ui, sans-serif";
   pen.textBaseline = "middle";
   // The best ones last, on top.
-  const shown = picture.objects.filter((object) => object.shown).reverse();
+  const shown = drawing.objects.filter((object) => object.shown).reverse();
   for (const object of shown) {
     const { topX, topY, bottomX, bottomY } = object.box;
     const [x, y] = [left + topX * w, top + topY * h];
-    const marked = object === picture.marked;
-    pen.globalAlpha = picture.marked && !marked ? 0.3 : 1;
+    const marked = object === drawing.marked;
+    pen.globalAlpha = drawing.marked && !marked ? 0.3 : 1;
     pen.strokeStyle = pen.fillStyle = object.colour;
     pen.lineWidth = marked ? 4 : 2;
     pen.strokeRect(x, y, (bottomX - topX) * w, (bottomY - topY) * h);

@@ -3,13 +3,13 @@
 
 use std::convert::Infallible;
 
-use exporter::preprocess::{self, Detecting};
+use exporter::preprocess;
 use exporter::proto::{self, Header};
 use models::host::{self, Rgb};
 use models::registry;
 use ndarray::ArrayView4;
 use runtime::{Form, Model, Options, Overrides};
-use schemas::prediction::Detection;
+use schemas::prediction::{Detection, DetectionSettings};
 use schemas::setting::ModelSize;
 use schemas::{CheckpointMeta, Fit, SCHEMA_VERSION, Settings, Task};
 use tch::Device;
@@ -55,9 +55,9 @@ fn network(meta: &CheckpointMeta) -> Network {
 
 fn model(network: &Network, meta: &CheckpointMeta, form: Form) -> Model {
     let detector = network.spec.detector().expect("a detector");
-    let detecting = Detecting::of(meta).expect("settings");
-    let graph = preprocess::detector(&detector, meta, &detecting, form, &support::Weights(network))
-        .expect("a sound definition");
+    let settings = DetectionSettings::try_from(meta).expect("settings");
+    let graph =
+        preprocess::detector(&detector, meta, &settings, form, &support::Weights(network)).expect("a sound definition");
     let json = serde_json::to_string(meta).expect("plain data");
     let metadata = [(runtime::META_KEY, json.as_str()), (runtime::FORM_KEY, form.name())];
     let bytes = proto::bytes(graph, &Header { graph: "test", doc: "", metadata: &metadata }).expect("it is written");

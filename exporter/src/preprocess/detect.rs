@@ -3,49 +3,15 @@
 use models::detect::{self, Detections, Detector, Pictures, Thresholds, tiling};
 use models::ops::{DType, Ops};
 use runtime::Form;
-use schemas::{CheckpointMeta, SettingError, Settings};
+use schemas::CheckpointMeta;
+use schemas::prediction::{DetectionSettings, Tiling};
 
 use super::frame::{frame, size};
 use super::pixels::{Sizes, Window, cut};
-use super::tiles::{Tiling, places};
+use super::tiles::places;
 use crate::builder::{BuildError, Builder, Value};
 use crate::graph::{DecisionKind, Dim, Graph};
 use crate::source::ParamSource;
-
-/// The settings that a detector's file follows.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Detecting {
-    /// Default of the input `score_threshold`.
-    pub score_threshold: f32,
-    /// Default of the input `iou_threshold`.
-    pub iou_threshold: f32,
-    /// Most boxes of a picture.
-    pub cap: i64,
-    /// Whether, and how, pictures are also looked at in tiles.
-    pub tiling: Option<Tiling>,
-}
-
-impl Detecting {
-    /// What a checkpoint's settings say.
-    ///
-    /// # Errors
-    /// When they cannot be read.
-    #[expect(clippy::cast_possible_truncation, reason = "a file's thresholds are float32")]
-    pub fn of(meta: &CheckpointMeta) -> Result<Self, Box<SettingError>> {
-        let s = Settings::try_from(meta.settings.clone()).map_err(Box::new)?;
-        let tiling = Tiling {
-            grid: s.tile_grid_size,
-            overlap: s.tile_overlap_ratio,
-            threshold: s.tile_predictions_nms_thresh as f32,
-        };
-        Ok(Self {
-            score_threshold: s.box_score_thresh as f32,
-            iou_threshold: s.box_nms_thresh as f32,
-            cap: i64::from(s.box_detections_per_img),
-            tiling: Some(tiling).filter(|t| !t.grid.is_none()),
-        })
-    }
-}
 
 /// The detector as a graph. Tiling is in the `whole` form only: whoever prepares pictures prepares tiles.
 ///
@@ -54,7 +20,7 @@ impl Detecting {
 pub fn detector(
     network: &Detector,
     meta: &CheckpointMeta,
-    detecting: &Detecting,
+    settings: &DetectionSettings,
     form: Form,
     source: &dyn ParamSource,
 ) -> Result<Graph, BuildError> {
@@ -68,10 +34,10 @@ pub fn detector(
         let iou = "of two boxes of a class that overlap by more than this (intersection over union), the less certain one \
                    is left out; in [0, 1]";
         let thresholds = Thresholds {
-            score: b.optional_input(runtime::SCORE_THRESHOLD, detecting.score_threshold, score),
-            iou: b.optional_input(runtime::IOU_THRESHOLD, detecting.iou_threshold, iou),
+            score: b.optional_input(runtime::SCORE_THRESHOLD, settings.thresholds.score_threshold, score),
+            iou: b.optional_input(runtime::IOU_THRESHOLD, settings.thresholds.iou_threshold, iou),
         };
-        Finder { b: &b, network, meta, thresholds, cap: detecting.cap }
+        Finder { b: &b, network, meta, thresholds, cap: i64::from(settings.max_boxes) }
     };
     let found = match form {
         Form::Prepared => {
@@ -85,10 +51,7 @@ pub fn detector(
         Form::Whole => {
             let whole = images("RGB images of any height and width, at least 1 pixel each");
             let finder = with_thresholds();
-            match &detecting.tiling {
-                None => finder.whole(&whole),
-                Some(tiling) => finder.tiled(&whole, tiling),
-            }
+            if settings.tiling.grid.is_none() { finder.whole(&whole) } else { finder.tiled(&whole, &settings.tiling) }
         }
     };
     let (n, d) = (Dim::Named("N"), Dim::Named("D"));
@@ -149,7 +112,7 @@ impl Finder<'_, '_> {
         });
         b.decide(DecisionKind::Found, &[], &found.iter().collect::<Vec<_>>());
         b.at("merge");
-        let how = tiling::Merge { sources: tiling.sources(), each: cap, threshold: tiling.threshold, cap };
+        let how = tiling::Merge { sources: i64::from(tiling.sources()), each: cap, threshold: tiling.threshold, cap };
         match <[Value; 3]>::try_from(found) {
             Ok([boxes, scores, labels]) => {
                 let found = Detections { boxes, scores, labels };

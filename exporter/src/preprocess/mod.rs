@@ -10,9 +10,9 @@ mod tiles;
 use runtime::Form;
 
 pub use classify::{classifier, resize_and_cut};
-pub use detect::{Detecting, detector};
+pub use detect::detector;
 pub use frame::frame;
-pub use tiles::{Tiling, places};
+pub use tiles::places;
 
 /// What a file holds besides the network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,29 +1,10 @@
-//! Where the tiles of a picture lie: `models::host::tiles` on the graph's own values.
+//! Places of an image's tiles: `models::host::tiles` on the graph's own values.
 
 use models::ops::{DType, Ops};
-use schemas::setting::TileGrid;
+use schemas::prediction::Tiling;
 
 use super::pixels::Sizes;
 use crate::builder::{Builder, Value};
-
-/// How pictures are cut into tiles, and how what is found in these is united.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Tiling {
-    /// Columns and rows of tiles.
-    pub grid: TileGrid,
-    /// Share of a tile that its neighbour covers, too.
-    pub overlap: f64,
-    /// Intersection over union above which boxes of two tiles are one object.
-    pub threshold: f32,
-}
-
-impl Tiling {
-    /// The whole picture and its tiles.
-    #[must_use]
-    pub fn sources(&self) -> i64 {
-        1 + i64::from(self.grid.count())
-    }
-}
 
 /// I64 `[1 + tiles, 4]`: first row and column, row and column after the last, of the whole of pictures `[N, H, W, 3]` and of
 /// each of their tiles, column by column, as `models::host::tiles` has them. The same arithmetic in float64, so exactly equal.

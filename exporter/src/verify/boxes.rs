@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use models::host::{self, Merge, MergeRule, Placement, Tile};
 use ndarray::{Array4, Axis, concatenate};
 use runtime::{Data, Form, Model, Overrides, Tensor};
-use schemas::prediction::Detection;
+use schemas::prediction::{Detection, Thresholds};
 
 use super::decisions::{self, Decided, PIXELS, SCORES, Taken};
 use super::recorded::{Image, Recording, Source};
@@ -405,7 +405,7 @@ impl Merged<'_> {
 
     fn run(&self, session: &mut runtime::Probe, image: &Image) -> Result<Vec<Detection>, String> {
         let sources = Self::sources(image);
-        let cap = usize::try_from(self.recording.detecting.cap).unwrap_or(0);
+        let cap = self.recording.settings.max_boxes as usize;
         let count = sources.len();
         let places = image.sources.iter().flat_map(|source| source.place).collect();
         let row = |found: &[Detection], i: usize| found.get(i).copied();
@@ -430,12 +430,12 @@ impl Merged<'_> {
         let whole = sources.next().map(|(_, found)| found).unwrap_or_default();
         let (_, height, width, _) = image.pixels.dim();
         let side = |side: usize| u32::try_from(side).unwrap_or(u32::MAX);
-        let detecting = &self.recording.detecting;
+        let settings = &self.recording.settings;
         let how = Merge {
             width: side(width),
             height: side(height),
-            threshold: detecting.tiling.map_or(1.0, |tiling| tiling.threshold),
-            limit: usize::try_from(detecting.cap).unwrap_or(0),
+            threshold: settings.tiling.threshold,
+            limit: settings.max_boxes as usize,
             rule: MergeRule::default(),
         };
         host::merge(&whole, &sources.collect::<Vec<_>>(), &how)
@@ -455,10 +455,8 @@ impl Answers<'_> {
     /// Whether it runs, answers with boxes of the image by falling score, and takes its settings when no thresholds are given.
     fn check(&mut self) -> Result<(), VerifyError> {
         let recording = self.recording;
-        let own = Overrides {
-            score_threshold: Some(self.recording.detecting.score_threshold),
-            iou_threshold: Some(self.recording.detecting.iou_threshold),
-        };
+        let Thresholds { score_threshold, iou_threshold } = self.recording.settings.thresholds;
+        let own = Overrides { score_threshold: Some(score_threshold), iou_threshold: Some(iou_threshold) };
         for (i, image) in self.recording.images.iter().enumerate() {
             let found = self.answer(i, image, &recording.overrides)?;
             self.sound(&found, image).map_err(|problem| differs(Self::NAME, i, problem))?;

@@ -203,10 +203,12 @@ pub fn read(checkpoint: &CheckpointFile) -> Result<Recording, VerifyError> {
         return Err(VerifyError::Stale { path, checkpoint: owner, recorded, actual });
     }
     let meta = checkpoint.meta();
-    let recording = if meta.task.is_classification() {
-        classes::read(&file, meta).map(Recording::Classes)
-    } else {
-        recorded::read(&file, meta).map(Recording::Boxes)
+    let recording = match meta.task {
+        Task::ImageClassification | Task::ImageClassificationMultilabel => {
+            classes::read(&file, meta).map(Recording::Classes)
+        }
+        Task::ImageObjectDetection => recorded::read(&file, meta).map(Recording::Boxes),
+        task @ Task::ImageInstanceSegmentation => Err(format!("its task is {task}, which is not verified yet")),
     };
     recording.map_err(unusable)
 }
@@ -260,7 +262,11 @@ pub fn is_current(folder: &Path, sha256: &str, task: Task) -> bool {
         return false;
     };
     let recorded = header.metadata().as_ref().and_then(|m| m.get("model_sha256"));
-    recorded.is_some_and(|recorded| recorded == sha256) && (task.is_classification() || recorded::is_current(&file))
+    let is_readable = match task {
+        Task::ImageClassification | Task::ImageClassificationMultilabel => true,
+        Task::ImageObjectDetection | Task::ImageInstanceSegmentation => recorded::is_current(&file),
+    };
+    is_readable && recorded.is_some_and(|recorded| recorded == sha256)
 }
 
 /// Opens a graph that is no file.

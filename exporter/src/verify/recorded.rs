@@ -19,12 +19,11 @@ use runtime::{Data, Overrides, Tensor};
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 use schemas::CheckpointMeta;
-use schemas::prediction::Detection;
+use schemas::prediction::{Detection, DetectionSettings};
 
 use super::decisions::{Decided, Sample};
 use super::{floats, integers, tensor};
 use crate::graph::DecisionKind;
-use crate::preprocess::Detecting;
 
 /// Version of what is recorded of detectors. Version 1 held final boxes alone.
 pub const FORMAT: i64 = 2;
@@ -43,7 +42,7 @@ pub fn word(kind: DecisionKind) -> Option<&'static str> {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Recording {
     /// The settings of the model.
-    pub detecting: Detecting,
+    pub settings: DetectionSettings,
     /// Thresholds that were used.
     pub overrides: Overrides,
     /// At least one image.
@@ -102,15 +101,15 @@ pub(super) fn read(file: &SafeTensors, meta: &CheckpointMeta) -> Result<Recordin
     };
     let overrides =
         Overrides { score_threshold: threshold("score_threshold")?, iou_threshold: threshold("iou_threshold")? };
-    let detecting = Detecting::of(meta).map_err(|error| format!("settings of the model: {error}"))?;
-    let sources = detecting.tiling.map_or(1, |tiling| tiling.sources());
+    let settings = DetectionSettings::try_from(meta).map_err(|error| format!("settings of the model: {error}"))?;
+    let sources = settings.tiling.sources();
     let reader = Reader { file, classes: meta.labels.len(), sources: usize::try_from(sources).unwrap_or(1) };
     let names = (0..).map(|i| format!("image.{i}")).take_while(|name| file.tensor(name).is_ok());
     let images = names.map(|name| reader.image(&name)).collect::<Result<Vec<_>, _>>()?;
     if images.is_empty() {
         return Err("it holds no image to compare with".to_owned());
     }
-    Ok(Recording { detecting, overrides, images })
+    Ok(Recording { settings, overrides, images })
 }
 
 struct Reader<'a> {

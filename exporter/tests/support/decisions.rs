@@ -6,7 +6,7 @@ use std::path::Path;
 
 use exporter::Form;
 use exporter::graph::{Dim, Graph, Node, ValueInfo};
-use exporter::preprocess::{self, Detecting};
+use exporter::preprocess;
 use exporter::proto::{self, Header};
 use exporter::source::{ParamError, ParamSource};
 use exporter::verify::decisions::Sample;
@@ -14,6 +14,7 @@ use exporter::verify::recorded::{self, word};
 use models::host::{self, Rgb, Tile};
 use runtime::{Data, Options, Probe, Tensor};
 use safetensors::{Dtype, SafeTensors};
+use schemas::prediction::DetectionSettings;
 use schemas::{CheckpointMeta, Settings};
 use sha2::{Digest, Sha256};
 
@@ -37,7 +38,7 @@ impl ParamSource for Weights<'_> {
 /// The graph of a detector with these weights.
 pub fn graph_of(meta: &CheckpointMeta, weights: &Tensors, form: Form) -> Graph {
     let detector = models::registry::described(meta).unwrap().detector().unwrap();
-    preprocess::detector(&detector, meta, &Detecting::of(meta).unwrap(), form, &Weights(weights)).unwrap()
+    preprocess::detector(&detector, meta, &DetectionSettings::try_from(meta).unwrap(), form, &Weights(weights)).unwrap()
 }
 
 /// The graph with every decision's inputs and outputs among its outputs.

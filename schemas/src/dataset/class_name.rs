@@ -12,18 +12,27 @@ use serde_json::Value;
 pub enum ClassName {
     /// A whole number.
     Integer(i64),
-    /// Text, not empty.
+    /// Text, not blank.
     Text(String),
 }
 
 impl ClassName {
-    /// A text that is not empty, or a whole number; anything else is no class name. `true` and `1.0` are not.
+    /// A text that is not blank, or a whole number; anything else is no class name. `true` and `1.0` are not.
     #[must_use]
     pub fn from_json(value: &Value) -> Option<Self> {
         match value {
-            Value::String(text) if !text.is_empty() => Some(Self::Text(text.clone())),
+            Value::String(text) if !text.trim().is_empty() => Some(Self::Text(text.clone())),
             Value::Number(number) => number.as_i64().map(Self::Integer),
             Value::String(_) | Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
+        }
+    }
+
+    /// Its type, as it reads in a message.
+    #[must_use]
+    pub fn type_name(&self) -> &'static str {
+        match self {
+            Self::Integer(_) => "an integer",
+            Self::Text(_) => "a string",
         }
     }
 

@@ -47,8 +47,13 @@ struct RawRow {
 /// When nothing usable is left of the row, or an outline has an odd number of coordinates.
 pub fn parse_row(labels: Labels, line: &str) -> Result<Row, RowError> {
     let bad = |kind, message| RowError { kind, message, image_url: None };
-    let raw: RawRow = serde_json::from_str(line.trim_start_matches('\u{feff}'))
-        .map_err(|error| bad(RowErrorKind::Json, format!("not a row: {error}")))?;
+    let line = line.trim_start_matches('\u{feff}').trim_start();
+    // Read as a struct, a JSON list would pass for an object.
+    if !line.starts_with('{') {
+        return Err(bad(RowErrorKind::Json, "not a row: not a JSON object".to_owned()));
+    }
+    let raw: RawRow =
+        serde_json::from_str(line).map_err(|error| bad(RowErrorKind::Json, format!("not a row: {error}")))?;
     let image_url = match &raw.image_url {
         Some(Value::String(url)) if !url.trim().is_empty() => url.clone(),
         Some(other) => {
@@ -73,7 +78,7 @@ fn label(labels: Labels, raw: RawRow) -> Judged {
     match labels {
         Labels::Class => match ClassName::from_json(label) {
             Some(class) => Ok((Label::Class(class), Vec::new())),
-            None => Err(wrong("the name of one class: a text that is not empty, or a whole number", label)),
+            None => Err(wrong("the name of one class: a text that is not blank, or a whole number", label)),
         },
         Labels::Classes => Ok((Label::Classes(classes(label)?), Vec::new())),
         Labels::Boxes => {

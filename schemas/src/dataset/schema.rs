@@ -32,7 +32,7 @@ fn class() -> Value {
     json!({
         "description": "Name of a class.",
         "oneOf": [
-            { "type": "string", "minLength": 1 },
+            { "type": "string", "pattern": r"\S" },
             { "type": "integer", "minimum": i64::MIN, "maximum": i64::MAX },
         ],
     })

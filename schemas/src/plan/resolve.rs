@@ -1,4 +1,4 @@
-//! From what was asked to a plan: layers, precedence, defaults, every error at once.
+//! Resolution of a request into a plan: layers, precedence, defaults, every error at once.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,4 +1,4 @@
-//! What a request may say about the explanation it wants.
+//! Options of explanations: method, form of the answer, and their ranges.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -17,7 +17,7 @@ choice! {
         GuidedGradcam = "guided_gradcam",
         /// Gradients with negative contributions left out at each ReLU.
         GuidedBackprop = "guided_backprop",
-        /// What the answer loses when parts of the picture are hidden in turn; needs no gradients.
+        /// What the answer loses when parts of the image are hidden in turn; needs no gradients.
         Occlusion = "occlusion",
     }
 }
@@ -38,13 +38,17 @@ choice! {
     }
 }
 
-/// Parameters of an explanation; each that is absent takes the specification's default.
+/// Smallest number of steps of an integral.
+const MIN_STEPS: u32 = 2;
+
+/// Parameters of an explanation; each that is absent takes the specification's default. Keys that are not listed are ignored.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default)]
+#[schemars(extend("additionalProperties" = true))]
 pub struct XaiParameters {
     /// Method; absent, the server takes occlusion, the one that an exported file allows.
     pub xai_algorithm: Option<XaiAlgorithm>,
-    /// Answer with pictures.
+    /// Answer with drawings.
     pub visualizations: bool,
     /// Answer with arrays.
     pub attributions: bool,
@@ -52,7 +56,7 @@ pub struct XaiParameters {
     #[schemars(range(min = 0.0, max = 1.0))]
     pub confidence_score_threshold_multilabel: f64,
     /// Steps of the integral, at least 2.
-    #[schemars(range(min = 2))]
+    #[schemars(range(min = 2, max = 4_294_967_295_u32))]
     pub n_steps: u32,
     /// Whether the regions of XRAI are ranked once, which is faster, or again after each one.
     pub xrai_fast: bool,
@@ -61,6 +65,21 @@ pub struct XaiParameters {
 }
 
 impl XaiParameters {
+    /// Whether every number is in its range.
+    ///
+    /// # Errors
+    /// The number that is not, with its range.
+    pub fn check(&self) -> Result<(), String> {
+        let threshold = self.confidence_score_threshold_multilabel;
+        if !(0.0..=1.0).contains(&threshold) {
+            return Err(format!("confidence_score_threshold_multilabel {threshold} is not in [0, 1]"));
+        }
+        if self.n_steps < MIN_STEPS {
+            return Err(format!("n_steps {} is less than {MIN_STEPS}", self.n_steps));
+        }
+        Ok(())
+    }
+
     /// The classes that are explained: the most probable one (of equal ones the first), or every one above the threshold of
     /// an image with any number of labels.
     #[must_use]

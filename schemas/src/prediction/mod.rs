@@ -1,25 +1,38 @@
 //! Requests and answers of a served model: the specification's scoring JSON, and the tensors of the Open Inference
 //! Protocol (version 2).
 //!
-//! Requests come from anywhere. Their types refuse unknown keys, store images as borrowed text where they can, and bound
-//! what a small body can expand to.
+//! # Unknown keys
+//!
+//! Requests of other systems' protocols (Azure's scoring call, V2 inference) may hold keys that Fovea does not know: they are
+//! ignored, and the published schemas say so with `"additionalProperties": true`. Clients of those systems send keys of their
+//! own, and a new version of a protocol adds some. In Fovea's own files, settings and query strings an unknown key is an error
+//! that names the nearest one that is known: there it is a slip of the writer.
+//!
+//! # Requests that come from anywhere
+//!
+//! The types keep images as borrowed text where they can, and bound what a small body can expand to: lists have a greatest
+//! length, [`TensorData`] is read only when its shape is known, and nothing is kept of an unknown key.
 
 mod detection;
 mod explain;
+mod object;
+mod options;
 mod score;
 mod tensor;
 #[cfg(test)]
 mod tests;
 mod v2;
 
-pub use detection::Detection;
+pub use detection::{Detection, DetectionSettings, Thresholds, Tiling};
 pub use explain::{ApproximationMethod, XaiAlgorithm, XaiParameters};
+pub use options::{DETECTION_OPTIONS, DetectionOption, DetectionOptions, MAX_OPTION_LENGTH, Scalar};
 pub use score::{
-    Attributions, ClassificationAnswer, DetectionAnswer, ImageRequest, InputData, MAX_IMAGES, ScoreCell, ScoreRequest,
-    ScoredBox, Visualizations,
+    Attributions, ClassificationAnswer, DetectionAnswer, ImageRequest, InputData, MAX_FILENAME, MAX_IMAGES, ScoreCell,
+    ScoreQuery, ScoreRequest, ScoredBox, Visualizations,
 };
-pub use tensor::{Datatype, MAX_RANK, TensorData};
+pub use tensor::{DataError, Datatype, MAX_RANK, TensorData};
 pub use v2::{
-    InferInput, InferOutput, InferRequest, InferResponse, ModelMetadata, OutputData, Parameter, Parameters,
-    RequestedOutput, ServerMetadata, TensorMetadata,
+    BinarySize, DetectionDefaults, IMAGES, InferInput, InferOutput, InferRequest, InferResponse, InputParameters,
+    MAX_ID_LENGTH, ModelMetadata, ModelParameters, ModelReady, ModelState, OutputData, OutputParameters,
+    RequestParameters, RequestedOutput, SIZES, ServerLive, ServerMetadata, ServerReady, TensorMetadata, Unsupported,
 };

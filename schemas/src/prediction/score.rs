@@ -3,51 +3,128 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema};
 use serde::de::{Error, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::{Value, json};
 
 use super::XaiParameters;
+use super::object;
+use super::options::{self, DetectionOptions, Scalar};
+use super::tensor::at_most;
 use crate::dataset::Corners;
 
 /// Most images that a request is read with; a server may allow fewer.
 pub const MAX_IMAGES: usize = 1024;
 
-/// Body of a scoring request: `{"input_data": {"columns": ["image"], "data": [..]}}`.
+/// Body of a scoring request: `input_data`, a table of images, which is answered with a list; or `image`, one image, which is
+/// answered with an object. Keys that are not listed are ignored.
 #[derive(Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[schemars(extend("additionalProperties" = true, "oneOf" = table_or_image()))]
 pub struct ScoreRequest<'a> {
-    /// A table of one column.
-    #[serde(borrow)]
-    pub input_data: InputData<'a>,
+    /// Any number of images.
+    #[serde(default, borrow, skip_serializing_if = "Option::is_none", deserialize_with = "object::optional")]
+    pub input_data: Option<InputData<'a>>,
+    /// One image.
+    #[serde(default, borrow, skip_serializing_if = "Option::is_none")]
+    pub image: Option<ScoreCell<'a>>,
+    /// Every answer is to be explained. For classifiers.
+    #[serde(default)]
+    pub model_explainability: bool,
+    /// How.
+    #[serde(default, deserialize_with = "object::object")]
+    pub xai_parameters: XaiParameters,
+    /// Detectors: only boxes with a score above it are answered. The model's own when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "options::score_threshold")]
+    pub score_threshold: Option<Scalar>,
+    /// Detectors: of two boxes of a class that overlap by more than this (intersection over union), the less certain one is
+    /// left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "options::iou_threshold")]
+    pub iou_threshold: Option<Scalar>,
+    /// Prepared detectors: tiles that the image is also cut into, COLUMNSxROWS, or `none`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "options::tile_grid_size")]
+    pub tile_grid_size: Option<Scalar>,
+    /// Prepared detectors: overlap of neighbouring tiles, as a share of their side.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "options::tile_overlap_ratio")]
+    pub tile_overlap_ratio: Option<Scalar>,
+    /// Prepared detectors: boxes of a class from two tiles that overlap by more than this are one object.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "options::tile_predictions_nms_thresh")]
+    pub tile_predictions_nms_thresh: Option<Scalar>,
 }
 
-/// A table with one column, `image`, and a row per image.
-#[derive(Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+/// Schema of a request that has either a table or an image. Null is as good as absent.
+fn table_or_image() -> Value {
+    let absent = json!({ "type": "null" });
+    json!([
+        { "required": ["input_data"], "properties": { "input_data": { "type": "object" }, "image": absent } },
+        { "required": ["image"], "properties": { "image": { "type": ["string", "array"] }, "input_data": absent } },
+    ])
+}
+
+/// What the query string of a scoring request may hold. These names are Fovea's own, so others are errors.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+pub struct ScoreQuery {
+    /// Name of the model; the first one when absent.
+    pub model: Option<String>,
+    /// Repeated in the answer.
+    #[schemars(length(max = 255))]
+    pub filename: Option<String>,
+    /// Detectors: only boxes with a score above it are answered. The model's own when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "options::score_threshold")]
+    pub score_threshold: Option<Scalar>,
+    /// Detectors: of two boxes of a class that overlap by more than this (intersection over union), the less certain one is
+    /// left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "options::iou_threshold")]
+    pub iou_threshold: Option<Scalar>,
+    /// Prepared detectors: tiles that the image is also cut into, COLUMNSxROWS, or `none`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "options::tile_grid_size")]
+    pub tile_grid_size: Option<Scalar>,
+    /// Prepared detectors: overlap of neighbouring tiles, as a share of their side.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "options::tile_overlap_ratio")]
+    pub tile_overlap_ratio: Option<Scalar>,
+    /// Prepared detectors: boxes of a class from two tiles that overlap by more than this are one object.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "options::tile_predictions_nms_thresh")]
+    pub tile_predictions_nms_thresh: Option<Scalar>,
+}
+
+/// Longest `filename` of a query string, in bytes.
+pub const MAX_FILENAME: usize = 255;
+
+/// A table with one column, `image`, and a row per image. Keys that are not listed, such as the row labels (`index`) that some
+/// clients send, are ignored.
+#[derive(Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(extend("additionalProperties" = true))]
 pub struct InputData<'a> {
     /// Names of the columns: exactly `["image"]`.
     #[serde(deserialize_with = "one_column")]
     #[schemars(length(min = 1, max = 1), inner(regex(pattern = "^image$")))]
     pub columns: Vec<String>,
     /// The images.
-    #[serde(borrow, deserialize_with = "bounded_cells")]
+    #[serde(borrow, deserialize_with = "at_most::<_, _, MAX_IMAGES>")]
     #[schemars(length(max = 1024))]
     pub data: Vec<ScoreCell<'a>>,
-    /// Row labels, which some clients send; ignored.
-    #[serde(default, skip_serializing)]
-    #[schemars(with = "Option<Vec<serde_json::Value>>")]
-    pub index: serde::de::IgnoredAny,
 }
 
-/// One cell: base64 of an image file, or the text of a JSON object that holds it. A cell may stand in a list of its own.
+/// One cell: base64 of an image file, or the text of an [`ImageRequest`] in JSON. A cell may stand in a list of its own.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct ScoreCell<'a>(pub Cow<'a, str>);
 
-/// An image with wishes: what the text of a cell may hold, and the older request of one image.
+/// An image with options of its own: what the text of a cell may hold. `image` stands for `image_base64`, too. Keys that are not
+/// listed are ignored.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[schemars(extend("additionalProperties" = true), transform = either_name)]
 pub struct ImageRequest<'a> {
     /// Base64 of an image file.
     #[serde(borrow, alias = "image")]
@@ -56,8 +133,41 @@ pub struct ImageRequest<'a> {
     #[serde(default)]
     pub model_explainability: bool,
     /// How.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "object::object")]
     pub xai_parameters: XaiParameters,
+}
+
+/// Adds the other name of `image_base64` to the schema; one of the two must be there.
+fn either_name(schema: &mut Schema) {
+    schema.remove("required");
+    if let Some(Value::Object(properties)) = schema.get_mut("properties")
+        && let Some(image) = properties.get("image_base64").cloned()
+    {
+        properties.insert("image".to_owned(), image);
+    }
+    schema.insert("oneOf".to_owned(), json!([{ "required": ["image_base64"] }, { "required": ["image"] }]));
+}
+
+impl<'a> ScoreRequest<'a> {
+    /// Reads the body of a request.
+    ///
+    /// # Errors
+    /// When it is not JSON, or not of this shape.
+    pub fn from_json(body: &'a [u8]) -> Result<Self, serde_json::Error> {
+        serde_json::from_slice(body).map(|object::Object(request)| request)
+    }
+
+    /// Takes out what it says about detection.
+    #[must_use]
+    pub fn take_detection(&mut self) -> DetectionOptions {
+        DetectionOptions {
+            score_threshold: self.score_threshold.take(),
+            iou_threshold: self.iou_threshold.take(),
+            tile_grid_size: self.tile_grid_size.take(),
+            tile_overlap_ratio: self.tile_overlap_ratio.take(),
+            tile_predictions_nms_thresh: self.tile_predictions_nms_thresh.take(),
+        }
+    }
 }
 
 impl ScoreCell<'_> {
@@ -121,7 +231,8 @@ impl JsonSchema for ScoreCell<'_> {
 
     fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
         schemars::json_schema!({
-            "description": "Base64 of an image file, or the text of a JSON object with image_base64; may stand in a list of its own.",
+            "description": "Base64 of an image file, or, with a brace first, the text of a JSON object with image_base64 \
+                            (score.image.json); may stand in a list of its own.",
             "oneOf": [
                 { "type": "string" },
                 { "type": "array", "items": { "type": "string" }, "minItems": 1, "maxItems": 1 },
@@ -139,32 +250,7 @@ fn one_column<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>,
     Ok(columns.into())
 }
 
-fn bounded_cells<'de: 'a, 'a, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<ScoreCell<'a>>, D::Error> {
-    struct Cells;
-    impl<'de> Visitor<'de> for Cells {
-        type Value = Vec<ScoreCell<'de>>;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            write!(f, "a list of at most {MAX_IMAGES} images")
-        }
-
-        fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
-            let mut cells = Vec::new();
-            while let Some(cell) = seq.next_element()? {
-                if cells.len() == MAX_IMAGES {
-                    return Err(A::Error::custom(format!(
-                        "data holds more than {MAX_IMAGES} images; send several requests"
-                    )));
-                }
-                cells.push(cell);
-            }
-            Ok(cells)
-        }
-    }
-    deserializer.deserialize_seq(Cells)
-}
-
-/// Explaining pictures, base64 of PNG files.
+/// Explaining drawings, base64 of PNG files: the network's input, the map, and both.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Visualizations {
@@ -188,14 +274,14 @@ pub enum Attributions {
 /// request.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct ClassificationAnswer {
+pub struct ClassificationAnswer<'a> {
     /// Name of the file, where there is one.
     pub filename: Option<String>,
     /// Probability of each class, in the order of `labels`. They sum to 1 unless the model is multi-label.
-    pub probs: Vec<f32>,
+    pub probs: Cow<'a, [f32]>,
     /// Every class, in the order of the model's outputs.
-    pub labels: Vec<String>,
-    /// Explaining pictures, when asked for.
+    pub labels: Cow<'a, [String]>,
+    /// Explaining drawings, when asked for.
     pub visualizations: Option<Visualizations>,
     /// Explaining arrays, when asked for.
     pub attributions: Option<Attributions>,

@@ -6,7 +6,7 @@ use super::*;
 use crate::dataset::Corners;
 
 fn score(text: &str) -> Result<ScoreRequest<'_>, serde_json::Error> {
-    serde_json::from_str(text)
+    ScoreRequest::from_json(text.as_bytes())
 }
 
 #[test]
@@ -14,7 +14,7 @@ fn a_scoring_request_borrows_its_images() {
     let request =
         score(r#"{"input_data": {"columns": ["image"], "index": [0, 1], "data": ["aGk=", ["YQ=="], "a\nb"]}}"#)
             .unwrap();
-    let cells = &request.input_data.data;
+    let cells = &request.input_data.as_ref().unwrap().data;
     assert!(matches!(&cells[0].0, Cow::Borrowed("aGk=")));
     assert_eq!((cells[1].0.as_ref(), cells[2].0.as_ref()), ("YQ==", "a\nb"));
     let parsed = cells[0].parse().unwrap();
@@ -22,16 +22,18 @@ fn a_scoring_request_borrows_its_images() {
 }
 
 #[test]
-fn a_cell_may_hold_wishes() {
+fn a_cell_may_hold_options() {
     let inner = r#" {"image_base64": "aGk=", "model_explainability": true, "xai_parameters": {"n_steps": 5}}"#;
     let body = json!({"input_data": {"columns": ["image"], "data": [inner]}}).to_string();
     let request = score(&body).unwrap();
-    let image = request.input_data.data[0].parse().unwrap();
+    let image = request.input_data.as_ref().unwrap().data[0].parse().unwrap();
     assert!(image.model_explainability);
     assert_eq!(image.xai_parameters, XaiParameters { n_steps: 5, ..XaiParameters::default() });
-    for bad in ["{", "{}", r#"{"image_base64": 1}"#, r#"{"image_base64": "", "colour": 1}"#] {
+    for bad in ["{", "{}", r#"{"image_base64": 1}"#, r#"{"image": "", "image_base64": ""}"#] {
         assert!(ScoreCell(Cow::Borrowed(bad)).parse().is_err(), "{bad}");
     }
+    let unknown = ScoreCell(Cow::Borrowed(r#"{"image_base64": "", "colour": 1, "xai_parameters": {"n": 1}}"#));
+    assert_eq!(unknown.parse().unwrap().xai_parameters, XaiParameters::default());
     let old: ImageRequest = serde_json::from_str(r#"{"image": "aGk="}"#).unwrap();
     assert_eq!(old.image_base64, "aGk=");
 }
@@ -40,8 +42,15 @@ fn a_cell_may_hold_wishes() {
 fn malformed_scoring_requests_are_refused() {
     let many = format!(r#"{{"input_data": {{"columns": ["image"], "data": [{}""]}}}}"#, r#""","#.repeat(MAX_IMAGES));
     for bad in [
-        "{}",
-        r#"{"input_data": []}"#,
+        "[]",
+        r#"["aGk="]"#,
+        r#"{"input_data": [["image"], []]}"#,
+        r#"{"image": "", "xai_parameters": []}"#,
+        r#"{"input_data": 1}"#,
+        r#"{"image": 1}"#,
+        r#"{"image": "", "image": ""}"#,
+        r#"{"image": "", "score_threshold": [1]}"#,
+        r#"{"image": "", "score_threshold": true}"#,
         r#"{"input_data": {"data": [""]}}"#,
         r#"{"input_data": {"columns": [], "data": []}}"#,
         r#"{"input_data": {"columns": ["image", "image"], "data": []}}"#,
@@ -51,8 +60,6 @@ fn malformed_scoring_requests_are_refused() {
         r#"{"input_data": {"columns": ["image"], "data": [[]]}}"#,
         r#"{"input_data": {"columns": ["image"], "data": [["", ""]]}}"#,
         r#"{"input_data": {"columns": ["image"], "data": [[[""]]]}}"#,
-        r#"{"input_data": {"columns": ["image"], "data": [], "more": 1}}"#,
-        r#"{"input_data": {"columns": ["image"], "data": []}, "more": 1}"#,
         many.as_str(),
     ] {
         assert!(score(bad).is_err(), "{}", &bad[..bad.len().min(80)]);
@@ -60,11 +67,52 @@ fn malformed_scoring_requests_are_refused() {
 }
 
 #[test]
+fn unknown_keys_of_a_scoring_request_are_ignored() {
+    for good in [
+        r#"{"input_data": {"columns": ["image"], "data": [], "index": "any", "more": 1}}"#,
+        r#"{"input_data": {"columns": ["image"], "data": []}, "more": [{}], "xai_parameters": {"n": 1}}"#,
+        r#"{"image": "", "score_treshold": {}}"#,
+    ] {
+        assert!(score(good).is_ok(), "{good}");
+    }
+}
+
+#[test]
+fn options_are_read_by_name_and_set_in_a_models_settings() {
+    let mut request =
+        score(r#"{"image": "", "score_threshold": 0.25, "tile_grid_size": "3x2", "iou_threshold": "1e-1"}"#);
+    let options = request.as_mut().unwrap().take_detection();
+    let names: Vec<&str> = options.given().map(|option| option.name).collect();
+    assert_eq!(names, ["score_threshold", "iou_threshold", "tile_grid_size"]);
+    let mut settings = crate::Settings::default();
+    options.apply(&mut settings).unwrap();
+    let detection = DetectionSettings::from(&settings);
+    assert_eq!(detection.thresholds, Thresholds { score_threshold: 0.25, iou_threshold: 0.1 });
+    assert_eq!((detection.tiling.grid.columns, detection.tiling.grid.rows, detection.tiling.sources()), (3, 2, 7));
+    let mut other = DetectionOptions::default();
+    for option in &DETECTION_OPTIONS {
+        assert_eq!(other.replace(option, Scalar::from_text("0.5").unwrap()), None);
+    }
+    assert_eq!(other.given().count(), DETECTION_OPTIONS.len());
+    assert_eq!(options.join(&other).unwrap_err().name, "score_threshold");
+    assert!(other.apply(&mut settings).unwrap_err().to_string().contains("tile_grid_size"));
+    assert!(Scalar::from_text(&"0".repeat(MAX_OPTION_LENGTH + 1)).is_none());
+}
+
+#[test]
+fn explanations_have_ranges() {
+    let with = |text: &str| serde_json::from_str::<XaiParameters>(text).unwrap().check();
+    assert_eq!(with(r#"{"n_steps": 2, "confidence_score_threshold_multilabel": 1}"#), Ok(()));
+    assert!(with(r#"{"n_steps": 1}"#).unwrap_err().contains("less than 2"));
+    assert!(with(r#"{"confidence_score_threshold_multilabel": -0.1}"#).unwrap_err().contains("not in [0, 1]"));
+}
+
+#[test]
 fn answers_have_the_specified_keys() {
     let answer = ClassificationAnswer {
         filename: None,
-        probs: vec![0.25, 0.75],
-        labels: vec!["a".to_owned(), "b".to_owned()],
+        probs: vec![0.25, 0.75].into(),
+        labels: vec!["a".to_owned(), "b".to_owned()].into(),
         visualizations: None,
         attributions: None,
     };
@@ -80,43 +128,71 @@ fn answers_have_the_specified_keys() {
     assert_eq!(text, expected);
 }
 
-fn tensor(text: &str) -> Result<TensorData, serde_json::Error> {
-    serde_json::from_str(text)
+fn tensor(text: &str) -> TensorData<'_> {
+    serde_json::from_str(text).unwrap()
 }
 
 #[test]
-fn tensors_are_flattened_into_the_narrowest_form() {
-    assert_eq!(tensor("[[0, 1], [2, 255.0]]").unwrap(), TensorData::Uint8(vec![0, 1, 2, 255]));
-    assert_eq!(tensor("[0, 256]").unwrap(), TensorData::Number(vec![0.0, 256.0]));
-    assert_eq!(tensor("[[-1], [0.5]]").unwrap(), TensorData::Number(vec![-1.0, 0.5]));
-    assert_eq!(tensor(r#"["a", ["b"]]"#).unwrap(), TensorData::Text(vec!["a".to_owned(), "b".to_owned()]));
-    assert!(tensor("[[], []]").unwrap().is_empty());
+fn flat_and_nested_data_are_the_same() {
+    for json in ["[1,2,3,4,5,6]", "[[1,2,3],[4,5,6]]", "[ [[1],[2]] , [[3]], 4, [5 , 6]]"] {
+        assert_eq!(tensor(json).bytes(6).unwrap(), [1, 2, 3, 4, 5, 6], "{json}");
+    }
+    assert_eq!(tensor("[]").bytes(0).unwrap(), [0u8; 0]);
+    assert_eq!(tensor("[[1, 2], [3, 4]]").sizes().unwrap(), tensor("[1, 2, 3, 4]").sizes().unwrap());
+    assert_eq!(tensor(r#"["a", ["b"]]"#).texts(2).unwrap(), ["a", "b"]);
+    assert_eq!(tensor(r#"["a", "b"]"#).texts(1), Err(DataError::TooMany { given: 2, limit: 1 }));
+}
+
+#[test]
+fn wrong_data_are_refused() {
     let deep = format!("{}1{}", "[".repeat(MAX_RANK + 1), "]".repeat(MAX_RANK + 1));
-    for bad in ["1", "\"a\"", "null", "{}", "[true]", "[null]", "[1, \"a\"]", "[\"a\", 1]", "[1.5, \"a\"]", &deep] {
-        assert!(tensor(bad).is_err(), "{bad}");
+    for (json, count) in [
+        ("[1,2]", 3),
+        ("[1,2,3,4]", 3),
+        ("[1,2,256]", 3),
+        ("[1,2,-1]", 3),
+        ("[1,2,3.0]", 3),
+        ("[1,2,1e300]", 3),
+        ("[1,2,\"3\"]", 3),
+        ("[1,2,null]", 3),
+        ("[1,2,{}]", 3),
+        ("3", 1),
+        ("\"abc\"", 3),
+        (deep.as_str(), 1),
+    ] {
+        assert!(matches!(tensor(json).bytes(count), Err(DataError::Wrong(_))), "{json}");
+    }
+    for json in ["1", "{}", "[1]", "[[]]", r#"[["a", "b"]]"#, r#"[[["a"]]]"#] {
+        assert!(matches!(tensor(json).texts(9), Err(DataError::Wrong(_))), "{json}");
+    }
+    for json in ["1", "[1]", "[[1]]", "[1.5, 2]", r#"["1", "2"]"#] {
+        assert!(matches!(tensor(json).sizes(), Err(DataError::Wrong(_))), "{json}");
     }
 }
 
 #[test]
-fn an_infer_request_round_trips_and_counts_its_elements() {
-    let text = r#"{"id":"42","inputs":[{"name":"images","shape":[1,1,2,3],"datatype":"UINT8","data":[1,2,3,4,5,6]}],"outputs":[{"name":"probabilities","parameters":{"binary_data":true}}]}"#;
+fn an_infer_request_round_trips_and_refuses_other_shapes() {
+    let text = r#"{"id":"42","inputs":[{"name":"images","datatype":"UINT8","shape":[1,1,2,3],"data":[1,2,3,4,5,6]}],"outputs":[{"name":"probabilities","parameters":{"binary_data":true}}]}"#;
     let request: InferRequest = serde_json::from_str(text).unwrap();
     assert_eq!(serde_json::to_string(&request).unwrap(), text);
-    assert!(request.inputs[0].is_complete());
-    let count = |shape: &[u64]| InferInput { shape: shape.to_vec(), ..request.inputs[0].clone() }.element_count();
-    assert_eq!(count(&[]), Some(1));
-    assert_eq!(count(&[u64::MAX, 2]), None);
-    assert_eq!(count(&[u64::MAX, 2, 0]), Some(0));
-    assert_eq!(count(&[1; MAX_RANK + 1]), None);
+    let input = |more: &str| format!(r#"{{"inputs": [{{"name": "x", "shape": [1], "datatype": "UINT8"{more}}}]}}"#);
     for bad in [
-        "{}",
-        r#"{"inputs": [{"name": "x", "shape": [-1], "datatype": "UINT8"}]}"#,
-        r#"{"inputs": [{"name": "x", "shape": [1], "datatype": "UINT9"}]}"#,
-        r#"{"inputs": [], "input": []}"#,
-        r#"{"inputs": [{"name": "x", "shape": [1], "datatype": "UINT8", "parameters": {"a": [1]}}]}"#,
+        "{}".to_owned(),
+        r#"{"inputs": [{"name": "x", "shape": [-1], "datatype": "UINT8"}]}"#.to_owned(),
+        r#"{"inputs": [{"name": "x", "shape": [1], "datatype": "UINT9"}]}"#.to_owned(),
+        r#"{"inputs": [1]}"#.to_owned(),
+        r#"{"inputs": [["x", "UINT8", [1], null, []]]}"#.to_owned(),
+        format!(r#"{{"inputs": [{}]}}"#, [r#"{"name": "x", "shape": [1], "datatype": "UINT8"}"#; 3].join(",")),
+        input(r#", "parameters": {"binary_data_size": [1]}"#),
     ] {
-        assert!(serde_json::from_str::<InferRequest>(bad).is_err(), "{bad}");
+        assert!(InferRequest::from_json(bad.as_bytes()).is_err(), "{bad}");
     }
+    for good in [input(r#", "parameters": {"a": [1]}, "more": {}"#), r#"{"inputs": [], "input": []}"#.to_owned()] {
+        assert!(serde_json::from_str::<InferRequest>(&good).is_ok(), "{good}");
+    }
+    let unsupported = input(r#", "parameters": {"shared_memory_region": "a"}"#);
+    let request: InferRequest = serde_json::from_str(&unsupported).unwrap();
+    assert!(request.inputs[0].parameters.as_ref().unwrap().shared_memory_region.is_some());
 }
 
 #[test]
@@ -138,7 +214,7 @@ fn an_infer_response_is_written_as_the_protocol_says() {
 #[test]
 fn the_best_label_is_explained_or_all_above_the_threshold() {
     let p = XaiParameters { confidence_score_threshold_multilabel: 0.4, ..XaiParameters::default() };
-    let said = [0.1, 0.45, 0.45, 0.4];
-    assert_eq!(p.explained(crate::Task::ImageClassification, &said), [1]);
-    assert_eq!(p.explained(crate::Task::ImageClassificationMultilabel, &said), [1, 2]);
+    let probabilities = [0.1, 0.45, 0.45, 0.4];
+    assert_eq!(p.explained(crate::Task::ImageClassification, &probabilities), [1]);
+    assert_eq!(p.explained(crate::Task::ImageClassificationMultilabel, &probabilities), [1, 2]);
 }

@@ -1,28 +1,29 @@
 //! Messages of the Open Inference Protocol, version 2.
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::{Value, json};
 
-use super::tensor::{Datatype, MAX_RANK, TensorData};
+use super::object;
+use super::options::{self, DetectionOptions, Scalar};
+use super::score::MAX_IMAGES;
+use super::tensor::{Datatype, MAX_RANK, TensorData, at_most};
+use crate::setting::TileGrid;
+use crate::{Form, Settings, Task};
 
-/// A parameter of a message.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(untagged)]
-pub enum Parameter {
-    /// True or false.
-    Bool(bool),
-    /// A whole number.
-    Integer(i64),
-    /// A number.
-    Number(f64),
-    /// Text.
-    Text(String),
-}
-
-/// Parameters by name.
-pub type Parameters = BTreeMap<String, Parameter>;
+/// Longest `id` of a request, in characters.
+pub const MAX_ID_LENGTH: usize = 256;
+/// Most inputs of a request: images, and the sizes of the originals.
+const MAX_INPUTS: usize = 2;
+/// Most outputs of a model.
+const MAX_OUTPUTS: usize = 3;
+/// Name of the input of images.
+pub const IMAGES: &str = "images";
+/// Name of the input of the original images' heights and widths.
+pub const SIZES: &str = "sizes";
 
 /// What a server says about itself.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -35,7 +36,43 @@ pub struct ServerMetadata {
     pub extensions: Vec<String>,
 }
 
-/// What a model takes or gives.
+/// Whether the process answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ServerLive {
+    /// It does.
+    pub live: bool,
+}
+
+/// Whether the server wants requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ServerReady {
+    /// It does.
+    pub ready: bool,
+}
+
+/// Whether a model has a worker to answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ModelReady {
+    /// Name.
+    pub name: String,
+    /// It has.
+    pub ready: bool,
+}
+
+/// One model in the list of a server's models.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ModelState {
+    /// Name.
+    pub name: String,
+    /// Version.
+    pub version: String,
+    /// `READY` or `UNAVAILABLE`.
+    pub state: String,
+    /// Why it is not ready; empty when it is.
+    pub reason: String,
+}
+
+/// Name, type and shape of an input or output.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct TensorMetadata {
     /// Name.
@@ -59,75 +96,279 @@ pub struct ModelMetadata {
     pub inputs: Vec<TensorMetadata>,
     /// What it gives.
     pub outputs: Vec<TensorMetadata>,
+    /// Fovea's own facts about it.
+    pub parameters: ModelParameters,
 }
 
-/// A request for inference.
+/// Fovea's own facts about a model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct InferRequest {
+pub struct ModelParameters {
+    /// What it answers.
+    pub task: Task,
+    /// Name in the model registry, such as `resnet18`.
+    pub architecture: String,
+    /// How much of the preprocessing the file does.
+    pub form: Form,
+    /// Class names, in the order of the outputs.
+    pub labels: Vec<String>,
+    /// Of a detector: what holds where a request says nothing.
+    #[serde(flatten, default, skip_serializing_if = "Option::is_none")]
+    pub detection: Option<DetectionDefaults>,
+}
+
+/// The values of a detector's options where a request says nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct DetectionDefaults {
+    /// Only boxes with a score above it are answered.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub score_threshold: f64,
+    /// Of two boxes of a class that overlap by more than this (intersection over union), the less certain one is left out.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub iou_threshold: f64,
+    /// Tiles that images are also cut into: columns x rows, or `none`.
+    #[schemars(with = "String")]
+    pub tile_grid_size: TileGrid,
+    /// Overlap of neighbouring tiles, as a share of their side.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub tile_overlap_ratio: f64,
+    /// Boxes of a class from two tiles that overlap by more than this (intersection over union) are one object.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub tile_predictions_nms_thresh: f64,
+}
+
+impl From<&Settings> for DetectionDefaults {
+    fn from(settings: &Settings) -> Self {
+        Self {
+            score_threshold: settings.box_score_thresh,
+            iou_threshold: settings.box_nms_thresh,
+            tile_grid_size: settings.tile_grid_size,
+            tile_overlap_ratio: settings.tile_overlap_ratio,
+            tile_predictions_nms_thresh: settings.tile_predictions_nms_thresh,
+        }
+    }
+}
+
+/// A request for inference. Keys that are not listed are ignored.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[schemars(extend("additionalProperties" = true))]
+pub struct InferRequest<'a> {
     /// Repeated in the answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256))]
     pub id: Option<String>,
-    /// Wishes that concern the whole request.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub parameters: Option<Parameters>,
-    /// Tensors.
-    pub inputs: Vec<InferInput>,
-    /// Outputs that are wanted; all when absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub outputs: Option<Vec<RequestedOutput>>,
+    /// Options that concern the whole request.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "object::optional")]
+    pub parameters: Option<RequestParameters>,
+    /// The tensors: `images`, and `sizes` with the pixels of a prepared detector.
+    #[serde(borrow, deserialize_with = "object::list::<_, _, MAX_INPUTS>")]
+    #[schemars(length(min = 1, max = 2), extend("allOf" = named_once()))]
+    pub inputs: Vec<InferInput<'a>>,
+    /// Outputs that are asked for, in the order of the answer; all when absent.
+    #[serde(
+        default,
+        borrow,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "object::optional_list::<_, _, MAX_OUTPUTS>"
+    )]
+    #[schemars(length(min = 1, max = 3))]
+    pub outputs: Option<Vec<RequestedOutput<'a>>>,
 }
 
-/// An input tensor.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct InferInput {
+/// Options of a request for inference. Keys that are not listed are ignored.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(extend("additionalProperties" = true))]
+pub struct RequestParameters {
+    /// Every output comes as bytes after the JSON, unless its own parameters say otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub binary_data_output: Option<bool>,
+    /// Detectors: only boxes with a score above it are answered. The model's own when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "options::score_threshold")]
+    pub score_threshold: Option<Scalar>,
+    /// Detectors: of two boxes of a class that overlap by more than this (intersection over union), the less certain one is
+    /// left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "options::iou_threshold")]
+    pub iou_threshold: Option<Scalar>,
+    /// Prepared detectors, encoded images: tiles that the image is also cut into, COLUMNSxROWS, or `none`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "options::tile_grid_size")]
+    pub tile_grid_size: Option<Scalar>,
+    /// Prepared detectors, encoded images: overlap of neighbouring tiles, as a share of their side.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "options::tile_overlap_ratio")]
+    pub tile_overlap_ratio: Option<Scalar>,
+    /// Prepared detectors, encoded images: boxes of a class from two tiles that overlap by more than this are one object.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "options::tile_predictions_nms_thresh")]
+    pub tile_predictions_nms_thresh: Option<Scalar>,
+}
+
+impl<'a> InferRequest<'a> {
+    /// Reads the JSON of a request.
+    ///
+    /// # Errors
+    /// When it is not JSON, or not of this shape.
+    pub fn from_json(json: &'a [u8]) -> Result<Self, serde_json::Error> {
+        serde_json::from_slice(json).map(|object::Object(request)| request)
+    }
+}
+
+impl RequestParameters {
+    /// What they say about detection.
+    #[must_use]
+    pub fn detection(self) -> DetectionOptions {
+        DetectionOptions {
+            score_threshold: self.score_threshold,
+            iou_threshold: self.iou_threshold,
+            tile_grid_size: self.tile_grid_size,
+            tile_overlap_ratio: self.tile_overlap_ratio,
+            tile_predictions_nms_thresh: self.tile_predictions_nms_thresh,
+        }
+    }
+}
+
+/// An input tensor: `images` as pixels (UINT8 `[N, H, W, 3]`) or as encoded images of any size (BYTES `[N]`, in JSON as
+/// base64), or `sizes` (INT64 `[N, 2]`, height and width of each original image in pixels). Keys that are not listed are ignored.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[schemars(extend("additionalProperties" = true), transform = only_known_inputs)]
+pub struct InferInput<'a> {
     /// Name.
-    pub name: String,
-    /// Size of each dimension.
-    pub shape: Vec<u64>,
+    #[serde(borrow)]
+    pub name: Cow<'a, str>,
     /// Element type.
     pub datatype: Datatype,
-    /// Wishes; `binary_data_size` says that the elements follow the JSON.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub parameters: Option<Parameters>,
+    /// Size of each dimension.
+    #[serde(deserialize_with = "at_most::<_, _, MAX_RANK>")]
+    pub shape: Vec<u64>,
+    /// Options; `binary_data_size` says that the elements follow the JSON.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "object::optional")]
+    pub parameters: Option<InputParameters>,
     /// The elements, unless they follow the JSON.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub data: Option<TensorData>,
+    #[serde(default, borrow, skip_serializing_if = "Option::is_none")]
+    pub data: Option<TensorData<'a>>,
 }
 
-/// An output that is wanted.
+/// Options of an input. Keys that are not listed are ignored.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(extend("additionalProperties" = true))]
+pub struct InputParameters {
+    /// Bytes of the elements, which follow the JSON.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub binary_data_size: Option<u64>,
+    /// Not supported.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shared_memory_region: Option<Unsupported>,
+}
+
+/// An output that is asked for. Keys that are not listed are ignored.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct RequestedOutput {
+#[schemars(extend("additionalProperties" = true))]
+pub struct RequestedOutput<'a> {
     /// Name.
-    pub name: String,
-    /// Wishes, such as `binary_data` or `classification`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub parameters: Option<Parameters>,
+    #[serde(borrow)]
+    #[schemars(extend("enum" = ["probabilities", "boxes", "scores", "labels"]))]
+    pub name: Cow<'a, str>,
+    /// Options.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "object::optional")]
+    pub parameters: Option<OutputParameters>,
 }
 
-impl InferInput {
-    /// Number of elements that the shape asks for; `None` when it has more than [`MAX_RANK`] dimensions or the number
-    /// does not fit 64 bits.
-    #[must_use]
-    pub fn element_count(&self) -> Option<u64> {
-        if self.shape.len() > MAX_RANK {
-            return None;
-        }
-        // A zero anywhere makes the tensor empty, whatever the other dimensions multiply to.
-        if self.shape.contains(&0) {
-            return Some(0);
-        }
-        self.shape.iter().try_fold(1_u64, |count, &size| count.checked_mul(size))
+/// Options of an output. Keys that are not listed are ignored.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(extend("additionalProperties" = true))]
+pub struct OutputParameters {
+    /// The output comes as bytes after the JSON.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub binary_data: Option<bool>,
+    /// Not supported.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub classification: Option<Unsupported>,
+    /// Not supported.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shared_memory_region: Option<Unsupported>,
+}
+
+/// An option of the protocol that would change the answer's form and is not supported. Any value stands for it; only null is
+/// allowed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Unsupported;
+
+impl<'de> Deserialize<'de> for Unsupported {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        IgnoredAny::deserialize(deserializer).map(|_| Self)
+    }
+}
+
+impl JsonSchema for Unsupported {
+    fn schema_name() -> Cow<'static, str> {
+        Cow::Borrowed("Unsupported")
     }
 
-    /// True when the elements are in the JSON and are as many as the shape asks for.
-    #[must_use]
-    pub fn is_complete(&self) -> bool {
-        let given = self.data.as_ref().and_then(|data| u64::try_from(data.len()).ok());
-        given.is_some() && given == self.element_count()
+    fn inline_schema() -> bool {
+        true
     }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        schemars::json_schema!({ "type": "null" })
+    }
+}
+
+/// Schema of a list of inputs that holds images once and sizes at most once.
+fn named_once() -> Value {
+    let named = |name: &str| json!({ "properties": { "name": { "const": name } }, "required": ["name"] });
+    json!([
+        { "contains": named(IMAGES), "minContains": 1, "maxContains": 1 },
+        { "contains": named(SIZES), "minContains": 0, "maxContains": 1 },
+    ])
+}
+
+/// Schema of pixels in lists that are nested at most `depth` deep.
+fn pixels(depth: usize) -> Value {
+    let pixel = json!({ "type": "integer", "minimum": 0, "maximum": 255 });
+    let items = if depth > 1 { json!({ "anyOf": [pixel, pixels(depth - 1)] }) } else { pixel };
+    json!({ "type": "array", "items": items })
+}
+
+/// Adds to the schema of an input which types and shapes go with which name, and where its elements are.
+fn only_known_inputs(schema: &mut Schema) {
+    let count = json!({ "type": "integer", "minimum": 0, "maximum": MAX_IMAGES });
+    let side = json!({ "type": "integer", "minimum": 1, "maximum": u32::MAX });
+    let input = |name: &str, datatype: Datatype, shape: Value, data: Value| {
+        let rank = shape.as_array().map_or(0, Vec::len);
+        json!({
+            "properties": {
+                "name": { "const": name },
+                "datatype": { "const": datatype },
+                "shape": { "type": "array", "prefixItems": shape, "minItems": rank, "maxItems": rank },
+                "data": { "anyOf": [data, { "type": "null" }] },
+            },
+        })
+    };
+    let text = json!({ "type": "string" });
+    let texts = json!({
+        "type": "array",
+        "items": { "anyOf": [text, { "type": "array", "items": text, "minItems": 1, "maxItems": 1 }] },
+    });
+    let pairs = json!({ "type": "array", "items": { "type": "array", "items": side, "minItems": 2, "maxItems": 2 } });
+    let sizes = json!({ "anyOf": [pairs, { "type": "array", "items": side }] });
+    let kinds = json!([
+        input(IMAGES, Datatype::Uint8, json!([count, side, side, { "const": 3 }]), pixels(MAX_RANK)),
+        input(IMAGES, Datatype::Bytes, json!([count]), texts),
+        input(SIZES, Datatype::Int64, json!([count, { "const": 2 }]), sizes),
+    ]);
+    let in_json = json!({ "required": ["data"], "properties": { "data": { "type": "array" } } });
+    let after_json = json!({
+        "required": ["parameters"],
+        "properties": {
+            "parameters": {
+                "type": "object",
+                "required": ["binary_data_size"],
+                "properties": { "binary_data_size": { "type": "integer" } },
+            },
+        },
+    });
+    schema.insert("allOf".to_owned(), json!([{ "oneOf": kinds }, { "oneOf": [in_json, after_json] }]));
 }
 
 /// The answer to a request for inference.
@@ -140,7 +381,8 @@ pub struct InferResponse {
     pub model_name: String,
     /// Its version.
     pub model_version: String,
-    /// Tensors.
+    /// A classifier's `probabilities`, FP32 `[N, labels]`; a detector's `boxes`, FP32 `[N, D, 4]` (x1 y1 x2 y2 in pixels), `scores`,
+    /// FP32 `[N, D]`, and `labels`, INT64 `[N, D]`, -1 where an image has fewer than D objects.
     pub outputs: Vec<InferOutput>,
 }
 
@@ -153,22 +395,47 @@ pub struct InferOutput {
     pub datatype: Datatype,
     /// Size of each dimension.
     pub shape: Vec<u64>,
-    /// `binary_data_size` when the elements follow the JSON.
+    /// How many bytes the elements are when they follow the JSON.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub parameters: Option<Parameters>,
+    pub parameters: Option<BinarySize>,
     /// The elements in row-major order, unless they follow the JSON.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data: Option<OutputData>,
 }
 
-/// Elements of an output.
+/// Bytes of a tensor's elements, which follow the JSON.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct BinarySize {
+    /// Bytes.
+    pub binary_data_size: u64,
+}
+
+/// Elements of an output, in row-major order.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum OutputData {
-    /// Whole numbers.
+    /// Whole numbers, INT64.
     Integer(Vec<i64>),
-    /// Single-precision numbers.
+    /// Single-precision numbers, FP32.
     Float(Vec<f32>),
-    /// Texts.
-    Text(Vec<String>),
+}
+
+impl OutputData {
+    /// Element type.
+    #[must_use]
+    pub fn datatype(&self) -> Datatype {
+        match self {
+            Self::Integer(_) => Datatype::Int64,
+            Self::Float(_) => Datatype::Fp32,
+        }
+    }
+
+    /// The elements as little-endian bytes.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        match self {
+            Self::Integer(values) => values.iter().flat_map(|value| value.to_le_bytes()).collect(),
+            Self::Float(values) => values.iter().flat_map(|value| value.to_le_bytes()).collect(),
+        }
+    }
 }

@@ -1,4 +1,4 @@
-//! What can be wrong with a setting.
+//! Errors of settings.
 
 use serde_json::Value;
 

@@ -110,7 +110,7 @@ choice! {
 /// Other spellings of words, in the specification's documents.
 const SYNONYMS: &[(&str, &str)] = &[("extra_large", "xlarge")];
 
-/// A grid of overlapping tiles that a picture is cut into; 1 x 1 cuts nothing. In files `"3x2"`, or `"none"`.
+/// A grid of overlapping tiles that an image is cut into; 1 x 1 cuts nothing. In files `"3x2"`, or `"none"`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub struct TileGrid {
@@ -136,6 +136,27 @@ impl TileGrid {
     #[must_use]
     pub fn count(self) -> u32 {
         self.columns * self.rows
+    }
+
+    /// Regular expression of the canonical texts: `none`, or columns and rows, of which one at least is above 1.
+    #[must_use]
+    pub fn canonical_pattern() -> String {
+        let (any, several) = Self::sides();
+        format!("^(none|{several}x{any}|1x{several})$")
+    }
+
+    /// Regular expression of every text that is read as a grid.
+    #[must_use]
+    pub fn pattern() -> String {
+        let (any, several) = Self::sides();
+        let (any, several, one) = (format!(r"\s*\+?0*{any}\s*"), format!(r"\s*\+?0*{several}\s*"), r"\s*\+?0*1\s*");
+        format!(r"^\s*\(*([nN][oO][nN][eE]|{several}[,xX]{any}|{one}[,xX]{several})\)*\s*$")
+    }
+
+    /// Patterns of a number of tiles along one side: any, and more than one. They say [`Self::MOST`] in digits.
+    fn sides() -> (&'static str, &'static str) {
+        const { assert!(TileGrid::MOST == 16) };
+        ("([1-9]|1[0-6])", "([2-9]|1[0-6])")
     }
 
     /// Reads `none`, `3x2`, `3X2` or `(3, 2)`.

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Map, Value, json};
 
-use super::{Kind, SETTINGS, SettingSpec, Settings, Source};
+use super::{Kind, SETTINGS, SettingSpec, Settings, Source, TileGrid};
 
 impl SettingSpec {
     /// JSON Schema of the setting's value in its canonical form.
@@ -34,7 +34,7 @@ impl SettingSpec {
             }
             Kind::Grid => {
                 put("type", Value::from("string"));
-                put("pattern", Value::from("^(none|[0-9]+x[0-9]+)$"));
+                put("pattern", Value::from(TileGrid::canonical_pattern()));
             }
         }
         map

@@ -1,4 +1,4 @@
-//! Where a value came from.
+//! Sources of a setting's value.
 
 use std::collections::BTreeMap;
 

@@ -154,7 +154,7 @@ impl Check<'_> {
         let one_size = model.one_size && self.chosen("train_crop_size");
         if one_size && s.train_crop_size != s.valid_crop_size {
             let advice =
-                "a Vision Transformer sees pictures of one size; remove the first, which then follows the second";
+                "a Vision Transformer sees images of one size; remove the first, which then follows the second";
             self.clash("train_crop_size", "valid_crop_size", advice);
         }
         if s.valid_crop_size > s.valid_resize_size {

@@ -1,10 +1,18 @@
 //! Health and metadata of the V2 protocol (Open Inference Protocol).
 
 use actix_web::{HttpResponse, web, web::Data};
+use runtime::Outputs;
+use schemas::prediction::{
+    Datatype, DetectionDefaults, ModelMetadata, ModelParameters, ModelReady, ModelState, ServerLive, ServerMetadata,
+    ServerReady, TensorMetadata,
+};
 use serde::Deserialize;
-use serde_json::json;
 
-use crate::{backend::ServedModel, error::ServerError, state::State, wish::WISHES};
+use crate::{
+    backend::{Description, ServedModel},
+    error::ServerError,
+    state::State,
+};
 
 /// The only version that a model has.
 pub(crate) const VERSION: &str = "1";
@@ -27,15 +35,15 @@ impl ModelPath {
 }
 
 pub(crate) async fn server() -> HttpResponse {
-    HttpResponse::Ok().json(json!({
-        "name": "fovea",
-        "version": env!("CARGO_PKG_VERSION"),
-        "extensions": ["binary_tensor_data", "model_repository"],
-    }))
+    HttpResponse::Ok().json(ServerMetadata {
+        name: "fovea".to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        extensions: vec!["binary_tensor_data".to_owned(), "model_repository".to_owned()],
+    })
 }
 
 pub(crate) async fn live() -> HttpResponse {
-    HttpResponse::Ok().json(json!({ "live": true }))
+    HttpResponse::Ok().json(ServerLive { live: true })
 }
 
 pub(crate) async fn ready(state: Data<State>) -> Result<HttpResponse, ServerError> {
@@ -46,44 +54,49 @@ pub(crate) async fn ready(state: Data<State>) -> Result<HttpResponse, ServerErro
     if !state.is_ready() {
         return Err(ServerError::NotReady);
     }
-    Ok(HttpResponse::Ok().json(json!({ "ready": true })))
+    Ok(HttpResponse::Ok().json(ServerReady { ready: true }))
 }
 
 pub(crate) async fn model(state: Data<State>, path: web::Path<ModelPath>) -> Result<HttpResponse, ServerError> {
-    let about = &state.models[path.find(&state)?].description;
-    let mut inputs = vec![json!({ "name": runtime::INPUT, "datatype": "UINT8", "shape": about.input_shape })];
-    if about.takes_sizes() {
-        inputs.push(json!({ "name": runtime::SIZES, "datatype": "INT64", "shape": [-1, 2] }));
-    }
-    let labels = about.meta.labels.len();
-    let outputs = if about.meta.task.is_classification() {
-        json!([{ "name": runtime::OUTPUT, "datatype": "FP32", "shape": [-1, labels] }])
-    } else {
-        json!([
-            { "name": runtime::BOXES, "datatype": "FP32", "shape": [-1, -1, 4] },
-            { "name": runtime::SCORES, "datatype": "FP32", "shape": [-1, -1] },
-            { "name": runtime::LABELS, "datatype": "INT64", "shape": [-1, -1] },
-        ])
+    Ok(HttpResponse::Ok().json(metadata(&state.models[path.find(&state)?].description)))
+}
+
+fn metadata(about: &Description) -> ModelMetadata {
+    let tensor = |name: &str, datatype: Datatype, shape: &[i64]| TensorMetadata {
+        name: name.to_owned(),
+        datatype,
+        shape: shape.to_vec(),
     };
-    let mut parameters = json!({
-        "task": about.meta.task,
-        "architecture": about.meta.model_name,
-        "form": about.form.name(),
-        "labels": about.meta.labels,
-    });
-    if !about.meta.task.is_classification() {
-        for (wish, setting) in WISHES {
-            parameters[wish] = about.settings.get(setting).unwrap_or_default();
-        }
+    let mut inputs = vec![tensor(runtime::INPUT, Datatype::Uint8, &about.input_shape)];
+    if about.takes_sizes() {
+        inputs.push(tensor(runtime::SIZES, Datatype::Int64, &[-1, 2]));
     }
-    Ok(HttpResponse::Ok().json(json!({
-        "name": about.name,
-        "versions": [VERSION],
-        "platform": "onnxruntime_onnx",
-        "inputs": inputs,
-        "outputs": outputs,
-        "parameters": parameters,
-    })))
+    let labels = i64::try_from(about.meta.labels.len()).unwrap_or(-1);
+    let (outputs, detection) = match about.outputs {
+        Outputs::Probabilities => (vec![tensor(runtime::OUTPUT, Datatype::Fp32, &[-1, labels])], None),
+        Outputs::Boxes => {
+            let outputs = vec![
+                tensor(runtime::BOXES, Datatype::Fp32, &[-1, -1, 4]),
+                tensor(runtime::SCORES, Datatype::Fp32, &[-1, -1]),
+                tensor(runtime::LABELS, Datatype::Int64, &[-1, -1]),
+            ];
+            (outputs, Some(DetectionDefaults::from(&about.settings)))
+        }
+    };
+    ModelMetadata {
+        name: about.name.clone(),
+        versions: vec![VERSION.to_owned()],
+        platform: "onnxruntime_onnx".to_owned(),
+        inputs,
+        outputs,
+        parameters: ModelParameters {
+            task: about.meta.task,
+            architecture: about.meta.model_name.clone(),
+            form: about.form,
+            labels: about.meta.labels.clone(),
+            detection,
+        },
+    }
 }
 
 pub(crate) async fn model_ready(state: Data<State>, path: web::Path<ModelPath>) -> Result<HttpResponse, ServerError> {
@@ -91,15 +104,16 @@ pub(crate) async fn model_ready(state: Data<State>, path: web::Path<ModelPath>) 
     if !state.is_ready() || !model.is_ready() {
         return Err(ServerError::NotReady);
     }
-    Ok(HttpResponse::Ok().json(json!({ "name": model.description.name, "ready": true })))
+    Ok(HttpResponse::Ok().json(ModelReady { name: model.description.name.clone(), ready: true }))
 }
 
 /// The models, in the order in which they were named. The body, which may ask for ready ones only, is not read: a model that
 /// is not ready is shown as such.
 pub(crate) async fn index(state: Data<State>) -> HttpResponse {
     let entry = |model: &ServedModel| {
-        let (name, reason) = if model.is_ready() { ("READY", "") } else { ("UNAVAILABLE", "no worker is left") };
-        json!({ "name": model.description.name, "version": VERSION, "state": name, "reason": reason })
+        let (state, reason) = if model.is_ready() { ("READY", "") } else { ("UNAVAILABLE", "no worker is left") };
+        let (name, version) = (model.description.name.clone(), VERSION.to_owned());
+        ModelState { name, version, state: state.to_owned(), reason: reason.to_owned() }
     };
     HttpResponse::Ok().json(state.models.iter().map(entry).collect::<Vec<_>>())
 }

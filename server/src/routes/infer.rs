@@ -2,22 +2,22 @@
 //! declares it (with INT64 `sizes` `[N, 2]` where it declares those), or BYTES `[N]`: N encoded images of any size, decoded and
 //! prepared by the server (in JSON as base64).
 
-use std::{borrow::Cow, sync::Arc};
+use std::sync::Arc;
 
 use actix_web::{HttpRequest, HttpResponse, web, web::Data};
 use ndarray::Array4;
 use runtime::Form;
-use schemas::prediction::MAX_IMAGES;
-use serde::Deserialize;
-use serde_json::value::RawValue;
+use schemas::prediction::{
+    Datatype, DetectionOptions, DetectionSettings, InferInput, InferRequest, MAX_ID_LENGTH, MAX_IMAGES,
+    RequestedOutput, TensorData,
+};
 
 use super::{
     health::ModelPath,
     media_type,
-    outputs::{self, HEADER, Wanted},
+    outputs::{self, HEADER, SelectedOutput},
     read_body,
     score::decode_base64,
-    tensor::{self, AtMost},
     timings,
 };
 use crate::{
@@ -25,9 +25,9 @@ use crate::{
     backend::Description,
     error::ServerError,
     metrics::Stage,
-    prepare::{Original, Pixels, Work, check_inside},
+    prepare::{Pixels, Size, Work, check_inside},
+    request::RequestOptions,
     state::State,
-    wish::{Given, Plan, Scalar, Tiling},
 };
 
 const SHAPE: &str = "{\"inputs\": [{\"name\": \"images\", \"datatype\", \"shape\", \"data\"}]}";
@@ -50,24 +50,24 @@ pub(crate) async fn infer(
             })?),
         };
     let body = read_body(&state, &request).await?;
-    let place = state.admission.enter()?;
-    let work = Work { state: state.clone(), model, timings: timings(&request), place };
+    let permit = state.admission.enter()?;
+    let work = Work { state: state.clone(), model, timings: timings(&request), permit };
     let parsed = {
-        let (shared, times, place) = (state.clone(), Arc::clone(&work.timings), work.place.clone());
+        let (shared, times, permit) = (state.clone(), Arc::clone(&work.timings), work.permit.clone());
         let parsed = state.pool.run(move || {
-            let _place = place;
+            let _permit = permit;
             let parser = Parser { state: &shared, about: &shared.models[model].description };
             times.time(Stage::Decode, || parser.parse(body, json_length))
         });
         parsed.await?
     };
-    let Parsed { id, images, wanted, plan } = parsed;
-    let answer = match images {
-        Images::Encoded(images, _reservation) => work.look(images, plan).await?.answer,
-        Images::Tensor(pixels) => work.run(pixels, plan.thresholds).await?,
+    let Parsed { id, images, outputs, options } = parsed;
+    let predictions = match images {
+        Images::Encoded(images, _reservation) => work.predict(images, options).await?.predictions,
+        Images::Tensor(pixels) => work.predict_pixels(pixels, options.thresholds).await?,
     };
     let name = &work.model().description.name;
-    work.timings.time(Stage::Render, || outputs::render(name, id, &wanted, answer))
+    work.timings.time(Stage::Render, || outputs::render(name, id, &outputs, predictions))
 }
 
 enum Images {
@@ -80,67 +80,8 @@ enum Images {
 struct Parsed {
     id: Option<String>,
     images: Images,
-    wanted: Vec<Wanted>,
-    plan: Plan,
-}
-
-#[derive(Deserialize)]
-struct Request<'a> {
-    id: Option<String>,
-    parameters: Option<Parameters>,
-    #[serde(borrow)]
-    inputs: &'a RawValue,
-    #[serde(borrow)]
-    outputs: Option<&'a RawValue>,
-}
-
-#[derive(Deserialize)]
-struct Input<'a> {
-    #[serde(borrow)]
-    name: Cow<'a, str>,
-    #[serde(borrow)]
-    datatype: Cow<'a, str>,
-    #[serde(borrow)]
-    shape: &'a RawValue,
-    parameters: Option<Parameters>,
-    #[serde(borrow)]
-    data: Option<&'a RawValue>,
-}
-
-#[derive(Deserialize)]
-struct Output<'a> {
-    #[serde(borrow)]
-    name: Cow<'a, str>,
-    parameters: Option<Parameters>,
-}
-
-/// The parameters that have an effect. Others are the protocol's and have none here, except those that would change the
-/// answer's form, which are refused.
-#[derive(Deserialize, Default)]
-struct Parameters {
-    binary_data: Option<bool>,
-    binary_data_output: Option<bool>,
-    binary_data_size: Option<u64>,
-    classification: Option<u64>,
-    shared_memory_region: Option<String>,
-    score_threshold: Option<Scalar>,
-    iou_threshold: Option<Scalar>,
-    tile_grid_size: Option<Scalar>,
-    tile_overlap_ratio: Option<Scalar>,
-    tile_predictions_nms_thresh: Option<Scalar>,
-}
-
-impl Parameters {
-    /// In the order of the names in [`crate::wish::WISHES`].
-    fn given(self) -> Given {
-        Given::new([
-            self.score_threshold,
-            self.iou_threshold,
-            self.tile_grid_size,
-            self.tile_overlap_ratio,
-            self.tile_predictions_nms_thresh,
-        ])
-    }
+    outputs: Vec<SelectedOutput>,
+    options: RequestOptions,
 }
 
 fn bad<T>(text: impl Into<String>) -> Result<T, ServerError> {
@@ -154,7 +95,7 @@ struct Parser<'s> {
 
 /// The elements of an input.
 enum Elements<'a> {
-    Json(&'a str),
+    Json(TensorData<'a>),
     Bytes(&'a [u8]),
 }
 
@@ -164,59 +105,61 @@ impl Parser<'_> {
         if json_length == Some(0) {
             // The protocol's raw request: the body is the one element of the one input.
             let images = Images::Encoded(vec![bytes], reservation);
-            let (wanted, plan) = (Wanted::all(&self.about.meta, true), Given::default().plan(self.about)?);
-            return Ok(Parsed { id: None, images, wanted, plan });
+            let outputs = SelectedOutput::all(self.about.outputs, true);
+            let options = RequestOptions::new(&DetectionOptions::default(), self.about)?;
+            return Ok(Parsed { id: None, images, outputs, options });
         }
         let length = json_length.unwrap_or(bytes.len());
         let Some((json, blob)) = bytes.split_at_checked(length) else {
             return bad(format!("Inference-Header-Content-Length is {length}, the body has {} bytes", bytes.len()));
         };
-        let request: Request<'_> = serde_json::from_slice(json).map_err(|e| ServerError::json(&e, SHAPE))?;
-        if request.id.as_ref().is_some_and(|id| id.len() > 256) {
-            return bad("id has more than 256 bytes");
+        let request = InferRequest::from_json(json).map_err(|e| ServerError::json(&e, SHAPE))?;
+        if request.id.as_ref().is_some_and(|id| id.chars().count() > MAX_ID_LENGTH) {
+            return bad(format!("id has more than {MAX_ID_LENGTH} characters"));
         }
-        let Ok(AtMost(inputs)) = serde_json::from_str::<AtMost<Input<'_>, 2>>(request.inputs.get()) else {
-            return bad(format!("inputs must hold the model's tensors, of the form {SHAPE}"));
-        };
         let parameters = request.parameters.unwrap_or_default();
-        let wanted = self.wanted(parameters.binary_data_output.unwrap_or(false), request.outputs)?;
-        let given = parameters.given();
-        let tiles = given.tiles();
-        let plan = given.plan(self.about)?;
-        let images = self.inputs(&inputs, blob, reservation)?;
-        match (&images, tiles) {
-            (Images::Tensor(_), Some(name)) => {
-                bad(format!("{name} is for encoded images (BYTES): pixels are run as they come"))
+        let outputs = self.outputs(parameters.binary_data_output.unwrap_or(false), request.outputs)?;
+        let detection = parameters.detection();
+        let options = RequestOptions::new(&detection, self.about)?;
+        let images = self.inputs(&request.inputs, blob, reservation)?;
+        match (&images, detection.given().find(|option| option.of_tiles)) {
+            (Images::Tensor(_), Some(option)) => {
+                bad(format!("{} is for encoded images (BYTES): pixels are run as they come", option.name))
             }
-            (Images::Tensor(_), None) | (Images::Encoded(..), _) => Ok(Parsed { id: request.id, images, wanted, plan }),
+            (Images::Tensor(_), None) | (Images::Encoded(..), _) => {
+                Ok(Parsed { id: request.id, images, outputs, options })
+            }
         }
     }
 
     /// The outputs that are asked for, in the order in which they are; all of them when nothing is said.
-    fn wanted(&self, all_binary: bool, outputs: Option<&RawValue>) -> Result<Vec<Wanted>, ServerError> {
-        let all = Wanted::all(&self.about.meta, all_binary);
-        let Some(outputs) = outputs else {
+    fn outputs(
+        &self,
+        all_binary: bool,
+        requested: Option<Vec<RequestedOutput<'_>>>,
+    ) -> Result<Vec<SelectedOutput>, ServerError> {
+        let all = SelectedOutput::all(self.about.outputs, all_binary);
+        let Some(requested) = requested else {
             return Ok(all);
         };
-        let names: Vec<&str> = all.iter().map(|wanted| wanted.name).collect();
+        let names: Vec<&str> = all.iter().map(|output| output.name).collect();
         let expected = || ServerError::Request(format!("outputs, when given, must name some of {}", names.join(", ")));
-        let asked: AtMost<Output<'_>, 3> = serde_json::from_str(outputs.get()).map_err(|_| expected())?;
-        let mut wanted: Vec<Wanted> = Vec::new();
-        for output in asked.0 {
+        let mut selected: Vec<SelectedOutput> = Vec::new();
+        for output in requested {
             let parameters = output.parameters.unwrap_or_default();
             if parameters.classification.is_some() || parameters.shared_memory_region.is_some() {
                 return bad("the parameters classification and shared_memory_region are not supported");
             }
-            let known = names.iter().copied().find(|name| *name == output.name).ok_or_else(expected)?;
-            if wanted.iter().any(|other| other.name == known) {
+            let known = all.iter().map(|known| known.name).find(|name| *name == output.name).ok_or_else(expected)?;
+            if selected.iter().any(|other| other.name == known) {
                 return bad(format!("outputs name {known} twice"));
             }
-            wanted.push(Wanted { name: known, binary: parameters.binary_data.unwrap_or(all_binary) });
+            selected.push(SelectedOutput { name: known, binary: parameters.binary_data.unwrap_or(all_binary) });
         }
-        if wanted.is_empty() { Err(expected()) } else { Ok(wanted) }
+        if selected.is_empty() { Err(expected()) } else { Ok(selected) }
     }
 
-    fn inputs(&self, inputs: &[Input<'_>], blob: &[u8], reservation: Reservation) -> Result<Images, ServerError> {
+    fn inputs(&self, inputs: &[InferInput<'_>], blob: &[u8], reservation: Reservation) -> Result<Images, ServerError> {
         let (mut images, mut sizes, mut rest) = (None, None, blob);
         for input in inputs {
             let name = &*input.name;
@@ -236,8 +179,8 @@ impl Parser<'_> {
         let Some((input, elements)) = images else {
             return bad("inputs must hold images");
         };
-        match (&*input.datatype, sizes) {
-            ("UINT8", sizes) => {
+        match (input.datatype, sizes) {
+            (Datatype::Uint8, sizes) => {
                 let mut pixels = self.pixels(input, &elements, reservation)?;
                 pixels.sizes = match sizes {
                     Some((input, elements)) => Some(self.sizes(input, &elements, pixels.images.dim().0)?),
@@ -250,15 +193,15 @@ impl Parser<'_> {
                 };
                 Ok(Images::Tensor(pixels))
             }
-            ("BYTES", None) => self.encoded(input, &elements, reservation),
-            ("BYTES", Some(_)) => bad("sizes go with pixels (UINT8); encoded images have their own"),
+            (Datatype::Bytes, None) => self.encoded(input, &elements, reservation),
+            (Datatype::Bytes, Some(_)) => bad("sizes go with pixels (UINT8); encoded images have their own"),
             _ => bad("datatype of images must be UINT8 (pixels) or BYTES (encoded images)"),
         }
     }
 
     fn pixels(
         &self,
-        input: &Input<'_>,
+        input: &InferInput<'_>,
         elements: &Elements<'_>,
         mut reservation: Reservation,
     ) -> Result<Pixels, ServerError> {
@@ -267,7 +210,7 @@ impl Parser<'_> {
         let values = match elements {
             Elements::Json(json) => {
                 reservation.absorb(self.state.admission.budget.reserve(count as u64)?);
-                tensor::bytes(json, count)?
+                json.bytes(count)?
             }
             Elements::Bytes(bytes) if bytes.len() != count => {
                 return bad(format!("the data of images hold {} bytes, the shape says {count}", bytes.len()));
@@ -278,14 +221,13 @@ impl Parser<'_> {
         Ok(Pixels { images, sizes: None, reservation })
     }
 
-    /// Height and width of each of `n` original pictures.
-    fn sizes(&self, input: &Input<'_>, elements: &Elements<'_>, n: usize) -> Result<Vec<[i64; 2]>, ServerError> {
-        let shape: Option<[usize; 2]> = serde_json::from_str(input.shape.get()).ok();
-        if input.datatype != "INT64" || shape != Some([n, 2]) {
-            return bad(format!("sizes must be INT64 of shape [{n}, 2]: height and width of each original picture"));
+    /// Height and width of each of `n` original images, in pixels.
+    fn sizes(&self, input: &InferInput<'_>, elements: &Elements<'_>, n: usize) -> Result<Vec<[i64; 2]>, ServerError> {
+        if input.datatype != Datatype::Int64 || input.shape != [n as u64, 2] {
+            return bad(format!("sizes must be INT64 of shape [{n}, 2]: height and width of each original image"));
         }
         let sizes = match elements {
-            Elements::Json(json) => tensor::sizes(json)?,
+            Elements::Json(json) => json.sizes()?,
             Elements::Bytes(bytes) => {
                 let (values, rest) = bytes.as_chunks::<8>();
                 let values: Vec<i64> = values.iter().map(|value| i64::from_le_bytes(*value)).collect();
@@ -302,21 +244,22 @@ impl Parser<'_> {
         }
         let most = i64::from(self.state.limits.max_side);
         match sizes.iter().flatten().find(|side| !(1..=most).contains(*side)) {
-            Some(side) => bad(format!("sizes hold {side}; a side of a picture is 1 to {most} pixels")),
+            Some(side) => bad(format!("sizes hold {side}; a side of an image is 1 to {most} pixels")),
             None => Ok(sizes),
         }
     }
 
     fn encoded(
         &self,
-        input: &Input<'_>,
+        input: &InferInput<'_>,
         elements: &Elements<'_>,
         mut reservation: Reservation,
     ) -> Result<Images, ServerError> {
         let [n] = self.shape::<1>(input)?;
         self.check_count(n)?;
         let images = match elements {
-            Elements::Json(json) => tensor::texts(json, self.state.limits.max_images, "data of images")?
+            Elements::Json(json) => json
+                .texts(self.state.limits.max_images)?
                 .iter()
                 .enumerate()
                 .map(|(i, text)| decode_base64(i, text, &self.state.admission.budget, &mut reservation))
@@ -329,11 +272,9 @@ impl Parser<'_> {
         Ok(Images::Encoded(images, reservation))
     }
 
-    fn shape<const RANK: usize>(&self, input: &Input<'_>) -> Result<[usize; RANK], ServerError>
-    where
-        [usize; RANK]: for<'a> Deserialize<'a>,
-    {
-        serde_json::from_str(input.shape.get()).map_err(|_| {
+    fn shape<const RANK: usize>(&self, input: &InferInput<'_>) -> Result<[usize; RANK], ServerError> {
+        let lengths: Option<Vec<usize>> = input.shape.iter().map(|&length| usize::try_from(length).ok()).collect();
+        lengths.and_then(|lengths| lengths.try_into().ok()).ok_or_else(|| {
             ServerError::Request(format!(
                 "shape of images must be {RANK} whole numbers: [N, H, W, 3] for UINT8, [N] for BYTES"
             ))
@@ -370,8 +311,8 @@ impl Parser<'_> {
             return Err(ServerError::ImageTooLarge { index: 0, reason });
         }
         if self.about.form == Form::Whole {
-            let tiling = Tiling::from(&self.about.settings);
-            check_inside(&Original { index: 0, width, height }, limits.max_pixels, self.about, &tiling)?;
+            let DetectionSettings { tiling, .. } = DetectionSettings::from(&self.about.settings);
+            check_inside(&Size { index: 0, width, height }, limits.max_pixels, self.about, &tiling)?;
         }
         let count = [n, h, w, c].iter().try_fold(1usize, |product, &length| product.checked_mul(length));
         match count.filter(|&count| count as u64 <= limits.body_bytes()) {
@@ -382,7 +323,7 @@ impl Parser<'_> {
 }
 
 /// The elements of an input: in the JSON, or the next so many bytes after it.
-fn elements_of<'a>(input: &Input<'a>, rest: &mut &'a [u8]) -> Result<Elements<'a>, ServerError> {
+fn elements_of<'a>(input: &InferInput<'a>, rest: &mut &'a [u8]) -> Result<Elements<'a>, ServerError> {
     let name = &*input.name;
     let parameters = input.parameters.as_ref();
     if parameters.is_some_and(|p| p.shared_memory_region.is_some()) {
@@ -391,7 +332,7 @@ fn elements_of<'a>(input: &Input<'a>, rest: &mut &'a [u8]) -> Result<Elements<'a
     match (parameters.and_then(|p| p.binary_data_size), input.data) {
         (Some(_), Some(_)) => bad(format!("{name} has both data and binary_data_size; send one")),
         (None, None) => bad(format!("{name} has neither data nor binary_data_size")),
-        (None, Some(data)) => Ok(Elements::Json(data.get())),
+        (None, Some(data)) => Ok(Elements::Json(data)),
         (Some(size), None) => {
             let Some((own, others)) = usize::try_from(size).ok().and_then(|size| rest.split_at_checked(size)) else {
                 return bad(format!("binary_data_size of {name} is {size}, but {} bytes follow the JSON", rest.len()));

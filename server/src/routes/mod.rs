@@ -5,7 +5,6 @@ pub(crate) mod infer;
 mod outputs;
 pub(crate) mod page;
 pub(crate) mod score;
-mod tensor;
 
 use std::sync::Arc;
 

@@ -6,9 +6,9 @@ use actix_web::{
     web::Data,
 };
 
-use crate::state::State;
+use crate::{openapi, state::State};
 
-/// Scripts, styles and requests: our own only. Pictures: our own, and those that the page makes of files on the visitor's
+/// Scripts, styles and requests: our own only. Images: our own, and those that the page makes of files on the visitor's
 /// machine.
 const POLICY: &str = "default-src 'self'; img-src 'self' blob:; object-src 'none'; base-uri 'none'; \
                       form-action 'self'; frame-ancestors 'none'";
@@ -39,7 +39,7 @@ pub(crate) async fn icon() -> HttpResponse {
 }
 
 pub(crate) async fn openapi() -> HttpResponse {
-    HttpResponse::Ok().content_type(ContentType::json()).body(crate::app::OPENAPI)
+    HttpResponse::Ok().content_type(ContentType::json()).body(openapi::document())
 }
 
 pub(crate) async fn metrics(state: Data<State>) -> HttpResponse {
@@ -69,8 +69,10 @@ mod tests {
     #[test]
     fn an_image_is_never_wider_than_its_card() {
         let rules = rules(include_str!("../../web/app.css"));
-        let boxes: Vec<_> =
-            rules.iter().filter(|(selector, _)| selector.split(',').any(|s| s.trim().ends_with(".picture"))).collect();
+        let boxes: Vec<_> = rules
+            .iter()
+            .filter(|(selector, _)| selector.split(',').any(|s| s.trim().ends_with(".image-frame")))
+            .collect();
         assert!(boxes.len() >= 3, "{boxes:?}");
         for (selector, declarations) in boxes {
             for (name, value) in declarations {
@@ -79,7 +81,8 @@ mod tests {
                 assert!(!widens, "{selector} {{ {name}: {value} }}");
             }
         }
-        let parts: Vec<_> = rules.iter().filter(|(s, _)| s == ".picture img" || s == ".picture canvas").collect();
+        let parts: Vec<_> =
+            rules.iter().filter(|(s, _)| s == ".image-frame img" || s == ".image-frame canvas").collect();
         assert_eq!(parts.len(), 2, "{parts:?}");
         for (selector, declarations) in parts {
             for (name, value) in [("position", "absolute"), ("inset", "0"), ("width", "100%"), ("height", "100%")] {

@@ -1,6 +1,5 @@
-//! `/score`: Azure's scoring calls. The bytes of one image, or JSON of version 1 (`{"image": base64}`) or 2
-//! (`{"input_data": {"columns": ["image"], "data": [base64, ...]}}`). What a request wants of a detector stands in the query string
-//! or beside the images in the JSON.
+//! `/score`: Azure's scoring calls. The bytes of one image, or a [`ScoreRequest`] in JSON. Options of detection stand in the query
+//! string or beside the images in the JSON.
 
 use std::borrow::Cow;
 
@@ -12,21 +11,23 @@ use base64::{
 use schemas::{
     dataset::Corners,
     prediction::{
-        Attributions, Detection, DetectionAnswer, InputData, ScoreCell, ScoredBox, Visualizations, XaiParameters,
+        ClassificationAnswer, DETECTION_OPTIONS, Detection, DetectionAnswer, DetectionOptions, MAX_FILENAME,
+        MAX_OPTION_LENGTH, Scalar, ScoreRequest, ScoredBox, XaiParameters,
     },
+    setting::nearest,
 };
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::{media_type, read_body, timings};
 use crate::{
     admit::{Budget, Reservation},
-    backend::Answer,
+    answer::{Explained, Predicted},
+    backend::Predictions,
     error::ServerError,
-    explain::{self, Explained},
     metrics::Stage,
-    prepare::{Picture, Work},
+    prepare::{Original, Work},
+    request::{RequestOptions, check_explanations},
     state::State,
-    wish::{Given, Scalar, WISHES},
 };
 
 /// Base64 as RFC 4648 has it; padding may be left out.
@@ -38,14 +39,18 @@ const MEDIA_TYPES: &str = "image/*, application/octet-stream or application/json
 const SHAPES: &str = "{\"input_data\": {\"columns\": [\"image\"], \"data\": [base64, ...]}} or {\"image\": base64}, and for a \
                       detector score_threshold, iou_threshold, tile_grid_size, tile_overlap_ratio, tile_predictions_nms_thresh";
 
-/// What the query string says.
+/// The query string: [`schemas::prediction::ScoreQuery`], read name by name.
 #[derive(Default)]
 struct Query {
     /// The model; the first one when absent.
     model: Option<String>,
     /// Repeated in the answer.
     filename: Option<String>,
-    given: Given,
+    detection: DetectionOptions,
+}
+
+fn bad<T>(text: String) -> Result<T, ServerError> {
+    Err(ServerError::Request(text))
 }
 
 impl Query {
@@ -54,36 +59,34 @@ impl Query {
             .map_err(|_| ServerError::Request("the query string is broken; it may hold NAME=VALUE&...".to_owned()))?;
         let mut query = Self::default();
         for (name, value) in pairs.into_inner() {
-            let place = match name.as_str() {
-                "model" => &mut query.model,
-                "filename" => &mut query.filename,
-                wish if query.given.add(wish, &value)? => continue,
-                _ => {
-                    let names: Vec<&str> =
-                        ["model", "filename"].into_iter().chain(WISHES.map(|(name, _)| name)).collect();
-                    let text = format!("the query string holds an unknown name; it may hold {}", names.join(", "));
-                    return Err(ServerError::Request(text));
-                }
+            let is_repeated = match name.as_str() {
+                "model" => query.model.replace(value).is_some(),
+                "filename" => query.filename.replace(value).is_some(),
+                _ => query.add_option(&name, &value)?,
             };
-            if place.replace(value).is_some() {
-                return Err(ServerError::Request(format!("{name} is given twice in the query string")));
+            if is_repeated {
+                return bad(format!("{name} is given twice in the query string"));
             }
         }
-        if query.filename.as_ref().is_some_and(|name| name.len() > 255) {
-            return Err(ServerError::Request("the file name in the query string has more than 255 bytes".to_owned()));
+        if query.filename.as_ref().is_some_and(|name| name.len() > MAX_FILENAME) {
+            return bad(format!("the file name in the query string has more than {MAX_FILENAME} bytes"));
         }
         Ok(query)
     }
-}
 
-/// The answer about one image: [`schemas::prediction::ClassificationAnswer`], without a copy of the labels for each image.
-#[derive(Serialize)]
-struct Prediction<'a> {
-    filename: String,
-    probs: &'a [f32],
-    labels: &'a [String],
-    visualizations: Option<&'a Visualizations>,
-    attributions: Option<&'a Attributions>,
+    /// Whether the option was there before.
+    fn add_option(&mut self, name: &str, value: &str) -> Result<bool, ServerError> {
+        let Some(option) = DETECTION_OPTIONS.iter().find(|option| option.name == name) else {
+            let names = || ["model", "filename"].into_iter().chain(DETECTION_OPTIONS.iter().map(|option| option.name));
+            let all = names().collect::<Vec<_>>().join(", ");
+            let near = nearest(name, names()).map(|near| format!(" (did you mean {near}?)")).unwrap_or_default();
+            return bad(format!("the query string holds an unknown name{near}; it may hold {all}"));
+        };
+        let Some(value) = Scalar::from_text(value) else {
+            return bad(format!("{name} has more than {MAX_OPTION_LENGTH} characters"));
+        };
+        Ok(self.detection.replace(option, value).is_some())
+    }
 }
 
 /// Azure's health check: the request's path.
@@ -104,75 +107,95 @@ pub(crate) async fn score(state: Data<State>, request: HttpRequest) -> Result<Ht
         Some(_) => return Err(ServerError::MediaType { expected: MEDIA_TYPES }),
     };
     let body = read_body(&state, &request).await?;
-    let place = state.admission.enter()?;
-    let work = Work { state: state.clone(), model, timings: timings(&request), place };
+    let permit = state.admission.enter()?;
+    let work = Work { state: state.clone(), model, timings: timings(&request), permit };
     let parsed = if json {
         let (budget, limit) = (state.admission.budget.clone(), state.limits.max_images);
-        let (times, place) = (work.timings.clone(), work.place.clone());
+        let (times, permit) = (work.timings.clone(), work.permit.clone());
         let parsed = state.pool.run(move || {
-            let _place = place;
+            let _permit = permit;
             times.time(Stage::Decode, || parse(&body.bytes, limit, &budget))
         });
         parsed.await?
     } else {
-        let (images, wishes) = (vec![body.bytes], vec![None]);
-        Parsed { list: false, images, wishes, given: Given::default(), reservation: body.reservation }
+        Parsed::of_bytes(body.bytes, body.reservation)
     };
-    let about = &work.model().description;
-    let plan = query.given.join(parsed.given)?.plan(about)?;
-    explain::check(&parsed.wishes, about, state.limits.max_explained)?;
-    let mut reservation = parsed.reservation;
-    let mut wanted = Vec::new();
-    for (index, (bytes, wish)) in parsed.images.iter().zip(parsed.wishes).enumerate() {
-        if let Some(wish) = wish {
-            reservation.absorb(state.admission.budget.reserve(bytes.len() as u64)?);
-            wanted.push((index, bytes.clone(), wish));
-        }
-    }
-    let seen = work.look(parsed.images, plan).await?;
-    let mut explained: Vec<Option<Explained>> = seen.pictures.iter().map(|_| None).collect();
-    for (index, bytes, wish) in wanted {
-        explained[index] = Some(work.explain(index, bytes, wish).await?);
-    }
+    let is_list = parsed.is_list;
+    let (predicted, mut explained) = predict(&work, parsed, query.detection).await?;
     work.timings.time(Stage::Render, || {
         let labels = &work.model().description.meta.labels;
         let name = |i: usize| query.filename.clone().unwrap_or_else(|| format!("image_{i}"));
-        match &seen.answer {
-            Answer::Probabilities(rows) => {
-                let mut predictions = Vec::with_capacity(rows.nrows());
-                for (i, row) in rows.rows().into_iter().enumerate() {
-                    let probs = row.to_slice().ok_or(ServerError::Internal)?;
-                    let filename = name(i);
-                    let why = explained.get(i).and_then(Option::as_ref);
-                    let visualizations = why.and_then(|why| why.visualizations.as_ref());
-                    let attributions = why.and_then(|why| why.attributions.as_ref());
-                    predictions.push(Prediction { filename, probs, labels, visualizations, attributions });
+        match &predicted.predictions {
+            Predictions::Probabilities(rows) => {
+                let mut answers = Vec::with_capacity(rows.nrows());
+                for (i, (row, explained)) in rows.rows().into_iter().zip(&mut explained).enumerate() {
+                    let probs = row.to_slice().ok_or(ServerError::Internal)?.into();
+                    answers.push(classified(name(i), probs, labels, explained.as_mut()));
                 }
-                Ok(render(&predictions, parsed.list))
+                Ok(render(&answers, is_list))
             }
-            Answer::Boxes(pictures) => {
-                let about = |(i, (picture, found)): (usize, (&Picture, &Vec<Detection>))| {
-                    let boxes = found.iter().map(|one| scored(one, picture, labels)).collect();
+            Predictions::Boxes(images) => {
+                let about = |(i, (original, found)): (usize, (&Original, &Vec<Detection>))| {
+                    let boxes = found.iter().map(|one| scored(one, original, labels)).collect();
                     DetectionAnswer { filename: Some(name(i)), boxes }
                 };
-                let answers: Vec<_> = seen.pictures.iter().zip(pictures).enumerate().map(about).collect();
-                Ok(render(&answers, parsed.list))
+                let answers: Vec<_> = predicted.originals.iter().zip(images).enumerate().map(about).collect();
+                Ok(render(&answers, is_list))
             }
         }
     })
 }
 
+/// What the model says about the images, and the explanations that are asked for, one place for each image.
+async fn predict(
+    work: &Work,
+    parsed: Parsed,
+    detection: DetectionOptions,
+) -> Result<(Predicted, Vec<Option<Explained>>), ServerError> {
+    let (about, state) = (&work.model().description, &work.state);
+    let detection = detection.join(&parsed.detection).map_err(|option| {
+        ServerError::Request(format!("{} is in the query string and in the body; send one", option.name))
+    })?;
+    let options = RequestOptions::new(&detection, about)?;
+    check_explanations(&parsed.explanations, about, state.limits.max_explained)?;
+    let mut reservation = parsed.reservation;
+    let mut to_explain = Vec::new();
+    for (index, (bytes, parameters)) in parsed.images.iter().zip(parsed.explanations).enumerate() {
+        if let Some(parameters) = parameters {
+            reservation.absorb(state.admission.budget.reserve(bytes.len() as u64)?);
+            to_explain.push((index, bytes.clone(), parameters));
+        }
+    }
+    let predicted = work.predict(parsed.images, options).await?;
+    let mut explained: Vec<Option<Explained>> = predicted.originals.iter().map(|_| None).collect();
+    for (index, bytes, parameters) in to_explain {
+        explained[index] = Some(work.explain(index, bytes, parameters).await?);
+    }
+    Ok((predicted, explained))
+}
+
 /// A list, or its only answer.
-fn render<T: Serialize>(answers: &[T], list: bool) -> HttpResponse {
+fn render<T: Serialize>(answers: &[T], is_list: bool) -> HttpResponse {
     match answers.first() {
-        Some(first) if !list => HttpResponse::Ok().json(first),
+        Some(first) if !is_list => HttpResponse::Ok().json(first),
         _ => HttpResponse::Ok().json(answers),
     }
 }
 
-/// A detection as fractions of its picture.
-fn scored(one: &Detection, picture: &Picture, labels: &[String]) -> ScoredBox {
-    let (width, height) = (f64::from(picture.width), f64::from(picture.height));
+fn classified<'a>(
+    filename: String,
+    probs: Cow<'a, [f32]>,
+    labels: &'a [String],
+    explained: Option<&mut Explained>,
+) -> ClassificationAnswer<'a> {
+    let (visualizations, attributions) =
+        explained.map(|one| (one.visualizations.take(), one.attributions.take())).unwrap_or_default();
+    ClassificationAnswer { filename: Some(filename), probs, labels: labels.into(), visualizations, attributions }
+}
+
+/// A detection as fractions of its image.
+fn scored(one: &Detection, original: &Original, labels: &[String]) -> ScoredBox {
+    let (width, height) = (f64::from(original.width), f64::from(original.height));
     let share = |at: f32, length: f64| (f64::from(at) / length).clamp(0.0, 1.0);
     let [x1, y1, x2, y2] = one.corners;
     let corners = Corners {
@@ -184,70 +207,52 @@ fn scored(one: &Detection, picture: &Picture, labels: &[String]) -> ScoredBox {
     ScoredBox { corners, label: labels.get(one.label).cloned().unwrap_or_default(), score: one.score, polygon: None }
 }
 
-/// The images of a JSON body.
+/// The images of a body, decoded from base64.
 struct Parsed {
     /// Whether the answer is a list.
-    list: bool,
+    is_list: bool,
     images: Vec<Vec<u8>>,
     /// How each of them is to be explained, if it is.
-    wishes: Vec<Option<XaiParameters>>,
-    given: Given,
+    explanations: Vec<Option<XaiParameters>>,
+    detection: DetectionOptions,
     reservation: Reservation,
 }
 
-/// Either version of the request.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Request<'a> {
-    #[serde(borrow)]
-    input_data: Option<InputData<'a>>,
-    #[serde(borrow)]
-    image: Option<ScoreCell<'a>>,
-    #[serde(default)]
-    model_explainability: bool,
-    #[serde(default)]
-    xai_parameters: XaiParameters,
-    score_threshold: Option<Scalar>,
-    iou_threshold: Option<Scalar>,
-    tile_grid_size: Option<Scalar>,
-    tile_overlap_ratio: Option<Scalar>,
-    tile_predictions_nms_thresh: Option<Scalar>,
+impl Parsed {
+    /// A body that is an image.
+    fn of_bytes(image: Vec<u8>, reservation: Reservation) -> Self {
+        let detection = DetectionOptions::default();
+        Self { is_list: false, images: vec![image], explanations: vec![None], detection, reservation }
+    }
 }
 
 fn parse(body: &[u8], limit: u64, budget: &Budget) -> Result<Parsed, ServerError> {
-    let request: Request<'_> = serde_json::from_slice(body).map_err(|e| ServerError::json(&e, SHAPES))?;
+    let mut request = ScoreRequest::from_json(body).map_err(|e| ServerError::json(&e, SHAPES))?;
+    let detection = request.take_detection();
+    request.xai_parameters.check().map_err(ServerError::Request)?;
     let of_all = request.model_explainability.then_some(request.xai_parameters);
-    let (list, cells) = match (request.input_data, request.image) {
+    let (is_list, cells) = match (request.input_data, request.image) {
         (Some(input), None) => (true, input.data),
         (None, Some(cell)) => (false, vec![cell]),
-        (None, None) | (Some(_), Some(_)) => {
-            return Err(ServerError::Request(format!("the body must be {SHAPES}")));
-        }
+        (None, None) | (Some(_), Some(_)) => return bad(format!("the body must be {SHAPES}")),
     };
     let given = cells.len() as u64;
     if given > limit {
         return Err(ServerError::TooManyImages { given, limit });
     }
-    // In the order of the names in `WISHES`.
-    let given = Given::new([
-        request.score_threshold,
-        request.iou_threshold,
-        request.tile_grid_size,
-        request.tile_overlap_ratio,
-        request.tile_predictions_nms_thresh,
-    ]);
     let mut reservation = budget.reserve(0)?;
     let mut images = Vec::with_capacity(cells.len());
-    let mut wishes = Vec::with_capacity(cells.len());
+    let mut explanations = Vec::with_capacity(cells.len());
     for (index, cell) in cells.iter().enumerate() {
         let request = cell.parse().map_err(|_| {
             ServerError::Request(format!("image {index}: the text is JSON but not {{\"image_base64\": base64}}"))
         })?;
-        let own = request.model_explainability.then_some(request.xai_parameters);
-        wishes.push(own.or_else(|| of_all.clone()));
+        let parameters = request.xai_parameters;
+        parameters.check().map_err(|text| ServerError::Request(format!("image {index}: {text}")))?;
+        explanations.push(request.model_explainability.then_some(parameters).or_else(|| of_all.clone()));
         images.push(decode_base64(index, &request.image_base64, budget, &mut reservation)?);
     }
-    Ok(Parsed { list, images, wishes, given, reservation })
+    Ok(Parsed { is_list, images, explanations, detection, reservation })
 }
 
 /// Line breaks and spaces within the text are skipped: common encoders put them there.
@@ -271,7 +276,7 @@ mod tests {
     fn check(body: &str) -> Result<(bool, Vec<String>), ServerError> {
         let budget = Budget::new(1 << 20);
         parse(body.as_bytes(), 3, &budget)
-            .map(|p| (p.list, p.images.into_iter().map(|i| String::from_utf8(i).unwrap()).collect()))
+            .map(|p| (p.is_list, p.images.into_iter().map(|i| String::from_utf8(i).unwrap()).collect()))
     }
 
     #[test]
@@ -299,13 +304,14 @@ mod tests {
             (r#"{"image":"aGV5","image":"aGV5"}"#, "invalid_json"),
             (r#"{"image":"aGV5","input_data":{"columns":["image"],"data":[]}}"#, "invalid_request"),
             (r#"{"image":"aGV5","model_explainability":1}"#, "invalid_json"),
+            (r#"{"image":"aGV5","xai_parameters":{"n_steps":1}}"#, "invalid_request"),
             (r#"{"image":"aGV5","xai_parameters":{"xai_algorithm":"sorcery"}}"#, "invalid_json"),
-            (r#"{"input_data":{"columns":["picture"],"data":["aGV5"]}}"#, "invalid_json"),
+            (r#"{"input_data":{"columns":["photo"],"data":["aGV5"]}}"#, "invalid_json"),
             (r#"{"input_data":{"columns":["image","x"],"data":["aGV5"]}}"#, "invalid_json"),
             (r#"{"input_data":{"columns":["image"],"data":"aGV5"}}"#, "invalid_json"),
             (r#"{"input_data":{"columns":["image"],"data":[[["aGV5"]]]}}"#, "invalid_json"),
             (r#"{"input_data":{"columns":["image"],"data":[["aGV5","aGV5"]]}}"#, "invalid_json"),
-            (r#"{"input_data":{"columns":["image"],"data":["{\"picture\":\"aGV5\"}"]}}"#, "invalid_request"),
+            (r#"{"input_data":{"columns":["image"],"data":["{\"photo\":\"aGV5\"}"]}}"#, "invalid_request"),
             (r#"{"input_data":{"columns":["image"],"data":["","","",""]}}"#, "too_many_images"),
         ] {
             let error = check(body).unwrap_err();

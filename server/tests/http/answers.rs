@@ -6,7 +6,7 @@ use schemas::prediction::{ClassificationAnswer, InferResponse, ModelMetadata, Se
 use serde_json::{Value, json};
 
 use crate::{
-    pictures::{grey, noise, plain, sixteen_bit},
+    images::{grey, noise, plain, sixteen_bit},
     support::{Response, Server, post, read},
 };
 

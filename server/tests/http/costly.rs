@@ -10,7 +10,7 @@ use image::ImageFormat::Png;
 
 use crate::{
     hostile::check_alive,
-    pictures::{jpeg_header, plain},
+    images::{jpeg_header, plain},
     support::{Response, Server, connect, post, send},
 };
 

@@ -6,7 +6,7 @@ use schemas::prediction::{DetectionAnswer, InferResponse, ModelMetadata};
 use serde_json::{Value, json};
 
 use crate::{
-    pictures::{parts, plain, png_header},
+    images::{parts, plain, png_header},
     support::{Response, Server, fixture, post},
 };
 
@@ -86,7 +86,7 @@ fn score_answers_with_boxes_in_every_shape_of_request() {
 }
 
 #[test]
-fn pictures_of_many_sizes_in_one_request_keep_their_order() {
+fn images_of_many_sizes_in_one_request_keep_their_order() {
     let server = start(&["--max-batch", "2", "--queue", "1"]);
     let sizes = [(64, 64), (32, 32), (200, 100), (96, 96), (64, 64), (40, 90), (32, 32)];
     let images: Vec<String> = sizes.iter().map(|&(w, h)| STANDARD.encode(plain(w, h, [250, 0, 0], Png))).collect();
@@ -123,7 +123,7 @@ fn thresholds_of_a_request_replace_those_of_the_file() {
     }
 }
 
-/// A picture of 64x64 whose upper left quarter is bright red and the rest black.
+/// An image of 64x64 whose upper left quarter is bright red and the rest black.
 fn quarter() -> Vec<u8> {
     parts(64, 64, |x, y| if x < 32 && y < 32 { [255, 0, 0] } else { [0, 0, 0] })
 }
@@ -142,7 +142,7 @@ fn tiles_find_what_the_whole_does_not_and_are_united_with_it() {
     let body =
         json!({ "image": STANDARD.encode(&image), "tile_grid_size": "2x2", "tile_overlap_ratio": 0 }).to_string();
     check(&server.post("/score?model=d", "application/json", body.as_bytes()).json(), &found);
-    // With a low threshold the whole picture has a box of its own, which overlaps the tile's by 0.015 / 0.185.
+    // With a low threshold the whole image has a box of its own, which overlaps the tile's by 0.015 / 0.185.
     let low = format!("{ask}&score_threshold=0.2");
     let answer = score(&server, &low, &image).json();
     assert_eq!(answer["boxes"].as_array().unwrap().len(), 3, "{answer}");
@@ -239,7 +239,7 @@ fn v2_answers_detectors_in_bytes() {
 }
 
 #[test]
-fn wishes_that_cannot_be_fulfilled_are_refused_with_a_reason() {
+fn options_that_cannot_be_followed_are_refused_with_a_reason() {
     let server = start(&[]);
     let image = plain(64, 64, COLOUR, Png);
     for (query, says) in [
@@ -256,7 +256,7 @@ fn wishes_that_cannot_be_fulfilled_are_refused_with_a_reason() {
         ("model=d&tile_grid_size=0x2", "16x16"),
         ("model=d&tile_grid_size=2x2&tile_overlap_ratio=1", "[0, 1)"),
         ("model=d&tile_grid_size=2x2&tile_predictions_nms_thresh=-0.1", "[0, 1]"),
-        ("model=d&score_treshold=0.5", "unknown"),
+        ("model=d&score_treshold=0.5", "did you mean score_threshold?"),
         ("model=d&model=d", "twice"),
         ("model=dw&tile_grid_size=2x2", "whole"),
         ("model=dw&tile_overlap_ratio=0.1", "whole"),
@@ -269,19 +269,18 @@ fn wishes_that_cannot_be_fulfilled_are_refused_with_a_reason() {
         answer.check_no_leak();
     }
     let text = STANDARD.encode(&image);
-    for wish in [
+    for options in [
         json!({ "score_threshold": 2 }),
         json!({ "score_threshold": [0.5] }),
         json!({ "score_threshold": true }),
         json!({ "score_threshold": "0".repeat(100) }),
         json!({ "tile_grid_size": [2, 2] }),
         json!({ "tile_grid_size": 3 }),
-        json!({ "score_treshold": 0.5 }),
     ] {
         let mut body = json!({ "image": text });
-        body.as_object_mut().unwrap().extend(wish.as_object().unwrap().clone());
+        body.as_object_mut().unwrap().extend(options.as_object().unwrap().clone());
         let answer = server.post("/score?model=d", "application/json", body.to_string().as_bytes());
-        assert_eq!(answer.status, 400, "{wish}: {}", answer.text());
+        assert_eq!(answer.status, 400, "{options}: {}", answer.text());
     }
     let both = json!({ "image": text, "score_threshold": 0.5 }).to_string();
     let answer = server.post("/score?model=d&score_threshold=0.5", "application/json", both.as_bytes());

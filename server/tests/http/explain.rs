@@ -6,7 +6,7 @@ use schemas::prediction::ClassificationAnswer;
 use serde_json::{Value, json};
 
 use crate::{
-    pictures::{encode, plain},
+    images::{encode, plain},
     support::{Response, Server},
 };
 
@@ -57,8 +57,8 @@ fn each_label_above_the_threshold_is_explained() {
     let server = Server::start(&[]);
     let yellow = plain(32, 32, [255, 255, 0], Png);
     let with = |threshold: f64| {
-        let wish = json!({ "attributions": true, "confidence_score_threshold_multilabel": threshold });
-        ask(&server, "multi", &yellow, &wish).json()[0].clone()
+        let parameters = json!({ "attributions": true, "confidence_score_threshold_multilabel": threshold });
+        ask(&server, "multi", &yellow, &parameters).json()[0].clone()
     };
     let count = |answer: &Value| ["visualizations", "attributions"].map(|name| answer[name].as_array().unwrap().len());
     assert_eq!((count(&with(0.5)), count(&with(0.0)), count(&with(1.0))), ([2, 2], [3, 3], [0, 0]));

@@ -7,7 +7,7 @@ use image::ImageFormat::{Jpeg, Png, WebP};
 use serde_json::json;
 
 use crate::{
-    pictures::{bmp_header, grey, grey_alpha, jpeg_header, noise, plain, png_header, rgba, sixteen_bit, tiff_loop},
+    images::{bmp_header, grey, grey_alpha, jpeg_header, noise, plain, png_header, rgba, sixteen_bit, tiff_loop},
     support::{Server, post, read},
 };
 
@@ -147,11 +147,11 @@ fn json_bodies() -> Vec<Case> {
         score("2000001 images", v2(&millions), &[400, 413]),
         score("a broken cell", v2(r#"["{\"image_base64\":}"]"#), &[400]),
         score(
-            "a cell that asks for an unknown explanation",
+            "a cell with an unknown parameter of its explanation",
             v2(&format!(
                 r#"["{{\"image_base64\":\"{good}\",\"model_explainability\":true,\"xai_parameters\":{{\"n\":1}}}}"]"#
             )),
-            &[400],
+            &[200],
         ),
         score("columns of another kind", r#"{"input_data":{"columns":"image","data":[]}}"#, &[400]),
         score("no columns", r#"{"input_data":{"data":["aGV5"]}}"#, &[400]),

@@ -13,18 +13,18 @@ use std::{
 use clap::Parser;
 use image::ImageFormat::Png;
 use ndarray::Array2;
-use runtime::{Form, RuntimeError};
+use runtime::{Form, Outputs, RuntimeError};
 use serde_json::json;
 use server::{
     app::listen_with,
-    backend::{Answer, Backend, Description, Input, ServedModel, Workers},
+    backend::{Backend, Batch, Description, Predictions, ServedModel, Workers},
     config::Limits,
     metrics::Metrics,
     state::State,
 };
 
 use crate::{
-    pictures::plain,
+    images::plain,
     support::{Response, connect, post, send},
 };
 
@@ -50,17 +50,17 @@ const NAN: u8 = 40;
 const FAST: u8 = 50;
 
 impl Backend for Puppet {
-    fn run(&mut self, input: &Input) -> Result<Answer, RuntimeError> {
+    fn run(&mut self, batch: &Batch) -> Result<Predictions, RuntimeError> {
         self.runs.fetch_add(1, Ordering::SeqCst);
-        let n = input.count();
-        match input.images[[0, 0, 0, 0]] {
+        let n = batch.count();
+        match batch.images[[0, 0, 0, 0]] {
             SLOW => thread::sleep(Duration::from_millis(700)),
             PANIC => panic!("secret /home/me/model.rs:1 0xdeadbeef"),
             ERROR => return Err(RuntimeError::Run { reason: "secret /home/me".to_owned() }),
-            NAN => return Ok(Answer::Probabilities(Array2::from_elem((n, 2), f32::NAN))),
+            NAN => return Ok(Predictions::Probabilities(Array2::from_elem((n, 2), f32::NAN))),
             _ => {}
         }
-        Ok(Answer::Probabilities(Array2::from_elem((n, 2), 0.5)))
+        Ok(Predictions::Probabilities(Array2::from_elem((n, 2), 0.5)))
     }
 }
 
@@ -83,6 +83,7 @@ fn start(options: &[&str]) -> Local {
             "epoch": 0, "metrics": {}, "settings": {}, "weights": null, "versions": {},
         }))
         .unwrap(),
+        outputs: Outputs::Probabilities,
         form: Form::Prepared,
         input_shape: [-1, 8, 8, 3],
         settings: schemas::Settings::default(),

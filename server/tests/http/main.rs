@@ -4,13 +4,14 @@
 
 mod answers;
 mod clients;
+mod contract;
 mod costly;
 mod detection;
 mod explain;
 mod hostile;
+mod images;
 mod load;
 mod outputs;
-mod pictures;
 mod protocol;
 mod slow;
 mod start;

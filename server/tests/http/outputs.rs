@@ -12,7 +12,7 @@ use std::{
 use image::ImageFormat::Png;
 
 use crate::{
-    pictures::plain,
+    images::plain,
     support::{Server, connect, send},
 };
 

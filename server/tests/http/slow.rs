@@ -9,7 +9,7 @@ use image::ImageFormat::Png;
 
 use crate::{
     hostile::check_alive,
-    pictures::plain,
+    images::plain,
     support::{Response, Server},
 };
 

@@ -14,7 +14,7 @@ use std::{
 use image::ImageFormat::Png;
 
 use crate::{
-    pictures::plain,
+    images::plain,
     support::{Response, Server},
 };
 

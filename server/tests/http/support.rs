@@ -24,6 +24,17 @@ pub fn read(name: &str) -> Vec<u8> {
     std::fs::read(fixture(name)).unwrap()
 }
 
+/// The texts of these files, and of the files in these folders, of the repository; what is not there is left out.
+pub fn read_text(names: &[&str]) -> Vec<String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let in_folder = |path: &Path| std::fs::read_dir(path).into_iter().flatten().map(|entry| entry.unwrap().path());
+    let files = names
+        .iter()
+        .map(|name| root.join(name))
+        .flat_map(|path| in_folder(&path).chain([path.clone()]).collect::<Vec<_>>());
+    files.filter_map(|path| std::fs::read_to_string(path).ok()).collect()
+}
+
 /// The program, killed when dropped.
 pub struct Server {
     child: Child,
@@ -174,11 +185,15 @@ pub fn connect(port: u16) -> TcpStream {
     stream
 }
 
+/// Sends a request; what is answered must be what the published schemas say about it.
+#[track_caller]
 pub fn send(port: u16, raw: &[u8]) -> Response {
     let mut stream = connect(port);
     // The server may answer and close before it has read everything; what it said is still there to be read.
     let _ = stream.write_all(raw);
-    Response::read(&mut stream)
+    let answer = Response::read(&mut stream);
+    crate::contract::check(raw, &answer);
+    answer
 }
 
 pub fn post(path: &str, headers: &[(&str, &str)], body: &[u8]) -> Vec<u8> {
