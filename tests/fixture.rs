@@ -118,7 +118,7 @@ pub struct DetectCase {
     pub input: String,
     /// `[N, 3, h, w]`.
     pub shape: Vec<i64>,
-    /// Height and width of each picture within the input.
+    /// Height and width of each image within the input.
     pub inner: Vec<[i64; 2]>,
     /// Number of classes, without a background.
     pub classes: i64,

@@ -78,8 +78,8 @@ pub fn input(name: &str, shape: &[i64]) -> Vec<f32> {
     values.collect()
 }
 
-/// A picture of blocks with sharp edges and some noise, `uint8 [height, width, 3]`: unlike plain noise it is still a
-/// picture after it has been made smaller.
+/// An image of blocks with sharp edges and some noise, `uint8 [height, width, 3]`: unlike plain noise it is still a
+/// image after it has been made smaller.
 #[must_use]
 pub fn picture(name: &str, width: usize, height: usize) -> Vec<u8> {
     const BLOCKS: [usize; 2] = [5, 7];

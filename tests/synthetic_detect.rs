@@ -64,12 +64,12 @@ pub fn param(detector: &Detector, key: &str, shape: &[i64], role: Role) -> Optio
     Some(uniform(key, sizes.iter().product()).map(value).collect())
 }
 
-/// Eight regions in each picture of these sizes (height and width), `[N, 8, 4]` row-major, `xyxy`.
+/// Eight regions in each image of these sizes (height and width), `[N, 8, 4]` row-major, `xyxy`.
 #[must_use]
 pub fn rois(name: &str, inner: &[[i64; 2]]) -> Vec<f32> {
     let mut out = Vec::with_capacity(inner.len() * 32);
     for (image, [height, width]) in inner.iter().enumerate() {
-        #[expect(clippy::cast_precision_loss, reason = "sides of small pictures")]
+        #[expect(clippy::cast_precision_loss, reason = "sides of small images")]
         let size = [*width as f64, *height as f64];
         let u: Vec<f64> = uniform(&format!("rois/{name}/{image}"), 32).collect();
         for u in u.chunks_exact(4) {

@@ -162,7 +162,7 @@ impl<'s> Builder<'s> {
     }
 
     /// A graph input of one float that need not be given: its default is `value`. ONNX: an initialiser that is also listed
-    /// among the inputs; optimisers must not treat it as a constant.
+    /// among the inputs; optimizers must not treat it as a constant.
     pub fn optional_input(&self, name: &str, value: f32, doc: &str) -> Value {
         let input = self.input(name, DType::F32, &[Dim::Fixed(1)], doc);
         self.state.borrow_mut().initializer(&input.name, DType::F32, &[1], value.to_le_bytes().to_vec(), false)

@@ -46,7 +46,7 @@ fn rgb(image: &Array4<u8>) -> Rgb {
     Rgb { width: w as u32, height: h as u32, data: image.iter().copied().collect() }
 }
 
-/// What the prepared form says of one picture that the host has fitted.
+/// What the prepared form says of one image that the host has fitted.
 fn prepared(model: &mut Model, image: &Rgb, overrides: &Overrides) -> Vec<Detection> {
     let fitted = host::prepare(image, &model.meta().preprocessing);
     let shape = (1, fitted.height as usize, fitted.width as usize, 3);
@@ -82,7 +82,7 @@ fn sound(found: &[Detection], (h, w): (usize, usize), labels: usize) {
 }
 
 #[test]
-fn whole_pictures_get_the_answers_of_prepared_ones() {
+fn whole_images_get_the_answers_of_prepared_ones() {
     for (model, fit) in MODELS {
         let meta = detector_meta(model, fit, &[("box_score_thresh", json!(0.05))]);
         let (_folder, checkpoint) = checkpoint(&meta);
@@ -105,7 +105,7 @@ fn whole_pictures_get_the_answers_of_prepared_ones() {
 }
 
 #[test]
-fn a_batch_is_its_pictures_one_by_one() {
+fn a_batch_is_its_images_one_by_one() {
     for (model, fit) in MODELS {
         let meta = detector_meta(model, fit, &[("box_score_thresh", json!(0.05))]);
         let (_folder, checkpoint) = checkpoint(&meta);
@@ -116,9 +116,9 @@ fn a_batch_is_its_pictures_one_by_one() {
             let together = whole.detect(images.slice(s![..n, .., .., ..]), None, &NONE).unwrap();
             for (i, found) in together.iter().enumerate() {
                 let alone = whole.detect(images.slice(s![i..=i, .., .., ..]), None, &NONE).unwrap().remove(0);
-                assert!(agreement(found, &alone, 0.01) == 1.0, "{model}, {n} pictures, picture {i}");
+                assert!(agreement(found, &alone, 0.01) == 1.0, "{model}, {n} images, image {i}");
             }
-            // Pictures of several sizes that share a frame.
+            // Images of several sizes that share a frame.
             let sizes: Vec<(usize, usize)> = (0..n).map(|i| (50 + i, 90)).collect();
             let p = &meta.preprocessing;
             let pictures: Vec<Rgb> = sizes.iter().map(|&(h, w)| rgb(&picture(&format!("{h}"), 1, h, w))).collect();
@@ -131,7 +131,7 @@ fn a_batch_is_its_pictures_one_by_one() {
             let together = fitted.detect(batch.view(), Some(&sizes), &NONE).unwrap();
             for (i, found) in together.iter().enumerate() {
                 let alone = prepared(&mut fitted, &pictures[i], &NONE);
-                assert!(agreement(found, &alone, 0.01) == 1.0, "{model}, {n} prepared pictures, picture {i}");
+                assert!(agreement(found, &alone, 0.01) == 1.0, "{model}, {n} prepared images, image {i}");
             }
         }
     }
@@ -227,7 +227,7 @@ fn tiles_are_looked_at_and_merged_as_on_the_host() {
     }
 }
 
-/// A picture that is its own prepared form, so that both forms see the very same pixels.
+/// An image that is its own prepared form, so that both forms see the very same pixels.
 #[test]
 fn the_same_pixels_get_the_same_answer() {
     let meta = detector_meta("yolov5", LETTERBOX, &[("box_score_thresh", json!(0.01))]);

@@ -1,4 +1,4 @@
-//! What `whole` detectors do to pictures before the network sees them, against the host's own code.
+//! What `whole` detectors do to images before the network sees them, against the host's own code.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on must stop")]
 
 mod support;
@@ -49,7 +49,7 @@ fn rgb(image: &Array4<u8>) -> Rgb {
 }
 
 #[test]
-fn pictures_lie_in_their_frame_as_the_host_puts_them() {
+fn images_lie_in_their_frame_as_the_host_puts_them() {
     for fit in [LETTERBOX, SHORTER] {
         let p = preprocessing(fit);
         let mut session = session(graph(|b, images| frame(b, images, &p)));
@@ -68,7 +68,7 @@ fn pictures_lie_in_their_frame_as_the_host_puts_them() {
 }
 
 #[test]
-fn pictures_of_a_batch_do_not_touch_each_other_and_there_may_be_none() {
+fn images_of_a_batch_do_not_touch_each_other_and_there_may_be_none() {
     for fit in [LETTERBOX, SHORTER] {
         let p = preprocessing(fit);
         let mut session = session(graph(|b, images| frame(b, images, &p)));
@@ -91,7 +91,7 @@ fn host_places(width: u32, height: u32, t: &Tiling) -> Vec<[i64; 4]> {
         .collect()
 }
 
-/// A picture's rows and columns are cut by the same rule, so that each length is tried in both directions.
+/// An image's rows and columns are cut by the same rule, so that each length is tried in both directions.
 #[test]
 fn tiles_lie_where_the_host_cuts_them_at_every_size() {
     let cases = [((3, 2), 0.25), ((2, 2), 0.1), ((5, 1), 0.0), ((7, 16), 0.3), ((2, 3), 0.9), ((16, 11), 1.0 / 3.0)];
@@ -99,7 +99,7 @@ fn tiles_lie_where_the_host_cuts_them_at_every_size() {
         let tiling = Tiling { grid: TileGrid { columns, rows }, overlap, threshold: 0.25 };
         let mut session = session(graph(|b, images| places(b, images, &tiling)));
         for side in 1..=5000_usize {
-            // No pictures of that size: only the size matters.
+            // No images of that size: only the size matters.
             let (h, w) = (side, 5001 - side);
             let images = Array4::<u8>::zeros((0, h, w, 3));
             let outputs =

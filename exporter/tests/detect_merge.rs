@@ -71,7 +71,7 @@ fn the_graph_merges_as_the_host_does() {
     compare(&[(2, 1), (2, 2), (3, 2)], Most { each: 12, cap: 9 }, 60);
 }
 
-/// As many as a detector of 300 boxes a picture may find with a grid of 2 x 2.
+/// As many as a detector of 300 boxes an image may find with a grid of 2 x 2.
 #[test]
 fn many_boxes_are_merged_as_on_the_host() {
     compare(&[(2, 2)], Most { each: 300, cap: 300 }, 4);

@@ -25,7 +25,7 @@ enum Flaw {
     FlatBoxes,
 }
 
-/// Two boxes for every picture, with scores 0.75 and 0.25 and labels 1 and 0. Of each picture only those at least as certain
+/// Two boxes for every image, with scores 0.75 and 0.25 and labels 1 and 0. Of each image only those at least as certain
 /// as the threshold are real. Boxes are moved by the height and width of the original, and by the other threshold.
 fn detector(form: Form, flaw: Flaw) -> Graph {
     let none = nothing();
@@ -68,7 +68,7 @@ fn open(form: Form, flaw: Flaw) -> Result<Model, RuntimeError> {
     Model::from_bytes(&bytes, &Options { intra_threads: 1, library: None })
 }
 
-/// The certain box of a picture of 10 rows and 20 columns, moved by `more`.
+/// The certain box of an image of 10 rows and 20 columns, moved by `more`.
 fn certain(more: f32) -> Detection {
     Detection { corners: [11.0, 22.0, 13.0, 24.0].map(|v| v + more), score: 0.75, label: 1 }
 }
@@ -100,7 +100,7 @@ fn defaults_hold_until_they_are_overridden() {
 }
 
 #[test]
-fn prepared_pictures_come_with_the_sizes_of_the_originals() {
+fn prepared_images_come_with_the_sizes_of_the_originals() {
     let mut model = open(Form::Prepared, Flaw::None).unwrap();
     assert_eq!(model.input_shape(), [-1, -1, -1, 3]);
     let mut run = |n: usize, side: usize, sizes: Option<&[[i64; 2]]>| {

@@ -53,7 +53,7 @@ pub enum Init {
     },
 }
 
-/// What a parameter is for; decides weight decay and what the optimiser sees.
+/// What a parameter is for; decides weight decay and what the optimizer sees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     /// Convolution or matrix weight: trained, decayed.

@@ -1,5 +1,5 @@
 //! Detectors against torchvision and the original YOLOv5, with the parameters and inputs of
-//! `scripts/oracle/detect_forward.py`; and the placement of pictures against the host's.
+//! `scripts/oracle/detect_forward.py`; and the placement of images against the host's.
 
 use std::collections::BTreeMap;
 
@@ -174,7 +174,7 @@ each_detector! {
 }
 
 #[test]
-fn pictures_lie_where_the_host_puts_them() {
+fn images_lie_where_the_host_puts_them() {
     let params = Params::init(&models::manifest::Manifest::default(), 0, Device::Cpu, Layout::Contiguous);
     let eager = Eager::new(&params, Mode::Evaluate);
     let mut sizes: Vec<[i64; 2]> = vec![[1, 1], [1, 10_000], [10_000, 1], [333, 500], [640, 640], [4000, 1000]];

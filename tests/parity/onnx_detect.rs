@@ -68,7 +68,7 @@ fn picture(name: &str, width: u32, height: u32) -> Rgb {
     Rgb { width, height, data: synthetic::picture(name, width as usize, height as usize) }
 }
 
-/// What the file says of pictures of one size; prepared ones come with the sizes of their originals.
+/// What the file says of images of one size; prepared ones come with the sizes of their originals.
 fn run(model: &mut Model, images: &[Rgb], sizes: Option<&[[i64; 2]]>) -> Vec<Vec<Detection>> {
     let data: Vec<u8> = images.iter().flat_map(|image| image.data.clone()).collect();
     let shape = (images.len(), images[0].height as usize, images[0].width as usize, 3);
@@ -117,17 +117,17 @@ fn prepared_equals_eager(name: &str, fit: Fit) {
     println!("{name:26} prepared: {boxes} boxes, corners within {worst:.1e} px");
 }
 
-/// What the trainer finds in a picture and its tiles.
-fn eager_in_picture(network: &Network, image: &Rgb, settings: &Settings) -> Vec<Detection> {
+/// What the trainer finds in an image and its tiles.
+fn eager_in_image(network: &Network, image: &Rgb, settings: &Settings) -> Vec<Detection> {
     let look = |piece: &Rgb| -> Result<_, Infallible> {
         let prepared = host::prepare(piece, &network.preprocessing);
         Ok(evaluate::in_prepared(network, &prepared, piece, &WISH))
     };
-    let Ok(found) = evaluate::in_picture(image, settings, look);
+    let Ok(found) = evaluate::in_image(image, settings, look);
     found
 }
 
-/// Pictures that resizing does not change, so that the host and the graph see the same pixels.
+/// Images that resizing does not change, so that the host and the graph see the same pixels.
 fn whole_equals_host_and_eager(name: &str, fit: Fit, sizes: &[(u32, u32)]) {
     let meta = meta(name, fit, "none");
     let network = network(&meta);
@@ -137,7 +137,7 @@ fn whole_equals_host_and_eager(name: &str, fit: Fit, sizes: &[(u32, u32)]) {
     for &(w, h) in sizes {
         let images: Vec<Rgb> = (0..2).map(|i| picture(&format!("{w}x{h} {i}"), w, h)).collect();
         for (image, found) in images.iter().zip(run(&mut model, &images, None)) {
-            let expected = eager_in_picture(&network, image, &settings);
+            let expected = eager_in_image(&network, image, &settings);
             boxes += expected.len();
             let apart = pair_up(&found, &expected).unwrap_or_else(|problem| panic!("{name} {w}x{h}: {problem}"));
             worst = worst.max(apart);
@@ -174,7 +174,7 @@ fn tiles_are_united_as_in_evaluation() {
     let settings = Settings::try_from(meta.settings.clone()).expect("settings");
     let image = picture("tiled", 301, 197);
     let found = run(&mut model, std::slice::from_ref(&image), None).remove(0);
-    let expected = eager_in_picture(&network, &image, &settings);
+    let expected = eager_in_image(&network, &image, &settings);
     let near = |e: &&Detection| found.iter().any(|f| f.label == e.label && f.iou(e) > 0.95);
     let agree = expected.iter().filter(near).count();
     println!("tiles: {agree} of {} boxes ({} found)", expected.len(), found.len());

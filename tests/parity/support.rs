@@ -11,7 +11,7 @@ use trainer::nn::eager::{Eager, Mode, T};
 use trainer::nn::network::Network;
 use trainer::nn::params::{Layout, Params};
 
-/// A store with the formula's values for a model of pictures of this side.
+/// A store with the formula's values for a model of images of this side.
 pub fn params(spec: &ModelSpec, side: i64, classes: i64, layout: Layout) -> Params {
     let manifest = spec.manifest(classes, side).expect("a sound definition");
     let mut params = Params::init(&manifest, 0, Device::Cpu, layout);
@@ -44,7 +44,7 @@ pub struct Step<'a> {
 }
 
 impl<'a> Step<'a> {
-    /// The formula's parameters of a model of pictures of this side. `nobody` is a store that is never asked.
+    /// The formula's parameters of a model of images of this side. `nobody` is a store that is never asked.
     pub fn new(nobody: &'a Params, spec: &ModelSpec, (side, classes): (i64, i64), kind: Kind) -> Self {
         let manifest = spec.manifest(classes, side).expect("a sound definition");
         let make = |(key, entry): (String, models::manifest::Entry)| {

@@ -66,12 +66,12 @@ pub fn classifier(
 /// `resize * long / short` rounded down, and a square is cut from the middle.
 ///
 /// The two passes of the resize are separate nodes with a cut between them, which saves work and bounds memory: a
-/// picture one pixel high and 16384 wide never becomes one of four million columns and 256 rows.
+/// image one pixel high and 16384 wide never becomes one of four million columns and 256 rows.
 pub fn resize_and_cut(b: &Builder, images: &Value, p: &Preprocessing) -> Value {
     let s = Sizes { b };
     b.at("resize");
     let Some((resize_to, crop_to)) = p.crop() else {
-        return b.misuse("Resize", format!("a classifier's pictures are cut, and {:?} does not cut", p.fit));
+        return b.misuse("Resize", format!("a classifier's images are cut, and {:?} does not cut", p.fit));
     };
     let (side, crop, zero) = (s.number(i64::from(resize_to)), s.number(i64::from(crop_to)), s.number(0));
     let (h, w) = (s.dim(images, 1), s.dim(images, 2));

@@ -1,4 +1,4 @@
-//! Detectors: pictures in; boxes in their pixels, scores and labels out.
+//! Detectors: images in; boxes in their pixels, scores and labels out.
 
 use models::detect::{self, Detections, Detector, Pictures, Thresholds, tiling};
 use models::ops::{DType, Ops};
@@ -13,7 +13,7 @@ use crate::builder::{BuildError, Builder, Value};
 use crate::graph::{DecisionKind, Dim, Graph};
 use crate::source::ParamSource;
 
-/// The detector as a graph. Tiling is in the `whole` form only: whoever prepares pictures prepares tiles.
+/// The detector as a graph. Tiling is in the `whole` form only: whoever prepares images prepares tiles.
 ///
 /// # Errors
 /// When a parameter cannot be had or the definition does not fit together.
@@ -44,7 +44,7 @@ pub fn detector(
             let prepared = images(
                 "RGB images, already resized and framed as metadata 'fovea' says under 'preprocessing'; sides are multiples of 32",
             );
-            let doc = "height and width of each original picture; boxes are in its pixels";
+            let doc = "height and width of each original image; boxes are in its pixels";
             let sizes = b.input(runtime::SIZES, DType::I64, &[Dim::Named("N"), Dim::Fixed(2)], doc);
             with_thresholds().found(prepared, sizes)
         }
@@ -55,7 +55,7 @@ pub fn detector(
         }
     };
     let (n, d) = (Dim::Named("N"), Dim::Named("D"));
-    let doc = "left, top, right, bottom in pixels of the picture, by falling score; meaningless where the label is -1";
+    let doc = "left, top, right, bottom in pixels of the image, by falling score; meaningless where the label is -1";
     b.output(&found.boxes, runtime::BOXES, &[n.clone(), d.clone(), Dim::Fixed(4)], doc);
     b.output(&found.scores, runtime::SCORES, &[n.clone(), d.clone()], "confidence; 0 where the label is -1");
     b.output(
@@ -80,10 +80,10 @@ impl Finder<'_, '_> {
     /// What is in `uint8 [N, h, w, 3]` that are the network's input already; `sizes` are those of the originals.
     fn found(&self, prepared: Value, sizes: Value) -> Detections<Value> {
         let classes = i64::try_from(self.meta.labels.len()).unwrap_or(i64::MAX);
-        let pictures = Pictures { prepared, sizes };
+        let images = Pictures { prepared, sizes };
         self.b.at("normalise");
         let p = &self.meta.preprocessing;
-        detect::detections(self.b, self.network, &pictures, p, classes, &self.thresholds, self.cap)
+        detect::detections(self.b, self.network, &images, p, classes, &self.thresholds, self.cap)
     }
 
     /// What is in `uint8 [N, H, W, 3]` of any size.
@@ -94,7 +94,7 @@ impl Finder<'_, '_> {
         self.found(prepared, sizes)
     }
 
-    /// The same, looking also at each tile. The network is run once for the whole pictures and once for each tile, one after
+    /// The same, looking also at each tile. The network is run once for the whole images and once for each tile, one after
     /// the other, so that no more memory is needed than without tiles.
     fn tiled(&self, images: &Value, tiling: &Tiling) -> Detections<Value> {
         let (b, cap) = (self.b, self.cap);
@@ -123,7 +123,7 @@ impl Finder<'_, '_> {
         }
     }
 
-    /// What is in one place (I64 `[4]`: first row and column, row and column after the last), in pixels of the picture;
+    /// What is in one place (I64 `[4]`: first row and column, row and column after the last), in pixels of the image;
     /// exactly `cap` rows.
     fn in_place(&self, images: &Value, place: &Value) -> Detections<Value> {
         let (b, cap) = (self.b, self.cap);

@@ -1,4 +1,4 @@
-//! Detectors' pictures: resized and framed in the graph, as `models::host::prepare` does.
+//! Detectors' images: resized and framed in the graph, as `models::host::prepare` does.
 
 use models::detect::geometry;
 use models::host;
@@ -8,7 +8,7 @@ use schemas::{Fit, Preprocessing};
 use super::pixels::{Sizes, resize};
 use crate::builder::{Builder, Emit, Value};
 
-/// `uint8 [N, H, W, 3]` to `uint8 [N, h, w, 3]`: the network's input for pictures of one size, resized and framed as
+/// `uint8 [N, H, W, 3]` to `uint8 [N, h, w, 3]`: the network's input for images of one size, resized and framed as
 /// [`models::host::Placement`] says.
 pub fn frame(b: &Builder, images: &Value, p: &Preprocessing) -> Value {
     let s = Sizes { b };
@@ -29,10 +29,10 @@ pub fn frame(b: &Builder, images: &Value, p: &Preprocessing) -> Value {
                 let before = strip(&s, &x, axis, &side(&place.offset, axis), p);
                 b.concat(&[&before, &x, &after], axis + 1)
             }
-            // The picture lies at the top left.
+            // The image lies at the top left.
             Fit::Shorter { .. } => b.concat(&[&x, &after], axis + 1),
             Fit::Crop { .. } => {
-                return b.misuse("Concat", format!("a detector's pictures are framed; {:?} cuts", p.fit));
+                return b.misuse("Concat", format!("a detector's images are framed; {:?} cuts", p.fit));
             }
         };
     }

@@ -1,5 +1,5 @@
-//! What surrounds the network in the two forms of the file: `prepared` takes pictures that the host has fitted to the
-//! network's input, `whole` takes pictures of any size and fits them in the graph.
+//! What surrounds the network in the two forms of the file: `prepared` takes images that the host has fitted to the
+//! network's input, `whole` takes images of any size and fits them in the graph.
 
 mod classify;
 mod detect;

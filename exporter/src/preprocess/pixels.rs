@@ -1,4 +1,4 @@
-//! Pictures in the graph: shape arithmetic, cutting, resizing.
+//! Images in the graph: shape arithmetic, cutting, resizing.
 
 use models::ops::DType;
 use schemas::Interpolation;
@@ -53,7 +53,7 @@ pub(super) fn cut(s: &Sizes, images: &Value, w: &Window) -> Value {
 }
 
 /// Antialiased resize of `uint8 [N, H, W, 3]` to this height and width. The sizes of all four dimensions are given, and
-/// no `axes`, because graph optimisers of common runtimes mishandle `Resize` with `axes` next to a `Transpose`.
+/// no `axes`, because graph optimizers of common runtimes mishandle `Resize` with `axes` next to a `Transpose`.
 pub(super) fn resize(s: &Sizes, images: &Value, height: &Value, width: &Value, filter: Interpolation) -> Value {
     let sizes = s.join(&[&s.dim(images, 0), height, width, &s.number(3)]);
     let mut attributes = vec![

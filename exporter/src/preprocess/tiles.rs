@@ -6,7 +6,7 @@ use schemas::prediction::Tiling;
 use super::pixels::Sizes;
 use crate::builder::{Builder, Value};
 
-/// I64 `[1 + tiles, 4]`: first row and column, row and column after the last, of the whole of pictures `[N, H, W, 3]` and of
+/// I64 `[1 + tiles, 4]`: first row and column, row and column after the last, of the whole of images `[N, H, W, 3]` and of
 /// each of their tiles, column by column, as `models::host::tiles` has them. The same arithmetic in float64, so exactly equal.
 pub fn places(b: &Builder, images: &Value, tiling: &Tiling) -> Value {
     b.at("tiles");

@@ -179,7 +179,7 @@ pub struct BoxCheck {
     pub excused: usize,
     /// Largest difference in a corner, in pixels.
     pub largest_difference: f32,
-    /// Largest accepted one for a picture that is not shrunk.
+    /// Largest accepted one for an image that is not shrunk.
     pub limit: f32,
 }
 

@@ -27,7 +27,7 @@ const EXPANSION: i64 = 4;
 /// Weights of matrices and position embeddings.
 const WEIGHT: Init = Init::Normal(0.02);
 
-/// Patches along each side of a picture of `side` pixels; what is left over is not seen.
+/// Patches along each side of an image of `side` pixels; what is left over is not seen.
 #[must_use]
 pub const fn grid(side: i64) -> i64 {
     side / PATCH

@@ -1,21 +1,21 @@
-//! Where the pictures of a batch lie in the network's input, and the way back: the rule of [`schemas::Fit`] in whole
-//! numbers, as `host::Placement` has it for one picture.
+//! Where the images of a batch lie in the network's input, and the way back: the rule of [`schemas::Fit`] in whole
+//! numbers, as `host::Placement` has it for one image.
 
 use schemas::Fit;
 
 use super::scalar;
 use crate::ops::{DType, Ops};
 
-/// Where each picture lies.
+/// Where each image lies.
 #[derive(Clone, Debug)]
 pub struct Placement<T> {
-    /// I64 `[N, 2]`: height and width of the resized picture.
+    /// I64 `[N, 2]`: height and width of the resized image.
     pub inner: T,
-    /// I64 `[N, 2]` or `[1, 2]`: first row and column of the resized picture in the input; negative where it is cut.
+    /// I64 `[N, 2]` or `[1, 2]`: first row and column of the resized image in the input; negative where it is cut.
     pub offset: T,
 }
 
-/// Where pictures of these `sizes` (I64 `[N, 2]`, height and width, at least 1) lie.
+/// Where images of these `sizes` (I64 `[N, 2]`, height and width, at least 1) lie.
 pub fn placement<B: Ops>(o: &B, sizes: &B::T, fit: &Fit) -> Placement<B::T> {
     let int = |value: u32| o.integers(&[i64::from(value)], &[1, 1]);
     let (height, width) = (o.slice(sizes, 1, 0, 1), o.slice(sizes, 1, 1, 2));
@@ -64,7 +64,7 @@ pub fn to_original<B: Ops>(o: &B, boxes: &B::T, place: &Placement<B::T>, sizes: 
     clip(o, &scaled, &size)
 }
 
-/// Boxes F32 `[N, D, 4]` cut at the edges of pictures of these `sizes`, F32 `[N, 2]` (height and width).
+/// Boxes F32 `[N, D, 4]` cut at the edges of images of these `sizes`, F32 `[N, 2]` (height and width).
 pub fn clip<B: Ops>(o: &B, boxes: &B::T, sizes: &B::T) -> B::T {
     o.max(&o.min(boxes, &corners(o, sizes)), &scalar(o, 0.0))
 }

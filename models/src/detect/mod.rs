@@ -1,7 +1,7 @@
-//! Detectors, and what surrounds them: uint8 pixels before, boxes in pixels of the original pictures after.
+//! Detectors, and what surrounds them: uint8 pixels before, boxes in pixels of the original images after.
 //!
-//! Boxes are `xyxy`: left, top, right, bottom, continuous (0 is the left edge of the picture, its width the right one).
-//! The number of detections of a picture varies, a tensor's shape does not: results are padded to a common length and
+//! Boxes are `xyxy`: left, top, right, bottom, continuous (0 is the left edge of the image, its width the right one).
+//! The number of detections of an image varies, a tensor's shape does not: results are padded to a common length and
 //! say so by their label, -1, and their score, 0.
 
 pub mod anchors;
@@ -53,10 +53,10 @@ pub struct Thresholds<T> {
     pub iou: T,
 }
 
-/// Pictures as the network wants them, fitted and framed by [`schemas::Fit`].
+/// Images as the network wants them, fitted and framed by [`schemas::Fit`].
 #[derive(Clone, Debug)]
 pub struct Pictures<T> {
-    /// U8 `[N, h, w, 3]`, sides multiples of 32; a picture whose own frame is smaller lies at the top left.
+    /// U8 `[N, h, w, 3]`, sides multiples of 32; an image whose own frame is smaller lies at the top left.
     pub prepared: T,
     /// I64 `[N, 2]`: height and width of the originals.
     pub sizes: T,
@@ -64,7 +64,7 @@ pub struct Pictures<T> {
 
 impl Detector {
     /// At most `cap` detections an image, in pixels of the prepared images. `images` is normalised, F32 `[N, 3, h, w]`
-    /// with sides that are multiples of 32; `inner`, F32 `[N, 2]`, is the height and width that the picture occupies
+    /// with sides that are multiples of 32; `inner`, F32 `[N, 2]`, is the height and width that the image occupies
     /// from the top left: R-CNN and RetinaNet clip boxes to it, YOLOv5 does not look at it.
     pub fn predict<B: Ops>(
         &self,
@@ -83,12 +83,12 @@ impl Detector {
     }
 }
 
-/// Normalised images and how much of them is picture; see [`Detector::predict`].
+/// Normalised images and how much of them is image; see [`Detector::predict`].
 #[derive(Clone, Copy, Debug)]
 pub struct View<'a, T> {
     /// F32 `[N, 3, h, w]`.
     pub images: &'a T,
-    /// F32 `[N, 2]`: height and width of the picture.
+    /// F32 `[N, 2]`: height and width of the image.
     pub inner: &'a T,
 }
 

@@ -54,7 +54,7 @@ pub fn heads<B: Ops>(s: &Scope<B>, images: &B::T, maps: &[B::T], classes: i64) -
     maps.iter().zip(&SIZES).map(|(map, sizes)| level(map, sizes)).collect()
 }
 
-/// The best detections of all levels. `inner` is F32 `[N, 2]`: height and width of the picture in the prepared image.
+/// The best detections of all levels. `inner` is F32 `[N, 2]`: height and width of the image in the prepared image.
 pub fn select<B: Ops>(
     o: &B,
     levels: &[Level<B::T>],

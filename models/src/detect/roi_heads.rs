@@ -60,14 +60,14 @@ pub fn box_head<B: Ops>(s: &Scope<B>, maps: &[B::T], rois: &B::T, classes: i64) 
     head(s, &pool(s.ops(), maps, rois), classes)
 }
 
-/// What the second stage starts from: proposals, their number in each image, and the size of the pictures (F32 `[N, 2]`).
+/// What the second stage starts from: proposals, their number in each image, and the size of the images (F32 `[N, 2]`).
 #[derive(Clone, Copy, Debug)]
 pub struct Regions<'a, T> {
     /// The regions.
     pub proposals: &'a Proposals<T>,
     /// Rows of each image.
     pub count: i64,
-    /// Height and width of the picture in the prepared image.
+    /// Height and width of the image in the prepared image.
     pub inner: &'a T,
 }
 

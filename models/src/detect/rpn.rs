@@ -33,7 +33,7 @@ impl TopK {
 /// Where objects may be, whatever they are.
 #[derive(Clone, Debug)]
 pub struct Proposals<T> {
-    /// F32 `[N, P, 4]`, `xyxy` in pixels of the prepared image, clipped to the picture.
+    /// F32 `[N, P, 4]`, `xyxy` in pixels of the prepared image, clipped to the image.
     pub boxes: T,
     /// F32 `[N, P]`: probability of an object, descending; 0 in padding.
     pub scores: T,
@@ -59,7 +59,7 @@ pub fn heads<B: Ops>(s: &Scope<B>, images: &B::T, maps: &[B::T]) -> Vec<Level<B:
 }
 
 /// The best boxes of all levels, without those that repeat a better one of their level. No gradient goes through.
-/// `inner` is F32 `[N, 2]`: height and width of the picture in the prepared image.
+/// `inner` is F32 `[N, 2]`: height and width of the image in the prepared image.
 pub fn proposals<B: Ops>(o: &B, levels: &[Level<B::T>], inner: &B::T, k: TopK) -> Proposals<B::T> {
     let limits = Nms { iou_threshold: scalar(o, IOU), score_threshold: scalar(o, 0.0), cap: k.after };
     let mut boxes = Vec::new();

@@ -1,4 +1,4 @@
-//! One answer from what was found in a picture and in its tiles: `host::merge` for an exported file.
+//! One answer from what was found in an image and in its tiles: `host::merge` for an exported file.
 
 use super::{Detections, scalar};
 use crate::ops::{DType, Ops};
@@ -12,12 +12,12 @@ const CANDIDATES: i64 = 2048;
 /// Rounds of [`survivors`].
 const ROUNDS: usize = 16;
 
-/// What was found in the whole picture (source 0) and in each of its tiles.
+/// What was found in the whole image (source 0) and in each of its tiles.
 #[derive(Clone, Debug)]
 pub struct Sources<T> {
-    /// I64 `[S, 4]`: first row and column, row and column after the last, in pixels of the picture; of source 0 the picture.
+    /// I64 `[S, 4]`: first row and column, row and column after the last, in pixels of the image; of source 0 the image.
     pub places: T,
-    /// By source: boxes F32 `[S, N, D, 4]` in pixels of the picture, scores F32 `[S, N, D]`, labels I64 `[S, N, D]`, padded.
+    /// By source: boxes F32 `[S, N, D, 4]` in pixels of the image, scores F32 `[S, N, D]`, labels I64 `[S, N, D]`, padded.
     pub found: Detections<T>,
 }
 
@@ -87,12 +87,12 @@ struct Candidates<T> {
 }
 
 impl<T: Clone> Candidates<T> {
-    /// F32 `[N, K]`: 1 where a box comes within [`TOUCH`] of a border of its tile that is no border of the picture.
+    /// F32 `[N, K]`: 1 where a box comes within [`TOUCH`] of a border of its tile that is no border of the image.
     fn cut<B: Ops<T = T>>(&self, o: &B, places: &T) -> T {
-        let picture = o.slice(places, 0, 0, 1);
+        let image = o.slice(places, 0, 0, 1);
         let side = |place: &T, at: i64| o.slice(place, -1, at, at + 1);
-        let (height, width) = (side(&picture, 2), side(&picture, 3));
-        // Of each tile, for each border: where it is, and 1 if the picture goes on behind it.
+        let (height, width) = (side(&image, 2), side(&image, 3));
+        // Of each tile, for each border: where it is, and 1 if the image goes on behind it.
         let one = o.integers(&[1], &[1, 1]);
         let behind = |border: &T, end: &T| o.at_least(&o.sub(end.clone(), &one), border);
         let [top, left, bottom, right] = [0, 1, 2, 3].map(|at| side(places, at));

@@ -171,7 +171,7 @@ pub fn heads<B: Ops>(s: &Scope<B>, images: &B::T, size: ModelSize, classes: i64)
     Heads { maps: [head(0, &p3, c3), head(1, &p4, c4), head(2, &p5, c5)], anchors }
 }
 
-/// Bias of the last layer: PyTorch's default, moved so that a picture of 640 pixels starts with 8 objects on each map
+/// Bias of the last layer: PyTorch's default, moved so that an image of 640 pixels starts with 8 objects on each map
 /// (objectness) and classes with a probability of about 0.6 in all.
 #[expect(clippy::cast_precision_loss, reason = "class counts are far below 2^52")]
 fn prior(bound: f64, stride: f32, classes: i64) -> Init {

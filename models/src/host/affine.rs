@@ -1,9 +1,9 @@
-//! Affine changes of a picture for training augmentation, equal to Pillow's `transform(AFFINE, NEAREST)`.
+//! Affine changes of an image for training augmentation, equal to Pillow's `transform(AFFINE, NEAREST)`.
 
 use super::Rgb;
 
 /// Where each pixel of the result comes from: `x' = m[0] x + m[1] y + m[2]`, `y' = m[3] x + m[4] y + m[5]`, in continuous
-/// pixel coordinates of the same picture.
+/// pixel coordinates of the same image.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Affine(pub [f64; 6]);
 
@@ -26,7 +26,7 @@ impl Affine {
         Self([1.0, 0.0, -right, 0.0, 1.0, -down])
     }
 
-    /// Counter-clockwise by `degrees` about the middle of a picture of this size.
+    /// Counter-clockwise by `degrees` about the middle of an image of this size.
     #[must_use]
     pub fn turn(degrees: f64, width: u32, height: u32) -> Self {
         let (sin, cos) = (-degrees.to_radians()).sin_cos();
@@ -38,7 +38,7 @@ impl Affine {
     }
 }
 
-/// The picture changed by `affine`, each pixel taken from the nearest one of the original, or `fill` where there is none.
+/// The image changed by `affine`, each pixel taken from the nearest one of the original, or `fill` where there is none.
 /// Positions are counted in 65536ths of a pixel, as Pillow counts them.
 ///
 /// # Panics

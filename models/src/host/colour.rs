@@ -1,8 +1,8 @@
 //! Colour changes for training augmentation, on 8-bit values, as torchvision does them on Pillow images.
 //!
-//! Brightness, contrast and saturation are Pillow's `ImageEnhance`: a blend of the picture with, in turn, black, its mean
-//! grey, and its own grey version, `grey + factor * (picture - grey)`, cut to 0..=255 and towards zero. A factor of 1
-//! changes nothing, 0 leaves the other picture, above 1 exaggerates; a NaN gives black. Hue goes through Pillow's 8-bit HSV.
+//! Brightness, contrast and saturation are Pillow's `ImageEnhance`: a blend of the image with, in turn, black, its mean
+//! grey, and its own grey version, `grey + factor * (image - grey)`, cut to 0..=255 and towards zero. A factor of 1
+//! changes nothing, 0 leaves the other image, above 1 exaggerates; a NaN gives black. Hue goes through Pillow's 8-bit HSV.
 
 use multiversion::multiversion;
 
@@ -28,12 +28,12 @@ fn blend_all(image: &mut Rgb, from: u8, factor: f32) {
     }
 }
 
-/// Blends with black; `factor` 0 is black, 1 the picture.
+/// Blends with black; `factor` 0 is black, 1 the image.
 pub fn brightness(image: &mut Rgb, factor: f32) {
     blend_all(image, 0, factor);
 }
 
-/// Blends with the picture's mean luma; `factor` 0 is an even grey, 1 the picture.
+/// Blends with the image's mean luma; `factor` 0 is an even grey, 1 the image.
 pub fn contrast(image: &mut Rgb, factor: f32) {
     let pixels = image.data.len() / 3;
     if pixels > 0 {
@@ -50,7 +50,7 @@ fn luma_sum(data: &[u8]) -> u64 {
     sums.map(|part| u64::from(part.iter().map(|pixel| u32::from(luma(*pixel))).sum::<u32>())).sum()
 }
 
-/// Blends with the picture's own luma; `factor` 0 is greyscale, 1 the picture.
+/// Blends with the image's own luma; `factor` 0 is greyscale, 1 the image.
 pub fn saturation(image: &mut Rgb, factor: f32) {
     saturate(&mut image.data, factor);
 }

@@ -6,10 +6,10 @@
 //! - 16-bit values lose their low byte; 32-bit floating point TIFFs are refused, since their range is a matter of taste;
 //! - CMYK and YCCK JPEGs are taken as Adobe writes them, inverted, which is what Pillow assumes as well; colour profiles are
 //!   not applied;
-//! - of an animation (PNG, WebP) or a TIFF of several pages, the first picture counts;
+//! - of an animation (PNG, WebP) or a TIFF of several pages, the first image counts;
 //! - the orientation 1 to 8 in the EXIF data (JPEG, PNG, WebP) or in the TIFF tag is applied, an invalid one ignored.
 //!
-//! Against libjpeg the pixels of a JPEG differ by a few levels. A cut-off file is an error, never a picture with a grey rest, and
+//! Against libjpeg the pixels of a JPEG differ by a few levels. A cut-off file is an error, never an image with a grey rest, and
 //! so is a damaged one as far as its format lets the damage show (in a JPEG, flipped bits may decode to other pixels).
 //!
 //! Memory and work: the file's structure is weighed before anything is allocated ([`weigh`]), and [`Header::memory`] says how
@@ -194,7 +194,7 @@ pub enum DecodeError {
         what: String,
     },
     /// The file ends too early.
-    #[error("the {format} ends before the picture does; copy or upload the whole file again")]
+    #[error("the {format} ends before the image does; copy or upload the whole file again")]
     Truncated {
         /// Encoding.
         format: Format,
@@ -302,9 +302,9 @@ pub fn decode_while(bytes: &[u8], limits: &Limits, go_on: &dyn Fn() -> bool) -> 
 
 /// Decodes the upper part of an image, as much as its user wants after learning its size, for about that share of the cost.
 ///
-/// `rows` gets the width and height of the upright picture and answers how many rows are wanted; the result has just these
+/// `rows` gets the width and height of the upright image and answers how many rows are wanted; the result has just these
 /// (at least 1, at most all), equal to the last bit with the first rows of [`decode`]. It is asked only where that saves work,
-/// which is for upright baseline JPEGs of one scan; otherwise the result is the whole picture, as from [`decode`].
+/// which is for upright baseline JPEGs of one scan; otherwise the result is the whole image, as from [`decode`].
 ///
 /// # Errors
 /// As [`decode`], except that damage below the wanted rows goes unnoticed unless the end of the file is missing.
@@ -372,7 +372,7 @@ fn decode_other(
     }
     let pixels = u64::from(width) * u64::from(height);
     decoder.set_limits(Limits::allocation(weight)).map_err(failed)?;
-    // Broken metadata is no reason to refuse a sound picture.
+    // Broken metadata is no reason to refuse a sound image.
     let orientation = weight.orientation.unwrap_or_else(|| decoder.orientation().unwrap_or(Orientation::NoTransforms));
     let kind = decoder.color_type();
     let per_pixel = match kind {

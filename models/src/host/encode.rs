@@ -8,7 +8,7 @@ use super::{Rgb, thumbnail};
 /// JPEG's largest side.
 const MAX_JPEG_SIDE: u32 = 65535;
 
-/// Encodes as baseline JPEG; `quality` is 1 (worst) to 100 (best), values outside are moved to the nearer end. A picture
+/// Encodes as baseline JPEG; `quality` is 1 (worst) to 100 (best), values outside are moved to the nearer end. An image
 /// with a side above 65535 pixels, which JPEG cannot hold, is shrunk to fit.
 ///
 /// # Panics

@@ -4,7 +4,7 @@ use schemas::preprocessing::Preprocessing;
 
 use super::{Rgb, Tile, fill, prepare};
 
-/// What each value of a prepared picture contributes to an answer; positive where it speaks for it.
+/// What each value of a prepared image contributes to an answer; positive where it speaks for it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Attribution {
     /// Pixels per row.
@@ -44,18 +44,18 @@ impl Attribution {
         sums.into_iter().map(|sum| (sum / most).min(1.0)).collect()
     }
 
-    /// Three pictures side by side: the prepared picture, how much each pixel matters (blue, green, yellow, white), and the
+    /// Three images side by side: the prepared image, how much each pixel matters (blue, green, yellow, white), and the
     /// second over the first in grey.
     ///
     /// # Panics
-    /// When `picture` has another size.
+    /// When `image` has another size.
     #[must_use]
-    pub fn drawn(&self, picture: &Rgb) -> Rgb {
-        assert_eq!((picture.width, picture.height), (self.width, self.height), "an attribution of another picture");
-        let mut out = Rgb::filled(3 * picture.width, picture.height, [0; 3]);
-        let (width, stride) = (picture.stride(), out.stride());
+    pub fn drawn(&self, image: &Rgb) -> Rgb {
+        assert_eq!((image.width, image.height), (self.width, self.height), "an attribution of another image");
+        let mut out = Rgb::filled(3 * image.width, image.height, [0; 3]);
+        let (width, stride) = (image.stride(), out.stride());
         let strength = self.strength();
-        let rows = out.data.chunks_exact_mut(stride).zip(picture.data.chunks_exact(width));
+        let rows = out.data.chunks_exact_mut(stride).zip(image.data.chunks_exact(width));
         for ((line, seen), strong) in rows.zip(strength.chunks_exact(self.width as usize)) {
             let (left, rest) = line.split_at_mut(width);
             let (middle, right) = rest.split_at_mut(width);
@@ -84,10 +84,10 @@ fn heat(share: f32) -> [f32; 3] {
 }
 
 /// Occlusion (Zeiler and Fergus 2014, "Visualizing and Understanding Convolutional Networks", section 4.2): parts of the
-/// picture are hidden in turn under the colour that the network sees as 0, and what the answer loses by that is the part's
-/// contribution. It needs nothing of a model but answers: [`Self::VIEWS`] of them at most, whatever the picture's size.
+/// image are hidden in turn under the colour that the network sees as 0, and what the answer loses by that is the part's
+/// contribution. It needs nothing of a model but answers: [`Self::VIEWS`] of them at most, whatever the image's size.
 pub struct Occlusion {
-    /// The picture as the model takes it.
+    /// The image as the model takes it.
     picture: Rgb,
     /// What of it the network sees.
     inner: Tile,
@@ -99,11 +99,11 @@ pub struct Occlusion {
 impl Occlusion {
     /// Cells of the grid in each direction.
     const GRID: u32 = 7;
-    /// Most views of one picture: itself, and with each window hidden.
+    /// Most views of one image: itself, and with each window hidden.
     pub const VIEWS: usize = 1 + (Self::GRID as usize + 1).pow(2);
 
-    /// The occlusion of a decoded picture for a classifier. Where the model resizes and cuts by itself (`whole`), views are
-    /// the resized picture's middle square, which that resizing leaves as it is.
+    /// The occlusion of a decoded image for a classifier. Where the model resizes and cuts by itself (`whole`), views are
+    /// the resized image's middle square, which that resizing leaves as it is.
     #[must_use]
     pub fn new(decoded: &Rgb, p: &Preprocessing, whole: bool) -> Self {
         let side = p.side();
@@ -145,7 +145,7 @@ impl Occlusion {
         view
     }
 
-    /// What the network sees of the picture.
+    /// What the network sees of the image.
     #[must_use]
     pub fn seen(&self) -> Rgb {
         super::cut(&self.picture, self.inner)
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn every_pixel_is_hidden_and_small_pictures_are_taken() {
+    fn every_pixel_is_hidden_and_small_images_are_taken() {
         for side in [1, 2, 5, 7, 16, 50, 224] {
             let p = preprocessing(side + 1, side);
             let occlusion = Occlusion::new(&Rgb::filled(3 * side, 2 * side, [200; 3]), &p, false);

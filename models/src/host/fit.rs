@@ -1,4 +1,4 @@
-//! Where a picture of any size lies in the network's input, and the way back: one rule in whole numbers, which the graph of
+//! Where an image of any size lies in the network's input, and the way back: one rule in whole numbers, which the graph of
 //! an exported detector repeats on its own values.
 
 use schemas::preprocessing::{Fit, Preprocessing};
@@ -6,28 +6,28 @@ use schemas::preprocessing::{Fit, Preprocessing};
 use super::prepare::prepared_size;
 use super::{Region, Resizer, Rgb};
 
-/// Colour around a letterboxed picture.
+/// Colour around a letterboxed image.
 const GREY: [u8; 3] = [114; 3];
 
-/// The network's input for one picture, and where in it the resized picture lies.
+/// The network's input for one image, and where in it the resized image lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Placement {
     /// Columns of the input.
     pub width: u32,
     /// Rows of the input.
     pub height: u32,
-    /// Columns of the resized picture.
+    /// Columns of the resized image.
     pub inner_width: u32,
-    /// Rows of the resized picture.
+    /// Rows of the resized image.
     pub inner_height: u32,
-    /// First column of the resized picture in the input; negative where it is cut.
+    /// First column of the resized image in the input; negative where it is cut.
     pub left: i64,
-    /// First row of the resized picture in the input; negative where it is cut.
+    /// First row of the resized image in the input; negative where it is cut.
     pub top: i64,
 }
 
 impl Placement {
-    /// Where a picture of `width` x `height` pixels (sides of 0 count as 1) lies. [`Fit`] states the rules.
+    /// Where an image of `width` x `height` pixels (sides of 0 count as 1) lies. [`Fit`] states the rules.
     #[must_use]
     pub fn of(width: u32, height: u32, fit: &Fit) -> Self {
         let (width, height) = (width.max(1), height.max(1));
@@ -67,13 +67,13 @@ impl Placement {
         }
     }
 
-    /// The resized picture at the top left of the smallest frame whose sides are multiples of the coarsest stride.
+    /// The resized image at the top left of the smallest frame whose sides are multiples of the coarsest stride.
     fn framed(inner_width: u32, inner_height: u32) -> Self {
         let up = |length: u32| length.next_multiple_of(schemas::STRIDE);
         Self { width: up(inner_width), height: up(inner_height), inner_width, inner_height, left: 0, top: 0 }
     }
 
-    /// Corners `x1 y1 x2 y2` in pixels of the picture (`width` x `height`) as pixels of the input.
+    /// Corners `x1 y1 x2 y2` in pixels of the image (`width` x `height`) as pixels of the input.
     #[must_use]
     pub fn forward(&self, corners: [f64; 4], width: u32, height: u32) -> [f64; 4] {
         let (sx, sy) = self.scale(width, height);
@@ -82,7 +82,7 @@ impl Placement {
         [x1 * sx + left, y1 * sy + top, x2 * sx + left, y2 * sy + top]
     }
 
-    /// Corners in pixels of the input as pixels of the picture, clipped to it.
+    /// Corners in pixels of the input as pixels of the image, clipped to it.
     #[must_use]
     pub fn back(&self, corners: [f64; 4], width: u32, height: u32) -> [f64; 4] {
         let (sx, sy) = self.scale(width, height);
@@ -103,7 +103,7 @@ fn whole(length: u64) -> u32 {
     u32::try_from(length).unwrap_or(u32::MAX / 2).max(1)
 }
 
-/// Colour around a picture that does not fill the network's input.
+/// Colour around an image that does not fill the network's input.
 #[must_use]
 pub fn fill(p: &Preprocessing) -> [u8; 3] {
     match p.fit {
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn a_framed_picture_lies_where_its_placement_says() {
+    fn a_framed_image_lies_where_its_placement_says() {
         let p = Preprocessing {
             fit: Fit::Letterbox { side: 64 },
             interpolation: schemas::Interpolation::Bilinear,

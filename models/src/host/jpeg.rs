@@ -1,7 +1,7 @@
 //! JPEG: header walk, limits before any decoding, and strict decoding through `zune-jpeg`, the decoder inside `image`.
 //!
 //! `zune-jpeg` is called directly because `image` always asks it to be lenient, and lenient means that a damaged or cut-off
-//! file comes back as a picture with grey areas. A network would be trained on them and would answer to them. Here a file that
+//! file comes back as an image with grey areas. A network would be trained on them and would answer to them. Here a file that
 //! lacks its end marker, or whose scan cannot be read through, is an error. Leniency that does no harm stays: stray bytes
 //! between header segments and after the end.
 
@@ -45,7 +45,7 @@ pub(super) struct Component {
     pub vertical: u8,
 }
 
-/// What lets a decoder stop before the end: the picture is stored once, from top to bottom, so a file that claims fewer rows
+/// What lets a decoder stop before the end: the image is stored once, from top to bottom, so a file that claims fewer rows
 /// has the same first rows. That holds for baseline files (T.81, 4.11) with all components in the first scan.
 #[derive(Clone, Copy)]
 struct Cut {

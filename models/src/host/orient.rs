@@ -1,11 +1,11 @@
-//! EXIF orientation: turning a stored picture upright.
+//! EXIF orientation: turning a stored image upright.
 
 use image::metadata::Orientation;
 
 use super::Rgb;
 use super::prepare::flip_horizontal;
 
-/// Side of the squares in which a picture is transposed, so that both sides of the copy stay in the nearest cache.
+/// Side of the squares in which an image is transposed, so that both sides of the copy stay in the nearest cache.
 const TILE: usize = 32;
 
 /// Applies the orientation, so that the first row of the result is the top of the scene.

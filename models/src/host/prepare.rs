@@ -1,4 +1,4 @@
-//! From a decoded picture to the network's input, and the geometry that training shares with it.
+//! From a decoded image to the network's input, and the geometry that training shares with it.
 
 use schemas::preprocessing::{Fit, Interpolation, Preprocessing};
 
@@ -15,7 +15,7 @@ pub fn prepared_size(width: u32, height: u32, resize: u32) -> (u32, u32) {
     if width <= height { (resize, longer) } else { (longer, resize) }
 }
 
-/// The network's input for a picture, as [`Fit`] says.
+/// The network's input for an image, as [`Fit`] says.
 ///
 /// For a classifier it equals torchvision's `Resize` and `CenterCrop` on a Pillow image. Only pixels inside the square are
 /// computed. When `crop` is above `resize` (a plan never is), what is missing on either side is black, as it is there. The

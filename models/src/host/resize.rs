@@ -214,7 +214,7 @@ fn weight(filter: Interpolation, x: f64) -> f64 {
 }
 
 /// For each of `to` positions that `from` are resized to: which source positions count, and how much. Weights of a position
-/// sum to 1. The same filter as for pictures, in double precision.
+/// sum to 1. The same filter as for images, in double precision.
 #[must_use]
 pub fn taps(from: usize, to: usize, filter: Interpolation) -> Vec<Vec<(usize, f64)>> {
     let scale = from as f64 / to as f64;

@@ -1,4 +1,4 @@
-//! Overlapping tiles, for small objects in large pictures: where they lie, and how what was found in them becomes one answer.
+//! Overlapping tiles, for small objects in large images: where they lie, and how what was found in them becomes one answer.
 
 use std::cmp::Ordering;
 
@@ -27,7 +27,7 @@ pub struct Tile {
 }
 
 impl Tile {
-    /// All of a picture.
+    /// All of an image.
     #[must_use]
     pub fn whole(image: &Rgb) -> Self {
         Self { x0: 0, y0: 0, x1: image.width, y1: image.height }
@@ -46,12 +46,12 @@ impl Tile {
     }
 }
 
-/// The tiles of a picture of `width` x `height` pixels, column by column, each from top to bottom; none for
+/// The tiles of an image of `width` x `height` pixels, column by column, each from top to bottom; none for
 /// [`TileGrid::NONE`].
 ///
 /// With `n` tiles along an axis of `length` pixels, computed in `f64`: a tile is `side = length / (overlap + (1 - overlap) * n)`
 /// long, tile `i` begins at `i * (1 - overlap) * side` and ends one `side` later. Both ends are rounded to whole pixels, halves
-/// to even, and kept inside the picture; a tile has at least one pixel. Sides of 0 count as 1.
+/// to even, and kept inside the image; a tile has at least one pixel. Sides of 0 count as 1.
 #[must_use]
 pub fn tiles(width: u32, height: u32, grid: TileGrid, overlap: f64) -> Vec<Tile> {
     if grid.is_none() {
@@ -74,10 +74,10 @@ fn stretches(length: u32, n: u32, overlap: f64) -> Vec<(u32, u32)> {
     (0..n).map(stretch).collect()
 }
 
-/// The pixels of a tile as a picture of its own.
+/// The pixels of a tile as an image of its own.
 ///
 /// # Panics
-/// When the tile does not lie in the picture.
+/// When the tile does not lie in the image.
 #[must_use]
 pub fn cut(image: &Rgb, tile: Tile) -> Rgb {
     image.check();
@@ -90,7 +90,7 @@ pub fn cut(image: &Rgb, tile: Tile) -> Rgb {
     part
 }
 
-/// Moves what was found in a tile, in pixels of the tile, to where it lies in the picture.
+/// Moves what was found in a tile, in pixels of the tile, to where it lies in the image.
 pub fn shift(found: &mut [Detection], tile: Tile) {
     let (x, y) = (tile.x0 as f32, tile.y0 as f32);
     for one in found {
@@ -102,9 +102,9 @@ pub fn shift(found: &mut [Detection], tile: Tile) {
 /// How [`merge`] unites what was found.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Merge {
-    /// Pixels of a row of the picture.
+    /// Pixels of a row of the image.
     pub width: u32,
-    /// Rows of the picture.
+    /// Rows of the image.
     pub height: u32,
     /// Intersection over union above which two boxes are one object (`tile_predictions_nms_thresh`).
     pub threshold: f32,
@@ -124,12 +124,12 @@ pub enum MergeRule {
     Specification,
 }
 
-/// One answer from what was found in the whole picture and, after [`shift`], in each tile; all in pixels of the picture.
+/// One answer from what was found in the whole image and, after [`shift`], in each tile; all in pixels of the image.
 ///
-/// The same object may be found in the whole picture and in several tiles, and a tile's border may cut it. With the whole
-/// picture as source 0 and the tiles as sources 1, 2, ..:
+/// The same object may be found in the whole image and in several tiles, and a tile's border may cut it. With the whole
+/// image as source 0 and the tiles as sources 1, 2, ..:
 ///
-/// 1. A box is *cut* if it comes within 2 pixels of a border of its tile that is no border of the picture. No box of source 0
+/// 1. A box is *cut* if it comes within 2 pixels of a border of its tile that is no border of the image. No box of source 0
 ///    is.
 /// 2. Boxes are visited by falling score, equal ones by source and then as given; all that are not cut before all that are.
 /// 3. A box `j` is dropped if a kept box `i` of the same label and another source has `IoU(i, j) > threshold`, or if `j` is cut,
@@ -203,7 +203,7 @@ mod tests {
     }
 
     const HOW: Merge = Merge { width: 200, height: 100, threshold: 0.25, limit: 100, rule: MergeRule::CutLast };
-    /// Two tiles of [`HOW`]'s picture that overlap in columns 80 to 120.
+    /// Two tiles of [`HOW`]'s image that overlap in columns 80 to 120.
     const LEFT: Tile = Tile { x0: 0, y0: 0, x1: 120, y1: 100 };
     const RIGHT: Tile = Tile { x0: 80, y0: 0, x1: 200, y1: 100 };
 
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn tiles_cover_every_picture_and_are_never_empty() {
+    fn tiles_cover_every_image_and_are_never_empty() {
         for (width, height) in [(1, 1), (2, 7), (31, 1000), (4001, 2999)] {
             for (columns, rows) in [(2, 1), (1, 3), (3, 2), (16, 16)] {
                 for overlap in [0.0, 0.25, 0.9] {
@@ -282,7 +282,7 @@ mod tests {
         let fragment = found([113.0, 30.0, 119.5, 70.0], 0.9);
         let answer = merge(&[], &[(LEFT, vec![fragment]), (RIGHT, vec![whole])], &specification);
         assert_eq!(answer, [fragment, whole], "the sliver stays there");
-        // Where the picture itself ends, nothing is cut: a small object before a large one stays.
+        // Where the image itself ends, nothing is cut: a small object before a large one stays.
         let small = found([0.0, 30.0, 10.0, 40.0], 0.9);
         let large = found([0.0, 20.0, 60.0, 60.0], 0.8);
         assert_eq!(merge(&[large], &[(LEFT, vec![small])], &HOW).len(), 2);

@@ -64,7 +64,7 @@ fn by_channel(image: &mut Rgb, table: impl Fn([u32; 256]) -> Option<[u8; 256]>) 
     }
 }
 
-/// Blends with the smoothed picture: `factor` 0 is smooth, 1 the picture, 2 sharp. Smoothing weighs a pixel five times as
+/// Blends with the smoothed image: `factor` 0 is smooth, 1 the image, 2 sharp. Smoothing weighs a pixel five times as
 /// much as each of its eight neighbours; those at the border stay.
 pub fn sharpness(image: &mut Rgb, factor: f32) {
     image.check();

@@ -13,9 +13,9 @@ use crate::scope::Scope;
 /// What a model does, and with what architecture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// Says what a picture shows.
+    /// Says what an image shows.
     Classifier(Classifier),
-    /// Says what is where in a picture.
+    /// Says what is where in an image.
     Detector(Detector),
 }
 

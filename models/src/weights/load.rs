@@ -11,7 +11,7 @@ use super::positions::Regrid;
 use super::{NamedTensor, TensorFile, WeightsError};
 use crate::ops::Role;
 
-/// Tensors of our own beside the network's (optimiser state in a resumable checkpoint); never unexpected.
+/// Tensors of our own beside the network's (optimizer state in a resumable checkpoint); never unexpected.
 const OWN_PREFIX: &str = "fovea.";
 
 /// One entry of a network's state dict.
@@ -32,7 +32,7 @@ pub struct Wanted<'a> {
 pub struct LoadReport {
     /// Keys that got values from the file.
     pub loaded: Vec<String>,
-    /// Position embeddings that got values from the file, resized to the network's pictures.
+    /// Position embeddings that got values from the file, resized to the network's images.
     pub resized: Vec<String>,
     /// Head keys that start anew because the file has another number of classes, or no head.
     pub new_head: Vec<String>,
@@ -116,7 +116,7 @@ struct Pair<'a> {
     key: &'a str,
     role: Role,
     tensor: &'a NamedTensor,
-    /// What is done to the values on the way: position embeddings for pictures of another size.
+    /// What is done to the values on the way: position embeddings for images of another size.
     regrid: Option<Regrid>,
 }
 

@@ -56,7 +56,7 @@ fn a_head_of_other_classes_starts_anew() {
 }
 
 #[test]
-fn position_embeddings_are_resized_to_the_networks_pictures() {
+fn position_embeddings_are_resized_to_the_networks_images() {
     let path = std::env::temp_dir().join(format!("fovea-positions-{}.safetensors", std::process::id()));
     let bytes: Vec<u8> = (0..10_u8).flat_map(|i| f32::from(i).to_le_bytes()).collect();
     let view = safetensors::tensor::TensorView::new(safetensors::Dtype::F32, vec![1, 10, 1], &bytes).unwrap();

@@ -1,4 +1,4 @@
-//! Position embeddings of a Vision Transformer for pictures of another size.
+//! Position embeddings of a Vision Transformer for images of another size.
 
 use schemas::Interpolation;
 
@@ -26,7 +26,7 @@ impl Regrid {
         Some(Self { from: side(from)?, to: side(to)?, width })
     }
 
-    /// The embeddings on the new grid, row-major: those of the patches are a picture of `width` channels, resized with the
+    /// The embeddings on the new grid, row-major: those of the patches are an image of `width` channels, resized with the
     /// antialiased cubic filter as timm does it; the class token's stays.
     ///
     /// # Panics

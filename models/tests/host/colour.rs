@@ -52,7 +52,7 @@ fn what_trivial_augment_does_equals_pillow() {
 }
 
 #[test]
-fn small_and_even_pictures_survive_every_change() {
+fn small_and_even_images_survive_every_change() {
     for (width, height) in [(1, 1), (2, 1), (1, 3), (2, 2), (3, 3)] {
         let even = Rgb::filled(width, height, [7, 0, 255]);
         for change in [autocontrast, equalize, |image: &mut Rgb| sharpness(image, 1.9)] {

@@ -71,7 +71,7 @@ fn every_kind_of_file_decodes_as_in_pillow() {
 
 #[test]
 fn all_orientations_show_the_same_scene() {
-    // Every file stores the same pixels, so orientation n is the stored picture seen n's way.
+    // Every file stores the same pixels, so orientation n is the stored image seen n's way.
     let stored = read(&fixture("orientation_1.jpg")).expect("sound");
     let (w, h) = (stored.width, stored.height);
     let pixel = |image: &Rgb, x: u32, y: u32| {
@@ -316,7 +316,7 @@ fn odd_images_decode_as_in_pillow() {
                 difference(image, &case, if jpeg { 3.0 } else { 0.0 })
             }
             (Err(error), Some(_)) => Some(error.to_string()),
-            (Ok(_), None) => Some("a picture where Pillow has none".into()),
+            (Ok(_), None) => Some("an image where Pillow has none".into()),
             (Err(_), None) => None,
         };
         match message {
@@ -333,7 +333,7 @@ fn odd_images_decode_as_in_pillow() {
 fn no_odd_file_makes_decoding_panic() {
     let Some(folder) = odd_images() else { return };
     let mut folders = vec![folder];
-    let (mut pictures, mut errors) = (0, 0);
+    let (mut images, mut errors) = (0, 0);
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(folder).expect("a readable folder").flatten() {
             if entry.path().is_dir() {
@@ -345,7 +345,7 @@ fn no_odd_file_makes_decoding_panic() {
                 Ok(image) => {
                     assert_eq!(image.data.len(), (image.width * image.height * 3) as usize);
                     assert!(probe(&bytes, &Limits::default()).is_ok(), "{}", entry.path().display());
-                    pictures += 1;
+                    images += 1;
                 }
                 Err(error) => {
                     assert!(!error.to_string().is_empty());
@@ -354,8 +354,8 @@ fn no_odd_file_makes_decoding_panic() {
             }
         }
     }
-    println!("{pictures} pictures, {errors} errors");
-    assert!(pictures > 250, "{pictures} pictures, {errors} errors");
+    println!("{images} images, {errors} errors");
+    assert!(images > 250, "{images} images, {errors} errors");
 }
 
 #[test]

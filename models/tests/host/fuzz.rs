@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::fixtures;
 
-/// Small enough that a file which claims a large picture stays cheap.
+/// Small enough that a file which claims a large image stays cheap.
 const LIMITS: Limits = Limits { max_bytes: 1 << 20, max_side: 2000, max_pixels: 1_000_000 };
 
 const FILES: [&str; 14] = [

@@ -18,7 +18,7 @@ pub struct AutocastGuard {
 }
 
 /// Turns autocast to `kind` on or off for `device`'s type, until the guard is dropped. Casts of weights are cached until the
-/// outermost guard ends, so step an optimiser outside.
+/// outermost guard ends, so step an optimizer outside.
 ///
 /// # Panics
 /// If libtorch knows no autocast for the device or the type: the CPU takes bf16 and f16, CUDA f16 and bf16.

@@ -1,4 +1,4 @@
-//! What [`tch`] does not expose of libtorch: autocast on the CPU, channels-last memory, reference counts, fused optimiser steps,
+//! What [`tch`] does not expose of libtorch: autocast on the CPU, channels-last memory, reference counts, fused optimizer steps,
 //! deterministic algorithms, the CUDA library opened at run time, and how freed memory is kept; and what libtorch itself lacks:
 //! non-maximum suppression and RoIAlign.
 //!

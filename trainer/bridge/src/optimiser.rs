@@ -1,4 +1,4 @@
-//! libtorch's fused optimiser steps: one pass over the memory of all parameters, where the usual form makes one per operation.
+//! libtorch's fused optimizer steps: one pass over the memory of all parameters, where the usual form makes one per operation.
 //!
 //! All lists run parallel to the parameters. State must have its parameter's shape, type, device and memory layout; a gradient in
 //! another layout is copied into it. Parameters and state are updated in place and no gradient is recorded.

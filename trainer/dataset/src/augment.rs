@@ -1,4 +1,4 @@
-//! Random views of a training picture, by torchvision's rules: `RandomResizedCrop`, horizontal flip, then `ColorJitter` as a
+//! Random views of a training image, by torchvision's rules: `RandomResizedCrop`, horizontal flip, then `ColorJitter` as a
 //! whole with some probability.
 
 use models::host::{self, Region, Resizer, Rgb};
@@ -12,11 +12,11 @@ use super::trivial;
 const ERASED_AREA: [f64; 2] = [0.02, 0.33];
 const ERASED_RATIO: [f64; 2] = [0.3, 3.3];
 
-/// What may be done to a training picture. The default is the specification's.
+/// What may be done to a training image. The default is the specification's.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Augmentation {
-    /// Share of the picture's area that the crop covers: smallest and largest, in (0, 1].
+    /// Share of the image's area that the crop covers: smallest and largest, in (0, 1].
     pub scale: [f64; 2],
     /// Width over height of the crop before it is resized to a square: smallest and largest, above 0. Drawn
     /// log-uniformly.

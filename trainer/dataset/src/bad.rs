@@ -1,4 +1,4 @@
-//! Samples whose pictures turned out to be bad while they were loaded.
+//! Samples whose images turned out to be bad while they were loaded.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,7 +14,7 @@ struct Bad {
     told: bool,
 }
 
-/// What the workers of a loader know to be bad. Which samples are bad depends on the pictures alone, so it does not matter who
+/// What the workers of a loader know to be bad. Which samples are bad depends on the images alone, so it does not matter who
 /// finds out first.
 pub(crate) struct BadSamples {
     /// Whether they may be left out.

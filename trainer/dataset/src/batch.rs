@@ -34,11 +34,11 @@ pub(crate) struct View {
 pub(crate) struct Scene {
     /// In pixels of the view.
     pub objects: Vec<Target>,
-    /// Height and width of the picture or tile that the view was made of.
+    /// Height and width of the image or tile that the view was made of.
     pub size: [u32; 2],
     /// Rows and columns of the view that it fills.
     pub inner: [u32; 2],
-    /// The tile it is of; `None` for a whole picture.
+    /// The tile it is of; `None` for a whole image.
     pub tile: Option<Tile>,
 }
 
@@ -60,11 +60,11 @@ pub struct Batch {
     pub indices: Vec<usize>,
     /// Objects of each view; empty for classifiers, as are the following.
     pub objects: Vec<Vec<Target>>,
-    /// Height and width, in pixels, of the picture or tile that each view was made of; of a mosaic, of its first part.
+    /// Height and width, in pixels, of the image or tile that each view was made of; of a mosaic, of its first part.
     pub sizes: Vec<[u32; 2]>,
-    /// Rows and columns that the resized picture takes up in each view (see [`models::host::Placement`] for where).
+    /// Rows and columns that the resized image takes up in each view (see [`models::host::Placement`] for where).
     pub inner: Vec<[u32; 2]>,
-    /// The tile that each view shows, in pixels of its picture; `None` for a whole picture.
+    /// The tile that each view shows, in pixels of its image; `None` for a whole image.
     pub tiles: Vec<Option<Tile>>,
     /// How long the caller had to wait for this batch.
     pub wait: Duration,
@@ -116,9 +116,9 @@ impl Batch {
         batch
     }
 
-    /// Pictures of the network's size and their objects, in a frame as above. For what has pictures and no data set.
+    /// Images of the network's size and their objects, in a frame as above. For what has images and no data set.
     #[must_use]
-    pub fn of_pictures(pictures: Vec<(Rgb, Vec<Target>)>, fill: [u8; 3]) -> Self {
+    pub fn of_images(pictures: Vec<(Rgb, Vec<Target>)>, fill: [u8; 3]) -> Self {
         let view = |(index, (image, objects)): (usize, (Rgb, Vec<Target>))| {
             let size = [image.height, image.width];
             let scene = Scene { objects, size, inner: size, tile: None };

@@ -26,7 +26,7 @@ pub struct RowBox {
 pub struct BoxRow {
     /// As written.
     pub image_url: String,
-    /// Empty for a background picture.
+    /// Empty for a background image.
     pub boxes: Vec<RowBox>,
     /// What was left out, in words that name its place in the label.
     pub rejected: Vec<String>,
@@ -80,7 +80,7 @@ fn row_box(number: usize, one: BoxLabel) -> Result<RowBox, String> {
     let corners = [top_x, top_y, bottom_x, bottom_y].map(|value| value as f32);
     // What is left of a box below the precision of its corners is nothing.
     if corners[0] >= corners[2] || corners[1] >= corners[3] {
-        return Err(format!("object {number}: its box is narrower than a ten-millionth of the picture"));
+        return Err(format!("object {number}: its box is narrower than a ten-millionth of the image"));
     }
     let label = match one.label {
         ClassName::Integer(value) => LabelValue::Integer(value),

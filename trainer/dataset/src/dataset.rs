@@ -1,4 +1,4 @@
-//! The samples of one part (training, validation, test): classes or objects, row, and picture on demand.
+//! The samples of one part (training, validation, test): classes or objects, row, and image on demand.
 
 use std::borrow::Cow;
 use std::path::PathBuf;
@@ -33,13 +33,13 @@ pub trait Images: Send + Sync {
         let _ = index;
         &[]
     }
-    /// The decoded picture.
+    /// The decoded image.
     ///
     /// # Errors
     /// [`SampleError`].
     fn image(&self, index: usize) -> Result<Arc<Rgb>, SampleError>;
-    /// The decoded picture, or only its first rows: where that saves work, `rows` is asked once, with width and height of the
-    /// picture, how many rows are needed. If it is not asked, the picture is whole.
+    /// The decoded image, or only its first rows: where that saves work, `rows` is asked once, with width and height of the
+    /// image, how many rows are needed. If it is not asked, the image is whole.
     ///
     /// # Errors
     /// [`SampleError`].
@@ -47,7 +47,7 @@ pub trait Images: Send + Sync {
         let _ = rows;
         self.image(index)
     }
-    /// Width and height of a picture in pixels, decoding as little of it as possible.
+    /// Width and height of an image in pixels, decoding as little of it as possible.
     ///
     /// # Errors
     /// [`SampleError`].
@@ -59,7 +59,7 @@ pub trait Images: Send + Sync {
         })?;
         Ok(size.unwrap_or([image.width, image.height]))
     }
-    /// Name of the picture, for people: the end of its `image_url`.
+    /// Name of the image, for people: the end of its `image_url`.
     fn name(&self, index: usize) -> String {
         let row = self.rejection(index, RejectKind::BadImage, String::new());
         let url = row.image_url.unwrap_or_default();
@@ -69,10 +69,10 @@ pub trait Images: Send + Sync {
     fn rejection(&self, index: usize, kind: RejectKind, reason: String) -> Rejection;
 }
 
-/// Why a sample has no picture.
+/// Why a sample has no image.
 #[derive(Debug)]
 pub enum SampleError {
-    /// The picture is at fault; the sample can be left out.
+    /// The image is at fault; the sample can be left out.
     Bad(RejectKind, String),
     /// The data set is at fault.
     Fatal(DataError),
@@ -84,17 +84,17 @@ impl From<DataError> for SampleError {
     }
 }
 
-/// Pictures kept in memory: all of a kind, or none, so that what fits is decided once.
+/// Images kept in memory: all of a kind, or none, so that what fits is decided once.
 pub(crate) enum Cache {
     None,
     /// File contents, where only these fit the budget.
     Encoded(Vec<OnceLock<Arc<[u8]>>>),
-    /// Decoded pictures.
+    /// Decoded images.
     Decoded(Vec<OnceLock<Arc<Rgb>>>),
 }
 
 impl Cache {
-    /// The best kind whose total stays within `budget` bytes for `n` pictures of so many bytes in all.
+    /// The best kind whose total stays within `budget` bytes for `n` images of so many bytes in all.
     pub fn plan(n: usize, sizes: Sizes, budget: u64) -> Self {
         if n == 0 || budget == 0 {
             Self::None
@@ -126,7 +126,7 @@ impl Cache {
     }
 }
 
-/// Bytes of a set of pictures.
+/// Bytes of a set of images.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Sizes {
     /// As files.
@@ -135,7 +135,7 @@ pub struct Sizes {
     pub decoded: u64,
 }
 
-/// Where rows and pictures are read from; shared by the parts of a data set.
+/// Where rows and images are read from; shared by the parts of a data set.
 pub(crate) struct Reader {
     pub files: Files,
     pub fetcher: Fetcher,
@@ -143,7 +143,7 @@ pub(crate) struct Reader {
 }
 
 impl Reader {
-    /// Local path of a row's picture, fetched if it has a URL.
+    /// Local path of a row's image, fetched if it has a URL.
     pub fn local(&self, entry: &Entry) -> Result<PathBuf, SampleError> {
         match self.files.location(entry)?.1 {
             Location::File(path) => Ok(path),
@@ -167,7 +167,7 @@ impl Reader {
         Ok((path, facts.len()))
     }
 
-    /// Contents of a row's picture file.
+    /// Contents of a row's image file.
     pub fn bytes(&self, entry: &Entry) -> Result<Vec<u8>, SampleError> {
         let (path, _) = self.sized(entry)?;
         std::fs::read(&path).map_err(|e| SampleError::Bad(RejectKind::MissingFile, format!("{}: {e}", path.display())))
@@ -222,13 +222,13 @@ impl Dataset {
         Self { labels, entries, targets, reader, cache, checked: false }
     }
 
-    /// Says whether every picture has been decoded in full. Only then may [`Images::top`] decode less: damage below the
+    /// Says whether every image has been decoded in full. Only then may [`Images::top`] decode less: damage below the
     /// part that is needed would otherwise be found or not, depending on the crop.
     pub(crate) fn checked(self, checked: bool) -> Self {
         Self { checked, ..self }
     }
 
-    /// Whether every picture was decoded in full before training.
+    /// Whether every image was decoded in full before training.
     pub fn is_checked(&self) -> bool {
         self.checked
     }
@@ -251,7 +251,7 @@ impl Dataset {
         self.reader.files.location(&self.entries[index]).map(|(url, _)| url)
     }
 
-    /// An `image_url` that leads to the picture from anywhere: absolute path, `file://` or `http(s)://`.
+    /// An `image_url` that leads to the image from anywhere: absolute path, `file://` or `http(s)://`.
     ///
     /// # Errors
     /// The JSONL file changed or cannot be read.
@@ -374,7 +374,7 @@ impl Images for Dataset {
     }
 }
 
-/// The picture of a row, from the cache where it is there, into it where there is room.
+/// The image of a row, from the cache where it is there, into it where there is room.
 pub(crate) fn image(reader: &Reader, cache: &Cache, entry: &Entry, slot: usize) -> Result<Arc<Rgb>, SampleError> {
     let decode = || Ok(Arc::new(reader.decode(&encoded(reader, cache, entry, slot)?)?));
     let Cache::Decoded(slots) = cache else { return decode() };

@@ -62,7 +62,7 @@ impl<'a> Epoch<'a> {
                 self.batches.range(until).end
             }
             Pass::Eval => {
-                let ahead = ((options.prefetch + 1) * options.batch_size).div_ceil(self.loader.views_per_picture());
+                let ahead = ((options.prefetch + 1) * options.batch_size).div_ceil(self.loader.views_per_image());
                 (self.next + ahead).min(self.loader.images().len())
             }
         };

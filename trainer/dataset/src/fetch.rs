@@ -1,4 +1,4 @@
-//! Pictures named by `http(s)://`, fetched once into a folder of the run.
+//! Images named by `http(s)://`, fetched once into a folder of the run.
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -10,15 +10,15 @@ use tempfile::TempDir;
 
 use crate::offline;
 
-/// Tries before a picture counts as missing; the pause doubles from the first value.
+/// Tries before an image counts as missing; the pause doubles from the first value.
 const TRIES: u32 = 4;
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Fetches pictures into a folder. May be used by several threads at once.
+/// Fetches images into a folder. May be used by several threads at once.
 pub struct Fetcher {
     folder: Option<PathBuf>,
-    /// Stands for a folder that was not named, from the first picture on until the fetcher is dropped.
+    /// Stands for a folder that was not named, from the first image on until the fetcher is dropped.
     temporary: OnceLock<TempDir>,
     max_bytes: u64,
     /// Only what is there already may be used.
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_folder_pictures_are_kept_as_long_as_the_fetcher() {
+    fn without_a_folder_images_are_kept_as_long_as_the_fetcher() {
         let (address, hits) = server();
         let fetcher = online(None);
         assert!(fetcher.temporary.get().is_none(), "no folder before it is needed");

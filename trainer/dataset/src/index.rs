@@ -39,7 +39,7 @@ pub struct Files {
 /// What identifies a row, kept only until duplicates are found and the data is split.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Keys {
-    /// Of the picture's place: equal for two names of one file.
+    /// Of the image's place: equal for two names of one file.
     pub location: [u8; 16],
     /// Of `image_url` as written: the same wherever the data set lies.
     pub url: [u8; 8],
@@ -153,7 +153,7 @@ impl Files {
         Ok(Self { files: paths.iter().map(open).collect::<Result<_, DataError>>()? })
     }
 
-    /// The one pass over all files: parses every line, checks labels and `image_url`s, and looks at no picture.
+    /// The one pass over all files: parses every line, checks labels and `image_url`s, and looks at no image.
     ///
     /// # Errors
     /// A file cannot be read or is UTF-16, labels are of two types, or a row is bad and data errors are not ignored.
@@ -377,7 +377,7 @@ impl Files {
     }
 }
 
-/// The first `N` bytes of SHA-256. With 16, one chance in 10^26 that any two of a million pictures agree.
+/// The first `N` bytes of SHA-256. With 16, one chance in 10^26 that any two of a million images agree.
 fn short_hash<const N: usize>(bytes: &[u8]) -> [u8; N] {
     let digest = Sha256::digest(bytes);
     let mut out = [0; N];

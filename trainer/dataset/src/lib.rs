@@ -3,9 +3,9 @@
 //! ```text
 //! mltable   which JSONL files          -> paths
 //! index     one pass over their lines  -> place of each row and what it shows (row, boxes: one line; location: image_url -> where)
-//! part      rows of one picture, preflight
+//! part      rows of one image, preflight
 //! prepare   split, class order         -> Dataset x 2, Rejections
-//! dataset   sample -> picture, with a cache in a stated budget
+//! dataset   sample -> image, with a cache in a stated budget
 //! sampler   which sample when
 //! views     sample -> uint8 views (augment: classifiers; detect: detectors)
 //! loader, epoch, batch                 -> batches, the same for any number of workers
@@ -69,7 +69,7 @@ pub fn data_files(path: &std::path::Path) -> Result<Vec<std::path::PathBuf>, Dat
     mltable::open(path).map(|source| source.files)
 }
 
-/// What leads from the `image_url`s of a JSONL file, whose path is absolute, to pictures.
+/// What leads from the `image_url`s of a JSONL file, whose path is absolute, to images.
 pub fn resolver(file: &std::path::Path, data_root: Option<&std::path::Path>) -> location::Resolver {
     let base = file.parent().unwrap_or(file).to_owned();
     location::Resolver::new(base, data_root.map(std::path::Path::to_owned))

@@ -32,11 +32,11 @@ pub struct LoaderOptions {
     pub prefetch: usize,
     /// Bytes of finished evaluation views that may be kept, all or none.
     pub cache_bytes: u64,
-    /// Leave samples out whose picture turns out to be bad (true), or fail on the first (false).
+    /// Leave samples out whose image turns out to be bad (true), or fail on the first (false).
     pub ignore_data_errors: bool,
-    /// How evaluation prepares a picture; its filter is used in training too.
+    /// How evaluation prepares an image; its filter is used in training too.
     pub preprocessing: Preprocessing,
-    /// What is made of a picture.
+    /// What is made of an image.
     pub views: Views,
 }
 
@@ -55,7 +55,7 @@ pub(super) enum Pass {
 pub(super) type Made = Result<Vec<View>, DataError>;
 /// A position of the pass and what was made for it.
 pub(super) type Reply = (usize, Made);
-/// The kept evaluation views of one picture.
+/// The kept evaluation views of one image.
 type Slot = OnceLock<Vec<View>>;
 
 pub(super) struct Job {
@@ -108,14 +108,14 @@ impl Loader {
         Ok(loader)
     }
 
-    /// Samples of a training epoch: pictures and, where they are cut into tiles, the tiles that hold an object.
+    /// Samples of a training epoch: images and, where they are cut into tiles, the tiles that hold an object.
     pub fn images_per_epoch(&self) -> usize {
         self.shared.studio.units()
     }
 
-    /// Views that [`Self::eval`] makes of a picture: 1, and one for each tile.
-    pub fn views_per_picture(&self) -> usize {
-        self.shared.studio.views_per_picture()
+    /// Views that [`Self::eval`] makes of an image: 1, and one for each tile.
+    pub fn views_per_image(&self) -> usize {
+        self.shared.studio.views_per_image()
     }
 
     /// Batches of a training epoch; [`Self::train_epoch`] from batch 0 yields exactly so many.
@@ -133,7 +133,7 @@ impl Loader {
     }
 
     /// The batches of a training epoch, from number `first` on; they are the same whether or not those before were made. A
-    /// sample whose picture turns out to be bad is replaced by the next good one in the epoch's order, so that the number
+    /// sample whose image turns out to be bad is replaced by the next good one in the epoch's order, so that the number
     /// and the sizes of the batches never change.
     pub fn train_epoch(&self, seed: u64, epoch: u32, first: usize) -> Epoch<'_> {
         let order = epoch_order(self.images_per_epoch(), seed, epoch);
@@ -141,9 +141,9 @@ impl Loader {
         Epoch::new(self, Pass::Train { order, batches, seed, epoch }, batches, first)
     }
 
-    /// Every sample once, prepared as for serving: the whole picture and, where it is cut into tiles, every tile. Where views
+    /// Every sample once, prepared as for serving: the whole image and, where it is cut into tiles, every tile. Where views
     /// are of several sizes, a batch holds those of one size; within a size they are in order. Batches are as large as they
-    /// may be as far as there are views of their size at hand. A sample whose picture turns out to be bad is left out.
+    /// may be as far as there are views of their size at hand. A sample whose image turns out to be bad is left out.
     pub fn eval(&self) -> Epoch<'_> {
         let batches = Batches::evaluation(self.images().len(), self.shared.options.batch_size);
         Epoch::new(self, Pass::Eval, batches, 0)

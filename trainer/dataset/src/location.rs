@@ -1,4 +1,4 @@
-//! From an `image_url` to where the picture is.
+//! From an `image_url` to where the image is.
 //!
 //! | `image_url` | meaning |
 //! |---|---|
@@ -17,7 +17,7 @@ use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Component, Path, PathBuf};
 
-/// Where a picture is.
+/// Where an image is.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Location {
     /// A file of this machine.
@@ -27,8 +27,8 @@ pub enum Location {
 }
 
 impl Location {
-    /// One text per picture, for finding duplicates: `.` and `..` are folded without asking the file system, so two
-    /// names joined only by a symbolic link count as two pictures.
+    /// One text per image, for finding duplicates: `.` and `..` are folded without asking the file system, so two
+    /// names joined only by a symbolic link count as two images.
     pub fn key(&self) -> Vec<u8> {
         match self {
             Self::File(path) => fold(path).into_os_string().into_vec(),
@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn one_key_per_picture() {
+    fn one_key_per_image() {
         let key = |path: &str| Location::File(path.into()).key();
         assert_eq!(key("/a/./b/../c.jpg"), key("/a/c.jpg"));
         assert_ne!(key("/a/b/c.jpg"), key("/a/c.jpg"));

@@ -16,7 +16,7 @@ use super::target::{Objects, Targets};
 
 /// Rows of one part on their way to becoming a data set.
 pub(crate) struct Part {
-    /// Place of each sample's row; of several rows of one picture, of the first.
+    /// Place of each sample's row; of several rows of one image, of the first.
     pub entries: Vec<Entry>,
     /// One per entry.
     pub keys: Vec<Keys>,
@@ -26,12 +26,12 @@ pub(crate) struct Part {
     pub cache: Cache,
     /// Rows read, blank lines not counted.
     pub rows: u64,
-    /// Every picture has been decoded in full.
+    /// Every image has been decoded in full.
     pub checked: bool,
 }
 
 impl Part {
-    /// What a scan found, of whose pictures nothing is known yet.
+    /// What a scan found, of whose images nothing is known yet.
     pub fn new(scan: Scan) -> Self {
         let Scan { entries, keys, targets, rows } = scan;
         Self { entries, keys, targets, cache: Cache::None, rows, checked: false }
@@ -60,12 +60,12 @@ pub(crate) struct Reading<'a> {
     pub rejections: &'a mut Rejections,
     /// Takes what the user should know.
     pub warnings: &'a mut Vec<String>,
-    /// Is told how far the check of the pictures is.
+    /// Is told how far the check of the images is.
     pub on_progress: OnProgress<'a>,
 }
 
 impl Reading<'_> {
-    /// Scans, sees to rows that name one picture, and looks at the pictures of one part.
+    /// Scans, sees to rows that name one image, and looks at the images of one part.
     ///
     /// # Errors
     /// Data that cannot be read, no usable image, or the first bad row when they are not ignored.
@@ -87,7 +87,7 @@ impl Reading<'_> {
         let merged = unite_rows(&reader, &mut part, self.rejections)?;
         if merged > 0 {
             self.warnings.push(format!(
-                "{}: {merged} rows name a picture that an earlier row names; their objects are added to its",
+                "{}: {merged} rows name an image that an earlier row names; their objects are added to its",
                 path.display()
             ));
         }
@@ -107,7 +107,7 @@ impl Reading<'_> {
         let n = part.entries.len();
         if let Some(checked) = self.options.resumed {
             let totals = Totals::default();
-            // What is wrong with a picture now comes out where it came out before: in the loader.
+            // What is wrong with an image now comes out where it came out before: in the loader.
             let _ = preflight::each(n, self.options.threads, self.on_progress, |at| {
                 preflight::header(reader, &part.entries[at], &totals)
             })?;
@@ -150,7 +150,7 @@ impl Reading<'_> {
         Ok(())
     }
 
-    /// Warns of pictures that are in both parts.
+    /// Warns of images that are in both parts.
     pub fn warn_overlap(&mut self, train: &Part, validation: &Part) {
         let mut known: Vec<[u8; 16]> = train.keys.iter().map(|keys| keys.location).collect();
         known.sort_unstable();
@@ -164,7 +164,7 @@ impl Reading<'_> {
     }
 }
 
-/// Makes one sample of the rows that name one picture: of classes the last counts and the others are rejected; objects are put
+/// Makes one sample of the rows that name one image: of classes the last counts and the others are rejected; objects are put
 /// together in the place of the first. Returns how many rows were merged into another.
 ///
 /// # Errors
@@ -202,7 +202,7 @@ fn merge(objects: &Objects, repeated: &[&[u32]]) -> Objects {
     all
 }
 
-/// Of the rows that name one picture, the last counts.
+/// Of the rows that name one image, the last counts.
 fn keep_last(
     reader: &Reader,
     part: &mut Part,

@@ -1,8 +1,8 @@
-//! Looks at every picture before training, in parallel, so that bad ones are known, listed and left out at the start.
+//! Looks at every image before training, in parallel, so that bad ones are known, listed and left out at the start.
 //!
-//! How closely depends on the number of pictures, so that the check takes at most a minute or so on two cores:
+//! How closely depends on the number of images, so that the check takes at most a minute or so on two cores:
 //! up to [`FULL_CHECK`] each is decoded (which also fills the cache), up to [`HEADER_CHECK`] its header is read and its size
-//! checked, beyond that only its presence. What a lighter check misses is found when the picture is first decoded.
+//! checked, beyond that only its presence. What a lighter check misses is found when the image is first decoded.
 
 use std::fs::File;
 use std::io::Read;
@@ -17,14 +17,14 @@ use super::index::Entry;
 use super::location::Location;
 use super::reject::RejectKind;
 
-/// Data sets of at most so many pictures are decoded in full before training.
+/// Data sets of at most so many images are decoded in full before training.
 pub const FULL_CHECK: usize = 10_000;
-/// Data sets of at most so many pictures have every header read before training.
+/// Data sets of at most so many images have every header read before training.
 pub const HEADER_CHECK: usize = 100_000;
-/// Bytes read of a picture for its header; the whole file where that is not enough.
+/// Bytes read of an image for its header; the whole file where that is not enough.
 const HEAD: u64 = 64 << 10;
 
-/// Called now and then with (pictures checked, pictures to check), from any thread.
+/// Called now and then with (images checked, images to check), from any thread.
 pub type OnProgress<'a> = &'a (dyn Fn(usize, usize) + Sync);
 
 /// Runs `check` on `0..n` in `threads` threads (at least one) and returns what it found wrong, by index. A fatal error ends
@@ -72,7 +72,7 @@ pub(crate) fn each(
     }
 }
 
-/// Bytes found by the header check; complete when every picture passed or was found bad.
+/// Bytes found by the header check; complete when every image passed or was found bad.
 #[derive(Default)]
 pub(crate) struct Totals {
     encoded: AtomicU64,
@@ -85,7 +85,7 @@ impl Totals {
     }
 }
 
-/// Reads the header of a row's picture and checks it against the limits.
+/// Reads the header of a row's image and checks it against the limits.
 pub(crate) fn header(reader: &Reader, entry: &Entry, totals: &Totals) -> Result<(), SampleError> {
     let (path, size) = reader.sized(entry)?;
     let missing = |e: std::io::Error| SampleError::Bad(RejectKind::MissingFile, format!("{}: {e}", path.display()));
@@ -105,7 +105,7 @@ pub(crate) fn header(reader: &Reader, entry: &Entry, totals: &Totals) -> Result<
     Ok(())
 }
 
-/// Whether a row's picture is there; one with a URL is taken to be.
+/// Whether a row's image is there; one with a URL is taken to be.
 pub(crate) fn presence(reader: &Reader, entry: &Entry) -> Result<(), SampleError> {
     match reader.files.location(entry)?.1 {
         Location::File(_) => reader.sized(entry).map(drop),

@@ -30,15 +30,15 @@ pub struct ReadOptions {
     pub data_root: Option<PathBuf>,
     /// Leave bad rows out and list them (true), or fail on the first one (false).
     pub ignore_data_errors: bool,
-    /// What one picture may cost.
+    /// What one image may cost.
     pub limits: Limits,
-    /// Bytes of pictures that may be kept in memory; see [`default_cache_bytes`].
+    /// Bytes of images that may be kept in memory; see [`default_cache_bytes`].
     pub cache_bytes: u64,
-    /// Threads that check pictures, at least 1.
+    /// Threads that check images, at least 1.
     pub threads: usize,
-    /// Folder that fetched pictures are kept in, made when the first is fetched; without it a temporary one, likewise.
+    /// Folder that fetched images are kept in, made when the first is fetched; without it a temporary one, likewise.
     pub fetch_folder: Option<PathBuf>,
-    /// The rows of a run that goes on, and whether their pictures were all decoded when it began: none is removed, because
+    /// The rows of a run that goes on, and whether their images were all decoded when it began: none is removed, because
     /// the order of every epoch depends on their number.
     pub resumed: Option<bool>,
 }
@@ -100,7 +100,7 @@ pub fn default_cache_bytes() -> u64 {
 /// With a single class a second, never used label `not LABEL` is added, so that something can be told apart at all; where
 /// an image may have no label, and for a detector, that is not needed.
 ///
-/// Several rows of one picture: for classification the last counts, for detection their objects are put together.
+/// Several rows of one image: for classification the last counts, for detection their objects are put together.
 ///
 /// # Errors
 /// Data that cannot be read, labels of two types, no usable image, no object in any of them, or the first bad row when they are
@@ -191,7 +191,7 @@ pub struct RowCount {
     pub rejected: u64,
 }
 
-/// Reads and checks the rows of a JSONL file or MLTable folder without looking at a picture.
+/// Reads and checks the rows of a JSONL file or MLTable folder without looking at an image.
 ///
 /// # Errors
 /// Data that cannot be read, or labels of two types.
@@ -213,7 +213,7 @@ impl TrainingData {
     pub const FILES: [&str; 3] = ["train.jsonl", "validation.jsonl", "rejected.jsonl"];
 
     /// Makes `train.jsonl` and `validation.jsonl` as used (rows as given, but `image_url` absolute, and of objects those that
-    /// are used, one row per picture) and `rejected.jsonl` in the folder `within` of what is written.
+    /// are used, one row per image) and `rejected.jsonl` in the folder `within` of what is written.
     ///
     /// # Errors
     /// Any IO error.

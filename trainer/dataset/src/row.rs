@@ -1,4 +1,4 @@
-//! One line of a classification JSONL file, with one label or a list of them; of a detection file, where its picture is.
+//! One line of a classification JSONL file, with one label or a list of them; of a detection file, where its image is.
 
 use std::borrow::Cow;
 

@@ -1,8 +1,8 @@
 //! Splits one data set into training and validation parts, by class and by seed.
 //!
-//! A picture of several objects counts to the rarest of their classes ([`super::target::Targets::strata`]). Within a class, rows are ordered by SHA-256 of (seed, `image_url` as written) and the first few go to validation. So
-//! the same pictures validate in every trial of a study, on every machine, in whatever order the rows come, and a
-//! picture added later moves few others. The specification's split is a plain unseeded shuffle.
+//! An image of several objects counts to the rarest of their classes ([`super::target::Targets::strata`]). Within a class, rows are ordered by SHA-256 of (seed, `image_url` as written) and the first few go to validation. So
+//! the same images validate in every trial of a study, on every machine, in whatever order the rows come, and a
+//! image added later moves few others. The specification's split is a plain unseeded shuffle.
 
 use std::cmp::Reverse;
 

@@ -5,10 +5,10 @@ use std::ops::Range;
 
 use schemas::{Labels, Task};
 
-/// An object in a picture.
+/// An object in an image.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Object {
-    /// `x1 y1 x2 y2` as fractions of the picture's width and height, `x1 < x2` and `y1 < y2`.
+    /// `x1 y1 x2 y2` as fractions of the image's width and height, `x1 < x2` and `y1 < y2`.
     pub corners: [f32; 4],
     /// Index into the labels of whoever holds the object.
     pub class: u32,
@@ -16,15 +16,15 @@ pub struct Object {
     pub is_crowd: bool,
 }
 
-/// A list for each of many pictures, kept one after the other.
+/// A list for each of many images, kept one after the other.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Lists<T> {
-    /// End of each picture's list in `all`.
+    /// End of each image's list in `all`.
     ends: Vec<usize>,
     all: Vec<T>,
 }
 
-/// The objects of many pictures.
+/// The objects of many images.
 pub type Objects = Lists<Object>;
 
 impl<T> Default for Lists<T> {
@@ -34,20 +34,20 @@ impl<T> Default for Lists<T> {
 }
 
 impl<T> Lists<T> {
-    /// Adds a picture.
+    /// Adds an image.
     pub fn push(&mut self, list: impl IntoIterator<Item = T>) {
         self.all.extend(list);
         self.ends.push(self.all.len());
     }
 
-    /// Pictures.
+    /// Images.
     pub fn len(&self) -> usize {
         self.ends.len()
     }
 
-    /// List of a picture.
-    pub fn of(&self, picture: usize) -> &[T] {
-        &self.all[self.range(picture)]
+    /// List of an image.
+    pub fn of(&self, image: usize) -> &[T] {
+        &self.all[self.range(image)]
     }
 
     /// Elements of all lists.
@@ -55,8 +55,8 @@ impl<T> Lists<T> {
         self.all.len()
     }
 
-    fn range(&self, picture: usize) -> Range<usize> {
-        picture.checked_sub(1).map_or(0, |before| self.ends[before])..self.ends[picture]
+    fn range(&self, image: usize) -> Range<usize> {
+        image.checked_sub(1).map_or(0, |before| self.ends[before])..self.ends[image]
     }
 
     fn shrink(&mut self) {
@@ -151,8 +151,8 @@ impl Targets {
             Self::Classes(classes) => classes.iter_mut().for_each(place),
             Self::Sets(sets) => {
                 sets.all.iter_mut().for_each(place);
-                for picture in 0..sets.len() {
-                    let range = sets.range(picture);
+                for image in 0..sets.len() {
+                    let range = sets.range(image);
                     sets.all[range].sort_unstable();
                 }
             }
@@ -168,7 +168,7 @@ impl Targets {
     }
 
     /// The stratum of each sample, for a split that gives every part of a data set some of each class: its class, or, of
-    /// several classes, the one that fewest pictures show. Pictures that show nothing are a stratum of their own. Classes
+    /// several classes, the one that fewest images show. Images that show nothing are a stratum of their own. Classes
     /// are numbered and, where equally rare, chosen by `ranks`, one per class.
     pub fn strata(&self, ranks: &[u32]) -> Vec<u32> {
         let shown: Vec<BTreeSet<u32>> = match self {
@@ -176,17 +176,17 @@ impl Targets {
             Self::Sets(sets) => ranked(sets, ranks, |&class| class),
             Self::Objects(objects) => ranked(objects, ranks, |object| object.class),
         };
-        let mut pictures = vec![0usize; ranks.len()];
-        shown.iter().flatten().for_each(|&rank| pictures[rank as usize] += 1);
+        let mut images = vec![0usize; ranks.len()];
+        shown.iter().flatten().for_each(|&rank| images[rank as usize] += 1);
         let background = ranks.len() as u32;
-        let rarest = |ranks: &BTreeSet<u32>| ranks.iter().copied().min_by_key(|&rank| (pictures[rank as usize], rank));
+        let rarest = |ranks: &BTreeSet<u32>| ranks.iter().copied().min_by_key(|&rank| (images[rank as usize], rank));
         shown.iter().map(|ranks| rarest(ranks).unwrap_or(background)).collect()
     }
 }
 
-/// Ranks of the classes that each picture shows.
+/// Ranks of the classes that each image shows.
 fn ranked<T>(lists: &Lists<T>, ranks: &[u32], class: impl Fn(&T) -> u32) -> Vec<BTreeSet<u32>> {
-    let of = |picture| lists.of(picture).iter().map(|one| ranks[class(one) as usize]).collect();
+    let of = |image| lists.of(image).iter().map(|one| ranks[class(one) as usize]).collect();
     (0..lists.len()).map(of).collect()
 }
 
@@ -198,14 +198,14 @@ mod tests {
         Object { corners: [0.0, 0.0, 0.5, 0.5], class, is_crowd: false }
     }
 
-    fn targets(pictures: &[&[u32]]) -> Targets {
+    fn targets(images: &[&[u32]]) -> Targets {
         let mut objects = Objects::default();
-        pictures.iter().for_each(|classes| objects.push(classes.iter().map(|&class| object(class))));
+        images.iter().for_each(|classes| objects.push(classes.iter().map(|&class| object(class))));
         Targets::Objects(objects)
     }
 
     #[test]
-    fn pictures_keep_their_objects() {
+    fn images_keep_their_objects() {
         let mut all = targets(&[&[0, 1], &[], &[2], &[0]]);
         assert_eq!(all.counts(3), [2, 1, 1]);
         all.retain(&[0, 1, 3]);
@@ -217,16 +217,16 @@ mod tests {
     }
 
     #[test]
-    fn a_picture_belongs_to_its_rarest_class() {
+    fn an_image_belongs_to_its_rarest_class() {
         let all = targets(&[&[0, 0, 1], &[0, 2], &[0], &[], &[1, 0], &[2, 1]]);
-        // Pictures with class 0: 4, 1: 3, 2: 2.
+        // Images with class 0: 4, 1: 3, 2: 2.
         assert_eq!(all.strata(&[0, 1, 2]), [1, 2, 0, 3, 1, 2]);
         // As rare as each other: the one that ranks first.
         assert_eq!(targets(&[&[0, 1], &[1, 0]]).strata(&[1, 0]), [0, 0]);
     }
 
     #[test]
-    fn sets_stay_sorted_and_count_each_picture_once() {
+    fn sets_stay_sorted_and_count_each_image_once() {
         let mut sets = Lists::default();
         [&[0, 1][..], &[], &[0, 2]].into_iter().for_each(|set| sets.push(set.iter().copied()));
         let mut all = Targets::Sets(sets);

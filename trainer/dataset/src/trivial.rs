@@ -44,7 +44,7 @@ const CHANGES: [Change; 14] = [
     Change::Equalize,
 ];
 
-/// Changes a picture at random; what moves in from outside of it is `fill`. Three draws are taken from `rng`.
+/// Changes an image at random; what moves in from outside of it is `fill`. Three draws are taken from `rng`.
 pub(crate) fn augment(image: &mut Rgb, fill: [u8; 3], rng: &mut KeyedRng) {
     let change = CHANGES[rng.below(CHANGES.len() as u64) as usize];
     let share = rng.below(STRENGTHS) as f64 / (STRENGTHS - 1) as f64;

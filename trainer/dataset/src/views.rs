@@ -16,18 +16,18 @@ use super::rng::KeyedRng;
 /// Which views.
 #[derive(Clone, Debug)]
 pub enum Views {
-    /// One picture, one square.
+    /// One image, one square.
     Classifier(ClassifierViews),
-    /// Pictures, tiles and mosaics with boxes.
+    /// Images, tiles and mosaics with boxes.
     Detector(DetectorViews),
 }
 
-/// How a classifier sees pictures in training.
+/// How a classifier sees images in training.
 #[derive(Clone, Debug)]
 pub struct ClassifierViews {
     /// Side of a training view, in pixels, at least 1.
     pub train_crop: u32,
-    /// Random training views. Without it, training sees a picture as evaluation does, cut to `train_crop`.
+    /// Random training views. Without it, training sees an image as evaluation does, cut to `train_crop`.
     pub augmentation: Option<Augmentation>,
 }
 
@@ -56,7 +56,7 @@ impl Draw {
 pub(crate) struct Desk {
     /// Buffers of resizing.
     pub resizer: Resizer,
-    /// The sample whose picture is on the desk, so that a panic can name it.
+    /// The sample whose image is on the desk, so that a panic can name it.
     pub current: usize,
 }
 
@@ -100,25 +100,25 @@ impl Studio {
         Ok(Self { images, preprocessing, bad: BadSamples::new(ignore_data_errors), views, units })
     }
 
-    /// Training samples: pictures, and tiles with objects.
+    /// Training samples: images, and tiles with objects.
     pub fn units(&self) -> usize {
         self.units.len()
     }
 
-    /// Views that evaluation makes of a picture.
-    pub fn views_per_picture(&self) -> usize {
+    /// Views that evaluation makes of an image.
+    pub fn views_per_image(&self) -> usize {
         match &self.views {
             Views::Classifier(_) => 1,
-            Views::Detector(views) => views.tiling.per_picture(),
+            Views::Detector(views) => views.tiling.per_image(),
         }
     }
 
-    /// Most bytes of the views that evaluation makes of all pictures.
+    /// Most bytes of the views that evaluation makes of all images.
     pub fn eval_bytes(&self) -> u128 {
-        self.images.len() as u128 * self.views_per_picture() as u128 * self.preprocessing.largest() * 3
+        self.images.len() as u128 * self.views_per_image() as u128 * self.preprocessing.largest() * 3
     }
 
-    /// A training view; `None` where the sample's picture is bad.
+    /// A training view; `None` where the sample's image is bad.
     pub fn train(&self, draw: Draw, desk: &mut Desk) -> Result<Option<View>, DataError> {
         let unit = self.units.get(draw.unit);
         desk.current = unit.picture;
@@ -128,7 +128,7 @@ impl Studio {
         })
     }
 
-    /// What evaluation sees of a picture; nothing where it is bad.
+    /// What evaluation sees of an image; nothing where it is bad.
     pub fn eval(&self, index: usize, desk: &mut Desk) -> Result<Vec<View>, DataError> {
         desk.current = index;
         let made = self.bad.unless_bad(&*self.images, index, || match &self.views {
@@ -160,7 +160,7 @@ impl Studio {
         Ok(finished(augmentation.apply(&image, region, view, &mut desk.resizer, &mut rng)))
     }
 
-    /// Where evaluation puts a picture of this size.
+    /// Where evaluation puts an image of this size.
     pub fn placement(&self, width: u32, height: u32) -> Placement {
         Placement::of(width, height, &self.preprocessing.fit)
     }

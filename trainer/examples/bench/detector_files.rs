@@ -204,7 +204,7 @@ fn export(run: &Path, folder: &Path, form: Form, grid: &str) -> anyhow::Result<F
 }
 
 fn by_checkpoint(network: &Network, image: &Rgb, file: &File) -> anyhow::Result<Vec<Detection>> {
-    evaluate::in_picture(image, &file.settings, |piece| {
+    evaluate::in_image(image, &file.settings, |piece| {
         let prepared = host::prepare(piece, &network.preprocessing);
         Ok(evaluate::in_prepared(network, &prepared, piece, &file.wish))
     })

@@ -109,5 +109,5 @@ fn batch(case: &BTreeMap<String, Tensor>, p: &Preprocessing) -> anyhow::Result<B
         let target = Target { corners: *corners, class: usize::try_from(label)?, is_crowd: false };
         pictures[usize::try_from(owner)?].1.push(target);
     }
-    Ok(Batch::of_pictures(pictures, p.mean.map(|m| m.round() as u8)))
+    Ok(Batch::of_images(pictures, p.mean.map(|m| m.round() as u8)))
 }

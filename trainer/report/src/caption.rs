@@ -1,4 +1,4 @@
-//! Lines of text on a band below a picture.
+//! Lines of text on a band below an image.
 
 use font8x8::legacy::{BASIC_LEGACY, LATIN_LEGACY};
 use models::host::Rgb;
@@ -8,7 +8,7 @@ pub(crate) const GLYPH: u32 = 8;
 const BACKGROUND: u8 = 24;
 const INK: u8 = 240;
 
-/// The picture with a dark band below it that holds one line of text each. The text is scaled to the picture; what does
+/// The image with a dark band below it that holds one line of text each. The text is scaled to the image; what does
 /// not fit its width is cut, and a character that the built-in font (Latin-1) lacks is drawn as a box.
 #[must_use]
 pub fn below(image: &Rgb, lines: &[String]) -> Rgb {
@@ -57,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_picture_stays_and_the_text_is_cut_at_its_edge() {
+    fn the_image_stays_and_the_text_is_cut_at_its_edge() {
         let image = Rgb::filled(20, 10, [7, 8, 9]);
         let out = below(&image, &["x".repeat(1000), "é \u{4e2d}".into()]);
         assert_eq!((out.width, out.height), (20, 10 + 4 + 24));

@@ -11,16 +11,16 @@ use metrics::{ClassRow, ClassificationReport, Sweep};
 
 /// With more classes than this beside the pooled decisions, curves of classes get charts of their own.
 const BESIDE_POOLED: usize = CURVES - 1;
-/// Classes that get curves: those with the most pictures.
+/// Classes that get curves: those with the most images.
 const MOST_CURVES: usize = 24;
-/// Place of the best tenth of the pictures among percentile thresholds.
+/// Place of the best tenth of the images among percentile thresholds.
 const BEST_TENTH: usize = 9;
 
 /// What the template reads.
 #[derive(Serialize)]
 pub struct ClassificationView<'a> {
     section: &'a ClassificationSection,
-    /// Whether a picture may have any number of labels.
+    /// Whether an image may have any number of labels.
     sets: bool,
     average_rows: Vec<ClassRow>,
     matrix: Option<Matrix>,
@@ -71,8 +71,8 @@ impl<'a> ClassificationView<'a> {
 pub fn note(report: &ClassificationReport, name: &str) -> Option<String> {
     report.iou?;
     match name {
-        "iou" => Some("overlap of predicted and true labels, mean over the pictures".to_owned()),
-        "accuracy" => Some("pictures with exactly the true labels".to_owned()),
+        "iou" => Some("overlap of predicted and true labels, mean over the images".to_owned()),
+        "accuracy" => Some("images with exactly the true labels".to_owned()),
         _ => None,
     }
 }
@@ -113,7 +113,7 @@ impl Kind {
             id: "roc",
             title: "ROC: recall by false positives",
             below: "area under the curve",
-            x_label: "false positives, % of the other pictures",
+            x_label: "false positives, % of the other images",
             to_one: true,
             reference: [(0.0, 0.0), (100.0, 1.0)],
             points: roc,
@@ -131,9 +131,9 @@ impl Kind {
         },
         Self {
             id: "gain",
-            title: "Cumulative gain: recall by pictures taken, the most probable first",
+            title: "Cumulative gain: recall by images taken, the most probable first",
             below: "in the best tenth",
-            x_label: "pictures taken, %",
+            x_label: "images taken, %",
             to_one: true,
             reference: [(0.0, 0.0), (100.0, 1.0)],
             points: gain,
@@ -141,9 +141,9 @@ impl Kind {
         },
         Self {
             id: "lift",
-            title: "Lift: times as many as by chance among the pictures taken",
+            title: "Lift: times as many as by chance among the images taken",
             below: "in the best tenth",
-            x_label: "pictures taken, %",
+            x_label: "images taken, %",
             to_one: false,
             reference: [(0.0, 1.0), (100.0, 1.0)],
             points: lift,
@@ -192,7 +192,7 @@ fn counts(sweep: &Sweep) -> Vec<(f64, f64)> {
     counts.into_iter().map(|[hits, false_alarms]| (hits as f64, false_alarms as f64)).collect()
 }
 
-/// Points for which `point` has a value, where there are pictures of the class and others.
+/// Points for which `point` has a value, where there are images of the class and others.
 fn curve(sweep: &Sweep, point: impl Fn(f64, f64, f64, f64) -> Option<(f64, f64)>) -> Vec<(f64, f64)> {
     let (positives, all) = sweep.totals();
     if positives == 0 || positives == all {
@@ -241,7 +241,7 @@ fn calibration(sweep: &Sweep) -> Vec<(f64, f64)> {
     sweep.calibration.iter().map(|bin| (100.0 * bin.probability, bin.share)).collect()
 }
 
-/// The value of a curve for the best tenth of the pictures, or as few more as are equally probable.
+/// The value of a curve for the best tenth of the images, or as few more as are equally probable.
 fn at_tenth(sweep: &Sweep, points: fn(&Sweep) -> Vec<(f64, f64)>) -> Option<f64> {
     let [hits, false_alarms, ..] = *sweep.percentile_table.get(BEST_TENTH)?;
     let share = 100.0 * (hits + false_alarms) as f64 / sweep.totals().1 as f64;

@@ -56,7 +56,7 @@ pub struct EpochRecord {
     pub metrics: BTreeMap<String, f64>,
     /// Duration with evaluation.
     pub seconds: f64,
-    /// Training pictures per second.
+    /// Training images per second.
     pub images_per_second: f64,
 }
 
@@ -68,22 +68,22 @@ pub struct ClassificationSection {
     /// Its decisions at every threshold; the page draws them.
     #[serde(skip)]
     pub table: AccuracyTable,
-    /// Some validation pictures.
-    pub samples: Vec<PictureCard>,
+    /// Some validation images.
+    pub samples: Vec<ImageCard>,
     /// The worst answers.
-    pub mistakes: Vec<PictureCard>,
+    pub mistakes: Vec<ImageCard>,
     /// The most frequent confusions.
     pub confused: Vec<ConfusedPair>,
     /// Labels that may be wrong.
-    pub suspects: Vec<PictureCard>,
+    pub suspects: Vec<ImageCard>,
     /// How many of those there are in all.
     pub suspected: usize,
 }
 
-/// A picture and what was said of it.
+/// An image and what was said of it.
 #[derive(Debug, Clone, Serialize)]
-pub struct PictureCard {
-    /// The picture, captioned with its name.
+pub struct ImageCard {
+    /// The image, captioned with its name.
     pub picture: Thumbnail,
     /// What was predicted or should have been; empty where that is nothing.
     pub said: Vec<Said>,
@@ -122,9 +122,9 @@ pub struct DetectionSection {
     pub report: DetectionReport,
     /// The objects of the data.
     pub objects: ObjectStatistics,
-    /// Colours of the classes in the pictures; empty where there are more classes than colours.
+    /// Colours of the classes in the images; empty where there are more classes than colours.
     pub colours: Vec<ClassColour>,
-    /// Some validation pictures.
+    /// Some validation images.
     pub compared: Vec<Comparison>,
     /// Those with the most errors, the worst first.
     pub worst: Vec<Comparison>,
@@ -134,7 +134,7 @@ pub struct DetectionSection {
     pub missed: Vec<Cutout>,
 }
 
-/// A picture twice, and how the boxes in it pair. Each object and each box is in one of the counts.
+/// An image twice, and how the boxes in it pair. Each object and each box is in one of the counts.
 #[derive(Debug, Clone, Serialize)]
 pub struct Comparison {
     /// With the objects outlined.
@@ -156,17 +156,17 @@ pub struct Comparison {
 /// What lies in and around a box.
 #[derive(Debug, Clone, Serialize)]
 pub struct Cutout {
-    /// The part of the picture, captioned with its name.
+    /// The part of the image, captioned with its name.
     pub picture: Thumbnail,
     /// Class of the box.
     pub label: String,
     /// Score of a found box.
     pub score: Option<f64>,
-    /// Width and height of the box in whole pixels of the original picture.
+    /// Width and height of the box in whole pixels of the original image.
     pub size: [u64; 2],
 }
 
-/// The colour of a class in the pictures.
+/// The colour of a class in the images.
 #[derive(Debug, Clone, Serialize)]
 pub struct ClassColour {
     /// The class.
@@ -182,22 +182,22 @@ pub struct ObjectStatistics {
     pub train: PartObjects,
     /// To validate on.
     pub validation: PartObjects,
-    /// Pictures by their number of objects.
-    pub per_picture: Vec<Bin>,
-    /// Objects by their size in pixels of the original picture, as COCO names it.
+    /// Images by their number of objects.
+    pub per_image: Vec<Bin>,
+    /// Objects by their size in pixels of the original image, as COCO names it.
     pub sizes: Vec<Bin>,
-    /// Training pictures that `sizes` is about.
-    pub sized_pictures: u64,
-    /// Objects by the square root of the share of the picture that they cover.
+    /// Training images that `sizes` is about.
+    pub sized_images: u64,
+    /// Objects by the square root of the share of the image that they cover.
     pub relative: Vec<Bin>,
 }
 
 /// How much one part of the data holds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct PartObjects {
-    /// Pictures.
+    /// Images.
     pub pictures: u64,
-    /// Pictures without any object.
+    /// Images without any object.
     pub background: u64,
     /// Objects, crowds among them.
     pub objects: u64,
@@ -221,8 +221,8 @@ pub struct Bin {
 pub struct DatasetSummary {
     /// Rows, or objects, per class, in label order.
     pub classes: Vec<ClassCount>,
-    /// Pictures by their number of labels; empty where each has exactly one.
-    pub per_picture: Vec<Bin>,
+    /// Images by their number of labels; empty where each has exactly one.
+    pub per_image: Vec<Bin>,
     /// How many rows were rejected.
     pub rejected: u64,
     /// The first few of them.

@@ -28,7 +28,7 @@ pub struct DetectionView<'a> {
     /// Classes with objects that have no curve.
     without_curve: usize,
     matrix: Option<Matrix>,
-    has_pictures: bool,
+    has_images: bool,
 }
 
 /// One of COCO's twelve numbers.
@@ -58,7 +58,7 @@ impl<'a> DetectionView<'a> {
                 let labels = report.classes.iter().map(|row| row.label.clone()).collect();
                 Matrix::new(labels, matrix.dense())
             }),
-            has_pictures: !(section.compared.is_empty()
+            has_images: !(section.compared.is_empty()
                 && section.worst.is_empty()
                 && section.invented.is_empty()
                 && section.missed.is_empty()),
@@ -91,7 +91,7 @@ fn number(value: Option<f64>) -> String {
 fn kept(report: &DetectionReport) -> Vec<Fact> {
     let counts = &report.counts;
     let mut facts = vec![
-        fact("Pictures", &counts.images),
+        fact("Images", &counts.images),
         fact("Objects", &counts.objects),
         fact("Hits", &counts.hits),
         fact("Missed", &counts.missed),
@@ -130,9 +130,9 @@ fn coco(report: &DetectionReport) -> Vec<CocoRow> {
         ("AP small", "AP50:95 of objects up to 32 × 32 pixels", coco.ap_small),
         ("AP medium", "AP50:95 of objects from 32 × 32 to 96 × 96 pixels", coco.ap_medium),
         ("AP large", "AP50:95 of objects from 96 × 96 pixels", coco.ap_large),
-        ("AR 1", "recall with one box per picture and class, mean over the IoU thresholds", coco.ar_1),
-        ("AR 10", "recall with ten boxes per picture and class", coco.ar_10),
-        ("AR 100", "recall with a hundred boxes per picture and class", coco.ar_100),
+        ("AR 1", "recall with one box per image and class, mean over the IoU thresholds", coco.ar_1),
+        ("AR 10", "recall with ten boxes per image and class", coco.ar_10),
+        ("AR 100", "recall with a hundred boxes per image and class", coco.ar_100),
         ("AR small", "AR 100 of objects up to 32 × 32 pixels", coco.ar_small),
         ("AR medium", "AR 100 of objects from 32 × 32 to 96 × 96 pixels", coco.ar_medium),
         ("AR large", "AR 100 of objects from 96 × 96 pixels", coco.ar_large),

@@ -50,9 +50,9 @@ fn section(labels: &[String], results: &[ImageResult]) -> DetectionSection {
         objects: ObjectStatistics {
             train: part,
             validation: PartObjects::default(),
-            per_picture: bins(),
+            per_image: bins(),
             sizes: bins(),
-            sized_pictures: 5,
+            sized_images: 5,
             relative: bins(),
         },
         colours: vec![ClassColour { label: text.to_owned(), colour: [1, 2, 3] }],
@@ -103,7 +103,7 @@ fn says_what_it_was_given() {
         "0.87",
         "rgb(1,2,3)",
         "class 2 missed: 1 of 1 (100 %)",
-        "those of 5 pictures",
+        "those of 5 images",
         "score threshold, %",
         "box_score_thresh: 0.3",
         "Training objects",
@@ -137,8 +137,8 @@ fn nothing_found_and_nothing_to_find_have_a_report() {
         let mut section = section(&labels("cat", 2), results);
         data.metrics = section.report.scalars();
         data.detection = Some(section.clone());
-        let with_pictures = render(&data).unwrap();
-        check_ids(&with_pictures);
+        let with_images = render(&data).unwrap();
+        check_ids(&with_images);
         section.compared.clear();
         section.worst.clear();
         section.invented.clear();

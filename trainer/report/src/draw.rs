@@ -1,4 +1,4 @@
-//! Boxes on pictures.
+//! Boxes on images.
 
 use models::host::Rgb;
 use schemas::prediction::Detection;
@@ -12,7 +12,7 @@ const COLOURS: [[u8; 3]; 7] =
 /// A box to draw.
 #[derive(Clone, Debug)]
 pub struct Mark {
-    /// `xyxy` in pixels of the picture.
+    /// `xyxy` in pixels of the image.
     pub corners: [f32; 4],
     /// Of the outline and of the tag.
     pub colour: [u8; 3],
@@ -26,7 +26,7 @@ pub fn colour(class: usize) -> [u8; 3] {
     COLOURS[class % COLOURS.len()]
 }
 
-/// The picture with every detection outlined and tagged with its class and score, the most certain on top.
+/// The image with every detection outlined and tagged with its class and score, the most certain on top.
 #[must_use]
 pub fn boxes(image: &Rgb, found: &[Detection], labels: &[String]) -> Rgb {
     let mark = |d: &Detection| {
@@ -37,7 +37,7 @@ pub fn boxes(image: &Rgb, found: &[Detection], labels: &[String]) -> Rgb {
     marked(image, &marks)
 }
 
-/// The picture with marks on it, later ones over earlier ones. What lies outside the picture is cut.
+/// The image with marks on it, later ones over earlier ones. What lies outside the image is cut.
 #[must_use]
 pub fn marked(image: &Rgb, marks: &[Mark]) -> Rgb {
     let mut out = image.clone();
@@ -51,7 +51,7 @@ pub fn marked(image: &Rgb, marks: &[Mark]) -> Rgb {
     out
 }
 
-/// `corners` as whole pixels within the picture: left, top, right, bottom, the last two excluded.
+/// `corners` as whole pixels within the image: left, top, right, bottom, the last two excluded.
 fn pixels(image: &Rgb, corners: [f32; 4]) -> [u32; 4] {
     let edge = |value: f32, most: u32| value.round().clamp(0.0, most as f32) as u32;
     let [x1, y1, x2, y2] = corners;

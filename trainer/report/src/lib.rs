@@ -20,7 +20,7 @@ use minijinja::{AutoEscape, Environment, UndefinedBehavior};
 
 pub use data::{
     Bin, ClassColour, ClassCount, ClassificationSection, Comparison, ConfusedPair, Cutout, DatasetSummary,
-    DetectionSection, EpochRecord, ExportSummary, Fact, ObjectStatistics, PartObjects, PictureCard, RejectedRow,
+    DetectionSection, EpochRecord, ExportSummary, Fact, ImageCard, ObjectStatistics, PartObjects, RejectedRow,
     ReportData, Said, Setting,
 };
 pub use mistakes::{Confusion, Suspect, most_confused, suspected_label_errors, worst_mistakes};
@@ -33,10 +33,10 @@ pub enum ReportError {
     /// The page could not be filled in: a fault of the template, whatever the data.
     #[error("report.html could not be rendered: {0}")]
     Template(#[from] minijinja::Error),
-    /// A picture could not be shrunk.
-    #[error("picture {caption}: {reason}; leave it out of the report or give it as RGB bytes with its size")]
+    /// An image could not be shrunk.
+    #[error("image {caption}: {reason}; leave it out of the report or give it as RGB bytes with its size")]
     Picture {
-        /// What the picture was to be called.
+        /// What the image was to be called.
         caption: String,
         /// What is wrong with it.
         reason: String,

@@ -113,7 +113,7 @@ impl EventWriter {
         self.value(step, Value { tag: tag.to_owned(), scalar: Some(value as f32), image: None })
     }
 
-    /// Adds a picture of `width` x `height` pixels: the bytes of an RGB PNG (or JPEG) file.
+    /// Adds an image of `width` x `height` pixels: the bytes of an RGB PNG (or JPEG) file.
     ///
     /// # Errors
     /// When the file cannot be written.

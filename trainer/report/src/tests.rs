@@ -46,7 +46,7 @@ pub(super) fn full(text: &str) -> ReportData {
         training_batch: vec![thumbnail(text)],
         dataset: DatasetSummary {
             classes: vec![ClassCount { label: text.to_owned(), train: 12, validation: 3 }],
-            per_picture: vec![Bin { name: "0".to_owned(), train: 1, validation: 2 }],
+            per_image: vec![Bin { name: "0".to_owned(), train: 1, validation: 2 }],
             rejected: 40,
             rejected_rows: vec![RejectedRow { place: text.to_owned(), reason: text.to_owned() }],
         },
@@ -64,13 +64,13 @@ pub(super) fn full(text: &str) -> ReportData {
     }
 }
 
-/// What a classifier did on three pictures, one of which it has no answer for.
+/// What a classifier did on three images, one of which it has no answer for.
 fn section(labels: &[String], truths: &Truths) -> ClassificationSection {
     let probabilities = [0.2, 0.7, 0.1, 0.1, 0.8, 0.1, f32::NAN, 0.5, 0.5];
     let text = labels[0].as_str();
     let said = |verdict| Said { label: text.to_owned(), probability: 0.7, verdict };
     let cards = |verdicts: &[Verdict]| {
-        vec![PictureCard { picture: thumbnail(text), said: verdicts.iter().map(|&verdict| said(verdict)).collect() }]
+        vec![ImageCard { picture: thumbnail(text), said: verdicts.iter().map(|&verdict| said(verdict)).collect() }]
     };
     ClassificationSection {
         report: classification(labels, &probabilities, truths),
@@ -176,7 +176,7 @@ fn odd_numbers_have_a_report() {
         suspects: vec![],
         suspected: 0,
     });
-    assert!(render(&data).unwrap().contains("No validation picture was classified wrongly"));
+    assert!(render(&data).unwrap().contains("No validation image was classified wrongly"));
 }
 
 #[test]
@@ -186,7 +186,7 @@ fn label_sets_have_a_page_of_their_own() {
     data.classification = Some(section(&labels, &Truths::Any(vec![vec![0, 2], vec![1], vec![]])));
     let page = render(&data).unwrap();
     for text in
-        [">IoU<", "seen instead", "no label, rightly", "Pictures by number of labels", "may be wrong", "above 0.5"]
+        [">IoU<", "seen instead", "no label, rightly", "Images by number of labels", "may be wrong", "above 0.5"]
     {
         assert!(page.contains(text), "{text}");
     }

@@ -1,4 +1,4 @@
-//! Small pictures that travel inside the page.
+//! Small images that travel inside the page.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -19,22 +19,22 @@ pub struct Thumbnail {
     pub width: u32,
     /// Pixels down.
     pub height: u32,
-    /// What the picture is, for the caption and for those who cannot see it.
+    /// What the image is, for the caption and for those who cannot see it.
     pub caption: String,
 }
 
 impl Thumbnail {
-    /// Shrinks an RGB picture (HWC, `3 * width * height` bytes) so that its longer side is at most `side` pixels. For
+    /// Shrinks an RGB image (HWC, `3 * width * height` bytes) so that its longer side is at most `side` pixels. For
     /// looking at only: the filter is not the one of the preprocessing.
     ///
     /// # Errors
-    /// [`ReportError::Picture`] when `data` has another length, or a side is 0 or beyond JPEG's 65535.
+    /// [`ReportError::Image`] when `data` has another length, or a side is 0 or beyond JPEG's 65535.
     pub fn new((width, height): (u32, u32), data: &[u8], side: u32, caption: &str) -> Result<Self, ReportError> {
         let broken = |reason: String| ReportError::Picture { caption: caption.to_owned(), reason };
         let whole = data.len() as u64 == 3 * u64::from(width) * u64::from(height);
         let picture = RgbImage::from_raw(width, height, data.to_vec())
             .filter(|_| whole && width > 0 && height > 0 && side > 0)
-            .ok_or_else(|| broken(format!("{} bytes are no {width}x{height} RGB picture", data.len())))?;
+            .ok_or_else(|| broken(format!("{} bytes are no {width}x{height} RGB image", data.len())))?;
         let scale = f64::from(side) / f64::from(width.max(height));
         let small = if scale < 1.0 {
             let scaled = |pixels: u32| ((f64::from(pixels) * scale).round() as u32).max(1);

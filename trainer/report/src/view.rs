@@ -159,7 +159,7 @@ fn charts(data: &ReportData, columns: &[&str]) -> Vec<Chart> {
         ("loss", "Loss", losses),
         ("metrics", "Validation metrics", metrics),
         ("rate", "Learning rate", vec![curve(data, "learning rate", |epoch| Some(epoch.learning_rate))]),
-        ("speed", "Training speed", vec![curve(data, "pictures per second", |epoch| Some(epoch.images_per_second))]),
+        ("speed", "Training speed", vec![curve(data, "images per second", |epoch| Some(epoch.images_per_second))]),
     ];
     drawings
         .into_iter()

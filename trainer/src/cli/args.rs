@@ -198,7 +198,7 @@ pub struct PredictArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Explanation (classification)")]
 pub struct ExplainArgs {
-    /// Show which pixels the answer came from, in the pictures of --save: xrai, integrated_gradients, guided_backprop,
+    /// Show which pixels the answer came from, in the images of --save: xrai, integrated_gradients, guided_backprop,
     /// guided_gradcam (checkpoints), occlusion (exported files too). Of the most probable class, or of every label above the threshold.
     #[arg(long, value_name = "METHOD", value_parser = spelled::<XaiAlgorithm>)]
     pub explain: Option<XaiAlgorithm>,
@@ -379,7 +379,7 @@ pub struct SampleDataArgs {
     /// Images in all; about 70 % to train on, 15 % to validate on, the rest to test on.
     #[arg(long, default_value_t = 240)]
     pub count: usize,
-    /// Seed of the pictures.
+    /// Seed of the images.
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
 }

@@ -158,7 +158,7 @@ fn folders(input: &Path, order: &Order) -> anyhow::Result<Answer> {
         }
     };
     let line = |s: &FolderSummary| {
-        let skipped = if s.skipped > 0 { format!("; {} files are no pictures", s.skipped) } else { String::new() };
+        let skipped = if s.skipped > 0 { format!("; {} files are no images", s.skipped) } else { String::new() };
         format!("{}: {}{skipped}", s.output.display(), counts(&s.classes))
     };
     let text = summaries.iter().map(line).collect::<Vec<_>>().join("\n") + &written.notes();

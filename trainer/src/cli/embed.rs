@@ -80,20 +80,20 @@ impl Picture {
 
 /// The images of JSONL files, row by row; labels are not looked at. A row that cannot be read is an image that cannot be.
 fn listed(data: &Path, data_root: Option<&Path>) -> anyhow::Result<Vec<Picture>> {
-    let mut pictures = Vec::new();
+    let mut images = Vec::new();
     for file in data_files(data)? {
         let resolver = resolver(&std::path::absolute(&file)?, data_root);
         let text = std::fs::read_to_string(&file).with_context(|| format!("reading {}", file.display()))?;
         for (number, line) in
             text.trim_start_matches('\u{feff}').lines().enumerate().filter(|(_, line)| !line.trim().is_empty())
         {
-            pictures.push(match parse_row(line.as_bytes()) {
+            images.push(match parse_row(line.as_bytes()) {
                 Ok(row) => Picture { place: resolver.resolve(&row.image_url), name: row.image_url.into_owned() },
                 Err(reason) => Picture { name: format!("{}:{}", file.display(), number + 1), place: Err(reason) },
             });
         }
     }
-    Ok(pictures)
+    Ok(images)
 }
 
 /// What the vectors are written as.

@@ -66,7 +66,7 @@ pub fn run(args: &EvaluateArgs) -> anyhow::Result<Answer> {
     ))
 }
 
-/// Records what a checkpoint answers on a few of the pictures beside it, where that is missing or of other weights: an
+/// Records what a checkpoint answers on a few of the images beside it, where that is missing or of other weights: an
 /// export is verified against it.
 fn record_answers(model: &Trained, data: &Loader) -> anyhow::Result<()> {
     let Trained::Checkpoint(network, _, origin) = model else { return Ok(()) };

@@ -1,4 +1,4 @@
-//! `trainer predict`: classes of images or the objects in them, and pictures with the answer on them.
+//! `trainer predict`: classes of images or the objects in them, and images with the answer on them.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -84,7 +84,7 @@ enum Marks {
     Lines(Vec<String>),
     /// Boxes with their labels.
     Boxes(Vec<Detection>, Vec<String>),
-    /// Another picture: what the answer came from.
+    /// Another image: what the answer came from.
     Explained(Rgb),
 }
 
@@ -168,7 +168,7 @@ fn explaining(args: &ExplainArgs, model: &Trained, saved: bool) -> anyhow::Resul
     explain::check(model, algorithm)?;
     if !saved && !args.attributions {
         let text =
-            "--explain draws a picture or gives numbers: name a folder with --save, or ask for --attributions --json";
+            "--explain draws an image or gives numbers: name a folder with --save, or ask for --attributions --json";
         return Err(fail(ErrorCode::InvalidSettings, text));
     }
     if !(0.0..=1.0).contains(&args.threshold) {
@@ -194,7 +194,7 @@ fn scored(d: &Detection, labels: &[String], image: &Rgb) -> Value {
     json!({ "box": corners, "label": labels[d.label], "score": d.score })
 }
 
-/// A picture for a model.
+/// An image for a model.
 ///
 /// # Errors
 /// When it cannot be read or decoded.

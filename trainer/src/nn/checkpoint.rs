@@ -1,7 +1,7 @@
 //! Checkpoints: one safetensors file each, written atomically, model tensors under their published keys.
 //!
 //! `checkpoints/best/model.safetensors` is what exports and loads anywhere. `checkpoints/last/model.safetensors` holds in
-//! addition the optimiser's tensors under `fovea.` keys and the loop's state, which is all an exact resume needs; being
+//! addition the optimizer's tensors under `fovea.` keys and the loop's state, which is all an exact resume needs; being
 //! one file, it cannot be half of one epoch and half of another.
 
 use std::collections::HashMap;
@@ -132,7 +132,7 @@ pub fn write_model(path: &Path, params: &Params, meta: &CheckpointMeta) -> Resul
     write(path, &model_tensors(params), describe(meta))
 }
 
-/// Writes the model, the optimiser's tensors and the loop's state.
+/// Writes the model, the optimizer's tensors and the loop's state.
 ///
 /// # Errors
 /// When the file cannot be written.

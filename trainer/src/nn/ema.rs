@@ -25,7 +25,7 @@ impl Ema {
         Self { network: network.duplicate(), decay }
     }
 
-    /// Moves the average towards `network` after its optimiser step number `updates` (from 1): by
+    /// Moves the average towards `network` after its optimizer step number `updates` (from 1): by
     /// `1 - decay * (1 - e^(-updates / 2000))` of the way. Counters are copied.
     pub fn update(&mut self, network: &Network, updates: u64) {
         #[expect(clippy::cast_precision_loss, reason = "updates are far below 2^52")]

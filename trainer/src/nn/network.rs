@@ -113,7 +113,7 @@ impl Network {
     fn classifier(&self) -> Classifier {
         match self.spec.classifier() {
             Some(classifier) => classifier,
-            None => panic!("{} finds objects; it does not classify pictures", self.spec.name),
+            None => panic!("{} finds objects; it does not classify images", self.spec.name),
         }
     }
 

@@ -139,7 +139,7 @@ impl Params {
         self.map.iter().map(|(key, param)| (key.as_str(), param))
     }
 
-    /// What the optimiser changes, in order.
+    /// What the optimizer changes, in order.
     pub fn trained(&self) -> impl Iterator<Item = (&str, &Param)> {
         self.iter().filter(|(_, p)| p.tensor.requires_grad())
     }
@@ -273,7 +273,7 @@ mod tests {
         let trained = |params: &Params| params.trained().map(|(key, _)| key.to_owned()).collect::<Vec<_>>();
         let all = trained(&params);
         assert_eq!(all.len(), 152, "every entry is trained");
-        // Each is in exactly one of the optimiser's groups.
+        // Each is in exactly one of the optimizer's groups.
         let optimizer = crate::train::optimizer::Optimizer::new(&schemas::Settings::default(), &params);
         assert_eq!(optimizer.state().len(), all.len());
         params.freeze(&spec.freezable()[0]);

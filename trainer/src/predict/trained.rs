@@ -128,13 +128,13 @@ impl Trained {
         }
     }
 
-    /// Whether it takes pictures as decoded, and resizes them itself.
+    /// Whether it takes images as decoded, and resizes them itself.
     #[must_use]
     pub fn takes_whole(&self) -> bool {
         matches!(self, Self::File(model) if model.form() == Form::Whole)
     }
 
-    /// Probabilities of pictures of one size as the model takes them: row-major `[N, C]`.
+    /// Probabilities of images of one size as the model takes them: row-major `[N, C]`.
     ///
     /// # Errors
     /// When the file fails on them.
@@ -182,10 +182,10 @@ impl Trained {
         {
             return whole(model, image, wish);
         }
-        boxes::in_picture(image, settings, |piece| self.detect_prepared(piece, wish))
+        boxes::in_image(image, settings, |piece| self.detect_prepared(piece, wish))
     }
 
-    /// One picture or tile through a checkpoint or a `prepared` file.
+    /// One image or tile through a checkpoint or a `prepared` file.
     fn detect_prepared(&mut self, image: &Rgb, wish: &Wish) -> anyhow::Result<Vec<Detection>> {
         let prepared = host::prepare(image, &self.meta().preprocessing);
         let found = match self {
@@ -199,7 +199,7 @@ impl Trained {
     }
 
     /// What the model says about a whole data set, whose views `settings` also made. A file of the `whole` form gets each
-    /// picture as decoded, so that what is measured is the file's own resizing and tiling; everything else gets prepared
+    /// image as decoded, so that what is measured is the file's own resizing and tiling; everything else gets prepared
     /// batches.
     ///
     /// # Errors

@@ -12,9 +12,9 @@ use crate::nn::checkpoint;
 use crate::nn::network::Network;
 use dataset::Images;
 
-/// Pictures whose answers are recorded beside each best checkpoint, for the verification of exports.
+/// Images whose answers are recorded beside each best checkpoint, for the verification of exports.
 const EXAMPLES: usize = 5;
-/// Recorded pictures are shrunk to this longer side, so that the file beside the checkpoint stays small.
+/// Recorded images are shrunk to this longer side, so that the file beside the checkpoint stays small.
 const EXAMPLE_SIDE: u32 = 640;
 
 /// Writes a model and, beside it, its answers on example images, against which an export is verified. The answers name
@@ -54,7 +54,7 @@ pub fn save_answers(
     Ok(())
 }
 
-/// A few pictures, spread over the data set, shrunk to a bounded size.
+/// A few images, spread over the data set, shrunk to a bounded size.
 pub fn examples(data: &dyn Images) -> Vec<Rgb> {
     let step = (data.len() / EXAMPLES).max(1);
     (0..data.len())

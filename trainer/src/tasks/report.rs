@@ -85,7 +85,7 @@ fn detection(
 /// The first views of the first epoch, as the network sees them.
 ///
 /// # Errors
-/// When the data cannot be read or a picture cannot be encoded.
+/// When the data cannot be read or an image cannot be encoded.
 pub fn training_batch(data: &Loader, seed: u64, labels: &[String]) -> anyhow::Result<Vec<Thumbnail>> {
     let Some(batch) = data.train_epoch(seed, 0, 0).next().transpose()? else { return Ok(Vec::new()) };
     let size = 3 * batch.height * batch.width;
@@ -108,7 +108,7 @@ fn count(objects: usize) -> String {
     if objects == 1 { "1 object".to_owned() } else { format!("{objects} objects") }
 }
 
-/// Counts per class, of label sets also pictures by their number of labels, and rows that were rejected.
+/// Counts per class, of label sets also images by their number of labels, and rows that were rejected.
 #[must_use]
 pub fn dataset(data: &TrainingData, labels: Labels) -> DatasetSummary {
     let counts = data.train.class_counts().into_iter().zip(data.validation.class_counts());
@@ -122,8 +122,8 @@ pub fn dataset(data: &TrainingData, labels: Labels) -> DatasetSummary {
                 validation: validation as u64,
             })
             .collect(),
-        per_picture: match labels {
-            Labels::Classes => per_picture(&data.train, &data.validation),
+        per_image: match labels {
+            Labels::Classes => per_image(&data.train, &data.validation),
             Labels::Class | Labels::Boxes | Labels::Outlines => Vec::new(),
         },
         rejected: data.rejections.total(),
@@ -133,8 +133,8 @@ pub fn dataset(data: &TrainingData, labels: Labels) -> DatasetSummary {
     }
 }
 
-/// Pictures by their number of labels, from 0 up.
-fn per_picture(train: &Dataset, validation: &Dataset) -> Vec<Bin> {
+/// Images by their number of labels, from 0 up.
+fn per_image(train: &Dataset, validation: &Dataset) -> Vec<Bin> {
     let count =
         |data: &Dataset, labels: usize| (0..data.len()).filter(|&at| data.classes(at).len() == labels).count() as u64;
     let most = [train, validation].iter().flat_map(|data| (0..data.len()).map(|at| data.classes(at).len())).max();

@@ -52,7 +52,7 @@ pub struct Engine<'a> {
     pub task: &'a dyn Task,
     /// The network in training.
     pub network: Network,
-    /// Its optimiser.
+    /// Its optimizer.
     pub optimizer: Optimizer,
     /// The average of its weights, when the plan keeps one.
     pub average: Option<Ema>,
@@ -100,7 +100,7 @@ impl Engine<'_> {
             progress.advance(batch.n, batch.wait, &format!("loss {value:.4}"));
             if collected >= accumulate || self.state.batch == batches {
                 collected = 0;
-                self.optimizer.step(&schedule.at(counter(index))).context("optimiser step")?;
+                self.optimizer.step(&schedule.at(counter(index))).context("optimizer step")?;
                 self.state.updates = self.optimizer.updates();
                 if let Some(average) = &mut self.average {
                     average.update(&self.network, self.state.updates);
@@ -139,7 +139,7 @@ impl Engine<'_> {
         if shrank {
             self.state.part = parts.most;
             self.log.line(&format!(
-                "memory ran out: batches of {} images are taken in parts of at most {} from here on; optimiser steps rest on as \
+                "memory ran out: batches of {} images are taken in parts of at most {} from here on; optimizer steps rest on as \
                  many images as before",
                 batch.n, parts.most
             ));

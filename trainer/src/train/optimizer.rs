@@ -28,7 +28,7 @@ struct Group {
     maximum: Vec<Tensor>,
 }
 
-/// The optimiser of a run: the one place that owns gradients and parameter updates.
+/// The optimizer of a run: the one place that owns gradients and parameter updates.
 pub struct Optimizer {
     settings: Settings,
     groups: Vec<Group>,
@@ -37,7 +37,7 @@ pub struct Optimizer {
 }
 
 impl Optimizer {
-    /// An optimiser over everything that is trained. Weights decay by `weight_decay`; biases,
+    /// An optimizer over everything that is trained. Weights decay by `weight_decay`; biases,
     /// normalisations and embeddings do not.
     #[must_use]
     pub fn new(settings: &Settings, params: &Params) -> Self {
@@ -108,7 +108,7 @@ impl Optimizer {
         Ok(())
     }
 
-    /// Optimiser steps taken.
+    /// Optimizer steps taken.
     #[must_use]
     pub fn updates(&self) -> u64 {
         self.updates

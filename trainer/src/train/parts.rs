@@ -1,6 +1,6 @@
 //! Training steps that memory is too small for, taken in parts.
 //!
-//! A batch is not made smaller: its images are passed through in parts, and gradients are added up, so that an optimiser
+//! A batch is not made smaller: its images are passed through in parts, and gradients are added up, so that an optimizer
 //! step still rests on as many images. Only batch normalisations notice, which see the statistics of a part.
 
 use std::ops::Range;

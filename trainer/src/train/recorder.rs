@@ -105,7 +105,7 @@ impl Recorder {
         append().with_context(|| format!("writing {}", path.display()))
     }
 
-    /// Adds pictures that turned out bad in training to `data/rejected.jsonl`; one that is listed already is not added
+    /// Adds images that turned out bad in training to `data/rejected.jsonl`; one that is listed already is not added
     /// again, so that a resume which finds it once more changes nothing.
     ///
     /// # Errors

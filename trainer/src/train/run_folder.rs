@@ -186,7 +186,7 @@ impl RunFolder {
         self.root.join(format!("checkpoints/epoch-{epoch:04}"))
     }
 
-    /// Pictures and curves.
+    /// Images and curves.
     #[must_use]
     pub fn report(&self) -> PathBuf {
         self.root.join("report.html")

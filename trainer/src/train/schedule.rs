@@ -7,7 +7,7 @@ use schemas::setting::{LrScheduler, Settings};
 /// Fewest micro-batches of a warm-up that moves biases or momentum: with fewer, YOLO's recipe is unstable.
 const SHORTEST_WARMUP: f64 = 100.0;
 
-/// What an optimiser step is taken with.
+/// What an optimizer step is taken with.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Rates {
     /// Learning rate.

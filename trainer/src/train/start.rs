@@ -18,7 +18,7 @@ use dataset::TrainingData;
 /// The model of a plan with freshly initialised parameters.
 ///
 /// # Errors
-/// When its pictures are too small for it.
+/// When its images are too small for it.
 pub fn network(
     spec: &'static ModelSpec,
     plan: &Plan,

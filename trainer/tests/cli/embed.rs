@@ -73,7 +73,7 @@ fn a_checkpoint_and_its_files_give_the_same_vectors() {
     let folder = tempfile::tempdir().unwrap();
     let data = sample(folder.path(), 24);
     let trained = folder.path().join("run");
-    // After so few steps the features of EfficientNet-Lite0 are the same for every picture; those of ResNet-18 are not.
+    // After so few steps the features of EfficientNet-Lite0 are the same for every image; those of ResNet-18 are not.
     let args = quick(&data, &trained, 1).into_iter().map(|arg| arg.replace("efficientnet_lite0", "resnet18"));
     expect(0, args.chain(["--export", "none"].map(str::to_owned)));
     let (images, output) = (images(&data), folder.path().join("vectors.jsonl"));
@@ -91,7 +91,7 @@ fn a_checkpoint_and_its_files_give_the_same_vectors() {
         assert!(distance <= limit, "{form}: {distance}");
     }
 
-    // Rows need no label, and one without a picture is left out.
+    // Rows need no label, and one without an image is left out.
     let list = data.join("list.jsonl");
     let rows = images.iter().map(|path| format!("{}\n", serde_json::json!({ "image_url": text(path) })));
     fs::write(&list, rows.chain(["{\"image_url\": \"nowhere.jpg\"}\n".to_owned()]).collect::<String>()).unwrap();

@@ -47,7 +47,7 @@ fn a_classifier_shows_what_its_answer_came_from() {
             one["sum"]
         );
         let picture = image::open(answer["saved"].as_str().unwrap()).unwrap();
-        assert!(picture.width() == 3 * 64 && picture.height() > 64, "{method}: a picture, its map, and both");
+        assert!(picture.width() == 3 * 64 && picture.height() > 64, "{method}: an image, its map, and both");
     }
     let file = asked(onnx, &["--explain", "occlusion", "--save", saved.to_str().unwrap()]);
     let by_checkpoint = asked(checkpoint, &["--explain", "occlusion", "--save", saved.to_str().unwrap()]);

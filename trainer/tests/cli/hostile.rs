@@ -1,4 +1,4 @@
-//! Bad and odd rows and pictures: trained on, or rejected with line and reason; never a panic, never much memory.
+//! Bad and odd rows and images: trained on, or rejected with line and reason; never a panic, never much memory.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -14,7 +14,7 @@ use crate::support::{expect, quick, run, sample, trainer, wait_watching_memory};
 /// What a training on these rows may hold in memory at most: the network on tiny crops, and no bomb.
 const MEMORY: u64 = 1536 << 20;
 
-/// Pictures by file name, with whether they are good.
+/// Images by file name, with whether they are good.
 fn pictures() -> Vec<(&'static str, Vec<u8>, bool)> {
     use ImageFormat::{Bmp, Jpeg, Png, Tiff, WebP};
     let jpeg = noise(90, 70, Jpeg);
@@ -64,7 +64,7 @@ fn pictures() -> Vec<(&'static str, Vec<u8>, bool)> {
         ("cut.png", half(&png), false),
         ("cut.webp", half(&noise(60, 50, WebP)), false),
         ("cut.tif", half(&noise(60, 50, Tiff)), false),
-        ("text.jpg", b"this is no picture".to_vec(), false),
+        ("text.jpg", b"this is no image".to_vec(), false),
         ("page.png", b"<!doctype html><title>404</title>".to_vec(), false),
         ("zeros.bmp", vec![0; 4096], false),
         ("archive.jpg", b"PK\x03\x04junk".to_vec(), false),
@@ -77,7 +77,7 @@ fn pictures() -> Vec<(&'static str, Vec<u8>, bool)> {
     all
 }
 
-/// Rows that are bad whatever the picture.
+/// Rows that are bad whatever the image.
 const BAD_ROWS: [(&str, &str); 12] = [
     ("broken JSON", r#"{"image_url": "good.jpg", "label": "#),
     ("not an object", r#"["good.jpg", "a"]"#),
@@ -93,7 +93,7 @@ const BAD_ROWS: [(&str, &str); 12] = [
     ("unknown scheme", r#"{"image_url": "gopher://x/a.jpg", "label": "circle"}"#),
 ];
 
-/// Adds every odd picture and bad row to a good dataset; gives the good rows added and, by line, what must be rejected.
+/// Adds every odd image and bad row to a good dataset; gives the good rows added and, by line, what must be rejected.
 fn poison(data: &Path) -> (usize, BTreeMap<u64, String>) {
     let list = data.join("train.jsonl");
     let mut text = fs::read_to_string(&list).unwrap();

@@ -37,7 +37,7 @@ fn label_sets_are_trained_measured_and_predicted() {
     assert_eq!(report["report"]["iou"]["samples"], metrics["iou"]);
     assert!(report["suspected_label_errors"].is_array());
     let page = fs::read_to_string(path.join("report.html")).unwrap();
-    assert!(page.contains("Pictures by number of labels") && page.contains("Cumulative gain"));
+    assert!(page.contains("Images by number of labels") && page.contains("Cumulative gain"));
 
     let first = json(fs::read_to_string(&test).unwrap().lines().next().unwrap());
     let image = data.join(first["image_url"].as_str().unwrap());

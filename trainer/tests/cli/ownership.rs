@@ -46,7 +46,7 @@ fn read(path: impl AsRef<Path>) -> Vec<u8> {
     fs::read(path.as_ref()).unwrap_or_else(|e| panic!("{}: {e}", path.as_ref().display()))
 }
 
-/// A picture, as a file.
+/// An image, as a file.
 fn picture(path: &Path, shade: u8) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     image::RgbImage::from_pixel(12, 9, image::Rgb([shade, 9, 7])).save(path).unwrap();

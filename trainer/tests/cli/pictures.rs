@@ -1,4 +1,4 @@
-//! Good, odd and hostile pictures, made here.
+//! Good, odd and hostile images, made here.
 
 use std::io::{Cursor, Write};
 

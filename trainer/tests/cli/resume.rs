@@ -24,7 +24,7 @@ pub fn assert_same(a: &Path, b: &Path) {
     let ((last_a, best_a, records_a), (last_b, best_b, records_b)) = (result(a), result(b));
     assert_eq!(records_a, records_b);
     assert!(best_a == best_b, "the best checkpoints differ");
-    assert!(last_a == last_b, "model, optimiser or loop state differ");
+    assert!(last_a == last_b, "model, optimizer or loop state differ");
 }
 
 /// A random share of a duration. Different in every run of the test, and printed.

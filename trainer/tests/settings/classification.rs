@@ -1,4 +1,4 @@
-//! Settings of classification, shown on MobileNetV2 with pictures of 32 pixels: one epoch of three batches.
+//! Settings of classification, shown on MobileNetV2 with images of 32 pixels: one epoch of three batches.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -19,9 +19,9 @@ const BASE: &str = "--model_name mobilenetv2 --train_crop_size 32 --valid_resize
 const STUCK: &str = "--number_of_epochs 4 --learning_rate 0 --layers_to_freeze 19 --early_stopping_patience 1
     --early_stopping_delay 1";
 const STEP: &str = "--number_of_epochs 2 --lr_scheduler step --step_lr_step_size";
-/// Running statistics come near those of the data, so that validation tells pictures apart.
+/// Running statistics come near those of the data, so that validation tells images apart.
 const SEEING: &str = "--number_of_epochs 4 --warmup_cosine_lr_warmup_epochs 0";
-/// One batch an epoch, and a network that stays as it is: only the pictures can change the loss.
+/// One batch an epoch, and a network that stays as it is: only the images can change the loss.
 const STILL: &str = "--number_of_epochs 2 --training_batch_size 64 --learning_rate 0";
 
 static EFFECTS: &[Effect] = &[

@@ -1,5 +1,5 @@
 //! Settings of object detection. What the training loop does with a setting is shown on yolov5, which is the quickest; what
-//! belongs to the pictures and layers of the other family, on a Faster R-CNN.
+//! belongs to the images and layers of the other family, on a Faster R-CNN.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -30,7 +30,7 @@ const ALL: &str = "--box_score_thresh 0 --box_detections_per_img 1000";
 const STUCK: &str =
     "--number_of_epochs 4 --validation_iou_threshold 1 --early_stopping_patience 1 --early_stopping_delay 1";
 const STEP: &str = "--number_of_epochs 3 --lr_scheduler step --step_lr_step_size 1";
-/// One batch an epoch, and a network that stays as it is: only the pictures can change the loss.
+/// One batch an epoch, and a network that stays as it is: only the images can change the loss.
 const STILL: &str = "--number_of_epochs 2 --training_batch_size 64 --learning_rate 0";
 
 static ON_YOLOV5: &[Effect] = &[
@@ -272,7 +272,7 @@ const SOME_VALUE: &[(&str, &str)] = &[
     ("multi_scale", "true"),
 ];
 
-/// Pictures of one colour.
+/// Images of one colour.
 struct Grey(usize);
 
 impl Images for Grey {

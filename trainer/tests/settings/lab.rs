@@ -41,7 +41,7 @@ fn trainer(args: &[String]) -> Output {
 }
 
 impl Lab {
-    /// Generates pictures for `task`; `base` is a line of options.
+    /// Generates images for `task`; `base` is a line of options.
     pub fn new(task: &str, count: &str, base: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let data = folder.path().join("data");
@@ -108,7 +108,7 @@ impl Lab {
         self.epochs(more).iter().map(|epoch| epoch.learning_rate).collect()
     }
 
-    /// Optimiser steps of the whole training.
+    /// Optimizer steps of the whole training.
     pub fn updates(&self, more: &str) -> u64 {
         self.epochs(more).last().unwrap().updates
     }
@@ -148,7 +148,7 @@ impl Lab {
         SafeTensors::read_metadata(&bytes).unwrap().1.metadata().clone().unwrap()
     }
 
-    /// Boxes that the best checkpoint of a training finds in the first picture of the test part.
+    /// Boxes that the best checkpoint of a training finds in the first image of the test part.
     pub fn boxes(&self, more: &str) -> usize {
         let test = std::fs::read(self.data().join("test.jsonl")).unwrap();
         let image = self.data().join(lines(&test)[0]["image_url"].as_str().unwrap());

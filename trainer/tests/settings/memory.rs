@@ -128,7 +128,7 @@ fn train(plan: &Plan, task: &Tight, folder: &Path) -> anyhow::Result<(TrainingSt
     Ok((engine.state, std::fs::read_to_string(log_file)?))
 }
 
-/// Batches of eight where three fit: taken in parts of two from the first failure on, without another optimiser step, and
+/// Batches of eight where three fit: taken in parts of two from the first failure on, without another optimizer step, and
 /// said; with the setting off, the run ends.
 pub fn parts_that_do_not_fit_are_halved(lab: &Lab) {
     let folder = tempfile::tempdir().unwrap();

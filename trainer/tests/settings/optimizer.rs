@@ -1,4 +1,4 @@
-//! Settings of the optimiser, which means the same to every task.
+//! Settings of the optimizer, which means the same to every task.
 
 use crate::lab::Effect;
 

@@ -13,7 +13,7 @@ use crate::DataError;
 /// How a table is read.
 #[derive(Clone, Debug, Default)]
 pub struct CsvOptions {
-    /// Name of the column with the picture, or its number from 1. Without it: the first of `image_url`, `image`,
+    /// Name of the column with the image, or its number from 1. Without it: the first of `image_url`, `image`,
     /// `filename`, `file`, `path` in the header, or column 1 where there is no header.
     pub image_column: Option<String>,
     /// The same for the class: `label`, `class`, `category`, `target`, or column 2.
@@ -286,10 +286,10 @@ mod tests {
         let options = CsvOptions {
             image_column: Some("photo".into()),
             label_column: Some("3".into()),
-            image_folder: Some("/pictures".into()),
+            image_folder: Some("/images".into()),
             ..CsvOptions::default()
         };
-        assert_eq!(convert("id,Photo,kind\n1,a.jpg,cat", &options), pairs(&[("/pictures/a.jpg", "cat")]));
+        assert_eq!(convert("id,Photo,kind\n1,a.jpg,cat", &options), pairs(&[("/images/a.jpg", "cat")]));
         let options =
             CsvOptions { image_column: Some("2".into()), label_column: Some("1".into()), ..CsvOptions::default() };
         assert_eq!(convert("cat,a.jpg", &options), pairs(&[("a.jpg", "cat")]));

@@ -21,20 +21,20 @@ const PARTS: [(&str, &[&str]); 3] = [
 pub struct FolderSummary {
     /// The written file.
     pub output: PathBuf,
-    /// Classes and their pictures, sorted by class.
+    /// Classes and their images, sorted by class.
     pub classes: Vec<(String, usize)>,
-    /// Files that are no pictures by their name, and files beside the class folders.
+    /// Files that are no images by their name, and files beside the class folders.
     pub skipped: usize,
     /// Hidden files and folders (a name that begins with a dot).
     pub hidden: usize,
 }
 
-/// Writes one JSONL file, the output of `order`, from a folder whose subfolders are classes; pictures may lie deeper in them.
-/// Classes and pictures are sorted by name, byte by byte. What is a picture is decided by [`IMAGE_EXTENSIONS`]; hidden entries
+/// Writes one JSONL file, the output of `order`, from a folder whose subfolders are classes; images may lie deeper in them.
+/// Classes and images are sorted by name, byte by byte. What is an image is decided by [`IMAGE_EXTENSIONS`]; hidden entries
 /// are left out.
 ///
 /// # Errors
-/// The folder cannot be read or holds no class with a picture, a class name is not UTF-8, or the file may not or cannot be written.
+/// The folder cannot be read or holds no class with an image, a class name is not UTF-8, or the file may not or cannot be written.
 pub fn folders(root: &Path, order: &Order) -> Result<FolderSummary, DataError> {
     let (rows, summary) = read(root, order.output)?;
     write_file(order, &rows)?;
@@ -79,20 +79,20 @@ fn read(root: &Path, output: &Path) -> Result<(Vec<ConvertedRow>, FolderSummary)
         let Some(label) = entry.file_name().and_then(|name| name.to_str()).map(str::to_owned) else {
             return Err(wrong(&entry, "the name of a class folder must be UTF-8; rename it"));
         };
-        let mut pictures = Vec::new();
-        collect(&entry, &mut pictures, &mut summary)?;
-        rows.extend(pictures.iter().map(|path| ConvertedRow {
+        let mut images = Vec::new();
+        collect(&entry, &mut images, &mut summary)?;
+        rows.extend(images.iter().map(|path| ConvertedRow {
             image_url: image_url(&base, path),
             label: ConvertedLabel::Class(label.clone()),
         }));
-        if !pictures.is_empty() {
-            summary.classes.push((label, pictures.len()));
+        if !images.is_empty() {
+            summary.classes.push((label, images.len()));
         }
     }
     if rows.is_empty() {
         return Err(wrong(
             &root,
-            "no subfolder holds a picture; expected one subfolder per class, with the pictures in it",
+            "no subfolder holds an image; expected one subfolder per class, with the images in it",
         ));
     }
     Ok((rows, summary))
@@ -105,7 +105,7 @@ fn collect(folder: &Path, pictures: &mut Vec<PathBuf>, summary: &mut FolderSumma
             if !entry.is_symlink() {
                 collect(&entry, pictures, summary)?;
             }
-        } else if is_picture(&entry) {
+        } else if is_image(&entry) {
             pictures.push(entry);
         } else {
             summary.skipped += 1;
@@ -114,7 +114,7 @@ fn collect(folder: &Path, pictures: &mut Vec<PathBuf>, summary: &mut FolderSumma
     Ok(())
 }
 
-fn is_picture(path: &Path) -> bool {
+fn is_image(path: &Path) -> bool {
     let extension = path.extension().and_then(|extension| extension.to_str()).map(str::to_ascii_lowercase);
     extension.is_some_and(|extension| IMAGE_EXTENSIONS.contains(&extension.as_str()))
 }
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn classes_and_pictures_are_sorted_and_the_rest_is_counted() {
+    fn classes_and_images_are_sorted_and_the_rest_is_counted() {
         let dir = tree(&[
             "set/b class/2.JPG",
             "set/b class/10.jpeg",
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_without_pictures_is_an_error() {
+    fn a_folder_without_images_is_an_error() {
         let dir = tree(&["1.png", "a/x.txt"]);
         let output = dir.path().join("o.jsonl");
         assert!(folders(dir.path(), &order(&output)).unwrap_err().to_string().contains("one subfolder per class"));

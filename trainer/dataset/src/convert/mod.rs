@@ -1,7 +1,7 @@
 //! From other layouts to JSONL: a folder per class, and tables; and both ways for detection data ([`boxes`]).
 //!
 //! Classification rows are `{"image_url", "label"}`, with one label or a list of them. Rows are in a fixed order, with `image_url` relative to the written file
-//! where the picture lies below or beside it, so that the folder can be moved as a whole.
+//! where the image lies below or beside it, so that the folder can be moved as a whole.
 
 pub mod boxes;
 mod csv;
@@ -18,19 +18,19 @@ use crate::DataError;
 pub use csv::{CsvOptions, CsvSummary, csv};
 pub use folders::{FolderSummary, folders, folders_split};
 
-/// File name endings, in lower case, that are taken for pictures.
+/// File name endings, in lower case, that are taken for images.
 pub const IMAGE_EXTENSIONS: [&str; 10] = ["jpg", "jpeg", "jpe", "jfif", "png", "webp", "bmp", "dib", "tif", "tiff"];
 
 /// One written row.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ConvertedRow {
-    /// Path of the picture.
+    /// Path of the image.
     pub image_url: String,
     /// What it shows.
     pub label: ConvertedLabel,
 }
 
-/// What a picture shows.
+/// What an image shows.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 pub enum ConvertedLabel {

@@ -1,4 +1,4 @@
-//! What a detector sees: pictures and their tiles, random views of them for training, and what evaluation sees.
+//! What a detector sees: images and their tiles, random views of them for training, and what evaluation sees.
 //!
 //! Boxes are carried through every change exactly: whatever is resized is resized as a whole to a whole number of pixels and put
 //! at a whole number of pixels ([`paste::Paste`]), so that a box goes where its pixels go.
@@ -27,12 +27,12 @@ pub use units::Tiling;
 pub(crate) use units::{Unit, Units};
 pub use yolo::YoloAugmentation;
 
-/// How a detector sees pictures.
+/// How a detector sees images.
 #[derive(Clone, Debug)]
 pub struct DetectorViews {
-    /// Tiles that pictures are also cut into.
+    /// Tiles that images are also cut into.
     pub tiling: Tiling,
-    /// What is done to a picture, or tile, in training.
+    /// What is done to an image, or tile, in training.
     pub augmentation: DetectorAugmentation,
 }
 
@@ -61,9 +61,9 @@ impl Placed {
     }
 }
 
-/// A picture or tile with its objects.
+/// An image or tile with its objects.
 pub(super) struct Source {
-    /// The whole picture, of which [`Self::from`] counts.
+    /// The whole image, of which [`Self::from`] counts.
     pub image: Arc<Rgb>,
     pub from: Tile,
     /// In pixels of the part that counts, 0 at its corner.
@@ -78,7 +78,7 @@ impl Source {
         [self.from.height(), self.from.width()]
     }
 
-    /// The finished view: `image`, of which `inner` rows and columns are the picture, and `objects` in its pixels.
+    /// The finished view: `image`, of which `inner` rows and columns are the image, and `objects` in its pixels.
     fn finished(&self, image: Rgb, inner: [u32; 2], objects: &[Placed]) -> View {
         let objects = objects.iter().map(Placed::target).collect();
         let scene = Scene { objects, size: self.size(), inner, tile: self.tile };
@@ -118,7 +118,7 @@ impl DetectorViews {
                 Ok(rcnn.view(&source, &studio.preprocessing, &mut desk.resizer, &mut draw.rng()))
             }
             DetectorAugmentation::Yolo(yolo) => {
-                // Any other sample of the epoch, with the tools that the picture in hand does not occupy.
+                // Any other sample of the epoch, with the tools that the image in hand does not occupy.
                 let mut other = |unit: usize, desk: &mut Desk| {
                     let unit = units.get(unit);
                     let before = std::mem::replace(&mut desk.current, unit.picture);
@@ -133,7 +133,7 @@ impl DetectorViews {
         }
     }
 
-    /// What evaluation sees: the whole picture and then every tile, whether or not it holds an object.
+    /// What evaluation sees: the whole image and then every tile, whether or not it holds an object.
     pub(super) fn eval(&self, studio: &Studio, index: usize, desk: &mut Desk) -> Result<Vec<View>, SampleError> {
         let image = studio.images.image(index)?;
         let whole = Tile::whole(&image);
@@ -169,7 +169,7 @@ fn plain(studio: &Studio, source: &Source, desk: &mut Desk) -> View {
     source.finished(image, [place.inner_height, place.inner_width], &objects)
 }
 
-/// The objects that a part of a picture shows, cut to it, in its pixels: those of which it holds at least one pixel of area.
+/// The objects that a part of an image shows, cut to it, in its pixels: those of which it holds at least one pixel of area.
 fn objects_in(objects: &[Object], image: &Rgb, part: Tile) -> Vec<Placed> {
     let whole = Tile::whole(image);
     let (width, height) = (f64::from(image.width), f64::from(image.height));
@@ -183,7 +183,7 @@ fn objects_in(objects: &[Object], image: &Rgb, part: Tile) -> Vec<Placed> {
             (y2 * height).min(bottom) - top,
         ];
         let area = (inside[2] - inside[0]).max(0.0) * (inside[3] - inside[1]).max(0.0);
-        // What the data says of a whole picture is not judged.
+        // What the data says of a whole image is not judged.
         let kept = part == whole || area.floor() > 0.0;
         kept.then_some(Placed { corners: inside, class: object.class as usize, is_crowd: object.is_crowd })
     };

@@ -1,4 +1,4 @@
-//! A resized picture on a canvas.
+//! A resized image on a canvas.
 
 use models::host::{Resizer, Rgb, Tile};
 use schemas::Interpolation;

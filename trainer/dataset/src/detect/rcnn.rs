@@ -10,18 +10,18 @@ use super::super::rng::KeyedRng;
 use super::paste::Paste;
 use super::{Placed, Source};
 
-/// What may be done to a picture. The default is the specification's.
+/// What may be done to an image. The default is the specification's.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RcnnAugmentation {
     /// Probability that the frame is changed at all, in [0, 1].
     pub frame_probability: f64,
     /// Probability that a changed frame is a crop and not a larger canvas, in [0, 1].
     pub crop_probability: f64,
-    /// Smallest share of the picture's area that a crop keeps.
+    /// Smallest share of the image's area that a crop keeps.
     pub crop_area: f64,
-    /// Crops tried until one keeps every box whole; if none does, the picture stays whole.
+    /// Crops tried until one keeps every box whole; if none does, the image stays whole.
     pub crop_tries: u32,
-    /// Sides of the canvas over those of the picture, at most; at least 1. Drawn uniformly.
+    /// Sides of the canvas over those of the image, at most; at least 1. Drawn uniformly.
     pub expand: f64,
     /// Probability of mirroring left and right, in [0, 1].
     pub flip_probability: f64,
@@ -40,7 +40,7 @@ impl Default for RcnnAugmentation {
     }
 }
 
-/// What the view shows: `from` of the picture, on a canvas of `width` x `height` of its pixels, at (`left`, `top`).
+/// What the view shows: `from` of the image, on a canvas of `width` x `height` of its pixels, at (`left`, `top`).
 struct Frame {
     from: Tile,
     width: u32,
@@ -50,7 +50,7 @@ struct Frame {
 }
 
 impl RcnnAugmentation {
-    /// A random view: the canvas resized as evaluation resizes a picture, and not framed; every draw is taken from `rng`.
+    /// A random view: the canvas resized as evaluation resizes an image, and not framed; every draw is taken from `rng`.
     pub(super) fn view(&self, source: &Source, p: &Preprocessing, resizer: &mut Resizer, rng: &mut KeyedRng) -> View {
         let frame = self.frame(source, rng);
         let place = Placement::of(frame.width, frame.height, &p.fit);

@@ -15,7 +15,7 @@ const BACK: [u8; 3] = [40, 60, 80];
 /// One colour per class, far from each other and from the background.
 const COLOURS: [[u8; 3]; 3] = [[250, 10, 10], [10, 250, 10], [10, 10, 250]];
 
-/// Pictures of a plain colour with plain rectangles for objects.
+/// Images of a plain colour with plain rectangles for objects.
 #[derive(Default)]
 struct Scenes {
     pictures: Vec<(Rgb, Vec<Object>)>,
@@ -43,7 +43,7 @@ impl Images for Scenes {
     }
 }
 
-/// `n` pictures of odd sizes, each with at most one rectangle of each class; the last has none.
+/// `n` images of odd sizes, each with at most one rectangle of each class; the last has none.
 fn scenes(n: usize) -> Scenes {
     let mut rng = KeyedRng::new("scenes", &[1]);
     let mut pictures = Vec::new();
@@ -139,7 +139,7 @@ fn painted(batch: &Batch, view: usize, class: usize) -> Option<[f32; 4]> {
     extent
 }
 
-/// Every box of single-picture views surrounds its paint, within a pixel and a half.
+/// Every box of single-image views surrounds its paint, within a pixel and a half.
 #[track_caller]
 fn boxes_fit(batch: &Batch) -> usize {
     let mut seen = 0;
@@ -167,7 +167,7 @@ fn rcnn_views_carry_boxes_exactly() {
         for batch in loader.train_epoch(1, 0, 0) {
             let batch = batch.unwrap();
             seen += boxes_fit(&batch);
-            // Around the picture lies the mean.
+            // Around the image lies the mean.
             let [rows, columns] = batch.inner[0];
             if (columns as usize) < batch.width {
                 let at = ((rows as usize - 1) * batch.width + columns as usize) * 3;
@@ -249,7 +249,7 @@ fn mosaics_end_when_they_are_told_to() {
     let loader = loader(scenes(8), LETTERBOX, DetectorAugmentation::Yolo(YOLO), Tiling::NONE, 0);
     let boxes =
         |epoch| loader.train_epoch(1, epoch, 0).map(|batch| batch.unwrap().objects.concat().len()).sum::<usize>();
-    // Seven pictures with three boxes each; four pictures to a view have more.
+    // Seven images with three boxes each; four images to a view have more.
     assert!(boxes(2) > 21 && boxes(3) <= 21, "{} {}", boxes(2), boxes(3));
 }
 
@@ -324,9 +324,9 @@ fn evaluation_is_what_is_served_in_batches_of_one_size() {
             }
         }
         found.sort_unstable();
-        let views = loader.views_per_picture();
+        let views = loader.views_per_image();
         let wanted: Vec<_> = (0..11).flat_map(|index| (0..views).map(move |number| (index, number))).collect();
-        assert_eq!(found, wanted, "every picture and every tile, once");
+        assert_eq!(found, wanted, "every image and every tile, once");
     }
 }
 

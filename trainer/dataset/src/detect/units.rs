@@ -1,4 +1,4 @@
-//! Training samples: whole pictures and tiles.
+//! Training samples: whole images and tiles.
 
 use models::host::{self, Tile};
 use schemas::setting::TileGrid;
@@ -6,7 +6,7 @@ use schemas::setting::TileGrid;
 use super::super::dataset::Images;
 use super::super::target::Object;
 
-/// Tiles that pictures are cut into beside being seen as a whole.
+/// Tiles that images are cut into beside being seen as a whole.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Tiling {
     /// Columns and rows.
@@ -16,18 +16,18 @@ pub struct Tiling {
 }
 
 impl Tiling {
-    /// Whole pictures only.
+    /// Whole images only.
     pub const NONE: Self = Self { grid: TileGrid::NONE, overlap: 0.0 };
 
-    /// The tiles of a picture; none where pictures are not cut.
+    /// The tiles of an image; none where images are not cut.
     #[must_use]
     pub fn tiles(&self, width: u32, height: u32) -> Vec<Tile> {
         host::tiles(width, height, self.grid, self.overlap)
     }
 
-    /// Views of a picture: the whole and its tiles.
+    /// Views of an image: the whole and its tiles.
     #[must_use]
-    pub fn per_picture(&self) -> usize {
+    pub fn per_image(&self) -> usize {
         if self.grid.is_none() { 1 } else { 1 + self.grid.count() as usize }
     }
 }
@@ -43,24 +43,24 @@ pub(crate) struct Unit {
 
 /// All training samples.
 pub(crate) enum Units {
-    /// Each picture is one.
+    /// Each image is one.
     Pictures(usize),
-    /// Picture, and number of the tile plus 1, or 0 for all of it.
+    /// Image, and number of the tile plus 1, or 0 for all of it.
     Tiles(Vec<(u32, u16)>),
 }
 
 impl Units {
-    /// `n` pictures.
+    /// `n` images.
     pub fn pictures(n: usize) -> Self {
         Self::Pictures(n)
     }
 
-    /// Every picture and, after it, those of its tiles that hold a part of an object.
+    /// Every image and, after it, those of its tiles that hold a part of an object.
     ///
-    /// That is decided without the picture's size, for which it would have to be opened. A tile that holds less than a pixel of
+    /// That is decided without the image's size, for which it would have to be opened. A tile that holds less than a pixel of
     /// an object therefore counts here, and shows no object then: a rare negative sample.
     pub fn of(images: &dyn Images, tiling: Tiling) -> Self {
-        /// Side of the square that stands for any picture; exact in `f32`.
+        /// Side of the square that stands for any image; exact in `f32`.
         const SIDE: u32 = 1 << 20;
         let tiles = tiling.tiles(SIDE, SIDE);
         if tiles.is_empty() {

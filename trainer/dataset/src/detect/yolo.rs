@@ -1,10 +1,10 @@
-//! Random views for YOLO: a mosaic of four pictures, or one letterboxed picture, scaled and moved at random, then a flip and
+//! Random views for YOLO: a mosaic of four images, or one letterboxed image, scaled and moved at random, then a flip and
 //! colours.
 //!
-//! With side `s`: a mosaic is a canvas of `2s` x `2s` whose four quarters meet at a random point; each holds a picture whose longer
+//! With side `s`: a mosaic is a canvas of `2s` x `2s` whose four quarters meet at a random point; each holds an image whose longer
 //! side is `s`, with a corner at that point, and what does not fit is cut. The view is the canvas scaled by `a` about its centre,
-//! which comes to lie at `t`, cut to `s` x `s`. Scale and shift are one mapping per picture, so neither the canvas nor the
-//! picture at side `s` is ever made: each picture is resized once, to its final size, and only where it is seen. The meeting
+//! which comes to lie at `t`, cut to `s` x `s`. Scale and shift are one mapping per image, so neither the canvas nor the
+//! image at side `s` is ever made: each image is resized once, to its final size, and only where it is seen. The meeting
 //! point and the sizes are rounded to whole pixels of the view.
 
 use models::host::{self, HsvGains, Resizer, Rgb, Tile, fill};
@@ -27,10 +27,10 @@ const SHORTEST: f64 = 2.0;
 const VISIBLE: f64 = 0.1;
 /// And its longer side is less than so many times the shorter.
 const THINNEST: f64 = 100.0;
-/// Pictures tried for a place in a mosaic before it stays empty: only bad ones are passed over.
+/// Images tried for a place in a mosaic before it stays empty: only bad ones are passed over.
 const TRIES: u32 = 32;
 
-/// What is done to pictures.
+/// What is done to images.
 #[derive(Clone, Debug, PartialEq)]
 pub struct YoloAugmentation {
     /// Epochs, counted from 0, below this are made of mosaics.
@@ -51,7 +51,7 @@ pub struct YoloAugmentation {
 pub(super) struct Others<'a> {
     /// How many there are, with the one in hand.
     pub units: usize,
-    /// One of them; `None` where its picture is bad.
+    /// One of them; `None` where its image is bad.
     #[expect(clippy::type_complexity, reason = "used once")]
     pub get: &'a mut dyn FnMut(usize, &mut Desk) -> Result<Option<Source>, DataError>,
 }
@@ -163,7 +163,7 @@ fn gather(
         for _ in 0..TRIES {
             let pick = rng.below(others.units as u64) as usize;
             part = (others.get)(pick, desk)?;
-            // Only a bad picture is passed over; the one in hand is good.
+            // Only a bad image is passed over; the one in hand is good.
             if part.is_some() || pick == unit {
                 break;
             }
@@ -216,7 +216,7 @@ impl Seam {
     }
 }
 
-/// Where a single picture, centred in a square of `side`, comes to lie.
+/// Where a single image, centred in a square of `side`, comes to lie.
 fn letterboxed(source: &Source, side: u32, affine: Affine) -> (Paste, Edges) {
     let (width, height) = final_size(source, side, affine.scale);
     let start = |length: u32, centre: f64| (centre - f64::from(length) / 2.0).round() as i64;
@@ -225,7 +225,7 @@ fn letterboxed(source: &Source, side: u32, affine: Affine) -> (Paste, Edges) {
     (paste, [f64::NEG_INFINITY, f64::NEG_INFINITY, f64::INFINITY, f64::INFINITY])
 }
 
-/// Size of a picture whose longer side becomes `side`, scaled.
+/// Size of an image whose longer side becomes `side`, scaled.
 fn final_size(source: &Source, side: u32, scale: f64) -> (u32, u32) {
     let (width, height) = (source.from.width(), source.from.height());
     let factor = f64::from(side) * scale / f64::from(width.max(height));

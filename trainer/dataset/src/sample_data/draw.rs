@@ -1,4 +1,4 @@
-//! One picture: a shape, or several, on a textured background.
+//! One image: a shape, or several, on a textured background.
 
 use std::f64::consts::TAU;
 
@@ -46,7 +46,7 @@ impl Shape {
     }
 }
 
-/// A picture with one `shape` in it, wholly inside.
+/// An image with one `shape` in it, wholly inside.
 pub fn picture(shape: Shape, rng: &mut KeyedRng) -> Rgb {
     let mut image = empty(rng);
     let outline = outline(shape, [26.0, 62.0], rng);
@@ -55,7 +55,7 @@ pub fn picture(shape: Shape, rng: &mut KeyedRng) -> Rgb {
     image
 }
 
-/// A picture with these shapes in it, wholly inside and apart from each other, and the box around each, `x1 y1 x2 y2` in pixels. A
+/// An image with these shapes in it, wholly inside and apart from each other, and the box around each, `x1 y1 x2 y2` in pixels. A
 /// shape for which no room is found is left out.
 pub fn scene(shapes: &[Shape], rng: &mut KeyedRng) -> (Rgb, Vec<(Shape, [f64; 4])>) {
     let mut image = empty(rng);
@@ -186,7 +186,7 @@ fn mean(image: &Rgb, centre: [f64; 2], reach: f64) -> [f64; 3] {
     sum.map(|sum| sum / n.max(1.0))
 }
 
-/// Pixels from `low` to `high` that lie in the picture.
+/// Pixels from `low` to `high` that lie in the image.
 fn span(low: f64, high: f64, size: u32) -> std::ops::Range<u32> {
     (low.floor().max(0.0) as u32)..(high.ceil().clamp(0.0, f64::from(size)) as u32)
 }

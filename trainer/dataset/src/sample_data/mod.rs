@@ -15,17 +15,17 @@ use crate::convert::{ConvertedLabel, ConvertedRow, write_rows};
 use crate::{DataError, KeyedRng};
 use draw::Shape;
 
-/// JPEG quality of the pictures.
+/// JPEG quality of the images.
 const QUALITY: u8 = 88;
 /// Stands for the folder that is written.
 const ROOT: &str = "/sample/data";
-/// Fewest pictures: one of each class in each part.
+/// Fewest images: one of each class in each part.
 const FEWEST: usize = Shape::ALL.len() * 3;
 
 /// What was made.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct SampleSummary {
-    /// JSONL to train on: about 70 % of the pictures.
+    /// JSONL to train on: about 70 % of the images.
     pub train: PathBuf,
     /// JSONL to validate on: about 15 %.
     pub validation: PathBuf,
@@ -33,15 +33,15 @@ pub struct SampleSummary {
     pub test: PathBuf,
     /// The classes.
     pub labels: Vec<String>,
-    /// Pictures in all.
+    /// Images in all.
     pub images: usize,
     /// What earlier data in the folder left there and is no longer as it was written.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub kept: Vec<PathBuf>,
 }
 
-/// Draws `count` pictures (240 x 180, JPEG) into `images` in the output of `order` and writes `train.jsonl`, `validation.jsonl` and
-/// `test.jsonl` beside it. For classification a picture shows one shape, every class equally often up to one; for multi-label
+/// Draws `count` images (240 x 180, JPEG) into `images` in the output of `order` and writes `train.jsonl`, `validation.jsonl` and
+/// `test.jsonl` beside it. For classification an image shows one shape, every class equally often up to one; for multi-label
 /// classification and for detection one to four, or, every tenth, none, under their names or with the box around each. The same seed and count give the same bytes.
 ///
 /// # Errors
@@ -52,7 +52,7 @@ pub fn generate(task: Task, order: &Order, seed: u64, count: usize) -> Result<Sa
         Labels::Boxes => detection,
         Labels::Classes => multilabel,
         Labels::Outlines => {
-            let limit = "pictures can be generated for image-classification, image-classification-multilabel and \
+            let limit = "images can be generated for image-classification, image-classification-multilabel and \
                          image-object-detection";
             return Err(DataError::Setting { name: "task", value: task.to_string(), limit });
         }
@@ -85,7 +85,7 @@ struct Draft {
 }
 
 impl Draft {
-    /// Its list. Pictures are named by their place in it: a name must not give the class away to somebody who sorts by it.
+    /// Its list. Images are named by their place in it: a name must not give the class away to somebody who sorts by it.
     fn list(&self) -> String {
         format!("{}.jsonl", self.name)
     }
@@ -99,12 +99,12 @@ impl Draft {
         pictures.chain([Target::new(self.list())]).collect()
     }
 
-    /// Random numbers of a picture.
+    /// Random numbers of an image.
     fn rng(&self, number: usize) -> KeyedRng {
         KeyedRng::new("sample data", &[self.seed, self.part, number as u64])
     }
 
-    /// A picture of some shapes, and the box around each. The first pictures show every class between them; every tenth shows
+    /// An image of some shapes, and the box around each. The first images show every class between them; every tenth shows
     /// nothing.
     fn scene(&self, number: usize) -> (Rgb, Vec<(Shape, [f64; 4])>) {
         let mut rng = self.rng(number);
@@ -116,7 +116,7 @@ impl Draft {
         draw::scene(&shapes, &mut rng)
     }
 
-    /// Makes a picture and gives its name.
+    /// Makes an image and gives its name.
     fn save(&self, writing: &mut Writing, number: usize, image: &Rgb) -> Result<String, DataError> {
         let name = self.picture(number);
         writing.write(&name, |out| out.write_all(&encode_jpeg(image, QUALITY)))?;

@@ -63,7 +63,7 @@ fn rows_are_judged_by_row_and_box_merged_and_read_back_the_same() {
     assert!(data.train.objects(1).is_empty());
     assert_eq!(data.train.objects(2), [object(2, [0.25, 0.0, 1.0, 1.0], true)]);
     assert_eq!(data.train.objects(3), [object(1, [0.1, 0.1, 0.7, 0.8], false)]);
-    assert!(data.warnings.iter().any(|text| text.contains("1 rows name a picture that an earlier row names")));
+    assert!(data.warnings.iter().any(|text| text.contains("1 rows name an image that an earlier row names")));
 
     folder.keep(&mut data, "run");
     let rejected = lines(&folder.path("run/rejected.jsonl"));
@@ -130,7 +130,7 @@ fn the_split_gives_each_part_of_the_rarest_classes() {
         for i in 0..40 {
             let name = format!("{i}.png");
             folder.picture(&name);
-            // Every picture has a common object, every fourth a rare one as well, and ten have none.
+            // Every image has a common object, every fourth a rare one as well, and ten have none.
             let label = match i % 4 {
                 0 => vec![one("common", BOX), one("rare", BOX)],
                 1 => vec![],

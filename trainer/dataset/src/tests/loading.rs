@@ -1,4 +1,4 @@
-//! Batches: the same for every number of workers, from any starting point, whatever pictures are bad.
+//! Batches: the same for every number of workers, from any starting point, whatever images are bad.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,7 +11,7 @@ use crate::{
     SampleError, Views,
 };
 
-/// Noise pictures of odd sizes; some bad, one that panics.
+/// Noise images of odd sizes; some bad, one that panics.
 #[derive(Default)]
 struct Pictures {
     n: usize,
@@ -68,8 +68,8 @@ fn options(workers: usize) -> LoaderOptions {
     }
 }
 
-fn loader(pictures: Pictures, options: LoaderOptions) -> Loader {
-    Loader::new(Arc::new(pictures), options).unwrap()
+fn loader(images: Pictures, options: LoaderOptions) -> Loader {
+    Loader::new(Arc::new(images), options).unwrap()
 }
 
 type Flat = (Vec<u8>, Vec<Vec<u32>>, Vec<usize>);
@@ -110,7 +110,7 @@ fn the_number_of_workers_changes_nothing() {
     }
 }
 
-/// Pictures behind files, of which a top may be asked.
+/// Images behind files, of which a top may be asked.
 struct Encoded {
     files: Vec<Vec<u8>>,
     partial: bool,
@@ -217,7 +217,7 @@ fn finished_views_are_kept_within_their_budget() {
 }
 
 #[test]
-fn the_first_bad_picture_is_fatal_when_errors_are_not_ignored() {
+fn the_first_bad_image_is_fatal_when_errors_are_not_ignored() {
     for workers in [0, 2] {
         let strict = LoaderOptions { ignore_data_errors: false, ..options(workers) };
         let loader = loader(pictures(10, &[6]), strict);

@@ -39,7 +39,7 @@ impl Folder {
         writing.publish().unwrap();
     }
 
-    /// A small picture of one colour, a JPEG if so named, else a PNG.
+    /// A small image of one colour, a JPEG if so named, else a PNG.
     pub(super) fn picture(&self, name: &str) {
         let colour = name.bytes().fold([0u8; 3], |c, b| [c[1].wrapping_add(b), c[2] ^ b, c[0].wrapping_mul(3)]);
         let image = Rgb::filled(9, 7, colour);
@@ -86,7 +86,7 @@ fn every_kind_of_bad_row_is_listed_with_line_and_reason() {
     for name in ["a.png", "b.png", "c.png", "d.png"] {
         folder.picture(name);
     }
-    folder.write("text.png", "not a picture");
+    folder.write("text.png", "not an image");
     let mut torn = encode_jpeg(&Rgb::filled(64, 64, [9, 200, 30]), 90);
     torn.truncate(torn.len() / 2);
     folder.write("torn.jpg", torn);
@@ -269,10 +269,10 @@ fn the_cache_keeps_to_its_budget_and_changes_nothing() {
         folder.picture(&name(i));
         text += &row(&name(i), ["x", "y"][i % 2]);
     }
-    folder.write("bad.png", "no picture");
+    folder.write("bad.png", "no image");
     text = row("bad.png", "x") + &text;
     let file = folder.write("t.jsonl", text);
-    // 12 pictures of 9 x 7 pixels decoded; then file contents; then nothing.
+    // 12 images of 9 x 7 pixels decoded; then file contents; then nothing.
     let encoded: u64 = (0..12).map(|i| fs::metadata(folder.path(&name(i))).unwrap().len()).sum();
     let mut results = Vec::new();
     assert!(encoded < 12 * 9 * 7 * 3);
@@ -285,7 +285,7 @@ fn the_cache_keeps_to_its_budget_and_changes_nothing() {
         let first = pictures(&data);
         assert_eq!(pictures(&data), first);
         let shared = pictures(&data).iter().zip(&first).all(|(a, b)| Arc::ptr_eq(a, b));
-        assert_eq!(shared, budget == 12 * 9 * 7 * 3, "decoded pictures are kept for this budget only");
+        assert_eq!(shared, budget == 12 * 9 * 7 * 3, "decoded images are kept for this budget only");
         let mut cut = 0;
         for (i, whole) in first.iter().enumerate() {
             let top = data.train.top(i, &mut |_, _| 1).unwrap();
@@ -328,7 +328,7 @@ fn cloud_paths_lie_below_the_data_root() {
 }
 
 #[test]
-fn pictures_too_large_are_rejected_by_their_header() {
+fn images_too_large_are_rejected_by_their_header() {
     let folder = Folder::new();
     folder.picture("a.png");
     folder.write("big.png", encode_png(&Rgb::filled(101, 2, [0; 3])));

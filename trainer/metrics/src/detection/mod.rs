@@ -207,7 +207,7 @@ pub fn size_of(truth: &Truth) -> usize {
     }
 }
 
-/// What became of one image, for pictures of it.
+/// What became of one image, for images of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Pairs {
     /// What each found box stands for, as given; `None` for those that are not kept.

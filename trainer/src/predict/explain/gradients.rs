@@ -6,7 +6,7 @@ use super::BATCH;
 use crate::nn::network::Network;
 use dataset::KeyedRng;
 
-/// Noisy copies of a picture, and their standard deviation in normalised pixels: the specification's.
+/// Noisy copies of an image, and their standard deviation in normalised pixels: the specification's.
 const SAMPLES: u64 = 5;
 const DEVIATION: f64 = 0.2;
 

@@ -16,7 +16,7 @@ use crate::failure::fail;
 use crate::nn::network::{self, Network};
 use crate::predict::trained::Trained;
 
-/// Pictures run at once, gradients included.
+/// Images run at once, gradients included.
 const BATCH: usize = 10;
 
 /// The explanation of one label of an answer.
@@ -53,7 +53,7 @@ pub fn check(model: &Trained, algorithm: XaiAlgorithm) -> anyhow::Result<()> {
     }
 }
 
-/// Explains what the model says about a picture.
+/// Explains what the model says about an image.
 ///
 /// # Errors
 /// What [`check`] refuses; a network without what the method works on; a file that fails.

@@ -1,4 +1,4 @@
-//! Pictures divided into regions of one colour (Felzenszwalb and Huttenlocher 2004, "Efficient Graph-Based Image
+//! Images divided into regions of one colour (Felzenszwalb and Huttenlocher 2004, "Efficient Graph-Based Image
 //! Segmentation").
 
 use models::host::Rgb;
@@ -8,7 +8,7 @@ const SIGMA: f32 = 0.8;
 /// Smaller segments are joined with a neighbour.
 const LEAST: u32 = 20;
 
-/// The differences of neighbouring pixels of a picture, smallest first; they serve for every scale.
+/// The differences of neighbouring pixels of an image, smallest first; they serve for every scale.
 pub struct Edges {
     pixels: usize,
     /// Difference of colour in levels (0 to 255 of each channel), and the two pixels.
@@ -16,7 +16,7 @@ pub struct Edges {
 }
 
 impl Edges {
-    /// Of a smoothed picture, each pixel with its eight neighbours.
+    /// Of a smoothed image, each pixel with its eight neighbours.
     #[must_use]
     pub fn of(image: &Rgb) -> Self {
         let (width, height) = (image.width as usize, image.height as usize);
@@ -108,7 +108,7 @@ fn distance(a: [f32; 3], b: [f32; 3]) -> f32 {
     a.iter().zip(b).map(|(a, b)| (a - b) * (a - b)).sum::<f32>().sqrt()
 }
 
-/// The picture after a Gaussian of [`SIGMA`], cut off at four deviations; beyond a border its last pixel goes on.
+/// The image after a Gaussian of [`SIGMA`], cut off at four deviations; beyond a border its last pixel goes on.
 fn smoothed(image: &Rgb) -> Vec<[f32; 3]> {
     let (width, height) = (image.width as usize, image.height as usize);
     let reach = (4.0 * SIGMA).ceil() as isize;

@@ -1,4 +1,4 @@
-//! An explanation as a picture and as numbers.
+//! An explanation as an image and as numbers.
 
 use models::host::Rgb;
 use serde_json::{Map, Value, json};

@@ -53,7 +53,7 @@ fn integrated_gradients_add_up_to_what_the_logit_gains() {
         let sum = sum(&path::path(method, 50));
         assert!((sum - gained).abs() < 0.02 * gained.abs(), "{method}: {sum} beside {gained}");
     }
-    // One gradient times the picture is not it.
+    // One gradient times the image is not it.
     let crude = sum(&[(1.0, 1.0)]);
     assert!((crude - gained).abs() > 0.02 * gained.abs(), "{crude} beside {gained}");
 }

@@ -1,4 +1,4 @@
-//! XRAI: which regions of a picture an answer rests on (Kapishnikov et al. 2019, "XRAI: Better Attributions Through Regions").
+//! XRAI: which regions of an image an answer rests on (Kapishnikov et al. 2019, "XRAI: Better Attributions Through Regions").
 
 use models::host::Rgb;
 
@@ -11,11 +11,11 @@ const WIDENED: usize = 5;
 /// A region that adds fewer pixels is left out.
 const LEAST: usize = 50;
 
-/// The overlapping regions of a picture, each with its pixels.
+/// The overlapping regions of an image, each with its pixels.
 #[must_use]
-pub fn regions(picture: &Rgb) -> Vec<Vec<u32>> {
-    let edges = Edges::of(picture);
-    let (width, height) = (picture.width as usize, picture.height as usize);
+pub fn regions(image: &Rgb) -> Vec<Vec<u32>> {
+    let edges = Edges::of(image);
+    let (width, height) = (image.width as usize, image.height as usize);
     SCALES.iter().flat_map(|&scale| edges.segments(scale)).map(|s| widened(&s, width, height)).collect()
 }
 
@@ -128,12 +128,12 @@ mod tests {
     }
 
     #[test]
-    fn regions_reach_over_their_edges_and_cover_the_picture() {
-        let mut picture = Rgb::filled(40, 30, [0; 3]);
-        for row in picture.data.chunks_exact_mut(120) {
+    fn regions_reach_over_their_edges_and_cover_the_image() {
+        let mut image = Rgb::filled(40, 30, [0; 3]);
+        for row in image.data.chunks_exact_mut(120) {
             row[60..].fill(255);
         }
-        let regions = regions(&picture);
+        let regions = regions(&image);
         assert!(regions.len() >= SCALES.len() * 2);
         let left = regions.iter().find(|r| r.contains(&0) && !r.contains(&39)).unwrap();
         // The edge at column 20 lies inside.

@@ -63,13 +63,13 @@ pub fn with_file(model: &mut runtime::Model, data: &Loader, label: &str) -> anyh
     })
 }
 
-/// Runs an exported file of the `whole` form over the pictures as decoded, so that the file's own resizing is measured.
+/// Runs an exported file of the `whole` form over the images as decoded, so that the file's own resizing is measured.
 ///
 /// # Errors
 /// When the data cannot be read or the file fails.
 pub fn with_whole_file(model: &mut runtime::Model, data: &Loader, label: &str) -> anyhow::Result<Outcome> {
     let mut outcome = Outcome::new(model.meta().task);
-    each_picture(data, label, |index, image| {
+    each_image(data, label, |index, image| {
         let shape = (1, usize::try_from(image.height)?, usize::try_from(image.width)?, 3);
         outcome.probabilities.extend(model.run(ArrayView4::from_shape(shape, &image.data)?)?);
         outcome.truths.push(data.images().classes(index));
@@ -79,11 +79,11 @@ pub fn with_whole_file(model: &mut runtime::Model, data: &Loader, label: &str) -
     Ok(outcome)
 }
 
-/// Calls `see` with every picture of the data as decoded, one after the other; bad ones are passed over.
+/// Calls `see` with every image of the data as decoded, one after the other; bad ones are passed over.
 ///
 /// # Errors
 /// When the data cannot be read, and the first that `see` gives.
-pub fn each_picture(
+pub fn each_image(
     data: &Loader,
     label: &str,
     mut see: impl FnMut(usize, &Rgb) -> anyhow::Result<()>,

@@ -6,16 +6,16 @@ use crate::tasks::classify::evaluate::Outcome;
 use dataset::{Images, RejectKind};
 use metrics::{ClassificationReport, Decision};
 use report::{
-    ClassificationSection, ConfusedPair, Confusion, PictureCard, ReportError, Said, Suspect, Thumbnail, most_confused,
+    ClassificationSection, ConfusedPair, Confusion, ImageCard, ReportError, Said, Suspect, Thumbnail, most_confused,
     worst_mistakes,
 };
 
-/// Pictures shown as samples, and of mistakes and of suspected labels; the side of each in pixels, and lines below it.
+/// Images shown as samples, and of mistakes and of suspected labels; the side of each in pixels, and lines below it.
 const SAMPLES: usize = 12;
 const CARDS: usize = 12;
 const CARD_SIDE: u32 = 240;
 const MOST_LINES: usize = 8;
-/// Confused pairs shown, pictures of each, and their side.
+/// Confused pairs shown, images of each, and their side.
 const PAIRS: usize = 6;
 const PAIR_PICTURES: usize = 4;
 const SIDE: u32 = 144;
@@ -23,7 +23,7 @@ const SIDE: u32 = 144;
 /// What a classifier's report shows, and the rows of `suspects`, which are in it as far as there is room.
 ///
 /// # Errors
-/// When a picture cannot be encoded.
+/// When an image cannot be encoded.
 pub fn classification(
     images: &dyn Images,
     labels: &[String],
@@ -61,7 +61,7 @@ pub fn suspects_json(images: &dyn Images, labels: &[String], outcome: &Outcome, 
     suspects.iter().map(one).collect()
 }
 
-/// Validation pictures and what was said of them.
+/// Validation images and what was said of them.
 struct Gallery<'a> {
     images: &'a dyn Images,
     labels: &'a [String],
@@ -71,18 +71,18 @@ struct Gallery<'a> {
 
 impl Gallery<'_> {
     /// A card for each row that was answered.
-    fn cards(&self, rows: impl Iterator<Item = usize>) -> Result<Vec<PictureCard>, ReportError> {
+    fn cards(&self, rows: impl Iterator<Item = usize>) -> Result<Vec<ImageCard>, ReportError> {
         rows.filter_map(|row| self.card(row, self.decisions[row].as_ref()?)).collect()
     }
 
-    fn card(&self, row: usize, decisions: &[Decision]) -> Option<Result<PictureCard, ReportError>> {
+    fn card(&self, row: usize, decisions: &[Decision]) -> Option<Result<ImageCard, ReportError>> {
         let said = |one: &Decision| Said {
             label: self.labels[one.class].clone(),
             probability: one.probability,
             verdict: one.verdict,
         };
         let said = decisions.iter().take(MOST_LINES).map(said).collect();
-        Some(self.picture(row, CARD_SIDE)?.map(|picture| PictureCard { picture, said }))
+        Some(self.picture(row, CARD_SIDE)?.map(|picture| ImageCard { picture, said }))
     }
 
     /// The pairs of classes confused most often, with examples.
@@ -100,7 +100,7 @@ impl Gallery<'_> {
         most_confused(self.decisions, PAIRS, PAIR_PICTURES).into_iter().map(row).collect()
     }
 
-    /// A thumbnail of a row; `None` when its picture has become unreadable.
+    /// A thumbnail of a row; `None` when its image has become unreadable.
     fn picture(&self, row: usize, side: u32) -> Option<Result<Thumbnail, ReportError>> {
         let index = self.outcome.indices[row];
         let image = self.images.image(index).ok()?;

@@ -50,7 +50,7 @@ fn sizes(network: &Network, data: &dyn Images) -> Vec<Size> {
     let mut sizes = Vec::new();
     for index in 0..data.len() {
         let objects = data.objects(index);
-        // A picture that cannot be read has no size, and is left out of training too.
+        // An image that cannot be read has no size, and is left out of training too.
         let Ok([width, height]) = data.size(index) else { continue };
         let place = Placement::of(width, height, &network.preprocessing.fit);
         let (width, height) = (f64::from(place.inner_width), f64::from(place.inner_height));

@@ -12,7 +12,7 @@ use super::host as values;
 use crate::nn::eager::{Decision, Decisions, Eager, Mode, T};
 use crate::nn::network::Network;
 use crate::progress::Progress;
-use crate::tasks::classify::evaluate::each_picture;
+use crate::tasks::classify::evaluate::each_image;
 use dataset::{Batch, Loader};
 use metrics::detection::{DetectionReport, Found, ImageResult, Options, Truth};
 
@@ -130,7 +130,7 @@ fn with(eager: &Eager, network: &Network, images: &Tensor, sizes: &[[u32; 2]], w
     })
 }
 
-/// Boxes in one prepared picture, in pixels of `original`.
+/// Boxes in one prepared image, in pixels of `original`.
 ///
 /// # Panics
 /// As [`predict`].
@@ -140,12 +140,12 @@ pub fn in_prepared(network: &Network, prepared: &Rgb, original: &Rgb, wish: &Wis
     predict(network, &images, &[[original.height, original.width]], wish).into_iter().next().unwrap_or_default()
 }
 
-/// Boxes in one picture as decoded, from the whole of it and, where `settings` says so, from its tiles. `look` finds those
+/// Boxes in one image as decoded, from the whole of it and, where `settings` says so, from its tiles. `look` finds those
 /// of one piece, in its pixels.
 ///
 /// # Errors
 /// The first that `look` gives.
-pub fn in_picture<E>(
+pub fn in_image<E>(
     image: &Rgb,
     settings: &Settings,
     mut look: impl FnMut(&Rgb) -> Result<Vec<Detection>, E>,
@@ -236,7 +236,7 @@ pub fn over(
     Ok(outcome)
 }
 
-/// Runs `predict` over the pictures as decoded, so that an exported file's own resizing and tiling are measured.
+/// Runs `predict` over the images as decoded, so that an exported file's own resizing and tiling are measured.
 ///
 /// # Errors
 /// When the data cannot be read or `predict` fails.
@@ -246,7 +246,7 @@ pub fn over_whole(
     mut predict: impl FnMut(&Rgb) -> anyhow::Result<Vec<Detection>>,
 ) -> anyhow::Result<Outcome> {
     let mut outcome = Outcome::default();
-    each_picture(data, label, |index, image| {
+    each_image(data, label, |index, image| {
         let found = predict(image)?;
         outcome.results.push(result(data, index, (image.width, image.height), &found));
         outcome.indices.push(index);

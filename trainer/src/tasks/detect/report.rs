@@ -1,6 +1,6 @@
-//! The pictures of a detector's report: truth beside predictions, and cutouts of what went wrong.
+//! The images of a detector's report: truth beside predictions, and cutouts of what went wrong.
 //!
-//! Pictures are shrunk before anything is drawn on them, so that outlines stay visible and a large picture costs no more
+//! Images are shrunk before anything is drawn on them, so that outlines stay visible and a large image costs no more
 //! than its decoding. One that has become unreadable is left out.
 
 use std::cmp::Reverse;
@@ -14,12 +14,12 @@ use metrics::detection::{Found, ImageResult, Options, Pairs, Partner, Truth, pai
 use report::draw::{self, Mark};
 use report::{ClassColour, Comparison, Cutout, ReportError, Thumbnail};
 
-/// Pictures shown beside what was found in them, and those with the most errors.
+/// Images shown beside what was found in them, and those with the most errors.
 const COMPARED: usize = 8;
 const WORST: usize = 6;
 /// Their longer side in pixels.
 const SIDE: u32 = 480;
-/// With more boxes than this in a picture, tags would hide it.
+/// With more boxes than this in an image, tags would hide it.
 const MOST_TAGS: usize = 40;
 /// Cutouts of each kind, and their longer side.
 const CUTOUTS: usize = 12;
@@ -27,7 +27,7 @@ const CUTOUT_SIDE: u32 = 200;
 /// A cutout is so many times as large as its box, and has at least so many pixels.
 const CONTEXT: f64 = 2.0;
 const LEAST: f64 = 32.0;
-/// Candidates tried for each picture shown, as some may be unreadable.
+/// Candidates tried for each image shown, as some may be unreadable.
 const TRIES: usize = 4;
 /// Classes that have a colour of their own.
 const COLOURS: usize = 7;
@@ -35,7 +35,7 @@ const COLOURS: usize = 7;
 const WRONG: [u8; 3] = [194, 70, 15];
 const RIGHT: [u8; 3] = [31, 95, 191];
 
-/// What the pictures are made from.
+/// What the images are made from.
 pub struct Seen<'a> {
     /// The data set that was measured.
     pub images: &'a dyn Images,
@@ -47,7 +47,7 @@ pub struct Seen<'a> {
     pub options: Options,
 }
 
-/// The pictures.
+/// The images.
 #[derive(Debug, Default)]
 pub struct Pictures {
     /// Spread evenly over the data set.
@@ -105,10 +105,10 @@ pub fn colours(labels: &[String]) -> Vec<ClassColour> {
     all.map(|(class, label)| ClassColour { label: label.clone(), colour: draw::colour(class) }).collect()
 }
 
-/// Chooses and draws the pictures.
+/// Chooses and draws the images.
 ///
 /// # Errors
-/// When a picture cannot be encoded.
+/// When an image cannot be encoded.
 pub fn pictures(seen: &Seen) -> Result<Pictures, ReportError> {
     let images = seen.outcome.indices.iter().zip(&seen.outcome.results);
     let judged: Vec<Judged> =
@@ -159,7 +159,7 @@ impl Seen<'_> {
         self.labels.get(class).map_or("", String::as_str)
     }
 
-    /// `None` when the picture has become unreadable.
+    /// `None` when the image has become unreadable.
     fn compare(&self, one: &Judged) -> Option<Result<Comparison, ReportError>> {
         let image = self.images.image(one.index).ok()?;
         let small = host::thumbnail(&image, SIDE);
@@ -205,7 +205,7 @@ impl Seen<'_> {
         }))
     }
 
-    /// What lies around `corners`, outlined among `others`; `None` when the picture has become unreadable.
+    /// What lies around `corners`, outlined among `others`; `None` when the image has become unreadable.
     fn cutout(&self, index: usize, corners: [f64; 4], others: &[[f64; 4]]) -> Option<Result<Thumbnail, ReportError>> {
         if !corners.iter().all(|corner| corner.is_finite()) {
             return None;
@@ -223,7 +223,7 @@ impl Seen<'_> {
     }
 }
 
-/// A part of a picture drawn at another size.
+/// A part of an image drawn at another size.
 struct View {
     region: Region,
     scale: [f64; 2],
@@ -243,7 +243,7 @@ impl View {
     }
 }
 
-/// A square about the box, as far as the picture reaches.
+/// A square about the box, as far as the image reaches.
 fn around([x1, y1, x2, y2]: [f64; 4], width: f64, height: f64) -> Region {
     let side = (CONTEXT * (x2 - x1).max(y2 - y1)).max(LEAST);
     let stretch = |from: f64, to: f64, most: f64| {
@@ -276,7 +276,7 @@ mod tests {
     use super::*;
     use dataset::{RejectKind, Rejection, SampleError};
 
-    /// Pictures of one grey, of which number 1 is unreadable.
+    /// Images of one grey, of which number 1 is unreadable.
     struct Grey(u32, u32);
 
     impl Images for Grey {
@@ -292,7 +292,7 @@ mod tests {
         }
 
         fn rejection(&self, index: usize, kind: RejectKind, reason: String) -> Rejection {
-            let image_url = Some(format!("pictures/{index}.png"));
+            let image_url = Some(format!("images/{index}.png"));
             Rejection { source: "t.jsonl".to_owned(), line: index as u64, image_url, kind, reason }
         }
     }
@@ -312,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn what_went_wrong_is_shown_worst_first_and_unreadable_pictures_are_skipped() {
+    fn what_went_wrong_is_shown_worst_first_and_unreadable_images_are_skipped() {
         let found = |corners, class, score| Found { corners, class, score };
         let results = vec![
             // Found as another class.
@@ -349,12 +349,12 @@ mod tests {
         assert_eq!(scores, [Some(0.8), Some(0.4)]);
         assert_eq!((pictures.missed.len(), pictures.missed[0].label.as_str()), (1, "dog"));
         assert_eq!(pictures.missed[0].size, [30, 40]);
-        // Twice the 40 pixels of the box are more than the picture is high.
+        // Twice the 40 pixels of the box are more than the image is high.
         assert_eq!((pictures.missed[0].picture.width, pictures.missed[0].picture.height), (200, 150));
     }
 
     #[test]
-    fn nothing_found_nothing_there_and_a_large_picture() {
+    fn nothing_found_nothing_there_and_a_large_image() {
         let empty = Outcome::default();
         let (images, labels) = (Grey(5000, 4000), labels());
         let none = pictures(&seen(&images, &labels, &empty)).unwrap();
@@ -371,7 +371,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cutout_stays_in_the_picture() {
+    fn a_cutout_stays_in_the_image() {
         let inside = |corners, expected: [f64; 4]| {
             let region = around(corners, 200.0, 100.0);
             assert_eq!([region.x0, region.y0, region.x1, region.y1], expected);

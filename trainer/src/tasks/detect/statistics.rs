@@ -1,23 +1,23 @@
-//! What the objects of a data set are like: how many in a picture, and how large.
+//! What the objects of a data set are like: how many in an image, and how large.
 
 use super::evaluate::Outcome;
 use dataset::Images;
 use metrics::detection::{SIZES, Truth, size_of};
 use report::{Bin, ObjectStatistics, PartObjects};
 
-/// Most objects of a picture in each bin but the last.
+/// Most objects of an image in each bin but the last.
 const PER_PICTURE: [usize; 8] = [0, 1, 2, 4, 8, 16, 32, 64];
 const PER_PICTURE_NAMES: [&str; 9] = ["0", "1", "2", "3–4", "5–8", "9–16", "17–32", "33–64", "65 and more"];
 /// Where each bin of relative sizes ends but the last.
 const RELATIVE: [f32; 6] = [0.02, 0.04, 0.08, 0.16, 0.32, 0.64];
 const RELATIVE_NAMES: [&str; 7] = ["below 2 %", "2–4 %", "4–8 %", "8–16 %", "16–32 %", "32–64 %", "64 % and more"];
-/// Training pictures whose size in pixels is looked up, which takes opening them.
+/// Training images whose size in pixels is looked up, which takes opening them.
 const SIZED: usize = 300;
 
-/// Statistics of both parts; `outcome` is that of all of `validation`, and knows the sizes of its pictures.
+/// Statistics of both parts; `outcome` is that of all of `validation`, and knows the sizes of its images.
 #[must_use]
 pub fn statistics(train: &dyn Images, validation: &dyn Images, outcome: &Outcome) -> ObjectStatistics {
-    let per_picture = |images: &dyn Images| {
+    let per_image = |images: &dyn Images| {
         histogram(
             PER_PICTURE_NAMES.len(),
             (0..images.len()).map(|index| bin(&PER_PICTURE, images.objects(index).len())),
@@ -30,16 +30,16 @@ pub fn statistics(train: &dyn Images, validation: &dyn Images, outcome: &Outcome
         let place = |size: f32| RELATIVE.iter().take_while(|&&limit| limit <= size).count();
         histogram(RELATIVE_NAMES.len(), objects.map(|object| place(share(object.corners))))
     };
-    let (sized_pictures, train_sizes) = pixel_sizes(train);
+    let (sized_images, train_sizes) = pixel_sizes(train);
     let found = outcome.results.iter().flat_map(|result| &result.truth);
     let validation_sizes = histogram(SIZES.len(), found.map(size_of));
     ObjectStatistics {
         train: part(train),
         validation: part(validation),
-        per_picture: bins(&PER_PICTURE_NAMES, &per_picture(train), &per_picture(validation)),
+        per_image: bins(&PER_PICTURE_NAMES, &per_image(train), &per_image(validation)),
         relative: bins(&RELATIVE_NAMES, &relative(train), &relative(validation)),
         sizes: bins(&SIZES, &train_sizes, &validation_sizes),
-        sized_pictures,
+        sized_images,
     }
 }
 
@@ -53,7 +53,7 @@ fn part(images: &dyn Images) -> PartObjects {
     }
 }
 
-/// How many pictures were looked at, and the small, medium and large objects in them.
+/// How many images were looked at, and the small, medium and large objects in them.
 fn pixel_sizes(images: &dyn Images) -> (u64, Vec<u64>) {
     let step = images.len().div_ceil(SIZED).max(1);
     let sized: Vec<(usize, [u32; 2])> =
@@ -138,10 +138,10 @@ mod tests {
         let results = vec![ImageResult { truth: vec![truth], found: vec![] }];
         let statistics = statistics(&train, &validation, &Outcome { results, indices: vec![0] });
         assert_eq!(statistics.train, PartObjects { pictures: 2, background: 1, objects: 3, crowds: 1 });
-        assert_eq!(statistics.sized_pictures, 1, "the other one is unreadable");
+        assert_eq!(statistics.sized_images, 1, "the other one is unreadable");
         let rows = |bins: &[Bin]| bins.iter().map(|b| (b.name.clone(), b.train, b.validation)).collect::<Vec<_>>();
         let expected = |rows: &[(&str, u64, u64)]| rows.iter().map(|r| (r.0.to_owned(), r.1, r.2)).collect::<Vec<_>>();
-        assert_eq!(rows(&statistics.per_picture), expected(&[("0", 1, 0), ("1", 0, 1), ("2", 0, 0), ("3–4", 1, 0)]));
+        assert_eq!(rows(&statistics.per_image), expected(&[("0", 1, 0), ("1", 0, 1), ("2", 0, 0), ("3–4", 1, 0)]));
         assert_eq!(
             rows(&statistics.relative),
             expected(&[("2–4 %", 0, 1), ("4–8 %", 0, 0), ("8–16 %", 1, 0), ("16–32 %", 0, 0), ("32–64 %", 2, 0)])
@@ -152,6 +152,6 @@ mod tests {
     #[test]
     fn no_data() {
         let statistics = statistics(&Part(vec![]), &Part(vec![]), &Outcome::default());
-        assert!(statistics.per_picture.is_empty() && statistics.sizes.is_empty() && statistics.relative.is_empty());
+        assert!(statistics.per_image.is_empty() && statistics.sizes.is_empty() && statistics.relative.is_empty());
     }
 }

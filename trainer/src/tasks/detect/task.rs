@@ -27,7 +27,7 @@ struct Pass<'a> {
     eager: &'a Eager<'a>,
     /// Normalised, `[N, 3, h, w]`.
     images: T,
-    /// Float `[N, 2]`: height and width of the pictures in the images.
+    /// Float `[N, 2]`: height and width of the images in the images.
     inner: T,
     targets: &'a [Target],
     classes: i64,
@@ -94,7 +94,7 @@ impl Task for Detect {
 fn yolov5(pass: &Pass, size: ModelSize, img_size: u32) -> Losses {
     let heads = yolov5::heads(&Scope::root(pass.eager), &pass.images, size, pass.classes);
     let anchors = heads.anchors.into_tensor().detach().to_device(Device::Cpu);
-    // Multi-scale training changes the size of the pictures, not the balance of the loss.
+    // Multi-scale training changes the size of the images, not the balance of the loss.
     let hyper =
         yolov5_loss::Hyper::default().for_run(pass.classes, i64::from(img_size.next_multiple_of(schemas::STRIDE)));
     yolov5_loss::loss(&heads.maps.map(T::into_tensor), pass.targets, &anchors, &hyper)

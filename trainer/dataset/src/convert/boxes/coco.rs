@@ -67,10 +67,10 @@ struct Category {
     name: String,
 }
 
-/// Reads a COCO file. Pictures are looked for below `images`, or below the file's own folder.
+/// Reads a COCO file. Images are looked for below `images`, or below the file's own folder.
 ///
 /// # Errors
-/// The file cannot be read or is no COCO file, or the size of a picture is neither in it nor can be read.
+/// The file cannot be read or is no COCO file, or the size of an image is neither in it nor can be read.
 pub fn read(path: &Path, images: Option<&Path>) -> Result<Part, DataError> {
     let file = std::fs::File::open(path).map_err(|source| io_error("open", path, source))?;
     let file: File = serde_json::from_reader(std::io::BufReader::new(file))
@@ -164,7 +164,7 @@ struct WrittenCategory<'a> {
 /// `area` is that of the outline's segments added up or, without an outline, that of the box.
 ///
 /// # Errors
-/// A picture's size cannot be read, a file may not be written, or any IO error.
+/// An image's size cannot be read, a file may not be written, or any IO error.
 pub fn write(order: &Order, parts: &[Part]) -> Result<(Vec<PathBuf>, files::Written), DataError> {
     let (labels, output) = (labels(parts), order.output);
     let single = parts.len() == 1 && output.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json"));

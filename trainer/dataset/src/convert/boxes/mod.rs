@@ -1,7 +1,7 @@
-//! Pictures with boxes, between JSONL and the layouts of others: COCO, Pascal VOC and YOLO, each in both directions.
+//! Images with boxes, between JSONL and the layouts of others: COCO, Pascal VOC and YOLO, each in both directions.
 //!
-//! Whatever is read becomes [`Picture`]s, whose boxes are fractions of the picture as in JSONL rows; whatever is written is made
-//! from them. A box that sticks out of its picture by no more than a pixel, as rounding makes them, is cut to it. Objects that
+//! Whatever is read becomes [`Image`]s, whose boxes are fractions of the image as in JSONL rows; whatever is written is made
+//! from them. A box that sticks out of its image by no more than a pixel, as rounding makes them, is cut to it. Objects that
 //! cannot be used are left out and listed with file and place.
 
 pub mod coco;
@@ -22,17 +22,17 @@ use serde::Serialize;
 
 use crate::DataError;
 
-/// Boxes may stick out of their picture by this much, in pixels.
+/// Boxes may stick out of their image by this much, in pixels.
 const SLACK: f64 = 1.0;
 
-/// A labelled picture.
+/// A labelled image.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Picture {
     /// Its file; absolute.
     pub path: PathBuf,
     /// Width and height in pixels, where something says so.
     pub size: Option<[u32; 2]>,
-    /// What it shows; nothing for a background picture.
+    /// What it shows; nothing for a background image.
     pub objects: Vec<Marked>,
 }
 
@@ -60,12 +60,12 @@ pub struct LeftOut {
     pub reason: String,
 }
 
-/// Some pictures, and what of their description was left out.
+/// Some images, and what of their description was left out.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Part {
     /// Such as `train`.
     pub name: String,
-    /// The pictures.
+    /// The images.
     pub pictures: Vec<Picture>,
     /// What could not be used.
     pub left_out: Vec<LeftOut>,
@@ -76,15 +76,15 @@ pub struct Part {
 pub struct BoxSummary {
     /// What was written.
     pub output: PathBuf,
-    /// Pictures.
+    /// Images.
     pub images: usize,
-    /// Of these, pictures without an object.
+    /// Of these, images without an object.
     pub background: usize,
     /// Objects.
     pub objects: usize,
     /// Classes and their objects, sorted by class.
     pub classes: Vec<(String, usize)>,
-    /// Pictures whose file is not there.
+    /// Images whose file is not there.
     pub missing: usize,
     /// What could not be used.
     pub left_out: Vec<LeftOut>,
@@ -121,13 +121,13 @@ fn labels(parts: &[Part]) -> Vec<String> {
     labels.into_iter().map(str::to_owned).collect()
 }
 
-/// Corners of a box in pixels (or any unit) as fractions of a picture of `size`; what sticks out by at most `slack` is cut.
+/// Corners of a box in pixels (or any unit) as fractions of an image of `size`; what sticks out by at most `slack` is cut.
 fn fractions(corners: [f64; 4], [width, height]: [f64; 2], slack: f64) -> Result<[f64; 4], String> {
     let [x1, y1, x2, y2] = corners;
     let shown = || format!("its box {x1} {y1} {x2} {y2}");
     let inside = |value: f64, most: f64| (-slack..=most + slack).contains(&value);
     if !(inside(x1, width) && inside(x2, width) && inside(y1, height) && inside(y2, height)) {
-        return Err(format!("{} lies outside of the picture of {width} x {height}", shown()));
+        return Err(format!("{} lies outside of the image of {width} x {height}", shown()));
     }
     let within = |value: f64, most: f64| (value / most).clamp(0.0, 1.0);
     let cut = [within(x1, width), within(y1, height), within(x2, width), within(y2, height)];
@@ -137,7 +137,7 @@ fn fractions(corners: [f64; 4], [width, height]: [f64; 2], slack: f64) -> Result
     Ok(cut)
 }
 
-/// Segments of an outline in pixels as fractions; those of fewer than three points, of an odd count, or out of the picture
+/// Segments of an outline in pixels as fractions; those of fewer than three points, of an odd count, or out of the image
 /// are dropped.
 fn outline(segments: impl IntoIterator<Item = Vec<f64>>, [width, height]: [f64; 2], slack: f64) -> Vec<Vec<f64>> {
     let fraction = |(at, value): (usize, f64)| {
@@ -158,7 +158,7 @@ fn bounds(polygon: &[Vec<f64>]) -> [f64; 4] {
 }
 
 impl Picture {
-    /// Width and height of the upright picture: from its file, or, where that cannot be read, as described.
+    /// Width and height of the upright image: from its file, or, where that cannot be read, as described.
     fn measured(&self) -> Result<[u32; 2], DataError> {
         let mut size = None;
         let read = fs::read(&self.path).map_err(|source| io_error("read", &self.path, source)).and_then(|bytes| {
@@ -186,7 +186,7 @@ impl Picture {
     }
 }
 
-/// How pictures come to the folder that is written.
+/// How images come to the folder that is written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Images {
     /// As copies.
@@ -197,18 +197,18 @@ pub enum Images {
 }
 
 impl Images {
-    fn put(self, writing: &mut Writing, name: &str, picture: &Path) -> Result<(), DataError> {
+    fn put(self, writing: &mut Writing, name: &str, image: &Path) -> Result<(), DataError> {
         match self {
-            Self::Copied => writing.copy(name, picture)?,
-            Self::Linked => writing.link(name, picture)?,
+            Self::Copied => writing.copy(name, image)?,
+            Self::Linked => writing.link(name, image)?,
         }
         Ok(())
     }
 }
 
-/// File names for pictures that go into `folder`: a picture's own or, where another one has its stem already, one with a
+/// File names for images that go into `folder`: an image's own or, where another one has its stem already, one with a
 /// number (annotation files are named after stems, and there are file systems on which capital letters do not count). A
-/// picture that lies there already keeps its name.
+/// image that lies there already keeps its name.
 fn file_names(pictures: &[&Picture], folder: &Path) -> Result<Vec<String>, DataError> {
     let folder = fs::canonicalize(folder).ok();
     let lies_there =

@@ -33,26 +33,26 @@ struct ObjectRow<'a> {
     polygon: &'a [Vec<f64>],
 }
 
-/// Makes the file `name` in `folder` with one row per picture, its `image_url` relative to that file where it can be.
+/// Makes the file `name` in `folder` with one row per image, its `image_url` relative to that file where it can be.
 ///
 /// # Errors
 /// Any IO error.
-pub fn write(writing: &mut Writing, folder: &Path, name: &Path, pictures: &[Picture]) -> Result<(), DataError> {
+pub fn write(writing: &mut Writing, folder: &Path, name: &Path, images: &[Picture]) -> Result<(), DataError> {
     let base = folder_of(&folder.join(name))?;
     writing.write(name, |out| {
-        for picture in pictures {
+        for image in images {
             let object = |object: &'_ Marked| {
                 let [top_x, top_y, bottom_x, bottom_y] = object.corners;
                 Corners { top_x, top_y, bottom_x, bottom_y }
             };
             let row = Row {
-                image_url: image_url(&base, &picture.path),
-                image_details: picture.size.map(|[width, height]| ImageDetails {
+                image_url: image_url(&base, &image.path),
+                image_details: image.size.map(|[width, height]| ImageDetails {
                     format: None,
                     width: Some(width),
                     height: Some(height),
                 }),
-                label: picture
+                label: image
                     .objects
                     .iter()
                     .map(|marked| ObjectRow {
@@ -75,15 +75,15 @@ pub fn write(writing: &mut Writing, folder: &Path, name: &Path, pictures: &[Pict
 ///
 /// # Errors
 /// When it may not be written, or any IO error.
-pub fn write_file(order: &Order, pictures: &[Picture]) -> Result<(), DataError> {
+pub fn write_file(order: &Order, images: &[Picture]) -> Result<(), DataError> {
     let mut writing = order.file()?.begin()?;
     let (folder, name) = (order.output.parent().unwrap_or(Path::new("")), order.output.file_name().unwrap_or_default());
-    write(&mut writing, folder, Path::new(name), pictures)?;
+    write(&mut writing, folder, Path::new(name), images)?;
     writing.publish()?;
     Ok(())
 }
 
-/// Reads a JSONL file or MLTable folder; rows of one picture are put together. Where an object has both, corners are taken
+/// Reads a JSONL file or MLTable folder; rows of one image are put together. Where an object has both, corners are taken
 /// as written and not from its outline, so that what was converted to JSONL converts back to the same.
 ///
 /// # Errors

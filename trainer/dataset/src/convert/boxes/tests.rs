@@ -49,7 +49,7 @@ fn marked(label: &str, corners: [f64; 4]) -> Marked {
     Marked { label: label.to_owned(), corners, is_crowd: false, polygon: Vec::new() }
 }
 
-/// Same pictures in the same order, with the same objects, to a millionth.
+/// Same images in the same order, with the same objects, to a millionth.
 #[track_caller]
 fn check_same(found: &[Picture], wanted: &[Picture]) {
     let names = |pictures: &[Picture]| -> Vec<String> {
@@ -104,9 +104,9 @@ fn forget(part: &Part, change: impl Fn(&mut Marked)) -> Vec<Picture> {
     pictures
 }
 
-fn renamed(mut pictures: Vec<Picture>) -> Vec<Picture> {
-    pictures[2].path.set_file_name("one_2.png");
-    pictures
+fn renamed(mut images: Vec<Picture>) -> Vec<Picture> {
+    images[2].path.set_file_name("one_2.png");
+    images
 }
 
 #[test]
@@ -118,7 +118,7 @@ fn coco_there_and_back() {
     let back = coco::read(&written[0], None).unwrap();
     assert_eq!(back.left_out, []);
     check_same(&back.pictures, &part.pictures);
-    assert_eq!(back.summary(&written[0]).missing, 0, "pictures are found from the file");
+    assert_eq!(back.summary(&written[0]).missing, 0, "images are found from the file");
     let text: serde_json::Value = serde_json::from_str(&fs::read_to_string(&written[0]).unwrap()).unwrap();
     assert_eq!(text["annotations"][0]["bbox"][2].as_f64().unwrap().round(), 24.0);
     assert_eq!((&text["annotations"][1]["iscrowd"], &text["categories"][1]["name"]), (&1.into(), &"yes".into()));
@@ -180,7 +180,7 @@ fn parts_are_named_after_files() {
 }
 
 #[test]
-fn rows_of_one_picture_are_put_together_and_bad_ones_listed() {
+fn rows_of_one_image_are_put_together_and_bad_ones_listed() {
     let folder = Folder::new();
     folder.picture("a.png", 10, 10);
     let object = r#"{"label":7,"topX":"0.5","topY":0,"bottomX":1,"bottomY":0.25}"#;

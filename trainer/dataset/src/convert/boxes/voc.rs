@@ -69,7 +69,7 @@ struct Bndbox {
 }
 
 /// Reads a VOC folder, or a folder of XML files. There is one part per list in `ImageSets/Main`, or, without lists, one of all
-/// annotations in the order of their names. Lists of single classes (`cat_train.txt`) are passed over. Pictures are looked
+/// annotations in the order of their names. Lists of single classes (`cat_train.txt`) are passed over. Images are looked
 /// for in `images`, or in `JPEGImages`, `images`, beside the XML files and in `root`.
 ///
 /// # Errors
@@ -155,7 +155,7 @@ impl Reader {
         Ok(Marked { label, corners: fractions(corners, size, SLACK)?, is_crowd, polygon: Vec::new() })
     }
 
-    /// The picture of an annotation: the file it names, or one named as the annotation itself.
+    /// The image of an annotation: the file it names, or one named as the annotation itself.
     fn image(&self, annotation: &Path, filename: &str) -> PathBuf {
         let stem = annotation.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         let endings = IMAGE_EXTENSIONS.iter().flat_map(|ending| [(*ending).to_owned(), ending.to_uppercase()]);
@@ -192,14 +192,14 @@ struct Written {
     object: Vec<Object>,
 }
 
-/// Writes a VOC folder, the output of `order`: every picture and its annotation once, and a list per part. Coordinates are whole
+/// Writes a VOC folder, the output of `order`: every image and its annotation once, and a list per part. Coordinates are whole
 /// where they are so to a millionth of a pixel, else written in full. Outlines are not part of this layout and are dropped.
-/// Pictures that lie where they belong stay.
+/// Images that lie where they belong stay.
 ///
 /// # Errors
-/// A file may not be written, a picture cannot be read or copied, or any IO error.
+/// A file may not be written, an image cannot be read or copied, or any IO error.
 pub fn write(order: &Order, parts: &[Part], pixels: Pixels, images: Images) -> Result<files::Written, DataError> {
-    // A picture may be in several parts.
+    // An image may be in several parts.
     let mut numbers: BTreeMap<&Path, usize> = BTreeMap::new();
     let mut pictures: Vec<&Picture> = Vec::new();
     for picture in parts.iter().flat_map(|part| &part.pictures) {
@@ -229,8 +229,8 @@ pub fn write(order: &Order, parts: &[Part], pixels: Pixels, images: Images) -> R
     Ok(writing.publish()?)
 }
 
-fn xml(picture: &Picture, filename: String, pixels: Pixels) -> Result<String, DataError> {
-    let size = picture.measured()?;
+fn xml(image: &Picture, filename: String, pixels: Pixels) -> Result<String, DataError> {
+    let size = image.measured()?;
     let object = |marked: &Marked| {
         let [width, height] = size.map(f64::from);
         let [x1, y1, x2, y2] = marked.corners;
@@ -252,14 +252,14 @@ fn xml(picture: &Picture, filename: String, pixels: Pixels) -> Result<String, Da
         filename,
         size: Size { width, height, depth: 3 },
         segmented: 0,
-        object: picture.objects.iter().map(object).collect(),
+        object: image.objects.iter().map(object).collect(),
     };
     let mut text = String::new();
     let mut serializer = quick_xml::se::Serializer::new(&mut text);
     serializer.indent('\t', 1);
     written
         .serialize(serializer)
-        .map_err(|error| wrong(&picture.path, format!("cannot be described in XML: {error}")))?;
+        .map_err(|error| wrong(&image.path, format!("cannot be described in XML: {error}")))?;
     text.push('\n');
     Ok(text)
 }

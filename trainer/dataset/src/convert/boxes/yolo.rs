@@ -1,4 +1,4 @@
-//! YOLO's layout: `data.yaml`, pictures below a folder `images`, and for each a text file below `labels` beside it, with a line
+//! YOLO's layout: `data.yaml`, images below a folder `images`, and for each a text file below `labels` beside it, with a line
 //! `class centre_x centre_y width height` (fractions) per object, or `class x1 y1 x2 y2 ..` for an outline.
 
 use std::fs;
@@ -29,12 +29,12 @@ struct Description {
     names: Value,
 }
 
-/// Reads what `data.yaml` describes: a part for each of `train`, `val` (as `validation`) and `test`, each a folder of pictures, a
-/// text file that lists them, or several of these. Paths are relative to `path` and to the file's own folder. A picture
+/// Reads what `data.yaml` describes: a part for each of `train`, `val` (as `validation`) and `test`, each a folder of images, a
+/// text file that lists them, or several of these. Paths are relative to `path` and to the file's own folder. An image
 /// without a label file shows nothing.
 ///
 /// # Errors
-/// The file is no description, a folder or label file cannot be read, or a part has no picture.
+/// The file is no description, a folder or label file cannot be read, or a part has no image.
 pub fn read(file: &Path) -> Result<Vec<Part>, DataError> {
     let file = absolute(file)?;
     let description: Description = serde_saphyr::from_str(&read_text(&file)?)
@@ -61,7 +61,7 @@ pub fn read(file: &Path) -> Result<Vec<Part>, DataError> {
             }
         }
         if part.pictures.is_empty() {
-            return Err(wrong(&file, format!("{name}: {} holds no picture", sources.join(", "))));
+            return Err(wrong(&file, format!("{name}: {} holds no image", sources.join(", "))));
         }
         parts.push(part);
     }
@@ -91,7 +91,7 @@ fn find(base: &Path, own: &Path, source: &str) -> Option<PathBuf> {
     candidates.into_iter().find(|path| path.exists())
 }
 
-/// The pictures of a folder, also below it, or of a list; sorted by name, or as listed.
+/// The images of a folder, also below it, or of a list; sorted by name, or as listed.
 fn pictures(place: &Path) -> Result<Vec<PathBuf>, DataError> {
     if place.is_file() {
         let base = place.parent().unwrap_or(Path::new("/"));
@@ -133,8 +133,8 @@ fn picture(path: PathBuf, names: &[String], part: &mut Part) -> Result<Picture, 
 }
 
 /// `../images/x/a.jpg` has its objects in `../labels/x/a.txt`; without a folder `images`, in `a.txt` beside it.
-fn label_file(picture: &Path) -> PathBuf {
-    let parts: Vec<_> = picture.iter().collect();
+fn label_file(image: &Path) -> PathBuf {
+    let parts: Vec<_> = image.iter().collect();
     let at = parts.iter().rposition(|part| *part == "images");
     let swap = |(index, part)| if Some(index) == at { std::ffi::OsStr::new("labels") } else { part };
     parts.iter().copied().enumerate().map(swap).collect::<PathBuf>().with_extension("txt")
@@ -153,7 +153,7 @@ fn object(line: &str, names: &[String]) -> Result<Marked, String> {
             let count = values.len();
             let polygon = outline([values], [1.0, 1.0], SLACK);
             if polygon.is_empty() {
-                return Err(format!("{count} numbers are neither a box nor an outline within the picture"));
+                return Err(format!("{count} numbers are neither a box nor an outline within the image"));
             }
             (bounds(&polygon), polygon)
         }
@@ -163,10 +163,10 @@ fn object(line: &str, names: &[String]) -> Result<Marked, String> {
 
 /// Writes `images/PART`, `labels/PART` and `data.yaml` into the output of `order`; classes are numbered in the order of their
 /// sorted names. An object of one segment is written as an outline, any other as its box; that an object is a crowd cannot be
-/// said here. A part that stands alone is called `train`, whatever its name. Pictures that lie where they belong stay.
+/// said here. A part that stands alone is called `train`, whatever its name. Images that lie where they belong stay.
 ///
 /// # Errors
-/// One of several parts is none of train, validation and test, a file may not be written, a picture cannot be copied, or
+/// One of several parts is none of train, validation and test, a file may not be written, an image cannot be copied, or
 /// any IO error.
 pub fn write(order: &Order, parts: &[Part], images: Images) -> Result<Written, DataError> {
     let labels = labels(parts);
