@@ -2,7 +2,7 @@
 
 use models::registry;
 use models::weights::CheckpointFile;
-use schemas::{Fit, SettingError, SettingSpec, Settings, Source, Sources};
+use schemas::{SettingError, SettingSpec, Settings, Source, Sources};
 use serde_json::Value;
 
 use crate::export::ExportError;
@@ -58,15 +58,10 @@ pub fn apply(checkpoint: &mut CheckpointFile, changes: &[(String, String)]) -> R
     if !errors.is_empty() {
         return Err(refuse(errors));
     }
-    let chosen = |name: &str| sources.contains_key(name);
-    meta.preprocessing.fit = match meta.preprocessing.fit {
-        Fit::Letterbox { .. } if chosen("img_size") => {
-            Fit::Letterbox { side: settings.img_size.next_multiple_of(schemas::STRIDE) }
-        }
-        Fit::Shorter { .. } if chosen("min_size") || chosen("max_size") => {
-            Fit::Shorter { min_size: settings.min_size, max_size: settings.max_size }
-        }
-        fit @ (Fit::Crop { .. } | Fit::Letterbox { .. } | Fit::Shorter { .. }) => fit,
-    };
+    // Sizes that nobody chose stay as the checkpoint has them.
+    let resized = ["img_size", "min_size", "max_size"].iter().any(|name| sources.contains_key(*name));
+    if resized && let Some(spec) = registry::described(&meta) {
+        meta.preprocessing.fit = spec.fitted(&settings).fit;
+    }
     Ok(checkpoint.describe(meta)?)
 }

@@ -8,7 +8,7 @@ use models::host::{self, Attribution, Merge, MergeRule, Occlusion};
 use ndarray::{Array4, ArrayView4, Axis};
 use runtime::Form;
 use schemas::{
-    Task,
+    Labels,
     prediction::{Attributions, Thresholds, Visualizations, XaiParameters},
 };
 
@@ -147,9 +147,9 @@ impl Work {
             rows.extend(part.rows().into_iter().map(|row| row.to_vec()));
         }
         let task = self.model().description.meta.task;
-        let several = match task {
-            Task::ImageClassificationMultilabel => true,
-            Task::ImageClassification | Task::ImageObjectDetection | Task::ImageInstanceSegmentation => false,
+        let several = match task.labels() {
+            Labels::Classes => true,
+            Labels::Class | Labels::Boxes | Labels::Outlines => false,
         };
         let targets = p.explained(task, rows.first().ok_or(ServerError::Internal)?);
         if targets.len() > MOST_LABELS {

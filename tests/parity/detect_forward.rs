@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use models::detect::{
-    Detections, Detector, Thresholds, anchors, faster_rcnn, geometry, retinanet, roi_heads, rpn, yolov5,
+    Detections, Detector, Selection, anchors, faster_rcnn, geometry, retinanet, roi_heads, rpn, yolov5,
 };
 use models::host::Placement;
 use models::registry::{self, ModelSpec};
@@ -117,10 +117,10 @@ fn check(spec: &'static ModelSpec, name: &str, layout: Layout) {
             worst = worst.max(apart);
         }
         let one = |value: f32| T::borrowed(&Tensor::from_slice(&[value]));
-        let thresholds = Thresholds { score: one(case.score), iou: one(case.iou) };
+        let selection = Selection { score: one(case.score), iou: one(case.iou), cap: case.cap };
         let predict = |images: &T, inner: &T| {
             let s = Scope::root(&eager);
-            tch::no_grad(|| detector.predict(&s, images, inner, case.classes, &thresholds, case.cap))
+            tch::no_grad(|| detector.predict(&s, images, inner, case.classes, &selection))
         };
         let found = rows(predict(&images, &inner(case)));
         assert_eq!(found.len(), case.detections.len(), "{name}: images");

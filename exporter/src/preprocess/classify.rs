@@ -3,7 +3,7 @@
 use models::classify::{self, Classifier};
 use models::ops::DType;
 use runtime::Form;
-use schemas::{CheckpointMeta, Preprocessing, Task};
+use schemas::{CheckpointMeta, Labels, Preprocessing};
 
 use super::Contents;
 use super::pixels::{Sizes, Window, cut, resize};
@@ -49,9 +49,9 @@ pub fn classifier(
     b.at("normalise");
     let classified = network.classify(&b, &classify::normalise(&b, &prepared, p), crop, classes);
     let probabilities = classify::probabilities(&b, meta.task, &classified.logits);
-    let doc = match meta.task {
-        Task::ImageClassificationMultilabel => "one probability for each class, independent of the others",
-        _ => "one probability for each class; a row sums to 1",
+    let doc = match meta.task.labels() {
+        Labels::Classes => "one probability for each class, independent of the others",
+        Labels::Class | Labels::Boxes | Labels::Outlines => "one probability for each class; a row sums to 1",
     };
     b.output(&probabilities, runtime::OUTPUT, &[Dim::Named("N"), Dim::Fixed(classes)], doc);
     if features {

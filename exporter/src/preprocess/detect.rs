@@ -1,6 +1,6 @@
 //! Detectors: images in; boxes in their pixels, scores and labels out.
 
-use models::detect::{self, Detections, Detector, Pictures, Thresholds, tiling};
+use models::detect::{self, Detections, Detector, Pictures, Selection, tiling};
 use models::ops::{DType, Ops};
 use runtime::Form;
 use schemas::CheckpointMeta;
@@ -33,11 +33,12 @@ pub fn detector(
         let score = "boxes with a score that is not above it are left out; in [0, 1]";
         let iou = "of two boxes of a class that overlap by more than this (intersection over union), the less certain one \
                    is left out; in [0, 1]";
-        let thresholds = Thresholds {
+        let selection = Selection {
             score: b.optional_input(runtime::SCORE_THRESHOLD, settings.thresholds.score_threshold, score),
             iou: b.optional_input(runtime::IOU_THRESHOLD, settings.thresholds.iou_threshold, iou),
+            cap: i64::from(settings.max_boxes),
         };
-        Finder { b: &b, network, meta, thresholds, cap: i64::from(settings.max_boxes) }
+        Finder { b: &b, network, meta, selection }
     };
     let found = match form {
         Form::Prepared => {
@@ -72,8 +73,7 @@ struct Finder<'a, 's> {
     b: &'a Builder<'s>,
     network: &'a Detector,
     meta: &'a CheckpointMeta,
-    thresholds: Thresholds<Value>,
-    cap: i64,
+    selection: Selection<Value>,
 }
 
 impl Finder<'_, '_> {
@@ -82,8 +82,8 @@ impl Finder<'_, '_> {
         let classes = i64::try_from(self.meta.labels.len()).unwrap_or(i64::MAX);
         let images = Pictures { prepared, sizes };
         self.b.at("normalise");
-        let p = &self.meta.preprocessing;
-        detect::detections(self.b, self.network, &images, p, classes, &self.thresholds, self.cap)
+        let model = detect::Model { detector: self.network, preprocessing: &self.meta.preprocessing, classes };
+        detect::detections(self.b, &model, &images, &self.selection)
     }
 
     /// What is in `uint8 [N, H, W, 3]` of any size.
@@ -97,7 +97,7 @@ impl Finder<'_, '_> {
     /// The same, looking also at each tile. The network is run once for the whole images and once for each tile, one after
     /// the other, so that no more memory is needed than without tiles.
     fn tiled(&self, images: &Value, tiling: &Tiling) -> Detections<Value> {
-        let (b, cap) = (self.b, self.cap);
+        let (b, cap) = (self.b, self.selection.cap);
         let places = places(b, images, tiling);
         b.decide(DecisionKind::Places, &[], &[&places]);
         let found = b.scan(&places, |place| {
@@ -126,7 +126,7 @@ impl Finder<'_, '_> {
     /// What is in one place (I64 `[4]`: first row and column, row and column after the last), in pixels of the image;
     /// exactly `cap` rows.
     fn in_place(&self, images: &Value, place: &Value) -> Detections<Value> {
-        let (b, cap) = (self.b, self.cap);
+        let (b, cap) = (self.b, self.selection.cap);
         b.at("tile");
         let end = |at: i64| b.slice(place, 0, at, at + 1);
         let [top, left, bottom, right] = [0, 1, 2, 3].map(end);

@@ -5,7 +5,7 @@ use models::host::{self, Rgb};
 use ndarray::{Array2, Array4, ArrayView1, ArrayView4, Axis, concatenate, s};
 use runtime::Form;
 use safetensors::{Dtype, SafeTensors};
-use schemas::{CheckpointMeta, Preprocessing, Task};
+use schemas::{CheckpointMeta, Labels, Preprocessing};
 
 use super::{Check, Subject, VerifyError, floats, tensor};
 use crate::probe;
@@ -237,7 +237,7 @@ impl Comparison<'_> {
                         });
                     }
                     largest_difference = largest_difference.max(difference);
-                    let differs = self.meta.task == Task::ImageClassification && top(&found) != top(&recorded);
+                    let differs = self.meta.task.labels() == Labels::Class && top(&found) != top(&recorded);
                     // A row that fills up a batch has been counted before.
                     labels_differ += usize::from(differs && first + row < n);
                 }

@@ -19,7 +19,17 @@ fn conv_bn_relu6<B: Ops>(s: &Scope<B>, x: &B::T, c: ConvSpec) -> B::T {
     s.ops().clamp(conv_bn(&s.sub(0), &s.sub(1), x, c), 0.0, 6.0)
 }
 
-fn inverted_residual<B: Ops>(s: &Scope<B>, x: &B::T, cin: i64, cout: i64, expand: i64, stride: i64) -> B::T {
+/// Channels of a block before and after, how many times as many it has inside, and its stride.
+#[derive(Clone, Copy)]
+struct Widths {
+    cin: i64,
+    cout: i64,
+    expand: i64,
+    stride: i64,
+}
+
+fn inverted_residual<B: Ops>(s: &Scope<B>, x: &B::T, widths: Widths) -> B::T {
+    let Widths { cin, cout, expand, stride } = widths;
     let mid = cin * expand;
     let mut index = 0;
     let mut y = x.clone();
@@ -41,7 +51,7 @@ pub fn classify<B: Ops>(s: &Scope<B>, images: &B::T, classes: i64) -> Classified
     for (expand, cout, repeats, first_stride) in STAGES {
         for repeat in 0..repeats {
             let stride = if repeat == 0 { first_stride } else { 1 };
-            x = inverted_residual(&features.sub(index).sub("conv"), &x, cin, cout, expand, stride);
+            x = inverted_residual(&features.sub(index).sub("conv"), &x, Widths { cin, cout, expand, stride });
             (index, cin) = (index + 1, cout);
         }
     }

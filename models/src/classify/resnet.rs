@@ -55,7 +55,15 @@ fn conv_bn<B: Ops>(conv_scope: &Scope<B>, bn_scope: &Scope<B>, x: &B::T, c: Conv
     conv_scope.ops().batch_norm(&y, &bn_params(bn_scope, c.cout, norm), &BN)
 }
 
-fn residual<B: Ops>(s: &Scope<B>, x: &B::T, blocks: Blocks, cin: i64, mid: i64, stride: i64) -> B::T {
+/// Widths of a block before and inside, and the stride of its spatial convolution.
+#[derive(Clone, Copy)]
+struct Widths {
+    cin: i64,
+    mid: i64,
+    stride: i64,
+}
+
+fn residual<B: Ops>(s: &Scope<B>, x: &B::T, blocks: Blocks, Widths { cin, mid, stride }: Widths) -> B::T {
     let o = s.ops();
     let out = mid * blocks.block.expansion();
     let layer = |index: i64, x: &B::T, c: ConvSpec| {
@@ -88,7 +96,7 @@ pub fn features<B: Ops>(s: &Scope<B>, images: &B::T, c: &Config, norm: Norm) -> 
     let x = o.max_pool(&x, &pool);
     let blocks = Blocks { block: c.block, norm };
     let stages = Stages { layers: c.layers, stem: 64, expansion: c.block.expansion() };
-    stages.maps(s, x, |s, x, cin, mid, stride| residual(s, x, blocks, cin, mid, stride))
+    stages.maps(s, x, |s, x, cin, mid, stride| residual(s, x, blocks, Widths { cin, mid, stride }))
 }
 
 /// The four stages of residual blocks that ResNet and its descendants have.

@@ -1,7 +1,7 @@
 //! Faster R-CNN on a feature pyramid (Ren et al. 2015; Lin et al. 2017) with frozen batch normalisation. Keys are
 //! torchvision's; class 0 there is the background, so that a published head of 91 has 90 classes here.
 
-use super::{Detections, Thresholds, View, fpn, roi_heads, rpn};
+use super::{Detections, Selection, View, fpn, roi_heads, rpn};
 use crate::classify::resnet::{self, Config};
 use crate::ops::Ops;
 use crate::scope::{Norm, Scope};
@@ -23,13 +23,12 @@ pub fn predict<B: Ops>(
     view: &View<B::T>,
     body: &Config,
     classes: i64,
-    t: &Thresholds<B::T>,
-    cap: i64,
+    t: &Selection<B::T>,
 ) -> Detections<B::T> {
     let (o, k) = (s.ops(), rpn::TopK::TEST);
     let maps = features(s, view.images, body);
     let proposals = rpn::proposals(o, &rpn::heads(s, view.images, &maps), view.inner, k);
     let predicted = roi_heads::box_head(s, &maps, &proposals.boxes, classes);
     let regions = roi_heads::Regions { proposals: &proposals, count: k.after, inner: view.inner };
-    roi_heads::select(o, &predicted, &regions, classes, t, cap)
+    roi_heads::select(o, &predicted, &regions, classes, t)
 }

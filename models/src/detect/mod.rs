@@ -46,11 +46,13 @@ pub struct Detections<T> {
 
 /// What is kept. Values, not numbers, so that an exported file can take them as inputs.
 #[derive(Clone, Debug)]
-pub struct Thresholds<T> {
+pub struct Selection<T> {
     /// F32 `[1]`: only scores above it are kept; at least 0.
     pub score: T,
     /// F32 `[1]`: of two boxes of one class that overlap by more than this (intersection over union), the better is kept.
     pub iou: T,
+    /// Most detections of an image.
+    pub cap: i64,
 }
 
 /// Images as the network wants them, fitted and framed by [`schemas::Fit`].
@@ -63,7 +65,7 @@ pub struct Pictures<T> {
 }
 
 impl Detector {
-    /// At most `cap` detections an image, in pixels of the prepared images. `images` is normalised, F32 `[N, 3, h, w]`
+    /// At most `t.cap` detections an image, in pixels of the prepared images. `images` is normalised, F32 `[N, 3, h, w]`
     /// with sides that are multiples of 32; `inner`, F32 `[N, 2]`, is the height and width that the image occupies
     /// from the top left: R-CNN and RetinaNet clip boxes to it, YOLOv5 does not look at it.
     pub fn predict<B: Ops>(
@@ -72,13 +74,12 @@ impl Detector {
         images: &B::T,
         inner: &B::T,
         classes: i64,
-        t: &Thresholds<B::T>,
-        cap: i64,
+        t: &Selection<B::T>,
     ) -> Detections<B::T> {
         match self {
-            Self::Yolov5(size) => yolov5::predict(s, images, *size, classes, t, cap),
-            Self::FasterRcnn(body) => faster_rcnn::predict(s, &View { images, inner }, body, classes, t, cap),
-            Self::RetinaNet(body) => retinanet::predict(s, &View { images, inner }, body, classes, t, cap),
+            Self::Yolov5(size) => yolov5::predict(s, images, *size, classes, t),
+            Self::FasterRcnn(body) => faster_rcnn::predict(s, &View { images, inner }, body, classes, t),
+            Self::RetinaNet(body) => retinanet::predict(s, &View { images, inner }, body, classes, t),
         }
     }
 }
@@ -92,27 +93,30 @@ pub struct View<'a, T> {
     pub inner: &'a T,
 }
 
-/// The whole detector after fitting: what evaluation runs and what an exported file contains. At most `cap` detections
+/// A detector for one data set.
+#[derive(Clone, Copy, Debug)]
+pub struct Model<'a> {
+    /// Architecture.
+    pub detector: &'a Detector,
+    /// How it wants its pixels.
+    pub preprocessing: &'a Preprocessing,
+    /// Number of classes.
+    pub classes: i64,
+}
+
+/// The whole detector after fitting: what evaluation runs and what an exported file contains. At most `t.cap` detections
 /// an image, in pixels of the originals and clipped to them.
-pub fn detections<B: Ops>(
-    o: &B,
-    d: &Detector,
-    pictures: &Pictures<B::T>,
-    p: &Preprocessing,
-    classes: i64,
-    t: &Thresholds<B::T>,
-    cap: i64,
-) -> Detections<B::T> {
-    let place = geometry::placement(o, &pictures.sizes, &p.fit);
+pub fn detections<B: Ops>(o: &B, model: &Model, pictures: &Pictures<B::T>, t: &Selection<B::T>) -> Detections<B::T> {
+    let place = geometry::placement(o, &pictures.sizes, &model.preprocessing.fit);
     let inner = o.cast(&place.inner, DType::F32);
-    let images = normalise(o, &pictures.prepared, p);
-    let found = d.predict(&Scope::root(o), &images, &inner, classes, t, cap);
+    let images = normalise(o, &pictures.prepared, model.preprocessing);
+    let found = model.detector.predict(&Scope::root(o), &images, &inner, model.classes, t);
     Detections { boxes: geometry::to_original(o, &found.boxes, &place, &pictures.sizes), ..found }
 }
 
 /// Class-wise non-maximum suppression of `boxes [N, B, 4]` with `scores [N, C, B]`.
-fn suppress<B: Ops>(o: &B, boxes: &B::T, scores: &B::T, t: &Thresholds<B::T>, cap: i64) -> Detections<B::T> {
-    let limits = Nms { iou_threshold: t.iou.clone(), score_threshold: t.score.clone(), cap };
+fn suppress<B: Ops>(o: &B, boxes: &B::T, scores: &B::T, t: &Selection<B::T>) -> Detections<B::T> {
+    let limits = Nms { iou_threshold: t.iou.clone(), score_threshold: t.score.clone(), cap: t.cap };
     let kept = o.nms(boxes, scores, &limits);
     Detections { boxes: o.take(boxes, &kept.rows), scores: kept.scores, labels: kept.classes }
 }

@@ -2,7 +2,7 @@
 //! It has one column for each class and none for the background.
 
 use super::anchors::{self, Level};
-use super::{Detections, Thresholds, View, coder, fpn, geometry, suppress};
+use super::{Detections, Selection, View, coder, fpn, geometry, suppress};
 use crate::classify::resnet::{self, Config};
 use crate::ops::{Init, Ops};
 use crate::scope::{ConvSpec, Norm, Scope, biased_conv};
@@ -60,8 +60,7 @@ pub fn select<B: Ops>(
     levels: &[Level<B::T>],
     inner: &B::T,
     classes: i64,
-    t: &Thresholds<B::T>,
-    cap: i64,
+    t: &Selection<B::T>,
 ) -> Detections<B::T> {
     let columns = o.integers(&[classes], &[1]);
     let (mut boxes, mut scores) = (Vec::new(), Vec::new());
@@ -78,7 +77,7 @@ pub fn select<B: Ops>(
         scores.push(o.mul(o.transpose(&o.one_hot(&class, classes), &[0, 2, 1]), &score));
     }
     let join = |parts: &[B::T], axis: i64| o.concat(&parts.iter().collect::<Vec<_>>(), axis);
-    suppress(o, &join(&boxes, 1), &join(&scores, 2), t, cap)
+    suppress(o, &join(&boxes, 1), &join(&scores, 2), t)
 }
 
 /// At most `cap` detections an image; see [`super::Detector::predict`].
@@ -87,11 +86,10 @@ pub fn predict<B: Ops>(
     view: &View<B::T>,
     body: &Config,
     classes: i64,
-    t: &Thresholds<B::T>,
-    cap: i64,
+    t: &Selection<B::T>,
 ) -> Detections<B::T> {
     let maps = features(s, view.images, body);
-    select(s.ops(), &heads(s, view.images, &maps, classes), view.inner, classes, t, cap)
+    select(s.ops(), &heads(s, view.images, &maps, classes), view.inner, classes, t)
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The second stage of Faster R-CNN (Ren et al. 2015; RoIAlign of He et al. 2017). Keys and constants are torchvision's.
 
 use super::rpn::Proposals;
-use super::{Detections, Thresholds, coder, fpn, geometry, scalar, suppress};
+use super::{Detections, Selection, coder, fpn, geometry, scalar, suppress};
 use crate::ops::{DType, Ops, RoiAlign};
 use crate::scope::{Scope, linear};
 
@@ -77,8 +77,7 @@ pub fn select<B: Ops>(
     p: &Predicted<B::T>,
     r: &Regions<B::T>,
     classes: i64,
-    t: &Thresholds<B::T>,
-    cap: i64,
+    t: &Selection<B::T>,
 ) -> Detections<B::T> {
     // One row of the suppression for each class of each image: [N * classes, count, ..].
     let deltas = o.slice(&o.reshape(&p.deltas, &[-1, r.count, classes + 1, 4]), 2, 1, i64::MAX);
@@ -95,9 +94,9 @@ pub fn select<B: Ops>(
     let wide = o.transpose(&coder::wide_enough(o, &boxes, 2, MIN_SIDE), &[0, 2, 1]);
     let scores = o.mul(o.reshape(&probability, &[-1, 1, r.count]), &wide);
 
-    let kept = suppress(o, &boxes, &scores, t, cap);
-    let each = cap.min(r.count);
-    let (scores, best) = o.topk(&o.reshape(&kept.scores, &[-1, classes * each]), cap);
+    let kept = suppress(o, &boxes, &scores, t);
+    let each = t.cap.min(r.count);
+    let (scores, best) = o.topk(&o.reshape(&kept.scores, &[-1, classes * each]), t.cap);
     let class = o.div(best.clone(), &o.integers(&[each], &[1]));
     let one = o.integers(&[1], &[1]);
     let found = o.cast(&above_zero(o, &scores), DType::I64);

@@ -4,7 +4,7 @@
 
 use schemas::setting::ModelSize;
 
-use super::{Detections, Thresholds, scalar, suppress};
+use super::{Detections, Selection, scalar, suppress};
 use crate::ops::{Bn, BnParams, Init, Ops, Padding, Pool, Role};
 use crate::scope::{ConvSpec, Norm, Scope, biased_conv, bn_params, conv_weight};
 
@@ -212,9 +212,8 @@ pub fn predict<B: Ops>(
     images: &B::T,
     size: ModelSize,
     classes: i64,
-    t: &Thresholds<B::T>,
-    cap: i64,
+    t: &Selection<B::T>,
 ) -> Detections<B::T> {
     let decoded = decode(s.ops(), &heads(s, images, size, classes), classes);
-    suppress(s.ops(), &decoded.boxes, &decoded.scores, t, cap)
+    suppress(s.ops(), &decoded.boxes, &decoded.scores, t)
 }

@@ -6,7 +6,7 @@ use schemas::{Fit, Preprocessing, Settings, Task};
 
 use super::{ModelSpec, RESNEST101, YOLOV5};
 use crate::classify::Classifier;
-use crate::detect::{Detector, Thresholds};
+use crate::detect::{Detector, Selection};
 use crate::manifest::{Manifest, ShapeError};
 use crate::scope::Scope;
 
@@ -243,8 +243,8 @@ impl ModelSpec {
             }
             Kind::Detector(detector) => {
                 let (inner, one) = (manifest.input(&[1, 2]), manifest.input(&[1]));
-                let thresholds = Thresholds { score: one.clone(), iou: one };
-                detector.predict(&Scope::root(&manifest), &images, &inner, classes, &thresholds, 100);
+                let selection = Selection { score: one.clone(), iou: one, cap: 100 };
+                detector.predict(&Scope::root(&manifest), &images, &inner, classes, &selection);
             }
         }
         manifest.finish()

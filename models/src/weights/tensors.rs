@@ -80,16 +80,24 @@ pub struct NamedTensor {
     first: usize,
 }
 
+/// Where the elements of a tensor lie in its storage, counted in elements.
+pub(super) struct Strided<'a> {
+    /// The first one.
+    pub offset: i64,
+    /// Lengths of the dimensions.
+    pub shape: Vec<i64>,
+    /// From one to the next, in each dimension.
+    pub strides: &'a [i64],
+}
+
 impl NamedTensor {
-    /// A view of `storage` (a byte range of the file), `offset` and `strides` counted in elements.
+    /// A view of `storage` (a byte range of the file).
     /// Fails with a reason when a dimension is negative or the view leaves the storage.
     pub(super) fn view(
         key: String,
         dtype: Dtype,
         storage: &Range<usize>,
-        offset: i64,
-        shape: Vec<i64>,
-        strides: &[i64],
+        Strided { offset, shape, strides }: Strided<'_>,
     ) -> Result<Self, String> {
         let bad = |what: String| format!("tensor '{key}' {what}");
         if shape.len() != strides.len() {
@@ -327,7 +335,7 @@ fn read_safetensors(bytes: &[u8]) -> Result<(Vec<NamedTensor>, BTreeMap<String, 
         let shape = shape.ok_or_else(|| format!("tensor '{key}' has a dimension beyond 2^63: {:?}", info.shape))?;
         let strides = contiguous(&shape).ok_or_else(|| format!("tensor '{key}' is too large: {shape:?}"))?;
         let range = data + info.data_offsets.0..data + info.data_offsets.1;
-        list.push(NamedTensor::view(key, dtype, &range, 0, shape, &strides)?);
+        list.push(NamedTensor::view(key, dtype, &range, Strided { offset: 0, shape, strides: &strides })?);
     }
     let pairs = metadata.metadata().iter().flatten().map(|(k, v)| (k.clone(), v.clone()));
     Ok((list, pairs.collect()))

@@ -2,7 +2,7 @@ use std::path::{Path, PathBuf};
 
 use proptest::prelude::*;
 
-use super::{Dtype, NamedTensor, TensorFile, contiguous, from_bytes, half_to_f32, read};
+use super::{Dtype, NamedTensor, Strided, TensorFile, contiguous, from_bytes, half_to_f32, read};
 
 fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/weights").join(name)
@@ -171,7 +171,7 @@ fn hostile_pickles_are_refused() {
 #[test]
 fn views_stay_inside_their_storage() {
     let view = |offset, shape: &[i64], strides: &[i64]| {
-        NamedTensor::view("k".to_owned(), Dtype::F32, &(100..140), offset, shape.to_vec(), strides)
+        NamedTensor::view("k".to_owned(), Dtype::F32, &(100..140), Strided { offset, shape: shape.to_vec(), strides })
     };
     assert!(view(0, &[10], &[1]).is_ok());
     assert!(view(0, &[], &[]).is_ok());
@@ -232,7 +232,7 @@ proptest! {
         let count: i64 = shape.iter().product();
         let bytes = usize::try_from(count).unwrap();
         let strides = contiguous(&shape).unwrap();
-        let view = NamedTensor::view("k".to_owned(), Dtype::U8, &(3..3 + bytes), 0, shape, &strides).unwrap();
+        let view = NamedTensor::view("k".to_owned(), Dtype::U8, &(3..3 + bytes), Strided { offset: 0, shape, strides: &strides }).unwrap();
         prop_assert!(view.positions().eq(3..3 + bytes));
     }
 }

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use super::pickle::{self, Id, Pickle, Value};
-use super::tensors::{Dtype, NamedTensor};
+use super::tensors::{Dtype, NamedTensor, Strided};
 use super::zip;
 
 const LEGACY_MAGIC: [u8; 10] = [0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19];
@@ -41,9 +41,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<Vec<NamedTensor>, String> {
             key.to_owned(),
             t.storage.dtype,
             &range,
-            t.offset,
-            t.shape.clone(),
-            &t.strides,
+            Strided { offset: t.offset, shape: t.shape.clone(), strides: &t.strides },
         )?);
     }
     Ok(tensors)

@@ -3,8 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::Task;
 use crate::setting::choice;
+use crate::{Labels, Task};
 
 choice! {
     /// How an answer is explained.
@@ -85,7 +85,7 @@ impl XaiParameters {
     #[must_use]
     pub fn explained(&self, task: Task, probabilities: &[f32]) -> Vec<usize> {
         let classes = 0..probabilities.len();
-        if task == Task::ImageClassificationMultilabel {
+        if task.labels() == Labels::Classes {
             // In single precision, in which 0.4 is not above 0.4.
             #[expect(clippy::cast_possible_truncation, reason = "probabilities are single precision")]
             let threshold = self.confidence_score_threshold_multilabel as f32;

@@ -1,7 +1,7 @@
 //! Every setting, once: type, default, limits, tasks, names, meaning.
 //!
 //! Defaults and ranges are those of the specification unless the text says otherwise. Defaults that depend on the model
-//! or the task are in [`super::default`].
+//! or the task are in the registry of `models`.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};

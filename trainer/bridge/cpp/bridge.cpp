@@ -82,7 +82,7 @@ char *fovea_autocast_enter(int device, int dtype, bool enabled, bool *was_enable
 char *fovea_autocast_leave(int device, bool was_enabled, int was_dtype) {
     return guarded([&] {
         const auto type = static_cast<at::DeviceType>(device);
-        // The cache holds casts of weights; they are stale once an optimiser has stepped.
+        // The cache holds casts of weights; they are stale once an optimizer has stepped.
         if (at::autocast::decrement_nesting() == 0) at::autocast::clear_cache();
         at::autocast::set_autocast_enabled(type, was_enabled);
         at::autocast::set_autocast_dtype(type, static_cast<at::ScalarType>(was_dtype));
@@ -105,7 +105,7 @@ size_t fovea_storage_use_count(const at::Tensor *tensor) {
     return tensor->defined() && tensor->has_storage() ? tensor->storage().use_count() : 0;
 }
 
-// ---- fused optimiser steps
+// ---- fused optimizer steps
 
 struct FoveaSgd {
     double lr, momentum, dampening, weight_decay;

@@ -10,7 +10,7 @@ mod cuda;
 mod ffi;
 mod memory;
 mod nms;
-mod optimiser;
+mod optimizer;
 mod process;
 mod roi_align;
 mod tensor_ops;
@@ -19,7 +19,7 @@ pub use autocast::{AutocastGuard, autocast, autocast_cpu_bf16, with_autocast};
 pub use cuda::{cuda_available, cuda_device_count, cuda_library_folder, load_cuda};
 pub use memory::{channels_last, is_channels_last, is_only_owner, storage_use_count, use_count};
 pub use nms::{Nms, nms};
-pub use optimiser::{AdamState, AdamStep, SgdStep, fused_adam, fused_adamw, fused_sgd};
+pub use optimizer::{AdamState, AdamStep, SgdStep, fused_adam, fused_adamw, fused_sgd};
 pub use process::{bf16_supported, keep_freed_memory, set_deterministic, set_variable};
 pub use roi_align::{RoiAlign, roi_align};
 

@@ -4,7 +4,7 @@
 use serde_json::Value;
 
 /// Largest accepted difference of two numbers up to 1, and of larger ones as a share of them.
-const CLOSE: f64 = 3e-4;
+const CLOSE: f64 = 2e-3;
 /// The same where some steps of training, each on the result of the last, lie before the numbers.
 const TRAINED: f64 = 1e-2;
 /// Share of the boxes of an answer that may be others, where scores or overlaps are as good as equal to what decides.
@@ -58,7 +58,7 @@ fn compare(place: &str, recorded: &Value, found: &Value, all: &mut Vec<String>) 
 
 /// Largest accepted difference of the numbers in a place.
 fn limit(place: &str) -> f64 {
-    let metric = place.rsplit('/').next().unwrap_or_default();
+    let metric = place.rsplit('/').next().unwrap_or_default().to_lowercase();
     let measured = place.contains("/metrics/") || place.contains("/validation/");
     if measured && DECIDED.iter().any(|part| metric.contains(part)) {
         return DECIDED_METRIC;

@@ -77,9 +77,9 @@ pub fn image_name(list: &str, image: u64) -> String {
 }
 
 fn shapes(image: u64, labels: Labels, random: &mut SplitMix) -> Vec<Shape> {
-    let first = if image % 2 == 0 { "disc" } else { "bar" };
+    let first = if image.is_multiple_of(2) { "disc" } else { "bar" };
     let mut names = vec![first];
-    if labels != Labels::Class && image % 3 == 0 {
+    if labels != Labels::Class && image.is_multiple_of(3) {
         names.push("bar");
     }
     names.into_iter().map(|name| Shape::random(name, random)).collect()

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use models::detect::{Pictures, Thresholds, detections};
+use models::detect::{Model, Pictures, Selection, detections};
 use models::host::{self, Merge, MergeRule, Rgb, Tile};
 use schemas::Settings;
 use schemas::prediction::Detection;
@@ -122,10 +122,10 @@ fn with(eager: &Eager, network: &Network, images: &Tensor, sizes: &[[u32; 2]], w
     let sizes = Tensor::from_slice(&sizes).view([-1, 2]).to_device(device);
     tch::no_grad(|| {
         let one = |value: f32| T::borrowed(&Tensor::from_slice(&[value]).to_device(device));
-        let limits = Thresholds { score: one(wish.score), iou: one(wish.iou) };
+        let limits = Selection { score: one(wish.score), iou: one(wish.iou), cap: wish.cap };
         let pictures = Pictures { prepared: T::borrowed(images), sizes: T::borrowed(&sizes) };
-        let found =
-            detections(eager, &detector, &pictures, &network.preprocessing, network.classes(), &limits, wish.cap);
+        let model = Model { detector: &detector, preprocessing: &network.preprocessing, classes: network.classes() };
+        let found = detections(eager, &model, &pictures, &limits);
         rows(&found.boxes.into_tensor(), &found.scores.into_tensor(), &found.labels.into_tensor())
     })
 }

@@ -86,7 +86,7 @@ pub fn fused_adam(
     state: AdamState<'_>,
     step: &AdamStep,
 ) -> Result<(), BridgeError> {
-    adam("fused_adam", params, grads, state, step, false)
+    adam(Decay::OfGradients, params, grads, state, step)
 }
 
 /// Steps `params` with AdamW.
@@ -99,17 +99,29 @@ pub fn fused_adamw(
     state: AdamState<'_>,
     step: &AdamStep,
 ) -> Result<(), BridgeError> {
-    adam("fused_adamw", params, grads, state, step, true)
+    adam(Decay::OfParameters, params, grads, state, step)
+}
+
+/// What weight decay acts on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Decay {
+    /// Adam: it is added to the gradients.
+    OfGradients,
+    /// AdamW: it shrinks the parameters themselves.
+    OfParameters,
 }
 
 fn adam(
-    call: &'static str,
+    decay: Decay,
     params: &[Tensor],
     grads: &[Tensor],
     state: AdamState<'_>,
     step: &AdamStep,
-    decoupled: bool,
 ) -> Result<(), BridgeError> {
+    let (call, decoupled) = match decay {
+        Decay::OfGradients => ("fused_adam", false),
+        Decay::OfParameters => ("fused_adamw", true),
+    };
     let same_length = parallel(call, params);
     same_length("gradients", grads)?;
     same_length("first moments", state.exp_avgs)?;
