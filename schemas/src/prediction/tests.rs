@@ -54,7 +54,7 @@ fn malformed_scoring_requests_are_refused() {
         r#"{"input_data": {"data": [""]}}"#,
         r#"{"input_data": {"columns": [], "data": []}}"#,
         r#"{"input_data": {"columns": ["image", "image"], "data": []}}"#,
-        r#"{"input_data": {"columns": ["image"], "data": []}}"#,
+        r#"{"input_data": {"columns": ["pixels"], "data": []}}"#,
         r#"{"input_data": {"columns": ["image"], "data": {}}}"#,
         r#"{"input_data": {"columns": ["image"], "data": [1]}}"#,
         r#"{"input_data": {"columns": ["image"], "data": [[]]}}"#,

@@ -18,7 +18,9 @@ use crate::{
 };
 
 /// Codes of refusals that say nothing about the shape of the JSON: the request was not read that far, or its bytes are at fault.
-const OTHER_FAULTS: [&str; 19] = [
+const OTHER_FAULTS: [&str; 20] = [
+    // Models that panic on purpose.
+    "internal",
     "not_found",
     "unknown_model",
     "method_not_allowed",

@@ -77,7 +77,8 @@ mod tests {
         let mut through = Vec::new();
         let shrank = parts.each(10, |range| {
             if range.start >= 4 && range.len() > 2 {
-                return Err(anyhow::anyhow!("{MESSAGE}").context("backward pass"));
+                let error = tch::TchError::Torch(MESSAGE.to_owned());
+                return Err(anyhow::Error::new(error).context("backward pass"));
             }
             through.push([range.start, range.end]);
             Ok(())
