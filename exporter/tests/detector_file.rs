@@ -43,7 +43,7 @@ fn detector(form: Form, flaw: Flaw) -> Graph {
         _ => b.optional_input("iou_threshold", 0.0, ""),
     };
     let all = |x: &Value| b.repeat(x, &images);
-    let keep = all(&b.at_least(&b.constant(&[0.75, 0.25], &[1, 2]), &score));
+    let keep = all(&b.greater_equal(&b.constant(&[0.75, 0.25], &[1, 2]), &score));
     let scores = b.mul(all(&b.constant(&[0.75, 0.25], &[1, 2])), &keep);
     let labels = b.sub(b.mul(all(&b.integers(&[2, 1], &[1, 2])), &b.cast(&keep, DType::I64)), &b.integers(&[1], &[1]));
     let boxes = all(&b.constant(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0], &[1, 2, 4]));

@@ -241,9 +241,9 @@ pub trait Ops {
     fn max_pool(&self, x: &Self::T, p: &Pool) -> Self::T;
 
     /// ONNX `AveragePool` over `[N, C, H, W]`. Padding is the same on opposite sides and at most half the window. The mean is
-    /// over the pixels of the window and, with `count_padding`, over the zeros of the padding too; what a rounded-up size
-    /// adds beyond both is never counted. `count_padding` with `ceil` is refused: runtimes disagree about it.
-    fn avg_pool(&self, x: &Self::T, p: &Pool, count_padding: bool) -> Self::T;
+    /// over the pixels of the window and, with `count_include_pad`, over the zeros of the padding too; what a rounded-up size
+    /// adds beyond both is never counted. `count_include_pad` with `ceil` is refused: runtimes disagree about it.
+    fn avg_pool(&self, x: &Self::T, p: &Pool, count_include_pad: bool) -> Self::T;
 
     /// ONNX `GlobalAveragePool`: `[N, C, H, W] -> [N, C, 1, 1]`.
     fn global_avg_pool(&self, x: &Self::T) -> Self::T;
@@ -291,7 +291,7 @@ pub trait Ops {
 
     /// 1.0 where `a >= b`, otherwise, and where either is NaN, 0.0; broadcasting. F32 or I64 in, F32 out. ONNX
     /// `GreaterOrEqual` and `Cast`. It has no gradient.
-    fn at_least(&self, a: &Self::T, b: &Self::T) -> Self::T;
+    fn greater_equal(&self, a: &Self::T, b: &Self::T) -> Self::T;
 
     /// ONNX `Concat` of at least one part, of one element type; all lengths but that of `axis` are equal.
     fn concat(&self, parts: &[&Self::T], axis: i64) -> Self::T;
@@ -319,7 +319,7 @@ pub trait Ops {
     fn resize_nearest_like(&self, x: &Self::T, like: &Self::T) -> Self::T;
 
     /// F32 `[H * W, 2]` of `x [N, C, H, W]`: column and row of each cell, row by row. Only the shape of `x` counts.
-    fn cells(&self, x: &Self::T) -> Self::T;
+    fn meshgrid(&self, x: &Self::T) -> Self::T;
 
     /// I64 `[axes.len()]`: the lengths of these axes of `x`, as a value (ONNX `Shape` and `Gather`).
     fn lengths(&self, x: &Self::T, axes: &[i64]) -> Self::T;
@@ -337,7 +337,7 @@ pub trait Ops {
 
     /// Of each image of `x [N, M, ..]` the rows `index`, I64 `[N, K]`: `[N, K, ..]` (ONNX `GatherND` with one batch
     /// dimension). An index outside `[0, M)` is undefined.
-    fn take(&self, x: &Self::T, index: &Self::T) -> Self::T;
+    fn gather(&self, x: &Self::T, index: &Self::T) -> Self::T;
 
     /// F32 `[.., classes]` of `index`, I64 `[..]`: 1.0 at the index, 0.0 elsewhere. An index outside `[0, classes)` gives
     /// zeros (in ONNX's own `OneHot`, -1 would be the last class).

@@ -99,14 +99,14 @@ pub fn split(shape: &[i64], axis: i64, parts: i64) -> Result<Vec<i64>, String> {
 ///
 /// # Errors
 /// What it does not take.
-pub fn averages(p: &Pool, count_padding: bool) -> Result<(), String> {
+pub fn averages(p: &Pool, count_include_pad: bool) -> Result<(), String> {
     let Padding::Explicit([top, left, bottom, right]) = p.padding else {
         return Err("padding by a rule".to_owned());
     };
     if top != bottom || left != right || 2 * top > p.kernel[0] || 2 * left > p.kernel[1] {
         return Err(format!("padding {:?} of a window of {:?}", [top, left, bottom, right], p.kernel));
     }
-    if count_padding && p.ceil {
+    if count_include_pad && p.ceil {
         return Err("padding that counts, in a size that is rounded up".to_owned());
     }
     Ok(())

@@ -139,7 +139,7 @@ pub enum Call {
     GlobalAvgPool,
     Conv2d { stride: [i64; 2], padding: Pad, groups: i64 },
     MaxPool { kernel: [i64; 2], stride: [i64; 2], padding: Pad, ceil: bool },
-    AvgPool { kernel: [i64; 2], stride: [i64; 2], padding: Pad, ceil: bool, count_padding: bool },
+    AvgPool { kernel: [i64; 2], stride: [i64; 2], padding: Pad, ceil: bool, count_include_pad: bool },
     LayerNorm { eps: f64 },
     Gelu,
     Attention,
@@ -238,9 +238,9 @@ impl Call {
                 let pool = Pool { kernel: *kernel, stride: *stride, padding: (*padding).into(), ceil: *ceil };
                 ops.max_pool(x, &pool)
             }
-            (Self::AvgPool { kernel, stride, padding, ceil, count_padding }, [x]) => {
+            (Self::AvgPool { kernel, stride, padding, ceil, count_include_pad }, [x]) => {
                 let pool = Pool { kernel: *kernel, stride: *stride, padding: (*padding).into(), ceil: *ceil };
-                ops.avg_pool(x, &pool, *count_padding)
+                ops.avg_pool(x, &pool, *count_include_pad)
             }
             (Self::LayerNorm { eps }, [x, weight, bias]) => ops.layer_norm(x, weight, bias, *eps),
             (Self::Gelu, [x]) => ops.gelu(x.clone()),
@@ -269,16 +269,16 @@ impl Call {
             (Self::Div, [a, b]) => ops.div(a.clone(), b),
             (Self::Max, [a, b]) => ops.max(a, b),
             (Self::Min, [a, b]) => ops.min(a, b),
-            (Self::AtLeast, [a, b]) => ops.at_least(a, b),
+            (Self::AtLeast, [a, b]) => ops.greater_equal(a, b),
             (Self::Concat { axis }, parts) => ops.concat(&parts.iter().collect::<Vec<_>>(), *axis),
             (Self::Reshape { shape }, [x]) => ops.reshape(x, shape),
             (Self::Slice { axis, from, to }, [x]) => ops.slice(x, *axis, *from, *to),
             (Self::Head, [x, count]) => ops.head(x, count),
             (Self::ResizeNearestLike, [x, like]) => ops.resize_nearest_like(x, like),
-            (Self::Cells, [x]) => ops.cells(x),
+            (Self::Cells, [x]) => ops.meshgrid(x),
             (Self::Lengths { axes }, [x]) => ops.lengths(x, axes),
             (Self::Repeat, [x, like]) => ops.repeat(x, like),
-            (Self::Take, [x, index]) => ops.take(x, index),
+            (Self::Take, [x, index]) => ops.gather(x, index),
             (Self::OneHot { classes }, [index]) => ops.one_hot(index, *classes),
             (Self::Sum { axis }, [x]) => ops.sum(x, *axis),
             (Self::RoiAlign(regions), [levels @ .., rois]) => ops.roi_align(levels, rois, &regions.0),

@@ -5,6 +5,7 @@ use std::convert::Infallible;
 
 use exporter::preprocess;
 use exporter::proto::{self, Header};
+use models::detect::Selection;
 use models::host::{self, Rgb};
 use models::registry;
 use ndarray::ArrayView4;
@@ -15,13 +16,13 @@ use schemas::{CheckpointMeta, Fit, SCHEMA_VERSION, Settings, Task};
 use tch::Device;
 use tests::{synthetic, synthetic_detect};
 use trainer::nn::network::Network;
-use trainer::tasks::detect::evaluate::{self, Wish};
+use trainer::tasks::detect::evaluate;
 
 use crate::support;
 
 const LETTERBOX: Fit = Fit::Letterbox { side: 128 };
 const SHORTER: Fit = Fit::Shorter { min_size: 96, max_size: 160 };
-const WISH: Wish = Wish { score: 0.05, iou: 0.5, cap: 100 };
+const SELECTION: Selection<f32> = Selection { score: 0.05, iou: 0.5, cap: 100 };
 
 fn meta(model: &str, fit: Fit, tiles: &str) -> CheckpointMeta {
     let mut settings = Settings { model_size: ModelSize::Nano, ..Settings::default() };
@@ -72,7 +73,7 @@ fn picture(name: &str, width: u32, height: u32) -> Rgb {
 fn run(model: &mut Model, images: &[Rgb], sizes: Option<&[[i64; 2]]>) -> Vec<Vec<Detection>> {
     let data: Vec<u8> = images.iter().flat_map(|image| image.data.clone()).collect();
     let shape = (images.len(), images[0].height as usize, images[0].width as usize, 3);
-    let overrides = Overrides { score_threshold: Some(WISH.score), iou_threshold: Some(WISH.iou) };
+    let overrides = Overrides { score_threshold: Some(SELECTION.score), iou_threshold: Some(SELECTION.iou) };
     model.detect(ArrayView4::from_shape(shape, &data).expect("a batch"), sizes, &overrides).expect("it runs")
 }
 
@@ -103,7 +104,7 @@ fn prepared_equals_eager(name: &str, fit: Fit) {
         let (h, w) = (prepared[0].height as usize, prepared[0].width as usize);
         let data: Vec<u8> = prepared.iter().flat_map(|p| p.data.clone()).collect();
         let images = network.images(&data, prepared.len(), h, w);
-        let expected = evaluate::predict(&network, &images, &originals, &WISH);
+        let expected = evaluate::predict(&network, &images, &originals, &SELECTION);
         let sizes: Vec<[i64; 2]> = originals.iter().map(|size| size.map(i64::from)).collect();
         let found = run(&mut model, &prepared, Some(&sizes));
         assert_eq!(found.len(), expected.len());
@@ -121,7 +122,7 @@ fn prepared_equals_eager(name: &str, fit: Fit) {
 fn eager_in_image(network: &Network, image: &Rgb, settings: &Settings) -> Vec<Detection> {
     let look = |piece: &Rgb| -> Result<_, Infallible> {
         let prepared = host::prepare(piece, &network.preprocessing);
-        Ok(evaluate::in_prepared(network, &prepared, piece, &WISH))
+        Ok(evaluate::in_prepared(network, &prepared, piece, &SELECTION))
     };
     let Ok(found) = evaluate::in_image(image, settings, look);
     found

@@ -126,8 +126,8 @@ impl Ops for Step<'_> {
         self.eager.max_pool(x, p)
     }
 
-    fn avg_pool(&self, x: &T, p: &Pool, count_padding: bool) -> T {
-        self.eager.avg_pool(x, p, count_padding)
+    fn avg_pool(&self, x: &T, p: &Pool, count_include_pad: bool) -> T {
+        self.eager.avg_pool(x, p, count_include_pad)
     }
 
     fn global_avg_pool(&self, x: &T) -> T {
@@ -178,8 +178,8 @@ impl Ops for Step<'_> {
         self.eager.min(a, b)
     }
 
-    fn at_least(&self, a: &T, b: &T) -> T {
-        self.eager.at_least(a, b)
+    fn greater_equal(&self, a: &T, b: &T) -> T {
+        self.eager.greater_equal(a, b)
     }
 
     fn concat(&self, parts: &[&T], axis: i64) -> T {
@@ -206,8 +206,8 @@ impl Ops for Step<'_> {
         self.eager.resize_nearest_like(x, like)
     }
 
-    fn cells(&self, x: &T) -> T {
-        self.eager.cells(x)
+    fn meshgrid(&self, x: &T) -> T {
+        self.eager.meshgrid(x)
     }
 
     fn lengths(&self, x: &T, axes: &[i64]) -> T {
@@ -226,8 +226,8 @@ impl Ops for Step<'_> {
         self.eager.topk(x, k)
     }
 
-    fn take(&self, x: &T, index: &T) -> T {
-        self.eager.take(x, index)
+    fn gather(&self, x: &T, index: &T) -> T {
+        self.eager.gather(x, index)
     }
 
     fn one_hot(&self, index: &T, classes: i64) -> T {

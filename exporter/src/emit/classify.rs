@@ -10,11 +10,11 @@ use crate::emit::{can_be, padding, window};
 use crate::graph::Attribute;
 
 impl Builder<'_> {
-    pub(super) fn average(&self, x: &Value, p: &Pool, count_padding: bool) -> Value {
+    pub(super) fn average(&self, x: &Value, p: &Pool, count_include_pad: bool) -> Value {
         let &[n, c, _, _] = x.dims() else {
             return self.misuse("AveragePool", format!("input {:?} is not 4-D", x.dims()));
         };
-        if let Err(problem) = shapes::averages(p, count_padding) {
+        if let Err(problem) = shapes::averages(p, count_include_pad) {
             return self.misuse("AveragePool", problem);
         }
         let Some([oh, ow]) = window(x, p.kernel, p.stride, p.padding, p.ceil) else {
@@ -27,7 +27,7 @@ impl Builder<'_> {
             ("strides", Attribute::Ints(p.stride.to_vec())),
             padding(p.padding),
             ("ceil_mode", Attribute::Int(i64::from(p.ceil))),
-            ("count_include_pad", Attribute::Int(i64::from(count_padding))),
+            ("count_include_pad", Attribute::Int(i64::from(count_include_pad))),
         ];
         let dims = vec![n, c, oh, ow];
         self.emit(Emit { op: "AveragePool", inputs: &[Some(x)], attributes, dtype: DType::F32, dims })
@@ -79,7 +79,7 @@ impl Builder<'_> {
         product(&self.softmax(&scores, -1), v, vec![n, heads, l, d])
     }
 
-    pub(super) fn divided(&self, x: &Value, axis: i64, parts: i64) -> Vec<Value> {
+    pub(super) fn split_of(&self, x: &Value, axis: i64, parts: i64) -> Vec<Value> {
         let count = usize::try_from(parts).unwrap_or(0);
         let wrong = |wrong: Value| vec![wrong; count];
         let at = match self.axis("Split", x, axis) {

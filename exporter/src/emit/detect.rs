@@ -7,7 +7,7 @@ use crate::emit::{can_be, product};
 use crate::graph::Attribute;
 
 impl Builder<'_> {
-    pub(super) fn largest(&self, x: &Value, k: i64) -> (Value, Value) {
+    pub(super) fn topk_of(&self, x: &Value, k: i64) -> (Value, Value) {
         let &[n, m] = x.dims() else {
             let wrong = self.misuse("TopK", format!("input {:?} is not 2-D", x.dims()));
             return (wrong.clone(), wrong);
@@ -39,7 +39,7 @@ impl Builder<'_> {
         self.emit(Emit { op: "GatherND", inputs: &[Some(x), Some(&index)], attributes, dtype: x.dtype(), dims })
     }
 
-    pub(super) fn select(&self, boxes: &Value, scores: &Value, p: &Nms<Value>) -> Selected<Value> {
+    pub(super) fn nms_of(&self, boxes: &Value, scores: &Value, p: &Nms<Value>) -> Selected<Value> {
         let op = "NonMaxSuppression";
         let fits = match (boxes.dims(), scores.dims()) {
             (&[n, b, last], &[sn, _, sb]) => can_equal(n, sn) && can_equal(b, sb) && can_be(last, 4) && p.cap > 0,
@@ -70,7 +70,7 @@ impl Builder<'_> {
         let shape = self.shape_of(scores, 0..3);
         let nothing = self.same_as("Expand", &[Some(&lowest), Some(&shape)], vec![], scores);
         let dense = self.same_as("ScatterND", &[Some(&nothing), Some(&kept), Some(&found)], vec![], scores);
-        let (best, at) = self.largest(&self.flatten(&dense, 1), p.cap);
+        let (best, at) = self.topk_of(&self.flatten(&dense, 1), p.cap);
 
         let padding = self.compare("Equal", &best, &lowest);
         let boxes = self.divisor(scores, 2);

@@ -215,8 +215,8 @@ impl Ops for Builder<'_> {
         self.emit(Emit { op: "MaxPool", inputs: &[Some(x)], attributes, dtype: DType::F32, dims })
     }
 
-    fn avg_pool(&self, x: &Value, p: &Pool, count_padding: bool) -> Value {
-        self.average(x, p, count_padding)
+    fn avg_pool(&self, x: &Value, p: &Pool, count_include_pad: bool) -> Value {
+        self.average(x, p, count_include_pad)
     }
 
     fn global_avg_pool(&self, x: &Value) -> Value {
@@ -293,7 +293,7 @@ impl Ops for Builder<'_> {
         self.binary("Min", a, b)
     }
 
-    fn at_least(&self, a: &Value, b: &Value) -> Value {
+    fn greater_equal(&self, a: &Value, b: &Value) -> Value {
         let result = self.counted(&self.compare("GreaterOrEqual", a, b), DType::F32);
         // Whole numbers are exact everywhere; only floats can fall on either side.
         if a.dtype() == DType::F32 && b.dims().iter().all(|&d| d == Some(1)) {
@@ -307,7 +307,7 @@ impl Ops for Builder<'_> {
     }
 
     fn split(&self, x: &Value, axis: i64, parts: i64) -> Vec<Value> {
-        self.divided(x, axis, parts)
+        self.split_of(x, axis, parts)
     }
 
     fn reshape(&self, x: &Value, shape: &[i64]) -> Value {
@@ -338,7 +338,7 @@ impl Ops for Builder<'_> {
         self.emit(Emit { op: "Resize", inputs: &inputs, attributes, dtype: DType::F32, dims: vec![n, c, h, w] })
     }
 
-    fn cells(&self, x: &Value) -> Value {
+    fn meshgrid(&self, x: &Value) -> Value {
         self.coordinates(x)
     }
 
@@ -359,12 +359,12 @@ impl Ops for Builder<'_> {
     }
 
     fn topk(&self, x: &Value, k: i64) -> (Value, Value) {
-        let (values, indices) = self.largest(x, k);
+        let (values, indices) = self.topk_of(x, k);
         self.decide(DecisionKind::TopK, &[x], &[&values, &indices]);
         (values, indices)
     }
 
-    fn take(&self, x: &Value, index: &Value) -> Value {
+    fn gather(&self, x: &Value, index: &Value) -> Value {
         self.rows(x, index)
     }
 
@@ -382,7 +382,7 @@ impl Ops for Builder<'_> {
     }
 
     fn nms(&self, boxes: &Value, scores: &Value, p: &Nms<Value>) -> Selected<Value> {
-        let kept = self.select(boxes, scores, p);
+        let kept = self.nms_of(boxes, scores, p);
         self.decide(DecisionKind::Nms, &[boxes, scores], &[&kept.scores, &kept.classes, &kept.rows]);
         kept
     }

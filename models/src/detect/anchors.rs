@@ -38,7 +38,7 @@ pub fn bases(sizes: &[f32]) -> Vec<[f32; 4]> {
 /// length over the map's, rounded down.
 pub fn grid<B: Ops>(o: &B, images: &B::T, map: &B::T, bases: &[[f32; 4]]) -> B::T {
     let strides = o.div(o.lengths(images, &[3, 2]), &o.lengths(map, &[3, 2]));
-    let shifts = o.mul(o.cells(map), &o.cast(&strides, DType::F32));
+    let shifts = o.mul(o.meshgrid(map), &o.cast(&strides, DType::F32));
     let shifts = o.reshape(&o.concat(&[&shifts, &shifts], 1), &[-1, 1, 4]);
     let count = i64::try_from(bases.len()).unwrap_or(i64::MAX);
     let bases = o.constant(bases.as_flattened(), &[1, count, 4]);

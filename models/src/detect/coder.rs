@@ -41,6 +41,6 @@ pub fn decode<B: Ops>(o: &B, deltas: &B::T, references: &B::T, axis: i64, w: Wei
 /// 1 where both sides of a box are at least `least`, else 0: `[.., 4]` to `[.., 1]`. `axis` is the last axis.
 pub fn wide_enough<B: Ops>(o: &B, boxes: &B::T, axis: i64, least: f32) -> B::T {
     let sides = o.sub(o.slice(boxes, axis, 2, 4), &o.slice(boxes, axis, 0, 2));
-    let enough = o.at_least(&sides, &scalar(o, least));
+    let enough = o.greater_equal(&sides, &scalar(o, least));
     o.mul(o.slice(&enough, axis, 0, 1), &o.slice(&enough, axis, 1, 2))
 }

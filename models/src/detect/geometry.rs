@@ -31,7 +31,7 @@ pub fn placement<B: Ops>(o: &B, sizes: &B::T, fit: &Fit) -> Placement<B::T> {
         Fit::Shorter { min_size, max_size } => {
             // 1 where the shorter side decides, else 0; then `to / of` is the factor.
             let reach = |limit: u32, side: &B::T| o.mul(side.clone(), &int(limit));
-            let fits = o.cast(&o.at_least(&reach(max_size, &short), &reach(min_size, &long)), DType::I64);
+            let fits = o.cast(&o.greater_equal(&reach(max_size, &short), &reach(min_size, &long)), DType::I64);
             let choose = |yes: &B::T, no: &B::T| o.add(o.mul(o.sub(yes.clone(), no), &fits), no);
             let (to, of) = (choose(&int(min_size), &int(max_size)), choose(&short, &long));
             let inner = o.max(&o.div(scaled(&to), &of), &int(1));

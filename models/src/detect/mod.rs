@@ -45,7 +45,7 @@ pub struct Detections<T> {
 }
 
 /// What is kept. Values, not numbers, so that an exported file can take them as inputs.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Selection<T> {
     /// F32 `[1]`: only scores above it are kept; at least 0.
     pub score: T,
@@ -118,7 +118,7 @@ pub fn detections<B: Ops>(o: &B, model: &Model, pictures: &Pictures<B::T>, t: &S
 fn suppress<B: Ops>(o: &B, boxes: &B::T, scores: &B::T, t: &Selection<B::T>) -> Detections<B::T> {
     let limits = Nms { iou_threshold: t.iou.clone(), score_threshold: t.score.clone(), cap: t.cap };
     let kept = o.nms(boxes, scores, &limits);
-    Detections { boxes: o.take(boxes, &kept.rows), scores: kept.scores, labels: kept.classes }
+    Detections { boxes: o.gather(boxes, &kept.rows), scores: kept.scores, labels: kept.classes }
 }
 
 /// A float that broadcasts against everything.

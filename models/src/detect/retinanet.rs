@@ -69,8 +69,8 @@ pub fn select<B: Ops>(
         let (logits, best) = o.topk(&o.flatten(&level.logits, 1), CANDIDATES);
         let anchor = o.div(best.clone(), &columns);
         let class = o.sub(best, &o.mul(anchor.clone(), &columns));
-        let deltas = o.take(&level.deltas, &anchor);
-        let references = o.take(&anchors::of_each(o, &level.anchors, &anchor), &anchor);
+        let deltas = o.gather(&level.deltas, &anchor);
+        let references = o.gather(&anchors::of_each(o, &level.anchors, &anchor), &anchor);
         boxes.push(geometry::clip(o, &coder::decode(o, &deltas, &references, 2, coder::UNIT), inner));
         // [N, K, classes] to [N, classes, K]: one candidate has a score for one class.
         let score = o.reshape(&o.sigmoid(&logits), &[0, 1, -1]);

@@ -101,7 +101,7 @@ pub fn select<B: Ops>(
     let one = o.integers(&[1], &[1]);
     let found = o.cast(&above_zero(o, &scores), DType::I64);
     Detections {
-        boxes: o.take(&o.reshape(&kept.boxes, &[-1, classes * each, 4]), &best),
+        boxes: o.gather(&o.reshape(&kept.boxes, &[-1, classes * each, 4]), &best),
         labels: o.sub(o.mul(o.add(class, &one), &found), &one),
         scores,
     }
@@ -109,5 +109,5 @@ pub fn select<B: Ops>(
 
 /// 1 where `x` is above 0, else 0.
 fn above_zero<B: Ops>(o: &B, x: &B::T) -> B::T {
-    o.at_least(x, &scalar(o, f32::MIN_POSITIVE))
+    o.greater_equal(x, &scalar(o, f32::MIN_POSITIVE))
 }

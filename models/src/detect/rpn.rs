@@ -66,13 +66,13 @@ pub fn proposals<B: Ops>(o: &B, levels: &[Level<B::T>], inner: &B::T, k: TopK) -
     let mut scores = Vec::new();
     for level in levels {
         let (logits, best) = o.topk(&o.detach(&level.logits), k.before);
-        let deltas = o.take(&o.detach(&level.deltas), &best);
-        let references = o.take(&anchors::of_each(o, &level.anchors, &best), &best);
+        let deltas = o.gather(&o.detach(&level.deltas), &best);
+        let references = o.gather(&anchors::of_each(o, &level.anchors, &best), &best);
         let decoded = geometry::clip(o, &coder::decode(o, &deltas, &references, 2, coder::UNIT), inner);
         let wide = coder::wide_enough(o, &decoded, 2, MIN_SIDE);
         let probability = o.mul(o.reshape(&o.sigmoid(&logits), &[0, 1, -1]), &o.transpose(&wide, &[0, 2, 1]));
         let kept = o.nms(&decoded, &probability, &limits);
-        boxes.push(o.take(&decoded, &kept.rows));
+        boxes.push(o.gather(&decoded, &kept.rows));
         scores.push(kept.scores);
     }
     // Padding, so that there are always `after` rows: the second stage then needs no shape that depends on the data.
@@ -83,5 +83,5 @@ pub fn proposals<B: Ops>(o: &B, levels: &[Level<B::T>], inner: &B::T, k: TopK) -
     }
     let join = |parts: &[B::T]| o.concat(&parts.iter().collect::<Vec<_>>(), 1);
     let (scores, best) = o.topk(&join(&scores), k.after);
-    Proposals { boxes: o.take(&join(&boxes), &best), scores }
+    Proposals { boxes: o.gather(&join(&boxes), &best), scores }
 }

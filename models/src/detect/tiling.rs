@@ -55,23 +55,23 @@ pub fn merge<B: Ops>(o: &B, s: &Sources<B::T>, how: &Merge) -> Detections<B::T> 
     let count = filled(o, &scores);
     let (scores, at) = (o.head(&scores, &count), o.head(&at, &count));
     let all = Candidates {
-        corners: corners(o, &o.take(&boxes, &at)),
-        labels: o.take(&rows(&s.found.labels), &at),
+        corners: corners(o, &o.gather(&boxes, &at)),
+        labels: o.gather(&rows(&s.found.labels), &at),
         sources: o.div(at.clone(), &o.integers(&[how.each], &[1])),
     };
     let cut = all.cut(o, &s.places);
     let kept = survivors(o, &all.suppression(o, &cut, how), &scores);
     let (scores, best) = o.topk(&o.mul(scores, &kept), how.cap);
     let one = o.integers(&[1], &[1]);
-    let found = o.cast(&o.at_least(&scores, &scalar(o, f32::MIN_POSITIVE)), DType::I64);
-    let labels = o.add(o.take(&all.labels, &best), &one);
-    Detections { boxes: o.take(&o.take(&boxes, &at), &best), labels: o.sub(o.mul(labels, &found), &one), scores }
+    let found = o.cast(&o.greater_equal(&scores, &scalar(o, f32::MIN_POSITIVE)), DType::I64);
+    let labels = o.add(o.gather(&all.labels, &best), &one);
+    Detections { boxes: o.gather(&o.gather(&boxes, &at), &best), labels: o.sub(o.mul(labels, &found), &one), scores }
 }
 
 /// I64 `[1]`: how many boxes the image with the most of them has, at least 1. The rest of `scores [N, K]` is padding, and pairs
 /// need not be compared with it.
 fn filled<B: Ops>(o: &B, scores: &B::T) -> B::T {
-    let counts = o.sum(&o.at_least(scores, &scalar(o, f32::MIN_POSITIVE)), 1);
+    let counts = o.sum(&o.greater_equal(scores, &scalar(o, f32::MIN_POSITIVE)), 1);
     let counts = o.concat(&[&o.reshape(&counts, &[1, -1]), &o.constant(&[1.0], &[1, 1])], 1);
     o.reshape(&o.cast(&o.topk(&counts, 1).0, DType::I64), &[1])
 }
@@ -94,28 +94,28 @@ impl<T: Clone> Candidates<T> {
         let (height, width) = (side(&image, 2), side(&image, 3));
         // Of each tile, for each border: where it is, and 1 if the image goes on behind it.
         let one = o.integers(&[1], &[1, 1]);
-        let behind = |border: &T, end: &T| o.at_least(&o.sub(end.clone(), &one), border);
+        let behind = |border: &T, end: &T| o.greater_equal(&o.sub(end.clone(), &one), border);
         let [top, left, bottom, right] = [0, 1, 2, 3].map(|at| side(places, at));
         let (touch, float) = (scalar(o, TOUCH), |x: &T| o.cast(x, DType::F32));
         let columns = [
             o.add(float(&left), &touch),
-            o.at_least(&left, &one),
+            o.greater_equal(&left, &one),
             o.add(float(&top), &touch),
-            o.at_least(&top, &one),
+            o.greater_equal(&top, &one),
             o.sub(float(&right), &touch),
             behind(&right, &width),
             o.sub(float(&bottom), &touch),
             behind(&bottom, &height),
         ];
         let table = o.reshape(&o.concat(&columns.each_ref(), 1), &[1, -1, 8]);
-        let own = o.take(&o.repeat(&table, &self.sources), &self.sources);
+        let own = o.gather(&o.repeat(&table, &self.sources), &self.sources);
         let column = |at: i64| o.reshape(&o.slice(&own, 2, at, at + 1), &[0, -1]);
         let [x1, y1, x2, y2] = &self.corners;
         let crossed = [
-            o.mul(o.at_least(&column(0), x1), &column(1)),
-            o.mul(o.at_least(&column(2), y1), &column(3)),
-            o.mul(o.at_least(x2, &column(4)), &column(5)),
-            o.mul(o.at_least(y2, &column(6)), &column(7)),
+            o.mul(o.greater_equal(&column(0), x1), &column(1)),
+            o.mul(o.greater_equal(&column(2), y1), &column(3)),
+            o.mul(o.greater_equal(x2, &column(4)), &column(5)),
+            o.mul(o.greater_equal(y2, &column(6)), &column(7)),
         ];
         let [a, b, c, d] = crossed;
         o.max(&o.max(&a, &b), &o.max(&c, &d))
@@ -124,7 +124,7 @@ impl<T: Clone> Candidates<T> {
     /// F32 `[N, K, K]`: 1 in row `j`, column `i`, where `i`, if it is kept, drops `j`.
     fn suppression<B: Ops<T = T>>(&self, o: &B, cut: &T, how: &Merge) -> T {
         let (dropped, by) = (|x: &T| o.reshape(x, &[0, -1, 1]), |x: &T| o.reshape(x, &[0, 1, -1]));
-        let equal = |x: &T| o.mul(o.at_least(&dropped(x), &by(x)), &o.at_least(&by(x), &dropped(x)));
+        let equal = |x: &T| o.mul(o.greater_equal(&dropped(x), &by(x)), &o.greater_equal(&by(x), &dropped(x)));
         let (zero, one) = (scalar(o, 0.0), scalar(o, 1.0));
         let not = |x: &T| o.sub(one.clone(), x);
 
@@ -144,7 +144,7 @@ impl<T: Clone> Candidates<T> {
         let (ranks, count_f): (Vec<f32>, f32) = ((0..count).map(|rank| rank as f32).collect(), count as f32);
         let ranks = o.head(&o.constant(&ranks, &[1, count]), &o.lengths(cut, &[1]));
         let place = o.add(o.mul(cut.clone(), &scalar(o, count_f)), &ranks);
-        let later = not(&o.at_least(&by(&place), &dropped(&place)));
+        let later = not(&o.greater_equal(&by(&place), &dropped(&place)));
         let rivals = o.mul(equal(&self.labels), &not(&equal(&self.sources)));
         o.mul(o.mul(o.max(&overlaps, &fragment), &rivals), &later)
     }
@@ -157,7 +157,7 @@ fn corners<B: Ops>(o: &B, boxes: &B::T) -> [B::T; 4] {
 
 /// 1 where `a > b`, also 0 where either is NaN.
 fn above<B: Ops>(o: &B, a: &B::T, b: &B::T) -> B::T {
-    o.mul(o.at_least(a, b), &o.sub(scalar(o, 1.0), &o.at_least(b, a)))
+    o.mul(o.greater_equal(a, b), &o.sub(scalar(o, 1.0), &o.greater_equal(b, a)))
 }
 
 /// F32 `[N, K]`: 1 where a box stays. Visiting them one by one is what a graph cannot do; but what visiting yields is the one
@@ -165,7 +165,7 @@ fn above<B: Ops>(o: &B, a: &B::T, b: &B::T) -> B::T {
 /// for boxes whose chain of possible droppers is one longer. The number of rounds is even: longer chains then err by keeping.
 fn survivors<B: Ops>(o: &B, suppression: &B::T, like: &B::T) -> B::T {
     let one = scalar(o, 1.0);
-    let mut stays = o.at_least(like, like);
+    let mut stays = o.greater_equal(like, like);
     for _ in 0..ROUNDS {
         let droppers = o.sum(&o.mul(suppression.clone(), &o.reshape(&stays, &[0, 1, -1])), 2);
         stays = o.sub(one.clone(), &o.min(&droppers, &one));

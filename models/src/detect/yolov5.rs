@@ -189,7 +189,7 @@ pub fn decode<B: Ops>(o: &B, heads: &Heads<B::T>, classes: i64) -> Decoded<B::T>
         let stride = scalar(o, stride);
         // [N, anchor, output, cell]
         let p = o.sigmoid(&o.reshape(map, &[0, ANCHORS, 5 + classes, -1]));
-        let cells = o.sub(o.transpose(&o.cells(map), &[1, 0]), &half);
+        let cells = o.sub(o.transpose(&o.meshgrid(map), &[1, 0]), &half);
         let centre = o.mul(o.add(o.mul(o.slice(&p, 2, 0, 2), &two), &cells), &stride);
         let anchors = o.reshape(&o.slice(&heads.anchors, 0, index, index + 1), &[1, ANCHORS, 2, 1]);
         let double = o.mul(o.slice(&p, 2, 2, 4), &two);

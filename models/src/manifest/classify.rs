@@ -5,8 +5,8 @@ use crate::ops::Pool;
 use crate::shapes::{self, window_2d};
 
 impl Manifest {
-    pub(super) fn average(&self, x: &Dims, p: &Pool, count_padding: bool) -> Dims {
-        if let Err(problem) = shapes::averages(p, count_padding) {
+    pub(super) fn average(&self, x: &Dims, p: &Pool, count_include_pad: bool) -> Dims {
+        if let Err(problem) = shapes::averages(p, count_include_pad) {
             return self.fail("avg_pool", problem);
         }
         let &[n, c, h, w] = x.as_ref() else { return self.fail("avg_pool", format!("input {x:?} is not 4-D")) };
@@ -36,7 +36,7 @@ impl Manifest {
         }
     }
 
-    pub(super) fn divide(&self, x: &Dims, axis: i64, parts: i64) -> Vec<Dims> {
+    pub(super) fn split_of(&self, x: &Dims, axis: i64, parts: i64) -> Vec<Dims> {
         let part = self.shape("split", shapes::split(x, axis, parts));
         (0..parts).map(|_| part.clone()).collect()
     }

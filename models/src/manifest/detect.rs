@@ -4,14 +4,14 @@ use super::{Dims, Manifest};
 use crate::ops::{Nms, RoiAlign, Selected};
 
 impl Manifest {
-    pub(super) fn top(&self, x: &Dims, k: i64) -> Dims {
+    pub(super) fn topk_of(&self, x: &Dims, k: i64) -> Dims {
         match x.as_ref() {
             &[n, m] if k >= 0 => [n, m.min(k)].into(),
             _ => self.fail("topk", format!("the {k} largest of each row of {x:?}")),
         }
     }
 
-    pub(super) fn select(&self, boxes: &Dims, scores: &Dims, p: &Nms<Dims>) -> Selected<Dims> {
+    pub(super) fn nms_of(&self, boxes: &Dims, scores: &Dims, p: &Nms<Dims>) -> Selected<Dims> {
         let thresholds = [&p.iou_threshold, &p.score_threshold].into_iter().all(|t| t.as_ref() == [1]);
         let out: Dims = match (boxes.as_ref(), scores.as_ref()) {
             (&[n, b, 4], &[sn, c, sb]) if n == sn && b == sb && p.cap > 0 && thresholds => [n, p.cap.min(c * b)].into(),

@@ -238,8 +238,8 @@ impl Ops for Manifest {
         }
     }
 
-    fn avg_pool(&self, x: &Dims, p: &Pool, count_padding: bool) -> Dims {
-        self.average(x, p, count_padding)
+    fn avg_pool(&self, x: &Dims, p: &Pool, count_include_pad: bool) -> Dims {
+        self.average(x, p, count_include_pad)
     }
 
     fn global_avg_pool(&self, x: &Dims) -> Dims {
@@ -307,8 +307,8 @@ impl Ops for Manifest {
         self.broadcast("min", a, b)
     }
 
-    fn at_least(&self, a: &Dims, b: &Dims) -> Dims {
-        self.broadcast("at_least", a, b)
+    fn greater_equal(&self, a: &Dims, b: &Dims) -> Dims {
+        self.broadcast("greater_equal", a, b)
     }
 
     fn concat(&self, parts: &[&Dims], axis: i64) -> Dims {
@@ -317,7 +317,7 @@ impl Ops for Manifest {
     }
 
     fn split(&self, x: &Dims, axis: i64, parts: i64) -> Vec<Dims> {
-        self.divide(x, axis, parts)
+        self.split_of(x, axis, parts)
     }
 
     fn reshape(&self, x: &Dims, shape: &[i64]) -> Dims {
@@ -339,10 +339,10 @@ impl Ops for Manifest {
         }
     }
 
-    fn cells(&self, x: &Dims) -> Dims {
+    fn meshgrid(&self, x: &Dims) -> Dims {
         match x.as_ref() {
             &[_, _, h, w] => [h * w, 2].into(),
-            _ => self.fail("cells", format!("input {x:?} is not 4-D")),
+            _ => self.fail("meshgrid", format!("input {x:?} is not 4-D")),
         }
     }
 
@@ -368,14 +368,14 @@ impl Ops for Manifest {
     }
 
     fn topk(&self, x: &Dims, k: i64) -> (Dims, Dims) {
-        let out = self.top(x, k);
+        let out = self.topk_of(x, k);
         (out.clone(), out)
     }
 
-    fn take(&self, x: &Dims, index: &Dims) -> Dims {
+    fn gather(&self, x: &Dims, index: &Dims) -> Dims {
         match (x.as_ref(), index.as_ref()) {
             (&[n, _, ref rest @ ..], &[m, k]) if n == m => [&[n, k], rest].concat().into(),
-            _ => self.fail("take", format!("rows {index:?} of {x:?}")),
+            _ => self.fail("gather", format!("rows {index:?} of {x:?}")),
         }
     }
 
@@ -389,7 +389,7 @@ impl Ops for Manifest {
     }
 
     fn nms(&self, boxes: &Dims, scores: &Dims, p: &Nms<Dims>) -> Selected<Dims> {
-        self.select(boxes, scores, p)
+        self.nms_of(boxes, scores, p)
     }
 
     fn roi_align(&self, levels: &[Dims], rois: &Dims, r: &RoiAlign) -> Dims {

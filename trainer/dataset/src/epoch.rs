@@ -12,7 +12,7 @@ use super::batch::{Batch, View};
 use super::error::DataError;
 use super::loader::{Job, Loader, Made, Pass, Reply};
 use super::sampler::Batches;
-use super::views::Desk;
+use super::views::Scratch;
 
 /// Views that wait for others of their size in evaluation, in batches; beyond this the fullest group goes out as it is.
 const WAITING: usize = 8;
@@ -30,7 +30,7 @@ pub struct Epoch<'a> {
     early: BTreeMap<usize, Made>,
     groups: Groups,
     cancelled: Arc<AtomicBool>,
-    desk: Desk,
+    scratch: Scratch,
 }
 
 impl<'a> Epoch<'a> {
@@ -46,7 +46,7 @@ impl<'a> Epoch<'a> {
             early: BTreeMap::new(),
             groups: Groups::default(),
             cancelled: Arc::new(AtomicBool::new(false)),
-            desk: Desk::default(),
+            scratch: Scratch::default(),
         };
         epoch.submit();
         epoch
@@ -77,7 +77,7 @@ impl<'a> Epoch<'a> {
 
     fn made(&mut self, position: usize) -> Made {
         if self.loader.jobs().is_none() {
-            return self.loader.shared.make(&self.pass, position, &mut self.desk);
+            return self.loader.shared.make(&self.pass, position, &mut self.scratch);
         }
         loop {
             if let Some(made) = self.early.remove(&position) {

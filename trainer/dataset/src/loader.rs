@@ -19,7 +19,7 @@ use super::epoch::Epoch;
 use super::error::DataError;
 use super::reject::{RejectKind, Rejection};
 use super::sampler::{Batches, epoch_order};
-use super::views::{Desk, Draw, Studio, Views};
+use super::views::{Scratch, ViewKey, ViewMaker, Views};
 
 /// How a loader works.
 #[derive(Clone, Debug)]
@@ -67,7 +67,7 @@ pub(super) struct Job {
 
 /// What the workers share.
 pub(super) struct Shared {
-    studio: Studio,
+    maker: ViewMaker,
     pub options: LoaderOptions,
     /// Finished evaluation views, allotted when the first evaluation begins.
     finished: OnceLock<Option<Vec<Slot>>>,
@@ -92,10 +92,10 @@ impl Loader {
             return Err(DataError::Setting { name: "batch size", value: "0".to_owned(), limit });
         }
         let preprocessing = options.preprocessing.clone();
-        let studio = Studio::new(images, preprocessing, options.views.clone(), options.ignore_data_errors)?;
+        let maker = ViewMaker::new(images, preprocessing, options.views.clone(), options.ignore_data_errors)?;
         let buffers = bounded(options.prefetch + 2);
         let workers = options.workers;
-        let shared = Arc::new(Shared { studio, options, finished: OnceLock::new() });
+        let shared = Arc::new(Shared { maker, options, finished: OnceLock::new() });
         // Unbounded, because each pass limits what it has under way.
         let (jobs, queue) = unbounded::<Job>();
         let mut loader = Self { shared, jobs: Some(jobs), workers: Vec::new(), spare: buffers };
@@ -110,12 +110,12 @@ impl Loader {
 
     /// Samples of a training epoch: images and, where they are cut into tiles, the tiles that hold an object.
     pub fn images_per_epoch(&self) -> usize {
-        self.shared.studio.units()
+        self.shared.maker.units()
     }
 
     /// Views that [`Self::eval`] makes of an image: 1, and one for each tile.
     pub fn views_per_image(&self) -> usize {
-        self.shared.studio.views_per_image()
+        self.shared.maker.views_per_image()
     }
 
     /// Batches of a training epoch; [`Self::train_epoch`] from batch 0 yields exactly so many.
@@ -125,7 +125,7 @@ impl Loader {
 
     /// The data set.
     pub fn images(&self) -> &Arc<dyn Images> {
-        &self.shared.studio.images
+        &self.shared.maker.images
     }
 
     fn training(&self) -> Batches {
@@ -151,7 +151,7 @@ impl Loader {
 
     /// Samples found bad since the last call, by index. Each is reported once.
     pub fn take_rejections(&self) -> Vec<Rejection> {
-        self.shared.studio.bad.take(&**self.images())
+        self.shared.maker.bad.take(&**self.images())
     }
 
     /// Where work goes; `None` where the caller does it.
@@ -176,12 +176,12 @@ impl Drop for Loader {
 }
 
 fn work(shared: &Shared, queue: &Receiver<Job>) {
-    let mut desk = Desk::default();
+    let mut scratch = Scratch::default();
     for job in queue {
         if job.cancelled.load(Ordering::Relaxed) {
             continue;
         }
-        let made = shared.make(&job.pass, job.position, &mut desk);
+        let made = shared.make(&job.pass, job.position, &mut scratch);
         // The pass may have been dropped meanwhile.
         let _ = job.reply.send((job.position, made));
     }
@@ -189,14 +189,14 @@ fn work(shared: &Shared, queue: &Receiver<Job>) {
 
 impl Shared {
     /// The views at a position of a pass; a panic on the way becomes an error that names the image.
-    pub(super) fn make(&self, pass: &Pass, position: usize, desk: &mut Desk) -> Made {
+    pub(super) fn make(&self, pass: &Pass, position: usize, scratch: &mut Scratch) -> Made {
         let result = catch_unwind(AssertUnwindSafe(|| match pass {
-            Pass::Eval => self.prepared(position, desk),
+            Pass::Eval => self.prepared(position, scratch),
             Pass::Train { order, batches, seed, epoch } => {
                 let batch = batches.of(position);
                 for at in (position..order.len()).chain(0..position) {
-                    let draw = Draw { unit: order[at] as usize, seed: *seed, epoch: *epoch, batch };
-                    if let Some(view) = self.studio.train(draw, desk)? {
+                    let draw = ViewKey { unit: order[at] as usize, seed: *seed, epoch: *epoch, batch };
+                    if let Some(view) = self.maker.train(draw, scratch)? {
                         return Ok(vec![view]);
                     }
                 }
@@ -204,34 +204,34 @@ impl Shared {
             }
         }));
         result.unwrap_or_else(|panic| {
-            let index = desk.current;
+            let index = scratch.current;
             // Whatever state the buffers were left in, they are not used again.
-            *desk = Desk::default();
+            *scratch = Scratch::default();
             let message = panic.downcast_ref::<String>().map(String::as_str);
             let message = message.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message").to_owned();
-            let row = self.studio.images.rejection(index, RejectKind::BadImage, String::new());
+            let row = self.maker.images.rejection(index, RejectKind::BadImage, String::new());
             let image = row.image_url.unwrap_or_else(|| format!("{}:{}", row.source, row.line));
             Err(DataError::Panic { image, message })
         })
     }
 
     fn nothing_left(&self) -> DataError {
-        let n = self.studio.images.len() as u64;
+        let n = self.maker.images.len() as u64;
         DataError::Empty { what: "the training data".to_owned(), rows: n, rejected: n, examples: String::new() }
     }
 
-    fn prepared(&self, index: usize, desk: &mut Desk) -> Made {
+    fn prepared(&self, index: usize, scratch: &mut Scratch) -> Made {
         let slots = self.finished.get_or_init(|| {
-            let fits = self.studio.eval_bytes() <= u128::from(self.options.cache_bytes);
-            fits.then(|| (0..self.studio.images.len()).map(|_| OnceLock::new()).collect())
+            let fits = self.maker.eval_bytes() <= u128::from(self.options.cache_bytes);
+            fits.then(|| (0..self.maker.images.len()).map(|_| OnceLock::new()).collect())
         });
         let Some(slot) = slots.as_ref().map(|slots| &slots[index]) else {
-            return self.studio.eval(index, desk);
+            return self.maker.eval(index, scratch);
         };
         if let Some(views) = slot.get() {
             return Ok(views.clone());
         }
-        let views = self.studio.eval(index, desk)?;
+        let views = self.maker.eval(index, scratch)?;
         Ok(slot.get_or_init(|| views).clone())
     }
 }

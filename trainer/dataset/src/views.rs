@@ -33,7 +33,7 @@ pub struct ClassifierViews {
 
 /// Which training view is to be made; nothing else decides how it looks.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Draw {
+pub(crate) struct ViewKey {
     /// Training sample.
     pub unit: usize,
     /// Seed of the run.
@@ -44,7 +44,7 @@ pub(crate) struct Draw {
     pub batch: usize,
 }
 
-impl Draw {
+impl ViewKey {
     /// The sample's own stream.
     pub fn rng(&self) -> KeyedRng {
         KeyedRng::new("augment", &[self.seed, u64::from(self.epoch), self.unit as u64])
@@ -53,15 +53,15 @@ impl Draw {
 
 /// A worker's tools.
 #[derive(Default)]
-pub(crate) struct Desk {
+pub(crate) struct Scratch {
     /// Buffers of resizing.
     pub resizer: Resizer,
-    /// The sample whose image is on the desk, so that a panic can name it.
+    /// The sample whose view is being made, so that a panic can name it.
     pub current: usize,
 }
 
 /// Makes views of one data set.
-pub(crate) struct Studio {
+pub(crate) struct ViewMaker {
     pub images: Arc<dyn Images>,
     pub preprocessing: Preprocessing,
     pub bad: BadSamples,
@@ -69,7 +69,7 @@ pub(crate) struct Studio {
     units: Units,
 }
 
-impl Studio {
+impl ViewMaker {
     /// # Errors
     /// A setting out of range, or one that does not fit the preprocessing.
     pub fn new(
@@ -119,35 +119,35 @@ impl Studio {
     }
 
     /// A training view; `None` where the sample's image is bad.
-    pub fn train(&self, draw: Draw, desk: &mut Desk) -> Result<Option<View>, DataError> {
+    pub fn train(&self, draw: ViewKey, scratch: &mut Scratch) -> Result<Option<View>, DataError> {
         let unit = self.units.get(draw.unit);
-        desk.current = unit.picture;
+        scratch.current = unit.picture;
         self.bad.unless_bad(&*self.images, unit.picture, || match &self.views {
-            Views::Classifier(views) => self.augmented(views, draw, desk),
-            Views::Detector(views) => views.train(self, &self.units, draw, desk),
+            Views::Classifier(views) => self.augmented(views, draw, scratch),
+            Views::Detector(views) => views.train(self, &self.units, draw, scratch),
         })
     }
 
     /// What evaluation sees of an image; nothing where it is bad.
-    pub fn eval(&self, index: usize, desk: &mut Desk) -> Result<Vec<View>, DataError> {
-        desk.current = index;
+    pub fn eval(&self, index: usize, scratch: &mut Scratch) -> Result<Vec<View>, DataError> {
+        scratch.current = index;
         let made = self.bad.unless_bad(&*self.images, index, || match &self.views {
             Views::Classifier(_) => {
-                let image = desk.resizer.prepare(&*self.images.image(index)?, &self.preprocessing);
+                let image = scratch.resizer.prepare(&*self.images.image(index)?, &self.preprocessing);
                 Ok(vec![View { index, image: Arc::new(image), scene: None }])
             }
-            Views::Detector(views) => views.eval(self, index, desk),
+            Views::Detector(views) => views.eval(self, index, scratch),
         })?;
         Ok(made.unwrap_or_default())
     }
 
-    fn augmented(&self, views: &ClassifierViews, draw: Draw, desk: &mut Desk) -> Result<View, SampleError> {
+    fn augmented(&self, views: &ClassifierViews, draw: ViewKey, scratch: &mut Scratch) -> Result<View, SampleError> {
         let (p, size, index) = (&self.preprocessing, views.train_crop, draw.unit);
         let finished = |image| View { index, image: Arc::new(image), scene: None };
         let Some(augmentation) = &views.augmentation else {
             let resize = p.crop().map_or(size, |(resize, _)| resize.max(size));
             let p = p.cropped(resize, size);
-            return Ok(finished(desk.resizer.prepare(&*self.images.image(index)?, &p)));
+            return Ok(finished(scratch.resizer.prepare(&*self.images.image(index)?, &p)));
         };
         let mut rng = draw.rng();
         // The crop is the first draw and needs the size alone, so what lies below it need not be decoded.
@@ -157,7 +157,7 @@ impl Studio {
             .top(index, &mut |width, height| region.insert(augmentation.crop(width, height, &mut rng)).y1 as u32)?;
         let region = region.unwrap_or_else(|| augmentation.crop(image.width, image.height, &mut rng));
         let view = augment::View { size, filter: p.interpolation, fill: host::fill(p) };
-        Ok(finished(augmentation.apply(&image, region, view, &mut desk.resizer, &mut rng)))
+        Ok(finished(augmentation.apply(&image, region, view, &mut scratch.resizer, &mut rng)))
     }
 
     /// Where evaluation puts an image of this size.

@@ -9,6 +9,7 @@ use std::path::Path;
 use anyhow::{Context, ensure};
 use dataset::loading;
 use exporter::{ExportSettings, Form};
+use models::detect::Selection;
 use models::host::{self, Limits, Rgb, Tile};
 use ndarray::ArrayView4;
 use runtime::{Model, Options, Overrides};
@@ -17,7 +18,7 @@ use schemas::prediction::Detection;
 use tch::Device;
 use trainer::nn::checkpoint::Checkpoint;
 use trainer::nn::network::Network;
-use trainer::tasks::detect::evaluate::{self, Parts, Wish};
+use trainer::tasks::detect::evaluate::{self, Parts};
 
 /// Boxes below it are not compared.
 const SCORE: f32 = 0.05;
@@ -79,14 +80,14 @@ impl Difference {
 struct File {
     model: Model,
     settings: Settings,
-    wish: Wish,
+    selection: Selection<f32>,
 }
 
 impl File {
     fn run(&mut self, images: &[&Rgb], sizes: Option<&[[i64; 2]]>) -> anyhow::Result<Vec<Vec<Detection>>> {
         let data: Vec<u8> = images.iter().flat_map(|image| image.data.iter().copied()).collect();
         let shape = (images.len(), images[0].height as usize, images[0].width as usize, 3);
-        let limits = Overrides { score_threshold: Some(self.wish.score), iou_threshold: Some(self.wish.iou) };
+        let limits = Overrides { score_threshold: Some(self.selection.score), iou_threshold: Some(self.selection.iou) };
         Ok(self.model.detect(ArrayView4::from_shape(shape, &data)?, sizes, &limits)?)
     }
 
@@ -199,13 +200,13 @@ fn export(run: &Path, folder: &Path, form: Form, grid: &str) -> anyhow::Result<F
     exporter::export(run, &output, &ExportSettings { form, changes, ..ExportSettings::default() })?;
     let model = Model::open(&output, &Options { intra_threads: 2, library: None })?;
     let settings = Settings::try_from(model.meta().settings.clone())?;
-    let wish = Wish { score: SCORE, ..Wish::predicting(&settings) };
-    Ok(File { model, settings, wish })
+    let selection = Selection { score: SCORE, ..evaluate::predicting(&settings) };
+    Ok(File { model, settings, selection })
 }
 
 fn by_checkpoint(network: &Network, image: &Rgb, file: &File) -> anyhow::Result<Vec<Detection>> {
     evaluate::in_image(image, &file.settings, |piece| {
         let prepared = host::prepare(piece, &network.preprocessing);
-        Ok(evaluate::in_prepared(network, &prepared, piece, &file.wish))
+        Ok(evaluate::in_prepared(network, &prepared, piece, &file.selection))
     })
 }

@@ -38,7 +38,7 @@ pub fn run(args: &EvaluateArgs) -> anyhow::Result<Answer> {
     for warning in &test.warnings {
         console::say(&format!("warning: {warning}"));
     }
-    let settings = model.asked(&[("tile_grid_size", args.tile_grid_size.clone().map(Value::from))])?;
+    let settings = model.settings_with(&[("tile_grid_size", args.tile_grid_size.clone().map(Value::from))])?;
     let options = LoaderOptions {
         ignore_data_errors: args.ignore_data_errors,
         ..loading::evaluation(meta.task, &settings, &meta.preprocessing, args.batch_size)

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use files::{Checked, Order, Scope, Target, Writing};
+use models::detect::Selection;
 use models::host::{self, Limits, Rgb};
 use schemas::dataset::Corners;
 use schemas::error::ErrorCode;
@@ -18,7 +19,7 @@ use crate::cli::args::{ExplainArgs, PredictArgs};
 use crate::failure::fail;
 use crate::predict::explain;
 use crate::predict::trained::Trained;
-use crate::tasks::detect::evaluate::Wish;
+use crate::tasks::detect::evaluate as boxes;
 use metrics::THRESHOLD;
 use report::{caption, draw};
 
@@ -29,16 +30,16 @@ use report::{caption, draw};
 pub fn run(args: &PredictArgs) -> anyhow::Result<Answer> {
     // Before the model has done its work, whether what it draws may be written.
     let saving = args.save.as_deref().map(|folder| Saving::check(args, folder)).transpose()?;
-    let mut asked = Asked::open(args)?;
+    let mut predictor = Predictor::open(args)?;
     let mut saving = saving.map(Saving::begin).transpose()?;
     let (mut text, mut rows, mut failed) = (String::new(), Vec::new(), 0);
     for (number, path) in args.images.iter().enumerate() {
         match read(path) {
             Ok(image) => {
-                let said = asked.about(&image)?;
-                writeln!(text, "{}: {}", path.display(), said.line)?;
-                let saved = saving.as_mut().map(|saving| saving.save(number, &said.drawn(&image))).transpose()?;
-                let mut row = said.json;
+                let prediction = predictor.predict(&image)?;
+                writeln!(text, "{}: {}", path.display(), prediction.line)?;
+                let saved = saving.as_mut().map(|saving| saving.save(number, &prediction.drawn(&image))).transpose()?;
+                let mut row = prediction.json;
                 row.insert("filename".to_owned(), json!(path));
                 row.insert("saved".to_owned(), json!(saved));
                 rows.push(Value::Object(row));
@@ -62,17 +63,17 @@ pub fn run(args: &PredictArgs) -> anyhow::Result<Answer> {
 /// Classes that are named unless asked otherwise, where one is the answer.
 const TOP: usize = 3;
 
-/// A model and what is asked of it.
-struct Asked {
+/// A model with the options of its predictions.
+struct Predictor {
     model: Trained,
     settings: Settings,
-    wish: Wish,
+    selection: Selection<f32>,
     top: usize,
     explain: Option<XaiParameters>,
 }
 
-/// What a model said about one image.
-struct Said {
+/// The prediction of one image: for people, for programs, and drawn.
+struct Prediction {
     line: String,
     json: Map<String, Value>,
     marks: Marks,
@@ -88,37 +89,37 @@ enum Marks {
     Explained(Rgb),
 }
 
-impl Asked {
+impl Predictor {
     fn open(args: &PredictArgs) -> anyhow::Result<Self> {
         let model = args.model.open()?;
-        let settings = model.asked(&[
+        let settings = model.settings_with(&[
             ("box_score_thresh", args.score_threshold.map(Value::from)),
             ("box_nms_thresh", args.iou_threshold.map(Value::from)),
             ("tile_grid_size", args.tile_grid_size.clone().map(Value::from)),
         ])?;
-        let wish = Wish::predicting(&settings);
+        let selection = boxes::predicting(&settings);
         let usual = match model.meta().task.labels() {
             Labels::Classes => usize::MAX,
             Labels::Class | Labels::Boxes | Labels::Outlines => TOP,
         };
         let explain = explaining(&args.explain, &model, args.save.is_some())?;
-        Ok(Self { model, settings, wish, top: args.top.unwrap_or(usual).max(1), explain })
+        Ok(Self { model, settings, selection, top: args.top.unwrap_or(usual).max(1), explain })
     }
 
-    fn about(&mut self, image: &Rgb) -> anyhow::Result<Said> {
+    fn predict(&mut self, image: &Rgb) -> anyhow::Result<Prediction> {
         let labels = self.model.meta().labels.clone();
         match self.model.meta().task.labels() {
             Labels::Class => self.classes(image, &labels, |_| true),
             Labels::Classes => self.classes(image, &labels, |probability| probability > THRESHOLD),
             Labels::Boxes | Labels::Outlines => {
-                let found = self.model.detect(image, &self.settings, &self.wish)?;
+                let found = self.model.detect(image, &self.settings, &self.selection)?;
                 let counts = labels.iter().enumerate().filter_map(|(class, label)| {
                     let count = found.iter().filter(|d| d.label == class).count();
                     (count > 0).then(|| format!("{count} {label}"))
                 });
                 let line = counts.collect::<Vec<_>>().join(", ");
                 let boxes: Vec<Value> = found.iter().map(|d| scored(d, &labels, image)).collect();
-                Ok(Said {
+                Ok(Prediction {
                     line: if line.is_empty() { "nothing".to_owned() } else { line },
                     json: Map::from_iter([("boxes".to_owned(), Value::Array(boxes))]),
                     marks: Marks::Boxes(found, labels),
@@ -128,9 +129,9 @@ impl Asked {
     }
 }
 
-impl Asked {
+impl Predictor {
     /// The most probable classes of those whose probability is `shown`. The JSON has all of them.
-    fn classes(&mut self, image: &Rgb, labels: &[String], shown: impl Fn(f32) -> bool) -> anyhow::Result<Said> {
+    fn classes(&mut self, image: &Rgb, labels: &[String], shown: impl Fn(f32) -> bool) -> anyhow::Result<Prediction> {
         let probabilities = self.model.classify(image)?;
         let ranked = ranked(labels, &probabilities).into_iter().filter(|&(_, p)| shown(p)).take(self.top);
         let mut lines: Vec<String> = ranked.map(|(label, p)| format!("{label} {p:.3}")).collect();
@@ -148,11 +149,11 @@ impl Asked {
                 marks = Marks::Explained(drawn);
             }
         }
-        Ok(Said { line, json, marks })
+        Ok(Prediction { line, json, marks })
     }
 }
 
-impl Said {
+impl Prediction {
     fn drawn(&self, image: &Rgb) -> Rgb {
         match &self.marks {
             Marks::Lines(lines) => caption::below(image, lines),

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
+use models::detect::Selection;
 use models::host::{self, Rgb};
 use ndarray::ArrayView4;
 use runtime::{Form, Overrides};
@@ -17,7 +18,7 @@ use crate::nn::checkpoint::Checkpoint;
 use crate::nn::network::{self, Network};
 use crate::tasks::Outcome;
 use crate::tasks::classify::evaluate as classes;
-use crate::tasks::detect::evaluate::{self as boxes, Wish};
+use crate::tasks::detect::evaluate as boxes;
 use dataset::Loader;
 
 /// The file that a checkpoint was read from.
@@ -89,12 +90,12 @@ impl Trained {
     ///
     /// # Errors
     /// When a setting has no such value or means nothing to this model.
-    pub fn asked(&self, wishes: &[(&str, Option<Value>)]) -> anyhow::Result<Settings> {
+    pub fn settings_with(&self, changes: &[(&str, Option<Value>)]) -> anyhow::Result<Settings> {
         let mut settings = self.settings()?;
         let task = self.meta().task;
         let cuts = self.takes_whole();
         let refuse = |message: String| Err(fail(ErrorCode::InvalidSettings, message));
-        for (name, value) in wishes.iter().filter_map(|(name, value)| Some((name, value.as_ref()?))) {
+        for (name, value) in changes.iter().filter_map(|(name, value)| Some((name, value.as_ref()?))) {
             if !self.detects() {
                 return refuse(format!("{name} means nothing to {task}; leave it out"));
             }
@@ -176,23 +177,32 @@ impl Trained {
     ///
     /// # Errors
     /// When the file fails on it.
-    pub fn detect(&mut self, image: &Rgb, settings: &Settings, wish: &Wish) -> anyhow::Result<Vec<Detection>> {
+    pub fn detect(
+        &mut self,
+        image: &Rgb,
+        settings: &Settings,
+        selection: &Selection<f32>,
+    ) -> anyhow::Result<Vec<Detection>> {
         if let Self::File(model) = self
             && model.form() == Form::Whole
         {
-            return whole(model, image, wish);
+            return whole(model, image, selection);
         }
-        boxes::in_image(image, settings, |piece| self.detect_prepared(piece, wish))
+        boxes::in_image(image, settings, |piece| self.detect_prepared(piece, selection))
     }
 
     /// One image or tile through a checkpoint or a `prepared` file.
-    fn detect_prepared(&mut self, image: &Rgb, wish: &Wish) -> anyhow::Result<Vec<Detection>> {
+    fn detect_prepared(&mut self, image: &Rgb, selection: &Selection<f32>) -> anyhow::Result<Vec<Detection>> {
         let prepared = host::prepare(image, &self.meta().preprocessing);
         let found = match self {
-            Self::Checkpoint(network, ..) => boxes::in_prepared(network, &prepared, image, wish),
+            Self::Checkpoint(network, ..) => boxes::in_prepared(network, &prepared, image, selection),
             Self::File(model) => {
                 let sizes = [[i64::from(image.height), i64::from(image.width)]];
-                model.detect(view(&prepared)?, Some(&sizes), &overrides(wish))?.into_iter().next().unwrap_or_default()
+                model
+                    .detect(view(&prepared)?, Some(&sizes), &overrides(selection))?
+                    .into_iter()
+                    .next()
+                    .unwrap_or_default()
             }
         };
         Ok(found)
@@ -206,18 +216,18 @@ impl Trained {
     /// When the data cannot be read or the file fails.
     pub fn evaluate(&mut self, data: &Loader, settings: &Settings, label: &str) -> anyhow::Result<Outcome> {
         let detects = self.detects();
-        let wish = Wish::measuring(settings);
+        let selection = boxes::measuring(settings);
         Ok(match self {
             Self::Checkpoint(network, ..) if detects => {
                 Outcome::Boxes(boxes::with_network(network, data, settings, label)?)
             }
             Self::File(model) if detects && model.form() == Form::Whole => {
-                Outcome::Boxes(boxes::over_whole(data, label, |image| whole(model, image, &wish))?)
+                Outcome::Boxes(boxes::over_whole(data, label, |image| whole(model, image, &selection))?)
             }
             Self::File(model) if detects => Outcome::Boxes(boxes::over(data, settings, label, |batch| {
                 let images = ArrayView4::from_shape((batch.n, batch.height, batch.width, 3), &batch.images)?;
                 let sizes: Vec<[i64; 2]> = batch.sizes.iter().map(|size| size.map(i64::from)).collect();
-                Ok(model.detect(images, Some(&sizes), &overrides(&wish))?)
+                Ok(model.detect(images, Some(&sizes), &overrides(&selection))?)
             })?),
             Self::Checkpoint(network, ..) => Outcome::Classes(classes::with_network(network, data, label)?),
             Self::File(model) if model.form() == Form::Whole => {
@@ -228,12 +238,12 @@ impl Trained {
     }
 }
 
-fn whole(model: &mut runtime::Model, image: &Rgb, wish: &Wish) -> anyhow::Result<Vec<Detection>> {
-    Ok(model.detect(view(image)?, None, &overrides(wish))?.into_iter().next().unwrap_or_default())
+fn whole(model: &mut runtime::Model, image: &Rgb, selection: &Selection<f32>) -> anyhow::Result<Vec<Detection>> {
+    Ok(model.detect(view(image)?, None, &overrides(selection))?.into_iter().next().unwrap_or_default())
 }
 
-fn overrides(wish: &Wish) -> Overrides {
-    Overrides { score_threshold: Some(wish.score), iou_threshold: Some(wish.iou) }
+fn overrides(selection: &Selection<f32>) -> Overrides {
+    Overrides { score_threshold: Some(selection.score), iou_threshold: Some(selection.iou) }
 }
 
 /// One image as a batch.

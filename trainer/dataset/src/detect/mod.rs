@@ -20,7 +20,7 @@ use super::batch::{Scene, Target, View};
 use super::dataset::{Images, SampleError};
 use super::error::DataError;
 use super::target::Object;
-use super::views::{Desk, Draw, Studio};
+use super::views::{Scratch, ViewKey, ViewMaker};
 
 pub use rcnn::RcnnAugmentation;
 pub use units::Tiling;
@@ -106,43 +106,48 @@ impl DetectorViews {
     /// A training view.
     pub(super) fn train(
         &self,
-        studio: &Studio,
+        maker: &ViewMaker,
         units: &Units,
-        draw: Draw,
-        desk: &mut Desk,
+        draw: ViewKey,
+        scratch: &mut Scratch,
     ) -> Result<View, SampleError> {
-        let source = self.source(&*studio.images, units.get(draw.unit))?;
+        let source = self.source(&*maker.images, units.get(draw.unit))?;
         match &self.augmentation {
-            DetectorAugmentation::None => Ok(plain(studio, &source, desk)),
+            DetectorAugmentation::None => Ok(plain(maker, &source, scratch)),
             DetectorAugmentation::Rcnn(rcnn) => {
-                Ok(rcnn.view(&source, &studio.preprocessing, &mut desk.resizer, &mut draw.rng()))
+                Ok(rcnn.view(&source, &maker.preprocessing, &mut scratch.resizer, &mut draw.rng()))
             }
             DetectorAugmentation::Yolo(yolo) => {
                 // Any other sample of the epoch, with the tools that the image in hand does not occupy.
-                let mut other = |unit: usize, desk: &mut Desk| {
+                let mut other = |unit: usize, scratch: &mut Scratch| {
                     let unit = units.get(unit);
-                    let before = std::mem::replace(&mut desk.current, unit.picture);
+                    let before = std::mem::replace(&mut scratch.current, unit.picture);
                     let got =
-                        studio.bad.unless_bad(&*studio.images, unit.picture, || self.source(&*studio.images, unit))?;
-                    desk.current = before;
+                        maker.bad.unless_bad(&*maker.images, unit.picture, || self.source(&*maker.images, unit))?;
+                    scratch.current = before;
                     Ok(got)
                 };
                 let mut others = yolo::Others { units: units.len(), get: &mut other };
-                yolo.view(&source, &studio.preprocessing, draw, &mut others, desk)
+                yolo.view(&source, &maker.preprocessing, draw, &mut others, scratch)
             }
         }
     }
 
     /// What evaluation sees: the whole image and then every tile, whether or not it holds an object.
-    pub(super) fn eval(&self, studio: &Studio, index: usize, desk: &mut Desk) -> Result<Vec<View>, SampleError> {
-        let image = studio.images.image(index)?;
+    pub(super) fn eval(
+        &self,
+        maker: &ViewMaker,
+        index: usize,
+        scratch: &mut Scratch,
+    ) -> Result<Vec<View>, SampleError> {
+        let image = maker.images.image(index)?;
         let whole = Tile::whole(&image);
         let tiles = self.tiling.tiles(image.width, image.height);
         let parts = std::iter::once((whole, None)).chain(tiles.into_iter().map(|tile| (tile, Some(tile))));
         Ok(parts
             .map(|(from, tile)| {
-                let objects = objects_in(studio.images.objects(index), &image, from);
-                plain(studio, &Source { image: Arc::clone(&image), from, objects, index, tile }, desk)
+                let objects = objects_in(maker.images.objects(index), &image, from);
+                plain(maker, &Source { image: Arc::clone(&image), from, objects, index, tile }, scratch)
             })
             .collect())
     }
@@ -157,13 +162,13 @@ impl DetectorViews {
 }
 
 /// The view that evaluation makes of a source.
-fn plain(studio: &Studio, source: &Source, desk: &mut Desk) -> View {
+fn plain(maker: &ViewMaker, source: &Source, scratch: &mut Scratch) -> View {
     let image = match source.tile {
-        None => desk.resizer.prepare(&source.image, &studio.preprocessing),
-        Some(tile) => desk.resizer.prepare(&host::cut(&source.image, tile), &studio.preprocessing),
+        None => scratch.resizer.prepare(&source.image, &maker.preprocessing),
+        Some(tile) => scratch.resizer.prepare(&host::cut(&source.image, tile), &maker.preprocessing),
     };
     let [height, width] = source.size();
-    let place = studio.placement(width, height);
+    let place = maker.placement(width, height);
     let forward = |placed: &Placed| Placed { corners: place.forward(placed.corners, width, height), ..*placed };
     let objects: Vec<Placed> = source.objects.iter().map(forward).collect();
     source.finished(image, [place.inner_height, place.inner_width], &objects)

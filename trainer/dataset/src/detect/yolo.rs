@@ -14,7 +14,7 @@ use super::super::batch::View;
 use super::super::dataset::SampleError;
 use super::super::error::DataError;
 use super::super::rng::KeyedRng;
-use super::super::views::{Desk, Draw};
+use super::super::views::{Scratch, ViewKey};
 use super::paste::Paste;
 use super::rcnn::flip;
 use super::{Placed, Source};
@@ -43,7 +43,7 @@ pub struct YoloAugmentation {
     pub hsv: f64,
     /// Probability of mirroring left and right, in [0, 1].
     pub flip_probability: f64,
-    /// Draw each batch's side from the multiples of 32 between half and one and a half times the network's.
+    /// ViewKey each batch's side from the multiples of 32 between half and one and a half times the network's.
     pub multi_scale: bool,
 }
 
@@ -53,7 +53,7 @@ pub(super) struct Others<'a> {
     pub units: usize,
     /// One of them; `None` where its image is bad.
     #[expect(clippy::type_complexity, reason = "used once")]
-    pub get: &'a mut dyn FnMut(usize, &mut Desk) -> Result<Option<Source>, DataError>,
+    pub get: &'a mut dyn FnMut(usize, &mut Scratch) -> Result<Option<Source>, DataError>,
 }
 
 /// The random scale and shift of a view: canvas position `c`, from the canvas's centre, comes to `scale * c + centre`.
@@ -84,16 +84,16 @@ impl YoloAugmentation {
         &self,
         source: &Source,
         p: &Preprocessing,
-        draw: Draw,
+        draw: ViewKey,
         others: &mut Others,
-        desk: &mut Desk,
+        scratch: &mut Scratch,
     ) -> Result<View, SampleError> {
         let side = self.side(p, draw);
         let mut rng = draw.rng();
         let mosaic = draw.epoch < self.mosaic_epochs;
         let (meeting, parts) = if mosaic {
             let meeting = [0; 2].map(|_| rng.below(u64::from(side)) + u64::from(side / 2));
-            (Some(meeting), gather(others, draw.unit, desk, &mut rng)?)
+            (Some(meeting), gather(others, draw.unit, scratch, &mut rng)?)
         } else {
             (None, Vec::new())
         };
@@ -107,7 +107,7 @@ impl YoloAugmentation {
         match meeting {
             None => {
                 let (paste, edges) = letterboxed(source, side, affine);
-                add(source, paste, edges, &mut desk.resizer);
+                add(source, paste, edges, &mut scratch.resizer);
             }
             Some(meeting) => {
                 let mut order = [0, 1, 2, 3];
@@ -116,7 +116,7 @@ impl YoloAugmentation {
                 let parts = std::iter::once(Some(source)).chain(parts.iter().map(Option::as_ref));
                 for (quarter, part) in order.into_iter().zip(parts) {
                     let Some(part) = part else { continue };
-                    add(part, seam.quarter(quarter, part, affine), seam.edges, &mut desk.resizer);
+                    add(part, seam.quarter(quarter, part, affine), seam.edges, &mut scratch.resizer);
                 }
             }
         }
@@ -132,7 +132,7 @@ impl YoloAugmentation {
     }
 
     /// Side of the view, in pixels.
-    fn side(&self, p: &Preprocessing, draw: Draw) -> u32 {
+    fn side(&self, p: &Preprocessing, draw: ViewKey) -> u32 {
         let side = p.side();
         if !self.multi_scale {
             return side;
@@ -154,7 +154,7 @@ impl YoloAugmentation {
 fn gather(
     others: &mut Others,
     unit: usize,
-    desk: &mut Desk,
+    scratch: &mut Scratch,
     rng: &mut KeyedRng,
 ) -> Result<Vec<Option<Source>>, SampleError> {
     let mut parts = Vec::with_capacity(3);
@@ -162,7 +162,7 @@ fn gather(
         let mut part = None;
         for _ in 0..TRIES {
             let pick = rng.below(others.units as u64) as usize;
-            part = (others.get)(pick, desk)?;
+            part = (others.get)(pick, scratch)?;
             // Only a bad image is passed over; the one in hand is good.
             if part.is_some() || pick == unit {
                 break;

@@ -201,13 +201,13 @@ impl Ops for Eager<'_> {
         T(x.max_pool2d(p.kernel, p.stride, padding, [1, 1], p.ceil))
     }
 
-    fn avg_pool(&self, x: &T, p: &Pool, count_padding: bool) -> T {
+    fn avg_pool(&self, x: &T, p: &Pool, count_include_pad: bool) -> T {
         // The manifest has refused every other padding.
         let padding = match p.padding {
             Padding::Explicit([top, left, ..]) => [top, left],
             Padding::SameUpper => [0, 0],
         };
-        T(x.0.avg_pool2d(p.kernel, p.stride, padding, p.ceil, count_padding, None::<i64>))
+        T(x.0.avg_pool2d(p.kernel, p.stride, padding, p.ceil, count_include_pad, None::<i64>))
     }
 
     fn global_avg_pool(&self, x: &T) -> T {
@@ -272,7 +272,7 @@ impl Ops for Eager<'_> {
         T(a.0.minimum(&b.0))
     }
 
-    fn at_least(&self, a: &T, b: &T) -> T {
+    fn greater_equal(&self, a: &T, b: &T) -> T {
         let result = a.0.ge_tensor(&b.0).to_kind(Kind::Float);
         // Whole numbers are exact everywhere; only floats can fall on either side.
         if a.0.kind() == Kind::Float && b.0.numel() == 1 {
@@ -313,7 +313,7 @@ impl Ops for Eager<'_> {
         T(x.0.upsample_nearest2d(&like.0.size()[2..4], None, None))
     }
 
-    fn cells(&self, x: &T) -> T {
+    fn meshgrid(&self, x: &T) -> T {
         let size = x.0.size();
         let (h, w) = (size[2], size[3]);
         let count = |n| Tensor::arange(n, (Kind::Float, x.0.device()));
@@ -358,7 +358,7 @@ impl Ops for Eager<'_> {
         (T(values), T(indices))
     }
 
-    fn take(&self, x: &T, index: &T) -> T {
+    fn gather(&self, x: &T, index: &T) -> T {
         let mut size = x.0.size();
         size[1] = index.0.size()[1];
         let mut ones = vec![1; size.len()];

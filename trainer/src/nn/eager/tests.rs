@@ -109,7 +109,7 @@ fn no_gradient_flows_behind_detach_nms_and_at_least() {
     let (boxes, scores) = (leaf(&[1, 2, 4]), leaf(&[1, 3, 2]));
     let p = Nms { iou_threshold: number(0.5), score_threshold: number(0.0), cap: 3 };
     let found = eager.nms(&boxes, &scores, &p);
-    for t in [&eager.detach(&boxes), &found.scores, &found.classes, &eager.at_least(&boxes, &number(0.5))] {
+    for t in [&eager.detach(&boxes), &found.scores, &found.classes, &eager.greater_equal(&boxes, &number(0.5))] {
         assert!(!t.0.requires_grad());
     }
 }

@@ -6,4 +6,4 @@ pub mod recorded;
 pub mod report;
 mod task;
 
-pub use task::{Classify, MultiLabel, Softening, class_weights, of, positive_weights};
+pub use task::{Classify, MultiLabel, Regularization, class_weights, of, positive_weights};

@@ -14,14 +14,14 @@ use dataset::{Batch, Dataset, Images, Loader};
 
 /// What keeps a classifier from being too sure of its training images; nothing by default.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Softening {
+pub struct Regularization {
     /// Share of the target that is spread over all answers.
     pub label_smoothing: f64,
     /// How images are mixed, if they are.
     pub mixing: Option<Mixing>,
 }
 
-impl Softening {
+impl Regularization {
     /// As the settings say.
     #[must_use]
     pub fn of(settings: &Settings) -> Self {
@@ -54,19 +54,19 @@ impl Softening {
 pub fn of(plan: &Plan, data: &Dataset, device: Device) -> Box<dyn Task> {
     let (counts, s) = (data.class_counts(), &plan.settings);
     let (weighted_loss, threshold) = (s.weighted_loss, s.imbalance_rate_threshold as usize);
-    let softening = Softening::of(s);
+    let regularization = Regularization::of(s);
     let upload = |weights: Vec<f32>| Tensor::from_slice(&weights).to_device(device);
     match plan.task {
         schemas::Task::ImageClassificationMultilabel => Box::new(MultiLabel {
             positive_weights: positive_weights(&counts, data.len(), weighted_loss, threshold).map(upload),
-            softening,
+            regularization,
         }),
         // No classifier is trained for the others: its registry row does not list them.
         schemas::Task::ImageClassification
         | schemas::Task::ImageObjectDetection
         | schemas::Task::ImageInstanceSegmentation => Box::new(Classify {
             class_weights: class_weights(&counts, weighted_loss, threshold).map(upload),
-            softening,
+            regularization,
         }),
     }
 }
@@ -77,7 +77,7 @@ pub struct Classify {
     /// Float `[C]`, when the loss is weighted; the mean over a batch is then weighted as PyTorch's `cross_entropy` has it.
     pub class_weights: Option<Tensor>,
     /// What is done to targets and images.
-    pub softening: Softening,
+    pub regularization: Regularization,
 }
 
 /// A sigmoid and a binary cross entropy per class, measured by the overlap of predicted and true labels.
@@ -86,14 +86,14 @@ pub struct MultiLabel {
     /// Float `[C]`, when the loss is weighted: how much more the presence of a class counts than its absence.
     pub positive_weights: Option<Tensor>,
     /// What is done to targets and images.
-    pub softening: Softening,
+    pub regularization: Regularization,
 }
 
 impl Task for Classify {
     fn loss(&self, network: &Network, batch: &Batch, step: &Step) -> Losses {
         let targets: Vec<i64> = batch.classes.iter().flatten().map(|&class| i64::from(class)).collect();
-        let (weights, smoothing) = (self.class_weights.as_ref(), self.softening.label_smoothing);
-        self.softening.loss((network, batch, step), &Tensor::from_slice(&targets), |logits, targets| {
+        let (weights, smoothing) = (self.class_weights.as_ref(), self.regularization.label_smoothing);
+        self.regularization.loss((network, batch, step), &Tensor::from_slice(&targets), |logits, targets| {
             logits.cross_entropy_loss(targets, weights, Reduction::Mean, -100, smoothing)
         })
     }
@@ -111,7 +111,7 @@ impl MultiLabel {
     /// `[N, C]` logits against targets (1 where a class is present, 0 where not): mean over images and classes of
     /// `-w_c t log p - (1 - t) log (1 - p)`. Smoothing draws targets towards one half.
     fn cost(&self, logits: &Tensor, targets: &Tensor) -> Tensor {
-        let (weights, smoothing) = (self.positive_weights.as_ref(), self.softening.label_smoothing);
+        let (weights, smoothing) = (self.positive_weights.as_ref(), self.regularization.label_smoothing);
         let targets = targets * (1.0 - smoothing) + smoothing / 2.0;
         logits.binary_cross_entropy_with_logits(&targets, None::<&Tensor>, weights, Reduction::Mean)
     }
@@ -120,7 +120,7 @@ impl MultiLabel {
 impl Task for MultiLabel {
     fn loss(&self, network: &Network, batch: &Batch, step: &Step) -> Losses {
         let targets = presence(&batch.classes, network.labels.len());
-        self.softening.loss((network, batch, step), &targets, |logits, targets| self.cost(logits, targets))
+        self.regularization.loss((network, batch, step), &targets, |logits, targets| self.cost(logits, targets))
     }
 
     fn evaluate(&self, network: &Network, data: &Loader, label: &str) -> anyhow::Result<Measured> {
@@ -208,7 +208,7 @@ mod tests {
         let logits = Tensor::from_slice(&[0.5_f32, -1.0, 2.0, 0.0]).reshape([2, 2]);
         let cost = |weights: Option<[f32; 2]>| {
             let positive_weights = weights.map(|weights| Tensor::from_slice(&weights));
-            let task = MultiLabel { positive_weights, softening: Softening::default() };
+            let task = MultiLabel { positive_weights, regularization: Regularization::default() };
             task.cost(&logits, &presence(&[vec![0], vec![0, 1]], 2)).double_value(&[])
         };
         // -log p of a present class is log(1 + e^-x), -log(1 - p) of an absent one log(1 + e^x).
@@ -221,8 +221,8 @@ mod tests {
 
     #[test]
     fn smoothed_presence_lies_towards_one_half() {
-        let softening = Softening { label_smoothing: 0.2, mixing: None };
-        let task = MultiLabel { positive_weights: None, softening };
+        let regularization = Regularization { label_smoothing: 0.2, mixing: None };
+        let task = MultiLabel { positive_weights: None, regularization };
         let logits = Tensor::from_slice(&[1.5_f32]).reshape([1, 1]);
         let (present, absent) = ((-1.5_f64).exp().ln_1p(), 1.5_f64.exp().ln_1p());
         let cost = task.cost(&logits, &presence(&[vec![0]], 1)).double_value(&[]);

@@ -22,39 +22,26 @@ pub const MEASURED_SCORE: f32 = 0.001;
 /// Score from which boxes are recorded for the verification of exports.
 const VERIFIED_SCORE: f32 = 0.05;
 
-/// What is kept of what a detector sees.
-#[derive(Clone, Copy, Debug)]
-pub struct Wish {
-    /// Boxes with a lower score are dropped.
-    pub score: f32,
-    /// Of two boxes of a class that overlap by more than this, the less certain one is dropped.
-    pub iou: f32,
-    /// Most boxes of an image.
-    pub cap: i64,
+/// The boxes that predictions are made of, by the settings.
+#[must_use]
+pub fn predicting(settings: &Settings) -> Selection<f32> {
+    Selection {
+        score: settings.box_score_thresh as f32,
+        iou: settings.box_nms_thresh as f32,
+        cap: i64::from(settings.box_detections_per_img),
+    }
 }
 
-impl Wish {
-    /// What the settings say predictions are.
-    #[must_use]
-    pub fn predicting(settings: &Settings) -> Self {
-        Self {
-            score: settings.box_score_thresh as f32,
-            iou: settings.box_nms_thresh as f32,
-            cap: i64::from(settings.box_detections_per_img),
-        }
-    }
+/// The same, with enough uncertain boxes that an export can be compared by them even after little training.
+#[must_use]
+pub fn verifying(settings: &Settings) -> Selection<f32> {
+    Selection { score: VERIFIED_SCORE.min(settings.box_score_thresh as f32), ..predicting(settings) }
+}
 
-    /// The same, with enough uncertain boxes that an export can be compared by them even after little training.
-    #[must_use]
-    pub fn verifying(settings: &Settings) -> Self {
-        Self { score: VERIFIED_SCORE.min(settings.box_score_thresh as f32), ..Self::predicting(settings) }
-    }
-
-    /// The same with everything that a metric looks at.
-    #[must_use]
-    pub fn measuring(settings: &Settings) -> Self {
-        Self { score: MEASURED_SCORE.min(settings.box_score_thresh as f32), ..Self::predicting(settings) }
-    }
+/// The same, with everything that a metric looks at.
+#[must_use]
+pub fn measuring(settings: &Settings) -> Selection<f32> {
+    Selection { score: MEASURED_SCORE.min(settings.box_score_thresh as f32), ..predicting(settings) }
 }
 
 /// Predictions and truth of every image that could be read, in data set order.
@@ -85,10 +72,10 @@ impl Outcome {
 /// # Errors
 /// When the data cannot be read.
 pub fn with_network(network: &Network, data: &Loader, settings: &Settings, label: &str) -> anyhow::Result<Outcome> {
-    let wish = Wish::measuring(settings);
+    let selection = measuring(settings);
     over(data, settings, label, |batch| {
         let images = network.images(&batch.images, batch.n, batch.height, batch.width);
-        Ok(predict(network, &images, &batch.sizes, &wish))
+        Ok(predict(network, &images, &batch.sizes, &selection))
     })
 }
 
@@ -98,8 +85,13 @@ pub fn with_network(network: &Network, data: &Loader, settings: &Settings, label
 /// # Panics
 /// When the network is no detector: callers choose by task.
 #[must_use]
-pub fn predict(network: &Network, images: &Tensor, sizes: &[[u32; 2]], wish: &Wish) -> Vec<Vec<Detection>> {
-    with(&Eager::new(&network.params, Mode::Evaluate), network, images, sizes, wish)
+pub fn predict(
+    network: &Network,
+    images: &Tensor,
+    sizes: &[[u32; 2]],
+    selection: &Selection<f32>,
+) -> Vec<Vec<Detection>> {
+    with(&Eager::new(&network.params, Mode::Evaluate), network, images, sizes, selection)
 }
 
 /// As [`in_prepared`], with the decisions on the way.
@@ -107,22 +99,33 @@ pub fn predict(network: &Network, images: &Tensor, sizes: &[[u32; 2]], wish: &Wi
 /// # Panics
 /// As [`predict`].
 #[must_use]
-pub fn decided(network: &Network, prepared: &Rgb, original: &Rgb, wish: &Wish) -> (Vec<Detection>, Vec<Decision>) {
+pub fn decided(
+    network: &Network,
+    prepared: &Rgb,
+    original: &Rgb,
+    selection: &Selection<f32>,
+) -> (Vec<Detection>, Vec<Decision>) {
     let images = network.images(&prepared.data, 1, prepared.height as usize, prepared.width as usize);
     let decisions = Decisions::default();
     let eager = Eager::deciding(&network.params, &decisions);
-    let found = with(&eager, network, &images, &[[original.height, original.width]], wish);
+    let found = with(&eager, network, &images, &[[original.height, original.width]], selection);
     (found.into_iter().next().unwrap_or_default(), decisions.into_vec())
 }
 
-fn with(eager: &Eager, network: &Network, images: &Tensor, sizes: &[[u32; 2]], wish: &Wish) -> Vec<Vec<Detection>> {
+fn with(
+    eager: &Eager,
+    network: &Network,
+    images: &Tensor,
+    sizes: &[[u32; 2]],
+    selection: &Selection<f32>,
+) -> Vec<Vec<Detection>> {
     let Some(detector) = network.spec.detector() else { panic!("{} detects nothing", network.spec.name) };
     let device = network.params.device();
     let sizes: Vec<i64> = sizes.iter().flatten().map(|&side| i64::from(side)).collect();
     let sizes = Tensor::from_slice(&sizes).view([-1, 2]).to_device(device);
     tch::no_grad(|| {
         let one = |value: f32| T::borrowed(&Tensor::from_slice(&[value]).to_device(device));
-        let limits = Selection { score: one(wish.score), iou: one(wish.iou), cap: wish.cap };
+        let limits = Selection { score: one(selection.score), iou: one(selection.iou), cap: selection.cap };
         let pictures = Pictures { prepared: T::borrowed(images), sizes: T::borrowed(&sizes) };
         let model = Model { detector: &detector, preprocessing: &network.preprocessing, classes: network.classes() };
         let found = detections(eager, &model, &pictures, &limits);
@@ -135,9 +138,9 @@ fn with(eager: &Eager, network: &Network, images: &Tensor, sizes: &[[u32; 2]], w
 /// # Panics
 /// As [`predict`].
 #[must_use]
-pub fn in_prepared(network: &Network, prepared: &Rgb, original: &Rgb, wish: &Wish) -> Vec<Detection> {
+pub fn in_prepared(network: &Network, prepared: &Rgb, original: &Rgb, selection: &Selection<f32>) -> Vec<Detection> {
     let images = network.images(&prepared.data, 1, prepared.height as usize, prepared.width as usize);
-    predict(network, &images, &[[original.height, original.width]], wish).into_iter().next().unwrap_or_default()
+    predict(network, &images, &[[original.height, original.width]], selection).into_iter().next().unwrap_or_default()
 }
 
 /// Boxes in one image as decoded, from the whole of it and, where `settings` says so, from its tiles. `look` finds those

@@ -7,7 +7,7 @@ use schemas::Settings;
 use schemas::prediction::Detection;
 use tch::Tensor;
 
-use super::evaluate::{self as boxes, Wish};
+use super::evaluate as boxes;
 use crate::nn::eager::Decision;
 use crate::nn::network::Network;
 use crate::tasks::recorded::pixels;
@@ -17,11 +17,11 @@ use crate::tasks::recorded::pixels;
 /// # Errors
 /// When a value does not fit its type.
 pub fn answers(network: &Network, settings: &Settings, examples: &[Rgb]) -> anyhow::Result<Vec<(String, Tensor)>> {
-    let mut wish = Wish::verifying(settings);
+    let mut selection = boxes::verifying(settings);
     let prepare = |image: &Rgb| models::host::prepare(image, &network.preprocessing);
-    if examples.iter().all(|image| boxes::in_prepared(network, &prepare(image), image, &wish).is_empty()) {
+    if examples.iter().all(|image| boxes::in_prepared(network, &prepare(image), image, &selection).is_empty()) {
         // The network is sure of nothing yet; without boxes an export could not be told from a wrong one.
-        wish.score = 0.0;
+        selection.score = 0.0;
     }
     let mut tensors = Vec::new();
     for (i, image) in examples.iter().enumerate() {
@@ -31,7 +31,7 @@ pub fn answers(network: &Network, settings: &Settings, examples: &[Rgb]) -> anyh
         for (s, place) in std::iter::once(Tile::whole(image)).chain(tiles).enumerate() {
             let piece = cut(image, place);
             let small = prepare(&piece);
-            let (answer, decisions) = boxes::decided(network, &small, &piece, &wish);
+            let (answer, decisions) = boxes::decided(network, &small, &piece, &selection);
             let name = format!("{name}.source.{s}");
             let corners = [place.y0, place.x0, place.y1, place.x1].map(i64::from);
             tensors.push((format!("{name}.place"), Tensor::from_slice(&corners)));
@@ -43,8 +43,8 @@ pub fn answers(network: &Network, settings: &Settings, examples: &[Rgb]) -> anyh
         }
     }
     tensors.push(("format".to_owned(), Tensor::from_slice(&[recorded::FORMAT])));
-    tensors.push(("score_threshold".to_owned(), Tensor::from_slice(&[wish.score])));
-    tensors.push(("iou_threshold".to_owned(), Tensor::from_slice(&[wish.iou])));
+    tensors.push(("score_threshold".to_owned(), Tensor::from_slice(&[selection.score])));
+    tensors.push(("iou_threshold".to_owned(), Tensor::from_slice(&[selection.iou])));
     Ok(tensors)
 }
 
