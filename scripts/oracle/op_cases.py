@@ -115,7 +115,7 @@ def call_of_one(op, attributes, inputs):
     if op == "AveragePool":
         counted = bool(attributes.get("count_include_pad", 0))
         call = {"method": "avg_pool", "kernel": list(attributes["kernel_shape"]), "ceil": bool(attributes.get("ceil_mode", 0))}
-        call |= {"count_padding": counted, **window(attributes, x.ndim)}
+        call |= {"count_include_pad": counted, **window(attributes, x.ndim)}
         require(call["padding"] != "same_upper", "Ops averages over explicit padding only")
         top, left, bottom, right = call["padding"]
         half = top == bottom and left == right and 2 * top <= call["kernel"][0] and 2 * left <= call["kernel"][1]
