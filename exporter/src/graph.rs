@@ -107,7 +107,7 @@ pub enum DecisionKind {
     Nms,
     /// [`models::ops::Ops::topk`]. Input: values; outputs: the largest, their indices.
     TopK,
-    /// [`models::ops::Ops::at_least`] of floats and one number. Input: the floats; output: 1 or 0.
+    /// [`models::ops::Ops::greater_equal`] of floats and one number. Input: the floats; output: 1 or 0.
     AtLeast,
     /// Where tiles lie. No inputs; output: I64 `[S, 4]`.
     Places,

@@ -26,7 +26,7 @@ pub enum Augmentation {
     Crop,
     /// Four images in a mosaic, scaled, moved, flipped, and in other colours; boxes go along.
     Mosaic,
-    /// A flip; boxes go along.
+    /// A crop or a larger canvas, and a flip; boxes go along.
     Flip,
 }
 
