@@ -1,5 +1,7 @@
 //! Plans as the registry resolves them, and the defaults of its models.
 
+#![expect(clippy::unwrap_used, reason = "a panic is how a test reports")]
+
 use models::registry::{self, plan as resolve};
 use schemas::plan::{Device, FIELDS, Pretrained};
 use schemas::setting::SettingSpec;

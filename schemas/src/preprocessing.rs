@@ -73,7 +73,7 @@ impl Preprocessing {
                 Err(format!("crop {crop} must be at least 1 and at most resize {resize}"))
             }
             Fit::Letterbox { side } if side == 0 || !side.is_multiple_of(STRIDE) => {
-                Err(format!("letterbox {side} must be a multiple of {} and at least that", STRIDE))
+                Err(format!("letterbox {side} must be a multiple of {STRIDE} and at least that"))
             }
             Fit::Shorter { min_size, max_size } if min_size == 0 || max_size < min_size => {
                 Err(format!("min_size {min_size} must be at least 1 and at most max_size {max_size}"))
