@@ -77,15 +77,6 @@ impl Task {
             Self::ImageObjectDetection | Self::ImageInstanceSegmentation => "mean_average_precision",
         }
     }
-
-    /// True for the two tasks that label whole images.
-    #[must_use]
-    pub const fn is_classification(self) -> bool {
-        match self {
-            Self::ImageClassification | Self::ImageClassificationMultilabel => true,
-            Self::ImageObjectDetection | Self::ImageInstanceSegmentation => false,
-        }
-    }
 }
 
 impl fmt::Display for Task {

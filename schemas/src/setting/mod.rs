@@ -47,12 +47,6 @@ impl SettingSpec {
         let wanted = normal(name);
         SETTINGS.iter().find(|spec| spec.name == wanted || spec.aliases.contains(&wanted.as_str()))
     }
-
-    /// The name in the specification's second version.
-    #[must_use]
-    pub fn v2_name(&self) -> &'static str {
-        self.aliases.first().copied().unwrap_or(self.name)
-    }
 }
 
 impl Settings {

@@ -251,14 +251,6 @@ impl Dataset {
         self.reader.files.location(&self.entries[index]).map(|(url, _)| url)
     }
 
-    /// An `image_url` that leads to the image from anywhere: absolute path, `file://` or `http(s)://`.
-    ///
-    /// # Errors
-    /// The JSONL file changed or cannot be read.
-    pub fn absolute_url(&self, index: usize) -> Result<String, DataError> {
-        self.reader.files.location(&self.entries[index]).map(|(_, location)| location.to_image_url())
-    }
-
     /// `file:line` of the row.
     pub fn place(&self, index: usize) -> String {
         let entry = &self.entries[index];
@@ -266,7 +258,7 @@ impl Dataset {
     }
 
     /// Lower-case hexadecimal SHA-256 over labels and rows (`image_url` as written and classes or objects, in order). Equal for the same
-    /// data on another machine; a resume compares it to find that the data changed.
+    /// data on another machine.
     ///
     /// # Errors
     /// The JSONL file changed or cannot be read.

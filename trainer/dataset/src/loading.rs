@@ -53,15 +53,16 @@ pub fn validation(
     family: Family,
     cache_bytes: u64,
 ) -> LoaderOptions {
+    let like_training = training(settings, preprocessing, family);
     LoaderOptions {
         batch_size: settings.validation_batch_size as usize,
         cache_bytes,
         views: match family {
             // Evaluation takes the crop of the preprocessing, whatever the training crop is.
-            Family::Crop => training(settings, preprocessing, family).views,
+            Family::Crop => like_training.views,
             Family::Mosaic | Family::Flip => detector(settings, DetectorAugmentation::None),
         },
-        ..training(settings, preprocessing, family)
+        ..like_training
     }
 }
 
