@@ -25,8 +25,9 @@ use schemas::{Coded, ErrorCode};
 use thiserror::Error;
 
 use super::input::{Input, Patience, View};
+use super::orient::{self, Turn};
 use super::weigh::{self, Head, Weight};
-use super::{Rgb, jpeg, orient};
+use super::{Rgb, jpeg};
 
 /// What an image may cost; larger ones are refused before they are decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -144,6 +145,8 @@ pub struct Header {
     pub width: u32,
     /// Rows as stored, before any EXIF rotation.
     pub height: u32,
+    /// What EXIF says turns it upright.
+    pub turn: Turn,
     /// Most bytes that [`decode`] has allocated at any time, its result included; the file's own bytes are not counted.
     pub memory: u64,
 }
@@ -263,14 +266,16 @@ pub fn probe_head(bytes: &[u8], size: u64, limits: &Limits) -> Result<Header, De
     let format = Format::of(bytes)?;
     let weight = weigh::weigh(format, Head { bytes, size }, limits)?;
     let patience = Patience::new(format, weight.reading, &|| true);
-    let (width, height) = guarded(format, || match format {
-        Format::Jpeg => Ok((weight.width, weight.height)),
+    let ((width, height), orientation) = guarded(format, || match format {
+        Format::Jpeg => Ok(((weight.width, weight.height), weight.orientation)),
         Format::Png | Format::WebP | Format::Bmp | Format::Tiff => {
-            Ok(open(format, bytes, &weight, &patience)?.dimensions())
+            let mut decoder = open(format, bytes, &weight, &patience)?;
+            Ok((decoder.dimensions(), weight.orientation.or_else(|| decoder.orientation().ok())))
         }
     })?;
     limits.check_size(width, height)?;
-    Ok(Header { format, width, height, memory: weight.memory })
+    let turn = Turn(orientation.unwrap_or(Orientation::NoTransforms));
+    Ok(Header { format, width, height, turn, memory: weight.memory })
 }
 
 /// Decodes an image of any supported kind to 8-bit RGB, upright (see the module's text for what becomes of what).

@@ -31,6 +31,7 @@ pub use encode::{encode_jpeg, encode_png};
 pub use explain::{Attribution, Occlusion};
 pub use fit::{Placement, fill};
 pub use hsv::{HsvGains, change_hsv};
+pub use orient::Turn;
 pub use prepare::{crop_resize, flip_horizontal, prepare, prepared_size, thumbnail};
 pub use resize::{Resizer, resize, taps};
 pub use schemas::prediction::Detection;
