@@ -120,6 +120,18 @@ impl Order<'_> {
         self.check(root, output, Scope::Each, &[Target::new(name)])
     }
 
+    /// Checks that the file `output`, and others beside it that belong to it, may be written. Those that an earlier write
+    /// made beside it, and this one does not, are removed.
+    ///
+    /// # Errors
+    /// When something is in the way of one of them, or cannot be looked at.
+    pub fn file_with(&self, beside: &[Target]) -> Result<Checked, OutputError> {
+        let name = self.output.file_name().ok_or_else(|| OutputError::one(self.output, Why::Nameless))?;
+        let root = self.output.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let targets: Vec<Target> = std::iter::once(Target::new(name)).chain(beside.iter().cloned()).collect();
+        self.check(root, name.to_string_lossy().into_owned(), Scope::Parts, &targets)
+    }
+
     /// Checks that these files may be written into the folder `output`.
     ///
     /// # Errors
