@@ -135,7 +135,7 @@ fn is_scheme(text: &str) -> bool {
 }
 
 /// The decoded bytes, or `None` where there is nothing to decode. A `%` without two hexadecimal digits stays as it is.
-fn percent_decode(text: &str) -> Option<Vec<u8>> {
+pub fn percent_decode(text: &str) -> Option<Vec<u8>> {
     let bytes = text.as_bytes();
     let mut out = Vec::with_capacity(bytes.len());
     let mut at = 0;

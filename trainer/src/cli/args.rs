@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 
 use crate::predict::trained::Trained;
 use crate::train::Export;
-use dataset::convert::boxes::voc::Pixels;
+use dataset::convert::boxes::{Sizes, voc};
 
 /// Trains vision models on labelled images.
 #[derive(Debug, Parser)]
@@ -302,6 +302,9 @@ pub enum ConvertFrom {
         /// Folder that file names are relative to; the default is each file's own.
         #[arg(long, value_name = "DIR")]
         images: Option<PathBuf>,
+        /// What boxes are counted in where a declared size is not the file's: whatever all fit, or as said.
+        #[arg(long, value_enum, default_value_t)]
+        sizes: BoxSizes,
         /// JSONL file to write, or a folder for those of several inputs.
         #[arg(long, value_name = "PATH")]
         output: PathBuf,
@@ -315,7 +318,10 @@ pub enum ConvertFrom {
         images: Option<PathBuf>,
         /// What coordinates are: corners of the box in pixels, or its first and last pixel counted from 1.
         #[arg(long = "voc_pixels", value_enum, default_value_t)]
-        pixels: Pixels,
+        pixels: VocPixels,
+        /// What boxes are counted in where a declared size is not the file's: whatever all fit, or as said.
+        #[arg(long, value_enum, default_value_t)]
+        sizes: BoxSizes,
         /// JSONL file to write, or a folder for those of several lists.
         #[arg(long, value_name = "PATH")]
         output: PathBuf,
@@ -341,7 +347,7 @@ pub enum ConvertFrom {
         data_root: Option<PathBuf>,
         /// What VOC's coordinates are: corners of the box in pixels, or its first and last pixel counted from 1.
         #[arg(long = "voc_pixels", value_enum, default_value_t)]
-        pixels: Pixels,
+        pixels: VocPixels,
         /// Put hard links to the images into the folder of voc and yolo, in place of copies. They take no space, and a change
         /// of one is a change of the other.
         #[arg(long)]
@@ -350,6 +356,50 @@ pub enum ConvertFrom {
         #[arg(long, value_name = "PATH")]
         output: PathBuf,
     },
+}
+
+/// What boxes are counted in where an annotation declares another size than its image has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum BoxSizes {
+    /// The version of the images that all boxes fit; what that does not tell is left out and listed.
+    #[default]
+    Fitting,
+    /// The image as it is seen, after its EXIF rotation.
+    Upright,
+    /// The image as it is stored, before its EXIF rotation.
+    Stored,
+    /// The declared size, whatever the image has.
+    Declared,
+}
+
+impl From<BoxSizes> for Sizes {
+    fn from(sizes: BoxSizes) -> Self {
+        match sizes {
+            BoxSizes::Fitting => Self::Fitting,
+            BoxSizes::Upright => Self::Upright,
+            BoxSizes::Stored => Self::Stored,
+            BoxSizes::Declared => Self::Declared,
+        }
+    }
+}
+
+/// What the numbers of a VOC box mean.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum VocPixels {
+    /// Corners in continuous pixels, 0 at the edge.
+    #[default]
+    Corners,
+    /// First and last pixel, counted from 1.
+    Inclusive,
+}
+
+impl From<VocPixels> for voc::Pixels {
+    fn from(pixels: VocPixels) -> Self {
+        match pixels {
+            VocPixels::Corners => Self::Corners,
+            VocPixels::Inclusive => Self::Inclusive,
+        }
+    }
 }
 
 /// Layouts that detection rows can be written in.

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use files::{Order, Scope, Target, Written};
+use files::{Order, Written};
 use schemas::Task;
 use schemas::error::ErrorCode;
 use serde_json::json;
@@ -10,8 +10,8 @@ use serde_json::json;
 use super::Answer;
 use crate::cli::args::{BoxLayout, ConvertArgs, ConvertFrom, SampleDataArgs};
 use crate::failure::fail;
-use dataset::convert::boxes::{BoxSummary, Images, LeftOut, Part, coco, rows, voc, yolo};
-use dataset::convert::{self, CsvOptions, FolderSummary};
+use dataset::convert::boxes::{BoxSummary, Part, Placing, coco, rows, voc, yolo};
+use dataset::convert::{self, CsvOptions, FolderSummary, LeftOut};
 use dataset::data_files;
 use dataset::sample_data as generator;
 
@@ -35,13 +35,14 @@ pub fn run(args: &ConvertArgs) -> anyhow::Result<Answer> {
             let text = format!("{}: {}", summary.output.display(), counts(&summary.classes));
             Ok(Answer::done(text, json!(summary)))
         }
-        ConvertFrom::Coco { inputs, images, output } => {
-            let parts = inputs.iter().map(|input| coco::read(input, images.as_deref()));
+        ConvertFrom::Coco { inputs, images, sizes, output } => {
+            let parts = inputs.iter().map(|input| coco::read(input, images.as_deref(), (*sizes).into()));
             to_rows(&parts.collect::<Result<Vec<_>, _>>()?, &order("convert coco", output, inputs))
         }
-        ConvertFrom::Voc { input, images, pixels, output } => {
-            to_rows(&voc::read(input, images.as_deref(), *pixels)?, &order("convert voc", output, &[]))
-        }
+        ConvertFrom::Voc { input, images, pixels, sizes, output } => to_rows(
+            &voc::read(input, images.as_deref(), (*pixels).into(), (*sizes).into())?,
+            &order("convert voc", output, &[]),
+        ),
         ConvertFrom::Yolo { input, output } => {
             to_rows(&yolo::read(input)?, &order("convert yolo", output, std::slice::from_ref(input)))
         }
@@ -49,7 +50,7 @@ pub fn run(args: &ConvertArgs) -> anyhow::Result<Answer> {
             let parts = inputs.iter().map(|input| rows::read(input, data_root.as_deref()));
             let parts: Vec<Part> = parts.collect::<Result<_, _>>()?;
             distinct(&parts)?;
-            let images = if *link { Images::Linked } else { Images::Copied };
+            let placing = if *link { Placing::Linked } else { Placing::Copied };
             let reads = inputs.iter().map(|input| data_files(input)).collect::<Result<Vec<_>, _>>()?.concat();
             let everywhere = |written| (vec![output.clone(); parts.len()], written);
             let (files, written) = match to {
@@ -58,11 +59,14 @@ pub fn run(args: &ConvertArgs) -> anyhow::Result<Answer> {
                     return Err(fail(ErrorCode::InvalidArguments, message));
                 }
                 BoxLayout::Coco => coco::write(&order("convert jsonl --to coco", output, &reads), &parts)?,
-                BoxLayout::Voc => {
-                    everywhere(voc::write(&order("convert jsonl --to voc", output, &reads), &parts, *pixels, images)?)
-                }
+                BoxLayout::Voc => everywhere(voc::write(
+                    &order("convert jsonl --to voc", output, &reads),
+                    &parts,
+                    (*pixels).into(),
+                    placing,
+                )?),
                 BoxLayout::Yolo => {
-                    everywhere(yolo::write(&order("convert jsonl --to yolo", output, &reads), &parts, images)?)
+                    everywhere(yolo::write(&order("convert jsonl --to yolo", output, &reads), &parts, placing)?)
                 }
             };
             Ok(box_answer(&parts, &files, &written))
@@ -81,17 +85,11 @@ fn to_rows(parts: &[Part], order: &Order) -> anyhow::Result<Answer> {
             let message = format!("--output is a file, but there are {count} parts ({names}); name a folder");
             return Err(fail(ErrorCode::InvalidArguments, message));
         };
-        rows::write_file(order, &part.pictures)?;
-        return Ok(box_answer(parts, &[output.to_owned()], &Written::default()));
+        let written = rows::write_file(order, part)?;
+        return Ok(box_answer(parts, &[output.to_owned()], &written));
     }
-    let names: Vec<PathBuf> = parts.iter().map(|part| format!("{}.jsonl", part.name).into()).collect();
-    let targets: Vec<Target> = names.iter().map(Target::new).collect();
-    let mut writing = order.folder(Scope::Parts, &targets)?.begin()?;
-    for (part, name) in parts.iter().zip(&names) {
-        rows::write(&mut writing, output, name, &part.pictures)?;
-    }
-    let files: Vec<PathBuf> = names.iter().map(|name| output.join(name)).collect();
-    Ok(box_answer(parts, &files, &writing.publish()?))
+    let (files, written) = rows::write_folder(order, parts)?;
+    Ok(box_answer(parts, &files, &written))
 }
 
 /// Parts are files or folders of the output, named after those of the input.
@@ -123,24 +121,25 @@ fn box_answer(parts: &[Part], outputs: &[PathBuf], written: &Written) -> Answer 
         if s.background > 0 {
             text.push_str(&format!("; {} without objects", s.background));
         }
-        if s.missing > 0 {
-            text.push_str(&format!("; {} images are not there", s.missing));
+        if s.cut > 0 {
+            text.push_str(&format!("; {} boxes stuck out of their image and were cut at its edge", s.cut));
         }
+        text.extend(s.assumed.iter().map(|note| format!("\n  {note}")));
         text + &left_out(&s.left_out)
     };
     let text: Vec<String> = summaries.iter().zip(parts).map(|(summary, part)| line(summary, part)).collect();
     Answer::done(text.join("\n") + &written.notes(), json!({ "written": summaries, "kept": written.kept }))
 }
 
-/// The first few of what was left out, each on its line.
+/// The first few of what was left out, each on its line; all stand in the list that is written.
 fn left_out(all: &[LeftOut]) -> String {
     const SHOWN: usize = 10;
     let mut text = if all.is_empty() { String::new() } else { format!("; {} left out:", all.len()) };
     for one in all.iter().take(SHOWN) {
-        text.push_str(&format!("\n  {}, {}: {}", one.source, one.place, one.reason));
+        text.push_str(&format!("\n  {one}"));
     }
     if all.len() > SHOWN {
-        text.push_str("\n  ...");
+        text.push_str("\n  ... all stand in the list of what was left out, beside the output");
     }
     text
 }

@@ -5,7 +5,9 @@
 
 pub mod boxes;
 mod csv;
+mod find;
 mod folders;
+mod left_out;
 mod relative;
 
 use std::path::{Path, PathBuf};
@@ -17,6 +19,7 @@ use crate::DataError;
 
 pub use csv::{CsvOptions, CsvSummary, csv};
 pub use folders::{FolderSummary, folders, folders_split};
+pub use left_out::{LeftOut, List};
 
 /// File name endings, in lower case, that are taken for images.
 pub const IMAGE_EXTENSIONS: [&str; 10] = ["jpg", "jpeg", "jpe", "jfif", "png", "webp", "bmp", "dib", "tif", "tiff"];

@@ -10,7 +10,7 @@ use files::{Order, Scope, Target, Writing};
 use models::host::{Rgb, encode_jpeg};
 use schemas::{Labels, Task};
 
-use crate::convert::boxes::{Marked, Picture, rows};
+use crate::convert::boxes::{LabelledImage, LabelledObject, rows};
 use crate::convert::{ConvertedLabel, ConvertedRow, write_rows};
 use crate::{DataError, KeyedRng};
 use draw::Shape;
@@ -153,14 +153,14 @@ fn detection(draft: &Draft, writing: &mut Writing) -> Result<(), DataError> {
         // Of rows only: where the folder lies does not matter to a name that is relative to it.
         let path = Path::new(ROOT).join(draft.save(writing, number, &image)?);
         let (width, height) = (f64::from(image.width), f64::from(image.height));
-        let objects = placed.into_iter().map(|(shape, [x1, y1, x2, y2])| Marked {
+        let objects = placed.into_iter().map(|(shape, [x1, y1, x2, y2])| LabelledObject {
             label: shape.name().to_owned(),
             corners: [x1 / width, y1 / height, x2 / width, y2 / height],
             is_crowd: false,
             polygon: Vec::new(),
         });
         let objects = objects.collect();
-        pictures.push(Picture { path, size: Some([image.width, image.height]), objects });
+        pictures.push(LabelledImage { path, size: Some([image.width, image.height]), objects });
     }
     rows::write(writing, Path::new(ROOT), Path::new(&draft.list()), &pictures)
 }
@@ -235,21 +235,21 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let made = generate(Task::ImageObjectDetection, &order(dir.path()), 3, 40).unwrap();
         let train = rows::read(&made.train, None).unwrap();
-        assert_eq!((train.pictures.len(), train.left_out.len()), (28, 0));
+        assert_eq!((train.images.len(), train.left_out.len()), (28, 0));
         let summary = train.summary(&made.train);
         assert_eq!(
             summary.classes.iter().map(|(label, _)| label).collect::<Vec<_>>(),
             made.labels.iter().collect::<Vec<_>>()
         );
-        assert!(summary.objects > 28 && summary.background == 2 && summary.missing == 0, "{summary:?}");
-        for picture in &train.pictures {
+        assert!(summary.objects > 28 && summary.background == 2, "{summary:?}");
+        for picture in &train.images {
             let image = decode(&fs::read(&picture.path).unwrap(), &Limits::default()).unwrap();
             assert_eq!(picture.size, Some([image.width, image.height]));
             for (at, object) in picture.objects.iter().enumerate() {
                 let [x1, y1, x2, y2] = object.corners;
                 let (width, height) = ((x2 - x1) * 240.0, (y2 - y1) * 180.0);
                 assert!((15.0..90.0).contains(&width) && (15.0..90.0).contains(&height), "{object:?}");
-                let apart = |other: &Marked| {
+                let apart = |other: &LabelledObject| {
                     other.corners[0] > x2 || other.corners[2] < x1 || other.corners[1] > y2 || other.corners[3] < y1
                 };
                 assert!(picture.objects[..at].iter().all(apart));

@@ -10,10 +10,14 @@ use files::{Order, Scope, Target};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::super::find::Finder;
 use super::super::folder_of;
 use super::super::relative::image_url;
-use super::{Marked, Part, Picture, SLACK, absolute, bounds, fractions, io_error, labels, outline, part_name, wrong};
+use super::draft::{Draft, DraftObject, Unit, settle};
+use super::part::{labels, left_out};
+use super::{LabelledObject, Part, Sizes, absolute, io_error, part_name, wrong};
 use crate::DataError;
+use crate::convert::List;
 
 /// Most files number; some name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
@@ -67,11 +71,12 @@ struct Category {
     name: String,
 }
 
-/// Reads a COCO file. Images are looked for below `images`, or below the file's own folder.
+/// Reads a COCO file. Images are looked for below `images`, or below the file's own folder; `sizes` says what boxes are
+/// counted in where a declared size is not the file's.
 ///
 /// # Errors
-/// The file cannot be read or is no COCO file, or the size of an image is neither in it nor can be read.
-pub fn read(path: &Path, images: Option<&Path>) -> Result<Part, DataError> {
+/// The file cannot be read or is no COCO file, or nothing of it can be used.
+pub fn read(path: &Path, images: Option<&Path>, sizes: Sizes) -> Result<Part, DataError> {
     let file = std::fs::File::open(path).map_err(|source| io_error("open", path, source))?;
     let file: File = serde_json::from_reader(std::io::BufReader::new(file))
         .map_err(|error| wrong(path, format!("is no COCO file with images and annotations: {error}")))?;
@@ -79,52 +84,79 @@ pub fn read(path: &Path, images: Option<&Path>) -> Result<Part, DataError> {
         Some(folder) => absolute(folder)?,
         None => folder_of(path)?,
     };
+    let finder = Finder::new(vec![base]);
     let mut part = Part { name: part_name(path), ..Part::default() };
     let names: BTreeMap<Id, String> = file.categories.into_iter().map(|one| (one.id, one.name)).collect();
     let mut numbers: BTreeMap<Id, usize> = BTreeMap::new();
+    let mut drafts: Vec<Draft> = Vec::new();
     for image in file.images {
         let pixels = |side: Option<f64>| side.filter(|side| (1.0..1e9).contains(side)).map(|side| side.round() as u32);
-        let size = pixels(image.width).zip(pixels(image.height)).map(|(width, height)| [width, height]);
-        let mut picture = Picture { path: base.join(&image.file_name), size, objects: Vec::new() };
-        if picture.size.is_none() {
-            picture.size = Some(picture.measured()?);
+        let declared = pixels(image.width).zip(pixels(image.height)).map(|(width, height)| [width, height]);
+        let place = format!("image {}", image.id);
+        match finder.find(&image.file_name).file() {
+            Ok(file) => {
+                numbers.insert(image.id, drafts.len());
+                drafts.push(Draft { source: path.to_owned(), place, path: file, declared, objects: Vec::new() });
+            }
+            Err(reason) => part.leave_out(path, place, reason),
         }
-        numbers.insert(image.id, part.pictures.len());
-        part.pictures.push(picture);
     }
     for (at, annotation) in file.annotations.into_iter().enumerate() {
         let place =
             annotation.id.as_ref().map_or_else(|| format!("annotations[{at}]"), |id| format!("annotation {id}"));
         let found = numbers.get(&annotation.image_id).copied();
-        let object = match (found, names.get(&annotation.category_id)) {
-            (None, _) => Err(format!("there is no image {}", annotation.image_id)),
-            (_, None) => Err(format!("there is no category {}", annotation.category_id)),
-            (Some(at), Some(name)) => object(name, part.pictures[at].size, annotation).map(|object| (at, object)),
-        };
-        match object {
-            Ok((at, object)) => part.pictures[at].objects.push(object),
-            Err(reason) => part.leave_out(path, place, reason),
+        match (found, names.get(&annotation.category_id)) {
+            (None, _) => part.leave_out(path, place, format!("there is no image {}", annotation.image_id)),
+            (_, None) => part.leave_out(path, place, format!("there is no category {}", annotation.category_id)),
+            (Some(at), Some(name)) => match object(name, place.clone(), annotation) {
+                Ok(object) => drafts[at].objects.push(object),
+                Err(reason) => part.leave_out(path, place, reason),
+            },
         }
     }
-    Ok(part)
+    let unit = unit(&drafts, sizes).map_err(|message| wrong(path, message))?;
+    if unit == Unit::Fractions {
+        part.assumed.push("boxes are fractions of the image, not pixels: all numbers are between 0 and 1".to_owned());
+    }
+    settle(&mut part, drafts, unit);
+    part.usable(path, "say where the images are with --images FOLDER:")
 }
 
-fn object(name: &str, size: Option<[u32; 2]>, annotation: Annotation) -> Result<Marked, String> {
-    let size = size.unwrap_or([1, 1]).map(f64::from);
+/// What the boxes of a file are counted in: fractions where all numbers are at most 1, as in files of Azure's tools.
+///
+/// # Errors
+/// Some boxes are fractions and others are not.
+fn unit(drafts: &[Draft], sizes: Sizes) -> Result<Unit, String> {
+    // Written with few digits, a corner may lie a little beyond 1.
+    const MOST: f64 = 1.01;
+    let objects = || drafts.iter().flat_map(|draft| &draft.objects);
+    let is_fraction =
+        |object: &&DraftObject| object.corners.is_some_and(|corners| corners.iter().all(|one| *one <= MOST));
+    let fraction = objects().find(is_fraction);
+    let pixels = objects().find(|object| object.corners.is_some() && !is_fraction(object));
+    match (fraction, pixels) {
+        (None, _) => Ok(Unit::Pixels(sizes)),
+        (Some(_), None) => Ok(Unit::Fractions),
+        (Some(one), Some(other)) => Err(format!(
+            "some boxes are fractions of the image ({}) and others are pixels ({}); write all of them in pixels",
+            one.place, other.place
+        )),
+    }
+}
+
+fn object(name: &str, place: String, annotation: Annotation) -> Result<DraftObject, String> {
     let segments = match annotation.segmentation {
         Value::Array(segments) => segments.into_iter().filter_map(|one| serde_json::from_value(one).ok()).collect(),
         // A run-length mask, or nothing.
         Value::Object(_) | Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Vec::new(),
     };
-    let polygon = outline(segments, size, SLACK);
     let corners = match annotation.bbox.as_deref() {
-        Some(&[x, y, width, height]) => fractions([x, y, x + width, y + height], size, SLACK)?,
+        Some(&[x, y, width, height]) => Some([x, y, x + width, y + height]),
         Some(other) => return Err(format!("its bbox has {} numbers, not x, y, width and height", other.len())),
-        None if polygon.is_empty() => return Err("there is no bbox".to_owned()),
-        None => fractions(bounds(&polygon), [1.0, 1.0], 0.0)?,
+        None => None,
     };
     let is_crowd = annotation.iscrowd.as_i64() == Some(1) || annotation.iscrowd == Value::Bool(true);
-    Ok(Marked { label: name.to_owned(), corners, is_crowd, polygon })
+    Ok(DraftObject { place, label: name.to_owned(), corners, segments, is_crowd })
 }
 
 #[derive(Serialize)]
@@ -169,18 +201,27 @@ pub fn write(order: &Order, parts: &[Part]) -> Result<(Vec<PathBuf>, files::Writ
     let (labels, output) = (labels(parts), order.output);
     let single = parts.len() == 1 && output.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json"));
     let names: Vec<PathBuf> = parts.iter().map(|part| format!("{}.json", part.name).into()).collect();
-    let targets: Vec<Target> = names.iter().map(Target::new).collect();
-    let mut writing = if single { order.file()? } else { order.folder(Scope::Parts, &targets)? }.begin()?;
+    let left_out = match single {
+        true => List::beside(output, left_out(parts)),
+        false => List::within(left_out(parts)),
+    };
+    let checked = match single {
+        true => order.file_with(&Vec::from_iter(left_out.target()))?,
+        false => {
+            order.folder(Scope::Parts, &names.iter().map(Target::new).chain(left_out.target()).collect::<Vec<_>>())?
+        }
+    };
+    let mut writing = checked.begin()?;
     let mut files = Vec::with_capacity(parts.len());
     for (part, name) in parts.iter().zip(&names) {
         let path = if single { output.to_owned() } else { output.join(name) };
         let base = folder_of(&path)?;
-        let mut images = Vec::with_capacity(part.pictures.len());
+        let mut images = Vec::with_capacity(part.images.len());
         let mut annotations = Vec::new();
-        for (picture, id) in part.pictures.iter().zip(1..) {
-            let [width, height] = picture.measured()?;
-            images.push(WrittenImage { id, file_name: image_url(&base, &picture.path), width, height });
-            for object in &picture.objects {
+        for (image, id) in part.images.iter().zip(1..) {
+            let [width, height] = image.measured()?;
+            images.push(WrittenImage { id, file_name: image_url(&base, &image.path), width, height });
+            for object in &image.objects {
                 let category = labels.binary_search(&object.label).unwrap_or_default() + 1;
                 annotations.push(annotation(object, [width, height], [annotations.len() + 1, id, category]));
             }
@@ -191,10 +232,11 @@ pub fn write(order: &Order, parts: &[Part]) -> Result<(Vec<PathBuf>, files::Writ
         writing.write(name, |out| serde_json::to_writer(out, &written).map_err(Into::into))?;
         files.push(path);
     }
+    left_out.write(&mut writing)?;
     Ok((files, writing.publish()?))
 }
 
-fn annotation(object: &Marked, size: [u32; 2], [id, image_id, category_id]: [usize; 3]) -> WrittenAnnotation {
+fn annotation(object: &LabelledObject, size: [u32; 2], [id, image_id, category_id]: [usize; 3]) -> WrittenAnnotation {
     let [width, height] = size.map(f64::from);
     let [x1, y1, x2, y2] = object.corners;
     let bbox = [x1 * width, y1 * height, (x2 - x1) * width, (y2 - y1) * height];

@@ -1,9 +1,9 @@
 //! JSONL rows of `image-object-detection`.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use files::{Order, Writing};
+use files::{Order, Scope, Target, Writing, Written};
 use schemas::Labels;
 use schemas::dataset::{BoxLabel, Corners, ImageDetails, Label, parse_row};
 use serde::Serialize;
@@ -11,7 +11,9 @@ use serde_json::Value;
 
 use super::super::folder_of;
 use super::super::relative::image_url;
-use super::{Marked, Part, Picture, absolute, part_name, read_text};
+use super::part::left_out;
+use super::{LabelledImage, LabelledObject, Part, absolute, part_name, read_text};
+use crate::convert::List;
 use crate::{DataError, Location, data_files, resolver};
 
 #[derive(Serialize)]
@@ -37,11 +39,11 @@ struct ObjectRow<'a> {
 ///
 /// # Errors
 /// Any IO error.
-pub fn write(writing: &mut Writing, folder: &Path, name: &Path, images: &[Picture]) -> Result<(), DataError> {
+pub fn write(writing: &mut Writing, folder: &Path, name: &Path, images: &[LabelledImage]) -> Result<(), DataError> {
     let base = folder_of(&folder.join(name))?;
     writing.write(name, |out| {
         for image in images {
-            let object = |object: &'_ Marked| {
+            let object = |object: &'_ LabelledObject| {
                 let [top_x, top_y, bottom_x, bottom_y] = object.corners;
                 Corners { top_x, top_y, bottom_x, bottom_y }
             };
@@ -71,16 +73,33 @@ pub fn write(writing: &mut Writing, folder: &Path, name: &Path, images: &[Pictur
     Ok(())
 }
 
-/// Writes the rows of one part into a file.
+/// Writes the rows of one part into a file, with a list of what was left out beside it.
 ///
 /// # Errors
 /// When it may not be written, or any IO error.
-pub fn write_file(order: &Order, images: &[Picture]) -> Result<(), DataError> {
-    let mut writing = order.file()?.begin()?;
+pub fn write_file(order: &Order, part: &Part) -> Result<Written, DataError> {
+    let left_out = List::beside(order.output, &part.left_out);
+    let mut writing = order.file_with(&Vec::from_iter(left_out.target()))?.begin()?;
     let (folder, name) = (order.output.parent().unwrap_or(Path::new("")), order.output.file_name().unwrap_or_default());
-    write(&mut writing, folder, Path::new(name), images)?;
-    writing.publish()?;
-    Ok(())
+    write(&mut writing, folder, Path::new(name), &part.images)?;
+    left_out.write(&mut writing)?;
+    Ok(writing.publish()?)
+}
+
+/// Writes `NAME.jsonl` of each part into the folder `order.output`, with a list of what was left out.
+///
+/// # Errors
+/// When one may not be written, or any IO error.
+pub fn write_folder(order: &Order, parts: &[Part]) -> Result<(Vec<PathBuf>, Written), DataError> {
+    let names: Vec<PathBuf> = parts.iter().map(|part| format!("{}.jsonl", part.name).into()).collect();
+    let left_out = List::within(left_out(parts));
+    let targets: Vec<Target> = names.iter().map(Target::new).chain(left_out.target()).collect();
+    let mut writing = order.folder(Scope::Parts, &targets)?.begin()?;
+    for (part, name) in parts.iter().zip(&names) {
+        write(&mut writing, order.output, name, &part.images)?;
+    }
+    left_out.write(&mut writing)?;
+    Ok((names.iter().map(|name| order.output.join(name)).collect(), writing.publish()?))
 }
 
 /// Reads a JSONL file or MLTable folder; rows of one image are put together. Where an object has both, corners are taken
@@ -113,7 +132,7 @@ pub fn read(path: &Path, data_root: Option<&Path>) -> Result<Part, DataError> {
                     continue;
                 }
             };
-            let Location::File(picture) = &location else {
+            let Location::File(image) = &location else {
                 part.leave_out(&file, place, format!("{} is no file of this machine; fetch it first", row.image_url));
                 continue;
             };
@@ -126,20 +145,20 @@ pub fn read(path: &Path, data_root: Option<&Path>) -> Result<Part, DataError> {
             let numbers = (0..).filter(|number| !gone.contains(number));
             let objects = numbers.zip(boxes).map(|(number, one)| marked(&raw["label"][number], &one));
             let size = row.image_details.and_then(|details| Some([details.width?, details.height?]));
-            let at = *places.entry(location.key()).or_insert(part.pictures.len());
-            match part.pictures.get_mut(at) {
+            let at = *places.entry(location.key()).or_insert(part.images.len());
+            match part.images.get_mut(at) {
                 Some(known) => known.objects.extend(objects),
                 None => {
-                    part.pictures.push(Picture { path: picture.clone(), size, objects: objects.collect() });
+                    part.images.push(LabelledImage { path: image.clone(), size, objects: objects.collect() });
                 }
             }
         }
     }
-    Ok(part)
+    part.usable(path, "check image_url, or give --data_root FOLDER:")
 }
 
 /// An object that was judged to be usable; `raw` is how it was written.
-fn marked(raw: &Value, one: &BoxLabel) -> Marked {
+fn marked(raw: &Value, one: &BoxLabel) -> LabelledObject {
     let number = |value: &Value| match value {
         Value::String(text) => text.trim().parse().ok(),
         other => other.as_f64(),
@@ -155,7 +174,7 @@ fn marked(raw: &Value, one: &BoxLabel) -> Marked {
         let good = values.len() >= 6 && values.iter().all(|value| (0.0..=1.0).contains(value));
         good.then_some(values)
     };
-    Marked {
+    LabelledObject {
         label: one.label.to_string(),
         corners: written().unwrap_or([top_x, top_y, bottom_x, bottom_y]),
         is_crowd: one.is_crowd,

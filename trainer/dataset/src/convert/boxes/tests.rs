@@ -7,7 +7,7 @@ use files::Order;
 use models::host::{Rgb, encode_png};
 
 use super::voc::Pixels;
-use super::{Images, Marked, Part, Picture, coco, rows, voc, yolo};
+use super::{LabelledImage, LabelledObject, Part, Placing, Sizes, coco, rows, voc, yolo};
 
 struct Folder(tempfile::TempDir);
 
@@ -27,7 +27,7 @@ impl Folder {
         path
     }
 
-    fn picture(&self, name: &str, width: u32, height: u32) -> PathBuf {
+    fn image(&self, name: &str, width: u32, height: u32) -> PathBuf {
         self.write(name, encode_png(&Rgb::filled(width, height, [9, 8, 7])))
     }
 }
@@ -45,15 +45,15 @@ fn order(output: &Path) -> Order<'_> {
     Order { command: "convert", output, overwrite: false, reads: &[] }
 }
 
-fn marked(label: &str, corners: [f64; 4]) -> Marked {
-    Marked { label: label.to_owned(), corners, is_crowd: false, polygon: Vec::new() }
+fn marked(label: &str, corners: [f64; 4]) -> LabelledObject {
+    LabelledObject { label: label.to_owned(), corners, is_crowd: false, polygon: Vec::new() }
 }
 
 /// Same images in the same order, with the same objects, to a millionth.
 #[track_caller]
-fn check_same(found: &[Picture], wanted: &[Picture]) {
-    let names = |pictures: &[Picture]| -> Vec<String> {
-        pictures.iter().map(|p| p.path.file_stem().unwrap().to_string_lossy().into_owned()).collect()
+fn check_same(found: &[LabelledImage], wanted: &[LabelledImage]) {
+    let names = |images: &[LabelledImage]| -> Vec<String> {
+        images.iter().map(|p| p.path.file_stem().unwrap().to_string_lossy().into_owned()).collect()
     };
     assert_eq!(names(found), names(wanted));
     let near = |a: &[f64], b: &[f64]| a.len() == b.len() && a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-6);
@@ -69,42 +69,42 @@ fn check_same(found: &[Picture], wanted: &[Picture]) {
 
 fn through_rows(folder: &Folder, part: &Part) -> Part {
     let path = folder.path(&format!("{}.jsonl", part.name));
-    rows::write_file(&order(&path), &part.pictures).unwrap();
+    rows::write_file(&order(&path), part).unwrap();
     let read = rows::read(&path, None).unwrap();
     assert_eq!(read.left_out, []);
-    check_same(&read.pictures, &part.pictures);
+    check_same(&read.images, &part.images);
     read
 }
 
 /// A part with what layouts find difficult: crowds, outlines, odd labels, background, equal names, corners at the edge.
 fn part(folder: &Folder) -> Part {
     let outline = vec![vec![0.25, 0.125, 0.75, 0.125, 0.5, 0.625]];
-    let pictures = vec![
-        Picture {
-            path: folder.picture("a/one.png", 40, 30),
+    let images = vec![
+        LabelledImage {
+            path: folder.image("a/one.png", 40, 30),
             size: None,
             objects: vec![
                 marked("red <cell> & \"more\"", [0.1, 1.0 / 3.0, 0.7, 1.0]),
-                Marked { is_crowd: true, ..marked("yes", [0.0, 0.0, 0.123_456_789, 0.5]) },
+                LabelledObject { is_crowd: true, ..marked("yes", [0.0, 0.0, 0.123_456_789, 0.5]) },
             ],
         },
-        Picture { path: folder.picture("b/two.png", 7, 11), size: None, objects: vec![] },
-        Picture {
-            path: folder.picture("b/one.png", 1001, 333),
+        LabelledImage { path: folder.image("b/two.png", 7, 11), size: None, objects: vec![] },
+        LabelledImage {
+            path: folder.image("b/one.png", 1001, 333),
             size: None,
-            objects: vec![Marked { polygon: outline, ..marked("yes", [0.25, 0.125, 0.75, 0.625]) }],
+            objects: vec![LabelledObject { polygon: outline, ..marked("yes", [0.25, 0.125, 0.75, 0.625]) }],
         },
     ];
-    Part { name: "validation".to_owned(), pictures, left_out: Vec::new() }
+    Part { name: "validation".to_owned(), images, ..Part::default() }
 }
 
-fn forget(part: &Part, change: impl Fn(&mut Marked)) -> Vec<Picture> {
-    let mut pictures = part.pictures.clone();
-    pictures.iter_mut().flat_map(|picture| &mut picture.objects).for_each(change);
-    pictures
+fn forget(part: &Part, change: impl Fn(&mut LabelledObject)) -> Vec<LabelledImage> {
+    let mut images = part.images.clone();
+    images.iter_mut().flat_map(|image| &mut image.objects).for_each(change);
+    images
 }
 
-fn renamed(mut images: Vec<Picture>) -> Vec<Picture> {
+fn renamed(mut images: Vec<LabelledImage>) -> Vec<LabelledImage> {
     images[2].path.set_file_name("one_2.png");
     images
 }
@@ -115,10 +115,9 @@ fn coco_there_and_back() {
     let part = through_rows(&folder, &part(&folder));
     let (written, _) = coco::write(&order(&folder.path("out/set.json")), std::slice::from_ref(&part)).unwrap();
     assert_eq!(written, [folder.path("out/set.json")]);
-    let back = coco::read(&written[0], None).unwrap();
+    let back = coco::read(&written[0], None, Sizes::Fitting).unwrap();
     assert_eq!(back.left_out, []);
-    check_same(&back.pictures, &part.pictures);
-    assert_eq!(back.summary(&written[0]).missing, 0, "images are found from the file");
+    check_same(&back.images, &part.images);
     let text: serde_json::Value = serde_json::from_str(&fs::read_to_string(&written[0]).unwrap()).unwrap();
     assert_eq!(text["annotations"][0]["bbox"][2].as_f64().unwrap().round(), 24.0);
     assert_eq!((&text["annotations"][1]["iscrowd"], &text["categories"][1]["name"]), (&1.into(), &"yes".into()));
@@ -132,11 +131,10 @@ fn voc_there_and_back() {
     let part = through_rows(&folder, &part(&folder));
     for pixels in [Pixels::Corners, Pixels::Inclusive] {
         let output = folder.path(&format!("{pixels:?}"));
-        voc::write(&order(&output), std::slice::from_ref(&part), pixels, Images::Copied).unwrap();
-        let back = voc::read(&output, None, pixels).unwrap();
+        voc::write(&order(&output), std::slice::from_ref(&part), pixels, Placing::Copied).unwrap();
+        let back = voc::read(&output, None, pixels, Sizes::Fitting).unwrap();
         assert_eq!((back.len(), back[0].name.as_str()), (1, "validation"));
-        check_same(&back[0].pictures, &renamed(forget(&part, |object| object.polygon.clear())));
-        assert_eq!(back[0].summary(&output).missing, 0);
+        check_same(&back[0].images, &renamed(forget(&part, |object| object.polygon.clear())));
     }
 }
 
@@ -145,7 +143,7 @@ fn yolo_there_and_back() {
     let folder = Folder::new();
     let part = through_rows(&folder, &part(&folder));
     let train = Part { name: "train".to_owned(), ..part.clone() };
-    yolo::write(&order(&folder.path("out")), &[train, part.clone()], Images::Linked).unwrap();
+    yolo::write(&order(&folder.path("out")), &[train, part.clone()], Placing::Linked).unwrap();
     let mut back = yolo::read(&folder.path("out/data.yaml")).unwrap();
     assert_eq!(back.iter().map(|part| part.name.as_str()).collect::<Vec<_>>(), ["train", "validation"]);
     let mut wanted = renamed(forget(&part, |object| object.is_crowd = false));
@@ -153,7 +151,7 @@ fn yolo_there_and_back() {
     wanted.swap(1, 2);
     for part in &mut back {
         assert_eq!(part.left_out, []);
-        check_same(&part.pictures, &wanted);
+        check_same(&part.images, &wanted);
     }
 }
 
@@ -172,51 +170,55 @@ fn parts_are_named_after_files() {
     let folder = Folder::new();
     let named = |name: &str| Part { name: name.to_owned(), ..Part::default() };
     let both = [named("train"), named("trainval")];
-    let message = yolo::write(&order(&folder.path("y")), &both, Images::Copied).unwrap_err().to_string();
+    let message = yolo::write(&order(&folder.path("y")), &both, Placing::Copied).unwrap_err().to_string();
     assert!(message.contains("\"trainval\""), "{message}");
     let all = [Part { name: "all".to_owned(), ..part(&folder) }];
-    yolo::write(&order(&folder.path("z")), &all, Images::Copied).unwrap();
+    yolo::write(&order(&folder.path("z")), &all, Placing::Copied).unwrap();
     assert_eq!(yolo::read(&folder.path("z/data.yaml")).unwrap()[0].name, "train");
 }
 
 #[test]
 fn rows_of_one_image_are_put_together_and_bad_ones_listed() {
     let folder = Folder::new();
-    folder.picture("a.png", 10, 10);
+    folder.image("a.png", 10, 10);
     let object = r#"{"label":7,"topX":"0.5","topY":0,"bottomX":1,"bottomY":0.25}"#;
     let text = format!(
         "{{\"image_url\":\"a.png\",\"label\":[{object}]}}\n\n{{}}\n{{\"image_url\":\"./a.png\",\"label\":[{object},{{\"label\":1}}]}}\n\
          {{\"image_url\":\"http://h/a.png\",\"label\":[]}}\n"
     );
     let part = rows::read(&folder.write("t.jsonl", text), None).unwrap();
-    assert_eq!(part.pictures.len(), 1);
-    assert_eq!(part.pictures[0].objects, [marked("7", [0.5, 0.0, 1.0, 0.25]), marked("7", [0.5, 0.0, 1.0, 0.25])]);
+    assert_eq!(part.images.len(), 1);
+    assert_eq!(part.images[0].objects, [marked("7", [0.5, 0.0, 1.0, 0.25]), marked("7", [0.5, 0.0, 1.0, 0.25])]);
     let places: Vec<&str> = part.left_out.iter().map(|one| one.place.as_str()).collect();
     assert_eq!(places, ["line 3", "line 4, object 1", "line 5"]);
 }
 
 #[test]
-fn boxes_that_stick_out_are_cut_by_a_pixel_at_most() {
+fn boxes_that_stick_out_are_cut_and_those_outside_left_out() {
     let folder = Folder::new();
-    folder.picture("a.png", 100, 50);
+    folder.image("a.png", 100, 50);
     let file = folder.write(
         "c.json",
         r#"{"images":[{"id":"x","file_name":"a.png"}],"categories":[{"id":3,"name":"n"}],"annotations":[
             {"id":1,"image_id":"x","category_id":3,"bbox":[-0.5,10,100.75,40.25],"iscrowd":1},
-            {"id":2,"image_id":"x","category_id":3,"bbox":[-2,10,50,10]},
+            {"id":2,"image_id":"x","category_id":3,"bbox":[-20,10,20,10]},
+            {"id":8,"image_id":"x","category_id":3,"bbox":[-20,10,70,10]},
             {"id":3,"image_id":"x","category_id":3,"bbox":[5,10,0,10]},
             {"id":4,"image_id":"x","category_id":9,"bbox":[5,10,10,10]},
             {"id":5,"image_id":"y","category_id":3,"bbox":[5,10,10,10]},
             {"id":6,"image_id":"x","category_id":3,"segmentation":{"counts":"abc","size":[1,1]}},
             {"id":7,"image_id":"x","category_id":3,"segmentation":[[10,10,20,10,15,30],[1,2]]}]}"#,
     );
-    let part = coco::read(&file, None).unwrap();
-    let objects = &part.pictures[0].objects;
-    assert_eq!(objects.len(), 2);
+    let part = coco::read(&file, None, Sizes::Fitting).unwrap();
+    let objects = &part.images[0].objects;
+    assert_eq!((objects.len(), part.cut), (3, 2));
     assert_eq!((objects[0].corners, objects[0].is_crowd), ([0.0, 0.2, 1.0, 1.0], true));
-    assert_eq!((objects[1].corners, objects[1].polygon.len()), ([0.1, 0.2, 0.2, 0.6], 1));
-    let found: Vec<(&str, &str)> = part.left_out.iter().map(|one| (one.place.as_str(), one.reason.as_str())).collect();
-    let wanted = ["lies outside", "is empty", "no category 9", "no image y", "no bbox"];
+    assert_eq!(objects[1].corners, [0.0, 0.2, 0.5, 0.4]);
+    assert_eq!((objects[2].corners, objects[2].polygon.len()), ([0.1, 0.2, 0.2, 0.6], 1));
+    let mut found: Vec<(&str, &str)> =
+        part.left_out.iter().map(|one| (one.place.as_str(), one.reason.as_str())).collect();
+    found.sort_unstable();
+    let wanted = ["lies outside", "is empty", "no category 9", "no image y", "no box"];
     for ((place, reason), (number, part)) in found.iter().zip((2..).zip(wanted)) {
         assert!(*place == format!("annotation {number}") && reason.contains(part), "{place}: {reason}");
     }
@@ -226,7 +228,7 @@ fn boxes_that_stick_out_are_cut_by_a_pixel_at_most() {
 fn yolo_descriptions_of_every_kind() {
     let folder = Folder::new();
     for name in ["d/train/images/a.png", "d/train/images/sub/b.png", "d/val/c.png"] {
-        folder.picture(name, 8, 8);
+        folder.image(name, 8, 8);
     }
     folder.write(
         "d/train/labels/a.txt",
@@ -237,12 +239,12 @@ fn yolo_descriptions_of_every_kind() {
     let yaml = "train: ../train/images\nval: [list.txt]\nnames:\n  0: cat\n  1: 5\n";
     let parts = yolo::read(&folder.write("d/data.yaml", yaml)).unwrap();
     assert_eq!(parts.len(), 2);
-    let objects = &parts[0].pictures[0].objects;
+    let objects = &parts[0].images[0].objects;
     assert_eq!((objects[0].label.as_str(), objects[0].corners), ("5", [0.0, 0.25, 1.0, 0.75]));
     assert_eq!((objects[1].corners, objects[1].polygon.len()), ([0.1, 0.1, 0.4, 0.6], 1));
     let places: Vec<&str> = parts[0].left_out.iter().map(|one| one.place.as_str()).collect();
     assert_eq!(places, ["line 3", "line 4", "line 5"]);
-    assert!(parts[0].pictures[1].objects.is_empty() && parts[1].pictures[0].objects.is_empty());
+    assert!(parts[0].images[1].objects.is_empty() && parts[1].images[0].objects.is_empty());
     for (yaml, part) in [
         ("train: gone\nnames: [a]\n", "there is no \"gone\""),
         ("names: [a]\n", "none of train, val and test"),
@@ -257,8 +259,8 @@ fn yolo_descriptions_of_every_kind() {
 #[test]
 fn blood_cells_have_two_bad_boxes_and_go_round() {
     let Some(root) = data("bccd/BCCD") else { return };
-    let parts = voc::read(&root, None, Pixels::Corners).unwrap();
-    let counts: Vec<_> = parts.iter().map(|part| (part.name.as_str(), part.pictures.len())).collect();
+    let parts = voc::read(&root, None, Pixels::Corners, Sizes::Fitting).unwrap();
+    let counts: Vec<_> = parts.iter().map(|part| (part.name.as_str(), part.images.len())).collect();
     assert_eq!(counts, [("test", 72), ("train", 205), ("trainval", 292), ("validation", 87)]);
     let once: Vec<&Part> = parts.iter().filter(|part| part.name != "trainval").collect();
     let mut bad: Vec<String> = once
@@ -275,32 +277,35 @@ fn blood_cells_have_two_bad_boxes_and_go_round() {
         ]
     );
     assert_eq!(once.iter().map(|part| part.summary(&root).objects).sum::<usize>(), 4888 - 2);
-    assert_eq!(once.iter().map(|part| part.summary(&root).missing).sum::<usize>(), 0);
     let folder = Folder::new();
     let test = through_rows(&folder, once[0]);
     let all = std::slice::from_ref(&test);
-    voc::write(&order(&folder.path("voc")), all, Pixels::Corners, Images::Copied).unwrap();
-    check_same(&voc::read(&folder.path("voc"), None, Pixels::Corners).unwrap()[0].pictures, &test.pictures);
-    yolo::write(&order(&folder.path("yolo")), all, Images::Copied).unwrap();
+    voc::write(&order(&folder.path("voc")), all, Pixels::Corners, Placing::Copied).unwrap();
+    check_same(&voc::read(&folder.path("voc"), None, Pixels::Corners, Sizes::Fitting).unwrap()[0].images, &test.images);
+    yolo::write(&order(&folder.path("yolo")), all, Placing::Copied).unwrap();
     let back = yolo::read(&folder.path("yolo/data.yaml")).unwrap();
-    let mut sorted = test.pictures.clone();
+    let mut sorted = test.images.clone();
     sorted.sort_by(|a, b| a.path.file_name().cmp(&b.path.file_name()));
-    check_same(&back[0].pictures, &sorted);
+    check_same(&back[0].images, &sorted);
 }
 
 #[test]
 fn the_fridge_annotations_are_its_rows() {
     let Some(root) = data("fridge") else { return };
-    let parts =
-        voc::read(&root.join("detection/voc-annotations"), Some(&root.join("images/shelf")), Pixels::Corners).unwrap();
-    assert_eq!((parts.len(), parts[0].pictures.len(), parts[0].left_out.len()), (1, 128, 0));
-    assert_eq!(parts[0].summary(&root).missing, 0);
-    let mut rows: Vec<Picture> = ["training", "validation"]
+    let parts = voc::read(
+        &root.join("detection/voc-annotations"),
+        Some(&root.join("images/shelf")),
+        Pixels::Corners,
+        Sizes::Fitting,
+    )
+    .unwrap();
+    assert_eq!((parts.len(), parts[0].images.len(), parts[0].left_out.len()), (1, 128, 0));
+    let mut rows: Vec<LabelledImage> = ["training", "validation"]
         .iter()
-        .flat_map(|part| rows::read(&root.join(format!("detection/{part}-mltable-folder")), None).unwrap().pictures)
+        .flat_map(|part| rows::read(&root.join(format!("detection/{part}-mltable-folder")), None).unwrap().images)
         .collect();
     rows.sort_by(|a, b| a.path.file_stem().cmp(&b.path.file_stem()));
-    let mut found = parts[0].pictures.clone();
+    let mut found = parts[0].images.clone();
     found.sort_by(|a, b| a.path.file_stem().cmp(&b.path.file_stem()));
     check_same(&found, &rows);
 }
@@ -310,10 +315,9 @@ fn circuit_boards_go_round() {
     let Some(root) = data("pcb") else { return };
     let folder = Folder::new();
     let file = root.join("test.coco.json");
-    let part = coco::read(&file, None).unwrap();
-    assert_eq!((part.name.as_str(), part.pictures.len(), part.left_out.len()), ("test", 110, 0));
-    assert_eq!(part.summary(&file).missing, 0);
+    let part = coco::read(&file, None, Sizes::Fitting).unwrap();
+    assert_eq!((part.name.as_str(), part.images.len(), part.left_out.len()), ("test", 110, 0));
     let rows = through_rows(&folder, &part);
     let (written, _) = coco::write(&order(&folder.path("coco.json")), &[rows]).unwrap();
-    check_same(&coco::read(&written[0], None).unwrap().pictures, &part.pictures);
+    check_same(&coco::read(&written[0], None, Sizes::Fitting).unwrap().images, &part.images);
 }

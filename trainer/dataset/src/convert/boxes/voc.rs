@@ -12,13 +12,17 @@ use std::path::{Path, PathBuf};
 use files::{Order, Scope, Target};
 use serde::{Deserialize, Serialize};
 
-use super::{Images, Marked, Part, Picture, SLACK, absolute, file_names, fractions, io_error, part_name, read_text};
-use super::{write_text, wrong};
+use super::draft::{Draft, DraftObject, Unit, settle};
+use super::part::left_out;
+use super::place::file_names;
+use super::{
+    LabelledImage, LabelledObject, Part, Placing, Sizes, absolute, io_error, part_name, read_text, write_text, wrong,
+};
 use crate::DataError;
-use crate::convert::IMAGE_EXTENSIONS;
+use crate::convert::{IMAGE_EXTENSIONS, List};
 
 /// What the numbers of a box mean.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Pixels {
     /// Corners in continuous pixels, 0 at the edge.
     #[default]
@@ -74,7 +78,7 @@ struct Bndbox {
 ///
 /// # Errors
 /// A file cannot be read or is no annotation, a list names one that is not there, or there are none.
-pub fn read(root: &Path, images: Option<&Path>, pixels: Pixels) -> Result<Vec<Part>, DataError> {
+pub fn read(root: &Path, images: Option<&Path>, pixels: Pixels, sizes: Sizes) -> Result<Vec<Part>, DataError> {
     let root = absolute(root)?;
     let folder = Some(root.join("Annotations")).filter(|folder| folder.is_dir()).unwrap_or_else(|| root.clone());
     let reader = Reader {
@@ -84,6 +88,7 @@ pub fn read(root: &Path, images: Option<&Path>, pixels: Pixels) -> Result<Vec<Pa
         },
         folder,
         pixels,
+        sizes,
     };
     let lists = files(&root.join("ImageSets/Main"), "txt").unwrap_or_default();
     let mut parts = Vec::new();
@@ -96,52 +101,53 @@ pub fn read(root: &Path, images: Option<&Path>, pixels: Pixels) -> Result<Vec<Pa
         parts.push(reader.part(part_name(list), lines.map(|name| reader.folder.join(format!("{name}.xml"))))?);
     }
     if parts.is_empty() {
-        parts.push(reader.part(part_name(&root), files(&reader.folder, "xml")?.into_iter())?);
+        let annotations = files(&reader.folder, "xml")?;
+        if annotations.is_empty() {
+            let message = "holds no annotation; expected XML files, or a folder Annotations of them";
+            return Err(wrong(&reader.folder, message));
+        }
+        parts.push(reader.part(part_name(&root), annotations.into_iter())?);
     }
-    if parts.iter().all(|part| part.pictures.is_empty()) {
-        return Err(wrong(&reader.folder, "holds no annotation; expected XML files, or a folder Annotations of them"));
-    }
-    Ok(parts)
+    let advice = "say where the images are with --images FOLDER:";
+    parts.into_iter().map(|part| part.usable(&reader.folder, advice)).collect()
 }
 
 struct Reader {
     folder: PathBuf,
     images: Vec<PathBuf>,
     pixels: Pixels,
+    sizes: Sizes,
 }
 
 impl Reader {
     fn part(&self, name: String, annotations: impl Iterator<Item = PathBuf>) -> Result<Part, DataError> {
         let mut part = Part { name, ..Part::default() };
+        let mut drafts = Vec::new();
         for path in annotations {
-            let picture = self.picture(&path, &mut part)?;
-            part.pictures.push(picture);
+            drafts.push(self.draft(&path, &mut part)?);
         }
+        settle(&mut part, drafts, Unit::Pixels(self.sizes));
         Ok(part)
     }
 
-    fn picture(&self, path: &Path, part: &mut Part) -> Result<Picture, DataError> {
+    fn draft(&self, path: &Path, part: &mut Part) -> Result<Draft, DataError> {
         let annotation: Annotation = quick_xml::de::from_str(&read_text(path)?)
             .map_err(|error| wrong(path, format!("is no VOC annotation: {error}")))?;
         let side = |text: &str| text.trim().parse::<u32>().ok().filter(|side| *side > 0);
-        let size = annotation.size.and_then(|size| Some([side(&size.width)?, side(&size.height)?]));
-        let image = self.image(path, annotation.filename.as_deref().unwrap_or_default().trim());
-        let mut picture = Picture { path: image, size, objects: Vec::new() };
-        let size = match size {
-            Some(size) => size,
-            None => picture.measured()?,
-        };
-        picture.size = Some(size);
+        let declared = annotation.size.and_then(|size| Some([side(&size.width)?, side(&size.height)?]));
+        let file = self.image(path, annotation.filename.as_deref().unwrap_or_default().trim());
+        let mut objects = Vec::new();
         for (number, object) in annotation.object.into_iter().enumerate() {
-            match self.object(object, size.map(f64::from)) {
-                Ok(object) => picture.objects.push(object),
-                Err(reason) => part.leave_out(path, format!("object {number}"), reason),
+            let place = format!("object {number}");
+            match self.object(object, place.clone()) {
+                Ok(object) => objects.push(object),
+                Err(reason) => part.leave_out(path, place, reason),
             }
         }
-        Ok(picture)
+        Ok(Draft { source: path.to_owned(), place: "image".to_owned(), path: file, declared, objects })
     }
 
-    fn object(&self, object: Object, size: [f64; 2]) -> Result<Marked, String> {
+    fn object(&self, object: Object, place: String) -> Result<DraftObject, String> {
         let bndbox = object.bndbox.ok_or("there is no bndbox")?;
         let read = |text: &str| text.trim().parse::<f64>().map_err(|_| format!("{:?} is no number", text.trim()));
         let offset = self.pixels.offset();
@@ -152,7 +158,7 @@ impl Reader {
             return Err("its name is empty".to_owned());
         }
         let is_crowd = object.difficult.is_some_and(|text| text.trim() == "1");
-        Ok(Marked { label, corners: fractions(corners, size, SLACK)?, is_crowd, polygon: Vec::new() })
+        Ok(DraftObject { place, label, corners: Some(corners), segments: Vec::new(), is_crowd })
     }
 
     /// The image of an annotation: the file it names, or one named as the annotation itself.
@@ -198,40 +204,43 @@ struct Written {
 ///
 /// # Errors
 /// A file may not be written, an image cannot be read or copied, or any IO error.
-pub fn write(order: &Order, parts: &[Part], pixels: Pixels, images: Images) -> Result<files::Written, DataError> {
+pub fn write(order: &Order, parts: &[Part], pixels: Pixels, placing: Placing) -> Result<files::Written, DataError> {
     // An image may be in several parts.
     let mut numbers: BTreeMap<&Path, usize> = BTreeMap::new();
-    let mut pictures: Vec<&Picture> = Vec::new();
-    for picture in parts.iter().flat_map(|part| &part.pictures) {
-        numbers.entry(&picture.path).or_insert_with(|| {
-            pictures.push(picture);
-            pictures.len() - 1
+    let mut images: Vec<&LabelledImage> = Vec::new();
+    for image in parts.iter().flat_map(|part| &part.images) {
+        numbers.entry(&image.path).or_insert_with(|| {
+            images.push(image);
+            images.len() - 1
         });
     }
-    let names = file_names(&pictures, &order.output.join("JPEGImages"))?;
+    let names = file_names(&images, &order.output.join("JPEGImages"))?;
     let stems: Vec<String> =
         names.iter().map(|name| Path::new(name).with_extension("").display().to_string()).collect();
-    let image = |at: usize| format!("JPEGImages/{}", names[at]);
+    let file = |at: usize| format!("JPEGImages/{}", names[at]);
     let annotation = |at: usize| format!("Annotations/{}.xml", stems[at]);
     let list = |part: &Part| format!("ImageSets/Main/{}.txt", part.name);
-    let of_picture = |at: usize| [Target::copy(image(at), &pictures[at].path), Target::new(annotation(at))];
-    let mut targets: Vec<Target> = (0..pictures.len()).flat_map(of_picture).collect();
+    let of_image = |at: usize| [Target::copy(file(at), &images[at].path), Target::new(annotation(at))];
+    let mut targets: Vec<Target> = (0..images.len()).flat_map(of_image).collect();
     targets.extend(parts.iter().map(|part| Target::new(list(part))));
+    let left_out = List::within(left_out(parts));
+    targets.extend(left_out.target());
     let mut writing = order.folder(Scope::Whole, &targets)?.begin()?;
-    for (at, picture) in pictures.iter().enumerate() {
-        images.put(&mut writing, &image(at), &picture.path)?;
-        write_text(&mut writing, &annotation(at), &xml(picture, names[at].clone(), pixels)?)?;
+    for (at, image) in images.iter().enumerate() {
+        placing.put(&mut writing, &file(at), &image.path)?;
+        write_text(&mut writing, &annotation(at), &xml(image, names[at].clone(), pixels)?)?;
     }
     for part in parts {
-        let line = |picture: &Picture| format!("{}\n", stems[numbers[picture.path.as_path()]]);
-        write_text(&mut writing, &list(part), &part.pictures.iter().map(line).collect::<String>())?;
+        let line = |image: &LabelledImage| format!("{}\n", stems[numbers[image.path.as_path()]]);
+        write_text(&mut writing, &list(part), &part.images.iter().map(line).collect::<String>())?;
     }
+    left_out.write(&mut writing)?;
     Ok(writing.publish()?)
 }
 
-fn xml(image: &Picture, filename: String, pixels: Pixels) -> Result<String, DataError> {
+fn xml(image: &LabelledImage, filename: String, pixels: Pixels) -> Result<String, DataError> {
     let size = image.measured()?;
-    let object = |marked: &Marked| {
+    let object = |marked: &LabelledObject| {
         let [width, height] = size.map(f64::from);
         let [x1, y1, x2, y2] = marked.corners;
         let offset = pixels.offset();

@@ -8,15 +8,13 @@ use files::{Order, Scope, Target, Written};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{
-    Images, Marked, Part, Picture, absolute, bounds, file_names, fractions, io_error, labels, outline, read_text,
-};
-use super::{write_text, wrong};
+use super::frame::Frame;
+use super::geometry::{bounds, fitted, outline};
+use super::part::{labels, left_out};
+use super::place::file_names;
+use super::{LabelledImage, LabelledObject, Part, Placing, absolute, io_error, read_text, write_text, wrong};
 use crate::DataError;
-use crate::convert::IMAGE_EXTENSIONS;
-
-/// Boxes may stick out by this fraction: numbers are often rounded to few digits.
-const SLACK: f64 = 1e-3;
+use crate::convert::{IMAGE_EXTENSIONS, List};
 
 #[derive(Deserialize)]
 struct Description {
@@ -55,15 +53,15 @@ pub fn read(file: &Path) -> Result<Vec<Part>, DataError> {
         for source in &sources {
             let place = find(&base, own, source)
                 .ok_or_else(|| wrong(&file, format!("{name}: there is no {source:?} below {}", base.display())))?;
-            for path in pictures(&place)? {
-                let picture = picture(path, &names, &mut part)?;
-                part.pictures.push(picture);
+            for path in images(&place)? {
+                let image = labelled(path, &names, &mut part)?;
+                part.images.push(image);
             }
         }
-        if part.pictures.is_empty() {
+        if part.images.is_empty() {
             return Err(wrong(&file, format!("{name}: {} holds no image", sources.join(", "))));
         }
-        parts.push(part);
+        parts.push(part.usable(&file, "check `path` and the folders that the file names:")?);
     }
     if parts.is_empty() {
         return Err(wrong(&file, "names none of train, val and test"));
@@ -92,7 +90,7 @@ fn find(base: &Path, own: &Path, source: &str) -> Option<PathBuf> {
 }
 
 /// The images of a folder, also below it, or of a list; sorted by name, or as listed.
-fn pictures(place: &Path) -> Result<Vec<PathBuf>, DataError> {
+fn images(place: &Path) -> Result<Vec<PathBuf>, DataError> {
     if place.is_file() {
         let base = place.parent().unwrap_or(Path::new("/"));
         let text = read_text(place)?;
@@ -117,19 +115,22 @@ fn pictures(place: &Path) -> Result<Vec<PathBuf>, DataError> {
     Ok(found)
 }
 
-fn picture(path: PathBuf, names: &[String], part: &mut Part) -> Result<Picture, DataError> {
+fn labelled(path: PathBuf, names: &[String], part: &mut Part) -> Result<LabelledImage, DataError> {
     let file = label_file(&path);
-    let mut picture = Picture { path, size: None, objects: Vec::new() };
+    let mut image = LabelledImage { path, size: None, objects: Vec::new() };
     if !file.is_file() {
-        return Ok(picture);
+        return Ok(image);
     }
     for (number, line) in read_text(&file)?.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
         match object(line, names) {
-            Ok(object) => picture.objects.push(object),
+            Ok((object, cut)) => {
+                part.cut += usize::from(cut);
+                image.objects.push(object);
+            }
             Err(reason) => part.leave_out(&file, format!("line {}", number + 1), reason),
         }
     }
-    Ok(picture)
+    Ok(image)
 }
 
 /// `../images/x/a.jpg` has its objects in `../labels/x/a.txt`; without a folder `images`, in `a.txt` beside it.
@@ -140,7 +141,7 @@ fn label_file(image: &Path) -> PathBuf {
     parts.iter().copied().enumerate().map(swap).collect::<PathBuf>().with_extension("txt")
 }
 
-fn object(line: &str, names: &[String]) -> Result<Marked, String> {
+fn object(line: &str, names: &[String]) -> Result<(LabelledObject, bool), String> {
     let fields: Vec<&str> = line.split_whitespace().collect();
     let number = |text: &&str| text.parse::<f64>().map_err(|_| format!("{text:?} is no number"));
     let values: Vec<f64> = fields[1..].iter().map(number).collect::<Result<_, _>>()?;
@@ -151,14 +152,15 @@ fn object(line: &str, names: &[String]) -> Result<Marked, String> {
         [x, y, width, height] => ([x - width / 2.0, y - height / 2.0, x + width / 2.0, y + height / 2.0], Vec::new()),
         _ => {
             let count = values.len();
-            let polygon = outline([values], [1.0, 1.0], SLACK);
+            let polygon = outline([values], &Frame::FRACTIONS);
             if polygon.is_empty() {
                 return Err(format!("{count} numbers are neither a box nor an outline within the image"));
             }
             (bounds(&polygon), polygon)
         }
     };
-    Ok(Marked { label, corners: fractions(corners, [1.0, 1.0], SLACK)?, is_crowd: false, polygon })
+    let fitted = fitted(corners, &Frame::FRACTIONS)?;
+    Ok((LabelledObject { label, corners: fitted.corners, is_crowd: false, polygon }, fitted.cut))
 }
 
 /// Writes `images/PART`, `labels/PART` and `data.yaml` into the output of `order`; classes are numbered in the order of their
@@ -168,10 +170,10 @@ fn object(line: &str, names: &[String]) -> Result<Marked, String> {
 /// # Errors
 /// One of several parts is none of train, validation and test, a file may not be written, an image cannot be copied, or
 /// any IO error.
-pub fn write(order: &Order, parts: &[Part], images: Images) -> Result<Written, DataError> {
+pub fn write(order: &Order, parts: &[Part], placing: Placing) -> Result<Written, DataError> {
     let labels = labels(parts);
     let mut yaml = String::from("path: .\n");
-    let mut pictures: Vec<(&Picture, [String; 2])> = Vec::new();
+    let mut images: Vec<(&LabelledImage, [String; 2])> = Vec::new();
     for part in parts {
         let name = match part.name.as_str() {
             name @ ("train" | "validation" | "test") => name,
@@ -181,11 +183,11 @@ pub fn write(order: &Order, parts: &[Part], images: Images) -> Result<Written, D
                 return Err(wrong(order.output, message));
             }
         };
-        let of_part: Vec<&Picture> = part.pictures.iter().collect();
+        let of_part: Vec<&LabelledImage> = part.images.iter().collect();
         let folder = format!("images/{name}");
-        for (picture, file) in of_part.iter().zip(file_names(&of_part, &order.output.join(&folder))?) {
+        for (image, file) in of_part.iter().zip(file_names(&of_part, &order.output.join(&folder))?) {
             let text = Path::new(&file).with_extension("txt");
-            pictures.push((picture, [format!("{folder}/{file}"), format!("labels/{name}/{}", text.display())]));
+            images.push((image, [format!("{folder}/{file}"), format!("labels/{name}/{}", text.display())]));
         }
         let key = if name == "validation" { "val" } else { name };
         yaml.push_str(&format!("{key}: {folder}\n"));
@@ -194,21 +196,24 @@ pub fn write(order: &Order, parts: &[Part], images: Images) -> Result<Written, D
     for (number, name) in labels.iter().enumerate() {
         yaml.push_str(&format!("  {number}: {}\n", quoted(name)));
     }
-    let of_picture =
-        |(picture, [image, text]): &(&Picture, [String; 2])| [Target::copy(image, &picture.path), Target::new(text)];
-    let mut targets: Vec<Target> = pictures.iter().flat_map(of_picture).collect();
+    let of_image =
+        |(image, [name, text]): &(&LabelledImage, [String; 2])| [Target::copy(name, &image.path), Target::new(text)];
+    let mut targets: Vec<Target> = images.iter().flat_map(of_image).collect();
     targets.push(Target::new("data.yaml"));
+    let left_out = List::within(left_out(parts));
+    targets.extend(left_out.target());
     let mut writing = order.folder(Scope::Whole, &targets)?.begin()?;
-    for (picture, [image, text]) in &pictures {
-        images.put(&mut writing, image, &picture.path)?;
-        let lines: String = picture.objects.iter().map(|object| line(object, &labels)).collect();
+    for (image, [name, text]) in &images {
+        placing.put(&mut writing, name, &image.path)?;
+        let lines: String = image.objects.iter().map(|object| line(object, &labels)).collect();
         write_text(&mut writing, text, &lines)?;
     }
     write_text(&mut writing, "data.yaml", &yaml)?;
+    left_out.write(&mut writing)?;
     Ok(writing.publish()?)
 }
 
-fn line(object: &Marked, labels: &[String]) -> String {
+fn line(object: &LabelledObject, labels: &[String]) -> String {
     let class = labels.binary_search(&object.label).unwrap_or_default();
     let [x1, y1, x2, y2] = object.corners;
     let numbers = match object.polygon.as_slice() {

@@ -1,0 +1,115 @@
+//! Images and objects as an annotation describes them, in pixels of a size that is yet to be settled.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use super::frame::{Chosen, Evidence, Frame, Reason, Sizes, Stored, choose};
+use super::geometry::{bounds, fitted, is_outline, outline};
+use super::{LabelledImage, LabelledObject, Part};
+
+/// An image as described.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Draft {
+    /// The annotation file that describes it.
+    pub source: PathBuf,
+    /// Its place there.
+    pub place: String,
+    /// Its file; absolute.
+    pub path: PathBuf,
+    /// Width and height in pixels, where the annotation says so.
+    pub declared: Option<[u32; 2]>,
+    /// What it shows.
+    pub objects: Vec<DraftObject>,
+}
+
+/// An object as described.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DraftObject {
+    /// Its place in the annotation file.
+    pub place: String,
+    /// Its class.
+    pub label: String,
+    /// `x1 y1 x2 y2`; without them the box around its outline.
+    pub corners: Option<[f64; 4]>,
+    /// Outline as segments `x1 y1 x2 y2 ..`; empty where none is known.
+    pub segments: Vec<Vec<f64>>,
+    /// A group of objects.
+    pub is_crowd: bool,
+}
+
+/// The unit of all numbers of a set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unit {
+    /// Pixels of a size that `Sizes` tells.
+    Pixels(Sizes),
+    /// Fractions of the image as it is seen.
+    Fractions,
+}
+
+impl DraftObject {
+    /// Its corners, or those of the box around its outline; nothing where it has neither.
+    fn box_or_bounds(&self) -> Option<[f64; 4]> {
+        let outlined = || self.outlines().next().is_some().then(|| bounds(self.outlines()));
+        self.corners.or_else(outlined)
+    }
+
+    fn outlines(&self) -> impl Iterator<Item = &Vec<f64>> {
+        self.segments.iter().filter(|segment| is_outline(segment))
+    }
+
+    fn settled(self, frame: &Frame) -> Result<(LabelledObject, bool), String> {
+        let corners = self.box_or_bounds().ok_or("it has no box")?;
+        let fitted = fitted(corners, frame)?;
+        let polygon = outline(self.segments, frame);
+        let (label, is_crowd) = (self.label, self.is_crowd);
+        Ok((LabelledObject { label, corners: fitted.corners, is_crowd, polygon }, fitted.cut))
+    }
+}
+
+/// Adds the images to a part, once it is settled what their boxes are counted in: images for which that cannot be told, and
+/// objects that cannot be used, are left out; what was assumed is noted.
+pub fn settle(part: &mut Part, drafts: Vec<Draft>, unit: Unit) {
+    let evidence: Vec<Evidence> = drafts.iter().map(evidence).collect();
+    let chosen: Vec<Result<Chosen, String>> = match unit {
+        Unit::Pixels(sizes) => choose(&evidence, sizes),
+        Unit::Fractions => {
+            let plain = Chosen { frame: Frame::FRACTIONS, reason: Reason::Plain };
+            drafts.iter().map(|_| Ok(plain)).collect()
+        }
+    };
+    let mut reasons: BTreeMap<Reason, usize> = BTreeMap::new();
+    for ((draft, evidence), chosen) in drafts.into_iter().zip(evidence).zip(chosen) {
+        match chosen {
+            Err(reason) => part.leave_out(&draft.source, draft.place, format!("{}: {reason}", draft.path.display())),
+            Ok(chosen) => {
+                *reasons.entry(chosen.reason).or_default() += 1;
+                let size = evidence.stored.map(|stored| stored.upright()).or(draft.declared);
+                add(part, draft, &chosen.frame, size);
+            }
+        }
+    }
+    part.assumed.extend(reasons.into_iter().filter_map(|(reason, images)| reason.note(images)));
+}
+
+fn evidence(draft: &Draft) -> Evidence {
+    Evidence {
+        declared: draft.declared,
+        stored: Stored::read(&draft.path),
+        boxes: draft.objects.iter().filter_map(DraftObject::box_or_bounds).collect(),
+    }
+}
+
+fn add(part: &mut Part, draft: Draft, frame: &Frame, size: Option<[u32; 2]>) {
+    let mut image = LabelledImage { path: draft.path, size, objects: Vec::with_capacity(draft.objects.len()) };
+    for object in draft.objects {
+        let place = object.place.clone();
+        match object.settled(frame) {
+            Ok((object, cut)) => {
+                part.cut += usize::from(cut);
+                image.objects.push(object);
+            }
+            Err(reason) => part.leave_out(&draft.source, place, reason),
+        }
+    }
+    part.images.push(image);
+}

@@ -1,0 +1,72 @@
+//! Boxes and outlines in an annotation's unit, as fractions of an image.
+
+use super::frame::Frame;
+
+/// A box as fractions of the upright image.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Fitted {
+    /// `x1 y1 x2 y2`, each in [0, 1].
+    pub corners: [f64; 4],
+    /// Whether the box stuck out of its image and was cut at the edge.
+    pub cut: bool,
+}
+
+/// Sticking out by less than this fraction of a side is rounding, and not counted as cut.
+const ROUNDING: f64 = 1e-6;
+
+/// A box of corners `x1 y1 x2 y2` in the unit of `frame`, cut at the edge of its image as other tools do.
+///
+/// # Errors
+/// It is no box, lies outside of the image as a whole, or is empty; with the numbers as they were written.
+pub fn fitted(corners: [f64; 4], frame: &Frame) -> Result<Fitted, String> {
+    let [width, height] = frame.size;
+    let [x1, y1, x2, y2] = corners;
+    let shown = || format!("its box {x1} {y1} {x2} {y2}");
+    if corners.iter().any(|value| !value.is_finite()) {
+        return Err(format!("{} is not made of numbers", shown()));
+    }
+    if x1 >= x2 || y1 >= y2 {
+        return Err(format!("{} is empty", shown()));
+    }
+    if x1 >= width || y1 >= height || x2 <= 0.0 || y2 <= 0.0 {
+        return Err(format!("{} lies outside of the image of {width} x {height}", shown()));
+    }
+    let scaled = [x1 / width, y1 / height, x2 / width, y2 / height];
+    let within = scaled.map(|value| value.clamp(0.0, 1.0));
+    if within[0] >= within[2] || within[1] >= within[3] {
+        return Err(format!("{} is empty", shown()));
+    }
+    let cut = scaled.iter().zip(&within).any(|(before, after)| (before - after).abs() > ROUNDING);
+    Ok(Fitted { corners: bounds(&[frame.upright(&within)]), cut })
+}
+
+/// Segments of an outline in the unit of `frame`, cut at the edge; those of fewer than three points or of an odd count are
+/// dropped, and those that have no area left.
+pub fn outline(segments: impl IntoIterator<Item = Vec<f64>>, frame: &Frame) -> Vec<Vec<f64>> {
+    let [width, height] = frame.size;
+    let fraction = |(at, value): (usize, f64)| (value / if at % 2 == 0 { width } else { height }).clamp(0.0, 1.0);
+    let within = segments.into_iter().filter(|segment| is_outline(segment)).map(|segment| -> Vec<f64> {
+        let fractions: Vec<f64> = segment.into_iter().enumerate().map(fraction).collect();
+        frame.upright(&fractions)
+    });
+    within
+        .filter(|segment| {
+            let [x1, y1, x2, y2] = bounds([segment]);
+            x1 < x2 && y1 < y2
+        })
+        .collect()
+}
+
+/// Whether a segment has at least three points, all of them numbers.
+#[must_use]
+pub fn is_outline(segment: &[f64]) -> bool {
+    segment.len() >= 6 && segment.len().is_multiple_of(2) && segment.iter().all(|value| value.is_finite())
+}
+
+/// Smallest box around an outline.
+pub fn bounds<'a>(polygon: impl IntoIterator<Item = &'a Vec<f64>>) -> [f64; 4] {
+    let points = polygon.into_iter().flat_map(|segment| segment.chunks_exact(2));
+    points.fold([f64::INFINITY, f64::INFINITY, f64::NEG_INFINITY, f64::NEG_INFINITY], |[x1, y1, x2, y2], p| {
+        [x1.min(p[0]), y1.min(p[1]), x2.max(p[0]), y2.max(p[1])]
+    })
+}

@@ -1,0 +1,162 @@
+//! Images with their objects, whatever layout they come from.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use super::frame::Stored;
+use super::wrong;
+use crate::DataError;
+use crate::convert::LeftOut;
+
+/// A labelled image.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LabelledImage {
+    /// Its file; absolute.
+    pub path: PathBuf,
+    /// Width and height in pixels, where something says so.
+    pub size: Option<[u32; 2]>,
+    /// What it shows; nothing for a background image.
+    pub objects: Vec<LabelledObject>,
+}
+
+/// An object.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LabelledObject {
+    /// Its class.
+    pub label: String,
+    /// `x1 y1 x2 y2` as fractions of width and height, each in [0, 1].
+    pub corners: [f64; 4],
+    /// A group of objects: trained on, but left out of metrics.
+    pub is_crowd: bool,
+    /// Outline as segments `x1 y1 x2 y2 ..` of fractions; empty where none is known.
+    pub polygon: Vec<Vec<f64>>,
+}
+
+/// Some images, and what of their description was left out.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Part {
+    /// Such as `train`.
+    pub name: String,
+    /// The images.
+    pub images: Vec<LabelledImage>,
+    /// What could not be used.
+    pub left_out: Vec<LeftOut>,
+    /// What was taken for granted while reading, for people.
+    pub assumed: Vec<String>,
+    /// Boxes that stuck out of their image and were cut at its edge.
+    pub cut: usize,
+}
+
+/// What a conversion did with one part.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct BoxSummary {
+    /// What was written.
+    pub output: PathBuf,
+    /// Images.
+    pub images: usize,
+    /// Of these, images without an object.
+    pub background: usize,
+    /// Objects.
+    pub objects: usize,
+    /// Classes and their objects, sorted by class.
+    pub classes: Vec<(String, usize)>,
+    /// Boxes that stuck out of their image and were cut at its edge.
+    pub cut: usize,
+    /// What was taken for granted while reading, for people.
+    pub assumed: Vec<String>,
+    /// What could not be used.
+    pub left_out: Vec<LeftOut>,
+}
+
+impl Part {
+    /// Counts, for a part that was written to `output`.
+    #[must_use]
+    pub fn summary(&self, output: &Path) -> BoxSummary {
+        let mut classes: BTreeMap<&str, usize> = BTreeMap::new();
+        let objects = self.images.iter().flat_map(|image| &image.objects);
+        objects.for_each(|object| *classes.entry(&object.label).or_default() += 1);
+        BoxSummary {
+            output: output.to_owned(),
+            images: self.images.len(),
+            background: self.images.iter().filter(|image| image.objects.is_empty()).count(),
+            objects: classes.values().sum(),
+            classes: classes.into_iter().map(|(label, n)| (label.to_owned(), n)).collect(),
+            cut: self.cut,
+            assumed: self.assumed.clone(),
+            left_out: self.left_out.clone(),
+        }
+    }
+
+    /// The part without the images that are not there, which are left out and listed. `source`: what was read; `advice`: what
+    /// to do where images are not found.
+    ///
+    /// # Errors
+    /// Nothing of use is left: no image is there, or there were objects and none can be used. With the first three.
+    pub fn usable(mut self, source: &Path, advice: &str) -> Result<Self, DataError> {
+        let there = std::mem::take(&mut self.images);
+        let (there, missing): (Vec<_>, Vec<_>) = there.into_iter().partition(|image| image.path.is_file());
+        for image in missing {
+            let reason = format!("its image {} is not there", image.path.display());
+            self.leave_out(source, "image".to_owned(), reason);
+        }
+        self.images = there;
+        let first = || -> String {
+            const SHOWN: usize = 3;
+            let shown: Vec<String> = self.left_out.iter().take(SHOWN).map(|one| format!("\n  {one}")).collect();
+            let more = self.left_out.len().saturating_sub(SHOWN);
+            shown.concat() + &if more > 0 { format!("\n  and {more} more") } else { String::new() }
+        };
+        let objects = self.images.iter().map(|image| image.objects.len()).sum::<usize>();
+        if self.images.is_empty() {
+            let message = format!("no image of part {:?} can be used; {advice}{}", self.name, first());
+            return Err(wrong(source, message));
+        }
+        if objects == 0 && !self.left_out.is_empty() {
+            let message = format!("no object of part {:?} can be used:{}", self.name, first());
+            return Err(wrong(source, message));
+        }
+        Ok(self)
+    }
+
+    /// Notes that something of a file cannot be used.
+    pub fn leave_out(&mut self, source: &Path, place: String, reason: impl Into<String>) {
+        self.left_out.push(LeftOut { source: source.display().to_string(), place, reason: reason.into() });
+    }
+}
+
+/// What could not be used of all parts.
+pub fn left_out(parts: &[Part]) -> impl Iterator<Item = &LeftOut> {
+    parts.iter().flat_map(|part| &part.left_out)
+}
+
+/// Labels of all objects of all parts, sorted.
+pub fn labels(parts: &[Part]) -> Vec<String> {
+    let images = parts.iter().flat_map(|part| &part.images);
+    let labels: BTreeSet<&str> = images.flat_map(|image| &image.objects).map(|object| object.label.as_str()).collect();
+    labels.into_iter().map(str::to_owned).collect()
+}
+
+impl LabelledImage {
+    /// Width and height of the upright image: from its file, or, where that cannot be read, as described.
+    ///
+    /// # Errors
+    /// Neither is known.
+    pub fn measured(&self) -> Result<[u32; 2], DataError> {
+        let file = Stored::read(&self.path).map(|stored| stored.upright());
+        file.or(self.size).ok_or_else(|| wrong(&self.path, "is no image that can be read, and nothing says its size"))
+    }
+
+    /// Name of its file without its ending, and the ending.
+    ///
+    /// # Errors
+    /// The name is not UTF-8.
+    pub fn names(&self) -> Result<(&str, String), DataError> {
+        let wrong =
+            || DataError::Source { path: self.path.clone(), message: "has no name in UTF-8; rename it".to_owned() };
+        let stem = self.path.file_stem().and_then(|stem| stem.to_str()).ok_or_else(wrong)?;
+        let extension = self.path.extension().and_then(|e| e.to_str()).map_or_else(String::new, |e| format!(".{e}"));
+        Ok((stem, extension))
+    }
+}
