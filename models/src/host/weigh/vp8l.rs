@@ -258,6 +258,10 @@ impl Walk<'_> {
 
     /// A length or distance: a symbol and, for larger ones, bits.
     fn number(&mut self, symbol: u32) -> Option<u32> {
+        // A code of one symbol may name more than there are.
+        if symbol >= ALPHABETS[4] as u32 {
+            return None;
+        }
         if symbol < 4 {
             return Some(symbol + 1);
         }
