@@ -1,6 +1,6 @@
 //! Detectors: images in; boxes in their pixels, scores and labels out.
 
-use models::detect::{self, Detections, Detector, Pictures, Selection, tiling};
+use models::detect::{self, Detections, Detector, Images, Selection, tiling};
 use models::ops::{DType, Ops};
 use runtime::Form;
 use schemas::CheckpointMeta;
@@ -80,7 +80,7 @@ impl Finder<'_, '_> {
     /// What is in `uint8 [N, h, w, 3]` that are the network's input already; `sizes` are those of the originals.
     fn found(&self, prepared: Value, sizes: Value) -> Detections<Value> {
         let classes = i64::try_from(self.meta.labels.len()).unwrap_or(i64::MAX);
-        let images = Pictures { prepared, sizes };
+        let images = Images { prepared, sizes };
         self.b.at("normalise");
         let model = detect::Model { detector: self.network, preprocessing: &self.meta.preprocessing, classes };
         detect::detections(self.b, &model, &images, &self.selection)

@@ -20,8 +20,8 @@ pub fn places(b: &Builder, images: &Value, tiling: &Tiling) -> Value {
     let of = |stretch: &Value, index: &Value| b.reshape(&b.gathered(stretch, index), &[-1, 1]);
     let tiles = b.concat(&[&of(&top, &row), &of(&left, &column), &of(&bottom, &row), &of(&right, &column)], 1);
     let zero = s.number(0);
-    let picture = b.reshape(&s.join(&[&zero, &zero, &height, &width]), &[1, 4]);
-    b.concat(&[&picture, &tiles], 0)
+    let whole = b.reshape(&s.join(&[&zero, &zero, &height, &width]), &[1, 4]);
+    b.concat(&[&whole, &tiles], 0)
 }
 
 /// First pixel, and pixel after the last, of each of `n` tiles along an axis of `length` pixels (I64 `[1]`): I64 `[n]` each.

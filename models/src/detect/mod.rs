@@ -57,7 +57,7 @@ pub struct Selection<T> {
 
 /// Images as the network wants them, fitted and framed by [`schemas::Fit`].
 #[derive(Clone, Debug)]
-pub struct Pictures<T> {
+pub struct Images<T> {
     /// U8 `[N, h, w, 3]`, sides multiples of 32; an image whose own frame is smaller lies at the top left.
     pub prepared: T,
     /// I64 `[N, 2]`: height and width of the originals.
@@ -106,12 +106,12 @@ pub struct Model<'a> {
 
 /// The whole detector after fitting: what evaluation runs and what an exported file contains. At most `t.cap` detections
 /// an image, in pixels of the originals and clipped to them.
-pub fn detections<B: Ops>(o: &B, model: &Model, pictures: &Pictures<B::T>, t: &Selection<B::T>) -> Detections<B::T> {
-    let place = geometry::placement(o, &pictures.sizes, &model.preprocessing.fit);
+pub fn detections<B: Ops>(o: &B, model: &Model, seen: &Images<B::T>, t: &Selection<B::T>) -> Detections<B::T> {
+    let place = geometry::placement(o, &seen.sizes, &model.preprocessing.fit);
     let inner = o.cast(&place.inner, DType::F32);
-    let images = normalise(o, &pictures.prepared, model.preprocessing);
+    let images = normalise(o, &seen.prepared, model.preprocessing);
     let found = model.detector.predict(&Scope::root(o), &images, &inner, model.classes, t);
-    Detections { boxes: geometry::to_original(o, &found.boxes, &place, &pictures.sizes), ..found }
+    Detections { boxes: geometry::to_original(o, &found.boxes, &place, &seen.sizes), ..found }
 }
 
 /// Class-wise non-maximum suppression of `boxes [N, B, 4]` with `scores [N, C, B]`.

@@ -88,7 +88,7 @@ fn heat(share: f32) -> [f32; 3] {
 /// contribution. It needs nothing of a model but answers: [`Self::VIEWS`] of them at most, whatever the image's size.
 pub struct Occlusion {
     /// The image as the model takes it.
-    picture: Rgb,
+    prepared: Rgb,
     /// What of it the network sees.
     inner: Tile,
     /// What is hidden in turn, within `inner`; two cells of a grid wide and high, so that each pixel is in four of them.
@@ -108,14 +108,14 @@ impl Occlusion {
     pub fn new(decoded: &Rgb, p: &Preprocessing, whole: bool) -> Self {
         let side = p.side();
         let p = if whole { p.uncropped() } else { p.clone() };
-        let picture = prepare(decoded, &p);
+        let prepared = prepare(decoded, &p);
         // An odd margin is cut as a crop says: half of it, halves to even.
         let margin = |length: u32| (f64::from(length.saturating_sub(side)) / 2.0).round_ties_even() as u32;
-        let (x0, y0) = (margin(picture.width), margin(picture.height));
-        let inner = Tile { x0, y0, x1: picture.width.min(x0 + side), y1: picture.height.min(y0 + side) };
+        let (x0, y0) = (margin(prepared.width), margin(prepared.height));
+        let inner = Tile { x0, y0, x1: prepared.width.min(x0 + side), y1: prepared.height.min(y0 + side) };
         let (xs, ys) = (spans(inner.x0, inner.x1), spans(inner.y0, inner.y1));
         let windows = ys.iter().flat_map(|&[y0, y1]| xs.iter().map(move |&[x0, x1]| Tile { x0, y0, x1, y1 })).collect();
-        Self { picture, inner, windows, colour: fill(&p) }
+        Self { prepared, inner, windows, colour: fill(&p) }
     }
 
     /// Number of views.
@@ -127,7 +127,7 @@ impl Occlusion {
     /// Width and height of a view.
     #[must_use]
     pub fn size(&self) -> (u32, u32) {
-        (self.picture.width, self.picture.height)
+        (self.prepared.width, self.prepared.height)
     }
 
     /// View `index`, 0 with nothing hidden. All have the same size.
@@ -136,7 +136,7 @@ impl Occlusion {
     /// When there is no such view.
     #[must_use]
     pub fn view(&self, index: usize) -> Rgb {
-        let mut view = self.picture.clone();
+        let mut view = self.prepared.clone();
         let Some(window) = index.checked_sub(1).map(|at| self.windows[at]) else { return view };
         let stride = view.stride();
         for line in view.data.chunks_exact_mut(stride).take(window.y1 as usize).skip(window.y0 as usize) {
@@ -148,7 +148,7 @@ impl Occlusion {
     /// What the network sees of the image.
     #[must_use]
     pub fn seen(&self) -> Rgb {
-        super::cut(&self.picture, self.inner)
+        super::cut(&self.prepared, self.inner)
     }
 
     /// The attribution of the class whose probabilities in the views these are. A pixel's is the mean of what hiding the windows

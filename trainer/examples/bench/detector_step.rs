@@ -97,17 +97,17 @@ fn batch(case: &BTreeMap<String, Tensor>, p: &Preprocessing) -> anyhow::Result<B
     let tensor = |name: &str| case.get(name).with_context(|| format!("no {name} in the case"));
     let images = tensor("images")?;
     let [n, height, width] = [0, 1, 2].map(|axis| images.size()[axis]);
-    let mut pictures = Vec::new();
+    let mut decoded = Vec::new();
     for index in 0..n {
         let data = Vec::<u8>::try_from(images.get(index).reshape([-1]))?;
-        pictures.push((Rgb { width: u32::try_from(width)?, height: u32::try_from(height)?, data }, Vec::new()));
+        decoded.push((Rgb { width: u32::try_from(width)?, height: u32::try_from(height)?, data }, Vec::new()));
     }
     let owners = Vec::<i64>::try_from(tensor("owners")?)?;
     let labels = Vec::<i64>::try_from(tensor("labels")?)?;
     let corners = Vec::<f32>::try_from(tensor("boxes")?.reshape([-1]))?;
     for ((owner, label), corners) in owners.into_iter().zip(labels).zip(corners.as_chunks().0) {
         let target = Target { corners: *corners, class: usize::try_from(label)?, is_crowd: false };
-        pictures[usize::try_from(owner)?].1.push(target);
+        decoded[usize::try_from(owner)?].1.push(target);
     }
-    Ok(Batch::of_images(pictures, p.mean.map(|m| m.round() as u8)))
+    Ok(Batch::of_images(decoded, p.mean.map(|m| m.round() as u8)))
 }

@@ -84,7 +84,7 @@ pub struct ClassificationSection {
 #[derive(Debug, Clone, Serialize)]
 pub struct ImageCard {
     /// The image, captioned with its name.
-    pub picture: Thumbnail,
+    pub image: Thumbnail,
     /// What was predicted or should have been; empty where that is nothing.
     pub said: Vec<Said>,
 }
@@ -112,7 +112,7 @@ pub struct ConfusedPair {
     /// Of how many examples of `truth`.
     pub of: usize,
     /// Some of them.
-    pub pictures: Vec<Thumbnail>,
+    pub images: Vec<Thumbnail>,
 }
 
 /// What a detector did on the validation data, and what the objects of its data are like.
@@ -157,7 +157,7 @@ pub struct Comparison {
 #[derive(Debug, Clone, Serialize)]
 pub struct Cutout {
     /// The part of the image, captioned with its name.
-    pub picture: Thumbnail,
+    pub image: Thumbnail,
     /// Class of the box.
     pub label: String,
     /// Score of a found box.
@@ -196,7 +196,7 @@ pub struct ObjectStatistics {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct PartObjects {
     /// Images.
-    pub pictures: u64,
+    pub images: u64,
     /// Images without any object.
     pub background: u64,
     /// Objects, crowds among them.

@@ -42,9 +42,9 @@ fn section(labels: &[String], results: &[ImageResult]) -> DetectionSection {
     let options =
         Options { metric_type: MetricType::Voc, iou_threshold: 0.5, score_threshold: 0.3, max_detections: 100 };
     let text = labels.first().map_or("", String::as_str);
-    let cutout = |score| Cutout { picture: thumbnail(text), label: text.to_owned(), score, size: [12, 34] };
+    let cutout = |score| Cutout { image: thumbnail(text), label: text.to_owned(), score, size: [12, 34] };
     let bins = || vec![Bin { name: "small".to_owned(), train: 3, validation: 0 }];
-    let part = PartObjects { pictures: 7, background: 2, objects: 21, crowds: 1 };
+    let part = PartObjects { images: 7, background: 2, objects: 21, crowds: 1 };
     DetectionSection {
         report: detection(labels, results, &options),
         objects: ObjectStatistics {

@@ -35,7 +35,7 @@ pub enum ReportError {
     Template(#[from] minijinja::Error),
     /// An image could not be shrunk.
     #[error("image {caption}: {reason}; leave it out of the report or give it as RGB bytes with its size")]
-    Picture {
+    Image {
         /// What the image was to be called.
         caption: String,
         /// What is wrong with it.

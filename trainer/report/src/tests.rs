@@ -70,7 +70,7 @@ fn section(labels: &[String], truths: &Truths) -> ClassificationSection {
     let text = labels[0].as_str();
     let said = |verdict| Said { label: text.to_owned(), probability: 0.7, verdict };
     let cards = |verdicts: &[Verdict]| {
-        vec![ImageCard { picture: thumbnail(text), said: verdicts.iter().map(|&verdict| said(verdict)).collect() }]
+        vec![ImageCard { image: thumbnail(text), said: verdicts.iter().map(|&verdict| said(verdict)).collect() }]
     };
     ClassificationSection {
         report: classification(labels, &probabilities, truths),
@@ -82,7 +82,7 @@ fn section(labels: &[String], truths: &Truths) -> ClassificationSection {
             predicted: "dog".to_owned(),
             count: 1,
             of: 1,
-            pictures: vec![thumbnail(text)],
+            images: vec![thumbnail(text)],
         }],
         suspects: cards(&[Verdict::Missed]),
         suspected: 3,

@@ -30,17 +30,17 @@ impl Thumbnail {
     /// # Errors
     /// [`ReportError::Image`] when `data` has another length, or a side is 0 or beyond JPEG's 65535.
     pub fn new((width, height): (u32, u32), data: &[u8], side: u32, caption: &str) -> Result<Self, ReportError> {
-        let broken = |reason: String| ReportError::Picture { caption: caption.to_owned(), reason };
+        let broken = |reason: String| ReportError::Image { caption: caption.to_owned(), reason };
         let whole = data.len() as u64 == 3 * u64::from(width) * u64::from(height);
-        let picture = RgbImage::from_raw(width, height, data.to_vec())
+        let pixels = RgbImage::from_raw(width, height, data.to_vec())
             .filter(|_| whole && width > 0 && height > 0 && side > 0)
             .ok_or_else(|| broken(format!("{} bytes are no {width}x{height} RGB image", data.len())))?;
         let scale = f64::from(side) / f64::from(width.max(height));
         let small = if scale < 1.0 {
             let scaled = |pixels: u32| ((f64::from(pixels) * scale).round() as u32).max(1);
-            image::imageops::thumbnail(&picture, scaled(width), scaled(height))
+            image::imageops::thumbnail(&pixels, scaled(width), scaled(height))
         } else {
-            picture
+            pixels
         };
         let (width, height) = small.dimensions();
         let mut jpeg = Vec::new();

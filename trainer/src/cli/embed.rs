@@ -29,19 +29,19 @@ pub fn run(args: &EmbedArgs) -> anyhow::Result<Answer> {
     // Before hours of work, whether its result may be written.
     let checked = order.file()?;
     let mut model = args.model.open()?;
-    let pictures = match &args.data {
+    let named = match &args.data {
         Some(data) => listed(data, args.data_root.as_deref())?,
-        None => args.images.iter().map(|path| Picture::file(path)).collect(),
+        None => args.images.iter().map(|path| Named::file(path)).collect(),
     };
     let fetcher = Fetcher::new(None, Limits::default().max_bytes);
     let mut vectors = Vectors::default();
     let (mut text, mut failed) = (String::new(), Vec::new());
-    for picture in pictures {
-        match picture.read(&fetcher) {
-            Ok(image) => vectors.push(picture.name, model.features(&image)?),
+    for one in named {
+        match one.read(&fetcher) {
+            Ok(image) => vectors.push(one.name, model.features(&image)?),
             Err(error) => {
-                writeln!(text, "{}: {error:#}", picture.name)?;
-                failed.push(json!({ "filename": picture.name, "error": format!("{error:#}") }));
+                writeln!(text, "{}: {error:#}", one.name)?;
+                failed.push(json!({ "filename": one.name, "error": format!("{error:#}") }));
             }
         }
     }
@@ -59,12 +59,12 @@ pub fn run(args: &EmbedArgs) -> anyhow::Result<Answer> {
 }
 
 /// An image by the name it is given, and where that leads.
-struct Picture {
+struct Named {
     name: String,
     place: Result<Location, String>,
 }
 
-impl Picture {
+impl Named {
     fn file(path: &Path) -> Self {
         Self { name: path.display().to_string(), place: Ok(Location::File(path.to_owned())) }
     }
@@ -79,7 +79,7 @@ impl Picture {
 }
 
 /// The images of JSONL files, row by row; labels are not looked at. A row that cannot be read is an image that cannot be.
-fn listed(data: &Path, data_root: Option<&Path>) -> anyhow::Result<Vec<Picture>> {
+fn listed(data: &Path, data_root: Option<&Path>) -> anyhow::Result<Vec<Named>> {
     let mut images = Vec::new();
     for file in data_files(data)? {
         let resolver = resolver(&std::path::absolute(&file)?, data_root);
@@ -88,8 +88,8 @@ fn listed(data: &Path, data_root: Option<&Path>) -> anyhow::Result<Vec<Picture>>
             text.trim_start_matches('\u{feff}').lines().enumerate().filter(|(_, line)| !line.trim().is_empty())
         {
             images.push(match parse_row(line.as_bytes()) {
-                Ok(row) => Picture { place: resolver.resolve(&row.image_url), name: row.image_url.into_owned() },
-                Err(reason) => Picture { name: format!("{}:{}", file.display(), number + 1), place: Err(reason) },
+                Ok(row) => Named { place: resolver.resolve(&row.image_url), name: row.image_url.into_owned() },
+                Err(reason) => Named { name: format!("{}:{}", file.display(), number + 1), place: Err(reason) },
             });
         }
     }

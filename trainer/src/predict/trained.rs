@@ -139,16 +139,16 @@ impl Trained {
     ///
     /// # Errors
     /// When the file fails on them.
-    pub fn probabilities(&mut self, pictures: &[Rgb]) -> anyhow::Result<Vec<f32>> {
-        let Some(first) = pictures.first() else { return Ok(Vec::new()) };
+    pub fn probabilities(&mut self, images: &[Rgb]) -> anyhow::Result<Vec<f32>> {
+        let Some(first) = images.first() else { return Ok(Vec::new()) };
         let (height, width) = (usize::try_from(first.height)?, usize::try_from(first.width)?);
-        let bytes: Vec<u8> = pictures.iter().flat_map(|picture| picture.data.iter().copied()).collect();
+        let bytes: Vec<u8> = images.iter().flat_map(|image| image.data.iter().copied()).collect();
         Ok(match self {
             Self::Checkpoint(network, ..) => {
-                network::rows(&network.probabilities(&network.images(&bytes, pictures.len(), height, width)))
+                network::rows(&network.probabilities(&network.images(&bytes, images.len(), height, width)))
             }
             Self::File(model) => {
-                model.run(ArrayView4::from_shape((pictures.len(), height, width, 3), &bytes)?)?.into_iter().collect()
+                model.run(ArrayView4::from_shape((images.len(), height, width, 3), &bytes)?)?.into_iter().collect()
             }
         })
     }

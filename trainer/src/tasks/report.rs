@@ -70,15 +70,15 @@ fn detection(
     found: &DetectionReport,
 ) -> Result<DetectionSection, ReportError> {
     let Shown { train, images, labels } = *shown;
-    let pictures = detect::report::pictures(&detect::report::Seen { images, labels, outcome, options: found.options })?;
+    let drawn = detect::report::drawn(&detect::report::Seen { images, labels, outcome, options: found.options })?;
     Ok(DetectionSection {
         report: found.clone(),
         objects: detect::statistics::statistics(train, images, outcome),
         colours: detect::report::colours(labels),
-        compared: pictures.compared,
-        worst: pictures.worst,
-        invented: pictures.invented,
-        missed: pictures.missed,
+        compared: drawn.compared,
+        worst: drawn.worst,
+        invented: drawn.invented,
+        missed: drawn.missed,
     })
 }
 

@@ -30,7 +30,7 @@ pub struct Explained {
 /// An explained answer.
 pub struct Explanation {
     /// What the network saw.
-    pub picture: Rgb,
+    pub image: Rgb,
     /// The most probable class, or every label above the threshold of a multi-label model.
     pub labels: Vec<Explained>,
 }
@@ -68,14 +68,14 @@ pub fn explain(model: &mut Trained, image: &Rgb, p: &XaiParameters) -> anyhow::R
         (XaiAlgorithm::GuidedGradcam, Trained::Checkpoint(network, ..)) => Some((network, Method::Gradcam)),
     };
     let Some((network, method)) = gradients else { return occluded(model, image, p) };
-    let picture = host::prepare(image, &network.preprocessing);
-    let images = network.images(&picture.data, 1, usize::try_from(picture.height)?, usize::try_from(picture.width)?);
+    let prepared = host::prepare(image, &network.preprocessing);
+    let images = network.images(&prepared.data, 1, usize::try_from(prepared.height)?, usize::try_from(prepared.width)?);
     let classes = p.explained(network.task, &network::rows(&network.probabilities(&images)));
     let pixels = network.normalised(&images);
-    let regions = matches!(method, Method::Regions).then(|| xrai::regions(&picture));
+    let regions = matches!(method, Method::Regions).then(|| xrai::regions(&prepared));
     let one = |class: usize| {
         let values = network::rows(&method.attribution(network, &pixels, i64::try_from(class)?, p)?);
-        let mut attribution = Attribution { width: picture.width, height: picture.height, values };
+        let mut attribution = Attribution { width: prepared.width, height: prepared.height, values };
         if let Some(regions) = &regions {
             let heat = xrai::heat(&attribution.sums(), regions.clone(), p.xrai_fast);
             // A third in each channel.
@@ -84,7 +84,7 @@ pub fn explain(model: &mut Trained, image: &Rgb, p: &XaiParameters) -> anyhow::R
         Ok(Explained { class, attribution })
     };
     let labels = classes.into_iter().map(one).collect::<anyhow::Result<_>>()?;
-    Ok(Explanation { picture, labels })
+    Ok(Explanation { image: prepared, labels })
 }
 
 /// A method that works on a network's gradients.
@@ -134,7 +134,7 @@ fn occluded(model: &mut Trained, image: &Rgb, p: &XaiParameters) -> anyhow::Resu
         Explained { class, attribution: occlusion.attribution(&said) }
     };
     let classes = p.explained(model.meta().task, &rows[..labels]);
-    Ok(Explanation { picture: occlusion.seen(), labels: classes.into_iter().map(one).collect() })
+    Ok(Explanation { image: occlusion.seen(), labels: classes.into_iter().map(one).collect() })
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ impl Explanation {
     pub fn drawn(&self, labels: &[String], probabilities: &[f32]) -> Option<Rgb> {
         let row = |one: &super::Explained| {
             let line = format!("{} {:.3}", labels[one.class], probabilities[one.class]);
-            caption::below(&one.attribution.drawn(&self.picture), &[line])
+            caption::below(&one.attribution.drawn(&self.image), &[line])
         };
         self.labels.iter().map(row).reduce(|mut all, next| {
             all.height += next.height;

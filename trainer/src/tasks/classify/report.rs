@@ -17,7 +17,7 @@ const CARD_SIDE: u32 = 240;
 const MOST_LINES: usize = 8;
 /// Confused pairs shown, images of each, and their side.
 const PAIRS: usize = 6;
-const PAIR_PICTURES: usize = 4;
+const PAIR_IMAGES: usize = 4;
 const SIDE: u32 = 144;
 
 /// What a classifier's report shows, and the rows of `suspects`, which are in it as far as there is room.
@@ -82,26 +82,26 @@ impl Gallery<'_> {
             verdict: one.verdict,
         };
         let said = decisions.iter().take(MOST_LINES).map(said).collect();
-        Some(self.picture(row, CARD_SIDE)?.map(|picture| ImageCard { picture, said }))
+        Some(self.thumbnail(row, CARD_SIDE)?.map(|image| ImageCard { image, said }))
     }
 
     /// The pairs of classes confused most often, with examples.
     fn confused(&self) -> Result<Vec<ConfusedPair>, ReportError> {
         let row = |pair: Confusion| {
-            let pictures = pair.examples.iter().filter_map(|&row| self.picture(row, SIDE));
+            let images = pair.examples.iter().filter_map(|&row| self.thumbnail(row, SIDE));
             Ok(ConfusedPair {
                 truth: self.labels[pair.truth].clone(),
                 predicted: self.labels[pair.predicted].clone(),
                 count: pair.count,
                 of: pair.of,
-                pictures: pictures.collect::<Result<_, _>>()?,
+                images: images.collect::<Result<_, _>>()?,
             })
         };
-        most_confused(self.decisions, PAIRS, PAIR_PICTURES).into_iter().map(row).collect()
+        most_confused(self.decisions, PAIRS, PAIR_IMAGES).into_iter().map(row).collect()
     }
 
     /// A thumbnail of a row; `None` when its image has become unreadable.
-    fn picture(&self, row: usize, side: u32) -> Option<Result<Thumbnail, ReportError>> {
+    fn thumbnail(&self, row: usize, side: u32) -> Option<Result<Thumbnail, ReportError>> {
         let index = self.outcome.indices[row];
         let image = self.images.image(index).ok()?;
         Some(Thumbnail::new((image.width, image.height), &image.data, side, &self.images.name(index)))

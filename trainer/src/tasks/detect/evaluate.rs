@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use models::detect::{Model, Pictures, Selection, detections};
+use models::detect::{Images, Model, Selection, detections};
 use models::host::{self, Merge, MergeRule, Rgb, Tile};
 use schemas::Settings;
 use schemas::prediction::Detection;
@@ -126,9 +126,9 @@ fn with(
     tch::no_grad(|| {
         let one = |value: f32| T::borrowed(&Tensor::from_slice(&[value]).to_device(device));
         let limits = Selection { score: one(selection.score), iou: one(selection.iou), cap: selection.cap };
-        let pictures = Pictures { prepared: T::borrowed(images), sizes: T::borrowed(&sizes) };
+        let images = Images { prepared: T::borrowed(images), sizes: T::borrowed(&sizes) };
         let model = Model { detector: &detector, preprocessing: &network.preprocessing, classes: network.classes() };
-        let found = detections(eager, &model, &pictures, &limits);
+        let found = detections(eager, &model, &images, &limits);
         rows(&found.boxes.into_tensor(), &found.scores.into_tensor(), &found.labels.into_tensor())
     })
 }

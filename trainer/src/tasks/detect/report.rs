@@ -49,7 +49,7 @@ pub struct Seen<'a> {
 
 /// The images.
 #[derive(Debug, Default)]
-pub struct Pictures {
+pub struct Drawn {
     /// Spread evenly over the data set.
     pub compared: Vec<Comparison>,
     /// With the most errors, the worst first.
@@ -109,7 +109,7 @@ pub fn colours(labels: &[String]) -> Vec<ClassColour> {
 ///
 /// # Errors
 /// When an image cannot be encoded.
-pub fn pictures(seen: &Seen) -> Result<Pictures, ReportError> {
+pub fn drawn(seen: &Seen) -> Result<Drawn, ReportError> {
     let images = seen.outcome.indices.iter().zip(&seen.outcome.results);
     let judged: Vec<Judged> =
         images.map(|(&index, result)| Judged { index, result, pairs: pairs(result, &seen.options) }).collect();
@@ -125,8 +125,8 @@ pub fn pictures(seen: &Seen) -> Result<Pictures, ReportError> {
     invented.sort_by(|a, b| b.1.score.total_cmp(&a.1.score));
     let invented = invented.into_iter().take(TRIES * CUTOUTS).filter_map(|(one, found)| {
         let objects = one.result.truth.iter().map(|truth| truth.corners).collect::<Vec<_>>();
-        Some(seen.cutout(one.index, found.corners, &objects)?.map(|picture| Cutout {
-            picture,
+        Some(seen.cutout(one.index, found.corners, &objects)?.map(|image| Cutout {
+            image,
             label: seen.label(found.class).to_owned(),
             score: Some(found.score),
             size: size(found.corners),
@@ -138,15 +138,15 @@ pub fn pictures(seen: &Seen) -> Result<Pictures, ReportError> {
     missed.sort_by(|a, b| area(b.1.corners).total_cmp(&area(a.1.corners)));
     let missed = missed.into_iter().take(TRIES * CUTOUTS).filter_map(|(one, truth)| {
         let boxes = one.kept().map(|(found, _)| found.corners).collect::<Vec<_>>();
-        Some(seen.cutout(one.index, truth.corners, &boxes)?.map(|picture| Cutout {
-            picture,
+        Some(seen.cutout(one.index, truth.corners, &boxes)?.map(|image| Cutout {
+            image,
             label: seen.label(truth.class).to_owned(),
             score: None,
             size: size(truth.corners),
         }))
     });
 
-    Ok(Pictures {
+    Ok(Drawn {
         compared: compared.collect::<Result<_, _>>()?,
         worst: worst.collect::<Result<_, _>>()?,
         invented: invented.take(CUTOUTS).collect::<Result<_, _>>()?,
@@ -334,30 +334,30 @@ mod tests {
         ];
         let outcome = Outcome { results, indices: vec![0, 1, 2, 3] };
         let (images, labels) = (Grey(100, 60), labels());
-        let pictures = pictures(&seen(&images, &labels, &outcome)).unwrap();
+        let drawn = drawn(&seen(&images, &labels, &outcome)).unwrap();
 
         let names = |list: &[Comparison]| list.iter().map(|one| one.truth.caption.clone()).collect::<Vec<_>>();
-        assert_eq!(names(&pictures.compared), ["0.png", "2.png", "3.png"]);
-        assert_eq!(names(&pictures.worst), ["2.png", "0.png"]);
-        let worst = &pictures.worst[0];
+        assert_eq!(names(&drawn.compared), ["0.png", "2.png", "3.png"]);
+        assert_eq!(names(&drawn.worst), ["2.png", "0.png"]);
+        let worst = &drawn.worst[0];
         assert_eq!((worst.objects, worst.right, worst.confused, worst.missed, worst.invented), (2, 1, 0, 1, 2));
-        assert_eq!((pictures.worst[1].confused, pictures.worst[1].missed, pictures.worst[1].invented), (1, 0, 0));
+        assert_eq!((drawn.worst[1].confused, drawn.worst[1].missed, drawn.worst[1].invented), (1, 0, 0));
         assert_eq!((worst.truth.width, worst.truth.height), (100, 60));
         assert_ne!(worst.truth.jpeg, worst.found.jpeg);
 
-        let scores: Vec<_> = pictures.invented.iter().map(|one| one.score).collect();
+        let scores: Vec<_> = drawn.invented.iter().map(|one| one.score).collect();
         assert_eq!(scores, [Some(0.8), Some(0.4)]);
-        assert_eq!((pictures.missed.len(), pictures.missed[0].label.as_str()), (1, "dog"));
-        assert_eq!(pictures.missed[0].size, [30, 40]);
+        assert_eq!((drawn.missed.len(), drawn.missed[0].label.as_str()), (1, "dog"));
+        assert_eq!(drawn.missed[0].size, [30, 40]);
         // Twice the 40 pixels of the box are more than the image is high.
-        assert_eq!((pictures.missed[0].picture.width, pictures.missed[0].picture.height), (200, 150));
+        assert_eq!((drawn.missed[0].image.width, drawn.missed[0].image.height), (200, 150));
     }
 
     #[test]
     fn nothing_found_nothing_there_and_a_large_image() {
         let empty = Outcome::default();
         let (images, labels) = (Grey(5000, 4000), labels());
-        let none = pictures(&seen(&images, &labels, &empty)).unwrap();
+        let none = drawn(&seen(&images, &labels, &empty)).unwrap();
         assert!(
             none.compared.is_empty() && none.worst.is_empty() && none.invented.is_empty() && none.missed.is_empty()
         );
@@ -365,9 +365,9 @@ mod tests {
         let corners = [-50.0, 100.0, 6000.0, 4100.0];
         let results = vec![ImageResult { truth: vec![truth(corners, 0), truth([f64::NAN; 4], 1)], found: vec![] }];
         let outcome = Outcome { results, indices: vec![0] };
-        let large = pictures(&seen(&images, &labels, &outcome)).unwrap();
+        let large = drawn(&seen(&images, &labels, &outcome)).unwrap();
         assert_eq!((large.compared[0].found.width, large.compared[0].found.height), (480, 384));
-        assert_eq!((large.missed.len(), large.missed[0].picture.width), (1, 200));
+        assert_eq!((large.missed.len(), large.missed[0].image.width), (1, 200));
     }
 
     #[test]

@@ -6,8 +6,8 @@ use metrics::detection::{SIZES, Truth, size_of};
 use report::{Bin, ObjectStatistics, PartObjects};
 
 /// Most objects of an image in each bin but the last.
-const PER_PICTURE: [usize; 8] = [0, 1, 2, 4, 8, 16, 32, 64];
-const PER_PICTURE_NAMES: [&str; 9] = ["0", "1", "2", "3–4", "5–8", "9–16", "17–32", "33–64", "65 and more"];
+const PER_IMAGE: [usize; 8] = [0, 1, 2, 4, 8, 16, 32, 64];
+const PER_IMAGE_NAMES: [&str; 9] = ["0", "1", "2", "3–4", "5–8", "9–16", "17–32", "33–64", "65 and more"];
 /// Where each bin of relative sizes ends but the last.
 const RELATIVE: [f32; 6] = [0.02, 0.04, 0.08, 0.16, 0.32, 0.64];
 const RELATIVE_NAMES: [&str; 7] = ["below 2 %", "2–4 %", "4–8 %", "8–16 %", "16–32 %", "32–64 %", "64 % and more"];
@@ -18,10 +18,7 @@ const SIZED: usize = 300;
 #[must_use]
 pub fn statistics(train: &dyn Images, validation: &dyn Images, outcome: &Outcome) -> ObjectStatistics {
     let per_image = |images: &dyn Images| {
-        histogram(
-            PER_PICTURE_NAMES.len(),
-            (0..images.len()).map(|index| bin(&PER_PICTURE, images.objects(index).len())),
-        )
+        histogram(PER_IMAGE_NAMES.len(), (0..images.len()).map(|index| bin(&PER_IMAGE, images.objects(index).len())))
     };
     let relative = |images: &dyn Images| {
         let objects = (0..images.len()).flat_map(|index| images.objects(index));
@@ -36,7 +33,7 @@ pub fn statistics(train: &dyn Images, validation: &dyn Images, outcome: &Outcome
     ObjectStatistics {
         train: part(train),
         validation: part(validation),
-        per_image: bins(&PER_PICTURE_NAMES, &per_image(train), &per_image(validation)),
+        per_image: bins(&PER_IMAGE_NAMES, &per_image(train), &per_image(validation)),
         relative: bins(&RELATIVE_NAMES, &relative(train), &relative(validation)),
         sizes: bins(&SIZES, &train_sizes, &validation_sizes),
         sized_images,
@@ -46,7 +43,7 @@ pub fn statistics(train: &dyn Images, validation: &dyn Images, outcome: &Outcome
 fn part(images: &dyn Images) -> PartObjects {
     let objects = || (0..images.len()).map(|index| images.objects(index));
     PartObjects {
-        pictures: images.len() as u64,
+        images: images.len() as u64,
         background: objects().filter(|objects| objects.is_empty()).count() as u64,
         objects: objects().map(|objects| objects.len() as u64).sum(),
         crowds: objects().flatten().filter(|object| object.is_crowd).count() as u64,
@@ -137,7 +134,7 @@ mod tests {
         let truth = Truth { corners: [0.0, 0.0, 96.0, 96.0], class: 0, is_crowd: false };
         let results = vec![ImageResult { truth: vec![truth], found: vec![] }];
         let statistics = statistics(&train, &validation, &Outcome { results, indices: vec![0] });
-        assert_eq!(statistics.train, PartObjects { pictures: 2, background: 1, objects: 3, crowds: 1 });
+        assert_eq!(statistics.train, PartObjects { images: 2, background: 1, objects: 3, crowds: 1 });
         assert_eq!(statistics.sized_images, 1, "the other one is unreadable");
         let rows = |bins: &[Bin]| bins.iter().map(|b| (b.name.clone(), b.train, b.validation)).collect::<Vec<_>>();
         let expected = |rows: &[(&str, u64, u64)]| rows.iter().map(|r| (r.0.to_owned(), r.1, r.2)).collect::<Vec<_>>();
