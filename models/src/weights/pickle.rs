@@ -8,8 +8,8 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+use super::dtype::Dtype;
 use super::globals::{Global, global};
-use super::tensors::Dtype;
 
 /// Index of a value in [`Pickle::values`].
 pub(super) type Id = usize;
