@@ -5,7 +5,7 @@ use models::weights::CheckpointFile;
 use schemas::{SettingError, SettingSpec, Settings, Source, Sources};
 use serde_json::Value;
 
-use crate::export::ExportError;
+use crate::error::ExportError;
 
 /// The settings that may be changed, in the order to show them.
 pub const SETTINGS: [&str; 9] = [

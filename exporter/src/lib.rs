@@ -10,6 +10,7 @@ pub mod builder;
 pub mod change;
 pub mod dump;
 mod emit;
+mod error;
 pub mod export;
 pub mod graph;
 pub mod preprocess;
@@ -19,6 +20,7 @@ pub mod source;
 pub mod summary;
 pub mod verify;
 
-pub use export::{ExportError, ExportSettings, export};
+pub use error::ExportError;
+pub use export::{ExportSettings, export};
 pub use runtime::Form;
 pub use summary::ExportSummary;

@@ -13,6 +13,7 @@ mod digest;
 mod error;
 pub mod manifest;
 pub mod order;
+mod strange;
 pub mod writing;
 
 pub use atomic::{replace, write_atomic};
@@ -20,4 +21,5 @@ pub use digest::Hashing;
 pub use error::{OutputError, Why};
 pub use manifest::{Manifest, Start};
 pub use order::{Checked, Order, Scope, Target};
+pub use strange::first_strange;
 pub use writing::{Writing, Written};

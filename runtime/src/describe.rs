@@ -4,20 +4,9 @@ use ort::session::Session;
 use ort::value::{Outlet, TensorElementType, ValueType};
 use schemas::{CheckpointMeta, Form, Task, UnknownForm};
 
-use crate::model::{FEATURES, FORM_KEY, INPUT, META_KEY, OUTPUT};
-
-/// Name of the input of a prepared detector that holds the sizes of the original images.
-pub const SIZES: &str = schemas::prediction::SIZES;
-/// Name of the optional input below which scores are not answered.
-pub const SCORE_THRESHOLD: &str = "score_threshold";
-/// Name of the optional input above which overlapping boxes of a class are one.
-pub const IOU_THRESHOLD: &str = "iou_threshold";
-/// Name of a detector's boxes.
-pub const BOXES: &str = "boxes";
-/// Name of a detector's scores.
-pub const SCORES: &str = "scores";
-/// Name of a detector's labels.
-pub const LABELS: &str = "labels";
+use crate::format::{
+    BOXES, FEATURES, FORM_KEY, INPUT, IOU_THRESHOLD, LABELS, META_KEY, OUTPUT, SCORE_THRESHOLD, SCORES, SIZES,
+};
 
 /// What a model answers about an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

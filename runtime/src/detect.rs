@@ -7,8 +7,9 @@ use schemas::Form;
 use schemas::prediction::{Detection, Thresholds};
 
 use crate::RuntimeError;
-use crate::describe::{BOXES, IOU_THRESHOLD, LABELS, Outputs, SCORE_THRESHOLD, SCORES, SIZES};
-use crate::model::{INPUT, Model, failed};
+use crate::describe::Outputs;
+use crate::format::{BOXES, INPUT, IOU_THRESHOLD, LABELS, SCORE_THRESHOLD, SCORES, SIZES};
+use crate::model::{Model, failed};
 
 /// Thresholds for one run in place of those in the file.
 pub type Overrides = Thresholds<Option<f32>>;

@@ -13,15 +13,21 @@
 mod describe;
 mod detect;
 mod error;
+mod format;
 mod library;
 mod model;
 mod probe;
 pub mod telemetry;
+mod variable;
 
-pub use describe::{BOXES, IOU_THRESHOLD, LABELS, Outputs, SCORE_THRESHOLD, SCORES, SIZES};
+pub use describe::Outputs;
 pub use detect::Overrides;
 pub use error::RuntimeError;
-pub use library::{LIBRARY_VARIABLE, init};
-pub use model::{FEATURES, FORM_KEY, INPUT, META_KEY, Model, OUTPUT, Options};
+pub use format::{
+    BOXES, FEATURES, FORM_KEY, INPUT, IOU_THRESHOLD, LABELS, META_KEY, OUTPUT, SCORE_THRESHOLD, SCORES, SIZES,
+};
+pub use library::init;
+pub use model::{Model, Options};
 pub use probe::{Data, Probe, Tensor};
 pub use schemas::Form;
+pub use variable::LIBRARY_VARIABLE;

@@ -8,10 +8,8 @@ use std::{
 
 use ort::{environment::Environment, logging::LogLevel};
 
+use crate::variable::LIBRARY_VARIABLE;
 use crate::{RuntimeError, telemetry};
-
-/// Environment variable that names the library file, or the folder it lies in.
-pub const LIBRARY_VARIABLE: &str = "FOVEA_ONNXRUNTIME";
 
 static ENVIRONMENT: OnceLock<Environment> = OnceLock::new();
 static LOADING: Mutex<()> = Mutex::new(());

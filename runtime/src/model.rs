@@ -13,18 +13,8 @@ use ort::{
 use schemas::{CheckpointMeta, Form};
 
 use crate::describe::{Description, Outputs, describe};
+use crate::format::{FEATURES, INPUT, OUTPUT};
 use crate::{RuntimeError, library};
-
-/// Key of the model's metadata properties under which the [`CheckpointMeta`] JSON lies.
-pub const META_KEY: &str = "fovea";
-/// Key of the model's metadata properties under which the [`Form`] lies.
-pub const FORM_KEY: &str = "fovea.form";
-/// Name of the images among the inputs; of a classifier the only one.
-pub const INPUT: &str = schemas::prediction::IMAGES;
-/// Name of a classifier's probabilities, its first output.
-pub const OUTPUT: &str = "probabilities";
-/// Name of a classifier's penultimate layer, an output of those files that were asked for it.
-pub const FEATURES: &str = "features";
 
 /// How to open a model.
 #[derive(Clone, Debug)]

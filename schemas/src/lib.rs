@@ -16,6 +16,7 @@ pub mod prediction;
 pub mod preprocessing;
 pub mod setting;
 pub mod task;
+mod version;
 
 pub use checkpoint::{CheckpointMeta, WeightsOrigin};
 pub use document::{Document, documents};
@@ -25,6 +26,4 @@ pub use plan::{Plan, PlanRequest, Precision};
 pub use preprocessing::{Fit, Interpolation, Preprocessing, STRIDE};
 pub use setting::{SETTINGS, SettingError, SettingSpec, Settings, Source, Sources};
 pub use task::{Labels, Task};
-
-/// Version of everything this crate describes; written into every file, raised when an old reader would misread a new file.
-pub const SCHEMA_VERSION: u32 = 1;
+pub use version::SCHEMA_VERSION;

@@ -34,48 +34,6 @@ use crate::{
 /// Connections that may wait to be accepted.
 const BACKLOG: u32 = 1024;
 
-/// Paths, in the notation of the OpenAPI document, with the name that each has in the metrics.
-pub const ROUTES: [(&str, &str); 16] = [
-    ("/", "page"),
-    ("/assets/app.js", "page"),
-    ("/assets/app.css", "page"),
-    ("/assets/icon.svg", "page"),
-    ("/score", "score"),
-    ("/metrics", "metrics"),
-    ("/openapi.json", "openapi"),
-    ("/v2", "v2_server"),
-    ("/v2/health/live", "live"),
-    ("/v2/health/ready", "ready"),
-    ("/v2/repository/index", "v2_index"),
-    ("/v2/models/{model}", "v2_model"),
-    ("/v2/models/{model}/ready", "v2_ready"),
-    ("/v2/models/{model}/infer", "v2_infer"),
-    ("/v2/models/{model}/versions/{version}", "v2_model"),
-    ("/v2/models/{model}/versions/{version}/{call}", "v2_versioned"),
-];
-
-/// Name of the route that a path belongs to, `other` when it belongs to none. Never a piece of the path itself, so that
-/// clients cannot make up metrics.
-#[must_use]
-pub fn route_name(path: &str) -> &'static str {
-    let matches = |pattern: &str| {
-        let (mut pattern, mut path) = (pattern.split('/'), path.split('/'));
-        loop {
-            match (pattern.next(), path.next()) {
-                (None, None) => return true,
-                (Some(p), Some(s)) if p == s || p.starts_with('{') => {}
-                _ => return false,
-            }
-        }
-    };
-    match ROUTES.iter().find(|(pattern, _)| matches(pattern)) {
-        Some((_, "v2_versioned")) if path.ends_with("/infer") => "v2_infer",
-        Some((_, "v2_versioned")) if path.ends_with("/ready") => "v2_ready",
-        Some((_, "v2_versioned")) | None => "other",
-        Some((_, name)) => name,
-    }
-}
-
 /// Adds every route and what answers for the paths and methods that there are none for.
 pub fn configure(config: &mut ServiceConfig, state: &Data<State>) {
     let refuse = |allow: &'static str| {
@@ -237,29 +195,5 @@ impl Speaker {
                 end
             }
         })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn paths_have_bounded_names() {
-        for (path, name) in [
-            ("/", "page"),
-            ("/score", "score"),
-            ("/v2/models/x/infer", "v2_infer"),
-            ("/v2/models/x/versions/1/infer", "v2_infer"),
-            ("/v2/models/x/versions/1/ready", "v2_ready"),
-            ("/v2/models/x/versions/1", "v2_model"),
-            ("/v2/models/x/versions/1/other", "other"),
-            ("/v2/models", "other"),
-            ("/score/", "other"),
-            ("/../etc/passwd", "other"),
-            ("", "other"),
-        ] {
-            assert_eq!(route_name(path), name, "{path}");
-        }
     }
 }

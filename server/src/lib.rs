@@ -19,6 +19,7 @@ pub mod log;
 pub mod metrics;
 mod observe;
 mod openapi;
+pub mod paths;
 pub mod pool;
 mod prepare;
 mod request;

@@ -20,9 +20,9 @@ use actix_web::{
 use futures_util::Stream;
 
 use crate::{
-    app,
     connections::{Busy, Watch},
     error::ReportedCode,
+    paths,
     state::State,
 };
 
@@ -78,7 +78,7 @@ pub(crate) async fn observe<B: MessageBody + 'static>(
     };
     let watch = request.conn_data::<Arc<Watch>>().cloned();
     let _busy = watch.as_ref().map(Busy::new);
-    let mut guard = state.metrics.guard(app::route_name(request.path()));
+    let mut guard = state.metrics.guard(paths::route_name(request.path()));
     let body = BodyStream { payload: Rc::new(RefCell::new(request.take_payload())), watch };
     request.extensions_mut().insert(guard.timings());
     request.extensions_mut().insert(body.clone());

@@ -5,7 +5,7 @@ use models::ops::DType;
 use runtime::Form;
 use schemas::{CheckpointMeta, Labels, Preprocessing};
 
-use super::Contents;
+use super::contents::Contents;
 use super::pixels::{Sizes, Window, cut, resize};
 use crate::builder::{BuildError, Builder, Value};
 use crate::graph::{DecisionKind, Dim, Graph};

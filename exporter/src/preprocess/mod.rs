@@ -2,30 +2,14 @@
 //! network's input, `whole` takes images of any size and fits them in the graph.
 
 mod classify;
+mod contents;
 mod detect;
 mod frame;
 mod pixels;
 mod tiles;
 
-use runtime::Form;
-
 pub use classify::{classifier, resize_and_cut};
+pub use contents::Contents;
 pub use detect::detector;
 pub use frame::frame;
 pub use tiles::places;
-
-/// What a file holds besides the network.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Contents {
-    /// How much of the preprocessing.
-    pub form: Form,
-    /// Whether a classifier also gives its penultimate layer, as output `features`.
-    pub features: bool,
-}
-
-impl From<Form> for Contents {
-    /// Without features.
-    fn from(form: Form) -> Self {
-        Self { form, features: false }
-    }
-}

@@ -13,9 +13,12 @@ use ndarray::{Array4, Axis, concatenate};
 use runtime::{Data, Form, Model, Overrides, Tensor};
 use schemas::prediction::{Detection, Thresholds};
 
+use super::check::{BoxCheck, Check};
 use super::decisions::{self, Decided, PIXELS, SCORES, Taken};
+use super::error::VerifyError;
+use super::pixels::{bytes, same_pixels};
 use super::recorded::{Image, Recording, Source};
-use super::{BoxCheck, Check, Subject, VerifyError, bytes, open, same_pixels};
+use super::subject::{Subject, open};
 use crate::graph::DecisionKind;
 use crate::probe::{self, Probe};
 

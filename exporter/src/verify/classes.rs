@@ -7,7 +7,11 @@ use runtime::Form;
 use safetensors::{Dtype, SafeTensors};
 use schemas::{CheckpointMeta, Labels, Preprocessing};
 
-use super::{Check, Subject, VerifyError, floats, tensor};
+use super::check::Check;
+use super::error::VerifyError;
+use super::pixels::{bytes, same_pixels};
+use super::subject::{Subject, open};
+use super::tensors::{floats, tensor};
 use crate::probe;
 
 /// Largest accepted difference in a probability when the network is given the very same pixels.
@@ -128,14 +132,13 @@ pub(super) fn compare_whole(recording: &Recording, subject: &Subject) -> Result<
     let name = "whole images";
     let Subject { graph, options, .. } = *subject;
     let meta = subject.checkpoint.meta();
-    let mut session = super::open(probe::network(graph).graph, options, name)?;
+    let mut session = open(probe::network(graph).graph, options, name)?;
     let mut run = |images: ArrayView4<u8>| {
         let prepared = prepared(&images, &meta.preprocessing)?;
-        let inputs =
-            [(runtime::INPUT.to_owned(), super::bytes(&images)), (probe::given(0, 0), super::bytes(&prepared.view()))];
+        let inputs = [(runtime::INPUT.to_owned(), bytes(&images)), (probe::given(0, 0), bytes(&prepared.view()))];
         let outputs = session.run(&inputs).map_err(|error| error.to_string())?;
         let own = outputs.get(&probe::own(0, 0)).ok_or("it rounds no pixels")?;
-        super::same_pixels(own, &prepared.view())?;
+        same_pixels(own, &prepared.view())?;
         let answer = outputs.get(runtime::OUTPUT).ok_or_else(|| format!("no output named {}", runtime::OUTPUT))?;
         let shape = <[usize; 2]>::try_from(answer.shape.as_slice()).map_err(|_| "its output is no table")?;
         let values = answer.floats().ok_or("its output has another type")?.to_vec();

@@ -22,7 +22,7 @@ use schemas::CheckpointMeta;
 use schemas::prediction::{Detection, DetectionSettings};
 
 use super::decisions::{Decided, Sample};
-use super::{floats, integers, tensor};
+use super::tensors::{floats, integers, tensor};
 use crate::graph::DecisionKind;
 
 /// Version of what is recorded of detectors. Version 1 held final boxes alone.

@@ -1,7 +1,7 @@
 //! EfficientNet-Lite0: EfficientNet-B0 (Tan and Le, 2019, arXiv:1905.11946) without squeeze-and-excitation, with ReLU6,
 //! and with stem and head of fixed width. Keys are those of its published PyTorch file (`_conv_stem`, `_blocks.N`, `_fc`).
 
-use super::Classified;
+use super::classified::Classified;
 use crate::ops::{Bn, Ops, Padding};
 use crate::scope::{ConvSpec, Scope, batch_norm, conv, linear};
 

@@ -1,6 +1,6 @@
 //! MobileNetV2, width 1.0 (Sandler et al., 2018, arXiv:1801.04381). Keys are torchvision's.
 
-use super::Classified;
+use super::classified::Classified;
 use crate::ops::{Bn, Init, Ops};
 use crate::scope::{ConvSpec, Scope, batch_norm, conv, linear};
 

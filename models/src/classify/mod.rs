@@ -1,5 +1,6 @@
 //! Classifiers, and what surrounds their logits: normalised pixels before, probabilities after.
 
+mod classified;
 pub mod efficientnet_lite;
 pub mod mobilenet;
 pub mod resnest;
@@ -11,6 +12,8 @@ use schemas::{Preprocessing, Task};
 
 use crate::ops::{DType, Ops};
 use crate::scope::Scope;
+
+pub use classified::Classified;
 
 /// Architecture of a classifier.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,14 +30,6 @@ pub enum Classifier {
     MobileNetV2,
     /// EfficientNet-Lite0.
     EfficientNetLite0,
-}
-
-/// What a classifier makes of images.
-pub struct Classified<T> {
-    /// The penultimate layer, `float [N, width]`: what the last layer sees, before dropout.
-    pub features: T,
-    /// `float [N, classes]`.
-    pub logits: T,
 }
 
 impl Classifier {

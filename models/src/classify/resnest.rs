@@ -2,7 +2,7 @@
 //! two splits of their channels, with a stem of three 3x3 convolutions and pooling in place of strides. Keys are timm's
 //! (`resnest50d`, `resnest101e`), which are the authors'.
 
-use super::Classified;
+use super::classified::Classified;
 use super::resnet::Stages;
 use crate::ops::{Bn, Ops, Padding, Pool};
 use crate::scope::{ConvSpec, Scope, batch_norm, conv, last_batch_norm, linear, pointwise};

@@ -1,7 +1,7 @@
 //! ResNet (He et al., "Deep Residual Learning for Image Recognition", 2015, arXiv:1512.03385), with the stride on the
 //! 3x3 convolution of the bottleneck (v1.5). Keys are torchvision's.
 
-use super::Classified;
+use super::classified::Classified;
 use crate::ops::{Bn, Ops, Padding, Pool};
 use crate::scope::{ConvSpec, Norm, Scope, bn_params, conv, linear};
 

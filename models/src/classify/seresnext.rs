@@ -1,7 +1,7 @@
 //! SE-ResNeXt50 32x4d: ResNeXt (Xie et al. 2017, arXiv:1611.05431) with squeeze-and-excitation (Hu et al. 2018,
 //! arXiv:1709.01507) at the end of each branch. Keys are timm's (`seresnext50_32x4d`).
 
-use super::Classified;
+use super::classified::Classified;
 use super::resnet::Stages;
 use crate::ops::{Bn, Ops, Padding, Pool};
 use crate::scope::{ConvSpec, Scope, batch_norm, conv, last_batch_norm, linear, pointwise};

@@ -3,7 +3,7 @@
 //!
 //! Tokens are rows: `[N * L, width]`, token `l` of image `n` in row `n * L + l`. Only attention looks across rows.
 
-use super::Classified;
+use super::classified::Classified;
 use crate::ops::{Conv, Init, Ops, Padding, Role};
 use crate::scope::{Scope, linear, uniform_of_fan_in};
 

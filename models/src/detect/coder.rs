@@ -1,7 +1,7 @@
 //! The box coder of R-CNN and RetinaNet (Girshick et al. 2014, appendix C, as torchvision fixes its constants). Decoding
 //! only: targets are encoded by the trainer.
 
-use super::scalar;
+use super::scalar::scalar;
 use crate::ops::Ops;
 
 /// Offsets are stored this many times larger than they are.

@@ -1,7 +1,9 @@
 //! Faster R-CNN on a feature pyramid (Ren et al. 2015; Lin et al. 2017) with frozen batch normalisation. Keys are
 //! torchvision's; class 0 there is the background, so that a published head of 91 has 90 classes here.
 
-use super::{Detections, Selection, View, fpn, roi_heads, rpn};
+use super::found::{Detections, Selection};
+use super::view::View;
+use super::{fpn, roi_heads, rpn};
 use crate::classify::resnet::{self, Config};
 use crate::ops::Ops;
 use crate::scope::{Norm, Scope};

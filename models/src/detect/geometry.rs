@@ -3,7 +3,7 @@
 
 use schemas::Fit;
 
-use super::scalar;
+use super::scalar::scalar;
 use crate::ops::{DType, Ops};
 
 /// Where each image lies.

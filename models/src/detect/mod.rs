@@ -7,20 +7,26 @@
 pub mod anchors;
 pub mod coder;
 pub mod faster_rcnn;
+mod found;
 pub mod fpn;
 pub mod geometry;
 pub mod retinanet;
 pub mod roi_heads;
 pub mod rpn;
+mod scalar;
 pub mod tiling;
+mod view;
 pub mod yolov5;
 
 use schemas::Preprocessing;
 use schemas::setting::ModelSize;
 
 use crate::classify::{normalise, resnet};
-use crate::ops::{DType, Nms, Ops};
+use crate::ops::{DType, Ops};
 use crate::scope::Scope;
+
+pub use found::{Detections, Selection};
+pub use view::View;
 
 /// Architecture of a detector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,28 +37,6 @@ pub enum Detector {
     FasterRcnn(resnet::Config),
     /// RetinaNet on a feature pyramid of a ResNet.
     RetinaNet(resnet::Config),
-}
-
-/// What was found. Rows of an image are in descending order of score, and padded at the end.
-#[derive(Clone, Debug)]
-pub struct Detections<T> {
-    /// F32 `[N, D, 4]`, `xyxy`; meaningless in padding.
-    pub boxes: T,
-    /// F32 `[N, D]` in (0, 1]; 0 in padding.
-    pub scores: T,
-    /// I64 `[N, D]`, index of the class, from 0; -1 in padding.
-    pub labels: T,
-}
-
-/// What is kept. Values, not numbers, so that an exported file can take them as inputs.
-#[derive(Clone, Copy, Debug)]
-pub struct Selection<T> {
-    /// F32 `[1]`: only scores above it are kept; at least 0.
-    pub score: T,
-    /// F32 `[1]`: of two boxes of one class that overlap by more than this (intersection over union), the better is kept.
-    pub iou: T,
-    /// Most detections of an image.
-    pub cap: i64,
 }
 
 /// Images as the network wants them, fitted and framed by [`schemas::Fit`].
@@ -84,15 +68,6 @@ impl Detector {
     }
 }
 
-/// Normalised images and how much of them is image; see [`Detector::predict`].
-#[derive(Clone, Copy, Debug)]
-pub struct View<'a, T> {
-    /// F32 `[N, 3, h, w]`.
-    pub images: &'a T,
-    /// F32 `[N, 2]`: height and width of the image.
-    pub inner: &'a T,
-}
-
 /// A detector for one data set.
 #[derive(Clone, Copy, Debug)]
 pub struct Model<'a> {
@@ -112,16 +87,4 @@ pub fn detections<B: Ops>(o: &B, model: &Model, seen: &Images<B::T>, t: &Selecti
     let images = normalise(o, &seen.prepared, model.preprocessing);
     let found = model.detector.predict(&Scope::root(o), &images, &inner, model.classes, t);
     Detections { boxes: geometry::to_original(o, &found.boxes, &place, &seen.sizes), ..found }
-}
-
-/// Class-wise non-maximum suppression of `boxes [N, B, 4]` with `scores [N, C, B]`.
-fn suppress<B: Ops>(o: &B, boxes: &B::T, scores: &B::T, t: &Selection<B::T>) -> Detections<B::T> {
-    let limits = Nms { iou_threshold: t.iou.clone(), score_threshold: t.score.clone(), cap: t.cap };
-    let kept = o.nms(boxes, scores, &limits);
-    Detections { boxes: o.gather(boxes, &kept.rows), scores: kept.scores, labels: kept.classes }
-}
-
-/// A float that broadcasts against everything.
-fn scalar<B: Ops>(o: &B, value: f32) -> B::T {
-    o.constant(&[value], &[1])
 }

@@ -2,7 +2,9 @@
 //! It has one column for each class and none for the background.
 
 use super::anchors::{self, Level};
-use super::{Detections, Selection, View, coder, fpn, geometry, suppress};
+use super::found::{Detections, Selection, suppress};
+use super::view::View;
+use super::{coder, fpn, geometry};
 use crate::classify::resnet::{self, Config};
 use crate::ops::{Init, Ops};
 use crate::scope::{ConvSpec, Norm, Scope, biased_conv};

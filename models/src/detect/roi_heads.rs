@@ -1,7 +1,9 @@
 //! The second stage of Faster R-CNN (Ren et al. 2015; RoIAlign of He et al. 2017). Keys and constants are torchvision's.
 
+use super::found::{Detections, Selection, suppress};
 use super::rpn::Proposals;
-use super::{Detections, Selection, coder, fpn, geometry, scalar, suppress};
+use super::scalar::scalar;
+use super::{coder, fpn, geometry};
 use crate::ops::{DType, Ops, RoiAlign};
 use crate::scope::{Scope, linear};
 

@@ -2,7 +2,8 @@
 
 use super::anchors::{self, Level};
 use super::fpn::CHANNELS;
-use super::{coder, geometry, scalar};
+use super::scalar::scalar;
+use super::{coder, geometry};
 use crate::ops::{Init, Nms, Ops};
 use crate::scope::{ConvSpec, Scope, biased_conv};
 

@@ -1,6 +1,7 @@
 //! One answer from what was found in an image and in its tiles: `host::merge` for an exported file.
 
-use super::{Detections, scalar};
+use super::found::Detections;
+use super::scalar::scalar;
 use crate::ops::{DType, Ops};
 
 /// A box this close to a border of its tile, in pixels, is taken to be cut by it, as in `host::merge`.

@@ -4,7 +4,8 @@
 
 use schemas::setting::ModelSize;
 
-use super::{Detections, Selection, scalar, suppress};
+use super::found::{Detections, Selection, suppress};
+use super::scalar::scalar;
 use crate::ops::{Bn, BnParams, Init, Ops, Padding, Pool, Role};
 use crate::scope::{ConvSpec, Norm, Scope, biased_conv, bn_params, conv_weight};
 

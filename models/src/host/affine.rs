@@ -1,6 +1,6 @@
 //! Affine changes of an image for training augmentation, equal to Pillow's `transform(AFFINE, NEAREST)`.
 
-use super::Rgb;
+use super::rgb::Rgb;
 
 /// Where each pixel of the result comes from: `x' = m[0] x + m[1] y + m[2]`, `y' = m[3] x + m[4] y + m[5]`, in continuous
 /// pixel coordinates of the same image.

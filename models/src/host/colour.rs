@@ -6,7 +6,7 @@
 
 use multiversion::multiversion;
 
-use super::Rgb;
+use super::rgb::Rgb;
 
 /// Luma of ITU-R 601-2, in Pillow's 16-bit fixed point.
 #[inline(always)]

@@ -15,126 +15,20 @@
 //! Memory and work: the file's structure is weighed before anything is allocated ([`weigh`]), and [`Header::memory`] says how
 //! many bytes decoding takes at most. While it is decoded, the file is handed out in pieces, so that it can be stopped.
 
-use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use image::codecs::{bmp::BmpDecoder, png::PngDecoder, tiff::TiffDecoder, webp::WebPDecoder};
 use image::metadata::Orientation;
 use image::{ColorType, ImageDecoder, ImageError};
-use schemas::{Coded, ErrorCode};
-use thiserror::Error;
 
+use super::error::DecodeError;
+use super::format::Format;
 use super::input::{Input, Patience, View};
+use super::limits::Limits;
 use super::orient::{self, Turn};
+use super::rgb::Rgb;
 use super::weigh::{self, Head, Weight};
-use super::{Rgb, jpeg};
-
-/// What an image may cost; larger ones are refused before they are decoded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// Most bytes of the encoded file.
-    pub max_bytes: u64,
-    /// Most pixels along either side.
-    pub max_side: u32,
-    /// Most pixels, width times height.
-    pub max_pixels: u64,
-}
-
-impl Default for Limits {
-    /// 64 MiB, 16384 pixels a side, 100 million pixels.
-    fn default() -> Self {
-        Self { max_bytes: 64 << 20, max_side: 16384, max_pixels: 100_000_000 }
-    }
-}
-
-impl Limits {
-    fn check_bytes(&self, bytes: &[u8]) -> Result<(), DecodeError> {
-        if bytes.is_empty() {
-            return Err(DecodeError::Empty);
-        }
-        let bytes = bytes.len() as u64;
-        if bytes > self.max_bytes {
-            return Err(DecodeError::TooManyBytes { bytes, limit: self.max_bytes });
-        }
-        Ok(())
-    }
-
-    pub(super) fn check_size(&self, width: u32, height: u32) -> Result<(), DecodeError> {
-        if width.max(height) > self.max_side {
-            return Err(DecodeError::SideTooLong { width, height, limit: self.max_side });
-        }
-        if u64::from(width) * u64::from(height) > self.max_pixels {
-            return Err(DecodeError::TooManyPixels { width, height, limit: self.max_pixels });
-        }
-        Ok(())
-    }
-
-    /// For decoders that count what they allocate, a second wall behind the weight.
-    fn allocation(weight: &Weight) -> image::Limits {
-        let mut limits = image::Limits::no_limits();
-        limits.max_alloc = Some(weight.memory.saturating_add(16 << 20));
-        limits
-    }
-}
-
-/// Encodings that [`decode`] reads.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
-    /// Baseline and progressive JPEG of 8 bits.
-    Jpeg,
-    /// PNG of any kind.
-    Png,
-    /// WebP, lossy and lossless.
-    WebP,
-    /// Windows bitmap.
-    Bmp,
-    /// TIFF, including BigTIFF.
-    Tiff,
-}
-
-impl Format {
-    /// Media type, such as `image/jpeg`.
-    #[must_use]
-    pub fn media_type(self) -> &'static str {
-        match self {
-            Self::Jpeg => "image/jpeg",
-            Self::Png => "image/png",
-            Self::WebP => "image/webp",
-            Self::Bmp => "image/bmp",
-            Self::Tiff => "image/tiff",
-        }
-    }
-
-    fn of(bytes: &[u8]) -> Result<Self, DecodeError> {
-        let unsupported = |what: &str| Err(DecodeError::Unsupported { what: what.into() });
-        match bytes {
-            [0xFF, 0xD8, ..] => Ok(Self::Jpeg),
-            [0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1A, b'\n', ..] => Ok(Self::Png),
-            [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => Ok(Self::WebP),
-            [b'B', b'M', ..] => Ok(Self::Bmp),
-            [b'I', b'I', 42 | 43, 0, ..] | [b'M', b'M', 0, 42 | 43, ..] => Ok(Self::Tiff),
-            [b'G', b'I', b'F', b'8', ..] => unsupported("a GIF"),
-            [_, _, _, _, b'f', b't', b'y', b'p', b'a', b'v', b'i', b'f' | b's', ..] => unsupported("an AVIF image"),
-            [_, _, _, _, b'f', b't', b'y', b'p', b'h' | b'm', ..] => unsupported("a HEIF image"),
-            [0xFF, 0x0A, ..] | [0, 0, 0, 0x0C, b'J', b'X', b'L', b' ', ..] => unsupported("a JPEG XL image"),
-            [b'8', b'B', b'P', b'S', ..] => unsupported("a Photoshop document"),
-            [b'%', b'P', b'D', b'F', ..] => unsupported("a PDF document"),
-            _ => Err(DecodeError::UnknownFormat),
-        }
-    }
-}
-
-impl fmt::Display for Format {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Jpeg => "JPEG",
-            Self::Png => "PNG",
-            Self::WebP => "WebP",
-            Self::Bmp => "BMP",
-            Self::Tiff => "TIFF",
-        })
-    }
-}
+use super::{jpeg, sniff};
 
 /// What the header of an image says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -151,95 +45,13 @@ pub struct Header {
     pub memory: u64,
 }
 
-/// Why bytes are no usable image. None of these is the program's fault.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-pub enum DecodeError {
-    /// No bytes at all.
-    #[error("the image has 0 bytes; send the whole file")]
-    Empty,
-    /// The file is too large.
-    #[error("the image has {bytes} bytes, the limit is {limit}; compress it or make it smaller")]
-    TooManyBytes {
-        /// Bytes of the file.
-        bytes: u64,
-        /// [`Limits::max_bytes`].
-        limit: u64,
-    },
-    /// One side is too long.
-    #[error("the image is {width}x{height} pixels, the limit is {limit} a side; resize or tile it")]
-    SideTooLong {
-        /// Pixels per row.
-        width: u32,
-        /// Rows.
-        height: u32,
-        /// [`Limits::max_side`].
-        limit: u32,
-    },
-    /// Too many pixels in all.
-    #[error("the image is {width}x{height} pixels, the limit is {limit} in all; resize or tile it")]
-    TooManyPixels {
-        /// Pixels per row.
-        width: u32,
-        /// Rows.
-        height: u32,
-        /// [`Limits::max_pixels`].
-        limit: u64,
-    },
-    /// The first bytes belong to no image format.
-    #[error("the bytes are no JPEG, PNG, WebP, BMP or TIFF; check that the file is an image")]
-    UnknownFormat,
-    /// An image, but of a kind that is not read.
-    #[error(
-        "the image is {what}, which is not supported; save it as JPEG, PNG, WebP, BMP or TIFF with 8 bits per value"
-    )]
-    Unsupported {
-        /// The kind, with its article.
-        what: String,
-    },
-    /// The file ends too early.
-    #[error("the {format} ends before the image does; copy or upload the whole file again")]
-    Truncated {
-        /// Encoding.
-        format: Format,
-    },
-    /// The file is small, but decoding it takes too much.
-    #[error("the {format} has {value} {what}, the limit is {limit}; save it again as a plain {format}")]
-    TooCostly {
-        /// Encoding.
-        format: Format,
-        /// What there is too much of.
-        what: &'static str,
-        /// How much the file asks for.
-        value: u64,
-        /// How much is allowed.
-        limit: u64,
-    },
-    /// Nobody waited for it any longer, see [`decode_while`].
-    #[error("decoding was stopped before it was done")]
-    Stopped,
-    /// The contents contradict the format.
-    #[error("the {format} is damaged ({reason}); copy or save it again")]
-    Corrupt {
-        /// Encoding.
-        format: Format,
-        /// What was found.
-        reason: String,
-    },
-}
-
-impl Coded for DecodeError {
-    fn code(&self) -> ErrorCode {
-        ErrorCode::InvalidImage
-    }
-}
-
 /// Most bytes that [`probe`] has allocated at any time.
 #[must_use]
 pub fn probe_memory(bytes: &[u8]) -> u64 {
     let length = bytes.len() as u64;
     // Buffers, and what grows with the file: metadata of a PNG, tags of a TIFF and a strip of it.
     (256 << 10)
-        + match Format::of(bytes) {
+        + match sniff::format(bytes) {
             Ok(Format::Tiff) => length.saturating_mul(64).min(8 << 20) + length,
             Ok(Format::Jpeg | Format::Png | Format::WebP | Format::Bmp) | Err(_) => {
                 length.saturating_mul(4).min(4 << 20)
@@ -263,7 +75,7 @@ pub fn probe(bytes: &[u8], limits: &Limits) -> Result<Header, DecodeError> {
 /// As [`probe`].
 pub fn probe_head(bytes: &[u8], size: u64, limits: &Limits) -> Result<Header, DecodeError> {
     limits.check_bytes(bytes)?;
-    let format = Format::of(bytes)?;
+    let format = sniff::format(bytes)?;
     let weight = weigh::weigh(format, Head { bytes, size }, limits)?;
     let patience = Patience::new(format, weight.reading, &|| true);
     let ((width, height), orientation) = guarded(format, || match format {
@@ -293,7 +105,7 @@ pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Rgb, DecodeError> {
 /// As [`decode`], and [`DecodeError::Stopped`].
 pub fn decode_while(bytes: &[u8], limits: &Limits, go_on: &dyn Fn() -> bool) -> Result<Rgb, DecodeError> {
     limits.check_bytes(bytes)?;
-    let format = Format::of(bytes)?;
+    let format = sniff::format(bytes)?;
     let weight = weigh::weigh(format, Head { bytes, size: bytes.len() as u64 }, limits)?;
     let patience = Patience::new(format, weight.reading, go_on);
     guarded(format, || {
@@ -315,7 +127,7 @@ pub fn decode_while(bytes: &[u8], limits: &Limits, go_on: &dyn Fn() -> bool) -> 
 /// As [`decode`], except that damage below the wanted rows goes unnoticed unless the end of the file is missing.
 pub fn decode_top(bytes: &[u8], limits: &Limits, rows: impl FnOnce(u32, u32) -> u32) -> Result<Rgb, DecodeError> {
     limits.check_bytes(bytes)?;
-    let format = Format::of(bytes)?;
+    let format = sniff::format(bytes)?;
     if format == Format::Jpeg {
         let frame = jpeg::frame(bytes)?;
         limits.check_size(frame.width, frame.height)?;
@@ -350,13 +162,20 @@ fn open<'a>(
     };
     let input = Input::new(bytes, view, patience);
     let decoder: Result<Box<dyn ImageDecoder>, ImageError> = match format {
-        Format::Png => PngDecoder::with_limits(input, Limits::allocation(weight)).map(|d| Box::new(d) as _),
+        Format::Png => PngDecoder::with_limits(input, allocation(weight)).map(|d| Box::new(d) as _),
         Format::WebP => WebPDecoder::new(input).map(|d| Box::new(d) as _),
         Format::Bmp => BmpDecoder::new(input).map(|d| Box::new(d) as _),
         Format::Tiff => TiffDecoder::new(input).map(|d| Box::new(d) as _),
         Format::Jpeg => unreachable!("JPEG has its own module"),
     };
     decoder.map_err(|error| patience.reason().unwrap_or_else(|| explain(format, &error)))
+}
+
+/// For decoders that count what they allocate, a second wall behind the weight.
+fn allocation(weight: &Weight) -> image::Limits {
+    let mut limits = image::Limits::no_limits();
+    limits.max_alloc = Some(weight.memory.saturating_add(16 << 20));
+    limits
 }
 
 fn decode_other(
@@ -376,7 +195,7 @@ fn decode_other(
         return Err(DecodeError::Corrupt { format, reason: format!("its header says {width}x{height} pixels") });
     }
     let pixels = u64::from(width) * u64::from(height);
-    decoder.set_limits(Limits::allocation(weight)).map_err(failed)?;
+    decoder.set_limits(allocation(weight)).map_err(failed)?;
     // Broken metadata is no reason to refuse a sound image.
     let orientation = weight.orientation.unwrap_or_else(|| decoder.orientation().unwrap_or(Orientation::NoTransforms));
     let kind = decoder.color_type();

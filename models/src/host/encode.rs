@@ -3,7 +3,8 @@
 use image::codecs::{jpeg::JpegEncoder, png::PngEncoder};
 use image::{ExtendedColorType, ImageEncoder};
 
-use super::{Rgb, thumbnail};
+use super::prepare::thumbnail;
+use super::rgb::Rgb;
 
 /// JPEG's largest side.
 const MAX_JPEG_SIDE: u32 = 65535;

@@ -2,7 +2,10 @@
 
 use schemas::preprocessing::Preprocessing;
 
-use super::{Rgb, Tile, fill, prepare};
+use super::fit::fill;
+use super::prepare::prepare;
+use super::rgb::Rgb;
+use super::tiles::{Tile, cut};
 
 /// What each value of a prepared image contributes to an answer; positive where it speaks for it.
 #[derive(Clone, Debug, PartialEq)]
@@ -148,7 +151,7 @@ impl Occlusion {
     /// What the network sees of the image.
     #[must_use]
     pub fn seen(&self) -> Rgb {
-        super::cut(&self.prepared, self.inner)
+        cut(&self.prepared, self.inner)
     }
 
     /// The attribution of the class whose probabilities in the views these are. A pixel's is the mean of what hiding the windows

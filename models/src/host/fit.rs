@@ -4,7 +4,8 @@
 use schemas::preprocessing::{Fit, Preprocessing};
 
 use super::prepare::prepared_size;
-use super::{Region, Resizer, Rgb};
+use super::resize::Resizer;
+use super::rgb::{Region, Rgb};
 
 /// Colour around a letterboxed image.
 const GREY: [u8; 3] = [114; 3];

@@ -5,7 +5,7 @@
 
 use multiversion::multiversion;
 
-use super::Rgb;
+use super::rgb::Rgb;
 
 /// Factors; 1 changes nothing but what 8-bit HSV rounds away.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -8,13 +8,12 @@ use std::io::{self, BufRead, Read, Seek, SeekFrom};
 
 use zune_core::bytestream::{ZByteIoError, ZByteReaderTrait, ZCursor, ZSeekFrom};
 
-use super::decode::{DecodeError, Format};
-use super::weigh;
+use super::error::DecodeError;
+use super::format::Format;
+use super::shown::{SMALL_PIECE, is_skipped_png_chunk};
 
 /// Bytes of a piece; inflated a thousandfold they take some 50 milliseconds.
 const PIECE: usize = 64 << 10;
-/// The same for a TIFF, whose decoder fills a buffer for each strip, however short that is.
-pub(super) const SMALL_PIECE: usize = 4 << 10;
 /// Reads of a JPEG's data, of four bytes each, after which it is asked again.
 const READS: u32 = 16 << 10;
 
@@ -74,7 +73,7 @@ pub(super) enum View {
     Everything,
     /// Everything, in [`SMALL_PIECE`]s.
     Strips,
-    /// Chunks of a PNG from byte 8 on, without those that [`weigh::is_skipped_png_chunk`] names.
+    /// Chunks of a PNG from byte 8 on, without those that [`is_skipped_png_chunk`] names.
     PixelChunks,
 }
 
@@ -109,7 +108,7 @@ impl<'a> Input<'a> {
             };
             let length = u32::from_be_bytes([l3, l2, l1, l0]);
             let end = self.at.saturating_add(length as usize).saturating_add(12).min(self.bytes.len());
-            if weigh::is_skipped_png_chunk([k0, k1, k2, k3], length) {
+            if is_skipped_png_chunk([k0, k1, k2, k3], length) {
                 self.at = end;
             } else {
                 self.run = end;

@@ -13,9 +13,10 @@ use zune_core::colorspace::ColorSpace;
 use zune_core::options::DecoderOptions;
 use zune_jpeg::JpegDecoder;
 
-use super::Rgb;
-use super::decode::{DecodeError, Format};
+use super::error::DecodeError;
+use super::format::Format;
 use super::input::{JpegInput, Patience};
+use super::rgb::Rgb;
 
 /// What the header says, read by walking the segments (ITU-T T.81, annex B) without decoding anything.
 pub(super) struct Frame {

@@ -2,8 +2,8 @@
 
 use image::metadata::Orientation;
 
-use super::Rgb;
 use super::prepare::flip_horizontal;
+use super::rgb::Rgb;
 
 /// Side of the squares in which an image is transposed, so that both sides of the copy stay in the nearest cache.
 const TILE: usize = 32;

@@ -3,7 +3,8 @@
 use schemas::preprocessing::{Fit, Interpolation, Preprocessing};
 
 use super::resize::{Axis, Resizer, resize};
-use super::{Region, Rgb, Tile};
+use super::rgb::{Region, Rgb};
+use super::tiles::Tile;
 
 /// Size after the shorter side is resized to `resize` pixels: the longer becomes `resize * long / short`, rounded down.
 #[must_use]

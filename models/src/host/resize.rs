@@ -9,7 +9,7 @@
 use schemas::preprocessing::Interpolation;
 
 use super::kernel::{self, CHUNK, COLUMN, ROWS, Taps};
-use super::{Region, Rgb};
+use super::rgb::{Region, Rgb};
 
 /// Resamples `region` of `src` to `width` x `height` pixels, equal to Pillow's `resize((width, height), filter, box=region)`.
 ///

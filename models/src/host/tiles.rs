@@ -6,7 +6,7 @@ use schemas::setting::TileGrid;
 
 use schemas::prediction::Detection;
 
-use super::Rgb;
+use super::rgb::Rgb;
 
 /// A box this close to a border of its tile, in pixels, is taken to be cut by it.
 const TOUCH: f32 = 2.0;

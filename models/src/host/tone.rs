@@ -1,8 +1,8 @@
 //! Changes of tone and sharpness for training augmentation, on 8-bit values, equal to Pillow's `ImageOps` and
 //! `ImageEnhance.Sharpness`.
 
-use super::Rgb;
 use super::colour::blend;
+use super::rgb::Rgb;
 
 /// Keeps the upper `bits` of every value, 0 to 8.
 pub fn posterize(image: &mut Rgb, bits: u32) {

@@ -4,20 +4,12 @@ use schemas::Interpolation::{Bicubic, Bilinear};
 use schemas::setting::ModelSize;
 use schemas::{Fit, Preprocessing, Settings, Task};
 
-use super::{ModelSpec, RESNEST101, YOLOV5};
+use super::spec::{Kind, ModelSpec};
+use super::table::{RESNEST101, YOLOV5};
 use crate::classify::Classifier;
 use crate::detect::{Detector, Selection};
 use crate::manifest::{Manifest, ShapeError};
 use crate::scope::Scope;
-
-/// What a model does, and with what architecture.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// Says what an image shows.
-    Classifier(Classifier),
-    /// Says what is where in an image.
-    Detector(Detector),
-}
 
 /// What training does at random to its images.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,7 +3,8 @@
 use schemas::setting::{Foreign, GradClip, ModelSettings, Optimizer};
 use schemas::{Labels, Settings, Task};
 
-use super::{Kind, ModelSpec, find};
+use super::spec::{Kind, ModelSpec};
+use super::table::find;
 use crate::classify::Classifier;
 use crate::detect::Detector;
 

@@ -7,7 +7,7 @@ use safetensors::tensor::Metadata;
 use safetensors::{Dtype, SafeTensors};
 use schemas::{CheckpointMeta, Coded, ErrorCode, SCHEMA_VERSION};
 
-use super::sha256_hex;
+use super::published::sha256_hex;
 
 /// File name of the weights.
 pub const MODEL_FILE: &str = "model.safetensors";

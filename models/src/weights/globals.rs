@@ -1,6 +1,6 @@
 //! The Python names that a state dict may mention. Every other name is refused.
 
-use super::tensors::Dtype;
+use super::dtype::Dtype;
 
 /// The names a file may mention.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -8,8 +8,8 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+use super::dtype::Dtype;
 use super::globals::{Global, global};
-use super::tensors::Dtype;
 
 /// Index of a value in [`Pickle::values`].
 pub(super) type Id = usize;
@@ -208,17 +208,42 @@ impl Machine<'_> {
     /// One opcode; the root at `STOP`.
     fn step(&mut self) -> Result<Option<Id>, String> {
         let opcode = self.input.array::<1>()?[0];
+        if opcode == b'.' {
+            return self.pop().map(Some);
+        }
+        let is_known = self.bookkeeping(opcode)?
+            || self.scalar(opcode)?
+            || self.collection(opcode)?
+            || self.name(opcode)?
+            || self.memo(opcode)?;
+        if is_known {
+            return Ok(None);
+        }
+        Err(format!(
+            "opcode 0x{opcode:02x} is refused: no state dict needs it; save only the state dict (torch.save(model.state_dict(), ...))"
+        ))
+    }
+
+    /// Runs an opcode of the stream itself or of the stack; `false` for any other.
+    fn bookkeeping(&mut self, opcode: u8) -> Result<bool, String> {
         match opcode {
             0x80 => drop(self.input.take(1)?), // PROTO
             0x95 => drop(self.input.take(8)?), // FRAME
             b'(' => self.marks.push(self.stack.len()),
-            b'.' => return self.pop().map(Some),
             b'0' => drop(self.pop()?),
             b'1' => drop(self.pop_mark()?),
             b'2' => {
                 let id = self.top()?;
                 self.stack.push(id);
             }
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    /// Runs an opcode that pushes a number, a text or another single value; `false` for any other.
+    fn scalar(&mut self, opcode: u8) -> Result<bool, String> {
+        match opcode {
             b'N' => self.push(Value::Opaque),
             0x88 => self.push(Value::Bool(true)),
             0x89 => self.push(Value::Bool(false)),
@@ -246,6 +271,14 @@ impl Machine<'_> {
             b'T' => self.text(4)?,
             b'C' => self.bytes(1)?,
             b'B' => self.bytes(4)?,
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    /// Runs an opcode that makes or fills a list, a dictionary or a tuple; `false` for any other.
+    fn collection(&mut self, opcode: u8) -> Result<bool, String> {
+        match opcode {
             b']' => self.push(Value::List(Vec::new())),
             b'}' => self.push(Value::Dict(Vec::new())),
             b')' => self.push(Value::Tuple(Vec::new())),
@@ -270,6 +303,14 @@ impl Machine<'_> {
                 self.push(Value::Tuple(items));
             }
             0x85..=0x87 => self.tuple(usize::from(opcode - 0x84))?,
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    /// Runs an opcode that names something of Python's, or does something with it; `false` for any other.
+    fn name(&mut self, opcode: u8) -> Result<bool, String> {
+        match opcode {
             b'c' => {
                 let (module, name) = (self.input.line()?, self.input.line()?);
                 self.push(Value::Global(global(module, name)?));
@@ -286,6 +327,14 @@ impl Machine<'_> {
             // BUILD: the attributes of an OrderedDict (module versions); nothing reads them.
             b'b' => drop(self.pop()?),
             b'Q' => self.persistent()?,
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    /// Runs an opcode that remembers a value or recalls one; `false` for any other.
+    fn memo(&mut self, opcode: u8) -> Result<bool, String> {
+        match opcode {
             b'q' => {
                 let index = self.input.length(1)?;
                 self.remember(index)?;
@@ -303,13 +352,9 @@ impl Machine<'_> {
                 let index = self.input.length(4)?;
                 self.recall(index)?;
             }
-            other => {
-                return Err(format!(
-                    "opcode 0x{other:02x} is refused: no state dict needs it; save only the state dict (torch.save(model.state_dict(), ...))"
-                ));
-            }
+            _ => return Ok(false),
         }
-        Ok(None)
+        Ok(true)
     }
 
     /// LONG1: a little-endian two's complement integer; beyond 64 bits (the legacy magic number) it is opaque.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use super::WeightsError;
+use super::error::WeightsError;
 use crate::registry::IMAGENET;
 
 /// One published file. Preprocessing and head keys are the model's own (see the registry).

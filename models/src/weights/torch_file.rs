@@ -7,8 +7,9 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use super::dtype::Dtype;
 use super::pickle::{self, Id, Pickle, Value};
-use super::tensors::{Dtype, NamedTensor, Strided};
+use super::view::{NamedTensor, Strided};
 use super::zip;
 
 const LEGACY_MAGIC: [u8; 10] = [0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19];

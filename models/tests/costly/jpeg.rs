@@ -60,26 +60,32 @@ fn progressive(width: u16, height: u16, more: usize) -> Vec<u8> {
     whole(&[frame(0xC2, width, height, &[0x11]), first, rest])
 }
 
+/// Of three components, each as large as the image.
+const COLOUR: &[u8] = &[0x11, 0x11, 0x11];
+
 pub fn cases() -> Vec<Case> {
-    let colour: &[u8] = &[0x11, 0x11, 0x11];
-    let small = |middle: &[Vec<u8>]| {
-        let image = grey(16, 16);
-        [image[..2].to_vec(), middle.concat(), image[2..].to_vec()].concat()
-    };
-    let xmp =
-        [&b"http://ns.adobe.com/xmp/extension/\0"[..], &[b'x'; 32], &[0, 0, 1, 0, 0, 0, 0, 0], &[0; 200]].concat();
-    let icc = |i: u8| segment(0xE2, &[&b"ICC_PROFILE\0"[..], &[i, 200], &vec![i; 60_000]].concat());
-    let table = segment(0xC4, &codes(0x00, &[&[0]]));
-    let restarts: Vec<u8> = (0..4000).flat_map(|i| [0x00, 0xFF, 0xD0 + (i % 8) as u8]).collect();
-    let claims = |kind, width, height, sampling| {
-        whole(&[frame(kind, width, height, sampling), scan(&[1, 2, 3], 0, 0, &[0; 60])])
-    };
+    [sizes(), scans(), segments()].concat()
+}
+
+/// A sound image with segments before its own.
+fn small(middle: &[Vec<u8>]) -> Vec<u8> {
+    let image = grey(16, 16);
+    [image[..2].to_vec(), middle.concat(), image[2..].to_vec()].concat()
+}
+
+/// Little data, whatever its frame header claims.
+fn claims(kind: u8, width: u16, height: u16, sampling: &[u8]) -> Vec<u8> {
+    whole(&[frame(kind, width, height, sampling), scan(&[1, 2, 3], 0, 0, &[0; 60])])
+}
+
+/// Headers that claim more than there is.
+fn sizes() -> Vec<Case> {
     vec![
         ("a sound JPEG", grey(600, 400), Decoded),
-        ("a JPEG of 9300x9300 in 600 bytes", claims(0xC0, 9300, 9300, colour), Truncated),
+        ("a JPEG of 9300x9300 in 600 bytes", claims(0xC0, 9300, 9300, COLOUR), Truncated),
         ("a JPEG of 9300x9300, subsampled 4x4", claims(0xC0, 9300, 9300, &[0x44, 0x11, 0x11]), Truncated),
-        ("a progressive JPEG of 9300x9300 in 600 bytes", claims(0xC2, 9300, 9300, colour), Truncated),
-        ("a JPEG of 65535x65535", claims(0xC0, 65_535, 65_535, colour), TooLarge),
+        ("a progressive JPEG of 9300x9300 in 600 bytes", claims(0xC2, 9300, 9300, COLOUR), Truncated),
+        ("a JPEG of 65535x65535", claims(0xC0, 65_535, 65_535, COLOUR), TooLarge),
         (
             "a grey JPEG of 9300x9300 with half its data",
             {
@@ -89,6 +95,28 @@ pub fn cases() -> Vec<Case> {
             },
             Truncated,
         ),
+        ("a JPEG with two frame headers", small(&[frame(0xC0, 9000, 9000, &[0x11])]), Corrupt),
+        (
+            "a JPEG of no rows, which a later segment would name",
+            { whole(&[frame(0xC0, 9000, 0, &[0x11]), scan(&[1], 0, 63, &[0; 60]), segment(0xDC, &[0x20, 0])]) },
+            Corrupt,
+        ),
+        ("a JPEG with a huge one behind it", [grey(16, 16), claims(0xC0, 9300, 9300, COLOUR)].concat(), Decoded),
+        (
+            "a JPEG with a huge one in its EXIF data",
+            {
+                let inner = claims(0xC0, 9300, 9300, COLOUR);
+                small(&[segment(0xE1, &[&b"Exif\0\0"[..], b"II*\0\x08\0\0\0", &inner].concat())])
+            },
+            Decoded,
+        ),
+    ]
+}
+
+/// Scans, of which there may be many.
+fn scans() -> Vec<Case> {
+    let restarts: Vec<u8> = (0..4000).flat_map(|i| [0x00, 0xFF, 0xD0 + (i % 8) as u8]).collect();
+    vec![
         ("a progressive JPEG of 100 scans", progressive(1000, 1000, 99), Decoded),
         ("a progressive JPEG of 5000 scans", progressive(64, 64, 5000), Costly),
         ("a progressive JPEG of 9600x9600 and 60 scans", progressive(9600, 9600, 60), Costly),
@@ -96,7 +124,7 @@ pub fn cases() -> Vec<Case> {
             "a JPEG of 3000 scans of a row",
             {
                 let first = scan(&[1], 0, 63, &[0; 8]);
-                whole(&[frame(0xC0, 2000, 16, colour), vec![first; 3000].concat()])
+                whole(&[frame(0xC0, 2000, 16, COLOUR), vec![first; 3000].concat()])
             },
             Truncated,
         ),
@@ -104,7 +132,7 @@ pub fn cases() -> Vec<Case> {
             "a JPEG of 3000 whole scans",
             {
                 let first = scan(&[1], 0, 63, &[0; 2]);
-                whole(&[frame(0xC0, 16, 16, colour), vec![first; 3000].concat()])
+                whole(&[frame(0xC0, 16, 16, COLOUR), vec![first; 3000].concat()])
             },
             Costly,
         ),
@@ -116,15 +144,6 @@ pub fn cases() -> Vec<Case> {
             },
             Decoded,
         ),
-        ("a JPEG with 30000 parts of XMP", small(&vec![segment(0xE1, &xmp); 30_000]), Decoded),
-        ("a JPEG with 200 parts of a profile", small(&(0..200).map(icc).collect::<Vec<_>>()), Decoded),
-        ("a JPEG with 100000 comments", small(&vec![segment(0xFE, b"x"); 100_000]), Decoded),
-        ("a JPEG with 100000 tables of codes", small(&vec![table.clone(); 100_000]), Costly),
-        (
-            "a JPEG with a table of codes in 50000 parts",
-            small(&[segment(0xC4, &codes(0, &[&[0]]).repeat(3000))]),
-            Costly,
-        ),
         (
             "a JPEG of restart markers",
             {
@@ -133,20 +152,24 @@ pub fn cases() -> Vec<Case> {
             },
             Decoded,
         ),
-        ("a JPEG with two frame headers", small(&[frame(0xC0, 9000, 9000, &[0x11])]), Corrupt),
+    ]
+}
+
+/// Segments beside the image, of which there may be many.
+fn segments() -> Vec<Case> {
+    let xmp =
+        [&b"http://ns.adobe.com/xmp/extension/\0"[..], &[b'x'; 32], &[0, 0, 1, 0, 0, 0, 0, 0], &[0; 200]].concat();
+    let icc = |i: u8| segment(0xE2, &[&b"ICC_PROFILE\0"[..], &[i, 200], &vec![i; 60_000]].concat());
+    let table = segment(0xC4, &codes(0x00, &[&[0]]));
+    vec![
+        ("a JPEG with 30000 parts of XMP", small(&vec![segment(0xE1, &xmp); 30_000]), Decoded),
+        ("a JPEG with 200 parts of a profile", small(&(0..200).map(icc).collect::<Vec<_>>()), Decoded),
+        ("a JPEG with 100000 comments", small(&vec![segment(0xFE, b"x"); 100_000]), Decoded),
+        ("a JPEG with 100000 tables of codes", small(&vec![table.clone(); 100_000]), Costly),
         (
-            "a JPEG of no rows, which a later segment would name",
-            { whole(&[frame(0xC0, 9000, 0, &[0x11]), scan(&[1], 0, 63, &[0; 60]), segment(0xDC, &[0x20, 0])]) },
-            Corrupt,
-        ),
-        ("a JPEG with a huge one behind it", [grey(16, 16), claims(0xC0, 9300, 9300, colour)].concat(), Decoded),
-        (
-            "a JPEG with a huge one in its EXIF data",
-            {
-                let inner = claims(0xC0, 9300, 9300, colour);
-                small(&[segment(0xE1, &[&b"Exif\0\0"[..], b"II*\0\x08\0\0\0", &inner].concat())])
-            },
-            Decoded,
+            "a JPEG with a table of codes in 50000 parts",
+            small(&[segment(0xC4, &codes(0, &[&[0]]).repeat(3000))]),
+            Costly,
         ),
     ]
 }

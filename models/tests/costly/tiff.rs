@@ -89,17 +89,12 @@ fn jpeg(width: u16, height: u16) -> Vec<u8> {
 }
 
 pub fn cases() -> Vec<Case> {
-    let bomb = deflate(&vec![0; 256 << 20]);
-    // Stored blocks without contents, two million of them, and then an end.
-    let empty = [&[0x78, 0x01][..], &[0, 0, 0, 0xFF, 0xFF].repeat(2_000_000), &deflate(&[0; 64])[2..]].concat();
-    let big = {
-        let mut file = b"II+\0\x08\0\0\0\x10\0\0\0\0\0\0\0".to_vec();
-        file.extend(u64::MAX.to_le_bytes());
-        [file, vec![0; 4000]].concat()
-    };
-    let wide = (256, 4, 1, 16);
+    [jpegs(), data(), shapes(), directories()].concat()
+}
+
+/// Strips that hold JPEGs.
+fn jpegs() -> Vec<Case> {
     vec![
-        ("a sound TIFF", Tiff::new(64, 64, 1, &[9; 4096]).file(), Decoded),
         ("a TIFF around a sound JPEG", Tiff::new(64, 64, 7, &jpeg(64, 64)).file(), Decoded),
         ("a TIFF around a JPEG of 9900x9900", Tiff::new(64, 64, 7, &jpeg(9900, 9900)).file(), Corrupt),
         (
@@ -136,7 +131,21 @@ pub fn cases() -> Vec<Case> {
             Costly,
         ),
         ("a TIFF with a JPEG of the old kind", Tiff::new(64, 64, 6, &jpeg(64, 64)).file(), Unsupported),
-        ("a TIFF whose strip inflates to far more than it needs", Tiff::new(64, 64, 8, &bomb).file(), Decoded),
+    ]
+}
+
+/// Inflates to 256 MiB.
+fn bomb() -> Vec<u8> {
+    deflate(&vec![0; 256 << 20])
+}
+
+/// Strips of other data.
+fn data() -> Vec<Case> {
+    // Stored blocks without contents, two million of them, and then an end.
+    let empty = [&[0x78, 0x01][..], &[0, 0, 0, 0xFF, 0xFF].repeat(2_000_000), &deflate(&[0; 64])[2..]].concat();
+    vec![
+        ("a sound TIFF", Tiff::new(64, 64, 1, &[9; 4096]).file(), Decoded),
+        ("a TIFF whose strip inflates to far more than it needs", Tiff::new(64, 64, 8, &bomb()).file(), Decoded),
         (
             "a TIFF of 8000 strips of empty blocks",
             Tiff::new(8, 8000, 8, &empty).shared(8000).with(279, &[9; 8000]).file(),
@@ -147,6 +156,13 @@ pub fn cases() -> Vec<Case> {
         ("a TIFF of 9900x9900 in run lengths", Tiff::new(9900, 9900, 32_773, &[0x81, 7].repeat(900)).file(), Truncated),
         ("a TIFF of 9900x9900 as it is", Tiff::new(9900, 9900, 1, &[7; 900]).file(), Truncated),
         ("a TIFF of 9000x3000 from a fax", Tiff::new(9000, 3000, 4, &[0xFF; 900]).with(258, &[1]).file(), Decoded),
+    ]
+}
+
+/// Tiles, strips and values of odd sizes.
+fn shapes() -> Vec<Case> {
+    let bomb = bomb();
+    vec![
         (
             "a TIFF of 64x64 in a tile of 2^20 squared",
             Tiff::new(64, 64, 8, &bomb).tiled(1 << 20, 1 << 20, 1).file(),
@@ -166,6 +182,18 @@ pub fn cases() -> Vec<Case> {
             Corrupt,
         ),
         ("a TIFF with no rows per strip", Tiff::new(64, 64, 1, &[7; 4096]).with(278, &[0]).file(), Corrupt),
+    ]
+}
+
+/// Directories that are long, or lead anywhere.
+fn directories() -> Vec<Case> {
+    let big = {
+        let mut file = b"II+\0\x08\0\0\0\x10\0\0\0\0\0\0\0".to_vec();
+        file.extend(u64::MAX.to_le_bytes());
+        [file, vec![0; 4000]].concat()
+    };
+    let wide = (256, 4, 1, 16);
+    vec![
         ("a TIFF with 2^32-1 places of strips", by_hand(&[wide, (257, 4, 1, 16), (273, 4, u32::MAX, 8)]), Costly),
         ("a TIFF with 2^32-1 widths", by_hand(&[(256, 1, u32::MAX, 8)]), Costly),
         (

@@ -2,8 +2,9 @@
 
 use serde_json::{Map, Value};
 
-use super::parse::shown;
-use super::{BoxLabel, ClassName, Corners, OutlineLabel};
+use super::class_name::ClassName;
+use super::row::{BoxLabel, Corners, OutlineLabel};
+use super::shown::shown;
 use crate::setting::number;
 
 /// Smallest number of coordinates that the specification looks at; fewer are dropped without a look at their count.

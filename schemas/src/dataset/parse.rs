@@ -3,8 +3,10 @@
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use super::class_name::ClassName;
 use super::object::{Object, ObjectFault};
-use super::{ClassName, ImageDetails, Label, ObjectError, Row, RowError, RowErrorKind};
+use super::row::{ImageDetails, Label, ObjectError, Row, RowError, RowErrorKind};
+use super::shown::shown;
 use crate::Labels;
 
 /// A row before its parts are judged. Keys that are not listed are ignored.
@@ -175,15 +177,4 @@ fn details(value: &Value) -> Option<ImageDetails> {
     };
     let format = map.get("format").and_then(Value::as_str).map(str::to_owned);
     Some(ImageDetails { format, width: pixels("width"), height: pixels("height") })
-}
-
-/// A value as it appears in a message: cut, because a row may be megabytes long.
-pub(super) fn shown(value: &Value) -> String {
-    const LIMIT: usize = 80;
-    let text = match value {
-        // A large list need not be written out to be cut.
-        Value::Array(items) if items.len() > LIMIT => return format!("a list of {} values", items.len()),
-        _ => value.to_string(),
-    };
-    if text.chars().count() <= LIMIT { text } else { text.chars().take(LIMIT).chain("...".chars()).collect() }
 }

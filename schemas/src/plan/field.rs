@@ -1,24 +1,10 @@
-//! The fields of a plan that are not settings: names, and how their values are read.
+//! The fields of a plan that are not settings, and how their values are read.
 
 use serde_json::Value;
 
-use super::{Device, Precision};
+use super::start::{Device, Precision};
 use crate::Task;
-use crate::setting::{Kind, SettingError, normal, number};
-
-/// Names of the fields, in the order to show them.
-pub const FIELDS: &[&str] = &[
-    "task",
-    "model_name",
-    "training_data",
-    "validation_data",
-    "data_root",
-    "pretrained",
-    "checkpoint_run",
-    "device",
-    "precision",
-    "seed",
-];
+use crate::setting::{FIELDS, Kind, SettingError, normal, number};
 
 /// The field called `name`, or its other name `random_seed`.
 pub(super) fn find(name: &str) -> Option<&'static str> {

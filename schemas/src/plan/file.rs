@@ -1,18 +1,22 @@
 //! The plan as it is written.
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value, json};
 
-use super::{FIELDS, Plan, Precision, UnknownDevice};
-use crate::setting::SourcedSettings;
+use super::resolved::Plan;
+use super::start::{Precision, UnknownDevice};
+use crate::setting::{FIELDS, SourcedSettings};
 use crate::{SCHEMA_VERSION, SettingError, Settings, Source, Sources, Task};
 
 /// Every decision of a run, each with where it came from.
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "Plan")]
-pub(super) struct PlanFile {
+struct PlanFile {
     /// Version of the schema the file follows.
     schema_version: u32,
     /// What the model answers.
@@ -53,7 +57,7 @@ struct Sourced {
 
 /// Why a plan file cannot be read.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum PlanFileError {
+enum PlanFileError {
     #[error("schema_version is {0}, and this build reads up to {SCHEMA_VERSION}; use the release that wrote the file")]
     TooNew(u32),
     #[error("settings.{0}: {1}")]
@@ -121,5 +125,27 @@ impl From<Plan> for PlanFile {
             sources,
             settings,
         }
+    }
+}
+
+impl Serialize for Plan {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        PlanFile::from(self.clone()).serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Plan {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::try_from(PlanFile::deserialize(deserializer)?).map_err(D::Error::custom)
+    }
+}
+
+impl JsonSchema for Plan {
+    fn schema_name() -> Cow<'static, str> {
+        Cow::Borrowed("Plan")
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        PlanFile::json_schema(generator)
     }
 }

@@ -4,8 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::{FIELDS, Plan, Precision, field};
-use crate::setting::{ModelSettings, SettingSpec, parts};
+use super::field;
+use super::resolved::Plan;
+use super::start::Precision;
+use crate::setting::{FIELDS, ModelSettings, SettingSpec, parts};
 use crate::{SCHEMA_VERSION, SETTINGS, SettingError, Settings, Source, Sources, Task};
 
 /// What files, the command line and the caller's own defaults ask for, in any order.

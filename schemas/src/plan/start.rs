@@ -1,8 +1,27 @@
-//! Where a run computes and what it starts from, as a plan says it in a word.
+//! Where and how a run computes and what it starts from, as a plan says it in a word.
 
 use std::convert::Infallible;
 use std::fmt;
 use std::str::FromStr;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::setting::choice;
+
+choice! {
+    /// Arithmetic of the forward and backward pass; parameters and optimizer state are always 32-bit.
+    Precision {
+        /// `bf16` where the device computes in it natively, otherwise `fp32`.
+        Auto = "auto",
+        /// 32-bit floats.
+        Fp32 = "fp32",
+        /// bfloat16 where it is safe.
+        Bf16 = "bf16",
+        /// 16-bit floats where it is safe, with loss scaling.
+        Fp16 = "fp16",
+    }
+}
 
 /// Where a run computes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -15,6 +15,7 @@
 
 mod detection;
 mod explain;
+mod limits;
 mod object;
 mod options;
 mod score;
@@ -25,10 +26,11 @@ mod v2;
 
 pub use detection::{Detection, DetectionSettings, Thresholds, Tiling};
 pub use explain::{ApproximationMethod, XaiAlgorithm, XaiParameters};
+pub use limits::MAX_IMAGES;
 pub use options::{DETECTION_OPTIONS, DetectionOption, DetectionOptions, MAX_OPTION_LENGTH, Scalar};
 pub use score::{
-    Attributions, ClassificationAnswer, DetectionAnswer, ImageRequest, InputData, MAX_FILENAME, MAX_IMAGES, ScoreCell,
-    ScoreQuery, ScoreRequest, ScoredBox, Visualizations,
+    Attributions, ClassificationAnswer, DetectionAnswer, ImageRequest, InputData, MAX_FILENAME, ScoreCell, ScoreQuery,
+    ScoreRequest, ScoredBox, Visualizations,
 };
 pub use tensor::{DataError, Datatype, MAX_RANK, TensorData};
 pub use v2::{

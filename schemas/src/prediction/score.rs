@@ -8,14 +8,12 @@ use serde::de::{Error, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Value, json};
 
-use super::XaiParameters;
+use super::explain::XaiParameters;
+use super::limits::MAX_IMAGES;
 use super::object;
 use super::options::{self, DetectionOptions, Scalar};
 use super::tensor::at_most;
 use crate::dataset::Corners;
-
-/// Most images that a request is read with; a server may allow fewer.
-pub const MAX_IMAGES: usize = 1024;
 
 /// Body of a scoring request: `input_data`, a table of images, which is answered with a list; or `image`, one image, which is
 /// answered with an object. Keys that are not listed are ignored.

@@ -9,7 +9,7 @@ use serde::de::{DeserializeSeed, Error, IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
-use super::score::MAX_IMAGES;
+use super::limits::MAX_IMAGES;
 use crate::setting::choice;
 
 /// Deepest nesting of `data` that is followed; a tensor of images has four levels.

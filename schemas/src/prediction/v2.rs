@@ -7,9 +7,9 @@ use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Value, json};
 
+use super::limits::MAX_IMAGES;
 use super::object;
 use super::options::{self, DetectionOptions, Scalar};
-use super::score::MAX_IMAGES;
 use super::tensor::{Datatype, MAX_RANK, TensorData, at_most};
 use crate::setting::TileGrid;
 use crate::{Form, Settings, Task};

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::SettingError;
+use super::error::SettingError;
 use super::kind::Kind;
 
 const SEGMENTATION: &str = "an instance segmentation setting";

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::SettingError;
+use super::error::SettingError;
 
 /// Declares an enum whose variants have fixed spellings in files and on command lines.
 macro_rules! choice {

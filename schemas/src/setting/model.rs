@@ -1,6 +1,6 @@
 //! What settings mean to one model. The registry knows it and hands it in; no model has a name here.
 
-use super::Settings;
+use super::table::Settings;
 
 /// Defaults and limits that a model brings to the settings of its runs.
 #[derive(Clone, Debug, Default, PartialEq)]

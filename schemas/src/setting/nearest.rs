@@ -1,6 +1,6 @@
 //! "Did you mean": the valid name most like a wrong one.
 
-use super::normal;
+use super::kind::normal;
 
 /// The candidate nearest to `name` by edit distance (insertions, deletions, substitutions and swaps of neighbours), if
 /// one is within a third of the name's length; otherwise the shortest candidate that contains `name` or is contained in

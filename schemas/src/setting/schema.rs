@@ -5,7 +5,10 @@ use std::borrow::Cow;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Map, Value, json};
 
-use super::{Kind, SETTINGS, SettingSpec, Settings, Source, TileGrid};
+use super::kind::{Kind, TileGrid};
+use super::source::Source;
+use super::spec::SettingSpec;
+use super::table::{SETTINGS, Settings};
 
 impl SettingSpec {
     /// JSON Schema of the setting's value in its canonical form.

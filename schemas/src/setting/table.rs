@@ -6,8 +6,9 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::error::SettingError;
 use super::kind::{GradClip, Kind, LrScheduler, MetricType, ModelSize, Optimizer, TileGrid};
-use super::{SettingError, SettingSpec};
+use super::spec::SettingSpec;
 use crate::Task;
 
 const ALL: &[Task] = &Task::ALL;

@@ -5,8 +5,11 @@
 
 use serde_json::Value;
 
+use super::error::SettingError;
+use super::kind::{GradClip, LrScheduler, Optimizer};
 use super::model::{Foreign, ModelSettings};
-use super::{GradClip, LrScheduler, Optimizer, SETTINGS, SettingError, Settings, Sources};
+use super::source::Sources;
+use super::table::{SETTINGS, Settings};
 use crate::{Labels, Task};
 
 impl Settings {

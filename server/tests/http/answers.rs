@@ -237,7 +237,7 @@ fn the_description_is_true_to_the_routes() {
     assert_eq!(document["info"]["version"], env!("CARGO_PKG_VERSION"));
     let paths = document["paths"].as_object().unwrap();
     for (path, operations) in paths {
-        let known = server::app::route_name(&path.replace("{model}", "tiny").replace("{version}", "1"));
+        let known = server::paths::route_name(&path.replace("{model}", "tiny").replace("{version}", "1"));
         assert_ne!(known, "other", "{path} has no name in the metrics");
         let real = path.replace("{model}", "tiny").replace("{version}", "1");
         for method in ["get", "put", "post", "delete", "patch"] {
@@ -254,7 +254,7 @@ fn the_description_is_true_to_the_routes() {
             }
         }
     }
-    for (pattern, _) in server::app::ROUTES {
+    for (pattern, _) in server::paths::ROUTES {
         let listed = paths.keys().any(|path| {
             path == pattern || (pattern.ends_with("{call}") && path.starts_with("/v2/models/{model}/versions/"))
         });

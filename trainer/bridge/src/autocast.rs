@@ -1,7 +1,8 @@
 //! Automatic mixed precision: inside a guard, libtorch runs matrix products and convolutions in a smaller type and keeps what needs
 //! range (softmax, losses, reductions) in f32.
 
-use crate::{check, ffi};
+use crate::error::check;
+use crate::ffi;
 use std::{ffi::c_int, marker::PhantomData};
 use tch::{Device, Kind};
 

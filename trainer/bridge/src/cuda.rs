@@ -3,7 +3,8 @@
 //! Binaries link the CPU half of libtorch only. libtorch looks for its CUDA half the first time it is asked about CUDA and remembers
 //! the answer for good, so [`load_cuda`] comes before anything else that mentions CUDA.
 
-use crate::{BridgeError, ffi, take_text};
+use crate::error::{BridgeError, take_text};
+use crate::ffi;
 use std::{
     ffi::CString,
     path::{Path, PathBuf},

@@ -1,6 +1,7 @@
 //! How a tensor lies in memory and who else holds it.
 
-use crate::{check, ffi};
+use crate::error::check;
+use crate::ffi;
 use tch::Tensor;
 
 /// The same values in channels-last order (NHWC in memory, NCHW in shape); a tensor that has it already is shared, not copied.

@@ -1,18 +1,9 @@
 //! Greedy class-aware non-maximum suppression, dense.
 
-use crate::{BridgeError, check, ffi, tensor_ops};
+use crate::error::{BridgeError, check};
+use crate::parameters::Nms;
+use crate::{ffi, tensor_ops};
 use tch::{Device, Kind, Tensor};
-
-/// What [`nms`] keeps.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Nms {
-    /// A box whose IoU with a kept one of its image and class is greater is dropped.
-    pub iou_threshold: f32,
-    /// Only scores greater than this are candidates.
-    pub score_threshold: f32,
-    /// The most survivors of an image, at least 0.
-    pub cap: i64,
-}
 
 /// Suppresses boxes that overlap one of their class with a higher score. `boxes` f32 `[N,B,4]` xyxy, `scores` f32 `[N,C,B]` (rows of
 /// `[N,B,C]`, transposed, are not copied); N, B and C may be 0.

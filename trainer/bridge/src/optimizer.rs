@@ -3,7 +3,8 @@
 //! All lists run parallel to the parameters. State must have its parameter's shape, type, device and memory layout; a gradient in
 //! another layout is copied into it. Parameters and state are updated in place and no gradient is recorded.
 
-use crate::{BridgeError, check, ffi};
+use crate::error::{BridgeError, check};
+use crate::ffi;
 use tch::Tensor;
 use torch_sys::C_tensor;
 

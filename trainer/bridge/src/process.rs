@@ -1,6 +1,7 @@
 //! Settings of the whole process and facts about the machine.
 
-use crate::{BridgeError, check, ffi};
+use crate::error::{BridgeError, check};
+use crate::ffi;
 
 /// Makes libtorch choose deterministic algorithms (also in oneDNN and cuDNN), or takes that back. Operations that have none then fail.
 /// Equal bits need equal numbers of threads too: sums are split between them.

@@ -1,24 +1,9 @@
 //! RoIAlign over a pyramid of levels.
 
-use crate::{BridgeError, check, ffi, tensor_ops};
+use crate::error::{BridgeError, check};
+use crate::parameters::RoiAlign;
+use crate::{ffi, tensor_ops};
 use tch::{Device, Kind, Tensor};
-
-/// What [`roi_align`] does, besides its tensors.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct RoiAlign<'a> {
-    /// Bins along a side of the output, at least 1.
-    pub output: i64,
-    /// Samples along a side of a bin, at least 1.
-    pub sampling: i64,
-    /// Pixels of each level for a pixel of the input: 1/4 for stride 4.
-    pub scales: &'a [f64],
-    /// The side, in input pixels, of a square roi that belongs to `canonical_level`: 224 in torchvision.
-    pub canonical_size: f64,
-    /// See `canonical_size`: 4 in torchvision.
-    pub canonical_level: i64,
-    /// The number of the first of the levels: 2 for strides 4, 8, 16 and 32.
-    pub first_level: i64,
-}
 
 /// Pools each roi into `output x output` bins: the average of `sampling x sampling` bilinear samples, as torchvision's `roi_align`
 /// with `aligned=False` (a roi is at least 1x1 pixels of its level, nothing is shifted by half a pixel, and a sample outside of `[-1, H]`

@@ -1,6 +1,6 @@
 //! Both kernels as libtorch's own operations, for devices that have no kernel here. On the CPU they are slower than its kernels.
 
-use crate::{Nms, RoiAlign};
+use crate::parameters::{Nms, RoiAlign};
 use tch::{Kind, TchError, Tensor};
 
 type Result<T> = std::result::Result<T, TchError>;

@@ -46,18 +46,7 @@ pub struct LineChart {
 impl LineChart {
     /// The chart as one `<svg>` element; `None` where no point is finite.
     pub fn svg(&self) -> Option<String> {
-        let points = || self.series.iter().flat_map(|one| &one.points).filter(|(x, y)| x.is_finite() && y.is_finite());
-        points().next()?;
-        let all = || points().chain(&self.reference);
-        let x_range = range(all().map(|point| point.0))?;
-        let y_axis = Axis::new(self.y_range.or_else(|| range(all().map(|point| point.1)))?);
-        let at = |x: f64, y: f64| {
-            let width = (x_range.1 - x_range.0).max(f64::MIN_POSITIVE);
-            let across = if x_range.0 == x_range.1 { 0.5 } else { (x - x_range.0) / width };
-            let up = (y - y_axis.low) / (y_axis.high - y_axis.low);
-            (LEFT + across * (WIDTH - LEFT - RIGHT), HEIGHT - BOTTOM - up * (HEIGHT - TOP - BOTTOM))
-        };
-
+        let field = self.field()?;
         let mut svg = String::new();
         let id = escape(&self.id);
         let _ = write!(
@@ -66,8 +55,31 @@ impl LineChart {
             escape(&self.title),
             escape(&self.description()),
         );
-        for tick in y_axis.ticks() {
-            let (_, y) = at(x_range.0, tick);
+        self.draw_axes(&mut svg, &field);
+        self.draw_mark(&mut svg, &field);
+        if !self.reference.is_empty() {
+            let _ = write!(svg, r#"<polyline class="reference" points="{}"/>"#, field.line(&self.reference).join(" "));
+        }
+        for (place, series) in self.series.iter().enumerate() {
+            self.draw_curve(&mut svg, &field, series, &series_class(place));
+        }
+        svg.push_str("</svg>");
+        Some(svg)
+    }
+
+    /// The ranges that hold every point.
+    fn field(&self) -> Option<Field> {
+        let points = || self.series.iter().flat_map(|one| &one.points).filter(|(x, y)| x.is_finite() && y.is_finite());
+        points().next()?;
+        let all = || points().chain(&self.reference);
+        let x_range = range(all().map(|point| point.0))?;
+        let y_axis = Axis::new(self.y_range.or_else(|| range(all().map(|point| point.1)))?);
+        Some(Field { x_range, y_axis })
+    }
+
+    fn draw_axes(&self, svg: &mut String, field: &Field) {
+        for tick in field.y_axis.ticks() {
+            let (_, y) = field.at(field.x_range.0, tick);
             let _ = write!(
                 svg,
                 r#"<line class="grid" x1="{LEFT}" y1="{y:.1}" x2="{:.1}" y2="{y:.1}"/><text class="tick" x="{:.1}" y="{:.1}" text-anchor="end">{}</text>"#,
@@ -77,8 +89,8 @@ impl LineChart {
                 short(tick),
             );
         }
-        for tick in whole_ticks(x_range) {
-            let (x, _) = at(tick as f64, y_axis.low);
+        for tick in whole_ticks(field.x_range) {
+            let (x, _) = field.at(tick as f64, field.y_axis.low);
             let _ = write!(
                 svg,
                 r#"<text class="tick" x="{x:.1}" y="{:.1}" text-anchor="middle">{tick}</text>"#,
@@ -92,10 +104,13 @@ impl LineChart {
             HEIGHT - 4.0,
             escape(self.x_label),
         );
+    }
+
+    fn draw_mark(&self, svg: &mut String, field: &Field) {
         if let Some((x, name)) = &self.mark
-            && (x_range.0..=x_range.1).contains(x)
+            && (field.x_range.0..=field.x_range.1).contains(x)
         {
-            let (x, _) = at(*x, y_axis.low);
+            let (x, _) = field.at(*x, field.y_axis.low);
             let _ = write!(
                 svg,
                 r#"<line class="mark" x1="{x:.1}" y1="{TOP}" x2="{x:.1}" y2="{:.1}"><title>{}</title></line>"#,
@@ -103,35 +118,28 @@ impl LineChart {
                 escape(name),
             );
         }
-        if !self.reference.is_empty() {
-            let line: Vec<String> =
-                self.reference.iter().map(|&(x, y)| at(x, y)).map(|(x, y)| format!("{x:.1},{y:.1}")).collect();
-            let _ = write!(svg, r#"<polyline class="reference" points="{}"/>"#, line.join(" "));
-        }
-        for (place, series) in self.series.iter().enumerate() {
-            let class = series_class(place);
-            for run in series.points.split(|(x, y)| !x.is_finite() || !y.is_finite()) {
-                let line: Vec<String> =
-                    run.iter().map(|&(x, y)| at(x, y)).map(|(x, y)| format!("{x:.1},{y:.1}")).collect();
-                if line.len() > 1 {
-                    let _ = write!(svg, r#"<polyline class="line {class}" points="{}"/>"#, line.join(" "));
-                }
-                if self.dots && series.points.len() <= MOST_DOTS || line.len() == 1 {
-                    for &(x, y) in run {
-                        let (across, down) = at(x, y);
-                        let _ = write!(
-                            svg,
-                            r#"<circle class="dot {class}" cx="{across:.1}" cy="{down:.1}" r="2.6"><title>{}, {} {x}: {}</title></circle>"#,
-                            escape(&series.name),
-                            escape(self.x_label),
-                            short(y),
-                        );
-                    }
+    }
+
+    /// Lines between neighbours that are finite, and dots where there are few points or one stands alone.
+    fn draw_curve(&self, svg: &mut String, field: &Field, series: &Series, class: &str) {
+        for run in series.points.split(|(x, y)| !x.is_finite() || !y.is_finite()) {
+            let line = field.line(run);
+            if line.len() > 1 {
+                let _ = write!(svg, r#"<polyline class="line {class}" points="{}"/>"#, line.join(" "));
+            }
+            if self.dots && series.points.len() <= MOST_DOTS || line.len() == 1 {
+                for &(x, y) in run {
+                    let (across, down) = field.at(x, y);
+                    let _ = write!(
+                        svg,
+                        r#"<circle class="dot {class}" cx="{across:.1}" cy="{down:.1}" r="2.6"><title>{}, {} {x}: {}</title></circle>"#,
+                        escape(&series.name),
+                        escape(self.x_label),
+                        short(y),
+                    );
                 }
             }
         }
-        svg.push_str("</svg>");
-        Some(svg)
     }
 
     fn description(&self) -> String {
@@ -157,6 +165,28 @@ fn range(values: impl Iterator<Item = f64>) -> Option<(f64, f64)> {
         let (low, high) = range.unwrap_or((value, value));
         Some((value.min(low), value.max(high)))
     })
+}
+
+/// What the axes span.
+struct Field {
+    x_range: (f64, f64),
+    y_axis: Axis,
+}
+
+impl Field {
+    /// Where a point is drawn: from the left, and from the top.
+    fn at(&self, x: f64, y: f64) -> (f64, f64) {
+        let Self { x_range, y_axis } = self;
+        let width = (x_range.1 - x_range.0).max(f64::MIN_POSITIVE);
+        let across = if x_range.0 == x_range.1 { 0.5 } else { (x - x_range.0) / width };
+        let up = (y - y_axis.low) / (y_axis.high - y_axis.low);
+        (LEFT + across * (WIDTH - LEFT - RIGHT), HEIGHT - BOTTOM - up * (HEIGHT - TOP - BOTTOM))
+    }
+
+    /// The points of a polyline.
+    fn line(&self, points: &[(f64, f64)]) -> Vec<String> {
+        points.iter().map(|&(x, y)| self.at(x, y)).map(|(x, y)| format!("{x:.1},{y:.1}")).collect()
+    }
 }
 
 /// A vertical axis from one round number to another.

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::chart::{CURVES, LineChart, Series};
 use super::data::ClassificationSection;
-use super::view::{Chart, Matrix};
+use super::figure::{Chart, Matrix};
 use metrics::{ClassRow, ClassificationReport, Sweep};
 
 /// With more classes than this beside the pooled decisions, curves of classes get charts of their own.

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::chart::{CURVES, LineChart, Series, short};
 use super::data::{DetectionSection, Fact};
-use super::view::{Chart, Matrix};
+use super::figure::{Chart, Matrix};
 use metrics::detection::{Curve, DetectionReport, DetectionRow};
 
 /// With more classes than this beside the mean, curves of classes get charts of their own.

@@ -8,6 +8,8 @@ mod classification;
 mod data;
 mod detection;
 pub mod draw;
+mod error;
+mod figure;
 mod matrix;
 mod mistakes;
 pub mod tensorboard;
@@ -23,25 +25,9 @@ pub use data::{
     DetectionSection, EpochRecord, ExportSummary, Fact, ImageCard, ObjectStatistics, PartObjects, RejectedRow,
     ReportData, Said, Setting,
 };
+pub use error::ReportError;
 pub use mistakes::{Confusion, Suspect, most_confused, suspected_label_errors, worst_mistakes};
 pub use thumbnail::Thumbnail;
-
-/// Why there is no report.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ReportError {
-    /// The page could not be filled in: a fault of the template, whatever the data.
-    #[error("report.html could not be rendered: {0}")]
-    Template(#[from] minijinja::Error),
-    /// An image could not be shrunk.
-    #[error("image {caption}: {reason}; leave it out of the report or give it as RGB bytes with its size")]
-    Image {
-        /// What the image was to be called.
-        caption: String,
-        /// What is wrong with it.
-        reason: String,
-    },
-}
 
 /// The report as one HTML document. Parts without data (no validation set, no export, no mistakes) are left out or say
 /// so; every text of the data is escaped.

@@ -33,109 +33,179 @@ pub fn heatmap(labels: &[String], matrix: &[Vec<u64>]) -> Option<Heatmap> {
     if labels.is_empty() {
         return None;
     }
-    let beyond = labels.len();
-    let rows = |class: usize| labels.get(class).map_or(INVENTED, String::as_str);
-    let columns = |class: usize| labels.get(class).map_or(MISSED, String::as_str);
-    let shown = most_confused_classes(labels.len(), matrix);
-    let count = shown.len();
-    let cell = match count {
-        0..=6 => 64.0,
-        7..=12 => 46.0,
-        13..=30 => 27.0,
-        _ => 14.0,
-    };
-    let font = if count > 30 { 9.5 } else { 12.0 };
-    let names: Vec<[String; 2]> = shown.iter().map(|&class| [cut(columns(class)), cut(rows(class))]).collect();
-    // Text is not measured: 0.58 em is a little more than the mean letter of the usual sans-serif faces.
-    let longest = names.iter().flatten().map(|name| name.chars().count()).max().unwrap_or(0) as f64 * 0.58 * font;
-    let (turn, above, beside) = match (longest < cell - 4.0, count > 30) {
-        (true, _) => (0, 22.0, 0.0),
-        (false, true) => (-90, longest + 12.0, 0.0),
-        (false, false) => (-45, longest * 0.71 + 20.0, longest * 0.71),
-    };
-    let (left, top) = (longest + 34.0, above + 22.0);
-    let side = cell * count as f64;
-    let (width, height) = (left + side + beside.max(8.0), top + side + 8.0);
-
+    let plan = Layout::new(labels, matrix);
     let mut svg = String::new();
-    let _ = write!(
-        svg,
-        r#"<svg class="matrix{}" viewBox="0 0 {width:.0} {height:.0}" width="{width:.0}" height="{height:.0}" font-size="{font}" role="img" aria-labelledby="matrix-title matrix-desc"><title id="matrix-title">Confusion matrix</title><desc id="matrix-desc">Rows are the true classes, columns the predicted ones; a stronger colour is a larger share of the row. {}</desc>"#,
-        if count <= 6 { " few" } else { "" },
-        describe(matrix),
-    );
-    let _ = write!(
-        svg,
-        r#"<text class="axis" x="{:.1}" y="12" text-anchor="middle">Predicted</text><text class="axis" x="12" y="{:.1}" text-anchor="middle" transform="rotate(-90 12 {:.1})">True</text><rect class="ground" x="{left:.1}" y="{top:.1}" width="{side:.1}" height="{side:.1}"/>"#,
-        left + side / 2.0,
-        top + side / 2.0,
-        top + side / 2.0,
-    );
-    for (place, [column, row]) in names.iter().enumerate() {
-        let middle = (place as f64 + 0.5) * cell;
-        let (x, y) = (left + middle, top - 7.0);
-        let anchor = if turn == 0 { "middle" } else { "start" };
-        let (full_column, full_row) = (escape(columns(shown[place])), escape(rows(shown[place])));
-        let (column, row) = (escape(column), escape(row));
-        let kind = if shown[place] == beyond { "name beyond" } else { "name" };
-        let shift = if turn == -90 { 0.35 * font } else { 0.0 };
-        let _ = write!(
-            svg,
-            r#"<text class="{kind}" text-anchor="{anchor}" transform="translate({:.1} {y:.1}) rotate({turn})">{column}<title>{full_column}</title></text><text class="{kind}" x="{:.1}" y="{:.1}" text-anchor="end">{row}<title>{full_row}</title></text>"#,
-            x + shift,
-            left - 8.0,
-            top + middle + 0.35 * font,
-        );
-    }
-    for (down, &truth) in shown.iter().enumerate() {
+    plan.draw_frame(&mut svg);
+    plan.draw_names(&mut svg);
+    for (down, &truth) in plan.shown.iter().enumerate() {
         let total: u64 = matrix[truth].iter().sum();
-        for (across, &predicted) in shown.iter().enumerate() {
+        for (across, &predicted) in plan.shown.iter().enumerate() {
             let examples = matrix[truth][predicted];
-            if examples == 0 {
-                continue;
+            if examples > 0 {
+                plan.draw_cell(&mut svg, &Cell { truth, predicted, down, across, examples, total });
             }
-            let share = examples as f64 / total as f64;
-            let (x, y) = (left + across as f64 * cell, top + down as f64 * cell);
-            let kind = if truth == predicted { "right" } else { "wrong" };
-            // A single error in a large row must still be seen.
-            let opacity = 0.12 + 0.88 * share;
-            let (truth_name, predicted_name) = (escape(rows(truth)), escape(columns(predicted)));
-            let what = if truth == beyond {
-                format!("{predicted_name} where there is nothing")
-            } else if predicted == beyond {
-                format!("{truth_name} missed")
-            } else {
-                format!("{truth_name} predicted as {predicted_name}")
-            };
-            let _ = write!(
-                svg,
-                r#"<g><title>{what}: {examples} of {total} ({:.0} %)</title><rect class="{kind}" x="{:.1}" y="{:.1}" width="{:.1}" height="{:.1}" rx="2" fill-opacity="{opacity:.2}"/>"#,
-                share * 100.0,
-                x + 1.0,
-                y + 1.0,
-                cell - 2.0,
-                cell - 2.0,
-            );
-            if cell > 20.0 {
-                // Which text colour reads better flips at another shade in the dark page than in the light one.
-                let tone = match opacity {
-                    ..0.6 => "off",
-                    ..0.8 => "between",
-                    _ => "on",
-                };
-                let size = if examples > 9999 { 0.7 * font } else { font };
-                let _ = write!(
-                    svg,
-                    r#"<text class="{tone}" x="{:.1}" y="{:.1}" text-anchor="middle" font-size="{size:.1}">{examples}</text>"#,
-                    x + cell / 2.0,
-                    y + cell / 2.0 + 0.35 * size,
-                );
-            }
-            svg.push_str("</g>");
         }
     }
     svg.push_str("</svg>");
-    Some(Heatmap { svg, shown: shown.iter().filter(|&&class| class != beyond).count() })
+    Some(Heatmap { svg, shown: plan.shown.iter().filter(|&&class| class != labels.len()).count() })
+}
+
+/// Where things lie, and how large they are, in the units of the drawing.
+struct Layout<'a> {
+    labels: &'a [String],
+    matrix: &'a [Vec<u64>],
+    /// Classes that are drawn, what lies beyond the labels included.
+    shown: Vec<usize>,
+    /// Side of a cell.
+    cell: f64,
+    font: f64,
+    /// By how many degrees the names of columns are turned.
+    turn: i32,
+    /// Room to the left of the cells, above them, and to the right of them.
+    left: f64,
+    top: f64,
+    beside: f64,
+}
+
+/// A cell with examples in it.
+struct Cell {
+    truth: usize,
+    predicted: usize,
+    /// Its row and column among those that are drawn.
+    down: usize,
+    across: usize,
+    examples: u64,
+    /// Of its row.
+    total: u64,
+}
+
+impl<'a> Layout<'a> {
+    fn new(labels: &'a [String], matrix: &'a [Vec<u64>]) -> Self {
+        let shown = most_confused_classes(labels.len(), matrix);
+        let count = shown.len();
+        let cell = match count {
+            0..=6 => 64.0,
+            7..=12 => 46.0,
+            13..=30 => 27.0,
+            _ => 14.0,
+        };
+        let font = if count > 30 { 9.5 } else { 12.0 };
+        let names = shown.iter().flat_map(|&class| [column(labels, class), row(labels, class)]);
+        // Text is not measured: 0.58 em is a little more than the mean letter of the usual sans-serif faces.
+        let longest = names.map(|name| cut(name).chars().count()).max().unwrap_or(0) as f64 * 0.58 * font;
+        let (turn, above, beside) = match (longest < cell - 4.0, count > 30) {
+            (true, _) => (0, 22.0, 0.0),
+            (false, true) => (-90, longest + 12.0, 0.0),
+            (false, false) => (-45, longest * 0.71 + 20.0, longest * 0.71),
+        };
+        Self { labels, matrix, shown, cell, font, turn, left: longest + 34.0, top: above + 22.0, beside }
+    }
+
+    /// Side of all cells together.
+    fn side(&self) -> f64 {
+        self.cell * self.shown.len() as f64
+    }
+
+    /// The element's beginning, the names of the axes, and the ground of the cells.
+    fn draw_frame(&self, svg: &mut String) {
+        let Self { left, top, font, .. } = self;
+        let side = self.side();
+        let (width, height) = (left + side + self.beside.max(8.0), top + side + 8.0);
+        let _ = write!(
+            svg,
+            r#"<svg class="matrix{}" viewBox="0 0 {width:.0} {height:.0}" width="{width:.0}" height="{height:.0}" font-size="{font}" role="img" aria-labelledby="matrix-title matrix-desc"><title id="matrix-title">Confusion matrix</title><desc id="matrix-desc">Rows are the true classes, columns the predicted ones; a stronger colour is a larger share of the row. {}</desc>"#,
+            if self.shown.len() <= 6 { " few" } else { "" },
+            describe(self.matrix),
+        );
+        let _ = write!(
+            svg,
+            r#"<text class="axis" x="{:.1}" y="12" text-anchor="middle">Predicted</text><text class="axis" x="12" y="{:.1}" text-anchor="middle" transform="rotate(-90 12 {:.1})">True</text><rect class="ground" x="{left:.1}" y="{top:.1}" width="{side:.1}" height="{side:.1}"/>"#,
+            left + side / 2.0,
+            top + side / 2.0,
+            top + side / 2.0,
+        );
+    }
+
+    /// The names of columns and rows.
+    fn draw_names(&self, svg: &mut String) {
+        let Self { left, top, font, turn, .. } = self;
+        for (place, &class) in self.shown.iter().enumerate() {
+            let middle = (place as f64 + 0.5) * self.cell;
+            let (x, y) = (left + middle, top - 7.0);
+            let anchor = if *turn == 0 { "middle" } else { "start" };
+            let (full_column, full_row) = (column(self.labels, class), row(self.labels, class));
+            let (column, row) = (escape(&cut(full_column)), escape(&cut(full_row)));
+            let (full_column, full_row) = (escape(full_column), escape(full_row));
+            let kind = if class == self.labels.len() { "name beyond" } else { "name" };
+            let shift = if *turn == -90 { 0.35 * font } else { 0.0 };
+            let _ = write!(
+                svg,
+                r#"<text class="{kind}" text-anchor="{anchor}" transform="translate({:.1} {y:.1}) rotate({turn})">{column}<title>{full_column}</title></text><text class="{kind}" x="{:.1}" y="{:.1}" text-anchor="end">{row}<title>{full_row}</title></text>"#,
+                x + shift,
+                left - 8.0,
+                top + middle + 0.35 * font,
+            );
+        }
+    }
+
+    fn draw_cell(&self, svg: &mut String, one: &Cell) {
+        let cell = self.cell;
+        let Cell { examples, total, .. } = one;
+        let share = *examples as f64 / *total as f64;
+        let (x, y) = (self.left + one.across as f64 * cell, self.top + one.down as f64 * cell);
+        let kind = if one.truth == one.predicted { "right" } else { "wrong" };
+        // A single error in a large row must still be seen.
+        let opacity = 0.12 + 0.88 * share;
+        let _ = write!(
+            svg,
+            r#"<g><title>{}: {examples} of {total} ({:.0} %)</title><rect class="{kind}" x="{:.1}" y="{:.1}" width="{:.1}" height="{:.1}" rx="2" fill-opacity="{opacity:.2}"/>"#,
+            self.meaning(one),
+            share * 100.0,
+            x + 1.0,
+            y + 1.0,
+            cell - 2.0,
+            cell - 2.0,
+        );
+        if cell > 20.0 {
+            // Which text colour reads better flips at another shade in the dark page than in the light one.
+            let tone = match opacity {
+                ..0.6 => "off",
+                ..0.8 => "between",
+                _ => "on",
+            };
+            let size = if *examples > 9999 { 0.7 * self.font } else { self.font };
+            let _ = write!(
+                svg,
+                r#"<text class="{tone}" x="{:.1}" y="{:.1}" text-anchor="middle" font-size="{size:.1}">{examples}</text>"#,
+                x + cell / 2.0,
+                y + cell / 2.0 + 0.35 * size,
+            );
+        }
+        svg.push_str("</g>");
+    }
+
+    /// What the examples of a cell are.
+    fn meaning(&self, one: &Cell) -> String {
+        let beyond = self.labels.len();
+        let (truth, predicted) = (escape(row(self.labels, one.truth)), escape(column(self.labels, one.predicted)));
+        if one.truth == beyond {
+            format!("{predicted} where there is nothing")
+        } else if one.predicted == beyond {
+            format!("{truth} missed")
+        } else {
+            format!("{truth} predicted as {predicted}")
+        }
+    }
+}
+
+/// The name of a row.
+fn row(labels: &[String], class: usize) -> &str {
+    labels.get(class).map_or(INVENTED, String::as_str)
+}
+
+/// The name of a column.
+fn column(labels: &[String], class: usize) -> &str {
+    labels.get(class).map_or(MISSED, String::as_str)
 }
 
 fn describe(matrix: &[Vec<u64>]) -> String {

@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use image::{ExtendedColorType, ImageEncoder, RgbImage, codecs::jpeg::JpegEncoder};
 use serde::{Serialize, Serializer};
 
-use super::ReportError;
+use super::error::ReportError;
 
 const QUALITY: u8 = 82;
 

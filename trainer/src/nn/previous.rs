@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use models::weights::LoadReport;
-use models::weights::load::WrongShape;
+use models::weights::WrongShape;
 use schemas::WeightsOrigin;
 use schemas::error::ErrorCode;
 use tch::Tensor;

@@ -5,7 +5,6 @@ use std::path::Path;
 use models::host::{Rgb, thumbnail};
 use models::registry::Kind;
 use schemas::{CheckpointMeta, Settings};
-use tch::Tensor;
 
 use super::{classify, detect};
 use crate::nn::checkpoint;
@@ -63,9 +62,4 @@ pub fn examples(data: &dyn Images) -> Vec<Rgb> {
         .take(EXAMPLES)
         .map(|image| thumbnail(&image, EXAMPLE_SIDE))
         .collect()
-}
-
-/// `uint8 [1, h, w, 3]`.
-pub(super) fn pixels(image: &Rgb) -> Tensor {
-    Tensor::from_slice(&image.data).reshape([1, i64::from(image.height), i64::from(image.width), 3])
 }

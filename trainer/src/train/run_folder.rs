@@ -299,8 +299,8 @@ fn state(root: &Path) -> anyhow::Result<State> {
     let nothing = |_: &Path| false;
     // Without the word of the record that a run was started, a name proves nothing.
     let strange = match begun {
-        Some(_) => manifest::first_strange(root, &record, &is_of_a_start)?,
-        None => manifest::first_strange(root, &Manifest::default(), &nothing)?,
+        Some(_) => files::first_strange(root, &record, &is_of_a_start)?,
+        None => files::first_strange(root, &Manifest::default(), &nothing)?,
     };
     // A record alone says that something else was written here.
     let strange = strange.or_else(|| (begun.is_none() && Manifest::is_in(root)).then(|| root.join(manifest::FILE)));

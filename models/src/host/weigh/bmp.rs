@@ -2,8 +2,10 @@
 
 use image::metadata::Orientation;
 
-use super::{Head, TABLES, Weight, array};
-use crate::host::decode::{DecodeError, Format, Limits};
+use super::weight::{Head, TABLES, Weight, array};
+use crate::host::error::DecodeError;
+use crate::host::format::Format;
+use crate::host::limits::Limits;
 
 const TRUNCATED: DecodeError = DecodeError::Truncated { format: Format::Bmp };
 

@@ -3,9 +3,11 @@
 
 use std::borrow::Cow;
 
-use super::{Head, PASSES, TABLES, Weight, array, at_most, upright};
-use crate::host::decode::{DecodeError, Format, Limits};
+use super::weight::{Head, PASSES, TABLES, Weight, array, at_most, upright};
+use crate::host::error::DecodeError;
+use crate::host::format::Format;
 use crate::host::jpeg::{self, Frame};
+use crate::host::limits::Limits;
 
 const TRUNCATED: DecodeError = DecodeError::Truncated { format: Format::Jpeg };
 /// Pixels of a block.

@@ -12,51 +12,13 @@ mod png;
 mod tiff;
 mod vp8l;
 mod webp;
+mod weight;
 
-use image::metadata::Orientation;
+use super::error::DecodeError;
+use super::format::Format;
+use super::limits::Limits;
 
-use super::decode::{DecodeError, Format, Limits};
-
-/// What decoding an image takes at most.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Weight {
-    /// Pixels per row as stored.
-    pub width: u32,
-    /// Rows as stored.
-    pub height: u32,
-    /// Bytes allocated at once while it is decoded and turned upright, the result included, the file itself not.
-    pub memory: u64,
-    /// Bytes that a decoder has reason to read from the file, repeated reading included.
-    pub reading: u64,
-    /// Where the file's own tables say it; None leaves it to the decoder.
-    pub orientation: Option<Orientation>,
-}
-
-/// The part of a file that is at hand.
-#[derive(Clone, Copy)]
-pub(super) struct Head<'a> {
-    /// The first bytes of the file, or all of them.
-    pub bytes: &'a [u8],
-    /// Bytes of the whole file.
-    pub size: u64,
-}
-
-impl Head<'_> {
-    /// Bytes of the file that are not at hand.
-    fn unseen(&self) -> u64 {
-        self.size.saturating_sub(self.bytes.len() as u64)
-    }
-}
-
-/// Decoders' tables, rows and metadata, per image.
-const TABLES: u64 = 1 << 20;
-/// Bytes of metadata (EXIF) that are read; longer ones are taken to be broken.
-pub(super) const METADATA: usize = 1 << 20;
-/// Most bytes that deflate makes of one: a match of 258 bytes takes at least two bits.
-const DEFLATE_RATIO: u64 = 1032;
-/// Passes over all pixels of the largest allowed image that a file may ask for, all its scans and components together. A
-/// progressive JPEG of full chroma resolution takes about 20.
-const PASSES: u64 = 32;
+pub(super) use weight::{Head, Weight};
 
 /// Weighs an image whose first bytes say that it is of `format`.
 ///
@@ -70,24 +32,4 @@ pub(super) fn weigh(format: Format, head: Head<'_>, limits: &Limits) -> Result<W
         Format::Bmp => bmp::weigh(head, limits),
         Format::Tiff => tiff::weigh(head, limits),
     }
-}
-
-pub(super) use png::is_skipped as is_skipped_png_chunk;
-
-/// Memory of an upright result of so many pixels and, where it was turned, of its source.
-fn upright(pixels: u64, orientation: Option<Orientation>) -> u64 {
-    match orientation {
-        Some(Orientation::NoTransforms) => pixels * 3,
-        Some(_) | None => pixels * 6,
-    }
-}
-
-/// Refuses more than `limit` of something.
-fn at_most(limit: u64, value: u64, format: Format, what: &'static str) -> Result<(), DecodeError> {
-    if value <= limit { Ok(()) } else { Err(DecodeError::TooCostly { format, what, value, limit }) }
-}
-
-/// The bytes from `at` on, as an array.
-fn array<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
-    bytes.get(at..)?.first_chunk().copied()
 }

@@ -1,20 +1,13 @@
 //! PNG: the list of chunks. Colour profiles and texts are compressed and may inflate to anything; the decoder does not get to
 //! see them, nor other chunks that cannot change a pixel.
 
-use super::{DEFLATE_RATIO, Head, METADATA, TABLES, Weight, array, upright};
-use crate::host::decode::{DecodeError, Format, Limits};
+use super::weight::{DEFLATE_RATIO, Head, TABLES, Weight, array, upright};
+use crate::host::error::DecodeError;
+use crate::host::format::Format;
+use crate::host::limits::Limits;
+use crate::host::shown::is_skipped_png_chunk;
 
 const TRUNCATED: DecodeError = DecodeError::Truncated { format: Format::Png };
-
-/// Whether the decoder is not shown a chunk: it is neither critical (capital letter) nor one that says how pixels or their
-/// orientation are meant.
-pub(in crate::host) fn is_skipped(kind: [u8; 4], length: u32) -> bool {
-    match &kind {
-        b"tRNS" | b"acTL" | b"fcTL" | b"fdAT" => false,
-        b"eXIf" => length as usize > METADATA,
-        [first, ..] => first.is_ascii_lowercase(),
-    }
-}
 
 /// What the chunks before the end of what is at hand say.
 #[derive(Default)]
@@ -69,7 +62,7 @@ fn walk(head: Head<'_>) -> Chunks {
         let kind: [u8; 4] = kind;
         match &kind {
             b"IDAT" => chunks.data += u64::from(length).min((head.bytes.len() - at - 8) as u64),
-            b"eXIf" if !is_skipped(kind, length) => chunks.exif = chunks.exif.max(u64::from(length)),
+            b"eXIf" if !is_skipped_png_chunk(kind, length) => chunks.exif = chunks.exif.max(u64::from(length)),
             b"tRNS" => chunks.transparent = true,
             b"fcTL" => chunks.animated = true,
             b"IEND" => break,

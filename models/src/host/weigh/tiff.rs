@@ -4,9 +4,11 @@
 use image::metadata::Orientation;
 
 use super::jpeg::{Inner, check_inner};
-use super::{DEFLATE_RATIO, Head, TABLES, Weight, at_most, upright};
-use crate::host::decode::{DecodeError, Format, Limits};
-use crate::host::input::SMALL_PIECE;
+use super::weight::{DEFLATE_RATIO, Head, TABLES, Weight, at_most, upright};
+use crate::host::error::DecodeError;
+use crate::host::format::Format;
+use crate::host::limits::Limits;
+use crate::host::shown::SMALL_PIECE;
 
 const TRUNCATED: DecodeError = DecodeError::Truncated { format: Format::Tiff };
 /// Most tags of a directory; usual are 10 to 30.

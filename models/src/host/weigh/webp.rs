@@ -3,8 +3,12 @@
 
 use image::metadata::Orientation;
 
-use super::{Head, METADATA, TABLES, Weight, array, at_most, upright, vp8l};
-use crate::host::decode::{DecodeError, Format, Limits};
+use super::vp8l;
+use super::weight::{Head, TABLES, Weight, array, at_most, upright};
+use crate::host::error::DecodeError;
+use crate::host::format::Format;
+use crate::host::limits::Limits;
+use crate::host::shown::METADATA;
 
 const TRUNCATED: DecodeError = DecodeError::Truncated { format: Format::WebP };
 

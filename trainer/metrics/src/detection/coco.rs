@@ -4,9 +4,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::View;
 use super::curves::{Verdict, envelope, interpolate, mean};
 use super::overlap::{Overlap, area};
+use super::view::View;
 
 /// IoU thresholds: 0.50, 0.55 .. 0.95.
 pub const IOU_THRESHOLDS: usize = 10;

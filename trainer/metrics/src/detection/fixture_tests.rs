@@ -3,6 +3,8 @@
 
 use std::collections::BTreeMap;
 
+use schemas::setting::MetricType;
+
 use super::*;
 
 /// A generated case: how to make its input (see [`input`]), and what is expected of it (null: undefined).

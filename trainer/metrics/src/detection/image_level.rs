@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::View;
 use super::curves::{Judged, Kept, Verdict, area, envelope, rank};
+use super::view::View;
 use super::voc::Outcome;
 
 /// How well the detector tells images with objects from images without.

@@ -1,6 +1,6 @@
 //! How much found boxes cover true ones.
 
-use super::{Found, Truth};
+use super::given::{Found, Truth};
 
 /// A box as COCO's tools keep it. The far edges are computed as `left + width`, which in floating point need not be the
 /// corner they came from: an overlap that lies exactly on a threshold then falls on the same side as in pycocotools.

@@ -5,8 +5,11 @@ use std::collections::BTreeMap;
 use schemas::setting::MetricType;
 use serde::{Deserialize, Serialize};
 
-use super::curves::{Kept, mean, ratio};
-use super::{BestF1, CocoNumbers, ConfusionMatrix, Curve, ImageLevel, Options, SIZES, Tally};
+use super::coco::CocoNumbers;
+use super::confusion::ConfusionMatrix;
+use super::curves::{BestF1, Curve};
+use super::given::Options;
+use super::image_level::ImageLevel;
 
 /// How much of what there was. "Kept" are boxes with at least the score threshold; hits and false alarms are those of the
 /// specification's rule.
@@ -114,72 +117,6 @@ pub struct DetectionReport {
     pub confusion_matrices: Vec<ConfusionMatrix>,
     /// Images with objects against images without.
     pub image_level: ImageLevel,
-}
-
-impl Tally {
-    pub(super) fn finish(self, labels: &[String], options: Options) -> DetectionReport {
-        let (coco, coco_classes) = self.coco.finish(options.score_threshold);
-        let ap50_truncated = mean(coco_classes.iter().map(|class| class.ap50_truncated));
-        let classes: Vec<DetectionRow> = labels
-            .iter()
-            .zip(self.pools)
-            .zip(coco_classes)
-            .map(|((label, mut pool), coco)| {
-                let voc = pool.finish(options.score_threshold);
-                DetectionRow {
-                    label: label.clone(),
-                    support: pool.truth,
-                    ap50: coco.ap50,
-                    ap50_95: coco.ap50_95,
-                    voc_ap: voc.average_precision,
-                    voc_ap_truncated: voc.truncated,
-                    precision: voc.kept.precision(),
-                    recall: voc.kept.recall(pool.truth),
-                    hits: voc.kept.hits,
-                    false_alarms: voc.kept.false_alarms,
-                    best_f1: voc.best_f1,
-                    curve: Curve {
-                        precision: voc.steps.iter().copied().map(Kept::precision).collect(),
-                        recall: voc.steps.iter().map(|kept| kept.recall(pool.truth)).collect(),
-                        interpolated: coco.interpolated,
-                    },
-                }
-            })
-            .collect();
-        let present = || classes.iter().filter(|row| row.support > 0);
-        let voc = VocNumbers {
-            mean_average_precision: mean(present().map(|row| row.voc_ap)),
-            mean_average_precision_truncated: mean(present().map(|row| row.voc_ap_truncated)),
-            precision: mean(present().map(|row| row.precision)),
-            recall: mean(present().map(|row| row.recall)),
-        };
-        let numbers =
-            [(coco.ap_small, coco.ar_small), (coco.ap_medium, coco.ar_medium), (coco.ap_large, coco.ar_large)];
-        let sizes = SIZES.into_iter().zip(numbers).zip(self.sizes).map(|((name, (ap, ar)), size)| SizeRow {
-            name: name.to_owned(),
-            objects: size.objects,
-            hits: size.hits,
-            recall: ratio(size.hits, size.objects),
-            ap,
-            ar,
-        });
-        let mut thresholds: Vec<f64> = (0..10_u8).map(|tenths| f64::from(tenths) / 10.0).collect();
-        thresholds.push(options.score_threshold);
-        thresholds.sort_by(f64::total_cmp);
-        thresholds.dedup();
-        DetectionReport {
-            options,
-            counts: Counts { missed: self.counts.objects - self.counts.hits, ..self.counts },
-            coco,
-            ap50_truncated,
-            voc,
-            curve: Curve::mean(&present().map(|row| &row.curve).collect::<Vec<_>>()),
-            classes,
-            sizes: sizes.collect(),
-            confusion_matrices: self.confusion.finish(&thresholds),
-            image_level: self.images.finish(options.score_threshold),
-        }
-    }
 }
 
 impl DetectionReport {

@@ -1,5 +1,7 @@
 //! Hand-worked cases, and the documented edges.
 
+use schemas::setting::MetricType;
+
 use super::*;
 
 fn truth(corners: [f64; 4], class: usize) -> Truth {

@@ -1,8 +1,8 @@
 //! The specification's metric, after that of PASCAL VOC: each found box is compared with one true box only, that of its
 //! class which it covers best.
 
-use super::View;
 use super::curves::{BestF1, Judged, Kept, Verdict, area, at_thresholds, best_f1, envelope, rank};
+use super::view::View;
 
 /// What a found box is, and which object it hit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,10 +2,11 @@
 
 use tch::{Kind, Tensor};
 
-use super::BATCH;
 use crate::nn::network::Network;
 use dataset::KeyedRng;
 
+/// Images run at once, gradients included.
+pub const BATCH: usize = 10;
 /// Noisy copies of an image, and their standard deviation in normalised pixels: the specification's.
 const SAMPLES: u64 = 5;
 const DEVIATION: f64 = 0.2;

@@ -12,12 +12,11 @@ use schemas::error::ErrorCode;
 use schemas::prediction::{XaiAlgorithm, XaiParameters};
 use tch::{Kind, Tensor};
 
+use gradients::BATCH;
+
 use crate::failure::fail;
 use crate::nn::network::{self, Network};
 use crate::predict::trained::Trained;
-
-/// Images run at once, gradients included.
-const BATCH: usize = 10;
 
 /// The explanation of one label of an answer.
 pub struct Explained {

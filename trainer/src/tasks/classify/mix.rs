@@ -8,7 +8,7 @@
 use schemas::Settings;
 use tch::{Kind, Tensor};
 
-use crate::tasks::Step;
+use crate::tasks::task::Step;
 use dataset::KeyedRng;
 
 /// How images of a batch are mixed.

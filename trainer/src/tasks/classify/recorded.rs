@@ -4,7 +4,7 @@ use models::host::Rgb;
 use tch::Tensor;
 
 use crate::nn::network::Network;
-use crate::tasks::recorded::pixels;
+use crate::tasks::pixels::pixels;
 
 /// Decoded images, prepared images, and the probabilities of each; of the prepared ones also the penultimate layer.
 ///

@@ -8,7 +8,8 @@ use tch::{Device, Kind, Reduction, Tensor};
 use super::evaluate;
 use super::mix::Mixing;
 use crate::nn::network::Network;
-use crate::tasks::{Losses, Measured, Step, Task, shown};
+use crate::tasks::losses::Losses;
+use crate::tasks::task::{Measured, Step, Task, shown};
 
 use dataset::{Batch, Dataset, Images, Loader};
 

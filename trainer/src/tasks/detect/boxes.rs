@@ -70,7 +70,7 @@ pub fn ciou(a: &CentreSize, b: &CentreSize) -> Tensor {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tasks::detect::host;
+    use crate::tasks::detect::transfer::host;
 
     fn boxes(values: &[[f64; 4]]) -> Tensor {
         Tensor::from_slice(values.as_flattened()).view([-1, 4])

@@ -47,7 +47,7 @@ fn centre_and_size(boxes: &Tensor) -> (Tensor, Tensor) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tasks::detect::host;
+    use crate::tasks::detect::transfer::host;
 
     #[test]
     fn by_hand_and_back() {

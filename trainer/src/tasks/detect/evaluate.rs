@@ -8,7 +8,7 @@ use schemas::Settings;
 use schemas::prediction::Detection;
 use tch::{Kind, Tensor};
 
-use super::host as values;
+use super::transfer::host as values;
 use crate::nn::eager::{Decision, Decisions, Eager, Mode, T};
 use crate::nn::network::Network;
 use crate::progress::Progress;

@@ -56,7 +56,7 @@ mod tests {
     use tch::Device;
 
     use super::*;
-    use crate::tasks::detect::host;
+    use crate::tasks::detect::transfer::host;
 
     fn matches(matcher: Matcher, iou: &[[f64; 6]]) -> Vec<i64> {
         host(&matcher.matches(&Tensor::from_slice(iou.as_flattened()).view([-1, 6])))

@@ -10,7 +10,7 @@ use tch::Tensor;
 use super::evaluate as boxes;
 use crate::nn::eager::Decision;
 use crate::nn::network::Network;
-use crate::tasks::recorded::pixels;
+use crate::tasks::pixels::pixels;
 
 /// Images, the places that are looked at, what is found there, and the decisions on the way.
 ///

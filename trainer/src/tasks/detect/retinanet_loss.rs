@@ -5,7 +5,9 @@ use tch::{Kind, Tensor};
 use super::boxes::iou_matrix;
 use super::coder::BoxCoder;
 use super::matcher::{IGNORED, Matcher};
-use super::{Losses, Objects, Target, precise, upload};
+use super::target::{Objects, Target};
+use super::transfer::{precise, upload};
+use crate::tasks::losses::Losses;
 
 /// The weight of the one right class against `1 - ALPHA` of each wrong one.
 const ALPHA: f64 = 0.25;

@@ -8,7 +8,9 @@ use super::coder::BoxCoder;
 use super::matcher::Matcher;
 use super::rpn_loss::SMOOTH_L1_BETA;
 use super::sampler::{Permutation, Sampler};
-use super::{Losses, Objects, Target, host, precise, upload};
+use super::target::{Objects, Target};
+use super::transfer::{host, precise, upload};
+use crate::tasks::losses::Losses;
 
 /// The label of background; class `c` has the label `c + 1`.
 const BACKGROUND_LABEL: i64 = 0;

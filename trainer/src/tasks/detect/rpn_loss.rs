@@ -7,7 +7,9 @@ use super::boxes::iou_matrix;
 use super::coder::BoxCoder;
 use super::matcher::Matcher;
 use super::sampler::{Permutation, Sampler};
-use super::{Losses, Objects, Target, host, precise, upload};
+use super::target::{Objects, Target};
+use super::transfer::{host, precise, upload};
+use crate::tasks::losses::Losses;
 
 /// Where the smooth L1 loss turns from quadratic to linear.
 pub(super) const SMOOTH_L1_BETA: f64 = 1.0 / 9.0;

@@ -2,7 +2,7 @@
 
 use tch::{Device, Kind, Tensor};
 
-use super::{host, upload};
+use super::transfer::{host, upload};
 
 /// The objects of one image, as many as there are; none is usual.
 pub struct Target {

@@ -9,11 +9,13 @@ use schemas::setting::ModelSize;
 use schemas::{Plan, Settings};
 use tch::{Device, Kind, Tensor};
 
-use super::{Target, anchors as yolov5_anchors, evaluate, retinanet_loss, roi_loss, rpn_loss, yolov5_loss};
+use super::target::Target;
+use super::{anchors as yolov5_anchors, evaluate, retinanet_loss, roi_loss, rpn_loss, yolov5_loss};
 use crate::log::Log;
 use crate::nn::eager::{Eager, Mode, T};
 use crate::nn::network::Network;
-use crate::tasks::{Losses, Measured, Step, Task, shown};
+use crate::tasks::losses::Losses;
+use crate::tasks::task::{Measured, Step, Task, shown};
 use dataset::{Batch, Images, KeyedRng, Loader};
 
 /// A detector under training.

@@ -1,6 +1,6 @@
 //! Which cells and anchors of YOLOv5 answer for which object. Objects are few, so this is plain arithmetic on the host.
 
-use super::Objects;
+use super::target::Objects;
 
 /// Anchors per cell.
 pub const ANCHORS: usize = 3;

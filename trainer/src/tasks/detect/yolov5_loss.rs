@@ -10,8 +10,10 @@ use std::collections::BTreeMap;
 use tch::{Kind, Reduction, Tensor};
 
 use super::boxes::{CentreSize, ciou};
+use super::target::{Objects, Target};
+use super::transfer::{host, precise, upload};
 use super::yolov5_assignment::{ANCHORS, Grid, Match, assign};
-use super::{Losses, Objects, Target, host, precise, upload};
+use crate::tasks::losses::Losses;
 
 /// Width of a cell of each level, in pixels.
 pub const STRIDES: [i64; 3] = [8, 16, 32];

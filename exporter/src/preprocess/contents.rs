@@ -1,0 +1,19 @@
+//! What a file holds besides the network.
+
+use runtime::Form;
+
+/// What a file holds besides the network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Contents {
+    /// How much of the preprocessing.
+    pub form: Form,
+    /// Whether a classifier also gives its penultimate layer, as output `features`.
+    pub features: bool,
+}
+
+impl From<Form> for Contents {
+    /// Without features.
+    fn from(form: Form) -> Self {
+        Self { form, features: false }
+    }
+}

@@ -1,0 +1,78 @@
+//! Settings by name: finding one, and giving it a value.
+
+use serde_json::Value;
+
+use super::elsewhere;
+use super::error::SettingError;
+use super::fields::FIELDS;
+use super::kind::normal;
+use super::nearest::nearest;
+use super::spec::SettingSpec;
+use super::table::{SETTINGS, Settings};
+
+impl SettingSpec {
+    /// The setting with this name or alias. Case and the choice between dash and underscore do not matter.
+    #[must_use]
+    pub fn find(name: &str) -> Option<&'static Self> {
+        let wanted = normal(name);
+        SETTINGS.iter().find(|spec| spec.name == wanted || spec.aliases.contains(&wanted.as_str()))
+    }
+}
+
+impl Settings {
+    /// Sets one setting from JSON or from text in JSON (a command-line value is `Value::String`). `name` may be an alias.
+    /// `advanced_settings`, a JSON object or the text of one, sets each of its parts. A name of the specification whose
+    /// answer is fixed in Fovea is accepted, without effect, when the value agrees with that answer.
+    ///
+    /// ```
+    /// use schemas::Settings;
+    ///
+    /// let mut settings = Settings::default();
+    /// settings.set("gradient_accumulation_step", &"2".into())?; // an alias, and the text of a number
+    /// assert_eq!(settings.grad_accumulation_step, 2);
+    /// let error = settings.set("learning_rat", &1.into()).unwrap_err();
+    /// assert_eq!(error.to_string(), "unknown setting `learning_rat`; did you mean `learning_rate`?");
+    /// # Ok::<(), schemas::SettingError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// An unknown name, a setting of another task, or a value of a wrong kind or outside the range.
+    pub fn set(&mut self, name: &str, value: &Value) -> Result<(), SettingError> {
+        for (part, value) in parts(name, value)? {
+            let Some(spec) = SettingSpec::find(&part) else {
+                match elsewhere::judge(&normal(&part), &part, &value) {
+                    Some(verdict) => verdict?,
+                    None => return Err(SettingError::Unknown { nearest: nearest_setting(&part), name: part }),
+                }
+                continue;
+            };
+            self.store(spec.name, spec.kind.parse(&part, &value)?)?;
+        }
+        Ok(())
+    }
+}
+
+/// Splits `advanced_settings` into its parts; every other setting is its own only part.
+///
+/// # Errors
+/// [`SettingError::WrongType`] when `advanced_settings` is not a JSON object or the text of one.
+pub(crate) fn parts(name: &str, value: &Value) -> Result<Vec<(String, Value)>, SettingError> {
+    if normal(name) != "advanced_settings" {
+        return Ok(vec![(name.to_owned(), value.clone())]);
+    }
+    let object = match value {
+        Value::Object(map) => Some(map.clone()),
+        Value::String(text) => serde_json::from_str(text).ok(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) => None,
+    };
+    object.map(|map| map.into_iter().collect()).ok_or_else(|| SettingError::WrongType {
+        name: name.to_owned(),
+        value: value.clone(),
+        expected: r#"a JSON object such as {"apply_automl_train_augmentations": true}"#.to_owned(),
+    })
+}
+
+fn nearest_setting(name: &str) -> Option<String> {
+    let own = SETTINGS.iter().flat_map(|spec| std::iter::once(spec.name).chain(spec.aliases.iter().copied()));
+    nearest(name, own.chain(FIELDS.iter().copied()).chain(elsewhere::names())).map(str::to_owned)
+}

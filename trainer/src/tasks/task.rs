@@ -1,0 +1,62 @@
+//! What the training loop asks of a task. The loop knows nothing of classes and boxes; a task knows nothing of epochs.
+
+use std::collections::BTreeMap;
+
+use schemas::Plan;
+
+use super::losses::Losses;
+use crate::log::Log;
+use crate::nn::network::{Arithmetic, Network};
+use dataset::{Batch, Images, Loader};
+
+/// Which training step is taken, and how.
+#[derive(Clone, Copy, Debug)]
+pub struct Step {
+    /// Arithmetic of the forward pass.
+    pub arithmetic: Arithmetic,
+    /// Seed of the run.
+    pub seed: u64,
+    /// Epoch, from 0.
+    pub epoch: u32,
+    /// Micro-batch of the epoch, from 0.
+    pub batch: usize,
+}
+
+/// What an evaluation found.
+#[derive(Clone, Debug)]
+pub struct Measured {
+    /// Metrics by name.
+    pub scalars: BTreeMap<String, f64>,
+    /// The one that decides which epoch is best; `None` when the plan measures none.
+    pub primary: Option<f64>,
+}
+
+/// A task under training.
+pub trait Task {
+    /// The loss of one micro-batch, in training mode.
+    fn loss(&self, network: &Network, batch: &Batch, step: &Step) -> Losses;
+
+    /// Whether [`Self::loss`] grows with the number of images, as YOLO's does, instead of being their mean.
+    fn sums_over_images(&self) -> bool {
+        false
+    }
+
+    /// Fits to the training data what training then starts from; said in `log`. Most tasks have nothing to fit.
+    fn fit(&self, network: &mut Network, plan: &Plan, data: &dyn Images, log: &Log) {
+        let _ = (network, plan, data, log);
+    }
+
+    /// Measures the network on a data set, in float32. `label` names the pass on the progress bar.
+    ///
+    /// # Errors
+    /// When the data cannot be read.
+    fn evaluate(&self, network: &Network, data: &Loader, label: &str) -> anyhow::Result<Measured>;
+
+    /// The metrics that a line about an epoch shows, as name and text.
+    fn headline(&self, scalars: &BTreeMap<String, f64>) -> Vec<(&'static str, String)>;
+}
+
+/// A metric as a headline shows it; a dash where it is undefined.
+pub(super) fn shown(scalars: &BTreeMap<String, f64>, name: &str) -> String {
+    scalars.get(name).map_or_else(|| "-".to_owned(), |v| format!("{v:.4}"))
+}
