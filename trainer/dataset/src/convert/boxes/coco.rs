@@ -115,7 +115,7 @@ pub fn read(path: &Path, images: Option<&Path>, sizes: Sizes) -> Result<Part, Da
         }
     }
     let unit = unit(&drafts, sizes).map_err(|message| wrong(path, message))?;
-    if unit == Unit::Fractions {
+    if unit == Unit::Fractions(sizes) {
         part.assumed.push("boxes are fractions of the image, not pixels: all numbers are between 0 and 1".to_owned());
     }
     settle(&mut part, drafts, unit);
@@ -136,7 +136,7 @@ fn unit(drafts: &[Draft], sizes: Sizes) -> Result<Unit, String> {
     let pixels = objects().find(|object| object.corners.is_some() && !is_fraction(object));
     match (fraction, pixels) {
         (None, _) => Ok(Unit::Pixels(sizes)),
-        (Some(_), None) => Ok(Unit::Fractions),
+        (Some(_), None) => Ok(Unit::Fractions(sizes)),
         (Some(one), Some(other)) => Err(format!(
             "some boxes are fractions of the image ({}) and others are pixels ({}); write all of them in pixels",
             one.place, other.place

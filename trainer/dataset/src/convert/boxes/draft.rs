@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use models::host::Turn;
+
 use super::frame::{Chosen, Evidence, Frame, Reason, Sizes, Stored, choose};
-use super::geometry::{bounds, fitted, is_outline, outline};
+use super::geometry::{bounds, fitted, is_box, is_outline, outline};
 use super::{LabelledImage, LabelledObject, Part};
 
 /// An image as described.
@@ -42,8 +44,8 @@ pub struct DraftObject {
 pub enum Unit {
     /// Pixels of a size that `Sizes` tells.
     Pixels(Sizes),
-    /// Fractions of the image as it is seen.
-    Fractions,
+    /// Fractions of the image: as it is seen, unless `Sizes` asks for the stored one.
+    Fractions(Sizes),
 }
 
 impl DraftObject {
@@ -72,10 +74,7 @@ pub fn settle(part: &mut Part, drafts: Vec<Draft>, unit: Unit) {
     let evidence: Vec<Evidence> = drafts.iter().map(evidence).collect();
     let chosen: Vec<Result<Chosen, String>> = match unit {
         Unit::Pixels(sizes) => choose(&evidence, sizes),
-        Unit::Fractions => {
-            let plain = Chosen { frame: Frame::FRACTIONS, reason: Reason::Plain };
-            drafts.iter().map(|_| Ok(plain)).collect()
-        }
+        Unit::Fractions(sizes) => evidence.iter().map(|image| Ok(of_fractions(image.stored, sizes))).collect(),
     };
     let mut reasons: BTreeMap<Reason, usize> = BTreeMap::new();
     for ((draft, evidence), chosen) in drafts.into_iter().zip(evidence).zip(chosen) {
@@ -91,11 +90,20 @@ pub fn settle(part: &mut Part, drafts: Vec<Draft>, unit: Unit) {
     part.assumed.extend(reasons.into_iter().filter_map(|(reason, images)| reason.note(images)));
 }
 
+/// The frame of boxes that are fractions.
+fn of_fractions(stored: Option<Stored>, sizes: Sizes) -> Chosen {
+    let turn = stored.map(|stored| stored.turn).filter(|turn| sizes == Sizes::Stored && *turn != Turn::NONE);
+    match turn {
+        Some(turn) => Chosen { frame: Frame { turn, ..Frame::FRACTIONS }, reason: Reason::Asked },
+        None => Chosen { frame: Frame::FRACTIONS, reason: Reason::Plain },
+    }
+}
+
 fn evidence(draft: &Draft) -> Evidence {
     Evidence {
         declared: draft.declared,
         stored: Stored::read(&draft.path),
-        boxes: draft.objects.iter().filter_map(DraftObject::box_or_bounds).collect(),
+        boxes: draft.objects.iter().filter_map(DraftObject::box_or_bounds).filter(is_box).collect(),
     }
 }
 

@@ -1,5 +1,7 @@
 //! Layouts of others: what is read, and that nothing is lost there and back.
 
+mod frame;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -30,6 +32,24 @@ impl Folder {
     fn image(&self, name: &str, width: u32, height: u32) -> PathBuf {
         self.write(name, encode_png(&Rgb::filled(width, height, [9, 8, 7])))
     }
+
+    /// An image that is stored with this size and turned by the EXIF orientation, 1 to 8.
+    fn turned(&self, name: &str, [width, height]: [u32; 2], orientation: u8) -> PathBuf {
+        // Signature and IHDR, behind which further chunks may stand.
+        const HEAD: usize = 8 + 25;
+        let plain = encode_png(&Rgb::filled(width, height, [9, 8, 7]));
+        let mut exif = b"eXIfMM\0\x2a\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0".to_vec();
+        exif.extend([orientation, 0, 0, 0, 0, 0, 0]);
+        let length = u32::try_from(exif.len() - 4).unwrap().to_be_bytes();
+        let checksum = crc32(&exif).to_be_bytes();
+        self.write(name, [&plain[..HEAD], &length, &exif, &checksum, &plain[HEAD..]].concat())
+    }
+}
+
+fn crc32(bytes: &[u8]) -> u32 {
+    !bytes.iter().fold(u32::MAX, |sum, byte| {
+        (0..8).fold(sum ^ u32::from(*byte), |sum, _| (sum >> 1) ^ (0xedb8_8320 & (sum & 1).wrapping_neg()))
+    })
 }
 
 fn data(name: &str) -> Option<PathBuf> {
