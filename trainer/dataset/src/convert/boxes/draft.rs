@@ -44,13 +44,15 @@ pub struct DraftObject {
 pub enum Unit {
     /// Pixels of a size that `Sizes` tells.
     Pixels(Sizes),
-    /// Fractions of the image: as it is seen, unless `Sizes` asks for the stored one.
-    Fractions(Sizes),
+    /// Fractions of the image as it is seen.
+    Fractions,
+    /// Fractions of the image before its EXIF rotation.
+    StoredFractions,
 }
 
 impl DraftObject {
     /// Its corners, or those of the box around its outline; nothing where it has neither.
-    fn box_or_bounds(&self) -> Option<[f64; 4]> {
+    pub fn box_or_bounds(&self) -> Option<[f64; 4]> {
         let outlined = || self.outlines().next().is_some().then(|| bounds(self.outlines()));
         self.corners.or_else(outlined)
     }
@@ -60,7 +62,7 @@ impl DraftObject {
     }
 
     fn settled(self, frame: &Frame) -> Result<(LabelledObject, bool), String> {
-        let corners = self.box_or_bounds().ok_or("it has no box")?;
+        let corners = self.box_or_bounds().ok_or("it has no box and no outline")?;
         let fitted = fitted(corners, frame)?;
         let polygon = outline(self.segments, frame);
         let (label, is_crowd) = (self.label, self.is_crowd);
@@ -74,12 +76,19 @@ pub fn settle(part: &mut Part, drafts: Vec<Draft>, unit: Unit) {
     let evidence: Vec<Evidence> = drafts.iter().map(evidence).collect();
     let chosen: Vec<Result<Chosen, String>> = match unit {
         Unit::Pixels(sizes) => choose(&evidence, sizes),
-        Unit::Fractions(sizes) => evidence.iter().map(|image| Ok(of_fractions(image.stored, sizes))).collect(),
+        Unit::Fractions => evidence.iter().map(|_| Ok(of_fractions(Turn::NONE))).collect(),
+        Unit::StoredFractions => {
+            let turn = |image: &Evidence| image.stored.map_or(Turn::NONE, |stored| stored.turn);
+            evidence.iter().map(|image| Ok(of_fractions(turn(image)))).collect()
+        }
     };
     let mut reasons: BTreeMap<Reason, usize> = BTreeMap::new();
     for ((draft, evidence), chosen) in drafts.into_iter().zip(evidence).zip(chosen) {
         match chosen {
-            Err(reason) => part.leave_out(&draft.source, draft.place, format!("{}: {reason}", draft.path.display())),
+            Err(reason) => {
+                let reason = format!("{}: {reason}", draft.path.display());
+                part.leave_out_image(&draft.source, draft.place, reason, draft.objects.len());
+            }
             Ok(chosen) => {
                 *reasons.entry(chosen.reason).or_default() += 1;
                 let size = evidence.stored.map(|stored| stored.upright()).or(draft.declared);
@@ -90,13 +99,10 @@ pub fn settle(part: &mut Part, drafts: Vec<Draft>, unit: Unit) {
     part.assumed.extend(reasons.into_iter().filter_map(|(reason, images)| reason.note(images)));
 }
 
-/// The frame of boxes that are fractions.
-fn of_fractions(stored: Option<Stored>, sizes: Sizes) -> Chosen {
-    let turn = stored.map(|stored| stored.turn).filter(|turn| sizes == Sizes::Stored && *turn != Turn::NONE);
-    match turn {
-        Some(turn) => Chosen { frame: Frame { turn, ..Frame::FRACTIONS }, reason: Reason::Asked },
-        None => Chosen { frame: Frame::FRACTIONS, reason: Reason::Plain },
-    }
+/// The frame of boxes that are fractions of an image that is yet to be turned.
+fn of_fractions(turn: Turn) -> Chosen {
+    let reason = if turn == Turn::NONE { Reason::Plain } else { Reason::Asked };
+    Chosen { frame: Frame { turn, ..Frame::FRACTIONS }, reason }
 }
 
 fn evidence(draft: &Draft) -> Evidence {
