@@ -1,6 +1,7 @@
 //! Rows of a dataset: one JSON object per line of a JSONL file, for each of the four tasks.
 //!
-//! Coordinates are fractions of the image's width and height, from its top-left corner, each in `[0, 1]`.
+//! Coordinates are fractions of the image's width and height, from its top-left corner, each in `[0, 1]`; what sticks out of the image
+//! is cut at its edge.
 
 mod class_name;
 mod object;
@@ -15,6 +16,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use class_name::ClassName;
+pub use object::REACH;
 pub use parse::parse_row;
 pub use schema::row_schema;
 
@@ -90,6 +92,9 @@ pub struct BoxLabel {
     /// A group of objects: trained on, but left out of metrics.
     #[serde(rename = "isCrowd")]
     pub is_crowd: bool,
+    /// Whether it stuck out of the image and was cut at its edge.
+    #[serde(skip)]
+    pub cut: bool,
 }
 
 /// A labelled outline.
@@ -106,6 +111,9 @@ pub struct OutlineLabel {
     /// Segments `[x1, y1, x2, y2, ..]` of at least three points. A point belongs to the object when it is inside an odd
     /// number of them, so that a segment within another is a hole.
     pub polygon: Vec<Vec<f64>>,
+    /// Whether it stuck out of the image and was cut at its edge.
+    #[serde(skip)]
+    pub cut: bool,
 }
 
 /// An object, or one segment of its outline, that was dropped from a row.
