@@ -1,6 +1,7 @@
 //! Rows of a dataset: one JSON object per line of a JSONL file, for each of the four tasks.
 //!
-//! Coordinates are fractions of the image's width and height, from its top-left corner, each in `[0, 1]`.
+//! Coordinates are fractions of the image's width and height, from its top-left corner, each in `[0, 1]`; what sticks out of the image
+//! is cut at its edge.
 
 mod class_name;
 mod object;
@@ -13,6 +14,7 @@ mod shown;
 mod tests;
 
 pub use class_name::ClassName;
+pub use object::REACH;
 pub use parse::parse_row;
 pub use rejection::{Rejection, RejectionKind};
 pub use row::{BoxLabel, Corners, ImageDetails, Label, ObjectError, OutlineLabel, Row, RowError, RowErrorKind};

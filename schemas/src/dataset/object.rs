@@ -36,11 +36,14 @@ impl Object for BoxLabel {
     fn parse(value: &Value, dropped: &mut Dropped) -> Result<Self, ObjectFault> {
         let map = object(value)?;
         let label = class(map)?;
-        let corners = match outline(map) {
-            Some(polygon) => bounds(&segments(polygon, dropped)?)?,
+        let (corners, cut) = match outline(map) {
+            Some(polygon) => {
+                let polygon = segments(polygon, dropped)?;
+                (bounds(&polygon.0)?, polygon.1)
+            }
             None => corners(map)?,
         };
-        Ok(Self { label, corners, is_crowd: is_crowd(map) })
+        Ok(Self { label, corners, is_crowd: is_crowd(map), cut })
     }
 
     fn class(&self) -> &ClassName {
@@ -54,8 +57,8 @@ impl Object for OutlineLabel {
         let map = object(value)?;
         let label = class(map)?;
         let polygon = outline(map).ok_or_else(|| ObjectFault::Dropped("there is no polygon".to_owned()))?;
-        let polygon = segments(polygon, dropped)?;
-        Ok(Self { label, corners: bounds(&polygon)?, is_crowd: is_crowd(map), polygon })
+        let (polygon, cut) = segments(polygon, dropped)?;
+        Ok(Self { label, corners: bounds(&polygon)?, is_crowd: is_crowd(map), polygon, cut })
     }
 
     fn class(&self) -> &ClassName {
@@ -91,12 +94,24 @@ fn is_crowd(map: &Map<String, Value>) -> bool {
     }
 }
 
-/// A number, or the text of one, in `[0, 1]`.
+/// How far a coordinate may lie outside of `[0, 1]`; what lies further is no fraction of an image.
+pub const REACH: std::ops::RangeInclusive<f64> = -1.0..=2.0;
+/// Sticking out by less is rounding.
+const ROUNDING: f64 = 1e-6;
+
+/// A number, or the text of one, in `[0, 1]` or a little outside.
 fn fraction(value: &Value) -> Option<f64> {
-    number(value).filter(|fraction| (0.0..=1.0).contains(fraction))
+    number(value).filter(|fraction| REACH.contains(fraction))
 }
 
-fn corners(map: &Map<String, Value>) -> Result<Corners, ObjectFault> {
+/// Coordinates cut at the edges of the image, and whether that changed any by more than rounding.
+fn within<const N: usize>(coordinates: [f64; N]) -> ([f64; N], bool) {
+    let within = coordinates.map(|value| value.clamp(0.0, 1.0));
+    (within, coordinates.iter().zip(within).any(|(before, after)| (before - after).abs() > ROUNDING))
+}
+
+/// The corners, cut at the edges of the image, and whether they were.
+fn corners(map: &Map<String, Value>) -> Result<(Corners, bool), ObjectFault> {
     let read = |name: &str| {
         let value = map.get(name).ok_or_else(|| ObjectFault::Dropped(format!("{name} is missing")))?;
         let outside = || ObjectFault::Dropped(format!("{name} is {}; it must be a number in [0, 1]", shown(value)));
@@ -104,7 +119,13 @@ fn corners(map: &Map<String, Value>) -> Result<Corners, ObjectFault> {
     };
     let corners =
         Corners { top_x: read("topX")?, top_y: read("topY")?, bottom_x: read("bottomX")?, bottom_y: read("bottomY")? };
-    not_empty(corners)
+    let Corners { top_x, top_y, bottom_x, bottom_y } = not_empty(corners)?;
+    let ([x1, y1, x2, y2], cut) = within([top_x, top_y, bottom_x, bottom_y]);
+    if x1 >= x2 || y1 >= y2 {
+        let reason = format!("its box {top_x} {top_y} {bottom_x} {bottom_y} lies outside of the image");
+        return Err(ObjectFault::Dropped(reason));
+    }
+    Ok((Corners { top_x: x1, top_y: y1, bottom_x: x2, bottom_y: y2 }, cut))
 }
 
 fn not_empty(corners: Corners) -> Result<Corners, ObjectFault> {
@@ -118,26 +139,30 @@ fn not_empty(corners: Corners) -> Result<Corners, ObjectFault> {
     Ok(corners)
 }
 
-/// The usable segments of an outline, at least one.
-fn segments(polygon: &Value, dropped: &mut Dropped) -> Result<Vec<Vec<f64>>, ObjectFault> {
+/// The usable segments of an outline, at least one, cut at the edges of the image, and whether they were.
+fn segments(polygon: &Value, dropped: &mut Dropped) -> Result<(Vec<Vec<f64>>, bool), ObjectFault> {
     let list = polygon.as_array().ok_or_else(|| {
         ObjectFault::Dropped(format!("polygon is {}; it must be a list of lists of coordinates", shown(polygon)))
     })?;
     let mut usable = Vec::with_capacity(list.len());
+    let mut any_cut = false;
     for (index, segment) in list.iter().enumerate() {
         match coordinates(segment)? {
-            Ok(segment) => usable.push(segment),
+            Ok((segment, cut)) => {
+                any_cut |= cut;
+                usable.push(segment);
+            }
             Err(reason) => dropped.push((index, reason)),
         }
     }
     if usable.is_empty() {
         return Err(ObjectFault::Dropped("its polygon has no usable segment".to_owned()));
     }
-    Ok(usable)
+    Ok((usable, any_cut))
 }
 
 /// The outer error condemns the row, the inner one the segment.
-fn coordinates(segment: &Value) -> Result<Result<Vec<f64>, String>, ObjectFault> {
+fn coordinates(segment: &Value) -> Result<Result<(Vec<f64>, bool), String>, ObjectFault> {
     let Some(list) = segment.as_array() else {
         return Ok(Err(format!("{} is not a list of coordinates", shown(segment))));
     };
@@ -149,7 +174,17 @@ fn coordinates(segment: &Value) -> Result<Result<Vec<f64>, String>, ObjectFault>
         return Err(ObjectFault::Row(reason));
     }
     let read = |value| fraction(value).ok_or_else(|| format!("{} is not a number in [0, 1]", shown(value)));
-    Ok(list.iter().map(read).collect())
+    let values: Vec<f64> = match list.iter().map(read).collect() {
+        Ok(values) => values,
+        Err(reason) => return Ok(Err(reason)),
+    };
+    let (inside, cut): (Vec<f64>, Vec<bool>) =
+        values.iter().map(|value| within([*value])).map(|([v], cut)| (v, cut)).unzip();
+    let is_cut = cut.contains(&true);
+    if is_cut && bounds(std::slice::from_ref(&inside)).is_err() {
+        return Ok(Err("it lies outside of the image".to_owned()));
+    }
+    Ok(Ok((inside, is_cut)))
 }
 
 fn bounds(polygon: &[Vec<f64>]) -> Result<Corners, ObjectFault> {

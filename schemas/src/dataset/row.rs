@@ -79,6 +79,9 @@ pub struct BoxLabel {
     /// A group of objects: trained on, but left out of metrics.
     #[serde(rename = "isCrowd")]
     pub is_crowd: bool,
+    /// Whether it stuck out of the image and was cut at its edge.
+    #[serde(skip)]
+    pub cut: bool,
 }
 
 /// A labelled outline.
@@ -95,6 +98,9 @@ pub struct OutlineLabel {
     /// Segments `[x1, y1, x2, y2, ..]` of at least three points. A point belongs to the object when it is inside an odd
     /// number of them, so that a segment within another is a hole.
     pub polygon: Vec<Vec<f64>>,
+    /// Whether it stuck out of the image and was cut at its edge.
+    #[serde(skip)]
+    pub cut: bool,
 }
 
 /// An object, or one segment of its outline, that was dropped from a row.

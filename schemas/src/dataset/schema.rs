@@ -3,6 +3,7 @@
 use schemars::{Schema, json_schema};
 use serde_json::{Value, json};
 
+use super::object::REACH;
 use crate::{Labels, Task};
 
 /// JSON Schema of the rows of `task`. It does not say what a schema cannot: that a box has its corners in order, and that
@@ -41,7 +42,7 @@ fn class() -> Value {
 fn fraction() -> Value {
     json!({
         "oneOf": [
-            { "type": "number", "minimum": 0, "maximum": 1 },
+            { "type": "number", "description": "In [0, 1]; beyond it is cut.", "minimum": REACH.start(), "maximum": REACH.end() },
             { "type": "string", "description": "The text of such a number." },
         ],
     })

@@ -99,8 +99,8 @@ fn boxes_take_numbers_and_their_texts() {
     let first = Corners { top_x: 0.0, top_y: 0.25, bottom_x: 0.5, bottom_y: 1.0 };
     let second = Corners { top_x: 0.1, top_y: 0.1, bottom_x: 0.2, bottom_y: 0.2 };
     let expected = vec![
-        BoxLabel { label: text("a"), corners: first, is_crowd: true },
-        BoxLabel { label: text("b"), corners: second, is_crowd: false },
+        BoxLabel { label: text("a"), corners: first, is_crowd: true, cut: false },
+        BoxLabel { label: text("b"), corners: second, is_crowd: false, cut: false },
     ];
     assert_eq!((row.label, row.rejected), (Label::Boxes(expected), vec![]));
     assert_eq!(boxes("[]").unwrap().label, Label::Boxes(vec![]), "a background image");
@@ -112,8 +112,8 @@ fn a_bad_box_is_dropped_and_a_row_of_bad_boxes_is_refused() {
     for (bad, part) in [
         (good.replace("0.9, \"bottomY\"", "0.1, \"bottomY\""), "topX 0.1 must be less than bottomX 0.1"),
         (good.replace("\"bottomY\": 0.9", "\"bottomY\": 0.05"), "topY 0.1 must be less than bottomY 0.05"),
-        (good.replace("0.9}", "1.0000001}"), "bottomY is 1.0000001"),
-        (good.replace("\"topX\": 0.1", "\"topX\": -0.1"), "topX is -0.1"),
+        (good.replace("0.9}", "2.1}"), "bottomY is 2.1"),
+        (good.replace("\"topX\": 0.1", "\"topX\": -1.1"), "topX is -1.1"),
         (good.replace("\"topX\": 0.1", "\"topX\": \"nan\""), "topX is \"nan\""),
         (good.replace("\"topX\": 0.1", "\"topX\": null"), "topX is null"),
         (good.replace("\"topX\": 0.1,", ""), "topX is missing"),
@@ -132,6 +132,29 @@ fn a_bad_box_is_dropped_and_a_row_of_bad_boxes_is_refused() {
     assert_eq!(boxes(good).unwrap_err().kind, RowErrorKind::LabelType, "an object where a list is expected");
     let mixed = good.replace("\"a\"", "1");
     assert_eq!(boxes(&format!("[{good}, {mixed}]")).unwrap_err().kind, RowErrorKind::LabelType);
+}
+
+#[test]
+fn boxes_over_the_edge_are_cut() {
+    let one = |corners: [f64; 4]| {
+        let [x1, y1, x2, y2] = corners;
+        let row =
+            boxes(&format!(r#"[{{"label": "a", "topX": {x1}, "topY": {y1}, "bottomX": {x2}, "bottomY": {y2}}}]"#))?;
+        let Label::Boxes(found) = row.label else { panic!("boxes expected") };
+        let Corners { top_x, top_y, bottom_x, bottom_y } = found[0].corners;
+        Ok::<_, RowError>(([top_x, top_y, bottom_x, bottom_y], found[0].cut))
+    };
+    assert_eq!(one([-0.01, 0.5, 0.5, 1.02]).unwrap(), ([0.0, 0.5, 0.5, 1.0], true));
+    assert_eq!(one([-1e-9, 0.5, 0.5, 1.000_000_1]).unwrap(), ([0.0, 0.5, 0.5, 1.0], false));
+    for outside in [[1.01, 0.1, 1.2, 0.5], [0.1, -0.5, 0.5, -0.01], [1.0, 0.1, 1.2, 0.5]] {
+        assert!(one(outside).unwrap_err().message.contains("lies outside"));
+    }
+    assert!(one([0.0, 0.0, 200.0, 100.0]).is_err(), "pixels are no fractions");
+    let outline = "[[-0.1, 0.2, 0.5, 0.2, 0.5, 0.8], [1.1, 0.1, 1.2, 0.1, 1.2, 0.3]]";
+    let row = outlines(&format!(r#"[{{"label": "a", "polygon": {outline}}}]"#)).unwrap();
+    let Label::Outlines(found) = row.label else { panic!("outlines expected") };
+    assert!(found[0].cut && found[0].corners.top_x == 0.0 && found[0].polygon.len() == 1);
+    assert_eq!((row.rejected.len(), row.rejected[0].segment), (1, Some(1)));
 }
 
 #[test]
@@ -155,14 +178,14 @@ fn the_older_form_of_detection_rows_is_one_box() {
 fn outlines_lose_bad_segments_and_need_one_good_one() {
     let good = "[0.1, 0.1, 0.9, 0.1, 0.9, 0.9]";
     let row = outlines(&format!(
-        r#"[{{"label": "a", "polygon": [[0.1, 0.1, 0.2, 0.2], {good}, [0, 0, 1, 0, 1, 1.5], "x"]}}]"#
+        r#"[{{"label": "a", "polygon": [[0.1, 0.1, 0.2, 0.2], {good}, [0, 0, 1, 0, 1, 2.5], "x"]}}]"#
     ));
     let row = row.unwrap();
     let Label::Outlines(found) = &row.label else { panic!("outlines expected") };
     assert_eq!(found[0].polygon, vec![vec![0.1, 0.1, 0.9, 0.1, 0.9, 0.9]]);
     assert_eq!(found[0].corners, Corners { top_x: 0.1, top_y: 0.1, bottom_x: 0.9, bottom_y: 0.9 });
     assert_eq!(row.rejected.iter().map(|r| r.segment).collect::<Vec<_>>(), [Some(0), Some(2), Some(3)]);
-    assert!(row.rejected[1].to_string().starts_with("object 0, segment 2: 1.5 is not"), "{}", row.rejected[1]);
+    assert!(row.rejected[1].to_string().starts_with("object 0, segment 2: 2.5 is not"), "{}", row.rejected[1]);
     for (polygon, kind) in [
         ("[[0, 0, 1, 0, 1, 1, 0.5]]", RowErrorKind::OddOutline),
         ("[[0, 0, 1, 0, 1]]", RowErrorKind::OddOutline),

@@ -30,6 +30,8 @@ pub struct BoxRow {
     pub boxes: Vec<RowBox>,
     /// What was left out, in words that name its place in the label.
     pub rejected: Vec<String>,
+    /// Boxes that stuck out of the image and were cut at its edge.
+    pub cut: usize,
 }
 
 /// Why a row cannot be used: in broad terms, its `image_url` where that could be read, and the reason.
@@ -61,6 +63,7 @@ pub fn parse(line: &[u8]) -> Result<BoxRow, Refusal> {
     let Label::Boxes(listed) = row.label else { unreachable!("a detection row holds boxes") };
     let listed_any = !listed.is_empty();
     let numbers = (0..).filter(|number| !gone.contains(number));
+    let cut = listed.iter().filter(|one| one.cut).count();
     let mut boxes = Vec::with_capacity(listed.len());
     for (number, one) in numbers.zip(listed) {
         match row_box(number, one) {
@@ -72,7 +75,7 @@ pub fn parse(line: &[u8]) -> Result<BoxRow, Refusal> {
         let reason = format!("none of its objects is usable: {}", rejected.join("; "));
         return Err((RejectKind::BadLabel, Some(row.image_url), reason));
     }
-    Ok(BoxRow { image_url: row.image_url, boxes, rejected })
+    Ok(BoxRow { image_url: row.image_url, boxes, rejected, cut })
 }
 
 fn row_box(number: usize, one: BoxLabel) -> Result<RowBox, String> {
@@ -98,14 +101,16 @@ mod tests {
         let line = br#"{"image_url":"a.jpg","label":[
             {"label":"x","topX":"0.1","topY":0.2,"bottomX":0.5,"bottomY":0.6,"isCrowd":"True"},
             {"label":"x","topX":0.5,"topY":0.2,"bottomX":0.5,"bottomY":0.6},
-            {"label":"y","topX":0.5,"topY":0.2,"bottomX":1.5,"bottomY":0.6},
+            {"label":"y","topX":1.2,"topY":0.2,"bottomX":1.5,"bottomY":0.6},
             {"label":"y","topX":0.5,"topY":0.2,"bottomX":0.500000001,"bottomY":0.6},
-            {"label":"y","polygon":[[0.1,0.1,0.3,0.1,0.2,0.4]]}]}"#;
+            {"label":"y","polygon":[[0.1,0.1,0.3,0.1,0.2,0.4]]},
+            {"label":"y","topX":-0.01,"topY":0.2,"bottomX":0.5,"bottomY":1.02}]}"#;
         let row = parse(line).unwrap();
-        assert_eq!(row.boxes.iter().map(|one| one.number).collect::<Vec<_>>(), [0, 4]);
+        assert_eq!(row.boxes.iter().map(|one| one.number).collect::<Vec<_>>(), [0, 4, 5]);
         assert_eq!(row.boxes[0].corners, [0.1, 0.2, 0.5, 0.6]);
         assert!(row.boxes[0].is_crowd && !row.boxes[1].is_crowd);
         assert_eq!(row.boxes[1].corners, [0.1, 0.1, 0.3, 0.4]);
+        assert_eq!((row.boxes[2].corners, row.cut), ([0.0, 0.2, 0.5, 1.0], 1));
         let named: Vec<&str> = row.rejected.iter().map(|reason| &reason[..8]).collect();
         assert_eq!(named, ["object 1", "object 2", "object 3"]);
     }

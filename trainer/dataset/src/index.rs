@@ -55,6 +55,8 @@ pub struct Scan {
     pub targets: Targets,
     /// Rows seen, blank lines not counted.
     pub rows: u64,
+    /// Boxes that stuck out of their image and were cut at its edge.
+    pub cut: usize,
 }
 
 /// Labels met so far, numbered as they were met.
@@ -70,6 +72,7 @@ struct Usable {
     keys: Keys,
     image_url: String,
     left_out: Vec<String>,
+    cut: usize,
 }
 
 enum Shown {
@@ -161,7 +164,7 @@ impl Files {
         let limit =
             "rows are read for image-classification, image-classification-multilabel and image-object-detection";
         let targets = Targets::new(task).ok_or(DataError::Setting { name: "task", value: task.to_string(), limit })?;
-        let mut scan = Scan { entries: Vec::new(), keys: Vec::new(), targets, rows: 0 };
+        let mut scan = Scan { entries: Vec::new(), keys: Vec::new(), targets, rows: 0, cut: 0 };
         for number in 0..self.files.len() {
             self.scan_file(number, rule, rejections, &mut scan)?;
         }
@@ -224,6 +227,7 @@ impl Files {
             };
             match (parsed, u32::try_from(line_number)) {
                 (Ok(row), Ok(at)) => {
+                    scan.cut += row.cut;
                     for reason in row.left_out {
                         rejections.add(reject(RejectKind::BadObject, Some(row.image_url.clone()), reason))?;
                     }
@@ -328,14 +332,15 @@ impl Files {
             let reason = format!("none of its objects is usable: {}", left_out.join("; "));
             return Ok(Err((RejectKind::BadLabel, Some(row.image_url), reason)));
         }
-        Ok(self.usable(file, row.image_url, Shown::Objects(objects), left_out))
+        let usable = self.usable(file, row.image_url, Shown::Objects(objects), left_out);
+        Ok(usable.map(|usable| Usable { cut: row.cut, ..usable }))
     }
 
     fn usable(&self, file: usize, image_url: String, shown: Shown, left_out: Vec<String>) -> Result<Usable, Refusal> {
         match self.files[file].2.resolve(&image_url) {
             Ok(location) => {
                 let keys = Keys { location: short_hash(&location.key()), url: short_hash(image_url.as_bytes()) };
-                Ok(Usable { shown, keys, image_url, left_out })
+                Ok(Usable { shown, keys, image_url, left_out, cut: 0 })
             }
             Err(reason) => Err((RejectKind::BadUrl, Some(image_url), reason)),
         }

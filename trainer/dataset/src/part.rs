@@ -33,7 +33,7 @@ pub(crate) struct Part {
 impl Part {
     /// What a scan found, of whose images nothing is known yet.
     pub fn new(scan: Scan) -> Self {
-        let Scan { entries, keys, targets, rows } = scan;
+        let Scan { entries, keys, targets, rows, cut: _ } = scan;
         Self { entries, keys, targets, cache: Cache::None, rows, checked: false }
     }
 
@@ -80,6 +80,10 @@ impl Reading<'_> {
         let files = Files::open(&source.files, self.options.data_root.as_deref())?;
         let before = self.rejections.total();
         let scan = files.scan(self.options.task, rule, self.rejections)?;
+        if scan.cut > 0 {
+            let (path, cut) = (path.display(), scan.cut);
+            self.warnings.push(format!("{path}: {cut} boxes stick out of their image and are cut at its edge"));
+        }
         let limits = self.options.limits;
         let fetcher = Fetcher::new(self.options.fetch_folder.clone(), limits.max_bytes);
         let reader = Reader { files, fetcher, limits };

@@ -11,7 +11,7 @@ use super::Answer;
 use crate::cli::args::{BoxLayout, ConvertArgs, ConvertFrom, SampleDataArgs};
 use crate::failure::fail;
 use dataset::convert::boxes::{BoxSummary, Part, Placing, coco, rows, voc, yolo};
-use dataset::convert::{self, CsvOptions, FolderSummary, LeftOut};
+use dataset::convert::{self, CsvOptions, FolderSummary, LeftOut, List};
 use dataset::data_files;
 use dataset::sample_data as generator;
 
@@ -69,7 +69,7 @@ pub fn run(args: &ConvertArgs) -> anyhow::Result<Answer> {
                     everywhere(yolo::write(&order("convert jsonl --to yolo", output, &reads), &parts, placing)?)
                 }
             };
-            Ok(box_answer(&parts, &files, &written))
+            Ok(box_answer(output, &parts, &files, &written))
         }
     }
 }
@@ -86,10 +86,10 @@ fn to_rows(parts: &[Part], order: &Order) -> anyhow::Result<Answer> {
             return Err(fail(ErrorCode::InvalidArguments, message));
         };
         let written = rows::write_file(order, part)?;
-        return Ok(box_answer(parts, &[output.to_owned()], &written));
+        return Ok(box_answer(output, parts, &[output.to_owned()], &written));
     }
     let (files, written) = rows::write_folder(order, parts)?;
-    Ok(box_answer(parts, &files, &written))
+    Ok(box_answer(output, parts, &files, &written))
 }
 
 /// Parts are files or folders of the output, named after those of the input.
@@ -105,7 +105,7 @@ fn distinct(parts: &[Part]) -> anyhow::Result<()> {
     }
 }
 
-fn box_answer(parts: &[Part], outputs: &[PathBuf], written: &Written) -> Answer {
+fn box_answer(output: &Path, parts: &[Part], outputs: &[PathBuf], written: &Written) -> Answer {
     let summaries: Vec<BoxSummary> = parts.iter().zip(outputs).map(|(part, output)| part.summary(output)).collect();
     let line = |s: &BoxSummary, part: &Part| {
         let classes: Vec<String> = s.classes.iter().map(|(label, n)| format!("{label} {n}")).collect();
@@ -124,14 +124,18 @@ fn box_answer(parts: &[Part], outputs: &[PathBuf], written: &Written) -> Answer 
         if s.cut > 0 {
             text.push_str(&format!("; {} boxes stuck out of their image and were cut at its edge", s.cut));
         }
-        text.extend(s.assumed.iter().map(|note| format!("\n  {note}")));
-        text + &left_out(&s.left_out)
+        text.push_str(&left_out(&s.left_out));
+        text.extend(s.assumed.iter().map(|note| format!("\nassumed: {note}")));
+        text
     };
-    let text: Vec<String> = summaries.iter().zip(parts).map(|(summary, part)| line(summary, part)).collect();
-    Answer::done(text.join("\n") + &written.notes(), json!({ "written": summaries, "kept": written.kept }))
+    let mut text: Vec<String> = summaries.iter().zip(parts).map(|(summary, part)| line(summary, part)).collect();
+    let list = summaries.iter().any(|summary| !summary.left_out.is_empty()).then(|| List::path(output));
+    text.extend(list.iter().map(|list| format!("What was left out is listed in {}", list.display())));
+    let answer = json!({ "written": summaries, "kept": written.kept, "left_out_list": list });
+    Answer::done(text.join("\n") + &written.notes(), answer)
 }
 
-/// The first few of what was left out, each on its line; all stand in the list that is written.
+/// The first few of what was left out, each on its line.
 fn left_out(all: &[LeftOut]) -> String {
     const SHOWN: usize = 10;
     let mut text = if all.is_empty() { String::new() } else { format!("; {} left out:", all.len()) };
@@ -139,7 +143,7 @@ fn left_out(all: &[LeftOut]) -> String {
         text.push_str(&format!("\n  {one}"));
     }
     if all.len() > SHOWN {
-        text.push_str("\n  ... all stand in the list of what was left out, beside the output");
+        text.push_str(&format!("\n  and {} more", all.len() - SHOWN));
     }
     text
 }

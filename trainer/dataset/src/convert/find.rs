@@ -1,6 +1,6 @@
 //! The image file that an annotation names, which may have been written on another machine.
 
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,19 @@ const DEPTH: usize = 5;
 /// Where images are looked for.
 pub struct Finder {
     folders: Vec<PathBuf>,
+    searched: Vec<PathBuf>,
     below: OnceCell<BTreeMap<String, Vec<PathBuf>>>,
+    /// What is to be told, with the number of images and the first name.
+    told: RefCell<BTreeMap<Place, (usize, String)>>,
+}
+
+/// Where an image was found that is not in the first folder under its name.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Place {
+    /// Under its name in this folder.
+    Folder(PathBuf),
+    /// Elsewhere below the folders, such as here.
+    Elsewhere,
 }
 
 /// What was found for a name.
@@ -50,34 +62,87 @@ impl Finder {
     /// Looks in `folders`, which are absolute, in their order, and then below them.
     #[must_use]
     pub fn new(folders: Vec<PathBuf>) -> Self {
-        Self { folders, below: OnceCell::new() }
+        Self::among(folders.clone(), folders)
     }
 
-    /// Finds the image `name`: a path or URL with either slash, percent codes or without an ending.
+    /// Looks in `folders`, which are absolute, in their order, and then below `searched`.
+    #[must_use]
+    pub fn among(folders: Vec<PathBuf>, searched: Vec<PathBuf>) -> Self {
+        Self { folders, searched, below: OnceCell::new(), told: RefCell::default() }
+    }
+
+    /// Finds the image `name`: a path or URL with either slash, percent codes or without an ending. Of several files of that
+    /// name below the folders, the one that shares most of the folders in the name.
     #[must_use]
     pub fn find(&self, name: &str) -> Found {
         let spellings = spellings(name);
-        let joined = || self.folders.iter().flat_map(|folder| spellings.iter().map(|name| folder.join(name)));
-        if let Some(path) = joined().find(|path| path.is_file()) {
+        let joined =
+            || self.folders.iter().flat_map(|folder| spellings.iter().map(move |name| (folder, folder.join(name))));
+        if let Some((folder, path)) = joined().find(|(_, path)| path.is_file()) {
+            if Some(folder) != self.folders.first() {
+                self.tell(Place::Folder(folder.clone()), || name.to_owned());
+            }
             return Found::Named(path);
         }
-        let below = self.below.get_or_init(|| listed(&self.folders));
-        let last = |name: &String| Path::new(name).file_name().map(|name| name.to_string_lossy().to_lowercase());
-        let keys = spellings.iter().filter_map(last);
-        let endings = |key: String| {
-            let bare = !has_image_ending(Path::new(&key));
-            let with = IMAGE_EXTENSIONS.iter().filter(move |_| bare).map({
-                let key = key.clone();
-                move |ending| format!("{key}.{ending}")
-            });
-            std::iter::once(key).chain(with.collect::<Vec<_>>())
-        };
-        match keys.flat_map(endings).find_map(|key| below.get(&key)).map(Vec::as_slice) {
-            Some([one]) => Found::Elsewhere(one.clone()),
-            Some([one, other, ..]) => Found::Several(one.clone(), other.clone()),
-            Some([]) | None => Found::Missing(joined().next().unwrap_or_default()),
+        let below = self.below.get_or_init(|| listed(&self.searched));
+        let mut found: Vec<(usize, &PathBuf)> = Vec::new();
+        for spelling in &spellings {
+            let all = endings(spelling).into_iter().find_map(|key| below.get(&key)).into_iter().flatten();
+            found = all.map(|path| (shared(spelling, path), path)).collect();
+            if !found.is_empty() {
+                break;
+            }
+        }
+        let most = found.iter().map(|(shared, _)| *shared).max();
+        let best: Vec<&PathBuf> =
+            found.iter().filter(|(shared, _)| Some(*shared) == most).map(|(_, path)| *path).collect();
+        match best.as_slice() {
+            [one] => {
+                self.tell(Place::Elsewhere, || format!("{name:?} as {}", one.display()));
+                Found::Elsewhere((*one).clone())
+            }
+            [one, other, ..] => Found::Several((*one).clone(), (*other).clone()),
+            [] => Found::Missing(joined().next().map(|(_, path)| path).unwrap_or_default()),
         }
     }
+
+    fn tell(&self, place: Place, first: impl FnOnce() -> String) {
+        self.told.borrow_mut().entry(place).or_insert_with(|| (0, first())).0 += 1;
+    }
+
+    /// What people should know of where images were found, a sentence each.
+    #[must_use]
+    pub fn notes(&self) -> Vec<String> {
+        let images = |n: usize| if n == 1 { "1 image is".to_owned() } else { format!("{n} images are") };
+        let told = self.told.borrow();
+        let note = |(place, (n, first)): (&Place, &(usize, String))| match place {
+            Place::Folder(folder) => format!("{} taken from {}", images(*n), folder.display()),
+            Place::Elsewhere => {
+                format!("{} not where the name says and found by file name, such as {first}", images(*n))
+            }
+        };
+        told.iter().map(note).collect()
+    }
+}
+
+/// File names, in small letters, that a name may mean.
+fn endings(name: &str) -> Vec<String> {
+    let Some(key) = Path::new(name).file_name().map(|name| name.to_string_lossy().to_lowercase()) else {
+        return Vec::new();
+    };
+    let bare = !has_image_ending(Path::new(&key));
+    let with = IMAGE_EXTENSIONS.iter().filter(|_| bare).map(|ending| format!("{key}.{ending}"));
+    std::iter::once(key.clone()).chain(with).collect()
+}
+
+/// How many folders, from the file upwards, a name and a path have in common.
+fn shared(name: &str, path: &Path) -> usize {
+    let folders = |path: &Path| -> Vec<String> {
+        let parts = path.parent().into_iter().flat_map(Path::components);
+        parts.map(|part| part.as_os_str().to_string_lossy().to_lowercase()).collect()
+    };
+    let (name, path) = (folders(Path::new(name)), folders(path));
+    name.iter().rev().zip(path.iter().rev()).take_while(|(a, b)| a == b).count()
 }
 
 /// Whether a path ends as images do.
@@ -165,6 +230,29 @@ mod tests {
         }
         assert_eq!(finder.find("c.jpg"), Found::Missing(root.join("c.jpg")));
         fs::write(root.join("b.jpg"), "x").unwrap();
-        assert_eq!(Finder::new(vec![root.clone()]).find("x/b.jpg"), Found::Several(root.join("b.jpg"), other));
+        let finder = Finder::new(vec![root.clone()]);
+        assert_eq!(finder.find("x/b.jpg"), Found::Several(root.join("b.jpg"), other.clone()));
+        assert_eq!(finder.find("C:\\x\\train\\b.jpg"), Found::Elsewhere(other));
+    }
+
+    #[test]
+    fn it_is_told_where_images_were_found() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().to_owned();
+        for name in ["set/a.jpg", "images/b.jpg", "images/c.jpg", "set/x/d.jpg", "e.jpg"] {
+            fs::create_dir_all(root.join(name).parent().unwrap()).unwrap();
+            fs::write(root.join(name), "x").unwrap();
+        }
+        let finder = Finder::among(vec![root.join("set"), root.join("images")], vec![root.join("set")]);
+        for name in ["a.jpg", "b.jpg", "c.jpg", "y/d.jpg"] {
+            assert!(finder.find(name).file().is_ok(), "{name}");
+        }
+        assert!(finder.find("e.jpg").file().is_err());
+        let notes = finder.notes();
+        assert_eq!(notes[0], format!("2 images are taken from {}", root.join("images").display()));
+        assert!(
+            notes[1].starts_with("1 image is not where the name says") && notes[1].ends_with("x/d.jpg"),
+            "{notes:?}"
+        );
     }
 }

@@ -49,6 +49,15 @@ impl<'a> List<'a> {
         Self { name: NAME.into(), entries: entries.into_iter().collect() }
     }
 
+    /// Where the list of a conversion is that wrote the file or folder `output`.
+    #[must_use]
+    pub fn path(output: &Path) -> PathBuf {
+        match output.is_dir() {
+            true => output.join(NAME),
+            false => output.with_file_name(Self::beside(output, []).name),
+        }
+    }
+
     /// The file to be written; none where nothing was left out.
     #[must_use]
     pub fn target(&self) -> Option<Target> {

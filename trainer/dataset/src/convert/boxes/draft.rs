@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use models::host::Turn;
+
 use super::frame::{Chosen, Evidence, Frame, Reason, Sizes, Stored, choose};
-use super::geometry::{bounds, fitted, is_outline, outline};
+use super::geometry::{bounds, fitted, is_box, is_outline, outline};
 use super::{LabelledImage, LabelledObject, Part};
 
 /// An image as described.
@@ -44,11 +46,13 @@ pub enum Unit {
     Pixels(Sizes),
     /// Fractions of the image as it is seen.
     Fractions,
+    /// Fractions of the image before its EXIF rotation.
+    StoredFractions,
 }
 
 impl DraftObject {
     /// Its corners, or those of the box around its outline; nothing where it has neither.
-    fn box_or_bounds(&self) -> Option<[f64; 4]> {
+    pub fn box_or_bounds(&self) -> Option<[f64; 4]> {
         let outlined = || self.outlines().next().is_some().then(|| bounds(self.outlines()));
         self.corners.or_else(outlined)
     }
@@ -58,7 +62,7 @@ impl DraftObject {
     }
 
     fn settled(self, frame: &Frame) -> Result<(LabelledObject, bool), String> {
-        let corners = self.box_or_bounds().ok_or("it has no box")?;
+        let corners = self.box_or_bounds().ok_or("it has no box and no outline")?;
         let fitted = fitted(corners, frame)?;
         let polygon = outline(self.segments, frame);
         let (label, is_crowd) = (self.label, self.is_crowd);
@@ -72,15 +76,19 @@ pub fn settle(part: &mut Part, drafts: Vec<Draft>, unit: Unit) {
     let evidence: Vec<Evidence> = drafts.iter().map(evidence).collect();
     let chosen: Vec<Result<Chosen, String>> = match unit {
         Unit::Pixels(sizes) => choose(&evidence, sizes),
-        Unit::Fractions => {
-            let plain = Chosen { frame: Frame::FRACTIONS, reason: Reason::Plain };
-            drafts.iter().map(|_| Ok(plain)).collect()
+        Unit::Fractions => evidence.iter().map(|_| Ok(of_fractions(Turn::NONE))).collect(),
+        Unit::StoredFractions => {
+            let turn = |image: &Evidence| image.stored.map_or(Turn::NONE, |stored| stored.turn);
+            evidence.iter().map(|image| Ok(of_fractions(turn(image)))).collect()
         }
     };
     let mut reasons: BTreeMap<Reason, usize> = BTreeMap::new();
     for ((draft, evidence), chosen) in drafts.into_iter().zip(evidence).zip(chosen) {
         match chosen {
-            Err(reason) => part.leave_out(&draft.source, draft.place, format!("{}: {reason}", draft.path.display())),
+            Err(reason) => {
+                let reason = format!("{}: {reason}", draft.path.display());
+                part.leave_out_image(&draft.source, draft.place, reason, draft.objects.len());
+            }
             Ok(chosen) => {
                 *reasons.entry(chosen.reason).or_default() += 1;
                 let size = evidence.stored.map(|stored| stored.upright()).or(draft.declared);
@@ -91,11 +99,17 @@ pub fn settle(part: &mut Part, drafts: Vec<Draft>, unit: Unit) {
     part.assumed.extend(reasons.into_iter().filter_map(|(reason, images)| reason.note(images)));
 }
 
+/// The frame of boxes that are fractions of an image that is yet to be turned.
+fn of_fractions(turn: Turn) -> Chosen {
+    let reason = if turn == Turn::NONE { Reason::Plain } else { Reason::Asked };
+    Chosen { frame: Frame { turn, ..Frame::FRACTIONS }, reason }
+}
+
 fn evidence(draft: &Draft) -> Evidence {
     Evidence {
         declared: draft.declared,
         stored: Stored::read(&draft.path),
-        boxes: draft.objects.iter().filter_map(DraftObject::box_or_bounds).collect(),
+        boxes: draft.objects.iter().filter_map(DraftObject::box_or_bounds).filter(is_box).collect(),
     }
 }
 

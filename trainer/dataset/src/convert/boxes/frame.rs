@@ -36,15 +36,19 @@ impl Frame {
         points.chunks_exact(2).flat_map(|point| self.turn.point([point[0], point[1]])).collect()
     }
 
-    /// By how much the furthest of the boxes sticks out, as a fraction of a side; 0 where all lie inside.
-    fn overhang(&self, boxes: &[[f64; 4]]) -> f64 {
+    /// Whether a box lies inside, or sticks out by no more than people and rounding let it.
+    fn holds(&self, [x1, y1, x2, y2]: &[f64; 4]) -> bool {
+        let [across, down] = self.size.map(|side| (SLACK * side).max(SLACK_PIXELS.min(SMALL_SLACK * side)));
         let [width, height] = self.size;
-        let one = |[x1, y1, x2, y2]: &[f64; 4]| {
-            [-x1 / width, -y1 / height, x2 / width - 1.0, y2 / height - 1.0].into_iter().fold(0.0, f64::max)
-        };
-        boxes.iter().map(one).fold(0.0, f64::max)
+        *x1 >= -across && *y1 >= -down && *x2 <= width + across && *y2 <= height + down
     }
 }
+
+/// Sticking out by at most this fraction of a side still fits ...
+const SLACK: f64 = 0.02;
+/// ... or by so many pixels, if these are at most this fraction.
+const SLACK_PIXELS: f64 = 3.0;
+const SMALL_SLACK: f64 = 0.1;
 
 /// Width and height of an image file as they are stored, and what turns it upright.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,6 +77,11 @@ impl Stored {
         });
         let header = header.ok()?;
         Some(Self { size: [header.width, header.height], turn: header.turn })
+    }
+
+    /// The frame of boxes from before the rotation.
+    fn frame(&self) -> Frame {
+        Frame { size: self.size.map(f64::from), turn: self.turn }
     }
 
     /// Width and height as they are seen.
@@ -110,9 +119,9 @@ pub struct Chosen {
 pub enum Reason {
     /// Nothing contradicts it.
     Plain,
-    /// Declared before the EXIF rotation; the boxes fit the image as it is seen.
+    /// The declared size does not know of the EXIF rotation or does not show it; the boxes fit the image as it is seen.
     SeenUpright,
-    /// Declared before the EXIF rotation, and so are the boxes.
+    /// The boxes fit only the image before its EXIF rotation, or those of others of the set do.
     BeforeRotation,
     /// The declared size is wrong; the boxes fit the file.
     DeclaredWrong,
@@ -129,10 +138,10 @@ impl Reason {
         let what = match self {
             Self::Plain => return None,
             Self::SeenUpright => {
-                "declare the size before their EXIF rotation; their boxes are taken in the rotated image, as it is seen (--sizes stored takes the other reading)"
+                "leave open whether they know of the EXIF rotation of their file; their boxes are taken in the rotated image, as it is seen (--sizes stored takes the other reading)"
             }
             Self::BeforeRotation => {
-                "declare the size before their EXIF rotation and have boxes that fit only there; these are turned with the image"
+                "have boxes of before the EXIF rotation of their file: there they fit, or those of other images do; they are turned with the image"
             }
             Self::DeclaredWrong => {
                 "declare another size than their file has; their boxes fit the file and are taken in its pixels"
@@ -147,9 +156,6 @@ impl Reason {
     }
 }
 
-/// Sticking out by at most this fraction of a side still fits.
-const SLACK: f64 = 0.02;
-
 /// What is known of one image whose boxes are to be measured.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Evidence {
@@ -161,22 +167,78 @@ pub struct Evidence {
     pub boxes: Vec<[f64; 4]>,
 }
 
+/// What may be known of the frame of an image.
+enum Known {
+    /// There is one reading.
+    One(Chosen),
+    /// There are two.
+    Two(Readings),
+}
+
 /// Two readings of one image's boxes.
 struct Readings {
     first: Chosen,
     second: Chosen,
-    /// Whether the first holds where boxes fit both and no other image of the set decides.
-    first_by_default: bool,
+    /// What holds where boxes fit both and no other image of the set decides.
+    otherwise: Otherwise,
+    /// Why the second cannot be used, though boxes may fit it alone.
+    unusable: Option<String>,
+}
+
+/// What holds where nothing decides between two readings.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Otherwise {
+    First,
+    Neither,
 }
 
 impl Readings {
-    /// The reading that the boxes leave, where they fit just one.
-    fn decided(&self, boxes: &[[f64; 4]]) -> Option<Chosen> {
-        let fits = |chosen: &Chosen| chosen.frame.overhang(boxes) <= SLACK;
-        match (fits(&self.first), fits(&self.second)) {
-            (true, false) => Some(self.first),
-            (false, true) => Some(self.second),
+    /// The reading that the boxes leave: all of them fit it but for a few, and fewer fit the other.
+    fn decided(&self, boxes: &[[f64; 4]]) -> Option<&Chosen> {
+        let misfits = |chosen: &Chosen| boxes.iter().filter(|one| !chosen.frame.holds(one)).count();
+        let (first, second) = (misfits(&self.first), misfits(&self.second));
+        let better = |few: usize, many: usize| few < many && few * 10 <= boxes.len();
+        match (better(first, second), better(second, first)) {
+            (true, _) => Some(&self.first),
+            (_, true) => Some(&self.second),
+            (false, false) => None,
+        }
+    }
+
+    /// What this image says about the others of its set.
+    fn vote(&self, boxes: &[[f64; 4]]) -> Option<Reason> {
+        match (self.decided(boxes).map(|chosen| chosen.reason), self.first.reason) {
+            // The declared size itself knows of the rotation.
+            (None | Some(Reason::Plain), Reason::Plain) => Some(Reason::SeenUpright),
+            (decided, _) => decided,
+        }
+    }
+
+    fn undecided(&self, image: &Evidence) -> String {
+        let Frame { size: [width, height], .. } = self.second.frame;
+        let Frame { size: [across, down], .. } = self.first.frame;
+        let others = if self.unusable.is_some() { "" } else { " or --sizes declared" };
+        let boxes = if image.boxes.len() == 1 { "box does" } else { "boxes do" };
+        format!(
+            "its annotation declares {width} x {height} pixels and the file has {across} x {down}; its {boxes} not show which is meant: say so with --sizes upright{others}"
+        )
+    }
+
+    fn settled(self, image: &Evidence, votes: &BTreeSet<Reason>) -> Result<Chosen, String> {
+        if image.boxes.is_empty() {
+            return Ok(Chosen { reason: Reason::Plain, ..self.first });
+        }
+        let voted = || match (votes.contains(&self.first.reason), votes.contains(&self.second.reason)) {
+            (true, false) => Some(&self.first),
+            (false, true) => Some(&self.second),
             (true, true) | (false, false) => None,
+        };
+        let otherwise = || (self.otherwise == Otherwise::First).then_some(&self.first);
+        let chosen =
+            self.decided(&image.boxes).or_else(voted).or_else(otherwise).ok_or_else(|| self.undecided(image))?;
+        match self.unusable {
+            Some(reason) if *chosen == self.second => Err(reason),
+            Some(_) | None => Ok(*chosen),
         }
     }
 }
@@ -187,71 +249,71 @@ impl Readings {
 /// # Errors
 /// For each image what is not known: no size at all, or two sizes between which nothing decides.
 pub fn choose(images: &[Evidence], sizes: Sizes) -> Vec<Result<Chosen, String>> {
-    let known: Vec<Result<Result<Chosen, Readings>, String>> =
-        images.iter().map(|image| readings(image, sizes)).collect();
-    let decided = |(image, known): (&Evidence, &Result<Result<Chosen, Readings>, String>)| match known {
-        Ok(Err(readings)) => readings.decided(&image.boxes).map(|chosen| chosen.reason),
-        Ok(Ok(_)) | Err(_) => None,
+    let known: Vec<Result<Known, String>> = images.iter().map(|image| known(image, sizes)).collect();
+    let vote = |(image, known): (&Evidence, &Result<Known, String>)| match known {
+        Ok(Known::Two(readings)) => readings.vote(&image.boxes),
+        Ok(Known::One(_)) | Err(_) => None,
     };
-    let votes: BTreeSet<Reason> = images.iter().zip(&known).filter_map(decided).collect();
-    let settle = |(image, known): (&Evidence, Result<Result<Chosen, Readings>, String>)| match known? {
-        Ok(chosen) => Ok(chosen),
-        Err(readings) => settled(image, &readings, &votes),
+    let votes: BTreeSet<Reason> = images.iter().zip(&known).filter_map(vote).collect();
+    let settled = |(image, known): (&Evidence, Result<Known, String>)| match known? {
+        Known::One(chosen) => Ok(chosen),
+        Known::Two(readings) => readings.settled(image, &votes),
     };
-    images.iter().zip(known).map(settle).collect()
+    images.iter().zip(known).map(settled).collect()
 }
 
-fn settled(image: &Evidence, readings: &Readings, votes: &BTreeSet<Reason>) -> Result<Chosen, String> {
-    let Readings { first, second, first_by_default } = readings;
-    if image.boxes.is_empty() {
-        return Ok(Chosen { reason: Reason::Plain, ..*first });
-    }
-    if let Some(chosen) = readings.decided(&image.boxes) {
-        return Ok(chosen);
-    }
-    match (votes.contains(&first.reason), votes.contains(&second.reason)) {
-        (true, false) => Ok(*first),
-        (false, true) => Ok(*second),
-        (true, true) | (false, false) if *first_by_default => Ok(*first),
-        (true, true) | (false, false) => Err(undecided(image)),
-    }
-}
-
-/// The reading that is plain, or the two that there are.
-fn readings(image: &Evidence, sizes: Sizes) -> Result<Result<Chosen, Readings>, String> {
-    let plain = |size: [u32; 2]| Ok(Ok(Chosen { frame: Frame::pixels(size), reason: Reason::Plain }));
-    let (declared, stored) = match (image.declared, image.stored) {
+/// The frame that is known, or the two that it may be.
+fn known(image: &Evidence, sizes: Sizes) -> Result<Known, String> {
+    let plain = |size: [u32; 2]| Ok(Known::One(Chosen { frame: Frame::pixels(size), reason: Reason::Plain }));
+    let stored = match (image.declared, image.stored) {
         (None, None) => {
             return Err("its size is neither in the annotation nor can it be read from the image".to_owned());
         }
         (Some(declared), None) => return plain(declared),
-        (None, Some(stored)) if sizes != Sizes::Stored => return plain(stored.upright()),
-        (None, Some(stored)) => (stored.size, stored),
-        (Some(declared), Some(stored)) => (declared, stored),
+        (_, Some(stored)) => stored,
     };
     let upright = Frame::pixels(stored.upright());
-    let turned = Frame { size: stored.size.map(f64::from), turn: stored.turn };
     let asked = match sizes {
-        Sizes::Fitting => None,
-        Sizes::Upright => Some(upright),
-        Sizes::Stored => Some(turned),
-        Sizes::Declared => Some(Frame::pixels(declared)),
+        Sizes::Fitting => return Ok(fitting(image.declared, stored)),
+        Sizes::Upright => upright,
+        Sizes::Stored => stored.frame(),
+        Sizes::Declared => image.declared.map_or(upright, |declared| declared_frame(declared, stored)),
     };
-    if let Some(frame) = asked {
-        let reason = if frame == upright { Reason::Plain } else { Reason::Asked };
-        return Ok(Ok(Chosen { frame, reason }));
+    let reason = if asked == upright { Reason::Plain } else { Reason::Asked };
+    Ok(Known::One(Chosen { frame: asked, reason }))
+}
+
+/// The frames that boxes may fit. Browsers and most tools show an image upright, so that is where its boxes were drawn,
+/// unless they do not fit there.
+fn fitting(declared: Option<[u32; 2]>, stored: Stored) -> Known {
+    let upright = Chosen { frame: Frame::pixels(stored.upright()), reason: Reason::Plain };
+    let [seen, wrong] = [Reason::SeenUpright, Reason::DeclaredWrong].map(|reason| Chosen { reason, ..upright });
+    let turned = Chosen { frame: stored.frame(), reason: Reason::BeforeRotation };
+    let rotation =
+        |first: Chosen| Known::Two(Readings { first, second: turned, otherwise: Otherwise::First, unusable: None });
+    let is_turned = stored.turn != Turn::NONE;
+    let as_seen = declared.is_some_and(|declared| agree(declared, stored.upright()));
+    let as_stored = declared.is_none_or(|declared| agree(declared, stored.size));
+    match (declared, as_seen, as_stored) {
+        (_, true, false) if is_turned => rotation(upright),
+        (_, _, true) if is_turned => rotation(seen),
+        (None, _, _) | (_, true, _) => Known::One(upright),
+        (Some(declared), false, _) => {
+            let second = Chosen { frame: declared_frame(declared, stored), reason: Reason::Resized };
+            let [width, height] = stored.size;
+            let unusable = agree(declared, [height, width]).then(|| sideways(declared, stored));
+            Known::Two(Readings { first: wrong, second, otherwise: Otherwise::Neither, unusable })
+        }
     }
-    if agree(declared, stored.upright()) {
-        return plain(stored.upright());
-    }
-    // Browsers and most tools show an image upright, so that is where its boxes were drawn, unless they do not fit there.
-    let rotated = agree(declared, stored.size);
-    let (first, second) = match rotated {
-        true => ((upright, Reason::SeenUpright), (turned, Reason::BeforeRotation)),
-        false => ((upright, Reason::DeclaredWrong), (Frame::pixels(declared), Reason::Resized)),
-    };
-    let chosen = |(frame, reason)| Chosen { frame, reason };
-    Ok(Err(Readings { first: chosen(first), second: chosen(second), first_by_default: rotated }))
+}
+
+/// The declared version of an image, made before its rotation where its shape shows that.
+fn declared_frame(declared: [u32; 2], stored: Stored) -> Frame {
+    // Shapes as logarithms, so that wide and tall differ from a square by the same.
+    let shape = |[width, height]: [u32; 2]| (f64::from(width) / f64::from(height)).ln();
+    let distance = |size: [u32; 2]| (shape(declared) - shape(size)).abs();
+    let before = distance(stored.size) < distance(stored.upright());
+    Frame { size: declared.map(f64::from), turn: if before { stored.turn } else { Turn::NONE } }
 }
 
 /// Sizes that differ by no more than rounding does.
@@ -259,10 +321,9 @@ fn agree(a: [u32; 2], b: [u32; 2]) -> bool {
     a.iter().zip(&b).all(|(a, b)| a.abs_diff(*b) <= 1)
 }
 
-fn undecided(image: &Evidence) -> String {
-    let [declared, file] = [image.declared, image.stored.map(|stored| stored.upright())].map(Option::unwrap_or_default);
+fn sideways([width, height]: [u32; 2], stored: Stored) -> String {
+    let [across, down] = stored.upright();
     format!(
-        "its annotation declares {} x {} pixels and the file has {} x {}; its boxes do not show which they are counted in: say so with --sizes declared or --sizes upright",
-        declared[0], declared[1], file[0], file[1]
+        "its annotation declares {width} x {height} pixels and the file has {across} x {down}; its boxes fit only the declared size, as if the file had been rotated since: rotate it back"
     )
 }

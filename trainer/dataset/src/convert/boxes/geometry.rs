@@ -11,6 +11,12 @@ pub struct Fitted {
     pub cut: bool,
 }
 
+/// Whether corners are numbers and in order.
+#[must_use]
+pub fn is_box([x1, y1, x2, y2]: &[f64; 4]) -> bool {
+    [x1, y1, x2, y2].into_iter().all(|value| value.is_finite()) && x1 < x2 && y1 < y2
+}
+
 /// Sticking out by less than this fraction of a side is rounding, and not counted as cut.
 const ROUNDING: f64 = 1e-6;
 

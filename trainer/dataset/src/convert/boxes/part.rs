@@ -47,6 +47,8 @@ pub struct Part {
     pub assumed: Vec<String>,
     /// Boxes that stuck out of their image and were cut at its edge.
     pub cut: usize,
+    /// Objects among what could not be used.
+    pub lost: usize,
 }
 
 /// What a conversion did with one part.
@@ -99,7 +101,7 @@ impl Part {
         let (there, missing): (Vec<_>, Vec<_>) = there.into_iter().partition(|image| image.path.is_file());
         for image in missing {
             let reason = format!("its image {} is not there", image.path.display());
-            self.leave_out(source, "image".to_owned(), reason);
+            self.leave_out_image(source, "image".to_owned(), reason, image.objects.len());
         }
         self.images = there;
         let first = || -> String {
@@ -113,16 +115,34 @@ impl Part {
             let message = format!("no image of part {:?} can be used; {advice}{}", self.name, first());
             return Err(wrong(source, message));
         }
-        if objects == 0 && !self.left_out.is_empty() {
+        if objects == 0 && self.lost > 0 {
             let message = format!("no object of part {:?} can be used:{}", self.name, first());
             return Err(wrong(source, message));
         }
         Ok(self)
     }
 
-    /// Notes that something of a file cannot be used.
+    /// Notes that an object or a row of a file cannot be used.
     pub fn leave_out(&mut self, source: &Path, place: String, reason: impl Into<String>) {
-        self.left_out.push(LeftOut { source: source.display().to_string(), place, reason: reason.into() });
+        self.lost += 1;
+        self.note(source, place, reason.into());
+    }
+
+    /// Notes that an image cannot be used, nor what it shows: so many objects.
+    pub fn leave_out_image(&mut self, source: &Path, place: String, reason: impl Into<String>, objects: usize) {
+        self.lost += objects;
+        let mut reason = reason.into();
+        match objects {
+            0 => {}
+            1 => reason.push_str("; its object goes with it"),
+            _ => reason.push_str(&format!("; its {objects} objects go with it")),
+        }
+        self.note(source, place, reason);
+    }
+
+    /// Notes that something other than an image or object cannot be used.
+    pub fn note(&mut self, source: &Path, place: String, reason: String) {
+        self.left_out.push(LeftOut { source: source.display().to_string(), place, reason });
     }
 }
 

@@ -5,12 +5,13 @@ use std::path::{Path, PathBuf};
 
 use files::{Order, Scope, Target, Writing, Written};
 use schemas::Labels;
-use schemas::dataset::{BoxLabel, Corners, ImageDetails, Label, parse_row};
+use schemas::dataset::{BoxLabel, Corners, ImageDetails, Label, REACH, parse_row};
 use serde::Serialize;
 use serde_json::Value;
 
 use super::super::folder_of;
 use super::super::relative::image_url;
+use super::geometry::{bounds, is_outline};
 use super::part::left_out;
 use super::{LabelledImage, LabelledObject, Part, absolute, part_name, read_text};
 use crate::convert::List;
@@ -142,6 +143,7 @@ pub fn read(path: &Path, data_root: Option<&Path>) -> Result<Part, DataError> {
             let gone: BTreeSet<usize> = row.rejected.iter().filter(|r| r.segment.is_none()).map(|r| r.object).collect();
             let Label::Boxes(boxes) = row.label else { unreachable!("a detection row holds boxes") };
             let raw: Value = serde_json::from_str(line.trim_start_matches('\u{feff}')).unwrap_or_default();
+            part.cut += boxes.iter().filter(|one| one.cut).count();
             let numbers = (0..).filter(|number| !gone.contains(number));
             let objects = numbers.zip(boxes).map(|(number, one)| marked(&raw["label"][number], &one));
             let size = row.image_details.and_then(|details| Some([details.width?, details.height?]));
@@ -163,16 +165,19 @@ fn marked(raw: &Value, one: &BoxLabel) -> LabelledObject {
         Value::String(text) => text.trim().parse().ok(),
         other => other.as_f64(),
     };
+    let number = |value: &Value| number(value).filter(|value: &f64| REACH.contains(value));
+    let inside = |value: f64| value.clamp(0.0, 1.0);
     let written = || -> Option<[f64; 4]> {
-        let read = |key: &str| number(&raw[key]).filter(|value| (0.0..=1.0).contains(value));
+        let read = |key: &str| number(&raw[key]).map(inside);
         let corners = [read("topX")?, read("topY")?, read("bottomX")?, read("bottomY")?];
         (corners[0] < corners[2] && corners[1] < corners[3]).then_some(corners)
     };
     let Corners { top_x, top_y, bottom_x, bottom_y } = one.corners;
     let segment = |segment: &Value| -> Option<Vec<f64>> {
-        let values: Vec<f64> = segment.as_array()?.iter().map(number).collect::<Option<_>>()?;
-        let good = values.len() >= 6 && values.iter().all(|value| (0.0..=1.0).contains(value));
-        good.then_some(values)
+        let values: Vec<f64> =
+            segment.as_array()?.iter().map(|value| number(value).map(inside)).collect::<Option<_>>()?;
+        let [x1, y1, x2, y2] = bounds([&values]);
+        (is_outline(&values) && x1 < x2 && y1 < y2).then_some(values)
     };
     LabelledObject {
         label: one.label.to_string(),

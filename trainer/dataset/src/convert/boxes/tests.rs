@@ -1,5 +1,8 @@
 //! Layouts of others: what is read, and that nothing is lost there and back.
 
+mod coco_files;
+mod frame;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -30,6 +33,24 @@ impl Folder {
     fn image(&self, name: &str, width: u32, height: u32) -> PathBuf {
         self.write(name, encode_png(&Rgb::filled(width, height, [9, 8, 7])))
     }
+
+    /// An image that is stored with this size and turned by the EXIF orientation, 1 to 8.
+    fn turned(&self, name: &str, [width, height]: [u32; 2], orientation: u8) -> PathBuf {
+        // Signature and IHDR, behind which further chunks may stand.
+        const HEAD: usize = 8 + 25;
+        let plain = encode_png(&Rgb::filled(width, height, [9, 8, 7]));
+        let mut exif = b"eXIfMM\0\x2a\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0".to_vec();
+        exif.extend([orientation, 0, 0, 0, 0, 0, 0]);
+        let length = u32::try_from(exif.len() - 4).unwrap().to_be_bytes();
+        let checksum = crc32(&exif).to_be_bytes();
+        self.write(name, [&plain[..HEAD], &length, &exif, &checksum, &plain[HEAD..]].concat())
+    }
+}
+
+fn crc32(bytes: &[u8]) -> u32 {
+    !bytes.iter().fold(u32::MAX, |sum, byte| {
+        (0..8).fold(sum ^ u32::from(*byte), |sum, _| (sum >> 1) ^ (0xedb8_8320 & (sum & 1).wrapping_neg()))
+    })
 }
 
 fn data(name: &str) -> Option<PathBuf> {
@@ -206,7 +227,7 @@ fn boxes_that_stick_out_are_cut_and_those_outside_left_out() {
             {"id":3,"image_id":"x","category_id":3,"bbox":[5,10,0,10]},
             {"id":4,"image_id":"x","category_id":9,"bbox":[5,10,10,10]},
             {"id":5,"image_id":"y","category_id":3,"bbox":[5,10,10,10]},
-            {"id":6,"image_id":"x","category_id":3,"segmentation":{"counts":"abc","size":[1,1]}},
+            {"id":6,"image_id":"x","category_id":3},
             {"id":7,"image_id":"x","category_id":3,"segmentation":[[10,10,20,10,15,30],[1,2]]}]}"#,
     );
     let part = coco::read(&file, None, Sizes::Fitting).unwrap();

@@ -1,0 +1,345 @@
+//! Reading a COCO file.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::super::draft::{Draft, DraftObject, Unit, settle};
+use super::super::{Part, Sizes, absolute, io_error, part_name, wrong};
+use super::file::{Annotation, Category, Image, Listed, Root, Top};
+use super::json::lenient;
+use super::{foreign, unit};
+use crate::DataError;
+use crate::convert::find::{Finder, Found};
+use crate::convert::folder_of;
+
+/// Reads a COCO file. Images are looked for below `images`, or below the file's own folder and then in the usual ones beside it;
+/// `sizes` says what boxes are counted in where a declared size is not the file's. Images, annotations and categories that
+/// cannot be used are left out and listed.
+///
+/// # Errors
+/// The file cannot be read or is no COCO file, two of its images or categories have one id, some boxes are pixels and others
+/// fractions, or nothing of it can be used.
+pub fn read(path: &Path, images: Option<&Path>, sizes: Sizes) -> Result<Part, DataError> {
+    let top = parse(path)?;
+    let mut part = Part { name: part_name(path), ..Part::default() };
+    let listed = list(top.images).map_err(|_| wrong(path, foreign::of_object(&Top::default())))?;
+    let annotations = match top.annotations {
+        None => {
+            part.assumed.push("the file has no annotations, so that all images are background".to_owned());
+            Vec::new()
+        }
+        some => list(some).map_err(|what| wrong(path, format!("its annotations are {what}, not a list")))?,
+    };
+    let categories = named(path, &mut part, top.categories, annotations.is_empty())?;
+    let finder = match images {
+        Some(folder) => Finder::new(vec![absolute(folder)?]),
+        None => beside(path)?,
+    };
+    let mut images = Images::default();
+    images.add(path, &mut part, listed, &finder)?;
+    part.assumed.extend(finder.notes());
+    for (at, annotation) in annotations.into_iter().enumerate() {
+        let place =
+            |id: Option<&String>| id.map_or_else(|| format!("annotations[{at}]"), |id| format!("annotation {id}"));
+        let annotation = match annotation {
+            Ok(annotation) => annotation,
+            Err(reason) => {
+                part.leave_out(path, place(None), reason);
+                continue;
+            }
+        };
+        let place = place(annotation.id.as_ref());
+        if let Err(reason) = images.take(place.clone(), annotation, &categories) {
+            part.leave_out(path, place, reason);
+        }
+    }
+    for gone in images.gone {
+        part.leave_out_image(path, gone.place, gone.reason, gone.objects);
+    }
+    let unit = unit::settled(&mut part, path, &mut images.drafts, sizes)?;
+    if unit != Unit::Pixels(sizes) {
+        part.assumed.push("boxes are fractions of the image, not pixels, since all of them are so small".to_owned());
+    }
+    settle(&mut part, images.drafts, unit);
+    part.usable(path, "where its images are can be said with --images FOLDER:")
+}
+
+fn parse(path: &Path) -> Result<Top, DataError> {
+    let bytes = fs::read(path).map_err(|source| io_error("read", path, source))?;
+    let bytes = lenient(bytes).map_err(|message| wrong(path, message))?;
+    match serde_json::from_slice(&bytes) {
+        Ok(Root::Object(top)) if matches!(top.images, Some(Listed::List(_))) => Ok(top),
+        Ok(Root::Object(top)) => Err(wrong(path, foreign::of_object(&top))),
+        Ok(Root::List(first)) => Err(wrong(path, foreign::of_list(&first))),
+        Err(error) => Err(wrong(path, format!("is not JSON as COCO has it: {error}"))),
+    }
+}
+
+/// The elements of a list; the error is what stands there instead.
+fn list<T>(listed: Option<Listed<T>>) -> Result<Vec<Result<T, String>>, String> {
+    match listed {
+        Some(Listed::List(elements)) => Ok(elements),
+        Some(Listed::Other(value)) => Err(super::json::shown(&value)),
+        None => Ok(Vec::new()),
+    }
+}
+
+/// Where images are that a file in its usual place is about: `annotations/instances_val2017.json` of `val2017/` or `images/`.
+fn beside(path: &Path) -> Result<Finder, DataError> {
+    let own = folder_of(path)?;
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+    let last = stem.rsplit('_').next().unwrap_or_default();
+    let mut folders = vec![own.clone()];
+    for base in [Some(own.as_path()), own.parent()].into_iter().flatten() {
+        let inner = [
+            "images".to_owned(),
+            format!("images/{stem}"),
+            format!("images/{last}"),
+            stem.to_string(),
+            last.to_owned(),
+        ];
+        folders.extend(inner.iter().map(|name| base.join(name)));
+    }
+    folders.extend(own.parent().map(Path::to_owned));
+    folders.retain(|folder| folder.is_dir());
+    let mut searched = folders.clone();
+    // Whatever else is beside the file's folder is not searched.
+    searched.retain(|folder| Some(folder.as_path()) != own.parent());
+    Ok(Finder::among(folders, searched))
+}
+
+/// Names of categories by their ids.
+fn named(
+    path: &Path,
+    part: &mut Part,
+    listed: Option<Listed<Category>>,
+    unused: bool,
+) -> Result<BTreeMap<String, String>, DataError> {
+    let listed = match listed {
+        Some(Listed::Other(serde_json::Value::Object(names))) => {
+            // A dictionary of names.
+            let name = |(id, name): (String, serde_json::Value)| match name {
+                serde_json::Value::String(name) => Ok(Category { id, name }),
+                other => Err(format!("category {id} is {}", super::json::shown(&other))),
+            };
+            names.into_iter().map(name).collect()
+        }
+        other => list(other).map_err(|what| wrong(path, format!("its categories are {what}, not a list")))?,
+    };
+    if listed.is_empty() && !unused {
+        let message = "has no categories, so that its classes have no names; add \"categories\": [{\"id\": 1, \"name\": \"...\"}, ...]";
+        return Err(wrong(path, message));
+    }
+    let mut names: BTreeMap<String, (usize, String)> = BTreeMap::new();
+    let mut ids: BTreeMap<String, String> = BTreeMap::new();
+    for (at, category) in listed.into_iter().enumerate() {
+        let category = match category {
+            Ok(category) => category,
+            Err(reason) => {
+                part.note(path, format!("categories[{at}]"), reason);
+                continue;
+            }
+        };
+        match names.get(&category.id) {
+            Some((_, name)) if *name == category.name => continue,
+            Some((first, name)) => {
+                let (id, other) = (category.id, category.name);
+                return Err(wrong(
+                    path,
+                    format!(
+                        "categories[{first}] and categories[{at}] have the id {id} and are named {name:?} and {other:?}, so that it is \
+                         not known which an annotation means; give each category an id of its own"
+                    ),
+                ));
+            }
+            None => {}
+        }
+        if let Some(first) = ids.get(&category.name) {
+            let (name, id) = (&category.name, &category.id);
+            part.assumed.push(format!("categories {first} and {id} are both named {name:?} and become one class"));
+        } else {
+            ids.insert(category.name.clone(), category.id.clone());
+        }
+        names.insert(category.id, (at, category.name));
+    }
+    Ok(names.into_iter().map(|(id, (_, name))| (id, name)).collect())
+}
+
+/// Images that are there and those that are not, by id.
+#[derive(Default)]
+struct Images {
+    drafts: Vec<Draft>,
+    gone: Vec<Gone>,
+    by_id: BTreeMap<String, Slot>,
+    by_file: BTreeMap<PathBuf, First>,
+}
+
+#[derive(Clone, Copy)]
+enum Slot {
+    Draft(usize),
+    Gone(usize),
+}
+
+/// The image of the list that came first to a file.
+struct First {
+    at: usize,
+    name: String,
+    declared: Option<[u32; 2]>,
+    draft: usize,
+}
+
+/// An image that cannot be used, and how many objects it would show.
+struct Gone {
+    place: String,
+    reason: String,
+    objects: usize,
+}
+
+/// An image of the list that has its file, or the reason why not.
+struct Placed {
+    at: usize,
+    image: Image,
+    file: Result<PathBuf, String>,
+}
+
+impl Images {
+    fn add(
+        &mut self,
+        path: &Path,
+        part: &mut Part,
+        listed: Vec<Result<Image, String>>,
+        finder: &Finder,
+    ) -> Result<(), DataError> {
+        let mut united = Vec::new();
+        for placed in placed(path, part, listed, finder)? {
+            let Placed { at, image, file } = placed;
+            let place = format!("image {}", image.id);
+            let slot = match file {
+                Ok(file) => match self.by_file.get(&file) {
+                    Some(first) if first.declared == image.declared => {
+                        united.push(format!("images[{}] and images[{at}]", first.at));
+                        Slot::Draft(first.draft)
+                    }
+                    Some(first) => {
+                        let message = format!(
+                            "images[{}] ({}) and images[{at}] ({}) are the same file {} and declare different sizes; keep the right one",
+                            first.at,
+                            first.name,
+                            image.name,
+                            file.display()
+                        );
+                        return Err(wrong(path, message));
+                    }
+                    None => {
+                        let draft = self.drafts.len();
+                        let first = First { at, name: image.name, declared: image.declared, draft };
+                        self.by_file.insert(file.clone(), first);
+                        let (source, declared) = (path.to_owned(), image.declared);
+                        self.drafts.push(Draft { source, place, path: file, declared, objects: Vec::new() });
+                        Slot::Draft(draft)
+                    }
+                },
+                Err(reason) => {
+                    self.gone.push(Gone { place, reason, objects: 0 });
+                    Slot::Gone(self.gone.len() - 1)
+                }
+            };
+            self.by_id.insert(image.id, slot);
+        }
+        if let Some(first) = united.first() {
+            let more = match united.len() - 1 {
+                0 => String::new(),
+                more => format!(" and {more} more"),
+            };
+            part.assumed.push(format!("{first}{more} are the same file under two ids; their objects are put together"));
+        }
+        Ok(())
+    }
+
+    /// Puts an annotation to its image.
+    fn take(
+        &mut self,
+        place: String,
+        annotation: Annotation,
+        categories: &BTreeMap<String, String>,
+    ) -> Result<(), String> {
+        let Some(slot) = self.by_id.get(&annotation.image).copied() else {
+            return Err(format!("there is no image {}", annotation.image));
+        };
+        let Some(name) = categories.get(&annotation.category) else {
+            return Err(format!("there is no category {}", annotation.category));
+        };
+        match slot {
+            Slot::Gone(at) => self.gone[at].objects += 1,
+            Slot::Draft(at) => {
+                let draft = &mut self.drafts[at];
+                if let Some([width, height]) = annotation.mask {
+                    let [across, down] = *draft.declared.get_or_insert([width, height]);
+                    if [across, down] != [width, height] {
+                        return Err(format!(
+                            "it has no box, and its mask is of {width} x {height} pixels where its image is of {across} x {down}"
+                        ));
+                    }
+                }
+                let Annotation { corners, segments, is_crowd, .. } = annotation;
+                draft.objects.push(DraftObject { place, label: name.clone(), corners, segments, is_crowd });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Finds the files of the listed images; of several images with one id and one name, the first stands for all.
+fn placed(
+    path: &Path,
+    part: &mut Part,
+    listed: Vec<Result<Image, String>>,
+    finder: &Finder,
+) -> Result<Vec<Placed>, DataError> {
+    let mut ids: BTreeMap<String, (usize, String)> = BTreeMap::new();
+    let mut found: Vec<(usize, Image, Found)> = Vec::new();
+    // By file, those that were found by their file name alone: with all names that lead there.
+    let mut names: BTreeMap<PathBuf, Vec<(usize, String)>> = BTreeMap::new();
+    for (at, image) in listed.into_iter().enumerate() {
+        let image = match image {
+            Ok(image) => image,
+            Err(reason) => {
+                part.leave_out_image(path, format!("images[{at}]"), reason, 0);
+                continue;
+            }
+        };
+        match ids.get(&image.id) {
+            Some((_, name)) if *name == image.name => continue,
+            Some((first, name)) => {
+                let message = format!(
+                    "images[{first}] ({name}) and images[{at}] ({}) have the same id {}, so that it is not known which one an annotation \
+                     means; number the images of merged files anew, or convert the files one by one",
+                    image.name, image.id
+                );
+                return Err(wrong(path, message));
+            }
+            None => ids.insert(image.id.clone(), (at, image.name.clone())),
+        };
+        let file = finder.find(&image.name);
+        if let Found::Named(file) | Found::Elsewhere(file) = &file {
+            names.entry(file.clone()).or_default().push((at, image.name.clone()));
+        }
+        found.push((at, image, file));
+    }
+    let file = |(at, image, file): (usize, Image, Found)| {
+        let rival = match &file {
+            Found::Elsewhere(file) => names[file].iter().find(|(_, name)| *name != image.name),
+            Found::Named(_) | Found::Several(..) | Found::Missing(_) => None,
+        };
+        let file = match rival {
+            Some((other, name)) => Err(format!(
+                "its image {} is not there, and the only file of that name is that of images[{other}] ({name}), too",
+                image.name
+            )),
+            None => file.file(),
+        };
+        Placed { at, image, file }
+    };
+    Ok(found.into_iter().map(file).collect())
+}
