@@ -13,6 +13,7 @@ use serde::de::DeserializeOwned;
 use crate::predict::trained::Trained;
 use crate::train::Export;
 use dataset::convert::boxes::{Sizes, voc};
+use dataset::convert::table::{BoxForm, TableOptions};
 
 /// Trains vision models on labelled images.
 #[derive(Debug, Parser)]
@@ -99,8 +100,8 @@ pub struct TrainArgs {
     /// Memory for decoded images, in MiB; the default is a quarter of the machine's, at most 4096.
     #[arg(long = "cache_mib", value_name = "MIB")]
     pub cache_mib: Option<u64>,
-    /// Folder of the run: one that is not there, an empty one, or, with --resume, that of the run. (What a start that failed
-    /// before its first checkpoint left there does not count.)
+    /// Folder of the run: one that is not there, an empty one, or, with --resume, that of the run. (What a start that
+    /// failed before its first checkpoint left there does not count.)
     #[arg(long, value_name = "DIR")]
     pub output: PathBuf,
     /// Names of the options that were given, as opposed to left at their defaults.
@@ -172,8 +173,8 @@ pub struct PredictArgs {
     /// Write each image with its answer drawn on it into this folder.
     #[arg(long, value_name = "DIR")]
     pub save: Option<PathBuf>,
-    /// Replace what `predict` saved for these images earlier and nobody has changed since. Any other file that is in the way
-    /// stays, and nothing is written.
+    /// Replace what `predict` saved for these images earlier and nobody has changed since. Any other file that is in
+    /// the way stays, and nothing is written.
     #[arg(long, requires = "save")]
     pub overwrite: bool,
     /// Most classes to print per image (classification; default: 3, and all above 0.5 of a multi-label model).
@@ -199,7 +200,8 @@ pub struct PredictArgs {
 #[command(next_help_heading = "Explanation (classification)")]
 pub struct ExplainArgs {
     /// Show which pixels the answer came from, in the images of --save: xrai, integrated_gradients, guided_backprop,
-    /// guided_gradcam (checkpoints), occlusion (exported files too). Of the most probable class, or of every label above the threshold.
+    /// guided_gradcam (checkpoints), occlusion (exported files too). Of the most probable class, or of every label
+    /// above the threshold.
     #[arg(long, value_name = "METHOD", value_parser = spelled::<XaiAlgorithm>)]
     pub explain: Option<XaiAlgorithm>,
     /// Put the attributions of every pixel into the JSON.
@@ -244,8 +246,8 @@ pub struct EmbedArgs {
     /// Folder that azureml:// and AmlDatastore:// image addresses are relative to.
     #[arg(long = "data_root", value_name = "DIR")]
     pub data_root: Option<PathBuf>,
-    /// File to write, by its ending: .npy (float32, a row per image), .safetensors (`features`, and the names of the images as
-    /// metadata `filenames`) or .jsonl (a line per image: `filename`, `features`).
+    /// File to write, by its ending: .npy (float32, a row per image), .safetensors (`features`, and the names of the
+    /// images as metadata `filenames`) or .jsonl (a line per image: `filename`, `features`).
     #[arg(long, value_name = "FILE")]
     pub output: PathBuf,
     /// Replace --output if it is what `embed` wrote and nobody has changed it since. Any other file stays.
@@ -259,8 +261,8 @@ pub struct ConvertArgs {
     /// Layout to read.
     #[command(subcommand)]
     pub from: ConvertFrom,
-    /// Replace what an earlier conversion wrote to --output and nobody has changed since, and remove what of it no longer
-    /// belongs. Any other file that is in the way stays, and nothing is written.
+    /// Replace what an earlier conversion wrote to --output and nobody has changed since, and remove what of it no
+    /// longer belongs. Any other file that is in the way stays, and nothing is written.
     #[arg(long, global = true)]
     pub overwrite: bool,
 }
@@ -276,23 +278,18 @@ pub enum ConvertFrom {
         #[arg(long, value_name = "PATH")]
         output: PathBuf,
     },
-    /// A table with an image and a label per row: CSV with a header, or tab-separated `image<TAB>label` without one.
+    /// A table with an image per row, and its label, a list of labels, a column of 0 and 1 per class, or a box: CSV
+    /// with a header or of a known kind without one. What its columns hold is told by their names; in doubt the table
+    /// is refused.
     Csv {
         /// Table to read.
         input: PathBuf,
-        /// JSONL file to write.
-        #[arg(long, value_name = "FILE")]
+        /// JSONL file to write, or a folder where the table tells training and test rows apart.
+        #[arg(long, value_name = "PATH")]
         output: PathBuf,
-        /// Column of the image file, by name or number from 1; otherwise found by its usual names.
-        #[arg(long = "image_column")]
-        image_column: Option<String>,
-        /// Column of the label, likewise.
-        #[arg(long = "label_column")]
-        label_column: Option<String>,
-        /// The label is a list, for multi-label classification: names separated by commas, quoted with ' where they hold
-        /// one themselves; nothing is an image without labels.
-        #[arg(long)]
-        multilabel: bool,
+        /// How it is read.
+        #[command(flatten)]
+        table: TableArgs,
     },
     /// COCO's detection JSON.
     Coco {
@@ -348,14 +345,90 @@ pub enum ConvertFrom {
         /// What VOC's coordinates are: corners of the box in pixels, or its first and last pixel counted from 1.
         #[arg(long = "voc_pixels", value_enum, default_value_t)]
         pixels: VocPixels,
-        /// Put hard links to the images into the folder of voc and yolo, in place of copies. They take no space, and a change
-        /// of one is a change of the other.
+        /// Put hard links to the images into the folder of voc and yolo, in place of copies. They take no space, and a
+        /// change of one is a change of the other.
         #[arg(long)]
         link: bool,
         /// Folder to write, or, for COCO with one input, a .json file.
         #[arg(long, value_name = "PATH")]
         output: PathBuf,
     },
+}
+
+/// Options of `convert csv`.
+#[derive(Debug, Args)]
+pub struct TableArgs {
+    /// Column of the image file, by name or number from 1; otherwise found by its usual names.
+    #[arg(long = "image_column", value_name = "COLUMN")]
+    pub image_column: Option<String>,
+    /// Column of the label, likewise; several, separated by commas, are columns of 0 and 1 named after classes.
+    #[arg(long = "label_column", value_name = "COLUMN")]
+    pub label_column: Option<String>,
+    /// Folder in and below which images are looked for; the default is that of the table.
+    #[arg(long, value_name = "DIR")]
+    pub images: Option<PathBuf>,
+    /// Write a list of labels per image, for multi-label classification. Labels are separated by commas, else by | or
+    /// ;, or, in a column called tags or labels, by blanks; quoted with ' where they hold one themselves. Nothing is an
+    /// image without labels, and rows of one image are united.
+    #[arg(long)]
+    pub multilabel: bool,
+    /// What separates fields: one character, or `tab`; otherwise found out.
+    #[arg(long, value_name = "CHARACTER", value_parser = delimiter)]
+    pub delimiter: Option<char>,
+    /// What the four numbers of a box are; otherwise told by the names of their columns, or by which fit the images.
+    #[arg(long = "box", value_enum, value_name = "FORM")]
+    pub form: Option<TableBox>,
+    /// Class of every box, of a table without a column of classes.
+    #[arg(long = "one_class", value_name = "NAME")]
+    pub one_class: Option<String>,
+    /// What boxes are counted in where a declared size is not the file's: whatever all fit, or as said.
+    #[arg(long, value_enum, default_value_t)]
+    pub sizes: BoxSizes,
+}
+
+impl From<&TableArgs> for TableOptions {
+    fn from(args: &TableArgs) -> Self {
+        Self {
+            image_column: args.image_column.clone(),
+            label_column: args.label_column.clone(),
+            delimiter: args.delimiter,
+            images: args.images.clone(),
+            lists: args.multilabel,
+            boxes: args.form.map(Into::into),
+            sizes: args.sizes.into(),
+            one_class: args.one_class.clone(),
+        }
+    }
+}
+
+fn delimiter(text: &str) -> Result<char, String> {
+    let mut letters = text.chars();
+    match (text, letters.next(), letters.next()) {
+        ("tab" | "\\t", ..) => Ok('\t'),
+        (_, Some(letter), None) => Ok(letter),
+        _ => Err("expected one character, or tab".to_owned()),
+    }
+}
+
+/// What the four numbers of a box in a table are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum TableBox {
+    /// Left, top, right, bottom.
+    Corners,
+    /// Left, top, width, height.
+    Size,
+    /// Centre across, centre down, width, height.
+    Centre,
+}
+
+impl From<TableBox> for BoxForm {
+    fn from(form: TableBox) -> Self {
+        match form {
+            TableBox::Corners => Self::Corners,
+            TableBox::Size => Self::Size,
+            TableBox::Centre => Self::Centre,
+        }
+    }
 }
 
 /// What boxes are counted in where an annotation declares another size than its image has.
@@ -422,8 +495,8 @@ pub struct SampleDataArgs {
     /// Folder to write.
     #[arg(long, value_name = "DIR")]
     pub output: PathBuf,
-    /// Replace what was generated into --output earlier and nobody has changed since. Any other file that is in the way stays,
-    /// and nothing is written.
+    /// Replace what was generated into --output earlier and nobody has changed since. Any other file that is in the way
+    /// stays, and nothing is written.
     #[arg(long)]
     pub overwrite: bool,
     /// Images in all; about 70 % to train on, 15 % to validate on, the rest to test on.

@@ -11,7 +11,8 @@ use super::Answer;
 use crate::cli::args::{BoxLayout, ConvertArgs, ConvertFrom, SampleDataArgs};
 use crate::failure::fail;
 use dataset::convert::boxes::{BoxSummary, Part, Placing, coco, rows, voc, yolo};
-use dataset::convert::{self, CsvOptions, FolderSummary, LeftOut, List};
+use dataset::convert::table::{self, Labelled, Table, TableSummary};
+use dataset::convert::{self, FolderSummary, LeftOut, List};
 use dataset::data_files;
 use dataset::sample_data as generator;
 
@@ -23,17 +24,12 @@ pub fn run(args: &ConvertArgs) -> anyhow::Result<Answer> {
     let order = |command: &'static str, output, reads| Order { command, output, overwrite: args.overwrite, reads };
     match &args.from {
         ConvertFrom::Folders { input, output } => folders(input, &order("convert folders", output, &[])),
-        ConvertFrom::Csv { input, output, image_column, label_column, multilabel } => {
-            let options = CsvOptions {
-                image_column: image_column.clone(),
-                label_column: label_column.clone(),
-                lists: *multilabel,
-                ..CsvOptions::default()
-            };
-            let reads = std::slice::from_ref(input);
-            let summary = convert::csv(input, &order("convert csv", output, reads), &options)?;
-            let text = format!("{}: {}", summary.output.display(), counts(&summary.classes));
-            Ok(Answer::done(text, json!(summary)))
+        ConvertFrom::Csv { input, output, table } => {
+            let order = order("convert csv", output, std::slice::from_ref(input));
+            match table::read(input, &table.into())? {
+                Table::Labels(labelled) => labels(&labelled, &order),
+                Table::Boxes(parts) => boxes(&parts, &order),
+            }
         }
         ConvertFrom::Coco { inputs, images, sizes, output } => {
             let parts = inputs.iter().map(|input| coco::read(input, images.as_deref(), (*sizes).into()));
@@ -74,17 +70,55 @@ pub fn run(args: &ConvertArgs) -> anyhow::Result<Answer> {
     }
 }
 
+/// Writes the labels of a table: a file, or one per part.
+fn labels(labelled: &Labelled, order: &Order) -> anyhow::Result<Answer> {
+    one_file(labelled.parts.iter().map(|part| part.name.as_str()), order)?;
+    let (summaries, written) = table::write(order, labelled)?;
+    let line = |s: &TableSummary| format!("{}: {}", s.output.display(), counts(s.images, &s.classes));
+    let mut text = summaries.iter().map(line).collect::<Vec<_>>().join("\n") + &left_out(&labelled.left_out);
+    text.extend(labelled.assumed.iter().map(|note| format!("\n  {note}")));
+    let text = text + &written.notes();
+    let Labelled { assumed, left_out, .. } = labelled;
+    let json = match summaries.as_slice() {
+        [TableSummary { output, images, classes }] => json!({
+            "output": output, "images": images, "classes": classes, "assumed": assumed, "left_out": left_out,
+        }),
+        several => json!({ "written": several, "kept": written.kept, "assumed": assumed, "left_out": left_out }),
+    };
+    Ok(Answer::done(text, json))
+}
+
+/// Writes the boxes of a table: a file, or one per part.
+fn boxes(parts: &[Part], order: &Order) -> anyhow::Result<Answer> {
+    one_file(parts.iter().map(|part| part.name.as_str()), order)?;
+    let (files, written) = match parts {
+        [part] => (vec![order.output.to_owned()], rows::write_file(order, part)?),
+        several => rows::write_folder(order, several)?,
+    };
+    Ok(box_answer(parts, &files, &written))
+}
+
+/// Refuses a file as the output of several parts.
+fn one_file<'a>(names: impl Iterator<Item = &'a str>, order: &Order) -> anyhow::Result<()> {
+    let names: Vec<&str> = names.collect();
+    if names.len() > 1 && is_jsonl(order.output) {
+        let (count, names) = (names.len(), names.join(", "));
+        let message = format!("--output is a file, but there are {count} parts ({names}); name a folder");
+        return Err(fail(ErrorCode::InvalidArguments, message));
+    }
+    Ok(())
+}
+
+fn is_jsonl(path: &Path) -> bool {
+    path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("jsonl"))
+}
+
 /// Writes one JSONL file per part: to the output if it is named as one, else into it.
 fn to_rows(parts: &[Part], order: &Order) -> anyhow::Result<Answer> {
     distinct(parts)?;
     let output = order.output;
-    if output.extension().is_some_and(|e| e.eq_ignore_ascii_case("jsonl")) {
-        let [part] = parts else {
-            let names: Vec<&str> = parts.iter().map(|part| part.name.as_str()).collect();
-            let (count, names) = (parts.len(), names.join(", "));
-            let message = format!("--output is a file, but there are {count} parts ({names}); name a folder");
-            return Err(fail(ErrorCode::InvalidArguments, message));
-        };
+    one_file(parts.iter().map(|part| part.name.as_str()), order)?;
+    if let ([part], true) = (parts, is_jsonl(output)) {
         let written = rows::write_file(order, part)?;
         return Ok(box_answer(output, parts, &[output.to_owned()], &written));
     }
@@ -150,7 +184,7 @@ fn left_out(all: &[LeftOut]) -> String {
 
 fn folders(input: &Path, order: &Order) -> anyhow::Result<Answer> {
     let output = order.output;
-    let is_file = output.extension().is_some_and(|e| e.eq_ignore_ascii_case("jsonl"));
+    let is_file = is_jsonl(output);
     let parts = if is_file { None } else { convert::folders_split(input, order)? };
     let (summaries, written) = match parts {
         Some(parts) => parts,
@@ -162,16 +196,15 @@ fn folders(input: &Path, order: &Order) -> anyhow::Result<Answer> {
     };
     let line = |s: &FolderSummary| {
         let skipped = if s.skipped > 0 { format!("; {} files are no images", s.skipped) } else { String::new() };
-        format!("{}: {}{skipped}", s.output.display(), counts(&s.classes))
+        format!("{}: {}{skipped}", s.output.display(), counts(s.classes.iter().map(|(_, n)| n).sum(), &s.classes))
     };
     let text = summaries.iter().map(line).collect::<Vec<_>>().join("\n") + &written.notes();
     Ok(Answer::done(text, json!({ "written": summaries, "kept": written.kept })))
 }
 
-fn counts(classes: &[(String, usize)]) -> String {
-    let total: usize = classes.iter().map(|(_, n)| n).sum();
+fn counts(images: usize, classes: &[(String, usize)]) -> String {
     let each: Vec<String> = classes.iter().map(|(label, n)| format!("{label} {n}")).collect();
-    format!("{total} images, {} classes ({})", classes.len(), each.join(", "))
+    format!("{images} images, {} classes ({})", classes.len(), each.join(", "))
 }
 
 /// Generates a small dataset.

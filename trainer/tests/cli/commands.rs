@@ -90,3 +90,33 @@ fn models_lists_every_model() {
     assert!(expect(0, ["models", "resnet50"]).contains("learning_rate"));
     expect(2, ["models", "resnet51"]);
 }
+
+#[test]
+fn tables_say_what_was_assumed_and_list_what_is_left_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let data = sample(folder.path(), 12);
+    let image = fs::read_dir(data.join("images/train")).unwrap().next().unwrap().unwrap().path();
+    fs::copy(image, path("im1.JPG")).unwrap();
+    fs::write(path("t.csv"), "image_id;label\nim1;cat\nim2;dog\n").unwrap();
+    let answer = json(&expect(0, ["convert", "csv", &path("t.csv"), "--output", &path("o.jsonl"), "--json"]));
+    assert_eq!((&answer["images"], &answer["left_out"][0]["place"]), (&1.into(), &"line 3".into()));
+    assert!(answer["assumed"].to_string().contains("separated by ;"), "{answer}");
+    assert!(fs::read_to_string(path("o.left_out.txt")).unwrap().contains("im2"));
+
+    fs::write(path("b.csv"), "TRAIN,gs://k/im1.JPG,cat,0.25,0.25,,,0.5,0.75,,\nTEST,gs://k/im1.JPG,,,,,,,,,\n")
+        .unwrap();
+    expect(2, ["convert", "csv", &path("b.csv"), "--output", &path("b.jsonl")]);
+    let answer = json(&expect(0, ["convert", "csv", &path("b.csv"), "--output", &path("parts"), "--json"]));
+    assert!(answer["written"][0]["assumed"].to_string().contains("fractions of the image"), "{answer}");
+    assert!(fs::read_to_string(path("parts/train.jsonl")).unwrap().contains(r#""topX":0.25,"topY":0.25"#));
+    for (text, message) in
+        [("image,label\nim7,cat\n", "--images FOLDER"), ("lesion,image_id,dx,age\n1,im1,nv,7\n", "--label_column NAME")]
+    {
+        fs::write(path("t.csv"), text).unwrap();
+        let output = run(["convert", "csv", &path("t.csv"), "--output", &path("n.jsonl")]);
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.code() == Some(2) && error.contains(message), "{error}");
+        assert!(!folder.path().join("n.jsonl").exists());
+    }
+}

@@ -4,11 +4,11 @@
 //! where the image lies below or beside it, so that the folder can be moved as a whole.
 
 pub mod boxes;
-mod csv;
 mod find;
 mod folders;
 mod left_out;
 mod relative;
+pub mod table;
 
 use std::path::{Path, PathBuf};
 
@@ -17,7 +17,6 @@ use serde::Serialize;
 
 use crate::DataError;
 
-pub use csv::{CsvOptions, CsvSummary, csv};
 pub use folders::{FolderSummary, folders, folders_split};
 pub use left_out::{LeftOut, List};
 

@@ -5,7 +5,7 @@
 //! cannot be used are left out and listed with file and place; where nothing is left, that is an error ([`Part::usable`]).
 
 pub mod coco;
-mod draft;
+pub(super) mod draft;
 mod frame;
 mod geometry;
 mod part;
@@ -44,7 +44,7 @@ fn write_text(writing: &mut Writing, name: &str, text: &str) -> Result<(), DataE
 
 /// Name of a part that a file or folder is named after: `train` of `train.coco.json`, `train_annotations.jsonl` and
 /// `training-mltable-folder`, `validation` of `val.txt`, otherwise the stem.
-fn part_name(path: &Path) -> String {
+pub(super) fn part_name(path: &Path) -> String {
     let stem = path.file_stem().unwrap_or_default().to_string_lossy();
     let endings = [".coco", "_annotations", "-mltable-folder"];
     match endings.iter().find_map(|ending| stem.strip_suffix(ending)).unwrap_or(&stem) {
