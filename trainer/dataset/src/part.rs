@@ -82,7 +82,7 @@ impl Reading<'_> {
         let scan = files.scan(self.options.task, rule, self.rejections)?;
         if scan.cut > 0 {
             let (path, cut) = (path.display(), scan.cut);
-            self.warnings.push(format!("{path}: {cut} boxes stick out of their image and are cut at its edge"));
+            self.warnings.push(format!("{path}: boxes that stick out of their image and are cut at its edge: {cut}"));
         }
         let limits = self.options.limits;
         let fetcher = Fetcher::new(self.options.fetch_folder.clone(), limits.max_bytes);

@@ -156,7 +156,7 @@ fn box_answer(output: &Path, parts: &[Part], outputs: &[PathBuf], written: &Writ
             text.push_str(&format!("; {} without objects", s.background));
         }
         if s.cut > 0 {
-            text.push_str(&format!("; {} boxes stuck out of their image and were cut at its edge", s.cut));
+            text.push_str(&format!("; boxes that stuck out of their image and were cut at its edge: {}", s.cut));
         }
         text.push_str(&left_out(&s.left_out));
         text.extend(s.assumed.iter().map(|note| format!("\nassumed: {note}")));

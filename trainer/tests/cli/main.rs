@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod commands;
+mod convert_coco;
 mod detect;
 mod embed;
 mod explain;

@@ -138,21 +138,21 @@ impl Reason {
         let what = match self {
             Self::Plain => return None,
             Self::SeenUpright => {
-                "leave open whether they know of the EXIF rotation of their file; their boxes are taken in the rotated image, as it is seen (--sizes stored takes the other reading)"
+                "the declared size does not show whether boxes are from before or after the EXIF rotation; they are taken in the image as it is seen (--sizes stored takes the other reading)"
             }
             Self::BeforeRotation => {
-                "have boxes of before the EXIF rotation of their file: there they fit, or those of other images do; they are turned with the image"
+                "boxes are from before the EXIF rotation, where alone they or those of other images fit; they are turned with the image"
             }
             Self::DeclaredWrong => {
-                "declare another size than their file has; their boxes fit the file and are taken in its pixels"
+                "the declared size is not the file's; boxes fit the file and are taken in its pixels"
             }
             Self::Resized => {
-                "declare another size than their file has; their boxes fit only the declared size and are scaled to the file"
+                "the declared size is not the file's; boxes fit only the declared size and are scaled to the file"
             }
-            Self::Asked => "declare another size than their file has; their boxes are read as --sizes asks",
+            Self::Asked => "the declared size is not the file's; boxes are read as --sizes asks",
         };
         let images = if images == 1 { "1 image".to_owned() } else { format!("{images} images") };
-        Some(format!("{images}: annotations {what}"))
+        Some(format!("{images}: {what}"))
     }
 }
 

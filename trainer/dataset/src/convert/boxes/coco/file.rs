@@ -80,7 +80,8 @@ impl Judged for Image {
         // Some tools write only one of the others.
         let names = ["file_name", "filename", "path", "coco_url"].map(|key| map.get(key).and_then(Value::as_str));
         let name = names.into_iter().flatten().find(|name| !name.trim().is_empty());
-        let name = name.ok_or_else(|| format!("its file_name is {}", shown(&value["file_name"])))?.to_owned();
+        let name =
+            name.ok_or_else(|| format!("its file_name is {}, not a text", shown(&value["file_name"])))?.to_owned();
         let side = |key: &str| {
             let number = number(map.get(key)?)?;
             (1.0..1e9).contains(&number).then(|| number.round() as u32)
@@ -98,7 +99,7 @@ impl Judged for Category {
             None => None,
         };
         let id = needed(map, "id")?;
-        Ok(Self { id, name: name.ok_or_else(|| format!("its name is {}", shown(&value["name"])))? })
+        Ok(Self { id, name: name.ok_or_else(|| format!("its name is {}, not a text", shown(&value["name"])))? })
     }
 }
 

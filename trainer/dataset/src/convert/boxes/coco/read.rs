@@ -59,10 +59,11 @@ pub fn read(path: &Path, images: Option<&Path>, sizes: Sizes) -> Result<Part, Da
     }
     let unit = unit::settled(&mut part, path, &mut images.drafts, sizes)?;
     if unit != Unit::Pixels(sizes) {
-        part.assumed.push("boxes are fractions of the image, not pixels, since all of them are so small".to_owned());
+        part.assumed
+            .push("boxes were taken as fractions of the image and not as pixels: no number is far above 1".to_owned());
     }
     settle(&mut part, images.drafts, unit);
-    part.usable(path, "where its images are can be said with --images FOLDER:")
+    part.usable(path, "if they are elsewhere, say where with --images FOLDER:")
 }
 
 fn parse(path: &Path) -> Result<Top, DataError> {
@@ -72,7 +73,7 @@ fn parse(path: &Path) -> Result<Top, DataError> {
         Ok(Root::Object(top)) if matches!(top.images, Some(Listed::List(_))) => Ok(top),
         Ok(Root::Object(top)) => Err(wrong(path, foreign::of_object(&top))),
         Ok(Root::List(first)) => Err(wrong(path, foreign::of_list(&first))),
-        Err(error) => Err(wrong(path, format!("is not JSON as COCO has it: {error}"))),
+        Err(error) => Err(wrong(path, format!("is no COCO file, which is JSON with images and annotations: {error}"))),
     }
 }
 

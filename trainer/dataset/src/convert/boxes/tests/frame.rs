@@ -165,7 +165,7 @@ fn without_a_file_the_declared_size_counts() {
 fn notes_count_images_and_read_as_sentences() {
     assert_eq!(Reason::Plain.note(3), None);
     for reason in [Reason::SeenUpright, Reason::BeforeRotation, Reason::DeclaredWrong, Reason::Resized, Reason::Asked] {
-        assert!(reason.note(1).unwrap().starts_with("1 image: annotations "), "{reason:?}");
-        assert!(reason.note(2).unwrap().starts_with("2 images: annotations "), "{reason:?}");
+        assert!(reason.note(1).unwrap().starts_with("1 image: "), "{reason:?}");
+        assert!(reason.note(2).unwrap().starts_with("2 images: "), "{reason:?}");
     }
 }
