@@ -18,6 +18,7 @@ mod kernel;
 mod orient;
 mod prepare;
 mod resize;
+mod stored;
 mod tiles;
 mod tone;
 mod weigh;
@@ -34,6 +35,7 @@ pub use hsv::{HsvGains, change_hsv};
 pub use prepare::{crop_resize, flip_horizontal, prepare, prepared_size, thumbnail};
 pub use resize::{Resizer, resize, taps};
 pub use schemas::prediction::Detection;
+pub use stored::{Stored, StoredColour, stored};
 pub use tiles::{Merge, MergeRule, Tile, cut, merge, shift, tiles};
 pub use tone::{autocontrast, equalize, posterize, sharpness, solarize};
 
