@@ -17,7 +17,7 @@ use serde_json::Value;
 use crate::Task;
 
 pub use error::SettingError;
-pub use kind::{GradClip, Kind, LrScheduler, MetricType, ModelSize, Optimizer, TileGrid};
+pub use kind::{GradClip, Kind, LrScheduler, MetricType, ModelSize, Optimizer, RowKey, TileGrid};
 pub(crate) use kind::{choice, normal, number};
 pub use model::{Foreign, ModelSettings};
 pub use nearest::nearest;

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Map, Value, json};
 
+use super::kind::RowKey;
 use super::{Kind, SETTINGS, SettingSpec, Settings, Source, TileGrid};
 
 impl SettingSpec {
@@ -36,6 +37,7 @@ impl SettingSpec {
                 put("type", Value::from("string"));
                 put("pattern", Value::from(TileGrid::canonical_pattern()));
             }
+            Kind::Key => RowKey::schema().into_iter().for_each(|(key, value)| drop(put(key, value))),
         }
         map
     }
