@@ -2,6 +2,7 @@
 
 use schemars::{JsonSchema, Schema, schema_for};
 
+use crate::check::CheckReport;
 use crate::dataset::{Rejection, row_schema};
 use crate::error::ErrorBody;
 use crate::event::{EpochRecord, RunEvent};
@@ -39,6 +40,7 @@ impl Document {
 pub fn documents() -> Vec<Document> {
     let rows = Task::ALL.map(|task| Document { file: format!("row.{task}.json"), schema: row_schema(task) });
     let others = [
+        Document::of::<CheckReport>("check.json"),
         Document::of::<CheckpointMeta>("checkpoint.json"),
         Document::of::<EpochRecord>("epoch.json"),
         Document::of::<ErrorBody>("error.json"),

@@ -4,6 +4,7 @@
 //! Unknown keys: in requests of other systems' protocols they are ignored, in our own files and settings they are errors; see
 //! [`prediction`].
 
+pub mod check;
 pub mod checkpoint;
 pub mod dataset;
 mod document;

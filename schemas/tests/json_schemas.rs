@@ -96,6 +96,7 @@ fn settings_have_the_ranges_of_the_table() {
                 let texts = ["none", "3x2", "1x1", "0x2", "1x2", "2x1", "16x16", "17x1", "3 by 2", "03x2", ""];
                 texts.iter().map(|text| json!(text)).chain([json!(3)]).collect()
             }
+            Kind::Key => ["none", "patient", "", " ", "label", "imageUrl"].map(|text| json!(text)).to_vec(),
         };
         for value in tries {
             // The schema describes the canonical form, so text that only the parser understands is no part of it.

@@ -32,6 +32,7 @@ fn main() -> ExitCode {
     bridge::keep_freed_memory();
     let result = failure::contained(|| match &cli.command {
         Action::Train(args) => cli::train::run(args, &settings),
+        Action::Check(args) => cli::check::run(args),
         Action::Evaluate(args) => cli::evaluate::run(args),
         Action::Predict(args) => cli::predict::run(args),
         Action::Embed(args) => cli::embed::run(args),

@@ -143,13 +143,13 @@ pub fn decode_top(bytes: &[u8], limits: &Limits, rows: impl FnOnce(u32, u32) -> 
 
 /// Runs a decoder. Decoders are other people's code over hostile bytes, and some of them panic on some of them; here, and
 /// only here, that becomes an error. The closure owns what it builds, so nothing half-changed is left behind.
-fn guarded<T>(format: Format, run: impl FnOnce() -> Result<T, DecodeError>) -> Result<T, DecodeError> {
+pub(super) fn guarded<T>(format: Format, run: impl FnOnce() -> Result<T, DecodeError>) -> Result<T, DecodeError> {
     catch_unwind(AssertUnwindSafe(run))
         .unwrap_or_else(|_| Err(DecodeError::Corrupt { format, reason: "the decoder gave up".into() }))
 }
 
 /// Opens a decoder of a file that was weighed, which reads the header only.
-fn open<'a>(
+pub(super) fn open<'a>(
     format: Format,
     bytes: &'a [u8],
     weight: &Weight,

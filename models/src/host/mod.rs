@@ -24,6 +24,7 @@ mod resize;
 mod rgb;
 mod shown;
 mod sniff;
+mod stored;
 mod tiles;
 mod tone;
 mod weigh;
@@ -43,5 +44,6 @@ pub use prepare::{crop_resize, flip_horizontal, prepare, prepared_size, thumbnai
 pub use resize::{Resizer, resize, taps};
 pub use rgb::{Region, Rgb};
 pub use schemas::prediction::Detection;
+pub use stored::{Stored, StoredColour, stored};
 pub use tiles::{Merge, MergeRule, Tile, cut, merge, shift, tiles};
 pub use tone::{autocontrast, equalize, posterize, sharpness, solarize};

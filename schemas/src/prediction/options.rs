@@ -164,7 +164,7 @@ fn value_schema(setting: &str) -> Schema {
             vec![Value::Object(number), text(NUMBER), null]
         }
         Kind::Grid => vec![text(&TileGrid::pattern()), null],
-        Kind::Bool | Kind::Choice(_) => vec![Value::Object(spec.value_schema()), null],
+        Kind::Bool | Kind::Choice(_) | Kind::Key => vec![Value::Object(spec.value_schema()), null],
     };
     schemars::json_schema!({ "anyOf": forms })
 }

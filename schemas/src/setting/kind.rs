@@ -197,6 +197,65 @@ impl From<TileGrid> for Value {
     }
 }
 
+/// A key of the rows, at their top level, or none. In files the key itself, or `"none"`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub struct RowKey(Option<String>);
+
+/// Keys that a row has in any case, which say nothing beside what they are for.
+const OWN_KEYS: [&str; 4] = ["image_url", "imageUrl", "image_details", "label"];
+
+impl RowKey {
+    /// No key.
+    pub const NONE: Self = Self(None);
+
+    /// The key, if there is one.
+    #[must_use]
+    pub fn key(&self) -> Option<&str> {
+        self.0.as_deref()
+    }
+
+    /// Part of a JSON Schema that holds for the canonical texts alone.
+    pub(super) fn schema() -> [(&'static str, Value); 3] {
+        [("type", "string".into()), ("pattern", r"\S".into()), ("not", serde_json::json!({ "enum": OWN_KEYS }))]
+    }
+
+    /// Reads `none` or a key.
+    fn read(text: &str) -> Option<Self> {
+        if text.trim().eq_ignore_ascii_case("none") {
+            return Some(Self::NONE);
+        }
+        let usable = !text.trim().is_empty() && !OWN_KEYS.contains(&text);
+        usable.then(|| Self(Some(text.to_owned())))
+    }
+}
+
+impl std::fmt::Display for RowKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.key().unwrap_or("none"))
+    }
+}
+
+impl From<RowKey> for String {
+    fn from(key: RowKey) -> Self {
+        key.to_string()
+    }
+}
+
+impl TryFrom<String> for RowKey {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        Self::read(&text).ok_or_else(|| format!("{text:?} is no key that a row may have beside image_url and label"))
+    }
+}
+
+impl From<RowKey> for Value {
+    fn from(key: RowKey) -> Self {
+        Self::from(key.to_string())
+    }
+}
+
 /// What a setting holds, with its limits.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Kind {
@@ -224,6 +283,8 @@ pub enum Kind {
     Choice(&'static [&'static str]),
     /// Columns and rows of tiles.
     Grid,
+    /// A key of the rows.
+    Key,
 }
 
 impl Kind {
@@ -239,6 +300,7 @@ impl Kind {
             }
             Self::Choice(words) => words.join(", "),
             Self::Grid => format!("none, or COLUMNSxROWS up to {0}x{0}, such as 3x2", TileGrid::MOST),
+            Self::Key => "none, or a key of the rows, beside image_url and label".to_owned(),
         }
     }
 
@@ -251,6 +313,7 @@ impl Kind {
             Self::Float { .. } => "FLOAT",
             Self::Choice(_) => "NAME",
             Self::Grid => "GRID",
+            Self::Key => "KEY",
         }
     }
 
@@ -295,6 +358,10 @@ impl Kind {
             Self::Grid => {
                 let grid = value.as_str().and_then(TileGrid::read);
                 grid.map(Value::from).ok_or_else(|| wrong(self.range()))
+            }
+            Self::Key => {
+                let key = value.as_str().and_then(RowKey::read);
+                key.map(Value::from).ok_or_else(|| wrong(self.range()))
             }
         }
     }

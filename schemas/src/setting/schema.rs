@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Map, Value, json};
 
-use super::kind::{Kind, TileGrid};
+use super::kind::{Kind, RowKey, TileGrid};
 use super::source::Source;
 use super::spec::SettingSpec;
 use super::table::{SETTINGS, Settings};
@@ -39,6 +39,7 @@ impl SettingSpec {
                 put("type", Value::from("string"));
                 put("pattern", Value::from(TileGrid::canonical_pattern()));
             }
+            Kind::Key => RowKey::schema().into_iter().for_each(|(key, value)| drop(put(key, value))),
         }
         map
     }

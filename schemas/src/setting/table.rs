@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::error::SettingError;
-use super::kind::{GradClip, Kind, LrScheduler, MetricType, ModelSize, Optimizer, TileGrid};
+use super::kind::{GradClip, Kind, LrScheduler, MetricType, ModelSize, Optimizer, RowKey, TileGrid};
 use super::spec::SettingSpec;
 use crate::Task;
 
@@ -73,7 +73,7 @@ macro_rules! settings {
             #[must_use]
             pub fn get(&self, name: &str) -> Option<Value> {
                 match name {
-                    $(stringify!($name) => Some(Value::from(self.$name)),)+
+                    $(stringify!($name) => Some(Value::from(self.$name.clone())),)+
                     _ => None,
                 }
             }
@@ -95,7 +95,7 @@ macro_rules! settings {
             #[must_use]
             pub fn to_map(&self) -> Map<String, Value> {
                 let mut map = Map::new();
-                $(map.insert(stringify!($name).to_owned(), Value::from(self.$name));)+
+                $(map.insert(stringify!($name).to_owned(), Value::from(self.$name.clone()));)+
                 map
             }
         }
@@ -169,6 +169,9 @@ settings! {
     max_time: f64 = 0.0, closed(0.0, 1e6), ALL;
     /// Share of the training data held back for validation when no validation data is given.
     split_ratio: f64 = 0.2, open(0.0, 1.0), ALL, v2 = "validation_data_size";
+    /// Key of the rows, such as patient, scene or day, whose values are groups: rows of one group never stand on both sides of
+    /// the split. Its values are texts or whole numbers.
+    group_column: RowKey = RowKey::NONE, Kind::Key, ALL;
     /// Epochs between two checkpoints that are kept for good, beside the best and the last; 0 keeps only those two.
     checkpoint_frequency: u32 = 0, int(0, 1_000_000), ALL;
     /// Layer groups, counted from the input, whose parameters stay as loaded; 0 trains all.

@@ -40,6 +40,10 @@ fn limits(kind: &Kind) -> (Vec<Value>, Vec<Value>) {
             vec![json!("none"), json!("3x2"), json!("(2, 4)"), json!("1X16")],
             vec![json!("1x1"), json!("0x2"), json!("17x1"), json!("3"), json!("3x2x1"), json!(3), json!("x")],
         ),
+        Kind::Key => (
+            vec![json!("none"), json!("NONE"), json!("patient"), json!("Day of capture"), json!("7")],
+            vec![json!(""), json!(" "), json!("label"), json!("image_url"), json!(7), json!(null), json!(["a"])],
+        ),
     }
 }
 

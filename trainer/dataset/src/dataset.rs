@@ -140,6 +140,8 @@ pub(crate) struct Reader {
     pub files: Files,
     pub fetcher: Fetcher,
     pub limits: Limits,
+    /// What stands for the cloud storage in addresses.
+    pub data_root: Option<PathBuf>,
 }
 
 impl Reader {
@@ -368,19 +370,30 @@ impl Images for Dataset {
 
 /// The image of a row, from the cache where it is there, into it where there is room.
 pub(crate) fn image(reader: &Reader, cache: &Cache, entry: &Entry, slot: usize) -> Result<Arc<Rgb>, SampleError> {
-    let decode = || Ok(Arc::new(reader.decode(&encoded(reader, cache, entry, slot)?)?));
-    let Cache::Decoded(slots) = cache else { return decode() };
-    match slots[slot].get() {
-        Some(image) => Ok(Arc::clone(image)),
-        None => {
-            let image = decode()?;
-            Ok(Arc::clone(slots[slot].get_or_init(|| image)))
-        }
+    if let Cache::Decoded(slots) = cache
+        && let Some(image) = slots[slot].get()
+    {
+        return Ok(Arc::clone(image));
+    }
+    decoded(reader, cache, &encoded(reader, cache, entry, slot)?, slot)
+}
+
+/// The image of a row whose file is at hand, into the cache where there is room.
+pub(crate) fn decoded(reader: &Reader, cache: &Cache, bytes: &[u8], slot: usize) -> Result<Arc<Rgb>, SampleError> {
+    let image = Arc::new(reader.decode(bytes)?);
+    match cache {
+        Cache::None | Cache::Encoded(_) => Ok(image),
+        Cache::Decoded(slots) => Ok(Arc::clone(slots[slot].get_or_init(|| image))),
     }
 }
 
 /// The file of a row, from the cache or into it if that keeps files.
-fn encoded<'a>(reader: &Reader, cache: &'a Cache, entry: &Entry, slot: usize) -> Result<Cow<'a, [u8]>, SampleError> {
+pub(crate) fn encoded<'a>(
+    reader: &Reader,
+    cache: &'a Cache,
+    entry: &Entry,
+    slot: usize,
+) -> Result<Cow<'a, [u8]>, SampleError> {
     let Cache::Encoded(slots) = cache else { return reader.bytes(entry).map(Cow::Owned) };
     let bytes = match slots[slot].get() {
         Some(bytes) => bytes,

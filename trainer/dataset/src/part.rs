@@ -2,11 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
+use super::check::{Facts, facts_of};
 use super::dataset::{self, Cache, Reader};
 use super::error::DataError;
 use super::fetch::Fetcher;
+use super::group::{self, Group};
 use super::index::{Entry, Files, Keys, LabelRule, Scan};
 use super::mltable;
 use super::preflight::{self, FULL_CHECK, HEADER_CHECK, OnProgress, Totals};
@@ -22,8 +24,12 @@ pub(crate) struct Part {
     pub keys: Vec<Keys>,
     /// One per entry.
     pub targets: Targets,
+    /// One per entry, where rows have groups.
+    pub groups: Option<Vec<Group>>,
     /// One slot per entry, where there are any.
     pub cache: Cache,
+    /// What is known of the images, one per entry; empty where they were not decoded, or nobody asked.
+    pub facts: Vec<Facts>,
     /// Rows read, blank lines not counted.
     pub rows: u64,
     /// Every image has been decoded in full.
@@ -34,7 +40,7 @@ impl Part {
     /// What a scan found, of whose images nothing is known yet.
     pub fn new(scan: Scan) -> Self {
         let Scan { entries, keys, targets, rows, cut: _ } = scan;
-        Self { entries, keys, targets, cache: Cache::None, rows, checked: false }
+        Self { entries, keys, targets, groups: None, cache: Cache::None, facts: Vec::new(), rows, checked: false }
     }
 
     /// Keeps the rows at `keep`, which is strictly ascending.
@@ -42,6 +48,12 @@ impl Part {
         self.entries = keep.iter().map(|&at| self.entries[at as usize]).collect();
         self.keys = keep.iter().map(|&at| self.keys[at as usize]).collect();
         self.targets.retain(keep);
+        if let Some(groups) = &mut self.groups {
+            *groups = keep.iter().map(|&at| groups[at as usize]).collect();
+        }
+        if !self.facts.is_empty() {
+            self.facts = keep.iter().map(|&at| self.facts[at as usize].clone()).collect();
+        }
         self.cache.retain(keep);
     }
 
@@ -52,10 +64,25 @@ impl Part {
     }
 }
 
+/// How closely images are looked at, and what for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Depth {
+    /// As [`preflight`] says, to leave out those that cannot be used.
+    Sound,
+    /// The same; of those that are decoded, what the checks ask for is kept.
+    Facts,
+    /// All are decoded, however many there are, and the same is kept.
+    Everything,
+}
+
 /// Reads the parts of a data set.
 pub(crate) struct Reading<'a> {
     /// How.
     pub options: &'a ReadOptions,
+    /// How closely images are looked at.
+    pub depth: Depth,
+    /// Key of the rows that names their group.
+    pub group_column: Option<&'a str>,
     /// Takes what is left out.
     pub rejections: &'a mut Rejections,
     /// Takes what the user should know.
@@ -75,27 +102,8 @@ impl Reading<'_> {
         rule: &mut LabelRule,
         cache_bytes: u64,
     ) -> Result<(Arc<Reader>, Part), DataError> {
-        let source = mltable::open(path)?;
-        self.warnings.extend(source.warnings);
-        let files = Files::open(&source.files, self.options.data_root.as_deref())?;
         let before = self.rejections.total();
-        let scan = files.scan(self.options.task, rule, self.rejections)?;
-        if scan.cut > 0 {
-            let (path, cut) = (path.display(), scan.cut);
-            self.warnings.push(format!("{path}: boxes that stick out of their image and are cut at its edge: {cut}"));
-        }
-        let limits = self.options.limits;
-        let fetcher = Fetcher::new(self.options.fetch_folder.clone(), limits.max_bytes);
-        let reader = Reader { files, fetcher, limits };
-        let mut part = Part::new(scan);
-        let merged = unite_rows(&reader, &mut part, self.rejections)?;
-        if merged > 0 {
-            self.warnings.push(format!(
-                "{}: {merged} rows name an image that an earlier row names; their objects are added to its",
-                path.display()
-            ));
-        }
-        self.check(&reader, &mut part, cache_bytes)?;
+        let (reader, part) = self.rows(path, rule, cache_bytes)?;
         if part.entries.is_empty() {
             return Err(DataError::Empty {
                 what: path.display().to_string(),
@@ -104,6 +112,44 @@ impl Reading<'_> {
                 examples: self.rejections.examples_text(),
             });
         }
+        Ok((reader, part))
+    }
+
+    /// The same, of a part that may have no usable image.
+    ///
+    /// # Errors
+    /// Data that cannot be read, or the first bad row when they are not ignored.
+    pub fn rows(
+        &mut self,
+        path: &Path,
+        rule: &mut LabelRule,
+        cache_bytes: u64,
+    ) -> Result<(Arc<Reader>, Part), DataError> {
+        let source = mltable::open(path)?;
+        self.warnings.extend(source.warnings);
+        let files = Files::open(&source.files, self.options.data_root.as_deref())?;
+        let scan = files.scan(self.options.task, rule, self.rejections)?;
+        if scan.cut > 0 {
+            let (path, cut) = (path.display(), scan.cut);
+            self.warnings.push(format!("{path}: boxes that stick out of their image and are cut at its edge: {cut}"));
+        }
+        let limits = self.options.limits;
+        let fetcher = Fetcher::new(self.options.fetch_folder.clone(), limits.max_bytes);
+        let reader = Reader { files, fetcher, limits, data_root: self.options.data_root.clone() };
+        let mut part = Part::new(scan);
+        if let Some(key) = self.group_column {
+            let groups = group::require(&reader.files, &part.entries, key)?;
+            whole_images(&reader, &part, &groups, key)?;
+            part.groups = Some(groups);
+        }
+        let merged = unite_rows(&reader, &mut part, self.rejections)?;
+        if merged > 0 {
+            self.warnings.push(format!(
+                "{}: {merged} rows name an image that an earlier row names; their objects are added to its",
+                path.display()
+            ));
+        }
+        self.check(&reader, &mut part, cache_bytes)?;
         Ok((Arc::new(reader), part))
     }
 
@@ -119,6 +165,9 @@ impl Reading<'_> {
             part.checked = checked;
             return Ok(());
         }
+        if self.depth == Depth::Everything {
+            return self.decode(reader, part);
+        }
         if n > HEADER_CHECK {
             return self.reject_bad(reader, part, |part, at| preflight::presence(reader, &part.entries[at]));
         }
@@ -126,11 +175,28 @@ impl Reading<'_> {
         self.reject_bad(reader, part, |part, at| preflight::header(reader, &part.entries[at], &totals))?;
         part.cache = Cache::plan(part.entries.len(), totals.sizes(), cache_bytes);
         if n <= FULL_CHECK {
+            self.decode(reader, part)?;
+        }
+        Ok(())
+    }
+
+    /// Decodes every image, and keeps what is known of it where that is asked for.
+    fn decode(&mut self, reader: &Reader, part: &mut Part) -> Result<(), DataError> {
+        if self.depth == Depth::Sound {
             self.reject_bad(reader, part, |part, at| {
                 dataset::image(reader, &part.cache, &part.entries[at], at).map(drop)
             })?;
-            part.checked = true;
+        } else {
+            let facts: Vec<OnceLock<Facts>> = part.entries.iter().map(|_| OnceLock::new()).collect();
+            self.reject_bad(reader, part, |part, at| {
+                let known = facts_of(reader, &part.cache, &part.entries[at], at)?;
+                facts[at].get_or_init(|| known);
+                Ok(())
+            })?;
+            // Images that were rejected have none, so that these are of those that are left.
+            part.facts = facts.into_iter().filter_map(OnceLock::into_inner).collect();
         }
+        part.checked = true;
         Ok(())
     }
 
@@ -154,6 +220,25 @@ impl Reading<'_> {
         Ok(())
     }
 
+    /// Warns of groups that are in both parts.
+    pub fn warn_shared_groups(&mut self, train: &Part, validation: (&Reader, &Part)) -> Result<(), DataError> {
+        let (reader, part) = validation;
+        let (Some(key), Some(ours), Some(theirs)) = (self.group_column, &train.groups, &part.groups) else {
+            return Ok(());
+        };
+        let shared = group::shared(ours, theirs);
+        if let Some(&first) = shared.first() {
+            let text = reader.files.text(&part.entries[first])?;
+            let name = group::value(&text, key).unwrap_or_default();
+            self.warnings.push(format!(
+                "{} groups by {key:?} are in the training and the validation data, such as {name:?}; metrics on them \
+                 flatter the model",
+                shared.len()
+            ));
+        }
+        Ok(())
+    }
+
     /// Warns of images that are in both parts.
     pub fn warn_overlap(&mut self, train: &Part, validation: &Part) {
         let mut known: Vec<[u8; 16]> = train.keys.iter().map(|keys| keys.location).collect();
@@ -166,6 +251,19 @@ impl Reading<'_> {
             ));
         }
     }
+}
+
+/// Refuses rows of one image that are of two groups.
+fn whole_images(reader: &Reader, part: &Part, groups: &[Group], key: &str) -> Result<(), DataError> {
+    let Some((first, second)) = group::torn(&part.keys, groups) else { return Ok(()) };
+    let (first, second) = (&part.entries[first], &part.entries[second]);
+    let message = format!(
+        "line {} has another {key:?} than {}:{}, and both name one image; give them one group",
+        second.line,
+        reader.files.path(first).display(),
+        first.line
+    );
+    Err(DataError::Source { path: reader.files.path(second).clone(), message })
 }
 
 /// Makes one sample of the rows that name one image: of classes the last counts and the others are rejected; objects are put

@@ -7,12 +7,14 @@ use std::sync::Arc;
 use files::Writing;
 use models::host::Limits;
 use schemas::Task;
+use schemas::check::{DataPart, Finding};
 
+use super::check;
 use super::dataset::{Cache, Dataset, Images, Labels, Reader};
 use super::error::DataError;
 use super::fetch::Fetcher;
 use super::index::{Classes, Files, LabelRule};
-use super::part::{Part, Reading, unite_rows};
+use super::part::{Depth, Part, Reading, unite_rows};
 use super::preflight::OnProgress;
 use super::reject::Rejections;
 use super::target::Targets;
@@ -20,6 +22,8 @@ use super::{mltable, split};
 
 /// Training with fewer images than this is pointed out.
 const FEW_IMAGES: usize = 10;
+/// The share of a split that groups make other than asked for is pointed out from this difference on, as a share of it.
+const SHARE_OFF: f64 = 0.25;
 
 /// How data is read and checked, whatever it is for.
 #[derive(Clone, Debug)]
@@ -54,6 +58,10 @@ pub struct TrainingRequest {
     pub split_ratio: f64,
     /// Decides which rows are set aside.
     pub seed: u64,
+    /// Key of the rows whose values are groups, of which none is in both parts.
+    pub group_column: Option<String>,
+    /// Side in pixels that the model sees images at.
+    pub side: u32,
     /// How it is read.
     pub read: ReadOptions,
 }
@@ -68,6 +76,8 @@ pub struct TrainingData {
     pub rejections: Rejections,
     /// What the user should know.
     pub warnings: Vec<String>,
+    /// What is wrong with the data besides, worst first. Nothing where a run goes on.
+    pub findings: Vec<Finding>,
     /// Whether `validation` was set aside from the training data.
     pub was_split: bool,
 }
@@ -103,7 +113,7 @@ pub fn default_cache_bytes() -> u64 {
 /// Several rows of one image: for classification the last counts, for detection their objects are put together.
 ///
 /// # Errors
-/// Data that cannot be read, labels of two types, no usable image, no object in any of them, or the first bad row when they are
+/// Data that cannot be read, a row without a group where there are groups, labels of two types, no usable image, no object in any of them, or the first bad row when they are
 /// not ignored.
 pub fn training(request: &TrainingRequest, on_progress: OnProgress) -> Result<TrainingData, DataError> {
     if request.validation.is_none() && !(request.split_ratio > 0.0 && request.split_ratio < 1.0) {
@@ -113,8 +123,16 @@ pub fn training(request: &TrainingRequest, on_progress: OnProgress) -> Result<Tr
     let mut warnings = Vec::new();
     let mut rejections = Rejections::new(request.read.ignore_data_errors);
     let mut classes = Classes::default();
-    let mut reading =
-        Reading { options: &request.read, rejections: &mut rejections, warnings: &mut warnings, on_progress };
+    // A run that goes on has its rows where they were.
+    let group_column = request.group_column.as_deref().filter(|_| request.read.resumed.is_none());
+    let mut reading = Reading {
+        options: &request.read,
+        depth: Depth::Facts,
+        group_column,
+        rejections: &mut rejections,
+        warnings: &mut warnings,
+        on_progress,
+    };
     let budget = request.read.cache_bytes;
     let (train_reader, train) = reading.part(&request.training, &mut LabelRule::Collect(&mut classes), budget)?;
     let validation = match &request.validation {
@@ -122,13 +140,18 @@ pub fn training(request: &TrainingRequest, on_progress: OnProgress) -> Result<Tr
         Some(path) => Some(reading.part(path, &mut LabelRule::Collect(&mut classes), 0)?),
         None => None,
     };
-    if let Some((_, validation)) = &validation {
+    if let Some((reader, validation)) = &validation {
         reading.warn_overlap(&train, validation);
+        reading.warn_shared_groups(&train, (reader, validation))?;
     }
+    let findings = match request.read.resumed {
+        None => find(request, &classes, (&train_reader, &train), validation.as_ref())?,
+        Some(_) => Vec::new(),
+    };
     let was_split = validation.is_none();
     let (train, (validation_reader, validation)) = match validation {
         Some(given) => (train, given),
-        None => set_aside(train, request, &classes, &train_reader, &mut warnings),
+        None => set_aside(train, request, &classes, &train_reader, &mut warnings)?,
     };
     if let (true, Some(first)) = (train.targets.are_empty(), train.entries.first()) {
         let path = train_reader.files.path(first).clone();
@@ -157,8 +180,26 @@ pub fn training(request: &TrainingRequest, on_progress: OnProgress) -> Result<Tr
         )),
         rejections,
         warnings,
+        findings,
         was_split,
     })
+}
+
+/// Runs the checks that cost next to nothing beside reading the data.
+fn find(
+    request: &TrainingRequest,
+    classes: &Classes,
+    train: (&Reader, &Part),
+    validation: Option<&(Arc<Reader>, Part)>,
+) -> Result<Vec<Finding>, DataError> {
+    let side = |part, source, reader, rows| check::Side { part, source, reader, rows, folder: None };
+    let mut sides = vec![side(DataPart::Training, &request.training, train.0, train.1)];
+    if let (Some((reader, rows)), Some(source)) = (validation, &request.validation) {
+        sides.push(side(DataPart::Validation, source, reader, rows));
+    }
+    let (task, labels) = (request.read.task, check::labels(classes));
+    let data = check::Data { task, sides, labels, side: request.side, threads: request.read.threads };
+    check::before_training(&data, request.group_column.as_deref())
 }
 
 /// Reads and checks data for a trained model, whose `labels` decide the classes; rows with other labels are rejected.
@@ -173,7 +214,14 @@ pub fn test(
 ) -> Result<TestData, DataError> {
     let mut warnings = Vec::new();
     let mut rejections = Rejections::new(options.ignore_data_errors);
-    let mut reading = Reading { options, rejections: &mut rejections, warnings: &mut warnings, on_progress };
+    let mut reading = Reading {
+        options,
+        depth: Depth::Sound,
+        group_column: None,
+        rejections: &mut rejections,
+        warnings: &mut warnings,
+        on_progress,
+    };
     let (reader, part) = reading.part(path, &mut LabelRule::Known(labels), 0)?;
     let labels = Labels { names: labels.into(), are_integers: false };
     let dataset = Arc::new(Dataset::new(labels, part.entries, part.targets, reader, part.cache));
@@ -202,7 +250,7 @@ pub fn count_rows(task: Task, path: &Path) -> Result<RowCount, DataError> {
     let scan = files.scan(task, &mut LabelRule::Collect(&mut classes), &mut rejections)?;
     let mut part = Part::new(scan);
     let limits = Limits::default();
-    let reader = Reader { files, fetcher: Fetcher::new(None, limits.max_bytes), limits };
+    let reader = Reader { files, fetcher: Fetcher::new(None, limits.max_bytes), limits, data_root: None };
     unite_rows(&reader, &mut part, &mut rejections)?;
     let (names, _) = classes.sorted(|_| true);
     Ok(RowCount { rows: part.rows, classes: names.len(), rejected: rejections.total() })
@@ -241,26 +289,52 @@ fn set_aside(
     classes: &Classes,
     reader: &Arc<Reader>,
     warnings: &mut Vec<String>,
-) -> (Part, (Arc<Reader>, Part)) {
+) -> Result<(Part, (Arc<Reader>, Part)), DataError> {
     let ranks: Vec<u32> = classes.sorted(|_| true).1.into_iter().map(Option::unwrap_or_default).collect();
-    let picks = split::split(&train.targets.strata(&ranks), &train.keys, request.split_ratio, request.seed);
+    let strata = train.targets.strata(&ranks);
+    let picks = match &train.groups {
+        None => split::split(&strata, &train.keys, request.split_ratio, request.seed),
+        Some(groups) => {
+            split::grouped(&strata, groups, request.split_ratio, request.seed).ok_or_else(|| cannot_split(request))?
+        }
+    };
     let chosen =
         |wanted: bool| -> Vec<u32> { (0..picks.len() as u32).filter(|&at| picks[at as usize] == wanted).collect() };
     let mut validation = Part {
         entries: train.entries.clone(),
         keys: train.keys.clone(),
         targets: train.targets.clone(),
+        groups: train.groups.clone(),
         cache: Cache::None,
+        facts: Vec::new(),
         rows: train.rows,
         checked: train.checked,
     };
     if picks.iter().any(|&pick| pick) {
         validation.retain(&chosen(true));
         train.retain(&chosen(false));
+        let (wanted, got) = (request.split_ratio, validation.entries.len() as f64 / picks.len() as f64);
+        if train.groups.is_some() && (got - wanted).abs() > wanted * SHARE_OFF {
+            warnings.push(format!(
+                "{} of {} images validate, a share of {got:.2} where split_ratio is {wanted}: groups are not cut",
+                validation.entries.len(),
+                picks.len()
+            ));
+        }
     } else {
         warnings.push("no class has an image to spare, so validation uses the training images".to_owned());
     }
-    (train, (Arc::clone(reader), validation))
+    Ok((train, (Arc::clone(reader), validation)))
+}
+
+/// That no group can be spared for validation.
+fn cannot_split(request: &TrainingRequest) -> DataError {
+    let key = request.group_column.as_deref().unwrap_or_default();
+    let message = format!(
+        "no group by {key:?} can be set aside for validation: there is one group only, or each holds all images of some \
+         class; name other images with --validation_data, or another group_column"
+    );
+    DataError::Source { path: request.training.clone(), message }
 }
 
 /// Sorts the labels that are left and renumbers the rows accordingly.

@@ -67,6 +67,17 @@ impl Rejections {
         &self.examples
     }
 
+    /// All of them, in the order they were found.
+    ///
+    /// # Errors
+    /// An IO error of the temporary file.
+    pub fn all(&mut self) -> Result<Vec<Rejection>, DataError> {
+        let mut text = Vec::new();
+        self.write(&mut text).map_err(spool_error)?;
+        let read = serde_json::Deserializer::from_slice(&text).into_iter().collect::<Result<_, _>>();
+        read.map_err(|e| spool_error(e.into()))
+    }
+
     /// The first few as one text for a message, starting with a separator; empty where there are none.
     pub fn examples_text(&self) -> String {
         let shown: Vec<String> =

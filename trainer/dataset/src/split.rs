@@ -3,9 +3,13 @@
 //! An image of several objects counts to the rarest of their classes ([`super::target::Targets::strata`]). Within a class, rows are ordered by SHA-256 of (seed, `image_url` as written) and the first few go to validation. So
 //! the same images validate in every trial of a study, on every machine, in whatever order the rows come, and a
 //! image added later moves few others. The specification's split is a plain unseeded shuffle.
+//!
+//! Where rows form groups, whole groups are set aside ([`grouped`]).
 
 use std::cmp::Reverse;
+use std::collections::BTreeMap;
 
+use super::group::Group;
 use super::index::Keys;
 use super::rng;
 
@@ -34,6 +38,49 @@ pub fn split(strata: &[u32], keys: &[Keys], ratio: f64, seed: u64) -> Vec<bool> 
         }
     }
     validates
+}
+
+/// As [`split`], but rows of one of `groups`, which has one for each row, stay together. `None` where no group can be spared:
+/// there is one only, or each holds all rows of some class.
+///
+/// Groups are taken in the order of SHA-256 of (seed, group), each one that brings the rows of every class nearer to `ratio`
+/// and leaves a row of each of its classes for training. Where that is none, the one that goes least beyond it is taken.
+pub fn grouped(strata: &[u32], groups: &[Group], ratio: f64, seed: u64) -> Option<Vec<bool>> {
+    let mut members: BTreeMap<Group, BTreeMap<u32, usize>> = BTreeMap::new();
+    let mut totals: BTreeMap<u32, usize> = BTreeMap::new();
+    for (&class, &group) in strata.iter().zip(groups) {
+        *members.entry(group).or_default().entry(class).or_default() += 1;
+        *totals.entry(class).or_default() += 1;
+    }
+    let mut order: Vec<(&Group, &BTreeMap<u32, usize>)> = members.iter().collect();
+    order.sort_by_cached_key(|(group, _)| rng::digest("split group", &[seed, u64::from_le_bytes(**group)]));
+    let mut taken: BTreeMap<u32, usize> = BTreeMap::new();
+    let mut validates: Vec<Group> = Vec::new();
+    let spare = |taken: &BTreeMap<u32, usize>, rows: &BTreeMap<u32, usize>| {
+        rows.iter().all(|(class, n)| taken.get(class).unwrap_or(&0) + n < totals[class])
+    };
+    // By how much the cost of the split grows: squared distances from the wanted rows of each class, and of all.
+    let change = |taken: &BTreeMap<u32, usize>, rows: &BTreeMap<u32, usize>| -> f64 {
+        let grows = |have: usize, more: usize, all: usize| {
+            let (have, more, all) = (have as f64, more as f64, all as f64);
+            more * (2.0 * (have - ratio * all) + more) / all
+        };
+        let of_classes = rows.iter().map(|(class, &n)| grows(taken.get(class).copied().unwrap_or(0), n, totals[class]));
+        of_classes.sum::<f64>() + grows(taken.values().sum(), rows.values().sum(), strata.len())
+    };
+    for (group, rows) in &order {
+        if spare(&taken, rows) && change(&taken, rows) < 0.0 {
+            rows.iter().for_each(|(class, n)| *taken.entry(*class).or_default() += n);
+            validates.push(**group);
+        }
+    }
+    if validates.is_empty() {
+        let spared = order.iter().filter(|(_, rows)| spare(&taken, rows));
+        let least = spared.min_by(|(_, a), (_, b)| change(&taken, a).total_cmp(&change(&taken, b)))?;
+        validates.push(*least.0);
+    }
+    validates.sort_unstable();
+    Some(groups.iter().map(|group| validates.binary_search(group).is_ok()).collect())
 }
 
 /// Validation rows per class.
@@ -91,6 +138,59 @@ mod tests {
         assert_eq!(quotas(&[5, 5], 0.0), [0, 0]);
         assert_eq!(quotas(&[], 0.5), Vec::<usize>::new());
         assert_eq!(quotas(&[5], f64::NAN), [0]);
+    }
+
+    /// So many rows of so many classes in each group.
+    fn groups(sizes: &[&[usize]]) -> (Vec<u32>, Vec<Group>) {
+        let mut rows = Vec::new();
+        for (group, classes) in sizes.iter().enumerate() {
+            for (class, &n) in classes.iter().enumerate() {
+                rows.extend(std::iter::repeat_n((class as u32, (group as u64).to_le_bytes()), n));
+            }
+        }
+        rows.into_iter().unzip()
+    }
+
+    #[test]
+    fn groups_stay_whole_and_every_class_gets_its_share() {
+        let sizes: Vec<[usize; 2]> = (0..60).map(|group| [3 + group % 5, (group * 7) % 4]).collect();
+        let sizes: Vec<&[usize]> = sizes.iter().map(<[usize; 2]>::as_slice).collect();
+        let (strata, of) = groups(&sizes);
+        let mut seen = std::collections::BTreeSet::new();
+        for seed in 0..20 {
+            let picks = grouped(&strata, &of, 0.2, seed).unwrap();
+            for (at, group) in of.iter().enumerate() {
+                assert_eq!(picks[at], picks[of.iter().position(|one| one == group).unwrap()]);
+            }
+            for class in 0..2 {
+                let all = strata.iter().filter(|&&one| one == class).count() as f64;
+                let taken = (0..of.len()).filter(|&at| picks[at] && strata[at] == class).count() as f64;
+                assert!((taken / all - 0.2).abs() < 0.06, "seed {seed}, class {class}: {taken} of {all}");
+            }
+            let (back, back_of): (Vec<_>, Vec<_>) = strata.iter().copied().zip(of.iter().copied()).rev().unzip();
+            let mut again = grouped(&back, &back_of, 0.2, seed).unwrap();
+            again.reverse();
+            assert_eq!(again, picks, "the order of rows does not matter");
+            seen.insert(picks);
+        }
+        assert!(seen.len() > 15, "{} splits of 20 seeds", seen.len());
+    }
+
+    #[test]
+    fn no_class_is_taken_from_training_and_large_groups_are_split_off_as_they_are() {
+        // Class 1 is in the first group alone, which therefore trains.
+        let (strata, of) = groups(&[&[2, 2], &[3, 0], &[3, 0]]);
+        for seed in 0..8 {
+            let picks = grouped(&strata, &of, 0.5, seed).unwrap();
+            assert!(picks.contains(&true) && !picks[..4].contains(&true));
+        }
+        let (strata, of) = groups(&[&[50, 50], &[45, 50]]);
+        let picks = grouped(&strata, &of, 0.1, 3).unwrap();
+        assert!(picks.iter().filter(|&&pick| pick).count() == 95, "the smaller half");
+        for whole in [&[&[5, 5][..]][..], &[&[4, 0], &[0, 4]]] {
+            let (strata, of) = groups(whole);
+            assert_eq!(grouped(&strata, &of, 0.2, 1), None);
+        }
     }
 
     #[test]

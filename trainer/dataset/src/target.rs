@@ -131,6 +131,23 @@ impl Targets {
         }
     }
 
+    /// Samples.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Classes(classes) => classes.len(),
+            Self::Sets(sets) => sets.len(),
+            Self::Objects(objects) => objects.len(),
+        }
+    }
+
+    /// The classes that a sample shows, in whatever way, each once.
+    pub fn shown(&self, sample: usize) -> BTreeSet<u32> {
+        match self {
+            Self::Classes(_) | Self::Sets(_) => self.classes(sample).iter().copied().collect(),
+            Self::Objects(objects) => objects.of(sample).iter().map(|object| object.class).collect(),
+        }
+    }
+
     /// Class of everything that is shown, sample by sample.
     fn all(&self) -> Box<dyn Iterator<Item = u32> + '_> {
         match self {

@@ -35,6 +35,8 @@ pub(crate) fn run(arguments: &[String]) -> anyhow::Result<serde_json::Value> {
         validation: Some(path.into()),
         split_ratio: 0.2,
         seed: 1,
+        group_column: None,
+        side: 224,
         read: ReadOptions {
             task: Task::ImageClassification,
             data_root: None,

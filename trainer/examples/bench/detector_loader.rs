@@ -27,6 +27,8 @@ pub(crate) fn run(arguments: &[String]) -> anyhow::Result<serde_json::Value> {
             validation: Some(path.into()),
             split_ratio: 0.2,
             seed: 1,
+            group_column: None,
+            side: 224,
             read: ReadOptions {
                 task: Task::ImageObjectDetection,
                 data_root: None,

@@ -4,6 +4,7 @@
 
 pub mod caption;
 mod chart;
+mod check;
 mod classification;
 mod data;
 mod detection;
@@ -20,6 +21,7 @@ use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Serde;
 use minijinja::{AutoEscape, Environment, UndefinedBehavior};
 
+pub use check::{CheckPage, render_check};
 pub use data::{
     Bin, ClassColour, ClassCount, ClassificationSection, Comparison, ConfusedPair, Cutout, DatasetSummary,
     DetectionSection, EpochRecord, ExportSummary, Fact, ImageCard, ObjectStatistics, PartObjects, RejectedRow,
@@ -35,17 +37,23 @@ pub use thumbnail::Thumbnail;
 /// # Errors
 /// [`ReportError::Template`]; no data causes it.
 pub fn render(data: &ReportData) -> Result<String, ReportError> {
-    let mut environment = Environment::new();
-    environment.set_auto_escape_callback(|_| AutoEscape::Html);
-    environment.set_undefined_behavior(UndefinedBehavior::Strict);
-    environment.set_syntax(SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build()?);
+    let mut environment = environment()?;
     view::add_filters(&mut environment);
-    environment.add_template("style", include_str!("style.css"))?;
     environment.add_template("classification", include_str!("classification.html"))?;
     environment.add_template("detection", include_str!("detection.html"))?;
     environment.add_template("objects", include_str!("objects.html"))?;
     environment.add_template("page", include_str!("page.html"))?;
     Ok(environment.get_template("page")?.render(Serde(view::View::new(data)))?)
+}
+
+/// What every page has: texts are escaped, a missing value is an error, and the style.
+fn environment() -> Result<Environment<'static>, ReportError> {
+    let mut environment = Environment::new();
+    environment.set_auto_escape_callback(|_| AutoEscape::Html);
+    environment.set_undefined_behavior(UndefinedBehavior::Strict);
+    environment.set_syntax(SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build()?);
+    environment.add_template("style", include_str!("style.css"))?;
+    Ok(environment)
 }
 
 #[cfg(test)]

@@ -25,7 +25,7 @@ use dataset::convert::table::{BoxForm, TableOptions};
         trainer train --training_data data/shapes/train.jsonl --validation_data data/shapes/validation.jsonl \\\n                --output runs/shapes\n  \
         trainer predict --checkpoint runs/shapes data/shapes/images/test/*.jpg\n\n\
         Options may be written with dashes or underscores. Exit codes: 0 done, 2 bad input or configuration,\n\
-        75 interrupted and resumable, 1 anything else."
+        75 interrupted and resumable, 3 `check` found errors, 1 anything else."
 )]
 pub struct Cli {
     /// What to do.
@@ -41,6 +41,8 @@ pub struct Cli {
 pub enum Action {
     /// Train a model: data in, run folder with the best model, its ONNX file and a report out.
     Train(Box<TrainArgs>),
+    /// Find the faults of a data set before a model learns them: broken images, copies in two parts, bad boxes, odd classes.
+    Check(CheckArgs),
     /// Measure a checkpoint or an exported file on labelled images.
     Evaluate(EvaluateArgs),
     /// Say what images show, or what is where in them.
@@ -136,6 +138,47 @@ impl ModelArgs {
             (None, None) => anyhow::bail!("name a model: --checkpoint runs/NAME or --onnx model.onnx"),
         }
     }
+}
+
+/// Options of `check`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "What is found is an error (images are lost, or what a training learns or measures is wrong), a warning (most \
+likely a mistake) or a note. Exit codes: 0 no errors, 3 errors were found, 2 the data cannot be read at all.\n\n\
+Name all parts at once: an image that is in two of them flatters every metric, and only then can it be found.\n  \
+trainer check train.jsonl --validation_data validation.jsonl --test_data test.jsonl --output runs/check\n\n\
+Near-duplicates are copies saved again, resized or brightened, and images of one scene that hardly differ; a cut of more \
+than a few pixels hides a copy."
+)]
+pub struct CheckArgs {
+    /// Labelled images to train on: a JSONL file, an MLTable folder or, for image-classification, a folder of class folders,
+    /// which may stand in folders train, validation and test.
+    #[arg(value_name = "DATA")]
+    pub data: PathBuf,
+    /// What the labels are for.
+    #[arg(long, default_value = "image-classification")]
+    pub task: String,
+    /// Labelled images to validate on.
+    #[arg(long = "validation_data", value_name = "PATH")]
+    pub validation_data: Option<PathBuf>,
+    /// Labelled images to test on.
+    #[arg(long = "test_data", value_name = "PATH")]
+    pub test_data: Option<PathBuf>,
+    /// Folder that azureml:// and AmlDatastore:// image addresses are relative to.
+    #[arg(long = "data_root", value_name = "DIR")]
+    pub data_root: Option<PathBuf>,
+    /// Key of the rows, such as patient, scene or day, whose values are groups, of which none may be in two parts.
+    #[arg(long = "group_column", value_name = "KEY")]
+    pub group_column: Option<String>,
+    /// Model that shall be trained, which says what sizes of images and boxes are too small or too large. Default: that of `train`.
+    #[arg(long = "model_name", alias = "model")]
+    pub model_name: Option<String>,
+    /// Folder to write a page with the images concerned to (check.html), and all findings as JSON (check.json).
+    #[arg(long, value_name = "DIR")]
+    pub output: Option<PathBuf>,
+    /// Replace what an earlier check wrote to --output and nobody has changed since. Any other file that is in the way stays.
+    #[arg(long, requires = "output")]
+    pub overwrite: bool,
 }
 
 /// Options of `evaluate`.

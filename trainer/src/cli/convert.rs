@@ -95,7 +95,7 @@ fn boxes(parts: &[Part], order: &Order) -> anyhow::Result<Answer> {
         [part] => (vec![order.output.to_owned()], rows::write_file(order, part)?),
         several => rows::write_folder(order, several)?,
     };
-    Ok(box_answer(parts, &files, &written))
+    Ok(box_answer(order.output, parts, &files, &written))
 }
 
 /// Refuses a file as the output of several parts.

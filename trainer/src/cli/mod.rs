@@ -1,6 +1,7 @@
 //! The commands, each from its options to its answer.
 
 pub mod args;
+pub mod check;
 pub mod convert;
 pub mod embed;
 pub mod evaluate;
@@ -17,7 +18,7 @@ pub struct Answer {
     pub text: String,
     /// For programs.
     pub json: Value,
-    /// Exit code: 0, or 75 when interrupted and resumable.
+    /// Exit code: 0, 75 when interrupted and resumable, or 3 when a check found errors.
     pub exit: u8,
 }
 

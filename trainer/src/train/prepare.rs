@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use models::registry::{self, ModelSpec};
+use schemas::check::{Finding, Severity};
 use schemas::error::ErrorCode;
 use schemas::{Plan, PlanRequest, Precision, WeightsOrigin};
 use tch::Device;
@@ -346,6 +347,23 @@ fn resumed_plan(path: &Path, settings: &[(String, String)]) -> anyhow::Result<Pl
     Ok(plan)
 }
 
+/// The worst kinds of findings, a line each; notes are left to `trainer check`.
+fn worst(findings: &[Finding]) -> Vec<String> {
+    const SHOWN: usize = 3;
+    let kinds: Vec<&[Finding]> = findings.chunk_by(|a, b| a.kind == b.kind).collect();
+    let matter = kinds.iter().filter(|of_kind| of_kind[0].severity < Severity::Note);
+    let line = |of_kind: &&[Finding]| {
+        let (first, more) = (&of_kind[0], of_kind.len() - 1);
+        let more = if more > 0 { format!(" (and {more} more)") } else { String::new() };
+        format!("check: {}: {}: {}{more}", first.severity.as_str(), first.kind.title().to_lowercase(), first.message)
+    };
+    let mut lines: Vec<String> = matter.take(SHOWN).map(line).collect();
+    if !lines.is_empty() {
+        lines.push(format!("check: {} findings in all; `trainer check` lists them, with what to do", findings.len()));
+    }
+    lines
+}
+
 /// Data of a new run as the plan names it; of a resumed one as it was used.
 fn open_data(
     request: &Request,
@@ -365,6 +383,8 @@ fn open_data(
         validation,
         split_ratio: plan.settings.split_ratio,
         seed: plan.seed,
+        side: model(plan)?.fitted(&plan.settings).side(),
+        group_column: plan.settings.group_column.key().map(str::to_owned),
         read: ReadOptions {
             task: plan.task,
             data_root: plan.data_root.clone().map(Into::into),
@@ -379,6 +399,9 @@ fn open_data(
     let data = dataset::training(&reading, &checking())?;
     for warning in &data.warnings {
         log.line(&format!("warning: {warning}"));
+    }
+    for line in worst(&data.findings) {
+        log.line(&line);
     }
     if data.rejections.total() > 0 {
         log.line(&format!("{} rows were rejected, see {}:", data.rejections.total(), used("rejected.jsonl").display()));

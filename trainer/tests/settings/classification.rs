@@ -102,6 +102,7 @@ static EFFECTS: &[Effect] = &[
             |share| lines(&lab.file(&format!("--validation_data - --split_ratio {share}"), "data/validation.jsonl"));
         assert_eq!((rows("0.5").len(), rows("0.17").len()), (12, 4));
     }),
+    ("group_column", |lab| groups(lab)),
     ("checkpoint_frequency", |lab| {
         let folder = lab.run("--number_of_epochs 2 --checkpoint_frequency 2").get().unwrap().folder.join("checkpoints");
         let kept = |name: &str| folder.join(name).join("model.safetensors").exists();
@@ -211,6 +212,21 @@ fn uneven(lab: &Lab) -> String {
     let path = lab.data().join("uneven.jsonl");
     fs::write(&path, kept.map(|row| format!("{row}\n")).collect::<String>()).unwrap();
     format!("--training_data {}", path.to_str().unwrap())
+}
+
+/// No value of the group is on both sides of the split.
+pub fn groups(lab: &Lab) {
+    let mut rows = lines(&fs::read(lab.data().join("train.jsonl")).unwrap());
+    rows.iter_mut().enumerate().for_each(|(number, row)| row["scene"] = (number / 2).into());
+    let path = lab.data().join("grouped.jsonl");
+    fs::write(&path, rows.iter().map(|row| format!("{row}\n")).collect::<String>()).unwrap();
+    let options = format!("--training_data {} --validation_data - --group_column scene", path.to_str().unwrap());
+    let scenes = |part| -> BTreeSet<String> {
+        lines(&lab.file(&options, part)).iter().map(|row| row["scene"].to_string()).collect()
+    };
+    let (train, validation) = (scenes("data/train.jsonl"), scenes("data/validation.jsonl"));
+    assert!(train.is_disjoint(&validation) && !validation.is_empty(), "{train:?} and {validation:?}");
+    assert!(lab.refusal("--validation_data - --group_column scene").contains("has no \"scene\""));
 }
 
 #[test]

@@ -138,6 +138,7 @@ static ON_YOLOV5: &[Effect] = &[
         let (train, validation) = (rows("data/train.jsonl"), rows("data/validation.jsonl"));
         assert!(train.abs_diff(validation) <= 1, "{train} and {validation}");
     }),
+    ("group_column", crate::classification::groups),
     ("checkpoint_frequency", |lab| {
         let kept = |more: &str| {
             let folder = lab.run(more).get().unwrap().folder.join("checkpoints");

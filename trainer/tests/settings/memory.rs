@@ -82,6 +82,8 @@ fn train(plan: &Plan, task: &Tight, folder: &Path) -> anyhow::Result<(TrainingSt
         validation: plan.validation_data.clone().map(Into::into),
         split_ratio: 0.2,
         seed: 0,
+        group_column: None,
+        side: 224,
         read: ReadOptions {
             task: plan.task,
             data_root: None,

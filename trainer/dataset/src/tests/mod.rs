@@ -1,5 +1,6 @@
 //! The data path as a whole.
 
 mod boxes;
+mod checking;
 mod loading;
 mod preparing;

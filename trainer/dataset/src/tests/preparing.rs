@@ -52,6 +52,8 @@ impl Folder {
             validation: None,
             split_ratio: 0.2,
             seed: 1,
+            group_column: None,
+            side: 224,
             read: ReadOptions {
                 task: Task::ImageClassification,
                 data_root: None,
@@ -257,6 +259,80 @@ fn the_split_is_by_class_and_seed_and_moves_with_the_folder() {
     assert_eq!(back, urls);
     assert_ne!(other, fingerprint, "rows in another order are another data set");
     assert_ne!(make(false, 2).0, urls);
+}
+
+/// Rows of a folder with an image for each of `groups`, which is under the key `patient`.
+fn grouped(folder: &Folder, name: &str, groups: &[Value]) -> PathBuf {
+    let mut text = String::new();
+    for (i, group) in groups.iter().enumerate() {
+        let image = format!("{name}/{i}.png");
+        folder.picture(&image);
+        let label = ["x", "y"][i % 2];
+        text += &(json!({ "image_url": image, "label": label, "patient": group }).to_string() + "\n");
+    }
+    folder.write(&format!("{name}.jsonl"), text)
+}
+
+#[test]
+fn groups_are_never_on_both_sides_of_the_split() {
+    let folder = Folder::new();
+    let groups: Vec<Value> =
+        (0..48).map(|i| if i < 24 { json!(i / 4) } else { json!(format!("p{}", i / 4)) }).collect();
+    let mut request = folder.request(&grouped(&folder, "rows", &groups));
+    request.group_column = Some("patient".to_owned());
+    for seed in 0..5 {
+        request.seed = seed;
+        let mut data = read(&request).unwrap();
+        assert!((8..=12).contains(&data.validation.len()), "{}", data.validation.len());
+        folder.keep(&mut data, &format!("run{seed}"));
+        let of = |part: &str| -> std::collections::BTreeSet<String> {
+            let rows = lines(&folder.path(&format!("run{seed}/{part}.jsonl")));
+            rows.iter().map(|row| row["patient"].to_string()).collect()
+        };
+        let (train, validation) = (of("train"), of("validation"));
+        assert!(train.is_disjoint(&validation) && train.len() + validation.len() == 12);
+        assert_eq!(data.validation.class_counts().iter().max(), data.validation.class_counts().iter().min());
+    }
+    // Without the key, rows of most groups are on both sides.
+    request.group_column = None;
+    let mut data = read(&request).unwrap();
+    folder.keep(&mut data, "plain");
+    let patients = |part: &str| lines(&folder.path(part)).iter().map(|row| row["patient"].to_string()).collect();
+    let train: std::collections::BTreeSet<String> = patients("plain/train.jsonl");
+    let validation: std::collections::BTreeSet<String> = patients("plain/validation.jsonl");
+    assert!(!train.is_disjoint(&validation));
+}
+
+#[test]
+fn rows_without_a_group_and_groups_that_cannot_be_split_are_refused() {
+    let folder = Folder::new();
+    let refused = |name: &str, groups: &[Value]| {
+        let mut request = folder.request(&grouped(&folder, name, groups));
+        request.group_column = Some("patient".to_owned());
+        read(&request).err().unwrap().to_string()
+    };
+    let message = refused("a", &[json!(1), json!(2), json!(null), json!(3), json!([])]);
+    for part in ["a.jsonl: line 3 has null as \"patient\"", "2 of 5 rows", "leave group_column out"] {
+        assert!(message.contains(part), "{message}");
+    }
+    let message = refused("b", &[json!(1), json!(1), json!(1), json!(1)]);
+    assert!(message.contains("one group only") && message.contains("--validation_data"), "{message}");
+    let rows = [("q.png", 1), ("r.png", 2), ("q.png", 3)];
+    let rows = rows.map(|(url, group)| json!({ "image_url": url, "label": "x", "patient": group }).to_string() + "\n");
+    let mut request = folder.request(&folder.write("c.jsonl", rows.concat()));
+    request.group_column = Some("patient".to_owned());
+    let message = read(&request).err().unwrap().to_string();
+    assert!(message.contains("line 3 has another \"patient\"") && message.contains("c.jsonl:1"), "{message}");
+}
+
+#[test]
+fn groups_in_both_given_parts_are_said() {
+    let folder = Folder::new();
+    let mut request = folder.request(&grouped(&folder, "train", &[json!("a"), json!("a"), json!("b"), json!("c")]));
+    request.validation = Some(grouped(&folder, "validation", &[json!("d"), json!("b"), json!("b"), json!("c")]));
+    request.group_column = Some("patient".to_owned());
+    let warnings = read(&request).unwrap().warnings.join("\n");
+    assert!(warnings.contains("2 groups by \"patient\"") && warnings.contains("such as \"b\""), "{warnings}");
 }
 
 #[test]

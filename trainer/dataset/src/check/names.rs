@@ -1,0 +1,213 @@
+//! Names of classes that are none: those of parts of the data, of folders above the classes, and of one class written twice.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Component, Path};
+
+use schemas::check::{DataPart, FindingKind};
+
+use super::classes::examples;
+use super::{At, Data, Found, Said, has_one_class};
+use crate::error::DataError;
+
+/// Images of a class whose paths are looked at.
+const LOOKED_AT: usize = 50;
+
+pub(super) fn check(data: &Data, found: &mut Vec<Found>) -> Result<(), DataError> {
+    similar(data, found)?;
+    let mut used: BTreeSet<u32> = BTreeSet::new();
+    data.sides.iter().for_each(|side| used.extend(side.rows.targets.used()));
+    let folders = if has_one_class(data.task) { below(data, &used)? } else { BTreeMap::new() };
+    if !parts(data, &used, &folders, found)? {
+        too_high(data, &folders, found)?;
+    }
+    Ok(())
+}
+
+/// A name without what people write now in this way and now in another: case, spaces, dashes and underscores, a dot at the end.
+/// Between digits a mark is kept, and a minus before one.
+fn bare(name: &str) -> String {
+    let letters: Vec<char> = name.trim().trim_end_matches('.').trim_end().to_lowercase().chars().collect();
+    let is_mark = |c: char| c.is_whitespace() || matches!(c, '-' | '_');
+    let mut bare = String::new();
+    for (at, &letter) in letters.iter().enumerate() {
+        if !is_mark(letter) {
+            bare.push(letter);
+            continue;
+        }
+        let next = letters[at..].iter().find(|&&c| !is_mark(c));
+        let digits =
+            (bare.chars().next_back().is_none_or(|c| c.is_ascii_digit()), next.is_some_and(char::is_ascii_digit));
+        if digits == (true, true) {
+            bare.push('-');
+        }
+    }
+    bare
+}
+
+fn similar(data: &Data, found: &mut Vec<Found>) -> Result<(), DataError> {
+    let mut same: BTreeMap<String, Vec<u32>> = BTreeMap::new();
+    for (class, label) in (0..).zip(&data.labels) {
+        // `a` and `A` are two letters.
+        let key = if label.chars().count() == 1 { label.clone() } else { bare(label) };
+        same.entry(key).or_default().push(class);
+    }
+    for classes in same.values_mut().filter(|classes| classes.len() > 1) {
+        classes.sort_by_key(|&class| &data.labels[class as usize]);
+        let names: Vec<String> = classes.iter().map(|&class| format!("{:?}", data.labels[class as usize])).collect();
+        let said = Said::new(
+            FindingKind::SimilarClassName,
+            format!("{} differ only in how they are written", names.join(", ")),
+            "write one name in all rows, unless they are different classes",
+        );
+        let shown = classes.iter().flat_map(|&class| examples(data, class)).collect();
+        found.push(data.found(said, shown)?);
+    }
+    Ok(())
+}
+
+/// What lies between the folder of a class and its images: the next folder, or nothing. Of classes whose images lie in a folder
+/// of their name.
+type Below = BTreeMap<u32, BTreeSet<Option<String>>>;
+
+fn below(data: &Data, used: &BTreeSet<u32>) -> Result<Below, DataError> {
+    let mut looked: BTreeMap<u32, usize> = BTreeMap::new();
+    let mut folders = Below::new();
+    let mut elsewhere = BTreeSet::new();
+    let images: Vec<At> = data.images().collect();
+    for at in images {
+        let Some(&class) = data.sides[at.side].rows.targets.classes(at.index).first() else { continue };
+        let looked = looked.entry(class).or_default();
+        if *looked == LOOKED_AT || !used.contains(&class) {
+            continue;
+        }
+        *looked += 1;
+        match data.path(at)?.as_deref().and_then(|path| next_folder(path, &data.labels[class as usize])) {
+            Some(next) => drop(folders.entry(class).or_default().insert(next)),
+            None => drop(elsewhere.insert(class)),
+        }
+    }
+    folders.retain(|class, _| !elsewhere.contains(class));
+    Ok(folders)
+}
+
+/// Of the last folder called `label` in a path, the folder below it, or `None` where that is the file. `None` without one.
+fn next_folder(path: &Path, label: &str) -> Option<Option<String>> {
+    let names: Vec<&str> = path
+        .components()
+        .filter_map(|part| match part {
+            Component::Normal(name) => name.to_str(),
+            Component::Prefix(_) | Component::RootDir | Component::CurDir | Component::ParentDir => None,
+        })
+        .collect();
+    let at = names.iter().rposition(|name| *name == label).filter(|at| at + 1 < names.len())?;
+    Some((at + 2 < names.len()).then(|| names[at + 1].to_owned()))
+}
+
+/// The part that a name stands for.
+fn part(name: &str) -> Option<DataPart> {
+    match name.trim().to_lowercase().as_str() {
+        "train" | "training" => Some(DataPart::Training),
+        "valid" | "validation" | "validate" | "val" | "dev" => Some(DataPart::Validation),
+        "test" | "testing" => Some(DataPart::Test),
+        _ => None,
+    }
+}
+
+/// Names that nothing else is called by; a train is a thing, and a ticket may be valid.
+fn is_plain(name: &str) -> bool {
+    matches!(name.trim().to_lowercase().as_str(), "training" | "validation" | "val" | "testing")
+}
+
+/// Finds parts that were taken for classes: two different ones, or one that holds folders or is called as nothing else is.
+fn parts(data: &Data, used: &BTreeSet<u32>, folders: &Below, found: &mut Vec<Found>) -> Result<bool, DataError> {
+    let label = |class: &u32| data.labels[*class as usize].as_str();
+    let named: Vec<u32> = used.iter().copied().filter(|class| part(label(class)).is_some()).collect();
+    let distinct: BTreeSet<_> = named.iter().map(|class| part(label(class))).collect();
+    let holds_folders =
+        |class: &&u32| folders.get(class).is_some_and(|below| !below.contains(&None) && below.len() > 1);
+    let sure = distinct.len() > 1 || named.len() == used.len() || named.iter().any(|class| is_plain(label(class)));
+    if named.is_empty() || !sure && !named.iter().any(|class| holds_folders(&class)) {
+        return Ok(false);
+    }
+    let mut names: Vec<String> = named.iter().map(|class| format!("{:?}", label(class))).collect();
+    names.sort_unstable();
+    let said = Said::new(
+        FindingKind::PartAsClass,
+        format!(
+            "{} of {} classes are called as parts of a data set are: {}",
+            named.len(),
+            used.len(),
+            names.join(", ")
+        ),
+        "name the folder of each part by itself: --training_data, --validation_data and --test_data; `trainer convert \
+         folders` makes a file of each of the folders train, validation and test",
+    );
+    let shown = named.iter().flat_map(|&class| examples(data, class)).collect();
+    found.push(data.found(said, shown)?);
+    Ok(true)
+}
+
+/// Finds classes that hold folders of the same names, or one class that holds several.
+fn too_high(data: &Data, folders: &Below, found: &mut Vec<Found>) -> Result<(), DataError> {
+    let all = data.labels.iter().filter(|label| !label.is_empty()).count();
+    let names = |below: &BTreeSet<Option<String>>| -> BTreeSet<String> {
+        if below.contains(&None) { BTreeSet::new() } else { below.iter().flatten().cloned().collect() }
+    };
+    let mut shared =
+        folders.values().map(names).reduce(|a, b| a.intersection(&b).cloned().collect()).unwrap_or_default();
+    // A folder of each part within each class says nothing of the classes.
+    shared.retain(|name| part(name).is_none());
+    if folders.len() < all || shared.len() < 2 {
+        return Ok(());
+    }
+    let mut classes: Vec<String> = folders.keys().map(|&class| format!("{:?}", data.labels[class as usize])).collect();
+    classes.sort_unstable();
+    let inner: Vec<&str> = shared.iter().map(String::as_str).take(5).collect();
+    let said = Said::new(
+        FindingKind::FolderTooHigh,
+        format!(
+            "the images of each class ({}) lie in folders below it that look like the classes: {}{}",
+            classes.join(", "),
+            inner.join(", "),
+            if shared.len() > inner.len() { ", ..." } else { "" }
+        ),
+        "name the folder that holds the class folders, which is one level below",
+    );
+    let shown = folders.keys().flat_map(|&class| examples(data, class)).collect();
+    found.push(data.found(said, shown)?);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_differ_in_writing_are_one() {
+        for (a, b) in [
+            ("Milk Bottle", "milk_bottle"),
+            ("can", "Can "),
+            ("t-shirt", "T shirt"),
+            ("longsleeve", "long sleeve"),
+            ("box.", "box"),
+            ("cat", "cat ."),
+            ("type 1", "type1"),
+            ("Äpfel", "äpfel"),
+        ] {
+            assert_eq!(bare(a), bare(b));
+        }
+        for (a, b) in
+            [("1-1", "11"), ("-1", "1"), ("1_2", "12"), ("can", "cans"), ("a.b", "ab"), ("1 0", "10"), ("c++", "c")]
+        {
+            assert_ne!(bare(a), bare(b));
+        }
+    }
+
+    #[test]
+    fn the_folder_below_a_class() {
+        let next = |path: &str, label: &str| next_folder(Path::new(path), label);
+        assert_eq!(next("/d/pets/cat/1.jpg", "pets"), Some(Some("cat".to_owned())));
+        assert_eq!(next("/d/cat/1.jpg", "cat"), Some(None));
+        assert_eq!((next("/d/1.jpg", "cat"), next("/d/cat", "cat")), (None, None));
+    }
+}

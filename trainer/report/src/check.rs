@@ -1,0 +1,133 @@
+//! The page of a check: each finding with its images.
+
+use minijinja::value::Serde;
+use schemas::check::{CheckReport, Finding};
+use serde::Serialize;
+
+use super::{ReportError, Thumbnail, environment};
+
+/// What the page shows.
+#[derive(Clone, Debug)]
+pub struct CheckPage {
+    /// What was found.
+    pub report: CheckReport,
+    /// Images of each finding, as far as they are to be shown.
+    pub pictures: Vec<Vec<Thumbnail>>,
+    /// Most findings of a kind; of the others their number is said.
+    pub shown: usize,
+}
+
+/// What the template reads.
+#[derive(Serialize)]
+struct View<'a> {
+    report: &'a CheckReport,
+    kinds: Vec<KindView<'a>>,
+}
+
+#[derive(Serialize)]
+struct KindView<'a> {
+    name: &'static str,
+    title: &'static str,
+    severity: &'static str,
+    count: usize,
+    advice: &'a str,
+    findings: Vec<FindingView<'a>>,
+    /// Findings that are not shown.
+    more: usize,
+}
+
+#[derive(Serialize)]
+struct FindingView<'a> {
+    message: &'a str,
+    places: Vec<String>,
+    /// Places that are not shown.
+    more: usize,
+    pictures: &'a [Thumbnail],
+}
+
+/// Places of a finding that are written out.
+const PLACES: usize = 6;
+
+/// The page as one HTML document, with everything inside and without script; every text of the data is escaped.
+///
+/// # Errors
+/// [`ReportError::Template`]; no data causes it.
+pub fn render_check(page: &CheckPage) -> Result<String, ReportError> {
+    let mut pictures = page.pictures.iter();
+    let kinds = page.report.by_kind().filter_map(|of_kind| {
+        let first = of_kind.first()?;
+        let all: Vec<FindingView> = of_kind.iter().map(|one| finding(one, pictures.next())).collect();
+        let more = all.len().saturating_sub(page.shown);
+        Some(KindView {
+            name: first.kind.as_str(),
+            title: first.kind.title(),
+            severity: first.severity.as_str(),
+            count: of_kind.len(),
+            advice: &first.advice,
+            findings: all.into_iter().take(page.shown).collect(),
+            more,
+        })
+    });
+    let view = View { kinds: kinds.collect(), report: &page.report };
+    let mut environment = environment()?;
+    environment.add_template("check", include_str!("check.html"))?;
+    Ok(environment.get_template("check")?.render(Serde(view))?)
+}
+
+fn finding<'a>(finding: &'a Finding, pictures: Option<&'a Vec<Thumbnail>>) -> FindingView<'a> {
+    FindingView {
+        message: &finding.message,
+        places: finding.images.iter().take(PLACES).map(ToString::to_string).collect(),
+        more: finding.images.len().saturating_sub(PLACES),
+        pictures: pictures.map_or(&[], Vec::as_slice),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use schemas::Task;
+    use schemas::check::{CheckedClass, CheckedPart, DataPart, FindingKind, FindingPlace};
+
+    use super::*;
+
+    fn page(text: &str, findings: usize) -> CheckPage {
+        let place = FindingPlace {
+            part: DataPart::Test,
+            file: text.to_owned(),
+            line: Some(3),
+            image_url: Some(text.to_owned()),
+            objects: vec![],
+        };
+        let one = Finding {
+            kind: FindingKind::LeakedImage,
+            severity: FindingKind::LeakedImage.severity(),
+            file: text.to_owned(),
+            line: Some(3),
+            message: text.to_owned(),
+            advice: text.to_owned(),
+            images: vec![place; 8],
+        };
+        let report = CheckReport {
+            task: Task::ImageClassification,
+            parts: vec![CheckedPart { part: DataPart::Test, source: text.to_owned(), rows: 9, images: 8 }],
+            classes: vec![CheckedClass { label: text.to_owned(), images: vec![8] }],
+            errors: findings as u64,
+            warnings: 0,
+            notes: 0,
+            findings: vec![one; findings],
+        };
+        let picture = Thumbnail::new((8, 6), &[200; 144], 64, text).unwrap();
+        CheckPage { report, pictures: vec![vec![picture]; findings], shown: 2 }
+    }
+
+    #[test]
+    fn the_page_stands_alone_and_escapes_what_it_is_given() {
+        let html = render_check(&page("<img src=x onerror=\"alert(1)\">'&", 3)).unwrap();
+        assert!(!html.contains("<img src=x") && !html.contains("<script") && !html.contains("http://"), "{html}");
+        assert_eq!(html.matches("data:image/jpeg;base64,").count(), 2);
+        for part in ["Images in more than one part", "1 more", "2 more", "width=device-width", "leaked_image"] {
+            assert!(html.contains(part), "{part}");
+        }
+        assert!(render_check(&page("x", 0)).unwrap().contains("Nothing was found."));
+    }
+}

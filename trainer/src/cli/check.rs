@@ -1,0 +1,175 @@
+//! `trainer check`: the faults of a data set, as text, JSON and a page.
+
+use std::path::{Path, PathBuf};
+
+use dataset::check::{CheckRequest, Checked, FoundImage, check};
+use dataset::{ReadOptions, data_files, default_workers};
+use files::{Order, Scope, Target};
+use models::host::Limits;
+use models::registry::{self, ModelSpec};
+use report::draw::{self, Mark};
+use report::{CheckPage, Thumbnail};
+use schemas::Task;
+use schemas::check::{CheckReport, Finding, Severity};
+use schemas::error::ErrorCode;
+
+use super::Answer;
+use crate::cli::args::CheckArgs;
+use crate::failure::fail;
+use crate::progress::checking;
+
+/// The page, and the findings for programs.
+const FILES: [&str; 2] = ["check.html", "check.json"];
+/// Findings of a kind that the page shows, images of one of them, and their longer side in pixels.
+const SHOWN: usize = 24;
+const IMAGES: usize = 6;
+const SIDE: u32 = 240;
+/// Findings of a kind in the text.
+const EXAMPLES: usize = 5;
+
+/// Looks for faults; the exit code says whether there are errors.
+///
+/// # Errors
+/// Data that cannot be read at all, or a page that may not or cannot be written.
+pub fn run(args: &CheckArgs) -> anyhow::Result<Answer> {
+    let request = request(args)?;
+    let reads = reads(&request);
+    let targets = FILES.map(Target::new);
+    let order = args.output.as_deref().map(|output| Order {
+        command: "check",
+        output,
+        overwrite: args.overwrite,
+        reads: &reads,
+    });
+    // What is in the way is said before the work.
+    let writing = order.map(|order| order.folder(Scope::Whole, &targets)).transpose()?;
+    let checked = check(&request, &checking())?;
+    let json = serde_json::to_value(&checked.report)?;
+    let mut text = text(&checked.report);
+    if let (Some(writing), Some(output)) = (writing, &args.output) {
+        let page = report::render_check(&page(&checked)?)?;
+        let mut writing = writing.begin()?;
+        writing.write(FILES[0], |out| out.write_all(page.as_bytes()))?;
+        writing.write(FILES[1], |out| Ok(serde_json::to_writer_pretty(out, &json)?))?;
+        text.push_str(&writing.publish()?.notes());
+        text.push_str(&format!("\npage: {}", output.join(FILES[0]).display()));
+    }
+    let exit = checked.report.exit_code();
+    Ok(Answer { text, json, exit })
+}
+
+fn request(args: &CheckArgs) -> anyhow::Result<CheckRequest> {
+    let invalid = |message| fail(ErrorCode::InvalidArguments, message);
+    let task: Task = args.task.parse().map_err(|_| {
+        let known = Task::ALL.map(Task::as_str).join(", ");
+        invalid(format!("task {:?} is none of {known}", args.task))
+    })?;
+    let read = ReadOptions {
+        task,
+        data_root: args.data_root.clone(),
+        ignore_data_errors: true,
+        limits: Limits::default(),
+        cache_bytes: 0,
+        threads: default_workers(usize::MAX),
+        fetch_folder: None,
+        resumed: None,
+    };
+    Ok(CheckRequest {
+        training: args.data.clone(),
+        validation: args.validation_data.clone(),
+        test: args.test_data.clone(),
+        group_column: args.group_column.clone(),
+        side: side(task, args.model_name.as_deref())?,
+        read,
+    })
+}
+
+/// Side in pixels that the model sees images at: the one that is named, or the one that a task is trained with otherwise.
+fn side(task: Task, model: Option<&str>) -> anyhow::Result<u32> {
+    let spec: Option<&ModelSpec> = match model {
+        None => registry::default_for(task),
+        Some(name) => Some(registry::find(&name.to_lowercase().replace('-', "_")).ok_or_else(|| {
+            let known: Vec<_> = registry::for_task(task).map(|model| model.name).collect();
+            let message = format!("there is no model {name:?}; the models for {task} are {}", known.join(", "));
+            fail(ErrorCode::UnsupportedModel, message)
+        })?),
+    };
+    let spec = spec.ok_or_else(|| {
+        let message = format!("task {task} cannot be trained yet, nor its data be checked");
+        fail(ErrorCode::UnsupportedModel, message)
+    })?;
+    Ok(spec.preprocessing().side())
+}
+
+/// The files that are read, as far as they are lists.
+fn reads(request: &CheckRequest) -> Vec<PathBuf> {
+    let named = [Some(&request.training), request.validation.as_ref(), request.test.as_ref()];
+    named.into_iter().flatten().filter_map(|path| data_files(path).ok()).flatten().collect()
+}
+
+/// The findings for people: worst first, the first few of each kind.
+fn text(report: &CheckReport) -> String {
+    let parts: Vec<String> = report
+        .parts
+        .iter()
+        .map(|part| format!("{} {} images of {} rows", part.part.as_str(), part.images, part.rows))
+        .collect();
+    let counts: Vec<String> = Severity::ALL.map(|one| counted(report.count(one), one.as_str())).to_vec();
+    let mut text = format!("{}; {} classes: {}", parts.join(", "), report.classes.len(), counts.join(", "));
+    for of_kind in report.by_kind() {
+        let Some(first) = of_kind.first() else { continue };
+        let (severity, name) = (first.severity.as_str(), first.kind.as_str());
+        text.push_str(&format!("\n\n{severity}: {} ({name}): {}", first.kind.title(), of_kind.len()));
+        for finding in of_kind.iter().take(EXAMPLES) {
+            text.push_str(&format!("\n  {}: {}", place(finding), finding.message));
+        }
+        if of_kind.len() > EXAMPLES {
+            text.push_str(&format!("\n  ... and {} more", of_kind.len() - EXAMPLES));
+        }
+        text.push_str(&format!("\n  What to do: {}.", first.advice));
+    }
+    text
+}
+
+fn counted(n: u64, what: &str) -> String {
+    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
+}
+
+/// Where a finding is: the rows of its first images, or the data as a whole.
+fn place(finding: &Finding) -> String {
+    const NAMED: usize = 2;
+    let places: Vec<String> = finding.images.iter().take(NAMED).map(ToString::to_string).collect();
+    if places.is_empty() { finding.file.clone() } else { places.join(", ") }
+}
+
+fn page(checked: &Checked) -> anyhow::Result<CheckPage> {
+    let mut pictures = Vec::new();
+    let mut of_kind = (None, 0);
+    for (at, finding) in checked.report.findings.iter().enumerate() {
+        of_kind = if of_kind.0 == Some(finding.kind) { (of_kind.0, of_kind.1 + 1) } else { (Some(finding.kind), 1) };
+        let most = if of_kind.1 <= SHOWN { IMAGES } else { 0 };
+        pictures.push(checked.images(at, most)?.iter().map(thumbnail).collect::<Result<Vec<_>, _>>()?);
+    }
+    Ok(CheckPage { report: checked.report.clone(), pictures, shown: SHOWN })
+}
+
+/// A small image with the objects that a finding is about drawn on it.
+fn thumbnail(found: &FoundImage) -> Result<Thumbnail, report::ReportError> {
+    let image = &found.image;
+    let [width, height] = [image.width, image.height].map(|side| side as f32);
+    let mark = |(number, (label, [x1, y1, x2, y2])): (usize, &(String, [f32; 4]))| Mark {
+        corners: [x1 * width, y1 * height, x2 * width, y2 * height],
+        colour: draw::colour(number),
+        text: label.clone(),
+    };
+    let marks: Vec<Mark> = found.marks.iter().enumerate().map(mark).collect();
+    let drawn = draw::marked(image, &marks);
+    let place = &found.place;
+    let name = place.image_url.as_deref().map(Path::new).and_then(Path::file_name);
+    let name = name.map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let caption = match place.line {
+        Some(line) => format!("{name}, {} line {line}", place.part.as_str()),
+        None => format!("{name}, {}", place.part.as_str()),
+    };
+    Thumbnail::new((drawn.width, drawn.height), &drawn.data, SIDE, &caption)
+}
