@@ -381,7 +381,7 @@ fn boxes_in_doubt() {
     );
     refused(lab.read("image,xmin,ymin,xmax,ymax,label\nhttp://h/a.jpg,1,2,5,6,cat\n", &plain()), &["fetch it first"]);
     let wrong = "filename,width,height,class,xmin,ymin,xmax,ymax\na.jpg,48,64,cat,1,2,5,6\n";
-    refused(lab.read(wrong, &plain()), &["declares 48 x 64 pixels", "--sizes declared"]);
+    refused(lab.read(wrong, &plain()), &["declares 48 x 64 pixels", "--sizes upright"]);
     let sizes = TableOptions { sizes: Sizes::Upright, ..plain() };
     assert_eq!(lab.boxes(wrong, &sizes).unwrap().0, ["a.jpg: cat 1 2 5 6"]);
 }
