@@ -3,6 +3,7 @@
 //! Coordinates are fractions of the image's width and height, from its top-left corner, each in `[0, 1]`.
 
 mod class_name;
+mod misspelled;
 mod object;
 mod parse;
 mod schema;
@@ -15,7 +16,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use class_name::ClassName;
-pub use parse::parse_row;
+pub use parse::{parse_image_url, parse_line, parse_row};
 pub use schema::row_schema;
 
 /// One labelled image. Serialises as a row again; what was dropped from it is left out.

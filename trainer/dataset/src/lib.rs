@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! mltable   which JSONL files          -> paths
-//! index     one pass over their lines  -> place of each row and what it shows (row, boxes: one line; location: image_url -> where)
+//! index     one pass over their lines  -> place of each row and what it shows (boxes: a row of objects; location: image_url -> where)
 //! part      rows of one image, preflight
 //! prepare   split, class order         -> Dataset x 2, Rejections
 //! dataset   sample -> image, with a cache in a stated budget
@@ -23,6 +23,7 @@ mod detect;
 mod epoch;
 mod error;
 mod fetch;
+mod foreign;
 mod index;
 mod loader;
 pub mod loading;
@@ -34,7 +35,6 @@ mod preflight;
 mod prepare;
 mod reject;
 mod rng;
-mod row;
 pub mod sample_data;
 mod sampler;
 mod split;
@@ -60,7 +60,6 @@ pub use prepare::{
 };
 pub use reject::{RejectKind, Rejection, Rejections};
 pub use rng::KeyedRng;
-pub use row::parse as parse_row;
 pub use target::Object;
 pub use views::{ClassifierViews, Views};
 
