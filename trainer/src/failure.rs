@@ -53,6 +53,19 @@ pub fn settings(errors: &[SettingError]) -> anyhow::Error {
     Failure { code: ErrorCode::InvalidSettings, message, details }.into()
 }
 
+/// The error and its causes, each told once: many an error tells its cause itself.
+#[must_use]
+pub fn text(error: &anyhow::Error) -> String {
+    error.chain().fold(String::new(), |text, cause| {
+        let cause = cause.to_string();
+        match text.as_str() {
+            "" => cause,
+            told if told.contains(&cause) => text,
+            told => format!("{told}: {cause}"),
+        }
+    })
+}
+
 /// The code of an error: that of the first of its causes which has one.
 #[must_use]
 pub fn code(error: &anyhow::Error) -> ErrorCode {
@@ -112,6 +125,6 @@ pub fn contained<R>(command: impl FnOnce() -> anyhow::Result<R>) -> anyhow::Resu
 #[must_use]
 pub fn body(error: &anyhow::Error) -> ErrorBody {
     let details = error.downcast_ref::<Failure>().map(|f| f.details.clone()).unwrap_or_default();
-    let text = error.downcast_ref::<Failure>().map_or_else(|| format!("{error:#}"), |f| f.message.clone());
+    let text = error.downcast_ref::<Failure>().map_or_else(|| self::text(error), |f| f.message.clone());
     ErrorBody { error: text, code: code(error), details }
 }

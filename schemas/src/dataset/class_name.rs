@@ -43,6 +43,18 @@ impl ClassName {
     }
 }
 
+/// As [`ClassName::from_json`], without a copy; anything else is given back.
+impl TryFrom<Value> for ClassName {
+    type Error = Value;
+
+    fn try_from(value: Value) -> Result<Self, Value> {
+        match value {
+            Value::String(text) if !text.trim().is_empty() => Ok(Self::Text(text)),
+            other => Self::from_json(&other).ok_or(other),
+        }
+    }
+}
+
 impl fmt::Display for ClassName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

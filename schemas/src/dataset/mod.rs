@@ -4,6 +4,7 @@
 //! is cut at its edge.
 
 mod class_name;
+mod misspelled;
 mod object;
 mod parse;
 mod rejection;
@@ -15,7 +16,7 @@ mod tests;
 
 pub use class_name::ClassName;
 pub use object::REACH;
-pub use parse::parse_row;
+pub use parse::{parse_image_url, parse_line, parse_row};
 pub use rejection::{Rejection, RejectionKind};
 pub use row::{BoxLabel, Corners, ImageDetails, Label, ObjectError, OutlineLabel, Row, RowError, RowErrorKind};
 pub use schema::row_schema;

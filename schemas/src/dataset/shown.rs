@@ -10,5 +10,13 @@ pub(super) fn shown(value: &Value) -> String {
         Value::Array(items) if items.len() > LIMIT => return format!("a list of {} values", items.len()),
         _ => value.to_string(),
     };
-    if text.chars().count() <= LIMIT { text } else { text.chars().take(LIMIT).chain("...".chars()).collect() }
+    cut(&text, LIMIT)
+}
+
+/// A text of at most `limit` characters, as it appears in a message.
+pub(super) fn cut(text: &str, limit: usize) -> String {
+    match text.char_indices().nth(limit) {
+        None => text.to_owned(),
+        Some((end, _)) => format!("{}...", &text[..end]),
+    }
 }

@@ -293,3 +293,64 @@ fn rejections_round_trip() {
     assert_eq!(text, r#"{"source":"t.jsonl","line":3,"image_url":null,"kind":"bad_label","reason":"no label"}"#);
     assert_eq!(serde_json::from_str::<Rejection>(&text).unwrap(), rejection);
 }
+
+#[test]
+fn labels_that_are_none_are_named() {
+    for (text, part) in [
+        ("null", "missing"),
+        ("\" \"", "empty"),
+        ("1.5", "1.5"),
+        ("true", "true"),
+        ("[\"a\"]", "a list"),
+        ("{\"a\":1}", "an object"),
+        ("99999999999999999999", "the number"),
+    ] {
+        let line = format!(r#"{{"image_url":"a","label":{text}}}"#);
+        let message = parse_line(ImageClassification.labels(), line.as_bytes()).unwrap_err().message;
+        assert!(message.contains(part) && message.contains("an image has one label"), "{message}");
+    }
+    for (text, part) in [
+        ("\"a\"", "the string \"a\" alone; an image has a list"),
+        ("7", "the number 7 alone"),
+        ("null", "missing"),
+        ("{}", "an object"),
+        ("[\"a\", 1]", "label 0 of the list is a string, label 1 an integer"),
+        ("[\"a\", \" \"]", "label 1 of the list is empty"),
+        ("[[\"a\"]]", "label 0 of the list is a list"),
+        ("[1.5]", "the number 1.5"),
+    ] {
+        let line = format!(r#"{{"image_url":"a","label":{text}}}"#);
+        let message = parse_row(ImageClassificationMultilabel.labels(), &line).unwrap_err().message;
+        assert!(message.contains(part), "{message}");
+    }
+    let one = boxes(r#"{"label": "a", "topX": 0}"#).unwrap_err().message;
+    assert!(
+        one.contains(r#"one object, not a list of objects; write it in brackets: "label": [{"label":"a""#),
+        "{one}"
+    );
+}
+
+#[test]
+fn lines_that_are_no_rows_say_why() {
+    for (line, part) in [
+        (&b"{"[..], "a row stands on one line"),
+        (b"[]", "not a JSON object"),
+        (br#"["a.jpg","cat"]"#, "not a JSON object"),
+        (b"\"x\"", "not a JSON object"),
+        (br#"{"label":"a"}"#, "image_url is missing"),
+        (br#"{"image_url":7,"label":"a"}"#, "image_url is 7"),
+        (b"{\"image_url\":\"\xff\",\"label\":\"a\"}", "not UTF-8"),
+        (br#"{"image_url":"a","label":"a"} x"#, "not a JSON object"),
+        (br#"{"image_url":"a","label":"a",}"#, r#"write {"image_url":"a","label":"a"}"#),
+        (br#"{"image_url":"a","label":"a"},"#, r#"nothing else: {"image_url":"a","label":"a"}"#),
+    ] {
+        let message = parse_line(ImageClassification.labels(), line).unwrap_err().message;
+        assert!(message.contains(part), "{message}");
+        if let Ok(url) = parse_image_url(line) {
+            panic!("{url}");
+        }
+    }
+    assert_eq!(parse_image_url(br#"{"image_url":"a\u00e4.jpg","label":{"x":1}}"#).unwrap(), "a\u{e4}.jpg");
+    let row = parse_line(ImageClassification.labels(), br#" {"label": -3, "image_url": "x"} "#).unwrap();
+    assert_eq!(row.label, Label::Class(ClassName::Integer(-3)));
+}

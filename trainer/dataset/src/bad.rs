@@ -65,6 +65,27 @@ impl BadSamples {
         new.collect()
     }
 
+    /// The first few, in words, for a message; empty where there are none.
+    pub fn examples(&self, images: &dyn Images) -> String {
+        const SHOWN: usize = 3;
+        let known = self.lock();
+        let shown: Vec<String> = known
+            .iter()
+            .take(SHOWN)
+            .map(|(&index, bad)| {
+                let row = images.rejection(index, bad.kind, bad.reason.clone());
+                format!("{}:{}: {}", row.source, row.line, row.reason)
+            })
+            .collect();
+        let moved = known.values().all(|bad| bad.kind == RejectKind::MissingFile);
+        let advice = "; put the images back where they were, or a link to them, or begin a new run with rows (or --data_root) \
+             that lead to where they are";
+        match shown.is_empty() {
+            true => String::new(),
+            false => format!(". The first: {}{}", shown.join("; "), if moved { advice } else { "" }),
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, BTreeMap<usize, Bad>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }

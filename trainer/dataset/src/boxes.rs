@@ -3,10 +3,9 @@
 use std::collections::BTreeSet;
 
 use schemas::Labels;
-use schemas::dataset::{BoxLabel, ClassName, Corners, Label, RowErrorKind, parse_row};
+use schemas::dataset::{BoxLabel, ClassName, Corners, Label, parse_line};
 
-use super::reject::RejectKind;
-use super::row::LabelValue;
+use super::reject::{Refusal, RejectKind, refusal};
 
 /// A box of a row.
 #[derive(Clone, Debug, PartialEq)]
@@ -14,7 +13,7 @@ pub struct RowBox {
     /// Place in the row's label, from 0.
     pub number: usize,
     /// Its class.
-    pub label: LabelValue,
+    pub label: ClassName,
     /// `x1 y1 x2 y2` as fractions of width and height.
     pub corners: [f32; 4],
     /// Whether it stands for a group.
@@ -34,30 +33,12 @@ pub struct BoxRow {
     pub cut: usize,
 }
 
-/// Why a row cannot be used: in broad terms, its `image_url` where that could be read, and the reason.
-pub type Refusal = (RejectKind, Option<String>, String);
-
 /// Reads one line. Boxes that cannot be used are listed in the result.
 ///
 /// # Errors
 /// When nothing of the row can be used, though it lists objects.
 pub fn parse(line: &[u8]) -> Result<BoxRow, Refusal> {
-    let text = std::str::from_utf8(line.trim_ascii())
-        .map_err(|_| (RejectKind::BadJson, None, "the line is not UTF-8".to_owned()))?;
-    // Read as a struct, a JSON list would pass for an object.
-    if !text.starts_with('{') {
-        return Err((RejectKind::BadJson, None, "not a JSON object with image_url and label".to_owned()));
-    }
-    let row = parse_row(Labels::Boxes, text).map_err(|error| {
-        let kind = match error.kind {
-            RowErrorKind::Json | RowErrorKind::ImageUrl => RejectKind::BadJson,
-            RowErrorKind::LabelMissing
-            | RowErrorKind::LabelType
-            | RowErrorKind::OddOutline
-            | RowErrorKind::NoObject => RejectKind::BadLabel,
-        };
-        (kind, error.image_url, error.message)
-    })?;
+    let row = parse_line(Labels::Boxes, line).map_err(refusal)?;
     let mut rejected: Vec<String> = row.rejected.iter().map(ToString::to_string).collect();
     let gone: BTreeSet<usize> = row.rejected.iter().filter(|r| r.segment.is_none()).map(|r| r.object).collect();
     let Label::Boxes(listed) = row.label else { unreachable!("a detection row holds boxes") };
@@ -85,11 +66,7 @@ fn row_box(number: usize, one: BoxLabel) -> Result<RowBox, String> {
     if corners[0] >= corners[2] || corners[1] >= corners[3] {
         return Err(format!("object {number}: its box is narrower than a ten-millionth of the image"));
     }
-    let label = match one.label {
-        ClassName::Integer(value) => LabelValue::Integer(value),
-        ClassName::Text(text) => LabelValue::Text(text),
-    };
-    Ok(RowBox { number, label, corners, is_crowd: one.is_crowd })
+    Ok(RowBox { number, label: one.label, corners, is_crowd: one.is_crowd })
 }
 
 #[cfg(test)]

@@ -94,7 +94,7 @@ pub enum DataError {
 impl Coded for DataError {
     fn code(&self) -> ErrorCode {
         match self {
-            Self::Io { .. } => ErrorCode::Io,
+            Self::Io { source, .. } => source.code(),
             Self::Output(error) => error.code(),
             Self::Panic { .. } => ErrorCode::Internal,
             Self::Source { .. }

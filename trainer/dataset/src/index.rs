@@ -7,14 +7,14 @@ use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use schemas::Task;
+use schemas::dataset::{ClassName, Label, parse_image_url, parse_line};
+use schemas::{Labels, Task};
 use sha2::{Digest, Sha256};
 
-use super::boxes::{self, Refusal};
+use super::boxes;
 use super::error::DataError;
 use super::location::{Location, Resolver};
-use super::reject::{RejectKind, Rejection, Rejections};
-use super::row::{self, LabelValue};
+use super::reject::{Refusal, RejectKind, Rejection, Rejections, refusal};
 use super::target::{Object, Targets};
 
 /// A longer line is rejected unread.
@@ -62,7 +62,7 @@ pub struct Scan {
 /// Labels met so far, numbered as they were met.
 #[derive(Default)]
 pub struct Classes {
-    numbers: BTreeMap<LabelValue, u32>,
+    numbers: BTreeMap<ClassName, u32>,
     first: Option<(String, &'static str)>,
 }
 
@@ -82,7 +82,7 @@ enum Shown {
 }
 
 impl Classes {
-    fn number(&mut self, label: LabelValue, place: impl Fn() -> String) -> Result<u32, DataError> {
+    fn number(&mut self, label: ClassName, place: impl Fn() -> String) -> Result<u32, DataError> {
         match &self.first {
             None => self.first = Some((place(), label.type_name())),
             Some((first, first_type)) if *first_type != label.type_name() => {
@@ -101,7 +101,7 @@ impl Classes {
 
     /// Whether labels are whole numbers.
     pub fn are_integers(&self) -> bool {
-        self.numbers.first_key_value().is_some_and(|(label, _)| matches!(label, LabelValue::Integer(_)))
+        self.numbers.first_key_value().is_some_and(|(label, _)| matches!(label, ClassName::Integer(_)))
     }
 
     /// Sorted names of the classes for which `used` holds, and the sorted place of each number that was given out.
@@ -111,7 +111,7 @@ impl Classes {
         for (label, &number) in &self.numbers {
             if used(number) {
                 places[number as usize] = Some(names.len() as u32);
-                names.push(label.name());
+                names.push(label.to_string());
             }
         }
         (names, places)
@@ -128,11 +128,11 @@ pub enum LabelRule<'a> {
 
 impl LabelRule<'_> {
     /// Number of a label; the inner error says why it has none.
-    fn number(&mut self, label: LabelValue, place: impl Fn() -> String) -> Result<Result<u32, String>, DataError> {
+    fn number(&mut self, label: ClassName, place: impl Fn() -> String) -> Result<Result<u32, String>, DataError> {
         match self {
             Self::Collect(classes) => classes.number(label, place).map(Ok),
             Self::Known(names) => {
-                let name = label.name();
+                let name = label.to_string();
                 let at = names.iter().position(|known| *known == name);
                 Ok(at
                     .map(|at| at as u32)
@@ -182,129 +182,70 @@ impl Files {
         scan: &mut Scan,
     ) -> Result<(), DataError> {
         let (path, file, _) = &self.files[number];
-        let failed = |e| DataError::io("read", path, e);
-        let mut reader = BufReader::with_capacity(1 << 20, file);
-        let mut offset = 0u64;
-        let start = reader.fill_buf().map_err(failed)?;
-        if start.starts_with(&[0xff, 0xfe]) || start.starts_with(&[0xfe, 0xff]) {
-            return Err(DataError::Source { path: path.clone(), message: "is UTF-16; save it as UTF-8".to_owned() });
-        }
-        if start.starts_with(&[0xef, 0xbb, 0xbf]) {
-            reader.consume(3);
-            offset = 3;
-        }
-        let mut line = Vec::new();
-        for line_number in 1u64.. {
-            line.clear();
-            let mut read = reader.by_ref().take(MAX_LINE_BYTES).read_until(b'\n', &mut line).map_err(failed)? as u64;
-            if read == 0 {
-                break;
-            }
-            let start = offset;
-            let too_long = read == MAX_LINE_BYTES && !line.ends_with(b"\n");
-            if too_long {
-                read += reader.skip_until(b'\n').map_err(failed)? as u64;
-            }
-            offset += read;
-            let text = line.trim_ascii();
-            if text.is_empty() && !too_long {
-                continue;
-            }
+        let mut lines = Lines::open(path, file)?;
+        while let Some(line) = lines.next()? {
             scan.rows += 1;
-            let parsed = if too_long {
+            let parsed = if line.too_long {
                 Err((RejectKind::BadJson, None, format!("the line is longer than {} MiB", MAX_LINE_BYTES >> 20)))
             } else {
-                let place = || format!("{}:{line_number}", path.display());
+                let place = || format!("{}:{}", path.display(), line.number);
+                let text = lines.text.trim_ascii();
                 match &scan.targets {
-                    Targets::Classes(_) => self.class_row(number, text, rule, place)?,
-                    Targets::Sets(_) => self.set_row(number, text, rule, place)?,
+                    Targets::Classes(_) => self.class_row(number, (Labels::Class, text), rule, place)?,
+                    Targets::Sets(_) => self.class_row(number, (Labels::Classes, text), rule, place)?,
                     Targets::Objects(_) => self.box_row(number, text, rule, place)?,
                 }
             };
             let reject = |kind, image_url, reason| {
                 let source = path.display().to_string();
-                Rejection { source, line: line_number, image_url, kind, reason }
+                Rejection { source, line: line.number, image_url, kind, reason }
             };
-            match (parsed, u32::try_from(line_number)) {
-                (Ok(row), Ok(at)) => {
-                    scan.cut += row.cut;
-                    for reason in row.left_out {
-                        rejections.add(reject(RejectKind::BadObject, Some(row.image_url.clone()), reason))?;
-                    }
-                    scan.entries.push(Entry {
-                        offset: start,
-                        length: line.len() as u32,
-                        line: at,
-                        file: number as u32,
-                    });
-                    scan.keys.push(row.keys);
-                    match (&mut scan.targets, row.shown) {
-                        (Targets::Classes(classes), Shown::Class(class)) => classes.push(class),
-                        (Targets::Sets(sets), Shown::Classes(classes)) => sets.push(classes),
-                        (Targets::Objects(all), Shown::Objects(objects)) => all.push(objects),
-                        (Targets::Classes(_) | Targets::Sets(_) | Targets::Objects(_), _) => {
-                            unreachable!("rows are read as what is collected")
-                        }
-                    }
+            let row = match parsed {
+                Ok(row) => row,
+                Err((kind, image_url, reason)) => {
+                    rejections.add(reject(kind, image_url, reason))?;
+                    continue;
                 }
-                (Ok(_), Err(_)) => {
-                    let message = "has more than 4,294,967,295 lines; split it".to_owned();
-                    return Err(DataError::Source { path: path.clone(), message });
-                }
-                (Err((kind, image_url, reason)), _) => rejections.add(reject(kind, image_url, reason))?,
+            };
+            for reason in &row.left_out {
+                let image_url = Some(row.image_url.clone());
+                rejections.add(reject(RejectKind::BadObject, image_url, reason.clone()))?;
             }
+            let at = u32::try_from(line.number).map_err(|_| {
+                let message = "has more than 4,294,967,295 lines; split it".to_owned();
+                DataError::Source { path: path.clone(), message }
+            })?;
+            let length = lines.text.len() as u32;
+            scan.add(Entry { offset: line.offset, length, line: at, file: number as u32 }, row);
         }
         Ok(())
     }
 
-    /// A row of one class; the inner error is why it is left out.
+    /// A row of one class or any number of them; the inner error is why it is left out. A class written twice counts once.
     fn class_row(
         &self,
         file: usize,
-        text: &[u8],
+        (labels, text): (Labels, &[u8]),
         rule: &mut LabelRule,
         place: impl Fn() -> String,
     ) -> Result<Result<Usable, Refusal>, DataError> {
-        let row = match row::parse(text) {
+        let row = match parse_line(labels, text) {
             Ok(row) => row,
-            Err(reason) => return Ok(Err((RejectKind::BadJson, None, reason))),
+            Err(error) => return Ok(Err(refusal(error))),
         };
-        let image_url = row.image_url.clone().into_owned();
-        let number = match row.class() {
-            Ok(label) => rule.number(label, place)?,
-            Err(reason) => Err(reason),
+        let mut number = |label| rule.number(label, &place);
+        let shown = match row.label {
+            Label::Class(class) => number(class)?.map(Shown::Class),
+            Label::Classes(classes) => {
+                let numbers = classes.into_iter().map(number).collect::<Result<Vec<_>, _>>()?;
+                numbers.into_iter().collect::<Result<_, _>>().map(Shown::Classes)
+            }
+            Label::Boxes(_) | Label::Outlines(_) => unreachable!("a row of classes holds classes"),
         };
-        Ok(match number {
-            Ok(class) => self.usable(file, image_url, Shown::Class(class), Vec::new()),
-            Err(reason) => Err((RejectKind::BadLabel, Some(image_url), reason)),
+        Ok(match shown {
+            Ok(shown) => self.usable(file, row.image_url, shown, Vec::new()),
+            Err(reason) => Err((RejectKind::BadLabel, Some(row.image_url), reason)),
         })
-    }
-
-    /// A row of any number of classes; the inner error is why it is left out. A class written twice counts once.
-    fn set_row(
-        &self,
-        file: usize,
-        text: &[u8],
-        rule: &mut LabelRule,
-        place: impl Fn() -> String,
-    ) -> Result<Result<Usable, Refusal>, DataError> {
-        let row = match row::parse(text) {
-            Ok(row) => row,
-            Err(reason) => return Ok(Err((RejectKind::BadJson, None, reason))),
-        };
-        let image_url = row.image_url.clone().into_owned();
-        let mut classes = BTreeSet::new();
-        let labels = match row.classes() {
-            Ok(labels) => labels,
-            Err(reason) => return Ok(Err((RejectKind::BadLabel, Some(image_url), reason))),
-        };
-        for label in labels {
-            match rule.number(label, &place)? {
-                Ok(class) => classes.insert(class),
-                Err(reason) => return Ok(Err((RejectKind::BadLabel, Some(image_url), reason))),
-            };
-        }
-        Ok(self.usable(file, image_url, Shown::Classes(classes), Vec::new()))
     }
 
     /// A row of objects; the inner error is why it is left out.
@@ -371,14 +312,86 @@ impl Files {
                 entry.line
             ),
         };
-        let row = row::parse(line.trim_ascii()).map_err(changed)?;
-        let location = resolver.resolve(&row.image_url).map_err(changed)?;
-        Ok((row.image_url.into_owned(), location))
+        let image_url = parse_image_url(line.trim_ascii()).map_err(|error| changed(error.message))?;
+        let location = resolver.resolve(&image_url).map_err(changed)?;
+        Ok((image_url.into_owned(), location))
     }
 
     /// The JSONL file a row is in.
     pub fn path(&self, entry: &Entry) -> &PathBuf {
         &self.files[entry.file as usize].0
+    }
+}
+
+impl Scan {
+    fn add(&mut self, entry: Entry, row: Usable) {
+        self.entries.push(entry);
+        self.keys.push(row.keys);
+        self.cut += row.cut;
+        match (&mut self.targets, row.shown) {
+            (Targets::Classes(classes), Shown::Class(class)) => classes.push(class),
+            (Targets::Sets(sets), Shown::Classes(classes)) => sets.push(classes),
+            (Targets::Objects(all), Shown::Objects(objects)) => all.push(objects),
+            (Targets::Classes(_) | Targets::Sets(_) | Targets::Objects(_), _) => {
+                unreachable!("rows are read as what is collected")
+            }
+        }
+    }
+}
+
+/// The lines of a file that hold anything, one after the other.
+struct Lines<'a> {
+    path: &'a Path,
+    reader: BufReader<&'a File>,
+    offset: u64,
+    number: u64,
+    /// The line that was read last, with its ending.
+    text: Vec<u8>,
+}
+
+/// Where the line is that was read last.
+struct Line {
+    offset: u64,
+    number: u64,
+    /// Only its beginning was read.
+    too_long: bool,
+}
+
+impl<'a> Lines<'a> {
+    fn open(path: &'a Path, file: &'a File) -> Result<Self, DataError> {
+        let mut reader = BufReader::with_capacity(1 << 20, file);
+        let mut offset = 0;
+        let start = reader.fill_buf().map_err(|e| DataError::io("read", path, e))?;
+        if start.starts_with(&[0xff, 0xfe]) || start.starts_with(&[0xfe, 0xff]) {
+            return Err(DataError::Source { path: path.to_owned(), message: "is UTF-16; save it as UTF-8".to_owned() });
+        }
+        if start.starts_with(&[0xef, 0xbb, 0xbf]) {
+            reader.consume(3);
+            offset = 3;
+        }
+        Ok(Self { path, reader, offset, number: 0, text: Vec::new() })
+    }
+
+    fn next(&mut self) -> Result<Option<Line>, DataError> {
+        let failed = |e| DataError::io("read", self.path, e);
+        loop {
+            self.text.clear();
+            let mut limited = self.reader.by_ref().take(MAX_LINE_BYTES);
+            let mut read = limited.read_until(b'\n', &mut self.text).map_err(failed)? as u64;
+            if read == 0 {
+                return Ok(None);
+            }
+            self.number += 1;
+            let too_long = read == MAX_LINE_BYTES && !self.text.ends_with(b"\n");
+            if too_long {
+                read += self.reader.skip_until(b'\n').map_err(failed)? as u64;
+            }
+            let offset = self.offset;
+            self.offset += read;
+            if too_long || !self.text.trim_ascii().is_empty() {
+                return Ok(Some(Line { offset, number: self.number, too_long }));
+            }
+        }
     }
 }
 

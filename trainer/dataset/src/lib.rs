@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! mltable   which JSONL files          -> paths
-//! index     one pass over their lines  -> place of each row and what it shows (row, boxes: one line; location: image_url -> where)
+//! index     one pass over their lines  -> place of each row and what it shows (boxes: a row of objects; location: image_url -> where)
 //! part      rows of one image, preflight
 //! prepare   split, class order         -> Dataset x 2, Rejections
 //! dataset   sample -> image, with a cache in a stated budget
@@ -24,6 +24,7 @@ mod detect;
 mod epoch;
 mod error;
 mod fetch;
+mod foreign;
 mod group;
 mod index;
 mod loader;
@@ -36,7 +37,6 @@ mod preflight;
 mod prepare;
 mod reject;
 mod rng;
-mod row;
 pub mod sample_data;
 mod sampler;
 mod split;
@@ -62,7 +62,6 @@ pub use prepare::{
 };
 pub use reject::{RejectKind, Rejection, Rejections};
 pub use rng::KeyedRng;
-pub use row::parse as parse_row;
 pub use target::Object;
 pub use views::{ClassifierViews, Views};
 

@@ -217,7 +217,8 @@ impl Shared {
 
     fn nothing_left(&self) -> DataError {
         let n = self.maker.images.len() as u64;
-        DataError::Empty { what: "the training data".to_owned(), rows: n, rejected: n, examples: String::new() }
+        let examples = self.maker.bad.examples(&*self.maker.images);
+        DataError::Empty { what: "the training data".to_owned(), rows: n, rejected: n, examples }
     }
 
     fn prepared(&self, index: usize, scratch: &mut Scratch) -> Made {

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::error::DataError;
+use super::foreign;
 
 /// The JSONL files of one data set, in order, and what was not understood on the way.
 #[derive(Debug)]
@@ -51,6 +52,7 @@ pub fn open(path: &Path) -> Result<Source, DataError> {
     if absolute.file_name().is_some_and(|name| name == "MLTable") {
         return read_table(&absolute);
     }
+    foreign::check(path)?;
     Ok(Source { files: vec![absolute], warnings: Vec::new() })
 }
 
@@ -68,19 +70,14 @@ fn read_table(path: &Path) -> Result<Source, DataError> {
         match (&entry.file, &entry.folder, &entry.pattern) {
             (Some(file), None, None) => files.push(local(path, folder, file)?),
             (None, Some(dir), None) => files.extend(matching(path, &local(path, folder, dir)?, "*.jsonl")?),
-            (None, None, Some(pattern)) => {
-                let full = local(path, folder, pattern)?;
-                let (Some(dir), Some(name)) = (full.parent(), full.file_name().and_then(|name| name.to_str())) else {
-                    return Err(wrong(path, format!("pattern {pattern:?} names no file")));
-                };
-                files.extend(matching(path, dir, name)?);
-            }
+            (None, None, Some(pattern)) => files.extend(matching(path, folder, pattern)?),
             _ => return Err(wrong(path, "each entry of paths needs exactly one of file, folder, pattern")),
         }
     }
     if files.is_empty() {
         return Err(wrong(path, "paths names no JSONL file"));
     }
+    files.iter().filter(|file| file.is_file()).try_for_each(|file| foreign::check(file))?;
     let warnings = table.transformations.iter().filter_map(|step| unread(path, step)).collect();
     Ok(Source { files, warnings })
 }
@@ -96,21 +93,44 @@ fn local(table: &Path, folder: &Path, name: &str) -> Result<PathBuf, DataError> 
     }
 }
 
-/// Files of `dir` whose name matches `pattern`, sorted by name. `*` stands for any text, `?` for one character.
-fn matching(table: &Path, dir: &Path, pattern: &str) -> Result<Vec<PathBuf>, DataError> {
-    if dir.as_os_str().to_string_lossy().contains('*') {
-        return Err(wrong(table, format!("{}: * is understood in the file name only", dir.display())));
+/// Files below `folder` that match `pattern`, sorted. `*` stands for any text of a name, `?` for one character, and a part
+/// `**` for any number of folders, also none; hidden folders and links to folders are not gone into for it.
+fn matching(table: &Path, folder: &Path, pattern: &str) -> Result<Vec<PathBuf>, DataError> {
+    let special = |part: &str| part.contains(['*', '?']);
+    let parts: Vec<&str> = pattern.split('/').collect();
+    let plain = parts.iter().position(|part| special(part)).unwrap_or(parts.len() - 1);
+    let start = local(table, folder, &parts[..plain].iter().map(|part| format!("{part}/")).collect::<String>())?;
+    if parts.last().is_none_or(|name| name.is_empty()) {
+        return Err(wrong(table, format!("pattern {pattern:?} names no file")));
     }
     let mut found = Vec::new();
-    for entry in std::fs::read_dir(dir).map_err(|e| DataError::io("list", dir, e))? {
-        let path = entry.map_err(|e| DataError::io("list", dir, e))?.path();
+    descend(&start, &parts[plain..], &mut found)?;
+    found.sort();
+    found.dedup();
+    Ok(found)
+}
+
+/// Adds the files below `folder` that match the parts of a pattern.
+fn descend(folder: &Path, parts: &[&str], found: &mut Vec<PathBuf>) -> Result<(), DataError> {
+    let [part, rest @ ..] = parts else { return Ok(()) };
+    if *part == "." || part.is_empty() {
+        return descend(folder, rest, found);
+    }
+    let any_depth = *part == "**" && !rest.is_empty();
+    if any_depth {
+        descend(folder, rest, found)?;
+    }
+    for entry in std::fs::read_dir(folder).map_err(|e| DataError::io("list", folder, e))? {
+        let path = entry.map_err(|e| DataError::io("list", folder, e))?.path();
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        if path.is_file() && glob(pattern, &name) {
-            found.push(path);
+        match (any_depth, path.is_dir()) {
+            (true, true) if !name.starts_with('.') && !path.is_symlink() => descend(&path, parts, found)?,
+            (false, true) if !rest.is_empty() && glob(part, &name) => descend(&path, rest, found)?,
+            (false, false) if rest.is_empty() && path.is_file() && glob(part, &name) => found.push(path),
+            (true | false, true | false) => {}
         }
     }
-    found.sort();
-    Ok(found)
+    Ok(())
 }
 
 fn glob(pattern: &str, name: &str) -> bool {
@@ -177,6 +197,27 @@ mod tests {
     fn several_files_folders_and_patterns() {
         let (_dir, source) = table("paths:\n  - file: b.jsonl\n  - pattern: ./a*.json?\n  - folder: .\n");
         assert_eq!(names(&source.unwrap()), ["b.jsonl", "a.jsonl", "a.jsonl", "b.jsonl"]);
+    }
+
+    #[test]
+    fn patterns_go_down() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["a.jsonl", "x/b.jsonl", "x/y/c.jsonl", "x/y/d.txt", ".git/e.jsonl", "z/y/f.jsonl"] {
+            let path = dir.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, "").unwrap();
+        }
+        for (pattern, expected) in [
+            ("./**/*.jsonl", &["a.jsonl", "b.jsonl", "c.jsonl", "f.jsonl"][..]),
+            ("**/y/*.jsonl", &["c.jsonl", "f.jsonl"]),
+            ("x/**/*.jsonl", &["b.jsonl", "c.jsonl"]),
+            ("?/y/*.jsonl", &["c.jsonl", "f.jsonl"]),
+            ("*/b.jsonl", &["b.jsonl"]),
+            ("x/b.jsonl", &["b.jsonl"]),
+        ] {
+            std::fs::write(dir.path().join("MLTable"), format!("paths:\n  - pattern: '{pattern}'\n")).unwrap();
+            assert_eq!(names(&open(dir.path()).unwrap()), expected, "{pattern}");
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::io::{self, Seek, SeekFrom, Write};
 use std::path::Path;
 
 pub use schemas::dataset::{Rejection, RejectionKind as RejectKind};
+use schemas::dataset::{RowError, RowErrorKind};
 use tempfile::SpooledTempFile;
 
 use super::error::DataError;
@@ -94,6 +95,20 @@ impl Rejections {
         io::copy(&mut self.lines, out)?;
         self.lines.seek(SeekFrom::End(0)).map(drop)
     }
+}
+
+/// Why a row cannot be used: in broad terms, its `image_url` where that could be read, and the reason.
+pub type Refusal = (RejectKind, Option<String>, String);
+
+/// What is wrong with a line, as a rejection has it.
+pub fn refusal(error: RowError) -> Refusal {
+    let kind = match error.kind {
+        RowErrorKind::Json | RowErrorKind::ImageUrl => RejectKind::BadJson,
+        RowErrorKind::LabelMissing | RowErrorKind::LabelType | RowErrorKind::OddOutline | RowErrorKind::NoObject => {
+            RejectKind::BadLabel
+        }
+    };
+    (kind, error.image_url, error.message)
 }
 
 fn spool_error(source: io::Error) -> DataError {

@@ -102,8 +102,8 @@ pub struct TrainArgs {
     /// Memory for decoded images, in MiB; the default is a quarter of the machine's, at most 4096.
     #[arg(long = "cache_mib", value_name = "MIB")]
     pub cache_mib: Option<u64>,
-    /// Folder of the run: one that is not there, an empty one, or, with --resume, that of the run. (What a start that
-    /// failed before its first checkpoint left there does not count.)
+    /// Folder of the run: one that is not there, an empty one, or, with --resume, that of the run. (What a start that failed
+    /// before its first checkpoint left there does not count.)
     #[arg(long, value_name = "DIR")]
     pub output: PathBuf,
     /// Names of the options that were given, as opposed to left at their defaults.
@@ -216,8 +216,8 @@ pub struct PredictArgs {
     /// Write each image with its answer drawn on it into this folder.
     #[arg(long, value_name = "DIR")]
     pub save: Option<PathBuf>,
-    /// Replace what `predict` saved for these images earlier and nobody has changed since. Any other file that is in
-    /// the way stays, and nothing is written.
+    /// Replace what `predict` saved for these images earlier and nobody has changed since. Any other file that is in the way
+    /// stays, and nothing is written.
     #[arg(long, requires = "save")]
     pub overwrite: bool,
     /// Most classes to print per image (classification; default: 3, and all above 0.5 of a multi-label model).
@@ -243,8 +243,7 @@ pub struct PredictArgs {
 #[command(next_help_heading = "Explanation (classification)")]
 pub struct ExplainArgs {
     /// Show which pixels the answer came from, in the images of --save: xrai, integrated_gradients, guided_backprop,
-    /// guided_gradcam (checkpoints), occlusion (exported files too). Of the most probable class, or of every label
-    /// above the threshold.
+    /// guided_gradcam (checkpoints), occlusion (exported files too). Of the most probable class, or of every label above the threshold.
     #[arg(long, value_name = "METHOD", value_parser = spelled::<XaiAlgorithm>)]
     pub explain: Option<XaiAlgorithm>,
     /// Put the attributions of every pixel into the JSON.
@@ -289,8 +288,8 @@ pub struct EmbedArgs {
     /// Folder that azureml:// and AmlDatastore:// image addresses are relative to.
     #[arg(long = "data_root", value_name = "DIR")]
     pub data_root: Option<PathBuf>,
-    /// File to write, by its ending: .npy (float32, a row per image), .safetensors (`features`, and the names of the
-    /// images as metadata `filenames`) or .jsonl (a line per image: `filename`, `features`).
+    /// File to write, by its ending: .npy (float32, a row per image), .safetensors (`features`, and the names of the images as
+    /// metadata `filenames`) or .jsonl (a line per image: `filename`, `features`).
     #[arg(long, value_name = "FILE")]
     pub output: PathBuf,
     /// Replace --output if it is what `embed` wrote and nobody has changed it since. Any other file stays.
@@ -304,8 +303,8 @@ pub struct ConvertArgs {
     /// Layout to read.
     #[command(subcommand)]
     pub from: ConvertFrom,
-    /// Replace what an earlier conversion wrote to --output and nobody has changed since, and remove what of it no
-    /// longer belongs. Any other file that is in the way stays, and nothing is written.
+    /// Replace what an earlier conversion wrote to --output and nobody has changed since, and remove what of it no longer
+    /// belongs. Any other file that is in the way stays, and nothing is written.
     #[arg(long, global = true)]
     pub overwrite: bool,
 }
@@ -388,8 +387,8 @@ pub enum ConvertFrom {
         /// What VOC's coordinates are: corners of the box in pixels, or its first and last pixel counted from 1.
         #[arg(long = "voc_pixels", value_enum, default_value_t)]
         pixels: VocPixels,
-        /// Put hard links to the images into the folder of voc and yolo, in place of copies. They take no space, and a
-        /// change of one is a change of the other.
+        /// Put hard links to the images into the folder of voc and yolo, in place of copies. They take no space, and a change
+        /// of one is a change of the other.
         #[arg(long)]
         link: bool,
         /// Folder to write, or, for COCO with one input, a .json file.
@@ -538,8 +537,8 @@ pub struct SampleDataArgs {
     /// Folder to write.
     #[arg(long, value_name = "DIR")]
     pub output: PathBuf,
-    /// Replace what was generated into --output earlier and nobody has changed since. Any other file that is in the way
-    /// stays, and nothing is written.
+    /// Replace what was generated into --output earlier and nobody has changed since. Any other file that is in the way stays,
+    /// and nothing is written.
     #[arg(long)]
     pub overwrite: bool,
     /// Images in all; about 70 % to train on, 15 % to validate on, the rest to test on.

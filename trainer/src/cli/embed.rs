@@ -15,7 +15,8 @@ use super::{Answer, predict};
 use crate::cli::args::EmbedArgs;
 use crate::failure::fail;
 use crate::nn::checkpoint;
-use dataset::{Fetcher, Location, data_files, parse_row, resolver};
+use dataset::{Fetcher, Location, data_files, resolver};
+use schemas::dataset::parse_image_url;
 
 /// Writes a vector for each image, in the order of the images; one that cannot be read is reported and left out.
 ///
@@ -87,9 +88,9 @@ fn listed(data: &Path, data_root: Option<&Path>) -> anyhow::Result<Vec<Named>> {
         for (number, line) in
             text.trim_start_matches('\u{feff}').lines().enumerate().filter(|(_, line)| !line.trim().is_empty())
         {
-            images.push(match parse_row(line.as_bytes()) {
-                Ok(row) => Named { place: resolver.resolve(&row.image_url), name: row.image_url.into_owned() },
-                Err(reason) => Named { name: format!("{}:{}", file.display(), number + 1), place: Err(reason) },
+            images.push(match parse_image_url(line.as_bytes()) {
+                Ok(url) => Named { place: resolver.resolve(&url), name: url.into_owned() },
+                Err(error) => Named { name: format!("{}:{}", file.display(), number + 1), place: Err(error.message) },
             });
         }
     }
