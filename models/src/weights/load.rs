@@ -6,13 +6,14 @@ use std::fmt;
 
 use serde::Serialize;
 
+use super::fit::{self, Fit, Origin};
 use super::keymap::Spelling;
 use super::positions::Regrid;
 use super::{NamedTensor, TensorFile, WeightsError};
 use crate::ops::Role;
 
 /// Tensors of our own beside the network's (optimizer state in a resumable checkpoint); never unexpected.
-const OWN_PREFIX: &str = "fovea.";
+pub(super) const OWN_PREFIX: &str = "fovea.";
 
 /// One entry of a network's state dict.
 #[derive(Clone, Copy, Debug)]
@@ -42,6 +43,10 @@ pub struct LoadReport {
     pub unexpected: Vec<String>,
     /// Keys whose shape differs, with what was wanted and what was found.
     pub wrong_shape: Vec<WrongShape>,
+    /// Where in the file the weights were.
+    pub origin: Origin,
+    /// Keys of the file that do not begin as the network's do there.
+    pub left_out: Vec<String>,
 }
 
 /// A key whose shape differs.
@@ -71,25 +76,30 @@ impl LoadReport {
 
 impl fmt::Display for LoadReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.origin != Origin::default() {
+            write!(f, "{}: ", self.origin)?;
+        }
         write!(f, "{} loaded", self.loaded.len())?;
         list(f, "resized", &self.resized)?;
         list(f, "new head", &self.new_head)?;
         list(f, "missing", &self.missing)?;
         list(f, "unexpected", &self.unexpected)?;
-        list(f, "wrong shape", &self.wrong_shape)
+        list(f, "wrong shape", &self.wrong_shape)?;
+        list(f, "not taken", &self.left_out)
     }
 }
 
 fn list<T: fmt::Display>(f: &mut fmt::Formatter<'_>, title: &str, items: &[T]) -> fmt::Result {
+    if items.is_empty() { Ok(()) } else { write!(f, "; {} {title}: {}", items.len(), shown(items)) }
+}
+
+/// The first few of a list.
+fn shown<T: fmt::Display>(items: &[T]) -> String {
     const SHOWN: usize = 10;
-    if items.is_empty() {
-        return Ok(());
-    }
-    write!(f, "; {} {title}: ", items.len())?;
-    for (i, item) in items.iter().take(SHOWN).enumerate() {
-        write!(f, "{}{item}", if i == 0 { "" } else { ", " })?;
-    }
-    if items.len() > SHOWN { write!(f, ", and {} more", items.len() - SHOWN) } else { Ok(()) }
+    let first: Vec<String> = items.iter().take(SHOWN).map(ToString::to_string).collect();
+    let more = items.len().saturating_sub(SHOWN);
+    let rest = if more > 0 { format!(", and {more} more") } else { String::new() };
+    format!("{}{rest}", first.join(", "))
 }
 
 /// Values of one entry, row-major.
@@ -142,22 +152,20 @@ impl<'a> Assignments<'a> {
 
 /// Lays `file` beside the entries of `model`. The head is taken from the file when all of it fits; when the file has
 /// another number of classes, or no head, the whole head starts anew. Position embeddings are resized to the network's grid of
-/// patches. Anything else must match exactly. Of the
-/// spellings known for `model`, the one that matches most keys is used.
+/// patches. Anything else must match exactly. Of the file's dictionaries, what its keys may begin with and the spellings known
+/// for `model`, those are used that match most keys; keys that begin otherwise are left out. The report says so.
 ///
 /// # Errors
 ///
 /// [`WeightsError::Mismatch`] with the full report when an entry outside the head is missing, of another shape, or
-/// left over.
+/// left over; [`WeightsError::Format`] when a value is no finite number.
 pub fn load<'a>(model: &str, wanted: &[Wanted<'a>], file: &'a TensorFile) -> Result<Assignments<'a>, WeightsError> {
-    let keys: BTreeSet<&str> = wanted.iter().map(|w| w.key).collect();
-    let matches = |s: Spelling| file.tensors().filter(|t| keys.contains(&*s.to_own(&t.key))).count();
-    // `rev`: max_by_key takes the last of equals, and the network's own spelling comes first.
-    let spelling = Spelling::of(model).iter().rev().copied().max_by_key(|s| matches(*s)).unwrap_or(Spelling::Own);
-    let found: BTreeMap<Cow<str>, &NamedTensor> = file.tensors().map(|t| (spelling.to_own(&t.key), t)).collect();
+    let Fit { dict, prefix, spelling, origin } = fit::best(Spelling::of(model), wanted, file.dicts());
+    let own = |t: &'a NamedTensor| t.key.strip_prefix(prefix).map(|key| (spelling.to_own(key), t));
+    let found: BTreeMap<Cow<str>, &NamedTensor> = dict.tensors().filter_map(own).collect();
 
     let head_fits = wanted.iter().filter(|w| w.head).all(|w| found.get(w.key).is_some_and(|t| t.shape == w.shape));
-    let mut report = LoadReport::default();
+    let mut report = LoadReport { origin, ..LoadReport::default() };
     let mut pairs = Vec::new();
     for w in wanted {
         match found.get(w.key) {
@@ -180,17 +188,23 @@ pub fn load<'a>(model: &str, wanted: &[Wanted<'a>], file: &'a TensorFile) -> Res
             None => report.missing.push(w.key.to_owned()),
         }
     }
-    for t in file.tensors() {
-        let key = spelling.to_own(&t.key);
+    let keys: BTreeSet<&str> = wanted.iter().map(|w| w.key).collect();
+    for t in dict.tensors() {
         // A frozen normalisation counts no batches; a file of a trained one does.
-        if !keys.contains(&*key) && !key.starts_with(OWN_PREFIX) && !key.ends_with(".num_batches_tracked") {
-            report.unexpected.push(t.key.clone());
+        let carries_weights = |key: &str| !key.starts_with(OWN_PREFIX) && !key.ends_with(".num_batches_tracked");
+        match own(t) {
+            Some((key, _)) if !keys.contains(&*key) && carries_weights(&key) => report.unexpected.push(t.key.clone()),
+            Some(_) => {}
+            None => report.left_out.push(t.key.clone()),
         }
     }
-    if report.fits() {
-        Ok(Assignments { report, file, pairs })
-    } else {
-        Err(WeightsError::Mismatch { path: file.path().to_owned(), model: model.to_owned(), report: Box::new(report) })
+    if !report.fits() {
+        let (path, model) = (file.path().to_owned(), model.to_owned());
+        return Err(WeightsError::Mismatch { path, model, report: Box::new(report) });
+    }
+    match pairs.iter().find_map(|pair| file.not_finite(pair.tensor)) {
+        Some(what) => Err(WeightsError::format(file.path(), what)),
+        None => Ok(Assignments { report, file, pairs }),
     }
 }
 

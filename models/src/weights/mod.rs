@@ -5,6 +5,8 @@
 //! [`published`] is the table of weights that `--pretrained auto` knows, [`checkpoint`] the reader of a run's checkpoints.
 
 pub mod checkpoint;
+mod fit;
+mod foreign;
 mod globals;
 pub mod keymap;
 pub mod load;
@@ -20,9 +22,11 @@ use std::path::{Path, PathBuf};
 use schemas::{Coded, ErrorCode};
 
 pub use checkpoint::{CheckpointError, CheckpointFile};
+pub use fit::Origin;
+pub use foreign::Foreign;
 pub use load::{Assignments, LoadReport, Values, Wanted, load};
 pub use published::{Found, PUBLISHED, Published, hex, locate, sha256_hex, sha256_of};
-pub use tensors::{Dtype, NamedTensor, TensorFile, read};
+pub use tensors::{Dtype, NamedTensor, StateDict, TensorFile, read};
 
 /// Why weights could not be had. Every message names the file and ends with what to do.
 #[derive(Debug, thiserror::Error)]
