@@ -6,7 +6,8 @@
 //! - 16-bit values lose their low byte; 32-bit floating point TIFFs are refused, since their range is a matter of taste;
 //! - CMYK and YCCK JPEGs are taken as Adobe writes them, inverted, which is what Pillow assumes as well; colour profiles are
 //!   not applied;
-//! - of an animation (PNG, WebP) or a TIFF of several pages, the first image counts;
+//! - what the first image of a GIF leaves of its canvas is black;
+//! - of an animation (GIF, PNG, WebP) or a TIFF of several pages, the first image counts;
 //! - the orientation 1 to 8 in the EXIF data (JPEG, PNG, WebP) or in the TIFF tag is applied, an invalid one ignored.
 //!
 //! Against libjpeg the pixels of a JPEG differ by a few levels. A cut-off file is an error, never an image with a grey rest, and
@@ -18,12 +19,13 @@
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use image::codecs::{bmp::BmpDecoder, png::PngDecoder, tiff::TiffDecoder, webp::WebPDecoder};
+use image::codecs::{bmp::BmpDecoder, gif::GifDecoder, png::PngDecoder, tiff::TiffDecoder, webp::WebPDecoder};
 use image::metadata::Orientation;
 use image::{ColorType, ImageDecoder, ImageError};
 use schemas::{Coded, ErrorCode};
 use thiserror::Error;
 
+use super::foreign::Foreign;
 use super::input::{Input, Patience, View};
 use super::orient::{self, Turn};
 use super::weigh::{self, Head, Weight};
@@ -90,6 +92,8 @@ pub enum Format {
     Bmp,
     /// TIFF, including BigTIFF.
     Tiff,
+    /// The first image of a GIF.
+    Gif,
 }
 
 impl Format {
@@ -102,24 +106,20 @@ impl Format {
             Self::WebP => "image/webp",
             Self::Bmp => "image/bmp",
             Self::Tiff => "image/tiff",
+            Self::Gif => "image/gif",
         }
     }
 
     fn of(bytes: &[u8]) -> Result<Self, DecodeError> {
-        let unsupported = |what: &str| Err(DecodeError::Unsupported { what: what.into() });
+        let unsupported = |foreign: Foreign| Err(DecodeError::Foreign { what: foreign });
         match bytes {
             [0xFF, 0xD8, ..] => Ok(Self::Jpeg),
             [0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1A, b'\n', ..] => Ok(Self::Png),
             [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => Ok(Self::WebP),
             [b'B', b'M', ..] => Ok(Self::Bmp),
             [b'I', b'I', 42 | 43, 0, ..] | [b'M', b'M', 0, 42 | 43, ..] => Ok(Self::Tiff),
-            [b'G', b'I', b'F', b'8', ..] => unsupported("a GIF"),
-            [_, _, _, _, b'f', b't', b'y', b'p', b'a', b'v', b'i', b'f' | b's', ..] => unsupported("an AVIF image"),
-            [_, _, _, _, b'f', b't', b'y', b'p', b'h' | b'm', ..] => unsupported("a HEIF image"),
-            [0xFF, 0x0A, ..] | [0, 0, 0, 0x0C, b'J', b'X', b'L', b' ', ..] => unsupported("a JPEG XL image"),
-            [b'8', b'B', b'P', b'S', ..] => unsupported("a Photoshop document"),
-            [b'%', b'P', b'D', b'F', ..] => unsupported("a PDF document"),
-            _ => Err(DecodeError::UnknownFormat),
+            [b'G', b'I', b'F', b'8', ..] => Ok(Self::Gif),
+            _ => Foreign::of(bytes).map_or(Err(DecodeError::UnknownFormat), unsupported),
         }
     }
 }
@@ -132,6 +132,7 @@ impl fmt::Display for Format {
             Self::WebP => "WebP",
             Self::Bmp => "BMP",
             Self::Tiff => "TIFF",
+            Self::Gif => "GIF",
         })
     }
 }
@@ -186,8 +187,14 @@ pub enum DecodeError {
         limit: u64,
     },
     /// The first bytes belong to no image format.
-    #[error("the bytes are no JPEG, PNG, WebP, BMP or TIFF; check that the file is an image")]
+    #[error("the bytes are no JPEG, PNG, WebP, BMP, TIFF or GIF; check that the file is an image")]
     UnknownFormat,
+    /// A format that is known by its first bytes and not read.
+    #[error("the file is {what}, which is not read; {}", what.advice())]
+    Foreign {
+        /// The format.
+        what: Foreign,
+    },
     /// An image, but of a kind that is not read.
     #[error(
         "the image is {what}, which is not supported; save it as JPEG, PNG, WebP, BMP or TIFF with 8 bits per value"
@@ -241,7 +248,7 @@ pub fn probe_memory(bytes: &[u8]) -> u64 {
     (256 << 10)
         + match Format::of(bytes) {
             Ok(Format::Tiff) => length.saturating_mul(64).min(8 << 20) + length,
-            Ok(Format::Jpeg | Format::Png | Format::WebP | Format::Bmp) | Err(_) => {
+            Ok(Format::Jpeg | Format::Png | Format::WebP | Format::Bmp | Format::Gif) | Err(_) => {
                 length.saturating_mul(4).min(4 << 20)
             }
         }
@@ -268,7 +275,7 @@ pub fn probe_head(bytes: &[u8], size: u64, limits: &Limits) -> Result<Header, De
     let patience = Patience::new(format, weight.reading, &|| true);
     let ((width, height), orientation) = guarded(format, || match format {
         Format::Jpeg => Ok(((weight.width, weight.height), weight.orientation)),
-        Format::Png | Format::WebP | Format::Bmp | Format::Tiff => {
+        Format::Png | Format::WebP | Format::Bmp | Format::Tiff | Format::Gif => {
             let mut decoder = open(format, bytes, &weight, &patience)?;
             Ok((decoder.dimensions(), weight.orientation.or_else(|| decoder.orientation().ok())))
         }
@@ -299,7 +306,9 @@ pub fn decode_while(bytes: &[u8], limits: &Limits, go_on: &dyn Fn() -> bool) -> 
     guarded(format, || {
         let (image, orientation) = match format {
             Format::Jpeg => jpeg::decode(bytes, &patience)?,
-            Format::Png | Format::WebP | Format::Bmp | Format::Tiff => decode_other(format, bytes, &weight, &patience)?,
+            Format::Png | Format::WebP | Format::Bmp | Format::Tiff | Format::Gif => {
+                decode_other(format, bytes, &weight, &patience)?
+            }
         };
         Ok(orient::upright(image, orientation))
     })
@@ -346,7 +355,7 @@ fn open<'a>(
     let view = match format {
         Format::Png => View::PixelChunks,
         Format::Tiff => View::Strips,
-        Format::Jpeg | Format::WebP | Format::Bmp => View::Everything,
+        Format::Jpeg | Format::WebP | Format::Bmp | Format::Gif => View::Everything,
     };
     let input = Input::new(bytes, view, patience);
     let decoder: Result<Box<dyn ImageDecoder>, ImageError> = match format {
@@ -354,6 +363,7 @@ fn open<'a>(
         Format::WebP => WebPDecoder::new(input).map(|d| Box::new(d) as _),
         Format::Bmp => BmpDecoder::new(input).map(|d| Box::new(d) as _),
         Format::Tiff => TiffDecoder::new(input).map(|d| Box::new(d) as _),
+        Format::Gif => GifDecoder::new(input).map(|d| Box::new(d) as _),
         Format::Jpeg => unreachable!("JPEG has its own module"),
     };
     decoder.map_err(|error| patience.reason().unwrap_or_else(|| explain(format, &error)))

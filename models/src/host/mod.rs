@@ -11,6 +11,7 @@ mod decode;
 mod encode;
 mod explain;
 mod fit;
+mod foreign;
 mod hsv;
 mod input;
 mod jpeg;
@@ -30,6 +31,7 @@ pub use decode::{
 pub use encode::{encode_jpeg, encode_png};
 pub use explain::{Attribution, Occlusion};
 pub use fit::{Placement, fill};
+pub use foreign::Foreign;
 pub use hsv::{HsvGains, change_hsv};
 pub use orient::Turn;
 pub use prepare::{crop_resize, flip_horizontal, prepare, prepared_size, thumbnail};
