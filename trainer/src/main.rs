@@ -49,7 +49,7 @@ fn main() -> ExitCode {
             told(said, i32::from(answer.exit))
         }
         Err(error) => {
-            console::say(&format!("error: {error:#}"));
+            console::say(&format!("error: {}", failure::text(&error)));
             let body = failure::body(&error);
             let said = if cli.json { console::line(&json!(body).to_string()) } else { Ok(()) };
             told(said, body.code.exit_code())
