@@ -2,11 +2,14 @@
 
 use std::{
     fmt,
+    fs::File,
+    io::Read,
     path::{Path, PathBuf},
 };
 
 use ndarray::{Array2, ArrayView4};
 use ort::{
+    logging::LogLevel,
     session::{RunOptions, Session, builder::SessionBuilder},
     value::TensorRef,
 };
@@ -59,8 +62,8 @@ impl Model {
     /// When ONNX Runtime is not there, when the file is not a model, and when it is not one of Fovea's.
     pub fn open(path: &Path, options: &Options) -> Result<Self, RuntimeError> {
         let place = path.display().to_string();
-        if !path.is_file() {
-            return Err(RuntimeError::Open { place, reason: "there is no such file".to_owned() });
+        if let Some(reason) = unfit(path) {
+            return Err(RuntimeError::Open { place, reason });
         }
         let session = builder(options)
             .and_then(|mut builder| builder.commit_from_file(path).map_err(|e| open_error(&place, &e)))?;
@@ -216,6 +219,33 @@ impl Model {
     }
 }
 
+/// Why a path is not given to ONNX Runtime, which would only say that it cannot parse it.
+fn unfit(path: &Path) -> Option<String> {
+    if path.is_dir() {
+        let reason = "it is a folder; name the .onnx file in it, or give a run's folder as --checkpoint";
+        return Some(reason.to_owned());
+    }
+    if !path.is_file() {
+        return Some("there is no such file".to_owned());
+    }
+    let mut start = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(9).read_to_end(&mut start));
+    let what = match (read, start.as_slice()) {
+        (Err(error), _) => return Some(error.to_string()),
+        (_, []) => "it is empty; export it again".to_owned(),
+        (_, [b'P', b'K', 3, 4, ..] | [0x80, 2..=5, ..]) => {
+            "it is a PyTorch file; --pretrained of `trainer train` takes its weights, and a run can be exported"
+                .to_owned()
+        }
+        (_, [.., b'{']) if start.len() == 9 => {
+            "it is a safetensors file; give it as --checkpoint, or export it with `exporter --checkpoint FILE`"
+                .to_owned()
+        }
+        _ => return None,
+    };
+    Some(what)
+}
+
 /// A failure of ONNX Runtime while running.
 pub(crate) fn failed(error: &ort::Error) -> RuntimeError {
     RuntimeError::Run { reason: error.message().to_owned() }
@@ -228,6 +258,8 @@ pub(crate) fn builder(options: &Options) -> Result<SessionBuilder, RuntimeError>
     let builder =
         builder.with_intra_threads(options.intra_threads.max(1)).map_err(|e| failed(e.message().to_owned()))?;
     let builder = builder.with_inter_threads(1).map_err(|e| failed(e.message().to_owned()))?;
+    // A detector's NMS has as many results as there are objects, of which ONNX Runtime warns each time a file is opened.
+    let builder = builder.with_log_level(LogLevel::Error).map_err(|e| failed(e.message().to_owned()))?;
     // Spinning keeps processors busy for about a second after each run; decoding threads need them.
     let builder = builder.with_intra_op_spinning(false).map_err(|e| failed(e.message().to_owned()))?;
     builder.with_inter_op_spinning(false).map_err(|e| failed(e.message().to_owned()))

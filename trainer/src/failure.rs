@@ -53,23 +53,29 @@ pub fn settings(errors: &[SettingError]) -> anyhow::Error {
     Failure { code: ErrorCode::InvalidSettings, message, details }.into()
 }
 
-/// The error and its causes, each told once: many an error tells its cause itself.
-#[must_use]
-pub fn text(error: &anyhow::Error) -> String {
-    error.chain().fold(String::new(), |text, cause| {
-        let cause = cause.to_string();
-        match text.as_str() {
-            "" => cause,
-            told if told.contains(&cause) => text,
-            told => format!("{told}: {cause}"),
-        }
-    })
-}
-
-/// The code of an error: that of the first of its causes which has one.
+/// The code of an error: that of the first of its causes which has one. Where reading failed because there is no such file,
+/// that is what went wrong, whoever tried to read it.
 #[must_use]
 pub fn code(error: &anyhow::Error) -> ErrorCode {
-    error.chain().find_map(|cause| CODED.iter().find_map(|of| of(cause))).unwrap_or(ErrorCode::Internal)
+    let code = error.chain().find_map(|cause| CODED.iter().find_map(|of| of(cause))).unwrap_or(ErrorCode::Internal);
+    let is_missing = |cause: &(dyn std::error::Error + 'static)| {
+        cause.downcast_ref::<std::io::Error>().is_some_and(|e| e.kind() == std::io::ErrorKind::NotFound)
+    };
+    if code == ErrorCode::Io && error.chain().any(is_missing) { ErrorCode::FileNotFound } else { code }
+}
+
+/// The error and its causes, each said once: many errors have the text of their cause in their own.
+#[must_use]
+pub fn text(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain().map(ToString::to_string).filter(|cause| !cause.is_empty()) {
+        if text.is_empty() {
+            text = cause;
+        } else if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
 }
 
 /// The code of a cause, if it is of one type.
@@ -125,6 +131,32 @@ pub fn contained<R>(command: impl FnOnce() -> anyhow::Result<R>) -> anyhow::Resu
 #[must_use]
 pub fn body(error: &anyhow::Error) -> ErrorBody {
     let details = error.downcast_ref::<Failure>().map(|f| f.details.clone()).unwrap_or_default();
-    let text = error.downcast_ref::<Failure>().map_or_else(|| self::text(error), |f| f.message.clone());
-    ErrorBody { error: text, code: code(error), details }
+    let said = error.downcast_ref::<Failure>().map_or_else(|| text(error), |f| f.message.clone());
+    ErrorBody { error: said, code: code(error), details }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::path::Path;
+
+    use anyhow::Context;
+
+    use super::*;
+
+    #[test]
+    fn a_missing_file_is_bad_input_and_is_said_once() {
+        let missing = std::fs::read("/nowhere/rows.jsonl").unwrap_err();
+        let said = missing.to_string();
+        let error = DataError::Io { action: "read", path: Path::new("/nowhere/rows.jsonl").into(), source: missing };
+        let error = Err::<(), _>(error).context("the training data cannot be used").unwrap_err();
+        assert_eq!((code(&error), code(&error).exit_code()), (ErrorCode::FileNotFound, 2));
+        let text = text(&error);
+        assert!(text.starts_with("the training data cannot be used: cannot read /nowhere/rows.jsonl"), "{text}");
+        assert_eq!(text.matches(&said).count(), 1, "{text}");
+
+        let full = io::Error::from(io::ErrorKind::StorageFull);
+        let error = DataError::Io { action: "write", path: Path::new("rows.jsonl").into(), source: full };
+        assert_eq!(code(&error.into()).exit_code(), 1);
+    }
 }

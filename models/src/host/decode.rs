@@ -6,7 +6,8 @@
 //! - 16-bit values lose their low byte; 32-bit floating point TIFFs are refused, since their range is a matter of taste;
 //! - CMYK and YCCK JPEGs are taken as Adobe writes them, inverted, which is what Pillow assumes as well; colour profiles are
 //!   not applied;
-//! - of an animation (PNG, WebP) or a TIFF of several pages, the first image counts;
+//! - what the first image of a GIF leaves of its canvas is black;
+//! - of an animation (GIF, PNG, WebP) or a TIFF of several pages, the first image counts;
 //! - the orientation 1 to 8 in the EXIF data (JPEG, PNG, WebP) or in the TIFF tag is applied, an invalid one ignored.
 //!
 //! Against libjpeg the pixels of a JPEG differ by a few levels. A cut-off file is an error, never an image with a grey rest, and
@@ -17,7 +18,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use image::codecs::{bmp::BmpDecoder, png::PngDecoder, tiff::TiffDecoder, webp::WebPDecoder};
+use image::codecs::{bmp::BmpDecoder, gif::GifDecoder, png::PngDecoder, tiff::TiffDecoder, webp::WebPDecoder};
 use image::metadata::Orientation;
 use image::{ColorType, ImageDecoder, ImageError};
 
@@ -53,7 +54,7 @@ pub fn probe_memory(bytes: &[u8]) -> u64 {
     (256 << 10)
         + match sniff::format(bytes) {
             Ok(Format::Tiff) => length.saturating_mul(64).min(8 << 20) + length,
-            Ok(Format::Jpeg | Format::Png | Format::WebP | Format::Bmp) | Err(_) => {
+            Ok(Format::Jpeg | Format::Png | Format::WebP | Format::Bmp | Format::Gif) | Err(_) => {
                 length.saturating_mul(4).min(4 << 20)
             }
         }
@@ -80,7 +81,7 @@ pub fn probe_head(bytes: &[u8], size: u64, limits: &Limits) -> Result<Header, De
     let patience = Patience::new(format, weight.reading, &|| true);
     let ((width, height), orientation) = guarded(format, || match format {
         Format::Jpeg => Ok(((weight.width, weight.height), weight.orientation)),
-        Format::Png | Format::WebP | Format::Bmp | Format::Tiff => {
+        Format::Png | Format::WebP | Format::Bmp | Format::Tiff | Format::Gif => {
             let mut decoder = open(format, bytes, &weight, &patience)?;
             Ok((decoder.dimensions(), weight.orientation.or_else(|| decoder.orientation().ok())))
         }
@@ -111,7 +112,9 @@ pub fn decode_while(bytes: &[u8], limits: &Limits, go_on: &dyn Fn() -> bool) -> 
     guarded(format, || {
         let (image, orientation) = match format {
             Format::Jpeg => jpeg::decode(bytes, &patience)?,
-            Format::Png | Format::WebP | Format::Bmp | Format::Tiff => decode_other(format, bytes, &weight, &patience)?,
+            Format::Png | Format::WebP | Format::Bmp | Format::Tiff | Format::Gif => {
+                decode_other(format, bytes, &weight, &patience)?
+            }
         };
         Ok(orient::upright(image, orientation))
     })
@@ -158,7 +161,7 @@ pub(super) fn open<'a>(
     let view = match format {
         Format::Png => View::PixelChunks,
         Format::Tiff => View::Strips,
-        Format::Jpeg | Format::WebP | Format::Bmp => View::Everything,
+        Format::Jpeg | Format::WebP | Format::Bmp | Format::Gif => View::Everything,
     };
     let input = Input::new(bytes, view, patience);
     let decoder: Result<Box<dyn ImageDecoder>, ImageError> = match format {
@@ -166,6 +169,7 @@ pub(super) fn open<'a>(
         Format::WebP => WebPDecoder::new(input).map(|d| Box::new(d) as _),
         Format::Bmp => BmpDecoder::new(input).map(|d| Box::new(d) as _),
         Format::Tiff => TiffDecoder::new(input).map(|d| Box::new(d) as _),
+        Format::Gif => GifDecoder::new(input).map(|d| Box::new(d) as _),
         Format::Jpeg => unreachable!("JPEG has its own module"),
     };
     decoder.map_err(|error| patience.reason().unwrap_or_else(|| explain(format, &error)))

@@ -3,6 +3,7 @@
 use schemas::{Coded, ErrorCode};
 use thiserror::Error;
 
+use super::foreign::Foreign;
 use super::format::Format;
 
 /// Why bytes are no usable image. None of these is the program's fault.
@@ -40,8 +41,14 @@ pub enum DecodeError {
         limit: u64,
     },
     /// The first bytes belong to no image format.
-    #[error("the bytes are no JPEG, PNG, WebP, BMP or TIFF; check that the file is an image")]
+    #[error("the bytes are no JPEG, PNG, WebP, BMP, TIFF or GIF; check that the file is an image")]
     UnknownFormat,
+    /// A format that is known by its first bytes and not read.
+    #[error("the file is {what}, which is not read; {}", what.advice())]
+    Foreign {
+        /// The format.
+        what: Foreign,
+    },
     /// An image, but of a kind that is not read.
     #[error(
         "the image is {what}, which is not supported; save it as JPEG, PNG, WebP, BMP or TIFF with 8 bits per value"

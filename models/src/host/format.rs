@@ -15,6 +15,8 @@ pub enum Format {
     Bmp,
     /// TIFF, including BigTIFF.
     Tiff,
+    /// The first image of a GIF.
+    Gif,
 }
 
 impl Format {
@@ -27,6 +29,7 @@ impl Format {
             Self::WebP => "image/webp",
             Self::Bmp => "image/bmp",
             Self::Tiff => "image/tiff",
+            Self::Gif => "image/gif",
         }
     }
 }
@@ -39,6 +42,7 @@ impl fmt::Display for Format {
             Self::WebP => "WebP",
             Self::Bmp => "BMP",
             Self::Tiff => "TIFF",
+            Self::Gif => "GIF",
         })
     }
 }

@@ -52,7 +52,7 @@ pub fn stored(bytes: &[u8], limits: &Limits) -> Result<Stored, DecodeError> {
     let format = sniff::format(bytes)?;
     match format {
         Format::Jpeg => of_jpeg(bytes),
-        Format::Png | Format::WebP | Format::Bmp | Format::Tiff => {
+        Format::Png | Format::WebP | Format::Bmp | Format::Tiff | Format::Gif => {
             let weight = weigh::weigh(format, Head { bytes, size: bytes.len() as u64 }, limits)?;
             guarded(format, || {
                 let patience = Patience::new(format, weight.reading, &|| true);
@@ -99,6 +99,7 @@ fn has_palette(format: Format, bytes: &[u8]) -> bool {
         // The colour type of the header chunk, and the bits of a pixel.
         Format::Png => bytes.get(25) == Some(&3),
         Format::Bmp => bytes.get(28).is_some_and(|&bits| bits <= 8),
+        Format::Gif => true,
         Format::Jpeg | Format::WebP | Format::Tiff => false,
     }
 }

@@ -7,7 +7,10 @@ use safetensors::tensor::Metadata;
 use safetensors::{Dtype, SafeTensors};
 use schemas::{CheckpointMeta, Coded, ErrorCode, SCHEMA_VERSION};
 
+use super::foreign::Foreign;
+use super::load::OWN_PREFIX;
 use super::published::sha256_hex;
+use super::tensors::not_finite;
 
 /// File name of the weights.
 pub const MODEL_FILE: &str = "model.safetensors";
@@ -45,6 +48,14 @@ pub enum CheckpointError {
         /// What the reader says.
         problem: String,
     },
+    /// A file of another kind.
+    #[error("{path:?} is {kind}, and no checkpoint: {}", kind.advice())]
+    OtherKind {
+        /// File.
+        path: PathBuf,
+        /// What it is.
+        kind: Foreign,
+    },
     /// A safetensors file without the description.
     #[error(
         "{path:?} does not say what it holds (no \"{META_KEY}\" in its metadata): it is no checkpoint of a run; weights alone go \
@@ -60,6 +71,14 @@ pub enum CheckpointError {
         /// File.
         path: PathBuf,
         /// What does not fit.
+        problem: String,
+    },
+    /// Weights that no training goes on from.
+    #[error("{path:?}: {problem}")]
+    NotFinite {
+        /// File.
+        path: PathBuf,
+        /// The tensor, its first value that is no finite number, and what to do.
         problem: String,
     },
     /// A description from the future.
@@ -80,8 +99,10 @@ impl Coded for CheckpointError {
             Self::Read { .. } => ErrorCode::Io,
             Self::NotFound { .. }
             | Self::Damaged { .. }
+            | Self::OtherKind { .. }
             | Self::NoMeta { .. }
             | Self::BadMeta { .. }
+            | Self::NotFinite { .. }
             | Self::TooNew { .. } => ErrorCode::InvalidCheckpoint,
         }
     }
@@ -102,17 +123,33 @@ impl CheckpointFile {
     /// Opens a run folder (its best checkpoint), a checkpoint folder, or a `.safetensors` file.
     ///
     /// # Errors
-    /// When there is none, it is damaged, or it does not describe itself in a way this version understands.
+    /// When there is none, it is damaged, it does not describe itself in a way this version understands, or a weight is no
+    /// finite number.
     pub fn open(path: &Path) -> Result<Self, CheckpointError> {
         let path = locate(path)?;
         let bytes = read(&path)?;
         // Checks the offsets of all tensors against the length of the file, so a file cut short is noticed here.
-        let (length, header) = SafeTensors::read_metadata(&bytes).map_err(|e| damaged(&path, &e))?;
+        let (length, header) = SafeTensors::read_metadata(&bytes).map_err(|e| damaged(&path, &bytes, &e))?;
         let start = size_of::<u64>() + length;
         let meta_json = header.metadata().as_ref().and_then(|m| m.get(META_KEY)).cloned();
         let meta_json = meta_json.ok_or_else(|| CheckpointError::NoMeta { path: path.clone() })?;
         let meta = parse_meta(&path, &meta_json)?;
-        Ok(Self { path, bytes, header, start, meta, meta_json })
+        let file = Self { path, bytes, header, start, meta, meta_json };
+        match file.not_finite() {
+            Some(problem) => Err(CheckpointError::NotFinite { path: file.path, problem }),
+            None => Ok(file),
+        }
+    }
+
+    /// What is wrong with the first of the network's tensors that has a value which is no finite number.
+    fn not_finite(&self) -> Option<String> {
+        self.keys().iter().filter(|key| !key.starts_with(OWN_PREFIX)).find_map(|key| {
+            let tensor = self.tensor(key).filter(|tensor| tensor.dtype == Dtype::F32)?;
+            let (values, _) = tensor.data.as_chunks::<4>();
+            let finite = values.iter().all(|value| f32::from_le_bytes(*value).is_finite());
+            let values = || values.iter().map(|value| f32::from_le_bytes(*value)).collect::<Vec<_>>();
+            if finite { None } else { not_finite(key, &values()) }
+        })
     }
 
     /// The weights file.
@@ -182,8 +219,13 @@ fn read(path: &Path) -> Result<Vec<u8>, CheckpointError> {
     fs::read(path).map_err(|error| CheckpointError::Read { path: path.to_owned(), error })
 }
 
-fn damaged(path: &Path, error: &safetensors::SafeTensorError) -> CheckpointError {
-    CheckpointError::Damaged { path: path.to_owned(), problem: error.to_string() }
+/// What is told of a file that is no whole safetensors file: which other kind it is, if its first bytes say so.
+fn damaged(path: &Path, bytes: &[u8], error: &safetensors::SafeTensorError) -> CheckpointError {
+    let path = path.to_owned();
+    match Foreign::of(bytes) {
+        Some(kind) => CheckpointError::OtherKind { path, kind },
+        None => CheckpointError::Damaged { path, problem: error.to_string() },
+    }
 }
 
 /// The weights file of a run folder (its best checkpoint), of a checkpoint folder, or the file itself.

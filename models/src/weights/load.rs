@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::error::WeightsError;
+use super::fit::{self, Fit};
 use super::keymap::Spelling;
 use super::positions::Regrid;
 use super::report::{LoadReport, WrongShape};
@@ -12,7 +13,7 @@ use super::view::NamedTensor;
 use crate::ops::Role;
 
 /// Tensors of our own beside the network's (optimizer state in a resumable checkpoint); never unexpected.
-const OWN_PREFIX: &str = "fovea.";
+pub(super) const OWN_PREFIX: &str = "fovea.";
 
 /// One entry of a network's state dict.
 #[derive(Clone, Copy, Debug)]
@@ -77,22 +78,20 @@ impl<'a> Assignments<'a> {
 
 /// Lays `file` beside the entries of `model`. The head is taken from the file when all of it fits; when the file has
 /// another number of classes, or no head, the whole head starts anew. Position embeddings are resized to the network's grid of
-/// patches. Anything else must match exactly. Of the
-/// spellings known for `model`, the one that matches most keys is used.
+/// patches. Anything else must match exactly. Of the file's dictionaries, what its keys may begin with and the spellings known
+/// for `model`, those are used that match most keys; keys that begin otherwise are left out. The report says so.
 ///
 /// # Errors
 ///
 /// [`WeightsError::Mismatch`] with the full report when an entry outside the head is missing, of another shape, or
-/// left over.
+/// left over; [`WeightsError::Format`] when a value is no finite number.
 pub fn load<'a>(model: &str, wanted: &[Wanted<'a>], file: &'a TensorFile) -> Result<Assignments<'a>, WeightsError> {
-    let keys: BTreeSet<&str> = wanted.iter().map(|w| w.key).collect();
-    let matches = |s: Spelling| file.tensors().filter(|t| keys.contains(&*s.to_own(&t.key))).count();
-    // `rev`: max_by_key takes the last of equals, and the network's own spelling comes first.
-    let spelling = Spelling::of(model).iter().rev().copied().max_by_key(|s| matches(*s)).unwrap_or(Spelling::Own);
-    let found: BTreeMap<Cow<str>, &NamedTensor> = file.tensors().map(|t| (spelling.to_own(&t.key), t)).collect();
+    let Fit { dict, prefix, spelling, origin } = fit::best(Spelling::of(model), wanted, file.dicts());
+    let own = |t: &'a NamedTensor| t.key.strip_prefix(prefix).map(|key| (spelling.to_own(key), t));
+    let found: BTreeMap<Cow<str>, &NamedTensor> = dict.tensors().filter_map(own).collect();
 
     let head_fits = wanted.iter().filter(|w| w.head).all(|w| found.get(w.key).is_some_and(|t| t.shape == w.shape));
-    let mut report = LoadReport::default();
+    let mut report = LoadReport { origin, ..LoadReport::default() };
     let mut pairs = Vec::new();
     for w in wanted {
         match found.get(w.key) {
@@ -115,17 +114,23 @@ pub fn load<'a>(model: &str, wanted: &[Wanted<'a>], file: &'a TensorFile) -> Res
             None => report.missing.push(w.key.to_owned()),
         }
     }
-    for t in file.tensors() {
-        let key = spelling.to_own(&t.key);
+    let keys: BTreeSet<&str> = wanted.iter().map(|w| w.key).collect();
+    for t in dict.tensors() {
         // A frozen normalisation counts no batches; a file of a trained one does.
-        if !keys.contains(&*key) && !key.starts_with(OWN_PREFIX) && !key.ends_with(".num_batches_tracked") {
-            report.unexpected.push(t.key.clone());
+        let carries_weights = |key: &str| !key.starts_with(OWN_PREFIX) && !key.ends_with(".num_batches_tracked");
+        match own(t) {
+            Some((key, _)) if !keys.contains(&*key) && carries_weights(&key) => report.unexpected.push(t.key.clone()),
+            Some(_) => {}
+            None => report.left_out.push(t.key.clone()),
         }
     }
-    if report.fits() {
-        Ok(Assignments { report, file, pairs })
-    } else {
-        Err(WeightsError::Mismatch { path: file.path().to_owned(), model: model.to_owned(), report: Box::new(report) })
+    if !report.fits() {
+        let (path, model) = (file.path().to_owned(), model.to_owned());
+        return Err(WeightsError::Mismatch { path, model, report: Box::new(report) });
+    }
+    match pairs.iter().find_map(|pair| file.not_finite(pair.tensor)) {
+        Some(what) => Err(WeightsError::format(file.path(), what)),
+        None => Ok(Assignments { report, file, pairs }),
     }
 }
 

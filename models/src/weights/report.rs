@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::Serialize;
 
+use super::fit::Origin;
+
 /// What loading did, in the network's order of entries (`unexpected`: the file's).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct LoadReport {
@@ -19,6 +21,10 @@ pub struct LoadReport {
     pub unexpected: Vec<String>,
     /// Keys whose shape differs, with what was wanted and what was found.
     pub wrong_shape: Vec<WrongShape>,
+    /// Where in the file the weights were.
+    pub origin: Origin,
+    /// Keys of the file that do not begin as the network's do there.
+    pub left_out: Vec<String>,
 }
 
 /// A key whose shape differs.
@@ -48,23 +54,28 @@ impl LoadReport {
 
 impl fmt::Display for LoadReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.origin != Origin::default() {
+            write!(f, "{}: ", self.origin)?;
+        }
         write!(f, "{} loaded", self.loaded.len())?;
         list(f, "resized", &self.resized)?;
         list(f, "new head", &self.new_head)?;
         list(f, "missing", &self.missing)?;
         list(f, "unexpected", &self.unexpected)?;
-        list(f, "wrong shape", &self.wrong_shape)
+        list(f, "wrong shape", &self.wrong_shape)?;
+        list(f, "not taken", &self.left_out)
     }
 }
 
 fn list<T: fmt::Display>(f: &mut fmt::Formatter<'_>, title: &str, items: &[T]) -> fmt::Result {
+    if items.is_empty() { Ok(()) } else { write!(f, "; {} {title}: {}", items.len(), shown(items)) }
+}
+
+/// The first few of a list.
+fn shown<T: fmt::Display>(items: &[T]) -> String {
     const SHOWN: usize = 10;
-    if items.is_empty() {
-        return Ok(());
-    }
-    write!(f, "; {} {title}: ", items.len())?;
-    for (i, item) in items.iter().take(SHOWN).enumerate() {
-        write!(f, "{}{item}", if i == 0 { "" } else { ", " })?;
-    }
-    if items.len() > SHOWN { write!(f, ", and {} more", items.len() - SHOWN) } else { Ok(()) }
+    let first: Vec<String> = items.iter().take(SHOWN).map(ToString::to_string).collect();
+    let more = items.len().saturating_sub(SHOWN);
+    let rest = if more > 0 { format!(", and {more} more") } else { String::new() };
+    format!("{}{rest}", first.join(", "))
 }

@@ -11,6 +11,7 @@ use safetensors::SafeTensors;
 
 use super::dtype::Dtype;
 use super::error::WeightsError;
+use super::foreign::Foreign;
 use super::torch_file;
 use super::view::{NamedTensor, Strided};
 
@@ -18,13 +19,28 @@ use super::view::{NamedTensor, Strided};
 pub struct TensorFile {
     path: PathBuf,
     bytes: Vec<u8>,
-    tensors: IndexMap<String, NamedTensor>,
+    /// At least one; the first is the one that its name speaks for.
+    dicts: Vec<StateDict>,
     metadata: BTreeMap<String, String>,
+}
+
+/// One dictionary of tensors. A checkpoint may have several: of the network, of its average, of an optimizer.
+pub struct StateDict {
+    /// Under which names it lies in the file, such as `state_dict` or `ema.module`; empty for the whole file.
+    pub place: String,
+    tensors: IndexMap<String, NamedTensor>,
+}
+
+impl StateDict {
+    /// Its tensors in the file's order.
+    pub fn tensors(&self) -> impl ExactSizeIterator<Item = &NamedTensor> {
+        self.tensors.values()
+    }
 }
 
 impl std::fmt::Debug for TensorFile {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "TensorFile({}, {} tensors)", self.path.display(), self.tensors.len())
+        write!(f, "TensorFile({}, {} tensors)", self.path.display(), self.tensors().len())
     }
 }
 
@@ -35,15 +51,28 @@ impl TensorFile {
         &self.path
     }
 
-    /// The tensors in the file's order.
-    pub fn tensors(&self) -> impl ExactSizeIterator<Item = &NamedTensor> {
-        self.tensors.values()
+    /// Every dictionary that has tensors, those under the usual names first; at least one.
+    #[must_use]
+    pub fn dicts(&self) -> &[StateDict] {
+        &self.dicts
     }
 
-    /// The tensor under `key`.
+    /// The tensors of the first dictionary, in the file's order.
+    pub fn tensors(&self) -> impl ExactSizeIterator<Item = &NamedTensor> {
+        self.dicts[0].tensors.values()
+    }
+
+    /// The tensor under `key` of the first dictionary.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&NamedTensor> {
-        self.tensors.get(key)
+        self.dicts[0].tensors.get(key)
+    }
+
+    /// What is wrong with the first value of a tensor that is no finite number as a 32-bit float, if there is one.
+    pub(super) fn not_finite(&self, tensor: &NamedTensor) -> Option<String> {
+        let is_float = matches!(tensor.dtype, Dtype::F32 | Dtype::F64 | Dtype::F16 | Dtype::Bf16);
+        let values = if is_float { self.to_f32(tensor) } else { Vec::new() };
+        not_finite(&tensor.key, &values)
     }
 
     /// The `__metadata__` of a safetensors file; empty for a PyTorch file.
@@ -95,6 +124,18 @@ impl TensorFile {
     }
 }
 
+/// What is wrong with weights that are no finite numbers: the tensor, the first of them, and how many there are.
+pub(super) fn not_finite(key: &str, values: &[f32]) -> Option<String> {
+    let at = values.iter().position(|v| !v.is_finite())?;
+    let count = values.iter().filter(|v| !v.is_finite()).count();
+    Some(format!(
+        "tensor '{key}' has {} as element {at} ({count} of its {} values are no finite numbers), as after a training that \
+         diverged; take a checkpoint from before that",
+        values[at],
+        values.len()
+    ))
+}
+
 /// IEEE 754 binary16 to binary32, exact, subnormals, infinities and NaN included.
 fn half_to_f32(h: u16) -> f32 {
     let sign = u32::from(h >> 15) << 31;
@@ -109,8 +150,8 @@ fn half_to_f32(h: u16) -> f32 {
 }
 
 /// Reads a weights file. The kind is told by its first bytes, not by its name: a zip or a pickle is PyTorch's, anything
-/// else must be safetensors. In a PyTorch file the state dict is the root, or what lies under `state_dict`,
-/// `model_state_dict` or `model`; prefixes that wrappers put before every key (`module.`, `_orig_mod.`) are removed.
+/// else must be safetensors. A PyTorch file may hold several dictionaries of tensors, see [`TensorFile::dicts`]; prefixes
+/// that wrappers put before every key of one (`module.`, `_orig_mod.`) are removed.
 ///
 /// # Errors
 ///
@@ -128,16 +169,24 @@ pub fn read(path: &Path) -> Result<TensorFile, WeightsError> {
 /// As [`read`], without the input/output.
 pub fn from_bytes(path: &Path, bytes: Vec<u8>) -> Result<TensorFile, WeightsError> {
     let format = |what: String| WeightsError::format(path, what);
-    let (list, metadata) = if bytes.starts_with(b"PK\x03\x04") || bytes.starts_with(&[0x80]) {
+    let (found, metadata) = if bytes.starts_with(b"PK\x03\x04") || bytes.starts_with(&[0x80]) {
         (torch_file::read(&bytes).map_err(format)?, BTreeMap::new())
     } else {
-        read_safetensors(&bytes).map_err(format)?
+        let (tensors, metadata) = read_safetensors(&bytes).map_err(format)?;
+        (vec![torch_file::Found { place: String::new(), tensors }], metadata)
     };
-    if list.is_empty() {
+    let dicts: Vec<StateDict> = found
+        .into_iter()
+        .filter(|dict| !dict.tensors.is_empty())
+        .map(|torch_file::Found { place, tensors }| StateDict {
+            place,
+            tensors: strip_wrappers(tensors).into_iter().map(|t| (t.key.clone(), t)).collect(),
+        })
+        .collect();
+    if dicts.is_empty() {
         return Err(format("holds no tensors; save a state dict (key -> tensor) into it".to_owned()));
     }
-    let tensors = strip_wrappers(list).into_iter().map(|t| (t.key.clone(), t)).collect();
-    Ok(TensorFile { path: path.to_owned(), bytes, tensors, metadata })
+    Ok(TensorFile { path: path.to_owned(), bytes, dicts, metadata })
 }
 
 fn strip_wrappers(mut list: Vec<NamedTensor>) -> Vec<NamedTensor> {
@@ -151,8 +200,14 @@ fn strip_wrappers(mut list: Vec<NamedTensor>) -> Vec<NamedTensor> {
 }
 
 fn read_safetensors(bytes: &[u8]) -> Result<(Vec<NamedTensor>, BTreeMap<String, String>), String> {
-    let not_one = |e: safetensors::SafeTensorError| {
-        format!("is neither a PyTorch file nor a sound safetensors file ({e}); give a .safetensors, .pth or .pt file")
+    let not_one = |e: safetensors::SafeTensorError| match Foreign::of(bytes) {
+        Some(Foreign::Onnx) => {
+            "is an ONNX file, whose weights are not read; give the .safetensors, .pth or .pt file it was made from"
+                .to_owned()
+        }
+        Some(Foreign::PyTorch) | None => format!(
+            "is neither a PyTorch file nor a sound safetensors file ({e}); give a .safetensors, .pth or .pt file"
+        ),
     };
     let (header, metadata) = SafeTensors::read_metadata(bytes).map_err(not_one)?;
     let data = 8 + header; // the header's length takes the first 8 bytes

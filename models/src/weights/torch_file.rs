@@ -4,7 +4,7 @@
 //! Stream: pickles of a magic number, the protocol version 1001, facts about the machine, the object, and the list of
 //! storage keys; then each storage in that order, its number of elements (64 bits) and the elements.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use super::dtype::Dtype;
@@ -17,12 +17,27 @@ const LEGACY_PROTOCOL: i64 = 1001;
 const BIG_ENDIAN: &str = "was written on a big-endian machine; load and save it again on a little-endian one";
 
 /// Keys under which training scripts keep the state dict beside other things, in order of preference.
-const NESTED: [&str; 3] = ["state_dict", "model_state_dict", "model"];
+const NESTED: [&str; 7] = ["state_dict", "model_state_dict", "model", "net", "network", "ema", "model_ema"];
+/// Dictionaries in dictionaries that are looked into: three, for `{"a": {"b": {"c": ...}}}`.
+const DEPTH: usize = 3;
 
-/// The tensors of a PyTorch file, in order. The error is a sentence without the file's name.
-pub(super) fn read(bytes: &[u8]) -> Result<Vec<NamedTensor>, String> {
+/// The tensors of one dictionary of a file.
+pub(super) struct Found {
+    /// Its name, with those of the dictionaries around it, joined by dots; empty for the root.
+    pub place: String,
+    /// In order.
+    pub tensors: Vec<NamedTensor>,
+}
+
+/// Every dictionary of a PyTorch file that has tensors, those under the usual names first. The error is a sentence without
+/// the file's name.
+pub(super) fn read(bytes: &[u8]) -> Result<Vec<Found>, String> {
     let (object, storages) = if bytes.starts_with(b"PK") { read_zip(bytes)? } else { read_stream(bytes)? };
-    let dict = state_dict(&object)?;
+    let of = |(place, dict)| Ok(Found { place, tensors: tensors(&object, dict, &storages)? });
+    dictionaries(&object)?.into_iter().map(of).collect()
+}
+
+fn tensors(object: &Pickle, dict: Id, storages: &BTreeMap<String, Range<usize>>) -> Result<Vec<NamedTensor>, String> {
     let mut tensors = Vec::new();
     for (key, id) in object.entries(dict).into_iter().flatten() {
         let Value::Tensor(t) = &object.values[id] else { continue };
@@ -134,29 +149,41 @@ fn stream_storages(
     Ok(storages)
 }
 
-/// The dictionary that holds tensors: what lies under a known name, else the root.
-fn state_dict(object: &Pickle) -> Result<Id, String> {
-    let has_tensors =
-        |id: Id| object.entries(id).into_iter().flatten().any(|(_, v)| matches!(object.values[v], Value::Tensor(_)));
-    let mut dict = object.root;
-    // Twice, for {"model": {"state_dict": ...}}.
-    for _ in 0..2 {
-        if object.entries(dict).is_none() {
-            return Err(
-                "does not hold a dictionary; save a state dict (torch.save(model.state_dict(), ...))".to_owned()
-            );
-        }
-        if has_tensors(dict) {
-            return Ok(dict);
-        }
-        let child = NESTED.iter().find_map(|name| {
-            let (_, id) = object.entries(dict)?.find(|(key, _)| key == name)?;
-            matches!(object.values[id], Value::Dict(_)).then_some(id)
-        });
-        match child {
-            Some(id) => dict = id,
-            None => break,
-        }
+/// The dictionaries that hold tensors, each once: those under the usual names, the root, all others.
+fn dictionaries(object: &Pickle) -> Result<Vec<(String, Id)>, String> {
+    if object.entries(object.root).is_none() {
+        return Err("does not hold a dictionary; save a state dict (torch.save(model.state_dict(), ...))".to_owned());
     }
-    Ok(dict)
+    let mut found = Vec::new();
+    let mut seen = BTreeSet::from([object.root]);
+    let mut level = vec![(String::new(), object.root)];
+    for _ in 0..=DEPTH {
+        let mut next = Vec::new();
+        for (place, dict) in level {
+            let mut has_tensors = false;
+            for (key, id) in object.entries(dict).into_iter().flatten() {
+                match &object.values[id] {
+                    Value::Tensor(_) => has_tensors = true,
+                    Value::Dict(_) if seen.insert(id) => next.push((inside(&place, key), id)),
+                    _ => {}
+                }
+            }
+            if has_tensors {
+                found.push((place, dict));
+            }
+        }
+        level = next;
+    }
+    found.sort_by_key(|(place, _)| rank(place));
+    Ok(found)
+}
+
+fn inside(place: &str, key: &str) -> String {
+    if place.is_empty() { key.to_owned() } else { format!("{place}.{key}") }
+}
+
+fn rank(place: &str) -> usize {
+    let outermost = place.split('.').next().unwrap_or_default();
+    let known = NESTED.iter().position(|name| *name == outermost);
+    known.unwrap_or(NESTED.len() + usize::from(!place.is_empty()))
 }

@@ -251,12 +251,58 @@ fn the_tops_of_photographs_equal_the_whole() {
 }
 
 #[test]
+fn the_first_image_of_a_gif_is_read() {
+    let image = read(&fixture("animated.gif")).expect("an image");
+    let whole = read(&fixture("rgb.png")).expect("the same in another format");
+    assert_eq!((image.width, image.height), (whole.width, whole.height));
+    // 256 colours in place of all.
+    let apart = image.data.iter().zip(&whole.data).map(|(a, b)| f64::from(a.abs_diff(*b))).sum::<f64>();
+    assert!(apart / (image.data.len() as f64) < 16.0, "{apart}");
+
+    // Of two images the first counts; transparent pixels keep their colour, and what is not covered is black.
+    let header = b"GIF89a\x04\x00\x01\x00\x80\x00\x00\x0a\x14\x1e\xc8\x64\x32";
+    let transparent = b"!\xf9\x04\x01\x00\x00\x00\x00";
+    let first = b",\x01\x00\x00\x00\x02\x00\x01\x00\x00\x02\x02\x44\x0a\x00"; // colours 0 and 1
+    let second = b",\x00\x00\x00\x00\x04\x00\x01\x00\x00\x02\x02\x4c\x0a\x00";
+    let file = [&header[..], transparent, first, second, b";"].concat();
+    let image = read(&file).expect("an image");
+    assert_eq!(image.data, [0, 0, 0, 10, 20, 30, 200, 100, 50, 0, 0, 0]);
+    let cut = read(&file[..header.len() + transparent.len() + 12]);
+    assert!(matches!(cut, Err(DecodeError::Truncated { .. } | DecodeError::Corrupt { .. })), "{cut:?}");
+}
+
+#[test]
+fn formats_that_are_not_read_are_named_with_a_command() {
+    for (start, what, command) in [
+        (&b"\0\0\0\x20ftypavif"[..], "AVIF", "ffmpeg -i in.avif out.png"),
+        (b"\0\0\0\x20ftypheic", "HEIC", "heif-convert in.heic out.jpg"),
+        (b"\0\0\0\x20ftypmif1", "HEIF", "heif-convert"),
+        (b"\0\0\0\x20ftypisom", "video", "ffmpeg -i in.mp4"),
+        (b"\0\0\0\x20ftypqt  ", "video", "ffmpeg"),
+        (b"\x1a\x45\xdf\xa3", "video", "ffmpeg"),
+        (b"\0\0\0\x20ftypcrx ", "raw data of a camera", "dcraw_emu"),
+        (b"FUJIFILMCCD-RAW", "raw data of a camera", "dcraw_emu"),
+        (b"\xff\x0a\x00", "JPEG XL", "djxl in.jxl out.png"),
+        (b"\0\0\0\x0cJXL \r\n\x87\n", "JPEG XL", "djxl"),
+        (b"\0\0\0\x0cjP  \r\n\x87\n", "JPEG 2000", "opj_decompress"),
+        (b"%PDF-1.7", "PDF", "pdftoppm"),
+        (b"8BPS\0\x01", "Photoshop", "magick"),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'>", "SVG", "rsvg-convert"),
+        (b"\xef\xbb\xbf<?xml version='1.0'?>\n<!-- x --><svg>", "SVG", "rsvg-convert"),
+    ] {
+        let said = read(start).map(drop).expect_err("not read").to_string();
+        assert!(said.contains(what) && said.contains(command), "{said}");
+    }
+    let said = read(b"<html><body>404</body></html>").map(drop).expect_err("no image").to_string();
+    assert!(said.contains("no JPEG, PNG"), "{said}");
+}
+
+#[test]
 fn unreadable_kinds_say_what_they_are() {
     let said = |bytes: &[u8]| match read(bytes) {
         Err(DecodeError::Unsupported { what }) => what,
         other => panic!("{other:?}"),
     };
-    assert_eq!(said(&fixture("animated.gif")), "a GIF");
     let frame = |marker: u8, precision: u8, components: u8| {
         let mut bytes = fixture("baseline_444.jpg");
         let at = bytes.windows(2).position(|pair| pair == [0xFF, 0xC0]).expect("a baseline frame");

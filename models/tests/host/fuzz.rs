@@ -8,7 +8,7 @@ use super::fixtures;
 /// Small enough that a file which claims a large image stays cheap.
 const LIMITS: Limits = Limits { max_bytes: 1 << 20, max_side: 2000, max_pixels: 1_000_000 };
 
-const FILES: [&str; 14] = [
+const FILES: [&str; 15] = [
     "baseline_420.jpg",
     "progressive.jpg",
     "restarts.jpg",
@@ -20,6 +20,7 @@ const FILES: [&str; 14] = [
     "lossy.webp",
     "lossless.webp",
     "animated.webp",
+    "animated.gif",
     "palette.bmp",
     "lzw.tiff",
     "orientation_6.tiff",

@@ -136,8 +136,8 @@ settings! {
     /// Batch size that hyperparameters are meant for: gradients of smaller batches are added up until they hold about as
     /// many images, and weight_decay is scaled to what they hold; 0 leaves both alone.
     nominal_batch_size: u32 = 0, int(0, 65_536), ALL;
-    /// Decay of the exponential moving average of the weights, approached as decay * (1 - e^(-updates / 2000)); the average
-    /// is what is validated, saved and exported. 0 keeps none.
+    /// Decay of the exponential moving average of the weights, approached as decay * (1 - e^(-updates / 2000)), so that it
+    /// does little in a run of fewer than 2000 updates; the average is what is validated, saved and exported. 0 keeps none.
     ema_decay: f64 = 0.0, below(0.0, 1.0), ALL;
     /// Optimizer.
     optimizer: Optimizer = Optimizer::Sgd, Kind::Choice(Optimizer::NAMES), ALL;

@@ -25,7 +25,8 @@ use dataset::convert::table::{BoxForm, TableOptions};
         trainer train --training_data data/shapes/train.jsonl --validation_data data/shapes/validation.jsonl \\\n                --output runs/shapes\n  \
         trainer predict --checkpoint runs/shapes data/shapes/images/test/*.jpg\n\n\
         Options may be written with dashes or underscores. Exit codes: 0 done, 2 bad input or configuration,\n\
-        75 interrupted and resumable, 3 `check` found errors, 1 anything else."
+        75 interrupted and resumable, 3 `check` found errors, 1 anything else (some images of predict or embed\n\
+        could not be read)."
 )]
 pub struct Cli {
     /// What to do.

@@ -13,12 +13,13 @@ use tch::Tensor;
 
 use super::{Answer, predict};
 use crate::cli::args::EmbedArgs;
-use crate::failure::fail;
+use crate::failure::{self, fail};
 use crate::nn::checkpoint;
 use dataset::{Fetcher, Location, data_files, resolver};
 use schemas::dataset::parse_image_url;
 
-/// Writes a vector for each image, in the order of the images; one that cannot be read is reported and left out.
+/// Writes a vector for each image, in the order of the images; one that cannot be read is reported and left out, and
+/// the exit code is 1.
 ///
 /// # Errors
 /// When the model cannot be opened or gives no features, no image could be read, or the file cannot be written.
@@ -41,8 +42,9 @@ pub fn run(args: &EmbedArgs) -> anyhow::Result<Answer> {
         match one.read(&fetcher) {
             Ok(image) => vectors.push(one.name, model.features(&image)?),
             Err(error) => {
-                writeln!(text, "{}: {error:#}", one.name)?;
-                failed.push(json!({ "filename": one.name, "error": format!("{error:#}") }));
+                let error = failure::text(&error);
+                writeln!(text, "{}: {error}", one.name)?;
+                failed.push(json!({ "filename": one.name, "error": error }));
             }
         }
     }
@@ -55,8 +57,9 @@ pub fn run(args: &EmbedArgs) -> anyhow::Result<Answer> {
     writing.write(args.output.file_name().unwrap_or_default(), |out| out.write_all(&bytes))?;
     writing.publish()?;
     write!(text, "{} vectors of {} values: {}", vectors.names.len(), vectors.width, args.output.display())?;
+    let count = failed.len();
     let json = json!({ "output": args.output, "width": vectors.width, "images": vectors.names, "failed": failed });
-    Ok(Answer::done(text, json))
+    Ok(Answer::done(text, json).done_but(count))
 }
 
 /// An image by the name it is given, and where that leads.

@@ -18,7 +18,8 @@ pub struct Answer {
     pub text: String,
     /// For programs.
     pub json: Value,
-    /// Exit code: 0, 75 when interrupted and resumable, or 3 when a check found errors.
+    /// Exit code: 0, 1 when a part could not be done and the rest was, 3 when a check found errors, or 75 when interrupted and
+    /// resumable.
     pub exit: u8,
 }
 
@@ -27,5 +28,11 @@ impl Answer {
     #[must_use]
     pub fn done(text: String, json: Value) -> Self {
         Self { text, json, exit: 0 }
+    }
+
+    /// The same, where some of it could not be done.
+    #[must_use]
+    pub fn done_but(self, failed: usize) -> Self {
+        Self { exit: u8::from(failed > 0), ..self }
     }
 }

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use files::{Checked, Order, Scope, Target, Writing};
+use files::{Checked, Order, Scope, Target, Writing, console};
 use models::detect::Selection;
 use models::host::{self, Limits, Rgb};
 use schemas::dataset::Corners;
@@ -16,14 +16,15 @@ use serde_json::{Map, Value, json};
 
 use super::Answer;
 use crate::cli::args::{ExplainArgs, PredictArgs};
-use crate::failure::fail;
+use crate::failure::{self, fail};
 use crate::predict::explain;
 use crate::predict::trained::Trained;
 use crate::tasks::detect::evaluate as boxes;
 use metrics::THRESHOLD;
 use report::{caption, draw};
 
-/// Answers about each image; an image that cannot be read is reported and the others are still answered.
+/// Answers about each image; an image that cannot be read is reported and the others are still answered, and the exit code
+/// is 1.
 ///
 /// # Errors
 /// When the model cannot be opened, no image could be read, or what is saved may not or cannot be written.
@@ -32,7 +33,7 @@ pub fn run(args: &PredictArgs) -> anyhow::Result<Answer> {
     let saving = args.save.as_deref().map(|folder| Saving::check(args, folder)).transpose()?;
     let mut predictor = Predictor::open(args)?;
     let mut saving = saving.map(Saving::begin).transpose()?;
-    let (mut text, mut rows, mut failed) = (String::new(), Vec::new(), 0);
+    let (mut text, mut rows, mut failed) = (String::new(), Vec::new(), Vec::new());
     for (number, path) in args.images.iter().enumerate() {
         match read(path) {
             Ok(image) => {
@@ -45,19 +46,28 @@ pub fn run(args: &PredictArgs) -> anyhow::Result<Answer> {
                 rows.push(Value::Object(row));
             }
             Err(error) => {
-                failed += 1;
-                writeln!(text, "{}: {error:#}", path.display())?;
-                rows.push(json!({ "filename": path, "error": format!("{error:#}") }));
+                let error = failure::text(&error);
+                failed.push(format!("{}: {error}", path.display()));
+                rows.push(json!({ "filename": path, "error": error }));
             }
         }
     }
-    if failed == args.images.len() {
-        return Err(fail(ErrorCode::InvalidImage, text.trim_end()));
+    if failed.len() == args.images.len() {
+        return Err(fail(ErrorCode::InvalidImage, failed.join("\n")));
+    }
+    if !failed.is_empty() {
+        console::say(&format!(
+            "error: {} of {} images have no prediction:\n  {}",
+            failed.len(),
+            args.images.len(),
+            failed.join("\n  ")
+        ));
     }
     if let Some(saving) = saving {
         saving.writing.publish()?;
     }
-    Ok(Answer::done(text.trim_end().to_owned(), json!({ "predictions": Value::Array(rows) })))
+    let answer = Answer::done(text.trim_end().to_owned(), json!({ "predictions": Value::Array(rows) }));
+    Ok(answer.done_but(failed.len()))
 }
 
 /// Classes that are named unless asked otherwise, where one is the answer.

@@ -29,6 +29,9 @@ use dataset::{Batch, Loader};
 /// A training loss above this means that training has diverged (the specification's limit).
 const DIVERGED: f64 = 100.0;
 
+/// Updates over which `nn::ema` approaches its decay.
+const SLOW_AVERAGE: u64 = 2000;
+
 /// How training ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
@@ -73,6 +76,7 @@ impl Engine<'_> {
     /// When the loss diverges, an image store fails, or a checkpoint cannot be written.
     pub fn run(&mut self) -> anyhow::Result<End> {
         let schedule = Schedule::new(&self.plan.settings, self.train.batches_per_epoch());
+        self.warn_of_short_average(&schedule);
         let mut clock = Clock::start(self.plan.settings.max_time);
         while !self.state.finished {
             if self.train_epoch(&schedule, &mut clock)? == End::Interrupted {
@@ -80,6 +84,22 @@ impl Engine<'_> {
             }
         }
         Ok(End::Finished)
+    }
+
+    /// The decay is approached over so many updates that an average does nothing in a short run; that is said once.
+    fn warn_of_short_average(&self, schedule: &Schedule) {
+        let settings = &self.plan.settings;
+        let (epochs, batches) = (u64::from(settings.number_of_epochs), self.train.batches_per_epoch() as u64);
+        let last = (epochs * batches).saturating_sub(1);
+        let collected = schedule.accumulate(last, settings.nominal_batch_size > 0).max(1) as u64;
+        let updates = epochs * batches.div_ceil(collected);
+        if self.average.is_some() && self.state.updates == 0 && updates < SLOW_AVERAGE {
+            self.log.line(&format!(
+                "warning: ema_decay {} is approached over {SLOW_AVERAGE} updates and this run has {updates}: the average stays \
+                 close to the weights themselves; train longer, or leave ema_decay out",
+                settings.ema_decay
+            ));
+        }
     }
 
     fn train_epoch(&mut self, schedule: &Schedule, clock: &mut Clock) -> anyhow::Result<End> {
@@ -148,18 +168,41 @@ impl Engine<'_> {
         Ok(value)
     }
 
+    /// What is to blame for a loss that is no usable number: before the first update what training started from, later the
+    /// steps that it took.
+    fn blame(&self, loss: f64) -> String {
+        let rate = self.plan.settings.learning_rate;
+        let images = self.state.seen;
+        if self.state.epoch == 0 && images == 0 {
+            let from = match &self.plan.checkpoint_run {
+                Some(run) => format!("--checkpoint_run {run}"),
+                None => format!("--pretrained {}", self.plan.pretrained),
+            };
+            return format!(
+                "the training loss is {loss} at the first step, before --learning_rate ({rate}) could do anything: the weights \
+                 that training starts from ({from}) do not answer these images with usable numbers; start from other weights, \
+                 or from none with --pretrained none, and choose another --output"
+            );
+        }
+        let before = if images > 0 {
+            format!(" after {images} images, whose loss was {:.3} on average", self.state.loss_sum / images as f64)
+        } else {
+            String::new()
+        };
+        format!(
+            "the training loss is {loss} in epoch {}{before}: training has diverged, which is the learning rate's doing; lower \
+             --learning_rate (now {rate}, try {}) and choose another --output",
+            self.state.epoch + 1,
+            rate / 10.0
+        )
+    }
+
     /// Forward and backward of some images of a batch, of which they are this share; returns what they add to its loss.
     fn train_part(&mut self, part: &Batch, share: f64, step: &Step, accumulate: usize) -> anyhow::Result<f64> {
         let losses = self.task.loss(&self.network, part, step);
         let (value, parts) = read(&losses);
         if !value.is_finite() || value > DIVERGED {
-            let message = format!(
-                "the training loss is {value} in epoch {}: training has diverged; lower --learning_rate \
-                 (now {}) and choose another --output",
-                self.state.epoch + 1,
-                self.plan.settings.learning_rate
-            );
-            return Err(fail(ErrorCode::TrainingDiverged, message));
+            return Err(fail(ErrorCode::TrainingDiverged, self.blame(value)));
         }
         // With a nominal batch size the loss is a sum over images, and so is what is collected.
         let is_sum = self.plan.settings.nominal_batch_size > 0;

@@ -45,7 +45,7 @@ fn pictures() -> Vec<(&'static str, Vec<u8>, bool)> {
         ("progressive.jpg", fixture("progressive.jpg"), true),
         ("animated.png", fixture("animated.png"), true),
         ("animated.webp", fixture("animated.webp"), true),
-        ("animated.gif", fixture("animated.gif"), false),
+        ("animated.gif", fixture("animated.gif"), true),
         ("side-65535.png", png_bomb(1, 65_535), false),
         ("row-65535.png", png_bomb(65_535, 1), false),
         ("bomb-30000.png", png_bomb(30_000, 30_000), false),

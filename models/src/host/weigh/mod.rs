@@ -7,6 +7,7 @@
 //! or costs too much is refused with place, value and limit; for the rest the [`Weight`] bounds what decoding takes.
 
 mod bmp;
+mod gif;
 mod jpeg;
 mod png;
 mod tiff;
@@ -30,6 +31,7 @@ pub(super) fn weigh(format: Format, head: Head<'_>, limits: &Limits) -> Result<W
         Format::Png => png::weigh(head, limits),
         Format::WebP => webp::weigh(head, limits),
         Format::Bmp => bmp::weigh(head, limits),
+        Format::Gif => gif::weigh(head, limits),
         Format::Tiff => tiff::weigh(head, limits),
     }
 }

@@ -21,7 +21,8 @@ pub use folders::{FolderSummary, folders, folders_split};
 pub use left_out::{LeftOut, List};
 
 /// File name endings, in lower case, that are taken for images.
-pub const IMAGE_EXTENSIONS: [&str; 10] = ["jpg", "jpeg", "jpe", "jfif", "png", "webp", "bmp", "dib", "tif", "tiff"];
+pub const IMAGE_EXTENSIONS: [&str; 11] =
+    ["jpg", "jpeg", "jpe", "jfif", "png", "webp", "bmp", "dib", "tif", "tiff", "gif"];
 
 /// One written row.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

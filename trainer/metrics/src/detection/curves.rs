@@ -51,7 +51,8 @@ pub(super) fn envelope(verdicts: impl Iterator<Item = Verdict>, epsilon: f64) ->
 /// Area under the whole precision-recall curve (no fixed recall points): each of the `truth` objects that was hit adds
 /// its precision of [`envelope`]. Undefined without truth.
 pub(super) fn area(envelope: &[f64], truth: u64) -> Option<f64> {
-    (truth > 0).then(|| envelope.iter().sum::<f64>() / truth as f64)
+    // `sum` of nothing is -0.
+    (truth > 0).then(|| envelope.iter().fold(0.0, |sum, precision| sum + precision) / truth as f64)
 }
 
 /// Recall points of [`interpolate`]: 0, 0.01 .. 1.
@@ -204,7 +205,7 @@ mod tests {
         let envelope = envelope(verdicts.into_iter(), 0.0);
         assert_eq!(envelope, [1.0, 0.6, 0.6]);
         assert_eq!(area(&envelope, 4), Some(2.2 / 4.0));
-        assert_eq!(area(&[], 4), Some(0.0));
+        assert_eq!(area(&[], 4).map(|area| format!("{area:.3}")).as_deref(), Some("0.000"));
         assert_eq!(area(&[], 0), None);
         // Recalls 1/4, 2/4, 3/4: 26 points at 1, 50 at 0.6, 25 never reached.
         let interpolated = interpolate(&envelope, 4);

@@ -1,0 +1,271 @@
+//! Every parser of annotations, given files that were sound before they were changed: none may panic.
+//!
+//! A target mutates its seeds with a keyed generator, so that a run is told by its seed and number alone. `scripts/fuzz`
+//! runs more of them than the tests do, see `docs/testing.md`. What fails is saved, and its place printed.
+
+#![expect(clippy::unwrap_used, reason = "a panic is how a test reports")]
+
+use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use dataset::KeyedRng;
+use dataset::convert::boxes::{Sizes, coco, rows, voc, yolo};
+use dataset::convert::table::{self, TableOptions};
+use models::host::{Rgb, encode_jpeg};
+use schemas::Labels;
+use schemas::dataset::parse_line;
+
+/// What is put into text in place of something else.
+const WORDS: [&str; 44] = [
+    "0",
+    "-1",
+    "1e308",
+    "-1e999",
+    "NaN",
+    "inf",
+    "18446744073709551616",
+    "9223372036854775807",
+    "0.1",
+    "null",
+    "true",
+    "[]",
+    "{}",
+    "[[",
+    "{\"",
+    "\"\"",
+    "\\u0000",
+    "\\ud800",
+    "\\",
+    "\"",
+    "'",
+    ",",
+    ";",
+    "\t",
+    "\n",
+    "\r\n",
+    "\u{feff}",
+    "<",
+    "</",
+    "<a>",
+    "<![CDATA[",
+    "&amp;",
+    "&#0;",
+    "<!--",
+    "../",
+    "/",
+    "C:\\",
+    "é",
+    "\u{202e}",
+    ":",
+    "- ",
+    "&a",
+    "*a",
+    "!!binary ",
+];
+
+fn rng(target: &str, seed: u64, run: u64) -> KeyedRng {
+    KeyedRng::new(&format!("fuzz/{target}"), &[seed, run])
+}
+
+fn at(rng: &mut KeyedRng, len: usize) -> usize {
+    rng.below(len.max(1) as u64) as usize
+}
+
+/// A stretch of up to 16 bytes.
+fn stretch(rng: &mut KeyedRng, len: usize) -> std::ops::Range<usize> {
+    let start = at(rng, len + 1).min(len);
+    start..(start + at(rng, 17)).min(len)
+}
+
+/// The digits around a place, if there are any.
+fn number(bytes: &[u8], from: usize) -> Option<std::ops::Range<usize>> {
+    let part = |b: &u8| b.is_ascii_digit() || matches!(b, b'.' | b'-' | b'+' | b'e');
+    let start = from + bytes.get(from..)?.iter().position(u8::is_ascii_digit)?;
+    let end = bytes[start..].iter().position(|b| !part(b)).map_or(bytes.len(), |n| start + n);
+    Some(start..end)
+}
+
+/// One to six changes: numbers and stretches replaced, removed, repeated or taken from another seed, bytes set, an end cut off.
+fn mutate(rng: &mut KeyedRng, seeds: &[Vec<u8>]) -> Vec<u8> {
+    let mut bytes = seeds[at(rng, seeds.len())].clone();
+    for _ in 0..=rng.below(6) {
+        let word = WORDS[at(rng, WORDS.len())].as_bytes();
+        let place = stretch(rng, bytes.len());
+        match rng.below(9) {
+            0 | 1 => {
+                if let Some(number) = number(&bytes, place.start) {
+                    bytes.splice(number, word.iter().copied());
+                }
+            }
+            2 => drop(bytes.splice(place, word.iter().copied())),
+            3 => drop(bytes.splice(place.start..place.start, word.iter().copied())),
+            4 => drop(bytes.drain(place)),
+            5 => {
+                let again = bytes[place.clone()].repeat(1 + at(rng, 40));
+                drop(bytes.splice(place, again));
+            }
+            6 => {
+                if let Some(byte) = bytes.get_mut(place.start) {
+                    *byte = [0, 1, 0x7F, 0x80, 0xFF, *byte ^ 1 << rng.below(8)][at(rng, 6)];
+                }
+            }
+            7 => {
+                let other = &seeds[at(rng, seeds.len())];
+                let part = other[stretch(rng, other.len())].to_vec();
+                drop(bytes.splice(place, part));
+            }
+            _ if rng.chance(0.2) => bytes.truncate(place.start),
+            _ => {}
+        }
+    }
+    bytes
+}
+
+/// A folder in memory where there is one.
+fn folder() -> tempfile::TempDir {
+    let memory = Path::new("/dev/shm");
+    if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.unwrap()
+}
+
+fn asked(name: &str, default: u64) -> u64 {
+    std::env::var(name).ok().map_or(default, |text| text.parse().unwrap())
+}
+
+/// Gives `FOVEA_FUZZ_RUNS` mutations to `parse`, which gets a folder with an image of 64x48 in it, and the bytes.
+fn fuzz(target: &str, seeds: &[&[u8]], parse: impl Fn(&Path, &[u8]) -> bool) {
+    let (runs, seed) = (asked("FOVEA_FUZZ_RUNS", 300), asked("FOVEA_FUZZ_SEED", 0));
+    let folder = folder();
+    let pixels = Rgb { width: 64, height: 48, data: vec![90; 64 * 48 * 3] };
+    fs::write(folder.path().join("a.jpg"), encode_jpeg(&pixels, 80)).unwrap();
+    let seeds: Vec<Vec<u8>> = seeds.iter().map(|seed| seed.to_vec()).collect();
+    for whole in &seeds {
+        assert!(parse(folder.path(), whole), "{target}: a seed is refused: {}", String::from_utf8_lossy(whole));
+    }
+    let start = Instant::now();
+    let mut taken = 0_u64;
+    for run in 0..runs {
+        let bytes = mutate(&mut rng(target, seed, run), &seeds);
+        match catch_unwind(AssertUnwindSafe(|| parse(folder.path(), &bytes))) {
+            Ok(sound) => taken += u64::from(sound),
+            Err(_) => {
+                let saved = std::env::temp_dir().join(format!("fovea-fuzz-{target}-{seed}-{run}"));
+                fs::write(&saved, &bytes).unwrap();
+                panic!("{target} panics on run {run} of seed {seed}: {}", saved.display());
+            }
+        }
+    }
+    let rate = runs as f64 / start.elapsed().as_secs_f64();
+    println!("{target}: {runs} executions, {taken} of them taken, {rate:.0} a second");
+}
+
+/// Writes a file beside the image.
+fn put(folder: &Path, name: &str, bytes: &[u8]) -> PathBuf {
+    let path = folder.join(name);
+    fs::write(&path, bytes).unwrap();
+    path
+}
+
+#[test]
+fn coco_files() {
+    let seed = br#"{"images":[{"id":1,"file_name":"a.jpg","width":64,"height":48}],"categories":[{"id":3,"name":"cat"}],
+"annotations":[{"id":1,"image_id":1,"category_id":3,"bbox":[4,5,20,10.5],"area":210,"iscrowd":0,"segmentation":[[4,5,24,5,24,15]]},
+{"id":2,"image_id":1,"category_id":3,"bbox":[1,1,9,9],"iscrowd":1,"segmentation":{"counts":[0,9],"size":[48,64]}}]}"#;
+    fuzz("coco", &[seed], |folder, bytes| coco::read(&put(folder, "in.json", bytes), None, Sizes::default()).is_ok());
+}
+
+#[test]
+fn voc_files() {
+    let seed = b"<annotation><folder>x</folder><filename>a.jpg</filename><size><width>64</width><height>48</height><depth>3</depth>\
+</size><object><name>cat</name><truncated>0</truncated><difficult>1</difficult><bndbox><xmin>4</xmin><ymin>5.5</ymin>\
+<xmax>24</xmax><ymax>15</ymax></bndbox></object><object><name>dog</name><bndbox><xmin>1</xmin><ymin>1</ymin><xmax>9</xmax>\
+<ymax>9</ymax></bndbox></object></annotation>";
+    fuzz("voc", &[seed], |folder, bytes| {
+        put(folder, "a.xml", bytes);
+        voc::read(folder, None, voc::Pixels::default(), Sizes::default()).is_ok()
+    });
+}
+
+/// An image and its labels where YOLO's layout has them, and a list of classes.
+fn yolo_set(folder: &Path, yaml: &[u8], labels: &[u8]) -> PathBuf {
+    for part in ["images", "labels"] {
+        fs::create_dir_all(folder.join(part)).unwrap();
+    }
+    if !folder.join("images/a.jpg").exists() {
+        fs::copy(folder.join("a.jpg"), folder.join("images/a.jpg")).unwrap();
+    }
+    put(folder, "labels/a.txt", labels);
+    put(folder, "data.yaml", yaml)
+}
+
+const YAML: &[u8] = b"path: .\ntrain: images\nval: images\nnc: 2\nnames:\n  0: cat\n  1: 'dog'\n";
+const LABELS: &[u8] = b"0 0.5 0.5 0.25 0.5\n1 0.1 0.2 0.1 0.1\n1 0.1 0.1 0.4 0.1 0.4 0.5\n";
+
+#[test]
+fn yolo_labels() {
+    fuzz("yolo-labels", &[LABELS], |folder, bytes| yolo::read(&yolo_set(folder, YAML, bytes)).is_ok());
+}
+
+#[test]
+fn yolo_yaml() {
+    let list = b"train: [images]\nval: images\nnames: [cat, dog]\n";
+    fuzz("yolo-yaml", &[YAML, list], |folder, bytes| yolo::read(&yolo_set(folder, bytes, LABELS)).is_ok());
+}
+
+#[test]
+fn csv_tables() {
+    let seeds: [&[u8]; 6] = [
+        b"image_url,label\na.jpg,cat\n\"a.jpg\",\"a \"\"dog\"\"\"\n",
+        b"image;label\r\na.jpg;cat\r\n",
+        b"filename\tclass\na.jpg\tdog\n",
+        b"filename,width,height,class,xmin,ymin,xmax,ymax\na.jpg,64,48,cat,1,2,30,40\n",
+        b"image,cat,dog\na.jpg,1,0\n",
+        b"TRAIN,a.jpg,cat,0.1,0.1,,,0.5,0.5,,\n",
+    ];
+    for (target, lists) in [("csv", false), ("csv-lists", true)] {
+        let options = TableOptions { lists, ..TableOptions::default() };
+        fuzz(target, &seeds, |folder, bytes| table::read(&put(folder, "in.csv", bytes), &options).is_ok());
+    }
+}
+
+const ROWS: [&[u8]; 4] = [
+    br#"{"image_url":"a.jpg","label":"cat"}"#,
+    br#"{"image_url":"a.jpg","label":["cat","dog"]}"#,
+    br#"{"image_url":"a.jpg","image_details":{"format":"jpg","width":64,"height":48},"label":[{"label":"cat","topX":0.1,"topY":0.2,"bottomX":0.5,"bottomY":0.75,"isCrowd":0}]}"#,
+    br#"{"image_url":"azureml://subscriptions/s/resourcegroups/g/workspaces/w/datastores/d/paths/a%20b.jpg","label":1}"#,
+];
+
+#[test]
+fn jsonl_rows() {
+    for labels in [Labels::Class, Labels::Classes, Labels::Boxes, Labels::Outlines] {
+        fuzz("rows", &ROWS, |_, bytes| parse_line(labels, bytes).is_ok());
+    }
+}
+
+#[test]
+fn jsonl_files_of_boxes() {
+    fuzz("jsonl", &ROWS[2..3], |folder, bytes| rows::read(&put(folder, "in.jsonl", bytes), None).is_ok());
+}
+
+#[test]
+fn mltables() {
+    let seed = b"paths:\n  - file: ./in.jsonl\ntransformations:\n  - read_json_lines:\n      encoding: utf8\n      invalid_lines: error\n  - convert_column_types:\n      - columns: image_url\n        column_type: stream_info\n";
+    fuzz("mltable", &[seed], |folder, bytes| {
+        put(folder, "in.jsonl", ROWS[0]);
+        put(folder, "MLTable", bytes);
+        dataset::data_files(folder).is_ok()
+    });
+}
+
+#[test]
+fn torch_files() {
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/weights");
+    let names =
+        ["zip.pth", "zip_nested.pth", "zip_wrapped.pth", "legacy.pth", "legacy_nested.pth", "plain.safetensors"];
+    let seeds = names.map(|name| fs::read(fixtures.join(name)).unwrap());
+    fuzz("pth", &seeds.each_ref().map(Vec::as_slice), |_, bytes| {
+        let file = models::weights::tensors::from_bytes(Path::new("x.pth"), bytes.to_vec());
+        file.map(|file| file.tensors().for_each(|tensor| drop(file.to_f32(tensor)))).is_ok()
+    });
+}
