@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::Task;
 
-/// Exit code of `trainer check` when it found errors. (Warnings and notes alone are 0; what ends the command before it has
-/// looked has the code of [`crate::ErrorCode::exit_code`].)
+/// Exit code of `trainer check` when it found errors. (Warnings and notes alone are 0; what ends the command before it
+/// has looked has the code of [`crate::ErrorCode::exit_code`].)
 pub const EXIT_FOUND_ERRORS: u8 = 3;
 
 /// How bad a finding is, worst first.
@@ -178,10 +178,12 @@ pub struct FindingPlace {
 impl std::fmt::Display for FindingPlace {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.file)?;
-        if let Some(line) = self.line {
-            write!(f, ":{line}")?;
+        match (self.line, &self.image_url) {
+            (Some(line), Some(url)) => write!(f, ":{line} {url}"),
+            (Some(line), None) => write!(f, ":{line}"),
+            (None, Some(path)) => write!(f, "/{path}"),
+            (None, None) => Ok(()),
         }
-        self.image_url.as_ref().map_or(Ok(()), |url| write!(f, " {url}"))
     }
 }
 

@@ -169,8 +169,8 @@ settings! {
     max_time: f64 = 0.0, closed(0.0, 1e6), ALL;
     /// Share of the training data held back for validation when no validation data is given.
     split_ratio: f64 = 0.2, open(0.0, 1.0), ALL, v2 = "validation_data_size";
-    /// Key of the rows, such as patient, scene or day, whose values are groups: rows of one group never stand on both sides of
-    /// the split. Its values are texts or whole numbers.
+    /// Key of the rows, such as patient, scene or day, whose values are groups: rows of one group never stand on both sides
+    /// of the split. Its values are texts or whole numbers.
     group_column: RowKey = RowKey::NONE, Kind::Key, ALL;
     /// Epochs between two checkpoints that are kept for good, beside the best and the last; 0 keeps only those two.
     checkpoint_frequency: u32 = 0, int(0, 1_000_000), ALL;

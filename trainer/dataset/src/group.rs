@@ -1,5 +1,5 @@
-//! Which rows belong together: those with one value under a key, such as a patient, a scene or a day. Rows of one group are
-//! so alike that a model measured on some of them, after training on others, looks better than it is.
+//! Which rows belong together: those with one value under a key, such as a patient, a scene or a day. Rows of one group
+//! are so alike that a model measured on some of them, after training on others, looks better than it is.
 
 use std::collections::{BTreeMap, BTreeSet};
 

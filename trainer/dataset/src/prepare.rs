@@ -113,8 +113,8 @@ pub fn default_cache_bytes() -> u64 {
 /// Several rows of one image: for classification the last counts, for detection their objects are put together.
 ///
 /// # Errors
-/// Data that cannot be read, a row without a group where there are groups, labels of two types, no usable image, no object in any of them, or the first bad row when they are
-/// not ignored.
+/// Data that cannot be read, a row without a group where there are groups, labels of two types, no usable image, no
+/// object in any of them, or the first bad row when they are not ignored.
 pub fn training(request: &TrainingRequest, on_progress: OnProgress) -> Result<TrainingData, DataError> {
     if request.validation.is_none() && !(request.split_ratio > 0.0 && request.split_ratio < 1.0) {
         let limit = "without validation data it must be above 0 and below 1";
@@ -331,8 +331,8 @@ fn set_aside(
 fn cannot_split(request: &TrainingRequest) -> DataError {
     let key = request.group_column.as_deref().unwrap_or_default();
     let message = format!(
-        "no group by {key:?} can be set aside for validation: there is one group only, or each holds all images of some \
-         class; name other images with --validation_data, or another group_column"
+        "no group by {key:?} can be set aside for validation: there is one group only, or each holds all images of \
+         some class; name other images with --validation_data, or another group_column"
     );
     DataError::Source { path: request.training.clone(), message }
 }

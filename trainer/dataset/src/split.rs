@@ -40,11 +40,12 @@ pub fn split(strata: &[u32], keys: &[Keys], ratio: f64, seed: u64) -> Vec<bool> 
     validates
 }
 
-/// As [`split`], but rows of one of `groups`, which has one for each row, stay together. `None` where no group can be spared:
-/// there is one only, or each holds all rows of some class.
+/// As [`split`], but rows of one of `groups`, which has one for each row, stay together. `None` where no group can be
+/// spared: there is one only, or each holds all rows of some class.
 ///
-/// Groups are taken in the order of SHA-256 of (seed, group), each one that brings the rows of every class nearer to `ratio`
-/// and leaves a row of each of its classes for training. Where that is none, the one that goes least beyond it is taken.
+/// Groups are taken in the order of SHA-256 of (seed, group), each one that brings the shares of the classes, taken
+/// together, nearer to `ratio` and leaves a row of each of its classes for training. Where that is none, the one that goes
+/// least beyond it is taken.
 pub fn grouped(strata: &[u32], groups: &[Group], ratio: f64, seed: u64) -> Option<Vec<bool>> {
     let mut members: BTreeMap<Group, BTreeMap<u32, usize>> = BTreeMap::new();
     let mut totals: BTreeMap<u32, usize> = BTreeMap::new();

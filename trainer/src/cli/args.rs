@@ -42,7 +42,8 @@ pub struct Cli {
 pub enum Action {
     /// Train a model: data in, run folder with the best model, its ONNX file and a report out.
     Train(Box<TrainArgs>),
-    /// Find the faults of a data set before a model learns them: broken images, copies in two parts, bad boxes, odd classes.
+    /// Find the faults of a data set before a model learns them: broken images, copies in two parts, bad boxes, odd
+    /// classes.
     Check(CheckArgs),
     /// Measure a checkpoint or an exported file on labelled images.
     Evaluate(EvaluateArgs),
@@ -144,16 +145,17 @@ impl ModelArgs {
 /// Options of `check`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "What is found is an error (images are lost, or what a training learns or measures is wrong), a warning (most \
-likely a mistake) or a note. Exit codes: 0 no errors, 3 errors were found, 2 the data cannot be read at all.\n\n\
-Name all parts at once: an image that is in two of them flatters every metric, and only then can it be found.\n  \
-trainer check train.jsonl --validation_data validation.jsonl --test_data test.jsonl --output runs/check\n\n\
-Near-duplicates are copies saved again, resized or brightened, and images of one scene that hardly differ; a cut of more \
-than a few pixels hides a copy."
+    after_help = "What is found is an error (images are lost, or what a training learns or measures is wrong), a\n\
+        warning (most likely a mistake) or a note. Exit codes: 0 no errors, 3 errors were found, 2 the data cannot be\n\
+        read at all.\n\n\
+        Name all parts at once: an image that is in two of them flatters every metric, and only then can it be found.\n  \
+        trainer check train.jsonl --validation_data validation.jsonl --test_data test.jsonl --output runs/check\n\n\
+        Images that look the same are copies saved again, resized or darkened, and photographs of one scene that hardly\n\
+        differ. A copy that was mirrored or cut by a few per cent is not found."
 )]
 pub struct CheckArgs {
-    /// Labelled images to train on: a JSONL file, an MLTable folder or, for image-classification, a folder of class folders,
-    /// which may stand in folders train, validation and test.
+    /// Labelled images to train on: a JSONL file, an MLTable folder or, for image-classification, a folder of class
+    /// folders, which may stand in folders train, validation and test.
     #[arg(value_name = "DATA")]
     pub data: PathBuf,
     /// What the labels are for.
@@ -171,13 +173,15 @@ pub struct CheckArgs {
     /// Key of the rows, such as patient, scene or day, whose values are groups, of which none may be in two parts.
     #[arg(long = "group_column", value_name = "KEY")]
     pub group_column: Option<String>,
-    /// Model that shall be trained, which says what sizes of images and boxes are too small or too large. Default: that of `train`.
+    /// Model that shall be trained, which says what sizes of images and boxes are too small or too large. Default: that
+    /// of `train`.
     #[arg(long = "model_name", alias = "model")]
     pub model_name: Option<String>,
     /// Folder to write a page with the images concerned to (check.html), and all findings as JSON (check.json).
     #[arg(long, value_name = "DIR")]
     pub output: Option<PathBuf>,
-    /// Replace what an earlier check wrote to --output and nobody has changed since. Any other file that is in the way stays.
+    /// Replace what an earlier check wrote to --output and nobody has changed since. Any other file that is in the way
+    /// stays.
     #[arg(long, requires = "output")]
     pub overwrite: bool,
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use dataset::check::{CheckRequest, Checked, FoundImage, check};
 use dataset::{ReadOptions, data_files, default_workers};
-use files::{Order, Scope, Target};
+use files::{Order, Scope, Target, console};
 use models::host::Limits;
 use models::registry::{self, ModelSpec};
 use report::draw::{self, Mark};
@@ -44,6 +44,9 @@ pub fn run(args: &CheckArgs) -> anyhow::Result<Answer> {
     // What is in the way is said before the work.
     let writing = order.map(|order| order.folder(Scope::Whole, &targets)).transpose()?;
     let checked = check(&request, &checking())?;
+    for warning in &checked.warnings {
+        console::say(&format!("warning: {warning}"));
+    }
     let json = serde_json::to_value(&checked.report)?;
     let mut text = text(&checked.report);
     if let (Some(writing), Some(output)) = (writing, &args.output) {
@@ -84,7 +87,8 @@ fn request(args: &CheckArgs) -> anyhow::Result<CheckRequest> {
     })
 }
 
-/// Side in pixels that the model sees images at: the one that is named, or the one that a task is trained with otherwise.
+/// Side in pixels that the model sees images at: the one that is named, or the one that a task is trained with
+/// otherwise.
 fn side(task: Task, model: Option<&str>) -> anyhow::Result<u32> {
     let spec: Option<&ModelSpec> = match model {
         None => registry::default_for(task),
@@ -115,7 +119,11 @@ fn text(report: &CheckReport) -> String {
         .map(|part| format!("{} {} images of {} rows", part.part.as_str(), part.images, part.rows))
         .collect();
     let counts: Vec<String> = Severity::ALL.map(|one| counted(report.count(one), one.as_str())).to_vec();
-    let mut text = format!("{}; {} classes: {}", parts.join(", "), report.classes.len(), counts.join(", "));
+    let classes = match report.classes.len() {
+        1 => "1 class".to_owned(),
+        n => format!("{n} classes"),
+    };
+    let mut text = format!("{}; {classes}: {}", parts.join(", "), counts.join(", "));
     for of_kind in report.by_kind() {
         let Some(first) = of_kind.first() else { continue };
         let (severity, name) = (first.severity.as_str(), first.kind.as_str());

@@ -46,6 +46,8 @@ fn no_program_talks_to_anybody_or_writes_what_it_was_not_told_to() {
     let trainer = Path::new(env!("CARGO_BIN_EXE_trainer"));
 
     bench.quiet("sample-data", trainer, &["sample-data", "--output", &text("data"), "--count", "12"], &[&path("data")]);
+    let (rows, page) = (text("data/train.jsonl"), text("checked"));
+    bench.quiet("check", trainer, &["check", &rows, "--output", &page], &[&path("checked")]);
     let train = quick(&path("data"), &path("run"), 1);
     let train: Vec<&str> = train.iter().map(String::as_str).collect();
     bench.quiet("train", trainer, &train, &[&path("run")]);

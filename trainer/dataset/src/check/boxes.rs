@@ -100,8 +100,8 @@ fn tiny(data: &Data, at: At, objects: &[Object], found: &mut Vec<Found>) -> Resu
     let Some(&first) = tiny.first() else { return Ok(()) };
     let [x, y] = sides(&objects[first]);
     let message = format!(
-        "{}: box {first} ({}) is {x:.1} x {y:.1} pixels where a model sees the image with a longer side of {} pixels, and {SHORTEST} \
-         are the least{}",
+        "{}: box {first} ({}) is {x:.1} x {y:.1} pixels where a model sees the image with a longer side of {} \
+         pixels, and {SHORTEST} are the least{}",
         data.name(at)?,
         data.labels[objects[first].class as usize],
         data.side,

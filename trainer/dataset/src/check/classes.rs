@@ -11,11 +11,11 @@ const FEWEST: u64 = 5;
 const SHOWN: usize = 4;
 
 pub(super) fn check(data: &Data, found: &mut Vec<Found>) -> Result<(), DataError> {
-    for side in &data.sides {
+    for (number, side) in data.sides.iter().enumerate() {
         if side.rows.entries.is_empty() {
-            let message = format!("{}: none of {} rows has a usable image", side.source.display(), side.rows.rows);
+            let message = format!("none of {} {} rows has a usable image", side.rows.rows, side.part.as_str());
             let advice = "correct the rows; what is wrong with each is listed, too";
-            found.push(data.found(Said::new(FindingKind::EmptyPart, message, advice), Vec::new())?);
+            found.push(data.of_side(Said::new(FindingKind::EmptyPart, message, advice), number));
         }
     }
     let counts: Vec<Vec<u64>> = data.sides.iter().map(|side| showing(&side.rows.targets, data.labels.len())).collect();

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use schemas::check::FindingKind;
 
+use super::folder::plain;
 use super::{At, Data, Found, Said, Shown, has_one_class};
 use crate::error::DataError;
 use crate::group::{self, Ungrouped};
@@ -20,9 +21,15 @@ const SHOWN: usize = 4;
 pub(super) fn check(data: &Data, column: Option<&str>, found: &mut Vec<Found>) -> Result<(), DataError> {
     match column {
         Some(key) => named(data, key, found),
+        // Where folders are taken for what they are not, they say nothing of groups.
+        None if found.iter().any(|one| is_of_folders(one.finding.kind)) => Ok(()),
         None if data.images().count() <= HEADER_CHECK => suggested(data, found),
         None => Ok(()),
     }
+}
+
+fn is_of_folders(kind: FindingKind) -> bool {
+    matches!(kind, FindingKind::PartAsClass | FindingKind::FolderTooHigh)
 }
 
 /// Rows without a group, and groups in two parts.
@@ -78,7 +85,7 @@ fn suggested(data: &Data, found: &mut Vec<Found>) -> Result<(), DataError> {
             names.entry(prefix).or_default().push(at);
         }
         if let Some(folder) = path.parent() {
-            folders.entry(folder.display().to_string()).or_default().push(at);
+            folders.entry(plain(folder).display().to_string()).or_default().push(at);
         }
     }
     for (grouping, what) in [(names, "the beginnings of file names"), (folders, "folders")] {
@@ -89,8 +96,8 @@ fn suggested(data: &Data, found: &mut Vec<Found>) -> Result<(), DataError> {
     Ok(())
 }
 
-/// What stands before the last number of a name, where that has a digit itself: `patient12` of `patient12_001`, nothing of
-/// `IMG_001`.
+/// What stands before the last number of a name, where that has a digit itself: `patient12` of `patient12_001`, nothing
+/// of `IMG_001`.
 fn prefix(stem: &str) -> Option<String> {
     let before = stem.trim_end_matches(|c: char| c.is_ascii_digit());
     if before.len() == stem.len() {
@@ -103,7 +110,8 @@ fn prefix(stem: &str) -> Option<String> {
     (cut && prefix.contains(|c: char| c.is_ascii_digit())).then(|| prefix.to_owned())
 }
 
-/// The groups, if there are enough of them that cover most of `all` images, and they are not just the classes or the parts.
+/// The groups, if there are enough of them that cover most of `all` images, and they are not just the classes or the
+/// parts.
 fn telling(data: &Data, mut groups: Grouping, all: usize) -> Option<Grouping> {
     groups.retain(|_, images| images.len() > 1);
     let covered: usize = groups.values().map(Vec::len).sum();
@@ -137,8 +145,8 @@ fn say(data: &Data, groups: &Grouping, what: &str, found: &mut Vec<Found>) -> Re
     let split = if data.sides.len() > 1 { " that are in more than one part" } else { "" };
     let message =
         format!("{what} suggest {} groups{split}, such as {name:?} with {} images", groups.len(), images.len());
-    let advice = "where images of one patient, scene or day belong together, write that into each row under a key of its own and \
-                  name it with --group_column, so that no group is on both sides of a split";
+    let advice = "where images of one patient, scene or day belong together, write that into each row under a key \
+                  of its own and name it with --group_column, so that no group is on both sides of a split";
     let shown: Vec<Shown> = match images.iter().find(|at| at.side != images[0].side) {
         Some(&other) => [images[0], other].map(Shown::from).to_vec(),
         None => images.iter().take(SHOWN).map(|&at| at.into()).collect(),

@@ -20,8 +20,8 @@ pub(super) fn check(data: &Data, found: &mut Vec<Found>) -> Result<(), DataError
             |facts| facts.stored.turned,
             FindingKind::TurnedImage,
             "are turned by their EXIF data",
-            "boxes are taken to be of the upright image; look at some on the page of --output, and where boxes do not fit, \
-             save the images upright and correct them",
+            "boxes are taken to be of the upright image; look at some on the page of --output, and where boxes do \
+             not fit, save the images upright and correct them",
         )?;
     }
     album.sizes()?;

@@ -1,9 +1,10 @@
 //! What an image looks like from afar, to find images that look the same: copies saved again, resized, brightened.
 //!
-//! An image is reduced to 16 x 16 brightnesses, from which their mean is taken away and which are divided by their standard
-//! deviation, so that exposure and contrast do not count. Two images look the same where these differ by less than
-//! [`FARTHEST`] in the square mean, which one part that differs much raises more than many that differ little. Candidates are found by a hash of 64 bits (is a part brighter than the one to its right?) of which
-//! at most [`MOST_BITS`] differ: two such hashes agree in at least one of nine bands, by which they are sorted.
+//! An image is reduced to 16 x 16 brightnesses, from which their mean is taken away and which are divided by their
+//! standard deviation, so that exposure and contrast do not count. Two images look the same where these differ by less
+//! than [`FARTHEST`] in the square mean, which one part that differs much raises more than many that differ little.
+//! Candidates are found by a hash of 64 bits (is a part brighter than the one to its right?) of which at most
+//! [`MOST_BITS`] differ: two such hashes agree in at least one of nine bands, by which they are sorted.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -16,9 +17,9 @@ const SIDE: usize = 16;
 const STEPS: f32 = 32.0;
 /// Images of a smaller standard deviation, of 255, have nothing to be told apart by.
 const FLAT: f32 = 4.0;
-/// Root of the mean squared distance, in standard deviations, from which images count as different. In seven public data sets,
-/// copies saved again at a quality of 40, halved in size or darkened by a fifth stay below 0.12 and those brightened by a fifth
-/// below 0.15; different images begin at 0.2.
+/// Root of the mean squared distance, in standard deviations, from which images count as different. In seven public
+/// data sets, copies saved again at a quality of 40, halved in size or darkened by a fifth stay below 0.12 and those
+/// brightened by a fifth below 0.15; different images begin at 0.2.
 const FARTHEST: f32 = 0.15;
 /// Bits of the hash that may differ.
 const MOST_BITS: u32 = 8;
@@ -90,8 +91,8 @@ fn hash(levels: &[i8; SIDE * SIDE]) -> u64 {
     (0..64).fold(0, |hash, bit| hash | u64::from(brighter(bit)) << bit)
 }
 
-/// Groups of images that look the same, as ascending places in `looks`, sorted. Images of one group are linked by steps, so that
-/// the first and the last of a film may differ. The result does not depend on `threads`.
+/// Groups of images that look the same, as ascending places in `looks`, sorted. Images of one group are linked by
+/// steps, so that the first and the last of a film may differ. The result does not depend on `threads`.
 pub(crate) fn alike(looks: &[&Look], threads: usize) -> Vec<Vec<usize>> {
     let next = AtomicUsize::new(0);
     let work = || {

@@ -1,7 +1,7 @@
 //! The faults of a data set, found with the code that training reads it with.
 //!
-//! `facts` and `look` say what is known of one image; the other files each look for one sort of fault in [`Data`]. What they find
-//! depends on the data alone, not on the number of threads.
+//! `facts` and `look` say what is known of one image; the other files each look for one sort of fault in [`Data`]. What
+//! they find depends on the data alone, not on the number of threads.
 
 mod boxes;
 mod classes;
@@ -26,7 +26,7 @@ use crate::error::DataError;
 use crate::index::{Classes, LabelRule};
 use crate::location::Location;
 use crate::part::{Depth, Part, Reading};
-use crate::preflight::OnProgress;
+use crate::preflight::{FULL_CHECK, OnProgress};
 use crate::prepare::ReadOptions;
 use crate::reject::{Rejection, Rejections};
 use crate::target::Targets;
@@ -55,6 +55,8 @@ pub struct CheckRequest {
 pub struct Checked {
     /// What was found.
     pub report: CheckReport,
+    /// What the user should know of how the data were read.
+    pub warnings: Vec<String>,
     /// The images of each finding that can be shown, in the order of the report's findings.
     shown: Vec<Vec<Shown>>,
     parts: Vec<Read>,
@@ -179,9 +181,15 @@ impl Data<'_> {
         let images = shown.iter().map(|one| self.place(one)).collect::<Result<Vec<_>, _>>()?;
         let finding = match images.first() {
             Some(first) => finding(said, first.file.clone(), first.line, images.clone()),
-            None => finding(said, self.sides[0].source.display().to_string(), None, images),
+            None => return Ok(self.of_side(said, 0)),
         };
         Ok(Found { finding, shown })
+    }
+
+    /// A finding about a part as a whole.
+    pub fn of_side(&self, said: Said, side: usize) -> Found {
+        let file = self.sides[side].source.display().to_string();
+        Found { finding: finding(said, file, None, Vec::new()), shown: Vec::new() }
     }
 }
 
@@ -219,7 +227,7 @@ impl Rejected {
 pub fn check(request: &CheckRequest, on_progress: OnProgress) -> Result<Checked, DataError> {
     let sources = Sources::of(request)?;
     let mut classes = Classes::default();
-    let mut parts = Vec::new();
+    let (mut parts, mut warnings) = (Vec::new(), Vec::new());
     for source in &sources.parts {
         let mut rejections = Rejections::new(true);
         let mut reading = Reading {
@@ -227,7 +235,7 @@ pub fn check(request: &CheckRequest, on_progress: OnProgress) -> Result<Checked,
             depth: Depth::Everything,
             group_column: None,
             rejections: &mut rejections,
-            warnings: &mut Vec::new(),
+            warnings: &mut warnings,
             on_progress,
         };
         let (reader, rows) = reading.rows(&source.list, &mut LabelRule::Collect(&mut classes), 0)?;
@@ -238,6 +246,7 @@ pub fn check(request: &CheckRequest, on_progress: OnProgress) -> Result<Checked,
     let data = data(request, &parts, &classes);
     let mut found = found_in(&data)?;
     groups::check(&data, request.group_column.as_deref(), &mut found)?;
+    warnings.extend(sources.warnings.iter().cloned());
     for (side, part) in parts.iter().enumerate() {
         rows::check(&data, side, &part.rejections, &mut found)?;
     }
@@ -245,7 +254,7 @@ pub fn check(request: &CheckRequest, on_progress: OnProgress) -> Result<Checked,
     let report = report(&data, &parts, &found, &classes);
     let shown = found.into_iter().map(|one| one.shown).collect();
     let labels = data.labels;
-    Ok(Checked { report, shown, parts, labels, _sources: sources })
+    Ok(Checked { report, warnings, shown, parts, labels, _sources: sources })
 }
 
 fn data<'a>(request: &CheckRequest, parts: &'a [Read], classes: &Classes) -> Data<'a> {
@@ -271,11 +280,12 @@ pub(crate) fn labels(classes: &Classes) -> Vec<String> {
     places.into_iter().map(|place| place.map(|place| names[place as usize].clone()).unwrap_or_default()).collect()
 }
 
-/// What there is to say of data that are read for training, worst first, but for what reading them says already. Images that
-/// were not decoded are not looked at.
+/// What there is to say of data that are read for training, worst first, but for what reading them says already. Images
+/// that were not decoded are not looked at.
 pub(crate) fn before_training(data: &Data, group_column: Option<&str>) -> Result<Vec<Finding>, DataError> {
     let mut found = found_in(data)?;
-    if group_column.is_none() {
+    // Names are read from the files of rows again.
+    if group_column.is_none() && data.images().count() <= FULL_CHECK {
         groups::check(data, None, &mut found)?;
     }
     found.retain(|one| one.finding.kind != FindingKind::UntrainedClass);

@@ -1,4 +1,5 @@
-//! Names of classes that are none: those of parts of the data, of folders above the classes, and of one class written twice.
+//! Names of classes that are none: those of parts of the data, of folders above the classes, and of one class written
+//! twice.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path};
@@ -23,8 +24,8 @@ pub(super) fn check(data: &Data, found: &mut Vec<Found>) -> Result<(), DataError
     Ok(())
 }
 
-/// A name without what people write now in this way and now in another: case, spaces, dashes and underscores, a dot at the end.
-/// Between digits a mark is kept, and a minus before one.
+/// A name without what people write now in this way and now in another: case, spaces, dashes and underscores, a dot at
+/// the end. Between digits a mark is kept, and a minus before one.
 fn bare(name: &str) -> String {
     let letters: Vec<char> = name.trim().trim_end_matches('.').trim_end().to_lowercase().chars().collect();
     let is_mark = |c: char| c.is_whitespace() || matches!(c, '-' | '_');
@@ -65,8 +66,8 @@ fn similar(data: &Data, found: &mut Vec<Found>) -> Result<(), DataError> {
     Ok(())
 }
 
-/// What lies between the folder of a class and its images: the next folder, or nothing. Of classes whose images lie in a folder
-/// of their name.
+/// What lies between the folder of a class and its images: the next folder, or nothing. Of classes whose images lie in
+/// a folder of their name.
 type Below = BTreeMap<u32, BTreeSet<Option<String>>>;
 
 fn below(data: &Data, used: &BTreeSet<u32>) -> Result<Below, DataError> {
@@ -90,7 +91,8 @@ fn below(data: &Data, used: &BTreeSet<u32>) -> Result<Below, DataError> {
     Ok(folders)
 }
 
-/// Of the last folder called `label` in a path, the folder below it, or `None` where that is the file. `None` without one.
+/// Of the last folder called `label` in a path, the folder below it, or `None` where that is the file. `None` without
+/// one.
 fn next_folder(path: &Path, label: &str) -> Option<Option<String>> {
     let names: Vec<&str> = path
         .components()
@@ -118,7 +120,8 @@ fn is_plain(name: &str) -> bool {
     matches!(name.trim().to_lowercase().as_str(), "training" | "validation" | "val" | "testing")
 }
 
-/// Finds parts that were taken for classes: two different ones, or one that holds folders or is called as nothing else is.
+/// Finds parts that were taken for classes: two different ones, or one that holds folders or is called as nothing else
+/// is.
 fn parts(data: &Data, used: &BTreeSet<u32>, folders: &Below, found: &mut Vec<Found>) -> Result<bool, DataError> {
     let label = |class: &u32| data.labels[*class as usize].as_str();
     let named: Vec<u32> = used.iter().copied().filter(|class| part(label(class)).is_some()).collect();

@@ -298,6 +298,8 @@ fn a_folder_of_class_folders_is_data_too() {
     assert_eq!(kinds(&sites), BTreeMap::from([(Kind::FolderTooHigh, 1)]));
     // Folders within classes that have nothing to do with each other say nothing.
     assert!(checked(&["cat/a", "cat/b", "dog/c", "dog/d"]).report.findings.is_empty());
+    let mixed = checked(&["train/cat", "train/dog", "Valid/cat", "Valid/dog"]);
+    assert!(mixed.warnings[0].contains("Valid not read"), "{:?}", mixed.warnings);
     let empty = tempfile::tempdir().unwrap();
     assert!(check(&request(garden.task, empty.path(), None, None), &quiet).is_err());
 }
