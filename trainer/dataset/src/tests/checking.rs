@@ -171,7 +171,7 @@ fn forty_planted_faults_of_ten_kinds_are_found() {
             let label = rows[at]["label"].as_array_mut().unwrap();
             let mut one = label[0].clone();
             match count / 4 {
-                0 => label[0]["bottomX"] = json!(1.5 + count as f64),
+                0 => label[0]["bottomX"] = json!(2.5 + count as f64),
                 1 => {
                     label[0]["bottomX"] = json!(one["topX"].as_f64().unwrap() + 0.01);
                 }
