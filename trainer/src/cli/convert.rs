@@ -44,11 +44,12 @@ pub fn run(args: &ConvertArgs) -> anyhow::Result<Answer> {
         }
         ConvertFrom::Jsonl { inputs, to, data_root, pixels, link, output } => {
             let parts = inputs.iter().map(|input| rows::read(input, data_root.as_deref()));
-            let parts: Vec<Part> = parts.collect::<Result<_, _>>()?;
+            let mut parts: Vec<Part> = parts.collect::<Result<_, _>>()?;
             distinct(&parts)?;
             let placing = if *link { Placing::Linked } else { Placing::Copied };
             let reads = inputs.iter().map(|input| data_files(input)).collect::<Result<Vec<_>, _>>()?.concat();
-            let everywhere = |written| (vec![output.clone(); parts.len()], written);
+            let count = parts.len();
+            let everywhere = |written| (vec![output.clone(); count], written);
             let (files, written) = match to {
                 BoxLayout::Coco if *link => {
                     let message = "--link is for voc and yolo; a COCO file names images where they are";
@@ -62,7 +63,11 @@ pub fn run(args: &ConvertArgs) -> anyhow::Result<Answer> {
                     placing,
                 )?),
                 BoxLayout::Yolo => {
-                    everywhere(yolo::write(&order("convert jsonl --to yolo", output, &reads), &parts, placing)?)
+                    let (notes, written) =
+                        yolo::write(&order("convert jsonl --to yolo", output, &reads), &parts, placing)?;
+                    // They are about the data set as a whole.
+                    parts[0].assumed.extend(notes);
+                    everywhere(written)
                 }
             };
             Ok(box_answer(output, &parts, &files, &written))

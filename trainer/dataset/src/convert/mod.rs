@@ -7,6 +7,7 @@ pub mod boxes;
 mod find;
 mod folders;
 mod left_out;
+mod parts;
 mod relative;
 pub mod table;
 

@@ -8,14 +8,20 @@ pub mod coco;
 pub(super) mod draft;
 mod frame;
 mod geometry;
+mod locate;
 mod part;
 mod place;
 pub mod rows;
+mod text;
 pub mod voc;
 pub mod yolo;
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_voc;
+#[cfg(test)]
+mod tests_yolo;
 
 use std::fs;
 use std::path::{Path, PathBuf};

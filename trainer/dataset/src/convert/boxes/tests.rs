@@ -12,25 +12,25 @@ use models::host::{Rgb, encode_png};
 use super::voc::Pixels;
 use super::{LabelledImage, LabelledObject, Part, Placing, Sizes, coco, rows, voc, yolo};
 
-struct Folder(tempfile::TempDir);
+pub(super) struct Folder(tempfile::TempDir);
 
 impl Folder {
-    fn new() -> Self {
+    pub fn new() -> Self {
         Self(tempfile::tempdir().unwrap())
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub fn path(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
     }
 
-    fn write(&self, name: &str, bytes: impl AsRef<[u8]>) -> PathBuf {
+    pub fn write(&self, name: &str, bytes: impl AsRef<[u8]>) -> PathBuf {
         let path = self.path(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(&path, bytes).unwrap();
         path
     }
 
-    fn image(&self, name: &str, width: u32, height: u32) -> PathBuf {
+    pub fn image(&self, name: &str, width: u32, height: u32) -> PathBuf {
         self.write(name, encode_png(&Rgb::filled(width, height, [9, 8, 7])))
     }
 
@@ -167,7 +167,11 @@ fn yolo_there_and_back() {
     yolo::write(&order(&folder.path("out")), &[train, part.clone()], Placing::Linked).unwrap();
     let mut back = yolo::read(&folder.path("out/data.yaml")).unwrap();
     assert_eq!(back.iter().map(|part| part.name.as_str()).collect::<Vec<_>>(), ["train", "validation"]);
-    let mut wanted = renamed(forget(&part, |object| object.is_crowd = false));
+    // Not every object has an outline, so boxes are written throughout.
+    let mut wanted = renamed(forget(&part, |object| {
+        object.is_crowd = false;
+        object.polygon.clear();
+    }));
     // Folders are read by name.
     wanted.swap(1, 2);
     for part in &mut back {
@@ -263,7 +267,8 @@ fn yolo_descriptions_of_every_kind() {
     let objects = &parts[0].images[0].objects;
     assert_eq!((objects[0].label.as_str(), objects[0].corners), ("5", [0.0, 0.25, 1.0, 0.75]));
     assert_eq!((objects[1].corners, objects[1].polygon.len()), ([0.1, 0.1, 0.4, 0.6], 1));
-    let places: Vec<&str> = parts[0].left_out.iter().map(|one| one.place.as_str()).collect();
+    let mut places: Vec<&str> = parts[0].left_out.iter().map(|one| one.place.as_str()).collect();
+    places.sort_unstable();
     assert_eq!(places, ["line 3", "line 4", "line 5"]);
     assert!(parts[0].images[1].objects.is_empty() && parts[1].images[0].objects.is_empty());
     for (yaml, part) in [

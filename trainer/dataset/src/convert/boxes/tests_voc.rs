@@ -1,0 +1,142 @@
+//! VOC folders of other tools: what is read, what is left out, and where images are found.
+
+use super::tests::Folder;
+use super::voc::{Pixels, read};
+use super::{Part, Sizes};
+
+fn object(name: &str, corners: [&str; 4]) -> String {
+    let [x1, y1, x2, y2] = corners;
+    format!(
+        "<object><name>{name}</name><bndbox><xmin>{x1}</xmin><ymin>{y1}</ymin><xmax>{x2}</xmax><ymax>{y2}</ymax></bndbox></object>"
+    )
+}
+
+fn cat() -> String {
+    object("cat", ["10", "5", "50", "25"])
+}
+
+fn xml(head: &str, objects: &str) -> String {
+    format!("<annotation>{head}<size><width>100</width><height>50</height></size>{objects}</annotation>")
+}
+
+fn parts(folder: &Folder, root: &str) -> Result<Vec<Part>, String> {
+    read(&folder.path(root), None, Pixels::Corners, Sizes::Fitting).map_err(|error| error.to_string())
+}
+
+#[track_caller]
+fn one(folder: &Folder, root: &str) -> Part {
+    let mut parts = parts(folder, root).unwrap();
+    assert_eq!(parts.len(), 1);
+    parts.remove(0)
+}
+
+fn names(part: &Part) -> Vec<String> {
+    part.images.iter().map(|image| image.path.file_name().unwrap().to_string_lossy().into_owned()).collect()
+}
+
+#[test]
+fn an_annotation_with_an_old_name_inside_has_the_image_of_its_own() {
+    let folder = Folder::new();
+    for name in ["im1", "im2"] {
+        folder.image(&format!("d/JPEGImages/{name}.jpg"), 100, 50);
+        folder.write(&format!("d/Annotations/{name}.xml"), xml("<filename>im1.jpg</filename>", &cat()));
+    }
+    let part = one(&folder, "d");
+    assert_eq!(names(&part), ["im1.jpg", "im2.jpg"]);
+    assert!(part.assumed[0].starts_with("1 annotations name another image"), "{:?}", part.assumed);
+    // A copy without an image of its own would add its boxes to another's.
+    folder.write("d/Annotations/copy.xml", xml("<filename>im1.jpg</filename>", &cat()));
+    let part = one(&folder, "d");
+    assert_eq!((names(&part).len(), part.left_out.len()), (2, 1));
+    let reason = &part.left_out[0].reason;
+    assert!(reason.contains("im1.jpg is described by") && reason.contains("im1.xml"), "{reason}");
+}
+
+#[test]
+fn images_are_found_in_the_layouts_of_other_tools() {
+    for (annotation, image, head, root) in [
+        ("d/annotations/a.xml", "d/images/a.jpg", "<filename>a.jpg</filename>", "d"),
+        ("d/annotations/a.xml", "d/images/a.jpg", "<filename>a.jpg</filename>", "d/annotations"),
+        ("d/a.xml", "d/a.jpg", "<folder>x</folder><filename>a.jpg</filename>", "d"),
+        ("d/a.xml", "d/a.JPG", "<filename>a</filename>", "d"),
+        ("d/xml/a.xml", "d/JPEGImages/b.png", "<path>C:\\other\\place\\b.png</path>", "d"),
+        ("d/Annotations/x/a.xml", "d/images/deep/down/a.jpg", "<filename>a.jpg</filename>", "d"),
+    ] {
+        let folder = Folder::new();
+        folder.image(image, 100, 50);
+        folder.write(annotation, xml(head, &cat()));
+        let part = one(&folder, root);
+        assert_eq!((part.images.len(), part.left_out.len()), (1, 0), "{annotation} {image}");
+        assert_eq!(part.images[0].objects[0].corners, [0.1, 0.1, 0.5, 0.5]);
+    }
+    let folder = Folder::new();
+    for part in ["Train", "valid"] {
+        folder.image(&format!("r/{part}/a.jpg"), 100, 50);
+        folder.write(&format!("r/{part}/a.xml"), xml("<filename>a.jpg</filename>", &cat()));
+    }
+    let found: Vec<String> = parts(&folder, "r").unwrap().into_iter().map(|part| part.name).collect();
+    assert_eq!(found, ["train", "validation"]);
+}
+
+#[test]
+fn one_bad_object_or_file_is_left_out_alone() {
+    let folder = Folder::new();
+    for name in ["a", "b"] {
+        folder.image(&format!("d/JPEGImages/{name}.jpg"), 100, 50);
+    }
+    let objects = cat()
+        + "<object><bndbox><xmin>1</xmin></bndbox></object>"
+        + &object("dog", ["a", "1", "9", "9"])
+        + "<object><name>dog</name></object>"
+        + &object("dog", ["50.0", "5", "10", "25.0"])
+        + "<object><name>man</name><part><name>head</name><bndbox><xmin>1</xmin><ymin>1</ymin><xmax>9</xmax><ymax>9</ymax></bndbox></part><bndbox><ymax>25</ymax><xmax>50</xmax><ymin>5</ymin><xmin>10</xmin></bndbox></object>";
+    folder.write("d/Annotations/a.xml", xml("", &objects));
+    folder.write("d/Annotations/b.xml", "<annotation><object>");
+    folder.write("d/Annotations/c.xml", "<html></html>");
+    folder.write("d/Annotations/._a.xml", "junk");
+    let part = one(&folder, "d");
+    assert_eq!(names(&part), ["a.jpg"]);
+    let labels: Vec<&str> = part.images[0].objects.iter().map(|object| object.label.as_str()).collect();
+    assert_eq!(labels, ["cat", "dog", "man"]);
+    assert!(part.images[0].objects.iter().all(|object| object.corners == [0.1, 0.1, 0.5, 0.5]));
+    assert_eq!(part.left_out.len(), 5, "{:?}", part.left_out);
+    assert!(part.assumed.iter().any(|note| note.starts_with("1 boxes have their corners in another order")));
+}
+
+#[test]
+fn text_is_read_in_the_encoding_that_is_declared() {
+    let folder = Folder::new();
+    folder.image("d/JPEGImages/a.jpg", 100, 50);
+    let text = xml("", &object("M\u{fc}ll", ["10", "5", "50", "25"]));
+    let latin: Vec<u8> = text.chars().map(|letter| letter as u8).collect();
+    folder.write("d/Annotations/a.xml", [b"<?xml version='1.0' encoding='ISO-8859-1'?>".to_vec(), latin].concat());
+    assert_eq!(one(&folder, "d").images[0].objects[0].label, "M\u{fc}ll");
+    let wide: Vec<u8> = format!("\u{feff}{text}").encode_utf16().flat_map(u16::to_le_bytes).collect();
+    folder.write("d/Annotations/a.xml", wide);
+    assert_eq!(one(&folder, "d").images[0].objects[0].label, "M\u{fc}ll");
+}
+
+#[test]
+fn lists_may_name_files_and_what_is_not_there() {
+    let folder = Folder::new();
+    folder.image("d/JPEGImages/a.jpg", 100, 50);
+    folder.write("d/Annotations/a.xml", xml("", &cat()));
+    folder.write("d/ImageSets/Main/val.txt", "a.jpg\r\n\ngone\n");
+    folder.write("d/ImageSets/Main/cat_val.txt", "a 1\n");
+    let part = one(&folder, "d");
+    assert_eq!((part.name.as_str(), part.images.len(), part.left_out.len()), ("validation", 1, 1));
+    assert!(part.left_out[0].source.ends_with("gone.xml"));
+}
+
+#[test]
+fn nothing_that_can_be_used_is_an_error() {
+    let folder = Folder::new();
+    folder.write("d/Annotations/a.xml", xml("<filename>a.jpg</filename>", &cat()));
+    let message = parts(&folder, "d").unwrap_err();
+    assert!(message.contains("--images FOLDER") && message.contains("a.jpg"), "{message}");
+    folder.write("e/readme.txt", "x");
+    assert!(parts(&folder, "e").unwrap_err().contains("holds no annotation"));
+    let file = folder.write("f.xml", "x");
+    let message = read(&file, None, Pixels::Corners, Sizes::Fitting).unwrap_err().to_string();
+    assert!(message.contains("is no folder"), "{message}");
+}

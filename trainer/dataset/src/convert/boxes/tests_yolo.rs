@@ -1,0 +1,94 @@
+//! YOLO data sets of other tools: what lines mean, and where images and label files are found.
+
+use std::fs;
+
+use super::tests::Folder;
+use super::yolo::{read, write};
+use super::{LabelledImage, Part, Placing};
+use files::Order;
+
+fn set(folder: &Folder, yaml: &str, labels: &str) -> Result<Part, String> {
+    folder.image("d/images/train/a.jpg", 100, 50);
+    folder.write("d/labels/train/a.txt", labels);
+    let file = folder.write("d/data.yaml", format!("train: images/train\n{yaml}"));
+    read(&file).map(|mut parts| parts.remove(0)).map_err(|error| error.to_string())
+}
+
+#[test]
+fn key_points_are_no_outline() {
+    let folder = Folder::new();
+    let part = set(&folder, "kpt_shape: [2, 3]\nnames: [a]\n", "0 0.5 0.5 0.5 0.5 0.1 0.1 2 0.9 0.9 2\n").unwrap();
+    let object = &part.images[0].objects[0];
+    assert_eq!((object.corners, object.polygon.len()), ([0.25, 0.25, 0.75, 0.75], 0));
+    assert!(part.assumed.iter().any(|note| note.contains("key points")), "{:?}", part.assumed);
+}
+
+#[test]
+fn a_sixth_column_is_a_confidence_and_marks_at_the_start_are_no_text() {
+    let folder = Folder::new();
+    let part = set(&folder, "names: [a]\n", "\u{feff}0 0.5 0.5 0.5 0.5 0.87\r\n0.0 0.5 0.5 0.2 0.2\n").unwrap();
+    let corners: Vec<[f64; 4]> = part.images[0].objects.iter().map(|object| object.corners).collect();
+    assert_eq!(corners, [[0.25, 0.25, 0.75, 0.75], [0.4, 0.4, 0.6, 0.6]]);
+    assert_eq!(part.left_out, []);
+}
+
+#[test]
+fn pixels_and_unknown_classes_are_left_out_with_their_lines() {
+    let folder = Folder::new();
+    let part = set(&folder, "names: [a]\n", "0 0.5 0.5 0.5 0.5\n0 320 240 100 80\n1 0.5 0.5 0.1 0.1\nx\n").unwrap();
+    let mut places: Vec<&str> = part.left_out.iter().map(|one| one.place.as_str()).collect();
+    places.sort_unstable();
+    assert_eq!((part.images[0].objects.len(), places), (1, vec!["line 2", "line 3", "line 4"]));
+    let message = set(&folder, "names: [a]\n", "0 320 240 100 80\n").unwrap_err();
+    assert!(message.contains("can be used") && message.contains("pixels"), "{message}");
+}
+
+#[test]
+fn label_files_beside_the_images_are_read() {
+    let folder = Folder::new();
+    folder.image("d/images/a.jpg", 100, 50);
+    folder.write("d/images/a.txt", "0 0.5 0.5 0.5 0.5\n");
+    folder.write("d/images/._a.jpg", "junk");
+    let file = folder.write("d/data.yaml", "train: images\nnames: [a]\n");
+    let part = read(&file).unwrap().remove(0);
+    assert_eq!((part.images.len(), part.images[0].objects.len()), (1, 1));
+    assert!(!part.assumed.is_empty());
+}
+
+#[test]
+fn lists_are_found_from_wherever_they_were_written() {
+    let folder = Folder::new();
+    folder.image("d/images/a.jpg", 100, 50);
+    folder.write("d/labels/a.txt", "0 0.5 0.5 0.5 0.5\n");
+    for line in
+        ["images/a.jpg", "./images/a.jpg", "../images/a.jpg", "/other/machine/images/a.jpg", "C:\\x\\images\\a.jpg"]
+    {
+        folder.write("d/lists/train.txt", format!("{line}\n"));
+        let file = folder.write("d/data.yaml", "train: lists/train.txt\nnames: [a]\n");
+        let part = read(&file).unwrap().remove(0);
+        assert_eq!((part.images.len(), part.images[0].objects.len()), (1, 1), "{line}");
+    }
+}
+
+#[test]
+fn what_is_written_is_read_by_others() {
+    let folder = Folder::new();
+    let outlined = set(&folder, "names: [a]\n", "0 0.1 0.1 0.5 0.1 0.5 0.5\n").unwrap();
+    let mixed = set(&folder, "names: [a]\n", "0 0.1 0.1 0.5 0.1 0.5 0.5\n0 0.5 0.5 0.5 0.5\n").unwrap();
+    let lines = |part: &Part, name: &str| -> (String, String) {
+        let output = folder.path(name);
+        let order = Order { command: "convert", output: &output, overwrite: false, reads: &[] };
+        let (notes, _) = write(&order, std::slice::from_ref(part), Placing::Copied).unwrap();
+        assert!(notes.iter().any(|note| note.contains("no part validation")), "{notes:?}");
+        let text = |name: &str| fs::read_to_string(output.join(name)).unwrap();
+        (text("labels/train/a.txt"), text("data.yaml"))
+    };
+    let (text, yaml) = lines(&outlined, "outlines");
+    assert_eq!(text, "0 0.1 0.1 0.5 0.1 0.5 0.5\n");
+    assert!(!yaml.contains("path:") && yaml.contains("val: images/train"), "{yaml}");
+    let (text, _) = lines(&mixed, "boxes");
+    let counts: Vec<usize> = text.lines().map(|line| line.split(' ').count()).collect();
+    assert_eq!(counts, [5, 5], "{text}");
+    let images: &[LabelledImage] = &mixed.images;
+    assert_eq!(images.len(), 1);
+}
