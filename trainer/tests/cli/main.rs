@@ -17,3 +17,4 @@ mod start;
 mod streams;
 mod support;
 mod trace;
+mod wrong_calls;
