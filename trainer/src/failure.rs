@@ -75,7 +75,7 @@ pub fn text(error: &anyhow::Error) -> String {
             text = format!("{text}: {cause}");
         }
     }
-    text
+    if code(error) == ErrorCode::FileNotFound { text + "; check the path" } else { text }
 }
 
 /// The code of a cause, if it is of one type.

@@ -572,6 +572,7 @@ pub fn command() -> Command {
                 .help(format!("{} [{}]", s.help, s.kind.range()))
                 .value_name(s.kind.value_name())
                 .help_heading("Settings")
+                .allow_negative_numbers(true)
         });
         train.args(settings)
     })

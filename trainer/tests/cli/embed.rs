@@ -99,7 +99,7 @@ fn a_checkpoint_and_its_files_give_the_same_vectors() {
         let output = folder.path().join(name);
         let args =
             ["embed", "--checkpoint", text(&trained), "--data", text(&list), "--output", text(&output), "--json"];
-        let answer: Value = serde_json::from_str(&expect(0, args)).unwrap();
+        let answer: Value = serde_json::from_str(&expect(1, args)).unwrap();
         assert_eq!((answer["width"].as_u64(), answer["images"].as_array().unwrap().len()), (Some(WIDTH as u64), 3));
         assert_eq!(answer["failed"][0]["filename"], "nowhere.jpg");
         // In either format the values are the end of the file.

@@ -19,3 +19,4 @@ mod start;
 mod streams;
 mod support;
 mod trace;
+mod wrong_calls;
