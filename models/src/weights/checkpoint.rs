@@ -3,11 +3,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use files::digest;
 use safetensors::tensor::Metadata;
 use safetensors::{Dtype, SafeTensors};
 use schemas::{CheckpointMeta, Coded, ErrorCode, SCHEMA_VERSION};
-
-use super::published::sha256_hex;
 
 /// File name of the weights.
 pub const MODEL_FILE: &str = "model.safetensors";
@@ -148,7 +147,7 @@ impl CheckpointFile {
     /// SHA-256 of the weights file, lower-case hexadecimal.
     #[must_use]
     pub fn sha256(&self) -> String {
-        sha256_hex(&self.bytes)
+        digest::of_bytes(&self.bytes)
     }
 
     /// The tensor under `key`.
