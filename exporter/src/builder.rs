@@ -129,10 +129,11 @@ impl State {
         mem::replace(&mut self.graph, graph)
     }
 
-    fn initializer(&mut self, name: &Name, dtype: DType, dims: &[i64], data: Vec<u8>, parameter: bool) -> Value {
-        let init = Initializer { name: name.clone(), dtype, dims: dims.to_vec(), data, parameter };
+    fn initializer(&mut self, init: Initializer) -> Value {
+        let dims = init.dims.iter().map(|&d| Some(d)).collect();
+        let value = Value { name: init.name.clone(), dtype: init.dtype, dims };
         self.graph.initializers.push(init);
-        Value { name: name.clone(), dtype, dims: dims.iter().map(|&d| Some(d)).collect() }
+        value
     }
 }
 
@@ -165,7 +166,13 @@ impl<'s> Builder<'s> {
     /// among the inputs; optimizers must not treat it as a constant.
     pub fn optional_input(&self, name: &str, value: f32, doc: &str) -> Value {
         let input = self.input(name, DType::F32, &[Dim::Fixed(1)], doc);
-        self.state.borrow_mut().initializer(&input.name, DType::F32, &[1], value.to_le_bytes().to_vec(), false)
+        self.state.borrow_mut().initializer(Initializer {
+            name: input.name,
+            dtype: DType::F32,
+            dims: vec![1],
+            data: value.to_le_bytes().to_vec(),
+            parameter: false,
+        })
     }
 
     /// Makes `value` the next output of the graph, under this name.
@@ -253,7 +260,8 @@ impl<'s> Builder<'s> {
         let data = self.source.parameter(key, shape)?;
         let mut state = self.state.borrow_mut();
         let name = state.unique(key);
-        let value = state.initializer(&name, DType::F32, shape, data, true);
+        let value =
+            state.initializer(Initializer { name, dtype: DType::F32, dims: shape.to_vec(), data, parameter: true });
         state.parameters.insert(key.to_owned(), value.clone());
         Ok(value)
     }
@@ -267,7 +275,8 @@ impl<'s> Builder<'s> {
         }
         let wanted = format!("constant/{}", text.unwrap_or_else(|| state.place.clone()));
         let name = state.unique(&wanted);
-        let value = state.initializer(&name, dtype, shape, identity.2.clone(), false);
+        let data = identity.2.clone();
+        let value = state.initializer(Initializer { name, dtype, dims: shape.to_vec(), data, parameter: false });
         state.constants.insert(identity, value.clone());
         value
     }

@@ -9,7 +9,7 @@
 
 pub mod atomic;
 pub mod console;
-mod digest;
+pub mod digest;
 mod error;
 pub mod manifest;
 pub mod order;

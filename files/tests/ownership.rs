@@ -41,13 +41,12 @@ impl Lab {
 
     /// Writes these files, whose contents are `text`.
     fn write(&self, text: &str, names: &[&str], overwrite: bool) -> Result<Written, OutputError> {
-        self.write_by("test", Scope::Whole, text, names, overwrite)
+        self.write_by(("test", Scope::Whole), text, names, overwrite)
     }
 
     fn write_by(
         &self,
-        command: &str,
-        scope: Scope,
+        (command, scope): (&str, Scope),
         text: &str,
         names: &[&str],
         overwrite: bool,
@@ -130,14 +129,14 @@ fn overwriting_replaces_what_was_written_and_removes_what_no_longer_belongs() {
 #[test]
 fn writes_of_others_are_not_swept_along() {
     let lab = Lab::new();
-    lab.write_by("other", Scope::Whole, "1", &["data"], false).unwrap();
-    lab.write_by("rows", Scope::Parts, "1", &["a", "b"], false).unwrap();
-    lab.write_by("rows", Scope::Parts, "1", &["c"], false).unwrap();
-    lab.write_by("rows", Scope::Parts, "2", &["c", "d"], true).unwrap();
+    lab.write_by(("other", Scope::Whole), "1", &["data"], false).unwrap();
+    lab.write_by(("rows", Scope::Parts), "1", &["a", "b"], false).unwrap();
+    lab.write_by(("rows", Scope::Parts), "1", &["c"], false).unwrap();
+    lab.write_by(("rows", Scope::Parts), "2", &["c", "d"], true).unwrap();
     assert_eq!(lab.all().into_keys().collect::<Vec<_>>(), ["a", "b", "c", "d", "data"]);
-    lab.write_by("rows", Scope::Parts, "2", &["a"], true).unwrap();
-    lab.write_by("each", Scope::Each, "2", &["x", "y"], true).unwrap();
-    lab.write_by("each", Scope::Each, "2", &["x"], true).unwrap();
+    lab.write_by(("rows", Scope::Parts), "2", &["a"], true).unwrap();
+    lab.write_by(("each", Scope::Each), "2", &["x", "y"], true).unwrap();
+    lab.write_by(("each", Scope::Each), "2", &["x"], true).unwrap();
     assert_eq!(lab.all().into_keys().collect::<Vec<_>>(), ["a", "c", "d", "data", "x", "y"]);
 }
 

@@ -1,4 +1,4 @@
-//! Errors as programs see them: a stable code, a text, an exit code.
+//! Errors as programs see them: a stable code, and the tables of what follows from it, an exit code and an HTTP status.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -142,6 +142,46 @@ impl ErrorCode {
     }
 }
 
+impl ErrorCode {
+    /// Status of the HTTP answer that reports this error: 4xx for what the client sent, 5xx for what the server lacks. The
+    /// codes that only commands end with have the status of their kind.
+    #[must_use]
+    pub const fn http_status(self) -> u16 {
+        match self {
+            Self::InvalidArguments
+            | Self::InvalidSettings
+            | Self::InvalidDataset
+            | Self::UnsupportedModel
+            | Self::InvalidCheckpoint
+            | Self::InvalidModelFile
+            | Self::InvalidWeights
+            | Self::OutputInUse
+            | Self::MalformedRequest
+            | Self::EmptyBody
+            | Self::BrokenBody
+            | Self::InvalidJson
+            | Self::InvalidRequest
+            | Self::InvalidBase64
+            | Self::InvalidImage => 400,
+            Self::FileNotFound | Self::NotFound | Self::UnknownModel => 404,
+            Self::MethodNotAllowed => 405,
+            Self::SlowHead | Self::SlowBody => 408,
+            Self::ImageTooLarge | Self::BodyTooLarge | Self::TooManyImages | Self::TooMuchMemory => 413,
+            Self::UnsupportedMediaType | Self::UnsupportedEncoding => 415,
+            Self::Overloaded => 429,
+            Self::HeadTooLarge => 431,
+            Self::Io
+            | Self::NativeLibrary
+            | Self::TrainingDiverged
+            | Self::OutOfMemory
+            | Self::VerificationFailed
+            | Self::ModelFailed
+            | Self::Internal => 500,
+            Self::WeightsUnavailable | Self::DeviceUnavailable | Self::Interrupted | Self::NotReady => 503,
+        }
+    }
+}
+
 /// An error that knows its code. From the code follow the exit code of a command and the status of an HTTP answer.
 pub trait Coded: std::error::Error + 'static {
     /// What went wrong, for programs.
@@ -196,6 +236,7 @@ mod tests {
             let code: ErrorCode = serde_json::from_value((*name).into()).unwrap();
             assert_eq!(code.as_str(), *name);
             assert!([1, 2, 75].contains(&code.exit_code()));
+            assert!((400..600).contains(&code.http_status()), "{name}");
         }
         assert_eq!(ErrorCode::Interrupted.exit_code(), 75);
         assert_eq!(ErrorCode::InvalidSettings.exit_code(), 2);

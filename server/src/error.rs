@@ -1,4 +1,4 @@
-//! Refusals of requests, and the one table that gives each of them its status and code.
+//! Refusals of requests, and the code of each, from which its status follows.
 //!
 //! Texts are for the client: they name the place, the value and the limit, never a path, an address or a piece of the
 //! program. What an operator needs to know in addition is logged where the failure happens.
@@ -10,7 +10,7 @@ use actix_web::{
         header::{self, HeaderName},
     },
 };
-use schemas::{ErrorBody, ErrorCode, prediction::DataError};
+use schemas::{Coded, ErrorBody, ErrorCode, prediction::DataError};
 use thiserror::Error;
 
 /// Most bytes of a request's head: the HTTP parser's buffer.
@@ -164,38 +164,6 @@ pub enum ServerError {
 }
 
 impl ServerError {
-    /// The table: status and machine-readable code of every error.
-    #[must_use]
-    pub fn status_and_code(&self) -> (StatusCode, ErrorCode) {
-        match self {
-            Self::Malformed => (StatusCode::BAD_REQUEST, ErrorCode::MalformedRequest),
-            Self::SlowHead { .. } => (StatusCode::REQUEST_TIMEOUT, ErrorCode::SlowHead),
-            Self::HeadTooLarge => (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, ErrorCode::HeadTooLarge),
-            Self::EmptyBody => (StatusCode::BAD_REQUEST, ErrorCode::EmptyBody),
-            Self::BrokenBody => (StatusCode::BAD_REQUEST, ErrorCode::BrokenBody),
-            Self::Json { .. } => (StatusCode::BAD_REQUEST, ErrorCode::InvalidJson),
-            Self::Request(_) => (StatusCode::BAD_REQUEST, ErrorCode::InvalidRequest),
-            Self::Base64 { .. } => (StatusCode::BAD_REQUEST, ErrorCode::InvalidBase64),
-            Self::Image { .. } => (StatusCode::BAD_REQUEST, ErrorCode::InvalidImage),
-            Self::NotFound => (StatusCode::NOT_FOUND, ErrorCode::NotFound),
-            Self::UnknownModel => (StatusCode::NOT_FOUND, ErrorCode::UnknownModel),
-            Self::Method { .. } => (StatusCode::METHOD_NOT_ALLOWED, ErrorCode::MethodNotAllowed),
-            Self::SlowBody { .. } => (StatusCode::REQUEST_TIMEOUT, ErrorCode::SlowBody),
-            Self::ImageTooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, ErrorCode::ImageTooLarge),
-            Self::BodyTooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, ErrorCode::BodyTooLarge),
-            Self::TooManyImages { .. } | Self::TooManyExplained { .. } => {
-                (StatusCode::PAYLOAD_TOO_LARGE, ErrorCode::TooManyImages)
-            }
-            Self::TooMuchMemory { .. } => (StatusCode::PAYLOAD_TOO_LARGE, ErrorCode::TooMuchMemory),
-            Self::MediaType { .. } => (StatusCode::UNSUPPORTED_MEDIA_TYPE, ErrorCode::UnsupportedMediaType),
-            Self::ContentEncoding => (StatusCode::UNSUPPORTED_MEDIA_TYPE, ErrorCode::UnsupportedEncoding),
-            Self::Overloaded { .. } => (StatusCode::TOO_MANY_REQUESTS, ErrorCode::Overloaded),
-            Self::NotReady | Self::Stuck { .. } => (StatusCode::SERVICE_UNAVAILABLE, ErrorCode::NotReady),
-            Self::Model => (StatusCode::INTERNAL_SERVER_ERROR, ErrorCode::ModelFailed),
-            Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, ErrorCode::Internal),
-        }
-    }
-
     /// A header that goes with the status, where HTTP wants one.
     fn header(&self) -> Option<(HeaderName, &'static str)> {
         match self {
@@ -231,6 +199,36 @@ impl ServerError {
     }
 }
 
+impl Coded for ServerError {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::Malformed => ErrorCode::MalformedRequest,
+            Self::SlowHead { .. } => ErrorCode::SlowHead,
+            Self::HeadTooLarge => ErrorCode::HeadTooLarge,
+            Self::EmptyBody => ErrorCode::EmptyBody,
+            Self::BrokenBody => ErrorCode::BrokenBody,
+            Self::Json { .. } => ErrorCode::InvalidJson,
+            Self::Request(_) => ErrorCode::InvalidRequest,
+            Self::Base64 { .. } => ErrorCode::InvalidBase64,
+            Self::Image { .. } => ErrorCode::InvalidImage,
+            Self::NotFound => ErrorCode::NotFound,
+            Self::UnknownModel => ErrorCode::UnknownModel,
+            Self::Method { .. } => ErrorCode::MethodNotAllowed,
+            Self::SlowBody { .. } => ErrorCode::SlowBody,
+            Self::ImageTooLarge { .. } => ErrorCode::ImageTooLarge,
+            Self::BodyTooLarge { .. } => ErrorCode::BodyTooLarge,
+            Self::TooManyImages { .. } | Self::TooManyExplained { .. } => ErrorCode::TooManyImages,
+            Self::TooMuchMemory { .. } => ErrorCode::TooMuchMemory,
+            Self::MediaType { .. } => ErrorCode::UnsupportedMediaType,
+            Self::ContentEncoding => ErrorCode::UnsupportedEncoding,
+            Self::Overloaded { .. } => ErrorCode::Overloaded,
+            Self::NotReady | Self::Stuck { .. } => ErrorCode::NotReady,
+            Self::Model => ErrorCode::ModelFailed,
+            Self::Internal => ErrorCode::Internal,
+        }
+    }
+}
+
 impl From<DataError> for ServerError {
     fn from(error: DataError) -> Self {
         match error {
@@ -246,12 +244,12 @@ pub(crate) struct ReportedCode(pub ErrorCode);
 
 impl ResponseError for ServerError {
     fn status_code(&self) -> StatusCode {
-        self.status_and_code().0
+        StatusCode::from_u16(self.code().http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
 
     fn error_response(&self) -> HttpResponse {
-        let (status, code) = self.status_and_code();
-        let mut builder = HttpResponse::build(status);
+        let code = self.code();
+        let mut builder = HttpResponse::build(self.status_code());
         if let Some(header) = self.header() {
             builder.insert_header(header);
         }

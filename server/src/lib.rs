@@ -5,7 +5,7 @@
 //! model's bounded queue ([`backend`]), and answers (`answer`).
 //! Routes parse and render only; decoding and resizing happen before the queue, so that whatever stands between queue
 //! and session (batching) sees images of one size; sessions are owned by the worker threads. What goes wrong is a
-//! [`error::ServerError`], whose table is the only place where a status code is chosen.
+//! [`error::ServerError`], which has a code; its status follows from that ([`schemas::ErrorCode::http_status`]).
 
 pub mod admit;
 mod answer;

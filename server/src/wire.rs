@@ -13,7 +13,7 @@ use std::{
 
 use actix_web::http::StatusCode;
 use rustix::net::Shutdown;
-use schemas::ErrorBody;
+use schemas::{Coded, ErrorBody};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::{connections::Watch, error::ServerError, state::State};
@@ -72,7 +72,7 @@ impl Wire {
             return Exchange { text: Vec::new(), written: 0 };
         }
         let error = ServerError::of_protocol(head.status, self.state.limits.header_timeout);
-        let (_, code) = error.status_and_code();
+        let code = error.code();
         self.state.metrics.guard("other").finish(head.status, Some(code.as_str()));
         tracing::debug!(status = head.status.as_u16(), "refused by the HTTP parser");
         let body = serde_json::to_string(&ErrorBody::new(code, error.to_string())).unwrap_or_default();

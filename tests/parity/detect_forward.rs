@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use models::detect::{
-    Detections, Detector, Selection, anchors, faster_rcnn, geometry, retinanet, roi_heads, rpn, yolov5,
+    Detections, Detector, Selection, View, anchors, faster_rcnn, geometry, retinanet, roi_heads, rpn, yolov5,
 };
 use models::host::Placement;
 use models::registry::{self, ModelSpec};
@@ -120,7 +120,7 @@ fn check(spec: &'static ModelSpec, name: &str, layout: Layout) {
         let selection = Selection { score: one(case.score), iou: one(case.iou), cap: case.cap };
         let predict = |images: &T, inner: &T| {
             let s = Scope::root(&eager);
-            tch::no_grad(|| detector.predict(&s, images, inner, case.classes, &selection))
+            tch::no_grad(|| detector.predict(&s, &View { images, inner }, case.classes, &selection))
         };
         let found = rows(predict(&images, &inner(case)));
         assert_eq!(found.len(), case.detections.len(), "{name}: images");

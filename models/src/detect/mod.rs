@@ -49,21 +49,19 @@ pub struct Images<T> {
 }
 
 impl Detector {
-    /// At most `t.cap` detections an image, in pixels of the prepared images. `images` is normalised, F32 `[N, 3, h, w]`
-    /// with sides that are multiples of 32; `inner`, F32 `[N, 2]`, is the height and width that the image occupies
-    /// from the top left: R-CNN and RetinaNet clip boxes to it, YOLOv5 does not look at it.
+    /// At most `t.cap` detections an image, in pixels of the prepared images. R-CNN and RetinaNet clip boxes to what is
+    /// image in a view, YOLOv5 does not look at that.
     pub fn predict<B: Ops>(
         &self,
         s: &Scope<B>,
-        images: &B::T,
-        inner: &B::T,
+        view: &View<'_, B::T>,
         classes: i64,
         t: &Selection<B::T>,
     ) -> Detections<B::T> {
         match self {
-            Self::Yolov5(size) => yolov5::predict(s, images, *size, classes, t),
-            Self::FasterRcnn(body) => faster_rcnn::predict(s, &View { images, inner }, body, classes, t),
-            Self::RetinaNet(body) => retinanet::predict(s, &View { images, inner }, body, classes, t),
+            Self::Yolov5(size) => yolov5::predict(s, view.images, *size, classes, t),
+            Self::FasterRcnn(body) => faster_rcnn::predict(s, view, body, classes, t),
+            Self::RetinaNet(body) => retinanet::predict(s, view, body, classes, t),
         }
     }
 }
@@ -85,6 +83,7 @@ pub fn detections<B: Ops>(o: &B, model: &Model, seen: &Images<B::T>, t: &Selecti
     let place = geometry::placement(o, &seen.sizes, &model.preprocessing.fit);
     let inner = o.cast(&place.inner, DType::F32);
     let images = normalise(o, &seen.prepared, model.preprocessing);
-    let found = model.detector.predict(&Scope::root(o), &images, &inner, model.classes, t);
+    let view = View { images: &images, inner: &inner };
+    let found = model.detector.predict(&Scope::root(o), &view, model.classes, t);
     Detections { boxes: geometry::to_original(o, &found.boxes, &place, &seen.sizes), ..found }
 }

@@ -1,10 +1,10 @@
 //! Images as a network sees them.
 
-/// Normalised images and how much of them is image; see [`super::Detector::predict`].
+/// Normalised images and how much of them is image.
 #[derive(Clone, Copy, Debug)]
 pub struct View<'a, T> {
-    /// F32 `[N, 3, h, w]`.
+    /// F32 `[N, 3, h, w]`, sides multiples of 32.
     pub images: &'a T,
-    /// F32 `[N, 2]`: height and width of the image.
+    /// F32 `[N, 2]`: height and width that the image occupies from the top left.
     pub inner: &'a T,
 }

@@ -7,7 +7,7 @@ use schemas::{Fit, Preprocessing, Settings, Task};
 use super::spec::{Kind, ModelSpec};
 use super::table::{RESNEST101, YOLOV5};
 use crate::classify::Classifier;
-use crate::detect::{Detector, Selection};
+use crate::detect::{Detector, Selection, View};
 use crate::manifest::{Manifest, ShapeError};
 use crate::scope::Scope;
 
@@ -236,7 +236,8 @@ impl ModelSpec {
             Kind::Detector(detector) => {
                 let (inner, one) = (manifest.input(&[1, 2]), manifest.input(&[1]));
                 let selection = Selection { score: one.clone(), iou: one, cap: 100 };
-                detector.predict(&Scope::root(&manifest), &images, &inner, classes, &selection);
+                let view = View { images: &images, inner: &inner };
+                detector.predict(&Scope::root(&manifest), &view, classes, &selection);
             }
         }
         manifest.finish()

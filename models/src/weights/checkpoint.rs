@@ -3,13 +3,13 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use files::digest;
 use safetensors::tensor::Metadata;
 use safetensors::{Dtype, SafeTensors};
 use schemas::{CheckpointMeta, Coded, ErrorCode, SCHEMA_VERSION};
 
 use super::foreign::Foreign;
 use super::load::OWN_PREFIX;
-use super::published::sha256_hex;
 use super::tensors::not_finite;
 
 /// File name of the weights.
@@ -185,7 +185,7 @@ impl CheckpointFile {
     /// SHA-256 of the weights file, lower-case hexadecimal.
     #[must_use]
     pub fn sha256(&self) -> String {
-        sha256_hex(&self.bytes)
+        digest::of_bytes(&self.bytes)
     }
 
     /// The tensor under `key`.

@@ -1,9 +1,8 @@
 //! The table of published weights, and where a machine keeps them. Nothing is fetched here.
 
-use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use sha2::{Digest, Sha256};
+use files::digest;
 
 use super::error::WeightsError;
 use crate::registry::IMAGENET;
@@ -279,42 +278,13 @@ fn locate_in(model: &str, folders: &[PathBuf]) -> Result<Found, WeightsError> {
 ///
 /// [`WeightsError::Io`] when it cannot be read.
 pub fn sha256_of(path: &Path) -> Result<String, WeightsError> {
-    // In pieces: the largest published files are over a gigabyte.
-    let digest = || -> io::Result<String> {
-        let (mut file, mut hash) = (std::fs::File::open(path)?, Sha256::new());
-        let mut piece = vec![0; 1 << 20];
-        loop {
-            match file.read(&mut piece)? {
-                0 => return Ok(hex(&hash.finalize())),
-                n => hash.update(&piece[..n]),
-            }
-        }
-    };
-    digest().map_err(|source| WeightsError::Io { path: path.to_owned(), source })
-}
-
-/// SHA-256 in lower-case hexadecimal.
-#[must_use]
-pub fn sha256_hex(bytes: &[u8]) -> String {
-    hex(&Sha256::digest(bytes))
-}
-
-/// Lower-case hexadecimal.
-#[must_use]
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
+    digest::of_file(path).map_err(|source| WeightsError::Io { path: path.to_owned(), source })
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{PUBLISHED, find, locate_in, sha256_hex};
+    use super::{PUBLISHED, find, locate_in};
     use crate::weights::WeightsError;
-
-    #[test]
-    fn sha256_of_abc() {
-        // FIPS 180-4, appendix B.1.
-        assert_eq!(sha256_hex(b"abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
-    }
 
     #[test]
     fn a_mirror_holds_every_file_and_publishers_say_where_theirs_is() {

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use files::digest;
 use indexmap::IndexMap;
 use safetensors::SafeTensors;
 
@@ -84,7 +85,7 @@ impl TensorFile {
     /// SHA-256 of the file, lower-case hexadecimal.
     #[must_use]
     pub fn sha256(&self) -> String {
-        super::published::sha256_hex(&self.bytes)
+        digest::of_bytes(&self.bytes)
     }
 
     /// The values of a tensor of this file as 32-bit floats, row-major. Exact for the 16-bit floats; 64-bit values

@@ -294,6 +294,8 @@ mod tests {
 
     #[test]
     fn refusals_name_what_is_wrong() {
+        use schemas::Coded;
+
         for (body, code) in [
             ("{", "invalid_json"),
             ("[]", "invalid_json"),
@@ -315,7 +317,7 @@ mod tests {
             (r#"{"input_data":{"columns":["image"],"data":["","","",""]}}"#, "too_many_images"),
         ] {
             let error = check(body).unwrap_err();
-            assert_eq!(error.status_and_code().1.as_str(), code, "{body}: {error}");
+            assert_eq!(error.code().as_str(), code, "{body}: {error}");
         }
         let error = check("{\n  \"image\": 5\n}").unwrap_err();
         assert!(matches!(error, ServerError::Json { line: 2, .. }), "{error}");

@@ -133,21 +133,27 @@ struct FoveaAdam {
     bool decoupled;
 };
 
-char *fovea_fused_adam(size_t count, Tensors params, Tensors grads, Tensors averages, Tensors squares, Tensors maxima,
-                       const FoveaAdam *step) {
+// `count` tensors each; `maxima` may be null.
+struct FoveaAdamLists {
+    size_t count;
+    Tensors params, grads, averages, squares, maxima;
+};
+
+char *fovea_fused_adam(const FoveaAdamLists *lists, const FoveaAdam *step) {
     return guarded([&] {
+        const size_t count = lists->count;
         if (count == 0) return;
         at::NoGradGuard no_grad;
-        const auto p = list(params, count);
-        const auto g = aligned_gradients(p, grads, count);
-        const auto a = list(averages, count);
-        const auto s = list(squares, count);
+        const auto p = list(lists->params, count);
+        const auto g = aligned_gradients(p, lists->grads, count);
+        const auto a = list(lists->averages, count);
+        const auto s = list(lists->squares, count);
         check_state(p, a, "first moment");
         check_state(p, s, "second moment");
-        const bool amsgrad = maxima != nullptr;
+        const bool amsgrad = lists->maxima != nullptr;
         std::vector<at::Tensor> m;
         if (amsgrad) {
-            m = list(maxima, count);
+            m = list(lists->maxima, count);
             check_state(p, m, "largest second moment");
         }
         // All parameters step together, so they share one counter; it lies where the kernel of that device reads it.

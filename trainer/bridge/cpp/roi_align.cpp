@@ -24,6 +24,11 @@ struct FoveaRoiAlign {
     const double *scales;
 };
 
+struct FoveaLevels {
+    size_t count;
+    Tensors tensors;
+};
+
 namespace {
 
 // Channels that a channels-last kernel works on at once: all bins of so many fit the first cache.
@@ -402,10 +407,10 @@ at::Tensor run(const std::vector<at::Tensor> &tensors, const at::Tensor &rois, c
 } // namespace
 } // namespace fovea
 
-extern "C" char *fovea_roi_align(size_t count, fovea::Tensors levels, const at::Tensor *rois, const at::Tensor *level_of,
+extern "C" char *fovea_roi_align(const fovea::FoveaLevels *levels, const at::Tensor *rois, const at::Tensor *level_of,
                                  const fovea::FoveaRoiAlign *parameters, at::Tensor **result) {
     return fovea::guarded([&] {
-        const auto pyramid = fovea::list(levels, count);
+        const auto pyramid = fovea::list(levels->tensors, levels->count);
         const auto pooled = [&] {
             switch (pyramid[0].scalar_type()) {
             case at::kFloat: return fovea::run<float, float>(pyramid, *rois, *level_of, *parameters);

@@ -42,6 +42,24 @@ pub struct RoiAlign {
     pub scales: *const f64,
 }
 
+/// Rust's twin of `FoveaAdamLists`: `count` tensors each; `maxima` may be null.
+#[repr(C)]
+pub struct AdamLists {
+    pub count: usize,
+    pub params: Tensors,
+    pub grads: Tensors,
+    pub averages: Tensors,
+    pub squares: Tensors,
+    pub maxima: Tensors,
+}
+
+/// Rust's twin of `FoveaLevels`.
+#[repr(C)]
+pub struct Levels {
+    pub count: usize,
+    pub tensors: Tensors,
+}
+
 pub type Tensors = *const *const C_tensor;
 
 unsafe extern "C" {
@@ -68,15 +86,7 @@ unsafe extern "C" {
         buffers: Tensors,
         step: *const Sgd,
     ) -> *mut c_char;
-    pub fn fovea_fused_adam(
-        count: usize,
-        params: Tensors,
-        grads: Tensors,
-        averages: Tensors,
-        squares: Tensors,
-        maxima: Tensors,
-        step: *const Adam,
-    ) -> *mut c_char;
+    pub fn fovea_fused_adam(lists: *const AdamLists, step: *const Adam) -> *mut c_char;
 
     pub fn fovea_nms(
         boxes: *const C_tensor,
@@ -85,8 +95,7 @@ unsafe extern "C" {
         result: *mut *mut C_tensor,
     ) -> *mut c_char;
     pub fn fovea_roi_align(
-        count: usize,
-        levels: Tensors,
+        levels: *const Levels,
         rois: *const C_tensor,
         level_of: *const C_tensor,
         parameters: *const RoiAlign,

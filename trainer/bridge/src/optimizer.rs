@@ -143,18 +143,16 @@ fn adam(
         step: step.step as f64,
         decoupled,
     };
-    // SAFETY: the lists are live and equally long, `maxima` is such a list or null, and `step` is live.
-    check(call, unsafe {
-        ffi::fovea_fused_adam(
-            p.len(),
-            p.as_ptr(),
-            g.as_ptr(),
-            averages.as_ptr(),
-            squares.as_ptr(),
-            maxima,
-            &raw const step,
-        )
-    })
+    let lists = ffi::AdamLists {
+        count: p.len(),
+        params: p.as_ptr(),
+        grads: g.as_ptr(),
+        averages: averages.as_ptr(),
+        squares: squares.as_ptr(),
+        maxima,
+    };
+    // SAFETY: the lists are live and equally long, `maxima` is such a list or null, and `lists` and `step` are live.
+    check(call, unsafe { ffi::fovea_fused_adam(&raw const lists, &raw const step) })
 }
 
 /// A check that a list is as long as `params`.

@@ -29,14 +29,14 @@ pub fn roi_align(levels: &[&Tensor], rois: &Tensor, p: &RoiAlign<'_>) -> Result<
         return tensor_ops::roi_align(levels, rois, &level_of, p).map_err(torch);
     }
     let pointers: Vec<_> = levels.iter().map(|level| level.as_ptr()).collect();
+    let pyramid = ffi::Levels { count: pointers.len(), tensors: pointers.as_ptr() };
     let parameters = ffi::RoiAlign { output: p.output, sampling: p.sampling, scales: p.scales.as_ptr() };
     let mut result = std::ptr::null_mut();
     // SAFETY: all are live at::Tensors of the shapes and types that were checked, the lists are as long as said (scales as levels),
     // and `result` is written before the call returns null.
     let message = unsafe {
         ffi::fovea_roi_align(
-            pointers.len(),
-            pointers.as_ptr(),
+            &raw const pyramid,
             rois.as_ptr(),
             level_of.as_ptr(),
             &raw const parameters,

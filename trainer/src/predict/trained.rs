@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 
 use models::detect::Selection;
 use models::host::{self, Rgb};
+use models::registry::Kind;
 use ndarray::ArrayView4;
-use runtime::{Form, Overrides};
+use runtime::{Form, Outputs, Overrides};
 use schemas::error::ErrorCode;
 use schemas::prediction::Detection;
-use schemas::{CheckpointMeta, Labels, Settings};
+use schemas::{CheckpointMeta, Settings};
 use serde_json::Value;
 use tch::Device;
 
@@ -69,12 +70,15 @@ impl Trained {
         }
     }
 
-    /// Whether it answers with objects, and not with a probability of each class.
+    /// What its answers are.
     #[must_use]
-    pub fn detects(&self) -> bool {
-        match self.meta().task.labels() {
-            Labels::Boxes | Labels::Outlines => true,
-            Labels::Class | Labels::Classes => false,
+    pub fn outputs(&self) -> Outputs {
+        match self {
+            Self::Checkpoint(network, ..) => match network.spec.kind {
+                Kind::Classifier(_) => Outputs::Probabilities,
+                Kind::Detector(_) => Outputs::Boxes,
+            },
+            Self::File(model) => model.outputs(),
         }
     }
 
@@ -96,7 +100,7 @@ impl Trained {
         let cuts = self.takes_whole();
         let refuse = |message: String| Err(fail(ErrorCode::InvalidSettings, message));
         for (name, value) in changes.iter().filter_map(|(name, value)| Some((name, value.as_ref()?))) {
-            if !self.detects() {
+            if self.outputs() == Outputs::Probabilities {
                 return refuse(format!("{name} means nothing to {task}; leave it out"));
             }
             if cuts && *name == "tile_grid_size" {
@@ -159,7 +163,7 @@ impl Trained {
     /// When the model is a detector or a file without features, or fails on the image.
     pub fn features(&mut self, image: &Rgb) -> anyhow::Result<Vec<f32>> {
         let task = self.meta().task;
-        if self.detects() {
+        if self.outputs() == Outputs::Boxes {
             let message = format!("the model's task is {task}; only classifiers have features of whole images");
             return Err(fail(ErrorCode::UnsupportedModel, message));
         }
@@ -215,25 +219,27 @@ impl Trained {
     /// # Errors
     /// When the data cannot be read or the file fails.
     pub fn evaluate(&mut self, data: &Loader, settings: &Settings, label: &str) -> anyhow::Result<Outcome> {
-        let detects = self.detects();
         let selection = boxes::measuring(settings);
-        Ok(match self {
-            Self::Checkpoint(network, ..) if detects => {
+        let outputs = self.outputs();
+        Ok(match (self, outputs) {
+            (Self::Checkpoint(network, ..), Outputs::Probabilities) => {
+                Outcome::Classes(classes::with_network(network, data, label)?)
+            }
+            (Self::Checkpoint(network, ..), Outputs::Boxes) => {
                 Outcome::Boxes(boxes::with_network(network, data, settings, label)?)
             }
-            Self::File(model) if detects && model.form() == Form::Whole => {
-                Outcome::Boxes(boxes::over_whole(data, label, |image| whole(model, image, &selection))?)
-            }
-            Self::File(model) if detects => Outcome::Boxes(boxes::over(data, settings, label, |batch| {
-                let images = ArrayView4::from_shape((batch.n, batch.height, batch.width, 3), &batch.images)?;
-                let sizes: Vec<[i64; 2]> = batch.sizes.iter().map(|size| size.map(i64::from)).collect();
-                Ok(model.detect(images, Some(&sizes), &overrides(&selection))?)
-            })?),
-            Self::Checkpoint(network, ..) => Outcome::Classes(classes::with_network(network, data, label)?),
-            Self::File(model) if model.form() == Form::Whole => {
-                Outcome::Classes(classes::with_whole_file(model, data, label)?)
-            }
-            Self::File(model) => Outcome::Classes(classes::with_file(model, data, label)?),
+            (Self::File(model), Outputs::Probabilities) => match model.form() {
+                Form::Whole => Outcome::Classes(classes::with_whole_file(model, data, label)?),
+                Form::Prepared => Outcome::Classes(classes::with_file(model, data, label)?),
+            },
+            (Self::File(model), Outputs::Boxes) => match model.form() {
+                Form::Whole => Outcome::Boxes(boxes::over_whole(data, label, |image| whole(model, image, &selection))?),
+                Form::Prepared => Outcome::Boxes(boxes::over(data, settings, label, |batch| {
+                    let images = ArrayView4::from_shape((batch.n, batch.height, batch.width, 3), &batch.images)?;
+                    let sizes: Vec<[i64; 2]> = batch.sizes.iter().map(|size| size.map(i64::from)).collect();
+                    Ok(model.detect(images, Some(&sizes), &overrides(&selection))?)
+                })?),
+            },
         })
     }
 }

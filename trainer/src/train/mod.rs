@@ -21,7 +21,7 @@ use schemas::event::{EndReason, PrimaryMetric, RunEvent};
 use crate::log::Log;
 use engine::{End, Engine};
 use finish::{Finished, Summary};
-use prepare::{Learner, Run, prepare};
+use prepare::{Begin, Learner, Prepared, Run, prepare};
 use recorder::Recorder;
 use state::TrainingState;
 
@@ -47,9 +47,7 @@ pub enum Ended {
 /// Bad settings or data, a diverged training, a device that is not there, IO.
 pub fn run(request: &Request, stop: Arc<AtomicBool>) -> anyhow::Result<Ended> {
     let log = Log::default();
-    let prepared = prepare(request, &log)?;
-    let run = prepared.run;
-    let begin = Begin { learner: prepared.learner, recorder: prepared.recorder, begun: prepared.begun };
+    let Prepared { run, begin } = prepare(request, &log)?;
     let (end, state, recorder) = train(&run, begin, stop, &log)?;
     if end == End::Interrupted {
         recorder.journal(&RunEvent::RunInterrupted { epoch: state.epoch })?;
@@ -58,13 +56,6 @@ pub fn run(request: &Request, stop: Arc<AtomicBool>) -> anyhow::Result<Ended> {
     recorder.journal(&ended(&run, &state, &log))?;
     let summary = finish::run(&Finished { run: &run, state: &state, recorder: &recorder, log: &log })?;
     Ok(Ended::Finished(Box::new(summary)))
-}
-
-/// What the loop starts with.
-struct Begin {
-    learner: Learner,
-    recorder: Recorder,
-    begun: bool,
 }
 
 /// Runs the loop; a new run gets its first checkpoint before it.

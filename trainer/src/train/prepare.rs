@@ -47,7 +47,13 @@ pub struct Request {
 pub struct Prepared {
     /// What does not change while it trains.
     pub run: Run,
-    /// What does.
+    /// What the loop starts with.
+    pub begin: Begin,
+}
+
+/// What the loop starts with, and changes.
+pub struct Begin {
+    /// What learns.
     pub learner: Learner,
     /// Writes checkpoints and records.
     pub recorder: Recorder,
@@ -146,7 +152,7 @@ pub fn prepare(request: &Request, log: &Log) -> anyhow::Result<Prepared> {
     let recorder = recorder(folder, &plan, &learner, weights, data.validation.as_ref())?;
     let run = Run { plan, data, train, validation, task, device, arithmetic, threads };
     log.line(&run.headline(&learner.network));
-    Ok(Prepared { run, learner, recorder, begun })
+    Ok(Prepared { run, begin: Begin { learner, recorder, begun } })
 }
 
 impl Run {

@@ -8,6 +8,7 @@ mod show;
 mod xrai;
 
 use models::host::{self, Attribution, Occlusion, Rgb};
+use runtime::Outputs;
 use schemas::error::ErrorCode;
 use schemas::prediction::{XaiAlgorithm, XaiParameters};
 use tch::{Kind, Tensor};
@@ -40,8 +41,11 @@ pub struct Explanation {
 /// Which method, and why not.
 pub fn check(model: &Trained, algorithm: XaiAlgorithm) -> anyhow::Result<()> {
     let refuse = |reason: String| Err(fail(ErrorCode::InvalidSettings, reason));
-    if model.detects() {
-        return refuse(format!("--explain explains classifiers; the task of this model is {}", model.meta().task));
+    match model.outputs() {
+        Outputs::Probabilities => {}
+        Outputs::Boxes => {
+            return refuse(format!("--explain explains classifiers; the task of this model is {}", model.meta().task));
+        }
     }
     match (algorithm, model) {
         (XaiAlgorithm::Occlusion, _) | (_, Trained::Checkpoint(..)) => Ok(()),
