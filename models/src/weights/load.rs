@@ -10,23 +10,11 @@ use super::positions::Regrid;
 use super::report::{LoadReport, WrongShape};
 use super::tensors::TensorFile;
 use super::view::NamedTensor;
+use super::wanted::Wanted;
 use crate::ops::Role;
 
 /// Tensors of our own beside the network's (optimizer state in a resumable checkpoint); never unexpected.
 pub(super) const OWN_PREFIX: &str = "fovea.";
-
-/// One entry of a network's state dict.
-#[derive(Clone, Copy, Debug)]
-pub struct Wanted<'a> {
-    /// Key in the state dict.
-    pub key: &'a str,
-    /// Sizes; empty for a scalar.
-    pub shape: &'a [i64],
-    /// What the entry is for.
-    pub role: Role,
-    /// Whether it belongs to the head, whose first dimension is the number of classes.
-    pub head: bool,
-}
 
 /// Values of one entry, row-major.
 #[derive(Clone, Debug, PartialEq)]

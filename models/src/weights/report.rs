@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::fit::Origin;
+use super::origin::Origin;
 
 /// What loading did, in the network's order of entries (`unexpected`: the file's).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]

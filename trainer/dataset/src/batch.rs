@@ -118,13 +118,13 @@ impl Batch {
 
     /// Images of the network's size and their objects, in a frame as above. For what has images and no data set.
     #[must_use]
-    pub fn of_images(pictures: Vec<(Rgb, Vec<Target>)>, fill: [u8; 3]) -> Self {
+    pub fn of_images(images: Vec<(Rgb, Vec<Target>)>, fill: [u8; 3]) -> Self {
         let view = |(index, (image, objects)): (usize, (Rgb, Vec<Target>))| {
             let size = [image.height, image.width];
             let scene = Scene { objects, size, inner: size, tile: None };
             View { index, image: Arc::new(image), scene: Some(scene) }
         };
-        let views: Vec<View> = pictures.into_iter().enumerate().map(view).collect();
+        let views: Vec<View> = images.into_iter().enumerate().map(view).collect();
         let (home, _) = crossbeam_channel::bounded(1);
         Self::new(&views, fill, |_| &[], (Vec::new(), home))
     }

@@ -11,8 +11,8 @@ use models::host::fill;
 use super::batch::{Batch, View};
 use super::error::DataError;
 use super::loader::{Job, Loader, Made, Pass, Reply};
-use super::sampler::Batches;
-use super::views::Scratch;
+use super::sampler::{Batches, epoch_order};
+use super::viewing::Scratch;
 
 /// Views that wait for others of their size in evaluation, in batches; beyond this the fullest group goes out as it is.
 const WAITING: usize = 8;
@@ -33,9 +33,28 @@ pub struct Epoch<'a> {
     scratch: Scratch,
 }
 
+impl Loader {
+    /// The batches of a training epoch, from number `first` on; they are the same whether or not those before were made. A
+    /// sample whose image turns out to be bad is replaced by the next good one in the epoch's order, so that the number
+    /// and the sizes of the batches never change.
+    pub fn train_epoch(&self, seed: u64, epoch: u32, first: usize) -> Epoch<'_> {
+        let order = epoch_order(self.images_per_epoch(), seed, epoch);
+        let batches = self.training();
+        Epoch::new(self, Pass::Train { order, batches, seed, epoch }, batches, first)
+    }
+
+    /// Every sample once, prepared as for serving: the whole image and, where it is cut into tiles, every tile. Where views
+    /// are of several sizes, a batch holds those of one size; within a size they are in order. Batches are as large as they
+    /// may be as far as there are views of their size at hand. A sample whose image turns out to be bad is left out.
+    pub fn eval(&self) -> Epoch<'_> {
+        let batches = Batches::evaluation(self.images().len(), self.shared.options.batch_size);
+        Epoch::new(self, Pass::Eval, batches, 0)
+    }
+}
+
 impl<'a> Epoch<'a> {
     /// The pass from batch `first` on.
-    pub(super) fn new(loader: &'a Loader, pass: Pass, batches: Batches, first: usize) -> Self {
+    fn new(loader: &'a Loader, pass: Pass, batches: Batches, first: usize) -> Self {
         let mut epoch = Self {
             loader,
             pass: Arc::new(pass),

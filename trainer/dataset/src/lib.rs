@@ -23,6 +23,7 @@ mod dataset;
 mod detect;
 mod epoch;
 mod error;
+mod facts;
 mod fetch;
 mod foreign;
 mod group;
@@ -30,8 +31,10 @@ mod index;
 mod loader;
 pub mod loading;
 mod location;
+mod look;
 mod mltable;
 pub mod offline;
+mod options;
 mod part;
 mod preflight;
 mod prepare;
@@ -42,6 +45,7 @@ mod sampler;
 mod split;
 mod target;
 mod trivial;
+mod viewing;
 mod views;
 
 #[cfg(test)]
@@ -56,10 +60,9 @@ pub use error::DataError;
 pub use fetch::Fetcher;
 pub use loader::{Loader, LoaderOptions, default_workers};
 pub use location::{Location, percent_encode_path};
+pub use options::ReadOptions;
 pub use preflight::{FULL_CHECK, HEADER_CHECK, OnProgress};
-pub use prepare::{
-    ReadOptions, RowCount, TestData, TrainingData, TrainingRequest, count_rows, default_cache_bytes, test, training,
-};
+pub use prepare::{RowCount, TestData, TrainingData, TrainingRequest, count_rows, default_cache_bytes, test, training};
 pub use reject::{RejectKind, Rejection, Rejections};
 pub use rng::KeyedRng;
 pub use target::Object;

@@ -15,11 +15,11 @@ use schemas::Preprocessing;
 
 use super::batch::View;
 use super::dataset::Images;
-use super::epoch::Epoch;
 use super::error::DataError;
 use super::reject::{RejectKind, Rejection};
-use super::sampler::{Batches, epoch_order};
-use super::views::{Scratch, ViewKey, ViewMaker, Views};
+use super::sampler::Batches;
+use super::viewing::{Scratch, ViewKey};
+use super::views::{ViewMaker, Views};
 
 /// How a loader works.
 #[derive(Clone, Debug)]
@@ -125,33 +125,17 @@ impl Loader {
 
     /// The data set.
     pub fn images(&self) -> &Arc<dyn Images> {
-        &self.shared.maker.images
+        &self.shared.maker.ground.images
     }
 
-    fn training(&self) -> Batches {
+    /// How a training epoch is cut into batches.
+    pub(super) fn training(&self) -> Batches {
         Batches::training(self.images_per_epoch(), self.shared.options.batch_size)
-    }
-
-    /// The batches of a training epoch, from number `first` on; they are the same whether or not those before were made. A
-    /// sample whose image turns out to be bad is replaced by the next good one in the epoch's order, so that the number
-    /// and the sizes of the batches never change.
-    pub fn train_epoch(&self, seed: u64, epoch: u32, first: usize) -> Epoch<'_> {
-        let order = epoch_order(self.images_per_epoch(), seed, epoch);
-        let batches = self.training();
-        Epoch::new(self, Pass::Train { order, batches, seed, epoch }, batches, first)
-    }
-
-    /// Every sample once, prepared as for serving: the whole image and, where it is cut into tiles, every tile. Where views
-    /// are of several sizes, a batch holds those of one size; within a size they are in order. Batches are as large as they
-    /// may be as far as there are views of their size at hand. A sample whose image turns out to be bad is left out.
-    pub fn eval(&self) -> Epoch<'_> {
-        let batches = Batches::evaluation(self.images().len(), self.shared.options.batch_size);
-        Epoch::new(self, Pass::Eval, batches, 0)
     }
 
     /// Samples found bad since the last call, by index. Each is reported once.
     pub fn take_rejections(&self) -> Vec<Rejection> {
-        self.shared.maker.bad.take(&**self.images())
+        self.shared.maker.ground.bad.take(&**self.images())
     }
 
     /// Where work goes; `None` where the caller does it.
@@ -209,22 +193,22 @@ impl Shared {
             *scratch = Scratch::default();
             let message = panic.downcast_ref::<String>().map(String::as_str);
             let message = message.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message").to_owned();
-            let row = self.maker.images.rejection(index, RejectKind::BadImage, String::new());
+            let row = self.maker.ground.images.rejection(index, RejectKind::BadImage, String::new());
             let image = row.image_url.unwrap_or_else(|| format!("{}:{}", row.source, row.line));
             Err(DataError::Panic { image, message })
         })
     }
 
     fn nothing_left(&self) -> DataError {
-        let n = self.maker.images.len() as u64;
-        let examples = self.maker.bad.examples(&*self.maker.images);
+        let n = self.maker.ground.images.len() as u64;
+        let examples = self.maker.ground.bad.examples(&*self.maker.ground.images);
         DataError::Empty { what: "the training data".to_owned(), rows: n, rejected: n, examples }
     }
 
     fn prepared(&self, index: usize, scratch: &mut Scratch) -> Made {
         let slots = self.finished.get_or_init(|| {
             let fits = self.maker.eval_bytes() <= u128::from(self.options.cache_bytes);
-            fits.then(|| (0..self.maker.images.len()).map(|_| OnceLock::new()).collect())
+            fits.then(|| (0..self.maker.ground.images.len()).map(|_| OnceLock::new()).collect())
         });
         let Some(slot) = slots.as_ref().map(|slots| &slots[index]) else {
             return self.maker.eval(index, scratch);

@@ -4,15 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
-use super::check::{Facts, facts_of};
 use super::dataset::{self, Cache, Reader};
 use super::error::DataError;
+use super::facts::{self, Facts};
 use super::fetch::Fetcher;
 use super::group::{self, Group};
 use super::index::{Entry, Files, Keys, LabelRule, Scan};
 use super::mltable;
+use super::options::ReadOptions;
 use super::preflight::{self, FULL_CHECK, HEADER_CHECK, OnProgress, Totals};
-use super::prepare::ReadOptions;
 use super::reject::{RejectKind, Rejections};
 use super::target::{Objects, Targets};
 
@@ -189,7 +189,7 @@ impl Reading<'_> {
         } else {
             let facts: Vec<OnceLock<Facts>> = part.entries.iter().map(|_| OnceLock::new()).collect();
             self.reject_bad(reader, part, |part, at| {
-                let known = facts_of(reader, &part.cache, &part.entries[at], at)?;
+                let known = facts::of(reader, &part.cache, &part.entries[at], at)?;
                 facts[at].get_or_init(|| known);
                 Ok(())
             })?;

@@ -14,6 +14,7 @@ use super::dataset::{Cache, Dataset, Images, Labels, Reader};
 use super::error::DataError;
 use super::fetch::Fetcher;
 use super::index::{Classes, Files, LabelRule};
+use super::options::ReadOptions;
 use super::part::{Depth, Part, Reading, unite_rows};
 use super::preflight::OnProgress;
 use super::reject::Rejections;
@@ -24,28 +25,6 @@ use super::{mltable, split};
 const FEW_IMAGES: usize = 10;
 /// The share of a split that groups make other than asked for is pointed out from this difference on, as a share of it.
 const SHARE_OFF: f64 = 0.25;
-
-/// How data is read and checked, whatever it is for.
-#[derive(Clone, Debug)]
-pub struct ReadOptions {
-    /// What rows say: one class, any number of classes, or objects.
-    pub task: Task,
-    /// Local folder that stands for the cloud storage in `azureml://` and `AmlDatastore://` paths.
-    pub data_root: Option<PathBuf>,
-    /// Leave bad rows out and list them (true), or fail on the first one (false).
-    pub ignore_data_errors: bool,
-    /// What one image may cost.
-    pub limits: Limits,
-    /// Bytes of images that may be kept in memory; see [`default_cache_bytes`].
-    pub cache_bytes: u64,
-    /// Threads that check images, at least 1.
-    pub threads: usize,
-    /// Folder that fetched images are kept in, made when the first is fetched; without it a temporary one, likewise.
-    pub fetch_folder: Option<PathBuf>,
-    /// The rows of a run that goes on, and whether their images were all decoded when it began: none is removed, because
-    /// the order of every epoch depends on their number.
-    pub resumed: Option<bool>,
-}
 
 /// The data of a training run.
 #[derive(Clone, Debug)]

@@ -84,7 +84,7 @@ impl Change {
 mod tests {
     use super::*;
 
-    fn picture() -> Rgb {
+    fn image() -> Rgb {
         let mut rng = KeyedRng::new("picture", &[1]);
         Rgb { width: 40, height: 40, data: (0..40 * 40 * 3).map(|_| 20 + rng.below(200) as u8).collect() }
     }
@@ -93,13 +93,13 @@ mod tests {
     fn every_change_but_one_changes_and_strength_zero_of_a_direction_does_not() {
         for change in CHANGES {
             let apply = |share: f64, sign: f64| {
-                let mut image = picture();
+                let mut image = image();
                 change.apply(&mut image, share, sign, [0; 3]);
                 image
             };
-            assert_eq!(apply(1.0, 1.0) == picture(), change == Change::Identity, "{change:?}");
+            assert_eq!(apply(1.0, 1.0) == image(), change == Change::Identity, "{change:?}");
             let has_strength = !matches!(change, Change::Autocontrast | Change::Equalize);
-            assert_eq!(apply(0.0, 1.0) == picture(), has_strength, "{change:?} at strength 0");
+            assert_eq!(apply(0.0, 1.0) == image(), has_strength, "{change:?} at strength 0");
         }
     }
 
@@ -107,7 +107,7 @@ mod tests {
     fn all_changes_are_drawn() {
         let made: std::collections::BTreeSet<Vec<u8>> = (0..400)
             .map(|key| {
-                let mut image = picture();
+                let mut image = image();
                 augment(&mut image, [0; 3], &mut KeyedRng::new("augment", &[key]));
                 image.data
             })

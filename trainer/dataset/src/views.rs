@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use models::host::{self, Placement, Resizer};
+use models::host;
 use schemas::Preprocessing;
 
 use super::augment::{self, Augmentation};
@@ -11,7 +11,7 @@ use super::batch::View;
 use super::dataset::{Images, SampleError};
 use super::detect::{DetectorViews, Units};
 use super::error::DataError;
-use super::rng::KeyedRng;
+use super::viewing::{Ground, Scratch, ViewKey};
 
 /// Which views.
 #[derive(Clone, Debug)]
@@ -31,40 +31,9 @@ pub struct ClassifierViews {
     pub augmentation: Option<Augmentation>,
 }
 
-/// Which training view is to be made; nothing else decides how it looks.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct ViewKey {
-    /// Training sample.
-    pub unit: usize,
-    /// Seed of the run.
-    pub seed: u64,
-    /// Epoch, from 0.
-    pub epoch: u32,
-    /// Number of the batch in its epoch.
-    pub batch: usize,
-}
-
-impl ViewKey {
-    /// The sample's own stream.
-    pub fn rng(&self) -> KeyedRng {
-        KeyedRng::new("augment", &[self.seed, u64::from(self.epoch), self.unit as u64])
-    }
-}
-
-/// A worker's tools.
-#[derive(Default)]
-pub(crate) struct Scratch {
-    /// Buffers of resizing.
-    pub resizer: Resizer,
-    /// The sample whose view is being made, so that a panic can name it.
-    pub current: usize,
-}
-
 /// Makes views of one data set.
 pub(crate) struct ViewMaker {
-    pub images: Arc<dyn Images>,
-    pub preprocessing: Preprocessing,
-    pub bad: BadSamples,
+    pub ground: Ground,
     views: Views,
     units: Units,
 }
@@ -87,7 +56,7 @@ impl ViewMaker {
                 if let Some(Err(message)) = views.augmentation.as_ref().map(Augmentation::validate) {
                     return setting("augmentation", message, "see its range");
                 }
-                Units::pictures(images.len())
+                Units::images(images.len())
             }
             Views::Detector(views) => {
                 if let Err(message) = preprocessing.check() {
@@ -97,7 +66,8 @@ impl ViewMaker {
                 Units::of(&*images, views.tiling)
             }
         };
-        Ok(Self { images, preprocessing, bad: BadSamples::new(ignore_data_errors), views, units })
+        let ground = Ground { images, preprocessing, bad: BadSamples::new(ignore_data_errors) };
+        Ok(Self { ground, views, units })
     }
 
     /// Training samples: images, and tiles with objects.
@@ -115,53 +85,49 @@ impl ViewMaker {
 
     /// Most bytes of the views that evaluation makes of all images.
     pub fn eval_bytes(&self) -> u128 {
-        self.images.len() as u128 * self.views_per_image() as u128 * self.preprocessing.largest() * 3
+        self.ground.images.len() as u128 * self.views_per_image() as u128 * self.ground.preprocessing.largest() * 3
     }
 
     /// A training view; `None` where the sample's image is bad.
     pub fn train(&self, draw: ViewKey, scratch: &mut Scratch) -> Result<Option<View>, DataError> {
         let unit = self.units.get(draw.unit);
-        scratch.current = unit.picture;
-        self.bad.unless_bad(&*self.images, unit.picture, || match &self.views {
+        scratch.current = unit.image;
+        self.ground.bad.unless_bad(&*self.ground.images, unit.image, || match &self.views {
             Views::Classifier(views) => self.augmented(views, draw, scratch),
-            Views::Detector(views) => views.train(self, &self.units, draw, scratch),
+            Views::Detector(views) => views.train(&self.ground, &self.units, draw, scratch),
         })
     }
 
     /// What evaluation sees of an image; nothing where it is bad.
     pub fn eval(&self, index: usize, scratch: &mut Scratch) -> Result<Vec<View>, DataError> {
         scratch.current = index;
-        let made = self.bad.unless_bad(&*self.images, index, || match &self.views {
+        let made = self.ground.bad.unless_bad(&*self.ground.images, index, || match &self.views {
             Views::Classifier(_) => {
-                let image = scratch.resizer.prepare(&*self.images.image(index)?, &self.preprocessing);
+                let image = scratch.resizer.prepare(&*self.ground.images.image(index)?, &self.ground.preprocessing);
                 Ok(vec![View { index, image: Arc::new(image), scene: None }])
             }
-            Views::Detector(views) => views.eval(self, index, scratch),
+            Views::Detector(views) => views.eval(&self.ground, index, scratch),
         })?;
         Ok(made.unwrap_or_default())
     }
 
     fn augmented(&self, views: &ClassifierViews, draw: ViewKey, scratch: &mut Scratch) -> Result<View, SampleError> {
-        let (p, size, index) = (&self.preprocessing, views.train_crop, draw.unit);
+        let (p, size, index) = (&self.ground.preprocessing, views.train_crop, draw.unit);
         let finished = |image| View { index, image: Arc::new(image), scene: None };
         let Some(augmentation) = &views.augmentation else {
             let resize = p.crop().map_or(size, |(resize, _)| resize.max(size));
             let p = p.cropped(resize, size);
-            return Ok(finished(scratch.resizer.prepare(&*self.images.image(index)?, &p)));
+            return Ok(finished(scratch.resizer.prepare(&*self.ground.images.image(index)?, &p)));
         };
         let mut rng = draw.rng();
         // The crop is the first draw and needs the size alone, so what lies below it need not be decoded.
         let mut region = None;
         let image = self
+            .ground
             .images
             .top(index, &mut |width, height| region.insert(augmentation.crop(width, height, &mut rng)).y1 as u32)?;
         let region = region.unwrap_or_else(|| augmentation.crop(image.width, image.height, &mut rng));
         let view = augment::View { size, filter: p.interpolation, fill: host::fill(p) };
         Ok(finished(augmentation.apply(&image, region, view, &mut scratch.resizer, &mut rng)))
-    }
-
-    /// Where evaluation puts an image of this size.
-    pub fn placement(&self, width: u32, height: u32) -> Placement {
-        Placement::of(width, height, &self.preprocessing.fit)
     }
 }

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use schemas::check::FindingKind;
 
-use super::look::{Look, alike};
 use super::{At, Data, Found, Said, Shown};
 use crate::error::DataError;
+use crate::look::{Look, alike};
 use crate::target::Targets;
 
 const LEAK: &str =

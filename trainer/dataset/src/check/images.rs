@@ -4,8 +4,9 @@ use models::host::StoredColour;
 use schemas::check::FindingKind;
 use schemas::{Labels, Task};
 
-use super::{At, Data, Facts, Found, Said, Shown};
+use super::{At, Data, Found, Said, Shown};
 use crate::error::DataError;
+use crate::facts::Facts;
 
 /// Images are pointed out that have to be enlarged by more than this.
 const ENLARGED: u32 = 4;

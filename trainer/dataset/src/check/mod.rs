@@ -1,16 +1,14 @@
 //! The faults of a data set, found with the code that training reads it with.
 //!
-//! `facts` and `look` say what is known of one image; the other files each look for one sort of fault in [`Data`]. What
+//! The files each look for one sort of fault in [`Data`]. What
 //! they find depends on the data alone, not on the number of threads.
 
 mod boxes;
 mod classes;
 mod copies;
-mod facts;
 mod folder;
 mod groups;
 mod images;
-mod look;
 mod names;
 mod rows;
 
@@ -23,15 +21,15 @@ use schemas::{Labels, Task};
 
 use crate::dataset::Reader;
 use crate::error::DataError;
+use crate::facts::Facts;
 use crate::index::{Classes, LabelRule};
 use crate::location::Location;
+use crate::options::ReadOptions;
 use crate::part::{Depth, Part, Reading};
 use crate::preflight::{FULL_CHECK, OnProgress};
-use crate::prepare::ReadOptions;
 use crate::reject::{Rejection, Rejections};
 use crate::target::Targets;
 
-pub(crate) use facts::{Facts, of as facts_of};
 use folder::Sources;
 
 /// What to check.

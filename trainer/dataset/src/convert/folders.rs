@@ -98,15 +98,15 @@ fn read(root: &Path, output: &Path) -> Result<(Vec<ConvertedRow>, FolderSummary)
     Ok((rows, summary))
 }
 
-fn collect(folder: &Path, pictures: &mut Vec<PathBuf>, summary: &mut FolderSummary) -> Result<(), DataError> {
+fn collect(folder: &Path, images: &mut Vec<PathBuf>, summary: &mut FolderSummary) -> Result<(), DataError> {
     for entry in sorted(folder, &mut summary.hidden)? {
         if entry.is_dir() {
             // A link to a folder could lead in a circle.
             if !entry.is_symlink() {
-                collect(&entry, pictures, summary)?;
+                collect(&entry, images, summary)?;
             }
         } else if is_image(&entry) {
-            pictures.push(entry);
+            images.push(entry);
         } else {
             summary.skipped += 1;
         }

@@ -20,7 +20,7 @@ use super::batch::{Scene, Target, View};
 use super::dataset::{Images, SampleError};
 use super::error::DataError;
 use super::target::Object;
-use super::views::{Scratch, ViewKey, ViewMaker};
+use super::viewing::{Ground, Scratch, ViewKey};
 
 pub use rcnn::RcnnAugmentation;
 pub use units::Tiling;
@@ -106,69 +106,64 @@ impl DetectorViews {
     /// A training view.
     pub(super) fn train(
         &self,
-        maker: &ViewMaker,
+        ground: &Ground,
         units: &Units,
         draw: ViewKey,
         scratch: &mut Scratch,
     ) -> Result<View, SampleError> {
-        let source = self.source(&*maker.images, units.get(draw.unit))?;
+        let source = self.source(&*ground.images, units.get(draw.unit))?;
         match &self.augmentation {
-            DetectorAugmentation::None => Ok(plain(maker, &source, scratch)),
+            DetectorAugmentation::None => Ok(plain(ground, &source, scratch)),
             DetectorAugmentation::Rcnn(rcnn) => {
-                Ok(rcnn.view(&source, &maker.preprocessing, &mut scratch.resizer, &mut draw.rng()))
+                Ok(rcnn.view(&source, &ground.preprocessing, &mut scratch.resizer, &mut draw.rng()))
             }
             DetectorAugmentation::Yolo(yolo) => {
                 // Any other sample of the epoch, with the tools that the image in hand does not occupy.
                 let mut other = |unit: usize, scratch: &mut Scratch| {
                     let unit = units.get(unit);
-                    let before = std::mem::replace(&mut scratch.current, unit.picture);
+                    let before = std::mem::replace(&mut scratch.current, unit.image);
                     let got =
-                        maker.bad.unless_bad(&*maker.images, unit.picture, || self.source(&*maker.images, unit))?;
+                        ground.bad.unless_bad(&*ground.images, unit.image, || self.source(&*ground.images, unit))?;
                     scratch.current = before;
                     Ok(got)
                 };
                 let mut others = yolo::Others { units: units.len(), get: &mut other };
-                yolo.view(&source, &maker.preprocessing, draw, &mut others, scratch)
+                yolo.view(&source, &ground.preprocessing, draw, &mut others, scratch)
             }
         }
     }
 
     /// What evaluation sees: the whole image and then every tile, whether or not it holds an object.
-    pub(super) fn eval(
-        &self,
-        maker: &ViewMaker,
-        index: usize,
-        scratch: &mut Scratch,
-    ) -> Result<Vec<View>, SampleError> {
-        let image = maker.images.image(index)?;
+    pub(super) fn eval(&self, ground: &Ground, index: usize, scratch: &mut Scratch) -> Result<Vec<View>, SampleError> {
+        let image = ground.images.image(index)?;
         let whole = Tile::whole(&image);
         let tiles = self.tiling.tiles(image.width, image.height);
         let parts = std::iter::once((whole, None)).chain(tiles.into_iter().map(|tile| (tile, Some(tile))));
         Ok(parts
             .map(|(from, tile)| {
-                let objects = objects_in(maker.images.objects(index), &image, from);
-                plain(maker, &Source { image: Arc::clone(&image), from, objects, index, tile }, scratch)
+                let objects = objects_in(ground.images.objects(index), &image, from);
+                plain(ground, &Source { image: Arc::clone(&image), from, objects, index, tile }, scratch)
             })
             .collect())
     }
 
     fn source(&self, images: &dyn Images, unit: Unit) -> Result<Source, SampleError> {
-        let image = images.image(unit.picture)?;
+        let image = images.image(unit.image)?;
         let tile = unit.tile.map(|number| self.tiling.tiles(image.width, image.height)[number]);
         let from = tile.unwrap_or_else(|| Tile::whole(&image));
-        let objects = objects_in(images.objects(unit.picture), &image, from);
-        Ok(Source { image, from, objects, index: unit.picture, tile })
+        let objects = objects_in(images.objects(unit.image), &image, from);
+        Ok(Source { image, from, objects, index: unit.image, tile })
     }
 }
 
 /// The view that evaluation makes of a source.
-fn plain(maker: &ViewMaker, source: &Source, scratch: &mut Scratch) -> View {
+fn plain(ground: &Ground, source: &Source, scratch: &mut Scratch) -> View {
     let image = match source.tile {
-        None => scratch.resizer.prepare(&source.image, &maker.preprocessing),
-        Some(tile) => scratch.resizer.prepare(&host::cut(&source.image, tile), &maker.preprocessing),
+        None => scratch.resizer.prepare(&source.image, &ground.preprocessing),
+        Some(tile) => scratch.resizer.prepare(&host::cut(&source.image, tile), &ground.preprocessing),
     };
     let [height, width] = source.size();
-    let place = maker.placement(width, height);
+    let place = ground.placement(width, height);
     let forward = |placed: &Placed| Placed { corners: place.forward(placed.corners, width, height), ..*placed };
     let objects: Vec<Placed> = source.objects.iter().map(forward).collect();
     source.finished(image, [place.inner_height, place.inner_width], &objects)

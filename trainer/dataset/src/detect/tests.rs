@@ -18,24 +18,24 @@ const COLOURS: [[u8; 3]; 3] = [[250, 10, 10], [10, 250, 10], [10, 10, 250]];
 /// Images of a plain colour with plain rectangles for objects.
 #[derive(Default)]
 struct Scenes {
-    pictures: Vec<(Rgb, Vec<Object>)>,
+    scenes: Vec<(Rgb, Vec<Object>)>,
     bad: Vec<usize>,
 }
 
 impl Images for Scenes {
     fn len(&self) -> usize {
-        self.pictures.len()
+        self.scenes.len()
     }
 
     fn objects(&self, index: usize) -> &[Object] {
-        &self.pictures[index].1
+        &self.scenes[index].1
     }
 
     fn image(&self, index: usize) -> Result<Arc<Rgb>, SampleError> {
         if self.bad.contains(&index) {
             return Err(SampleError::Bad(RejectKind::BadImage, "torn".to_owned()));
         }
-        Ok(Arc::new(self.pictures[index].0.clone()))
+        Ok(Arc::new(self.scenes[index].0.clone()))
     }
 
     fn rejection(&self, index: usize, kind: RejectKind, reason: String) -> Rejection {
@@ -46,7 +46,7 @@ impl Images for Scenes {
 /// `n` images of odd sizes, each with at most one rectangle of each class; the last has none.
 fn scenes(n: usize) -> Scenes {
     let mut rng = KeyedRng::new("scenes", &[1]);
-    let mut pictures = Vec::new();
+    let mut scenes = Vec::new();
     for number in 0..n {
         let (width, height) = (90 + rng.below(80) as u32, 80 + rng.below(90) as u32);
         let mut image = Rgb::filled(width, height, BACK);
@@ -65,9 +65,9 @@ fn scenes(n: usize) -> Scenes {
             let corners = [share(x, width), share(y, height), share(x + w, width), share(y + h, height)];
             objects.push(Object { corners, class, is_crowd: class == 2 });
         }
-        pictures.push((image, objects));
+        scenes.push((image, objects));
     }
-    Scenes { pictures, bad: Vec::new() }
+    Scenes { scenes, bad: Vec::new() }
 }
 
 fn paint(image: &mut Rgb, at: Tile, colour: [u8; 3]) {
@@ -187,10 +187,10 @@ fn rcnn_frames_change_as_often_as_they_should() {
         for batch in loader.train_epoch(1, epoch, 0) {
             let batch = batch.unwrap();
             for view in 0..batch.n {
-                let image = &plain.pictures[batch.indices[view]].0;
+                let image = &plain.scenes[batch.indices[view]].0;
                 let place = Placement::of(image.width, image.height, &SHORTER);
                 let widths = batch.objects[view].first().map(|target| target.corners[2] - target.corners[0]);
-                let object = plain.pictures[batch.indices[view]].1.first();
+                let object = plain.scenes[batch.indices[view]].1.first();
                 let unchanged = object.map(|o| (o.corners[2] - o.corners[0]) * place.inner_width as f32);
                 changed += usize::from(widths.zip(unchanged).is_some_and(|(a, b)| (a - b).abs() > 0.01));
             }
@@ -306,7 +306,7 @@ fn evaluation_is_what_is_served_in_batches_of_one_size() {
             let size = batch.height * batch.width * 3;
             for view in 0..batch.n {
                 let (index, tile) = (batch.indices[view], batch.tiles[view]);
-                let image = &plain.pictures[index].0;
+                let image = &plain.scenes[index].0;
                 let part = tile.map_or_else(|| image.clone(), |tile| cut(image, tile));
                 let wanted = prepare(&part, &p);
                 assert_eq!((wanted.width as usize, wanted.height as usize), (batch.width, batch.height));
@@ -319,7 +319,7 @@ fn evaluation_is_what_is_served_in_batches_of_one_size() {
                 });
                 found.push((index, number));
                 if tile.is_none() {
-                    assert_eq!(batch.objects[view].len(), plain.pictures[index].1.len());
+                    assert_eq!(batch.objects[view].len(), plain.scenes[index].1.len());
                 }
             }
         }
@@ -335,14 +335,11 @@ fn tiles_that_show_an_object_are_samples_of_their_own() {
     let grid = TileGrid { columns: 2, rows: 1 };
     let tiling = Tiling { grid, overlap: 0.0 };
     let object = |corners| Object { corners, class: 0, is_crowd: false };
-    let picture = |objects| (Rgb::filled(100, 80, BACK), objects);
+    let scene = |objects| (Rgb::filled(100, 80, BACK), objects);
     // On the left; on both sides; nowhere.
-    let pictures = vec![
-        picture(vec![object([0.1, 0.1, 0.3, 0.3])]),
-        picture(vec![object([0.4, 0.25, 0.75, 0.5])]),
-        picture(vec![]),
-    ];
-    let loader = loader(Scenes { pictures, bad: Vec::new() }, LETTERBOX, DetectorAugmentation::None, tiling, 0);
+    let scenes =
+        vec![scene(vec![object([0.1, 0.1, 0.3, 0.3])]), scene(vec![object([0.4, 0.25, 0.75, 0.5])]), scene(vec![])];
+    let loader = loader(Scenes { scenes, bad: Vec::new() }, LETTERBOX, DetectorAugmentation::None, tiling, 0);
     assert_eq!(loader.images_per_epoch(), 3 + 1 + 2);
     let mut tiles = Vec::new();
     for batch in loader.train_epoch(1, 0, 0) {

@@ -36,7 +36,7 @@ impl Tiling {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Unit {
     /// Sample in the data set.
-    pub picture: usize,
+    pub image: usize,
     /// Number of the tile; `None` for all of it.
     pub tile: Option<usize>,
 }
@@ -51,7 +51,7 @@ pub(crate) enum Units {
 
 impl Units {
     /// `n` images.
-    pub fn pictures(n: usize) -> Self {
+    pub fn images(n: usize) -> Self {
         Self::Pictures(n)
     }
 
@@ -67,12 +67,12 @@ impl Units {
             return Self::Pictures(images.len());
         }
         let mut units = Vec::new();
-        for picture in 0..images.len() {
-            units.push((picture as u32, 0));
-            let objects = images.objects(picture);
+        for image in 0..images.len() {
+            units.push((image as u32, 0));
+            let objects = images.objects(image);
             let shown = |tile: &Tile| objects.iter().any(|object| overlaps(object, tile, SIDE));
             let numbers = tiles.iter().zip(1u16..).filter(|(tile, _)| shown(tile));
-            units.extend(numbers.map(|(_, number)| (picture as u32, number)));
+            units.extend(numbers.map(|(_, number)| (image as u32, number)));
         }
         units.shrink_to_fit();
         Self::Tiles(units)
@@ -89,10 +89,10 @@ impl Units {
     /// Sample `at`.
     pub fn get(&self, at: usize) -> Unit {
         match self {
-            Self::Pictures(_) => Unit { picture: at, tile: None },
+            Self::Pictures(_) => Unit { image: at, tile: None },
             Self::Tiles(units) => {
-                let (picture, tile) = units[at];
-                Unit { picture: picture as usize, tile: (tile as usize).checked_sub(1) }
+                let (image, tile) = units[at];
+                Unit { image: image as usize, tile: (tile as usize).checked_sub(1) }
             }
         }
     }

@@ -14,7 +14,7 @@ use super::super::batch::View;
 use super::super::dataset::SampleError;
 use super::super::error::DataError;
 use super::super::rng::KeyedRng;
-use super::super::views::{Scratch, ViewKey};
+use super::super::viewing::{Scratch, ViewKey};
 use super::paste::Paste;
 use super::rcnn::flip;
 use super::{Placed, Source};
@@ -43,7 +43,7 @@ pub struct YoloAugmentation {
     pub hsv: f64,
     /// Probability of mirroring left and right, in [0, 1].
     pub flip_probability: f64,
-    /// ViewKey each batch's side from the multiples of 32 between half and one and a half times the network's.
+    /// Draws each batch's side from the multiples of 32 between half and one and a half times the network's.
     pub multi_scale: bool,
 }
 

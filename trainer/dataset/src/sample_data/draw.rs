@@ -47,7 +47,7 @@ impl Shape {
 }
 
 /// An image with one `shape` in it, wholly inside.
-pub fn picture(shape: Shape, rng: &mut KeyedRng) -> Rgb {
+pub fn image(shape: Shape, rng: &mut KeyedRng) -> Rgb {
     let mut image = empty(rng);
     let outline = outline(shape, [26.0, 62.0], rng);
     paint(&mut image, &outline, rng);

@@ -64,7 +64,7 @@ pub fn generate(task: Task, order: &Order, seed: u64, count: usize) -> Result<Sa
     let per_part = |share: usize| (count * share / 100).max(Shape::ALL.len());
     let (validation, test) = (per_part(15), per_part(15));
     let parts = [("train", count - validation - test), ("validation", validation), ("test", test)];
-    let drafts = parts.iter().zip(0..).map(|(&(name, pictures), part)| Draft { name, seed, part, pictures });
+    let drafts = parts.iter().zip(0..).map(|(&(name, images), part)| Draft { name, seed, part, images });
     let drafts: Vec<Draft> = drafts.collect();
     let targets: Vec<Target> = drafts.iter().flat_map(Draft::targets).collect();
     let mut writing = order.folder(Scope::Whole, &targets)?.begin()?;
@@ -81,7 +81,7 @@ struct Draft {
     name: &'static str,
     seed: u64,
     part: u64,
-    pictures: usize,
+    images: usize,
 }
 
 impl Draft {
@@ -90,13 +90,13 @@ impl Draft {
         format!("{}.jsonl", self.name)
     }
 
-    fn picture(&self, number: usize) -> String {
+    fn image(&self, number: usize) -> String {
         format!("images/{}/{number:05}.jpg", self.name)
     }
 
     fn targets(&self) -> Vec<Target> {
-        let pictures = (0..self.pictures).map(|number| Target::new(self.picture(number)));
-        pictures.chain([Target::new(self.list())]).collect()
+        let images = (0..self.images).map(|number| Target::new(self.image(number)));
+        images.chain([Target::new(self.list())]).collect()
     }
 
     /// Random numbers of an image.
@@ -118,25 +118,25 @@ impl Draft {
 
     /// Makes an image and gives its name.
     fn save(&self, writing: &mut Writing, number: usize, image: &Rgb) -> Result<String, DataError> {
-        let name = self.picture(number);
+        let name = self.image(number);
         writing.write(&name, |out| out.write_all(&encode_jpeg(image, QUALITY)))?;
         Ok(name)
     }
 }
 
 fn classification(draft: &Draft, writing: &mut Writing) -> Result<(), DataError> {
-    let mut rows = Vec::with_capacity(draft.pictures);
-    for number in 0..draft.pictures {
+    let mut rows = Vec::with_capacity(draft.images);
+    for number in 0..draft.images {
         let shape = Shape::ALL[number % Shape::ALL.len()];
-        let image_url = draft.save(writing, number, &draw::picture(shape, &mut draft.rng(number)))?;
+        let image_url = draft.save(writing, number, &draw::image(shape, &mut draft.rng(number)))?;
         rows.push(ConvertedRow { image_url, label: ConvertedLabel::Class(shape.name().to_owned()) });
     }
     write_rows(writing, draft.list(), &rows)
 }
 
 fn multilabel(draft: &Draft, writing: &mut Writing) -> Result<(), DataError> {
-    let mut rows = Vec::with_capacity(draft.pictures);
-    for number in 0..draft.pictures {
+    let mut rows = Vec::with_capacity(draft.images);
+    for number in 0..draft.images {
         let (image, placed) = draft.scene(number);
         let image_url = draft.save(writing, number, &image)?;
         let names: BTreeSet<&str> = placed.iter().map(|(shape, _)| shape.name()).collect();
@@ -147,8 +147,8 @@ fn multilabel(draft: &Draft, writing: &mut Writing) -> Result<(), DataError> {
 }
 
 fn detection(draft: &Draft, writing: &mut Writing) -> Result<(), DataError> {
-    let mut pictures = Vec::with_capacity(draft.pictures);
-    for number in 0..draft.pictures {
+    let mut images = Vec::with_capacity(draft.images);
+    for number in 0..draft.images {
         let (image, placed) = draft.scene(number);
         // Of rows only: where the folder lies does not matter to a name that is relative to it.
         let path = Path::new(ROOT).join(draft.save(writing, number, &image)?);
@@ -160,9 +160,9 @@ fn detection(draft: &Draft, writing: &mut Writing) -> Result<(), DataError> {
             polygon: Vec::new(),
         });
         let objects = objects.collect();
-        pictures.push(LabelledImage { path, size: Some([image.width, image.height]), objects });
+        images.push(LabelledImage { path, size: Some([image.width, image.height]), objects });
     }
-    rows::write(writing, Path::new(ROOT), Path::new(&draft.list()), &pictures)
+    rows::write(writing, Path::new(ROOT), Path::new(&draft.list()), &images)
 }
 
 #[cfg(test)]

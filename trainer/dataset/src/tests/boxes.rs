@@ -26,15 +26,15 @@ fn row(image_url: &str, label: &[Value]) -> Value {
 
 const BOX: [f64; 4] = [0.1, 0.2, 0.5, 0.9];
 
-fn pictures(names: &[&str]) -> Folder {
+fn images(names: &[&str]) -> Folder {
     let folder = Folder::new();
-    names.iter().for_each(|name| folder.picture(name));
+    names.iter().for_each(|name| folder.image(name));
     folder
 }
 
 #[test]
 fn rows_are_judged_by_row_and_box_merged_and_read_back_the_same() {
-    let folder = pictures(&["a.png", "b.png", "c.png", "d.png", "e.png"]);
+    let folder = images(&["a.png", "b.png", "c.png", "d.png", "e.png"]);
     let bad = one("x", [0.5, 0.2, 0.4, 0.9]);
     let rows = [
         row("a.png", &[one("x", [0.123_456_789, 0.2, 0.5, 0.9]), bad.clone()]),
@@ -90,7 +90,7 @@ fn rows_are_judged_by_row_and_box_merged_and_read_back_the_same() {
 
 #[test]
 fn whole_numbers_stay_labels_in_their_order() {
-    let folder = pictures(&["a.png", "b.png"]);
+    let folder = images(&["a.png", "b.png"]);
     let mut request = request(&folder, &[row("a.png", &[one(10, BOX), one(9, BOX)]), row("b.png", &[one(9, BOX)])]);
     request.validation = Some(request.training.clone());
     let mut data = read(&request).unwrap();
@@ -104,7 +104,7 @@ fn whole_numbers_stay_labels_in_their_order() {
 
 #[test]
 fn a_single_class_is_enough_and_no_object_at_all_is_not() {
-    let folder = pictures(&["a.png", "b.png"]);
+    let folder = images(&["a.png", "b.png"]);
     let data = read(&request(&folder, &[row("a.png", &[one("x", BOX)]), row("b.png", &[one("x", BOX)])])).unwrap();
     assert_eq!(data.train.labels(), ["x"]);
     let message = read(&request(&folder, &[row("a.png", &[]), row("b.png", &[])])).err().unwrap().to_string();
@@ -115,7 +115,7 @@ fn a_single_class_is_enough_and_no_object_at_all_is_not() {
 
 #[test]
 fn a_bad_box_is_fatal_when_errors_are_not_ignored() {
-    let folder = pictures(&["a.png"]);
+    let folder = images(&["a.png"]);
     let mut request = request(&folder, &[row("a.png", &[one("x", BOX), one("x", [0.0, 0.0, 0.0, 1.0])])]);
     request.read.ignore_data_errors = false;
     let message = read(&request).err().unwrap().to_string();
@@ -129,7 +129,7 @@ fn the_split_gives_each_part_of_the_rarest_classes() {
         let mut rows = Vec::new();
         for i in 0..40 {
             let name = format!("{i}.png");
-            folder.picture(&name);
+            folder.image(&name);
             // Every image has a common object, every fourth a rare one as well, and ten have none.
             let label = match i % 4 {
                 0 => vec![one("common", BOX), one("rare", BOX)],
@@ -153,7 +153,7 @@ fn the_split_gives_each_part_of_the_rarest_classes() {
 
 #[test]
 fn test_data_keeps_to_the_labels_of_the_model_box_by_box() {
-    let folder = pictures(&["a.png", "b.png"]);
+    let folder = images(&["a.png", "b.png"]);
     let rows = [row("a.png", &[one("dog", BOX), one("cat", BOX)]), row("b.png", &[one("dog", BOX)])];
     let request = request(&folder, &rows);
     let data = test(&request.training, &["cat".to_owned()], &request.read, &quiet).unwrap();

@@ -85,7 +85,7 @@ fn flat(batches: impl Iterator<Item = Result<crate::Batch, DataError>>) -> Vec<F
         .collect()
 }
 
-fn pictures(n: usize, bad: &[usize]) -> Pictures {
+fn images(n: usize, bad: &[usize]) -> Pictures {
     Pictures { n, bad: bad.to_vec(), ..Pictures::default() }
 }
 
@@ -93,7 +93,7 @@ fn pictures(n: usize, bad: &[usize]) -> Pictures {
 fn the_number_of_workers_changes_nothing() {
     for bad in [&[][..], &[3, 4, 17]] {
         let run = |workers| {
-            let loader = loader(pictures(27, bad), options(workers));
+            let loader = loader(images(27, bad), options(workers));
             let train = flat(loader.train_epoch(5, 1, 0));
             let second = flat(loader.train_epoch(5, 2, 0));
             let eval = flat(loader.eval());
@@ -168,11 +168,11 @@ fn views_of_a_top_equal_views_of_the_whole() {
 
 #[test]
 fn an_epoch_can_start_anywhere() {
-    let whole = loader(pictures(27, &[2]), options(2));
+    let whole = loader(images(27, &[2]), options(2));
     let _ = flat(whole.train_epoch(9, 0, 0));
     let epoch = flat(whole.train_epoch(9, 1, 0));
     assert_eq!(epoch.len(), whole.batches_per_epoch());
-    let fresh = loader(pictures(27, &[2]), options(1));
+    let fresh = loader(images(27, &[2]), options(1));
     assert!(flat(fresh.train_epoch(9, 1, 0)) == epoch);
     assert!(flat(fresh.train_epoch(9, 1, 3)) == epoch[3..]);
     assert!(flat(fresh.train_epoch(9, 1, epoch.len())).is_empty());
@@ -180,26 +180,26 @@ fn an_epoch_can_start_anywhere() {
 
 #[test]
 fn training_sees_each_sample_once_and_fills_up_for_bad_ones() {
-    let good = loader(pictures(13, &[]), options(2));
+    let good = loader(images(13, &[]), options(2));
     let mut seen: Vec<usize> = flat(good.train_epoch(1, 0, 0)).into_iter().flat_map(|batch| batch.2).collect();
     seen.sort_unstable();
     assert_eq!(seen, (0..13).collect::<Vec<_>>());
     // 13 = 4 + 4 + 5: the left-over sample joins the batch before it.
     assert_eq!(good.batches_per_epoch(), 3);
 
-    let torn = loader(pictures(13, &[0, 5, 6]), options(2));
+    let torn = loader(images(13, &[0, 5, 6]), options(2));
     let batches = flat(torn.train_epoch(1, 0, 0));
     assert_eq!(batches.iter().map(|batch| batch.2.len()).collect::<Vec<_>>(), [4, 4, 5]);
     assert!(batches.iter().flat_map(|batch| &batch.2).all(|index| ![0, 5, 6].contains(index)));
 
-    let none = loader(pictures(3, &[0, 1, 2]), options(2));
+    let none = loader(images(3, &[0, 1, 2]), options(2));
     assert!(matches!(none.train_epoch(1, 0, 0).next(), Some(Err(DataError::Empty { .. }))));
     assert!(none.eval().next().is_none());
 }
 
 #[test]
 fn evaluation_is_in_order_and_leaves_bad_ones_out() {
-    let loader = loader(pictures(10, &[4, 5, 6, 7]), options(3));
+    let loader = loader(images(10, &[4, 5, 6, 7]), options(3));
     let batches = flat(loader.eval());
     let indices: Vec<Vec<usize>> = batches.into_iter().map(|batch| batch.2).collect();
     assert_eq!(indices, [vec![0, 1, 2, 3], vec![8, 9]]);
@@ -208,7 +208,7 @@ fn evaluation_is_in_order_and_leaves_bad_ones_out() {
 #[test]
 fn finished_views_are_kept_within_their_budget() {
     for (cache_bytes, decoded) in [(0, 20), (10 * 12 * 12 * 3 - 1, 20), (10 * 12 * 12 * 3, 10)] {
-        let pictures = Arc::new(pictures(10, &[]));
+        let pictures = Arc::new(images(10, &[]));
         let images: Arc<dyn Images> = pictures.clone();
         let loader = Loader::new(images, LoaderOptions { cache_bytes, ..options(2) }).unwrap();
         assert!(flat(loader.eval()) == flat(loader.eval()));
@@ -220,7 +220,7 @@ fn finished_views_are_kept_within_their_budget() {
 fn the_first_bad_image_is_fatal_when_errors_are_not_ignored() {
     for workers in [0, 2] {
         let strict = LoaderOptions { ignore_data_errors: false, ..options(workers) };
-        let loader = loader(pictures(10, &[6]), strict);
+        let loader = loader(images(10, &[6]), strict);
         let results: Vec<_> = loader.eval().collect();
         assert_eq!(results.len(), 2, "nothing after an error");
         let message = results[1].as_ref().unwrap_err().to_string();
@@ -244,7 +244,7 @@ fn a_panic_names_the_image_and_the_loader_lives_on() {
 
 #[test]
 fn a_pass_may_be_left_early() {
-    let loader = loader(pictures(60, &[]), options(3));
+    let loader = loader(images(60, &[]), options(3));
     for _ in 0..20 {
         assert!(loader.train_epoch(1, 0, 0).next().unwrap().is_ok());
     }
@@ -255,7 +255,7 @@ fn a_pass_may_be_left_early() {
 #[test]
 fn without_augmentation_training_sees_the_evaluation_view() {
     let plain = LoaderOptions { views: views(12, None), ..options(1) };
-    let loader = loader(pictures(6, &[]), plain);
+    let loader = loader(images(6, &[]), plain);
     let eval: Vec<u8> = flat(loader.eval()).into_iter().flat_map(|batch| batch.0).collect();
     let size = 12 * 12 * 3;
     for (images, _, indices) in flat(loader.train_epoch(3, 0, 0)) {
@@ -270,7 +270,7 @@ fn settings_are_checked() {
     let bad = |change: fn(&mut LoaderOptions)| {
         let mut options = options(0);
         change(&mut options);
-        Loader::new(Arc::new(pictures(1, &[])), options).err().unwrap().to_string()
+        Loader::new(Arc::new(images(1, &[])), options).err().unwrap().to_string()
     };
     assert!(bad(|o| o.batch_size = 0).contains("batch size is 0"));
     assert!(bad(|o| o.views = views(0, None)).contains("crop size"));

@@ -40,7 +40,7 @@ impl Folder {
     }
 
     /// A small image of one colour, a JPEG if so named, else a PNG.
-    pub(super) fn picture(&self, name: &str) {
+    pub(super) fn image(&self, name: &str) {
         let colour = name.bytes().fold([0u8; 3], |c, b| [c[1].wrapping_add(b), c[2] ^ b, c[0].wrapping_mul(3)]);
         let image = Rgb::filled(9, 7, colour);
         self.write(name, if name.ends_with(".jpg") { encode_jpeg(&image, 90) } else { encode_png(&image) });
@@ -86,7 +86,7 @@ pub(super) fn lines(path: &Path) -> Vec<Value> {
 fn every_kind_of_bad_row_is_listed_with_line_and_reason() {
     let folder = Folder::new();
     for name in ["a.png", "b.png", "c.png", "d.png"] {
-        folder.picture(name);
+        folder.image(name);
     }
     folder.write("text.png", "not an image");
     let mut torn = encode_jpeg(&Rgb::filled(64, 64, [9, 200, 30]), 90);
@@ -165,8 +165,8 @@ fn every_kind_of_bad_row_is_listed_with_line_and_reason() {
 #[test]
 fn a_bad_row_is_fatal_when_errors_are_not_ignored() {
     let folder = Folder::new();
-    folder.picture("a.png");
-    folder.picture("b.png");
+    folder.image("a.png");
+    folder.image("b.png");
     for (bad, line, part) in [
         (row("gone.png", "x"), 3, "gone.png"),
         ("{\n".to_owned(), 3, "JSON"),
@@ -184,8 +184,8 @@ fn a_bad_row_is_fatal_when_errors_are_not_ignored() {
 #[test]
 fn data_that_cannot_be_used_at_all() {
     let folder = Folder::new();
-    folder.picture("a.png");
-    folder.picture("b.png");
+    folder.image("a.png");
+    folder.image("b.png");
     for (text, part) in [
         (String::new(), "no usable image: 0 rows"),
         (row("x.png", "x"), "1 rejected. The first:"),
@@ -206,7 +206,7 @@ fn data_that_cannot_be_used_at_all() {
 fn classes_are_sorted_over_training_and_validation() {
     let folder = Folder::new();
     for name in ["a.png", "b.png", "c.png", "d.png"] {
-        folder.picture(name);
+        folder.image(name);
     }
     let train = folder.write("t.jsonl", row("a.png", 10) + &row("b.png", 9) + &row("gone.png", 1));
     let mut request = folder.request(&train);
@@ -225,7 +225,7 @@ fn classes_are_sorted_over_training_and_validation() {
 #[test]
 fn one_class_and_one_image_still_make_a_data_set() {
     let folder = Folder::new();
-    folder.picture("a.png");
+    folder.image("a.png");
     let data = read(&folder.request(&folder.write("t.jsonl", row("a.png", "cat")))).unwrap();
     assert_eq!(data.train.labels(), ["cat", "not cat"]);
     assert_eq!((data.train.len(), data.validation.len()), (1, 1));
@@ -238,7 +238,7 @@ fn the_split_is_by_class_and_seed_and_moves_with_the_folder() {
         let folder = Folder::new();
         let mut rows = Vec::new();
         for i in 0..40 {
-            folder.picture(&format!("p/{i}.png"));
+            folder.image(&format!("p/{i}.png"));
             rows.push(row(&format!("p/{i}.png"), if i % 4 == 0 { "rare" } else { "common" }));
         }
         if reverse {
@@ -266,7 +266,7 @@ fn grouped(folder: &Folder, name: &str, groups: &[Value]) -> PathBuf {
     let mut text = String::new();
     for (i, group) in groups.iter().enumerate() {
         let image = format!("{name}/{i}.png");
-        folder.picture(&image);
+        folder.image(&image);
         let label = ["x", "y"][i % 2];
         text += &(json!({ "image_url": image, "label": label, "patient": group }).to_string() + "\n");
     }
@@ -342,7 +342,7 @@ fn the_cache_keeps_to_its_budget_and_changes_nothing() {
     // One JPEG, which the split leaves in training.
     let name = |i: usize| format!("{i}.{}", if i == 4 { "jpg" } else { "png" });
     for i in 0..12 {
-        folder.picture(&name(i));
+        folder.image(&name(i));
         text += &row(&name(i), ["x", "y"][i % 2]);
     }
     folder.write("bad.png", "no image");
@@ -356,11 +356,11 @@ fn the_cache_keeps_to_its_budget_and_changes_nothing() {
         let mut request = folder.request(&file);
         request.read.cache_bytes = budget;
         let data = read(&request).unwrap();
-        let pictures =
+        let images =
             |data: &TrainingData| (0..data.train.len()).map(|i| data.train.image(i).unwrap()).collect::<Vec<_>>();
-        let first = pictures(&data);
-        assert_eq!(pictures(&data), first);
-        let shared = pictures(&data).iter().zip(&first).all(|(a, b)| Arc::ptr_eq(a, b));
+        let first = images(&data);
+        assert_eq!(images(&data), first);
+        let shared = images(&data).iter().zip(&first).all(|(a, b)| Arc::ptr_eq(a, b));
         assert_eq!(shared, budget == 12 * 9 * 7 * 3, "decoded images are kept for this budget only");
         let mut cut = 0;
         for (i, whole) in first.iter().enumerate() {
@@ -377,8 +377,8 @@ fn the_cache_keeps_to_its_budget_and_changes_nothing() {
 #[test]
 fn test_data_keeps_to_the_labels_of_the_model() {
     let folder = Folder::new();
-    folder.picture("a.png");
-    folder.picture("b.png");
+    folder.image("a.png");
+    folder.image("b.png");
     let file = folder.write("t.jsonl", row("a.png", 7) + &row("b.png", "dog"));
     let options = folder.request(&file).read;
     let labels = ["cat".to_owned(), "7".to_owned()];
@@ -392,7 +392,7 @@ fn test_data_keeps_to_the_labels_of_the_model() {
 fn cloud_paths_lie_below_the_data_root() {
     let folder = Folder::new();
     for name in ["root/x/a 1.png", "root/b.png"] {
-        folder.picture(name);
+        folder.image(name);
     }
     let text = row("azureml://subscriptions/s/resourcegroups/g/workspaces/w/datastores/d/paths/x/a%201.png", "x")
         + &row("AmlDatastore://b.png", "y");
@@ -406,7 +406,7 @@ fn cloud_paths_lie_below_the_data_root() {
 #[test]
 fn images_too_large_are_rejected_by_their_header() {
     let folder = Folder::new();
-    folder.picture("a.png");
+    folder.image("a.png");
     folder.write("big.png", encode_png(&Rgb::filled(101, 2, [0; 3])));
     let mut request = folder.request(&folder.write("t.jsonl", row("a.png", "x") + &row("big.png", "y")));
     request.read.limits = Limits { max_side: 100, ..Limits::default() };
@@ -420,7 +420,7 @@ fn images_too_large_are_rejected_by_their_header() {
 fn lists_of_labels_make_a_data_set() {
     let folder = Folder::new();
     for name in ["a.png", "b.png", "c.png", "d.png", "e.png"] {
-        folder.picture(name);
+        folder.image(name);
     }
     let text = row("a.png", json!(["dog", "cat", "dog"]))
         + &row("b.png", json!([]))

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use super::columns::Sight;
 use super::records::Record;
+use super::sight::Sight;
 
 /// What the four numbers of a box are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use super::columns::{Layout, Sight};
 use super::finder::Place;
+use super::layout::Layout;
 use super::list::Separator;
 use super::names;
 use super::onehot::flag;
 use super::records::Record;
+use super::sight::Sight;
 use super::{ADVICE, Labelled, Reading};
 use crate::DataError;
 use crate::convert::{ConvertedLabel, LeftOut};

@@ -1,50 +1,13 @@
 //! Which column of a table holds what.
 
-use super::TableOptions;
 use super::boxes::BoxColumns;
-use super::finder::{Finder, looks_like_image};
+use super::finder::looks_like_image;
+use super::layout::{Columns, Layout};
 use super::list::Separator;
 use super::names::{self, plain};
 use super::records::Record;
+use super::sight::Sight;
 use super::{headless, onehot};
-
-/// What the columns of a table hold.
-#[derive(Debug)]
-pub struct Columns {
-    /// Whether the first line names them.
-    pub header: bool,
-    /// The image.
-    pub image: usize,
-    /// The part of the data set.
-    pub set: Option<usize>,
-    /// What the image shows.
-    pub layout: Layout,
-    /// What was assumed.
-    pub assumed: Vec<String>,
-}
-
-/// What tells what an image shows.
-#[derive(Debug)]
-pub enum Layout {
-    /// A column with a label or a list of labels.
-    Label(usize),
-    /// A label in this column, and more in those that follow.
-    LabelsFrom(usize),
-    /// A column per class, with a yes or no.
-    OneHot(Vec<usize>),
-    /// An object per row.
-    Boxes(BoxColumns),
-}
-
-/// A table whose columns are being told.
-pub struct Sight<'a> {
-    /// All of its lines; at least one.
-    pub records: &'a [Record],
-    /// What the user said.
-    pub options: &'a TableOptions,
-    /// Knows which images there are.
-    pub finder: &'a Finder,
-}
 
 /// Columns that the user named, from 0.
 #[derive(Debug, Default)]
@@ -77,28 +40,6 @@ impl Sight<'_> {
             columns.assumed.insert(0, self.told(&columns));
         }
         Ok(columns)
-    }
-
-    /// A field of a record; empty where the record is too short.
-    pub fn field(record: &Record, column: usize) -> &str {
-        record.fields.get(column).map_or("", String::as_str)
-    }
-
-    /// An error that shows the table and says how to name its columns.
-    pub fn doubt(&self, why: &str) -> String {
-        let shown = |record: &Record| {
-            let fields = record.fields.iter().zip(1..).map(|(field, number)| {
-                let short: String = field.chars().take(40).collect();
-                format!("{number} {short:?}")
-            });
-            format!("line {} is {}", record.line, fields.collect::<Vec<_>>().join(", "))
-        };
-        let lines: Vec<String> = self.records.iter().take(2).map(shown).collect();
-        format!(
-            "{why}: {}. Say which columns to read, by name or number: --image_column NAME --label_column NAME \
-             (several columns of 0 and 1: --label_column NAME,NAME)",
-            lines.join("; ")
-        )
     }
 
     fn asked(&self) -> Result<Asked, String> {

@@ -1,10 +1,11 @@
 //! Tables without a header: which of the known kinds one is.
 
 use super::boxes::{BoxColumns, BoxForm, Numbers};
-use super::columns::{Columns, Layout, Sight};
 use super::finder::looks_like_image;
+use super::layout::{Columns, Layout};
 use super::names;
 use super::records::Record;
+use super::sight::Sight;
 
 /// The columns of a table whose first line is a row: those that were asked for, or of a known kind.
 ///

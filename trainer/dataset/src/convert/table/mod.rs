@@ -9,11 +9,13 @@ mod classes;
 mod columns;
 mod finder;
 mod headless;
+mod layout;
 mod list;
 mod names;
 mod onehot;
 mod part;
 mod records;
+mod sight;
 #[cfg(test)]
 mod tests;
 
@@ -23,9 +25,10 @@ use std::path::{Path, PathBuf};
 use files::{Order, Scope, Target, Written};
 use serde::Serialize;
 
-use self::columns::{Columns, Layout, Sight};
 use self::finder::Finder;
+use self::layout::{Columns, Layout};
 use self::records::Record;
+use self::sight::Sight;
 use super::boxes::{Part, Sizes};
 use super::relative::image_url;
 use super::{ConvertedRow, LeftOut, List, folder_of, write_rows};
