@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::super::locate::{child, files_below, visible};
 use super::super::part_name;
 use crate::convert::IMAGE_EXTENSIONS;
-use crate::convert::find::{Finder, has_image_ending};
+use crate::convert::find::{Finder, Found, has_image_ending};
 use crate::convert::parts::part_named;
 
 /// Annotations that belong to one part.
@@ -54,25 +54,49 @@ pub fn parts(root: &Path, annotations: &Path) -> Vec<Listed> {
     vec![Listed { name: part_name(root), source: annotations.to_owned(), annotations: files }]
 }
 
-/// Looks for images in `images`, or in the usual folders of a data set, and beside the annotations.
-pub fn finder(root: &Path, annotations: &Path, images: Option<PathBuf>) -> Finder {
-    if let Some(images) = images {
-        return Finder::new(vec![images]);
-    }
-    let named = |folder: &Path| child(folder, &IMAGES).filter(|path| path.is_dir());
-    let mut folders: Vec<PathBuf> = named(root).into_iter().collect();
-    // The annotations' folder was named, and its images stand beside it.
-    folders.extend(root.parent().filter(|_| root == annotations).and_then(named));
-    folders.extend([annotations.to_owned(), root.to_owned()]);
-    folders.dedup();
-    Finder::new(folders)
+/// Where images are looked for.
+pub struct ImageFolders {
+    folders: Vec<PathBuf>,
+    finder: Finder,
 }
 
-/// The image that stands beside an annotation under its name.
-pub fn beside(annotation: &Path) -> Option<PathBuf> {
-    let (folder, stem) = (annotation.parent()?, annotation.file_stem()?.to_string_lossy().into_owned());
-    let endings = IMAGE_EXTENSIONS.iter().flat_map(|ending| [(*ending).to_owned(), ending.to_uppercase()]);
-    let paths = endings.map(|ending| folder.join(format!("{stem}.{ending}")));
-    let whole = Some(folder.join(&stem)).filter(|path| has_image_ending(path));
-    paths.chain(whole).find(|path| path.is_file())
+impl ImageFolders {
+    /// `images`, or the usual folders of a data set and those of the annotations.
+    pub fn new(root: &Path, annotations: &Path, images: Option<PathBuf>) -> Self {
+        let named = |folder: &Path| child(folder, &IMAGES).filter(|path| path.is_dir());
+        let usual = || {
+            let mut folders: Vec<PathBuf> = named(root).into_iter().collect();
+            // The annotations' folder was named, and its images stand beside it.
+            folders.extend(root.parent().filter(|_| root == annotations).and_then(named));
+            folders.extend([annotations.to_owned(), root.to_owned()]);
+            folders.dedup();
+            folders
+        };
+        let folders = images.map_or_else(usual, |images| vec![images]);
+        Self { finder: Finder::new(folders.clone()), folders }
+    }
+
+    /// Finds an image by what an annotation calls it.
+    pub fn find(&self, name: &str) -> Found {
+        self.finder.find(name)
+    }
+
+    /// The image that has the name of an annotation: beside it, or in or below one of the folders.
+    pub fn of(&self, annotation: &Path) -> Option<PathBuf> {
+        let stem = annotation.file_stem()?.to_string_lossy().into_owned();
+        let endings = IMAGE_EXTENSIONS.iter().flat_map(|ending| [(*ending).to_owned(), ending.to_uppercase()]);
+        let mut names: Vec<String> = endings.map(|ending| format!("{stem}.{ending}")).collect();
+        names.extend(has_image_ending(Path::new(&stem)).then(|| stem.clone()));
+        let folders = annotation.parent().into_iter().chain(self.folders.iter().map(PathBuf::as_path));
+        let mut paths = folders.flat_map(|folder| names.iter().map(move |name| folder.join(name)));
+        paths.find(|path| path.is_file()).or_else(|| match self.find(&stem) {
+            Found::Missing(_) => None,
+            found @ (Found::Named(_) | Found::Elsewhere(_) | Found::Several(..)) => found.file().ok(),
+        })
+    }
+
+    /// What people should know of where images were found.
+    pub fn notes(&self) -> Vec<String> {
+        self.finder.notes()
+    }
 }

@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use super::super::draft::{Draft, Unit, settle};
 use super::super::{Part, Sizes, absolute, io_error, part_name, text, wrong};
 use super::annotation::Annotation;
-use super::layout::{self, Listed};
+use super::layout::{self, ImageFolders, Listed};
 use super::pixels::Pixels;
 use crate::DataError;
-use crate::convert::find::{Finder, Found, has_image_ending};
+use crate::convert::find::{Found, has_image_ending};
 
 /// Reads a VOC folder, or a folder of XML files. There is one part per list in `ImageSets/Main`, or, without lists, one for each
 /// folder that is named as a part is, or one of all annotations in the order of their names. Lists of single classes
@@ -25,8 +25,8 @@ pub fn read(root: &Path, images: Option<&Path>, pixels: Pixels, sizes: Sizes) ->
         return Err(wrong(&root, "is no folder; name the folder that holds the annotations"));
     }
     let annotations = layout::annotations(&root);
-    let finder = layout::finder(&root, &annotations, images.map(absolute).transpose()?);
-    let reader = Reader { finder, pixels, sizes };
+    let images = ImageFolders::new(&root, &annotations, images.map(absolute).transpose()?);
+    let reader = Reader { images, pixels, sizes };
     let lists = lists(&root, &annotations)?;
     let listed = if lists.is_empty() { layout::parts(&root, &annotations) } else { lists };
     if listed.iter().all(|part| part.annotations.is_empty()) {
@@ -59,7 +59,7 @@ fn lists(root: &Path, annotations: &Path) -> Result<Vec<Listed>, DataError> {
 }
 
 struct Reader {
-    finder: Finder,
+    images: ImageFolders,
     pixels: Pixels,
     sizes: Sizes,
 }
@@ -119,7 +119,7 @@ impl Reader {
             part.assumed.push(format!("{swapped} boxes have their corners in another order, and were turned"));
         }
         let drafts = distinct(&mut part, claimed);
-        part.assumed.extend(self.finder.notes());
+        part.assumed.extend(self.images.notes());
         settle(&mut part, drafts, Unit::Pixels(self.sizes));
         part.usable(&listed.source, "if they are elsewhere, say where with --images FOLDER:")
     }
@@ -129,12 +129,8 @@ impl Reader {
     fn image(&self, annotation: &Path, names: &[String]) -> Result<(PathBuf, Claim, bool), String> {
         let stem = annotation.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         let named =
-            || names.iter().map(|name| self.finder.find(name)).find(|found| !matches!(found, Found::Missing(_)));
-        let own = || match self.finder.find(&stem) {
-            Found::Missing(_) => None,
-            found @ (Found::Named(_) | Found::Elsewhere(_) | Found::Several(..)) => found.file().ok(),
-        };
-        if let Some(image) = layout::beside(annotation).or_else(own) {
+            || names.iter().map(|name| self.images.find(name)).find(|found| !matches!(found, Found::Missing(_)));
+        if let Some(image) = self.images.of(annotation) {
             let last = |name: &String| {
                 let name = name.replace('\\', "/");
                 Path::new(name.rsplit('/').next().unwrap_or(&name)).with_extension("").to_string_lossy().to_lowercase()
@@ -143,7 +139,7 @@ impl Reader {
                 names.first().is_some_and(|name| last(name) != stem.to_lowercase() && !name.ends_with(&stem));
             return Ok((image, Claim::Own, is_stale));
         }
-        let missing = || names.first().map_or_else(|| self.finder.find(&stem), |name| self.finder.find(name));
+        let missing = || names.first().map_or_else(|| self.images.find(&stem), |name| self.images.find(name));
         named().unwrap_or_else(missing).file().map(|image| (image, Claim::Named, false))
     }
 }
