@@ -35,10 +35,10 @@ fn a_sixth_column_is_a_confidence_and_marks_at_the_start_are_no_text() {
 #[test]
 fn pixels_and_unknown_classes_are_left_out_with_their_lines() {
     let folder = Folder::new();
-    let part = set(&folder, "names: [a]\n", "0 0.5 0.5 0.5 0.5\n0 320 240 100 80\n1 0.5 0.5 0.1 0.1\nx\n").unwrap();
+    let part = set(&folder, "names: [a]\n", "0 0.5 0.5 0.5 0.5\n0 320 240 100 80\n1 0.5 0.5 0.1 0.1\nx\n,\n").unwrap();
     let mut places: Vec<&str> = part.left_out.iter().map(|one| one.place.as_str()).collect();
     places.sort_unstable();
-    assert_eq!((part.images[0].objects.len(), places), (1, vec!["line 2", "line 3", "line 4"]));
+    assert_eq!((part.images[0].objects.len(), places), (1, vec!["line 2", "line 3", "line 4", "line 5"]));
     let message = set(&folder, "names: [a]\n", "0 320 240 100 80\n").unwrap_err();
     assert!(message.contains("can be used") && message.contains("pixels"), "{message}");
 }

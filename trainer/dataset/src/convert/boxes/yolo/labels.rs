@@ -35,8 +35,9 @@ impl Lines<'_> {
     pub fn object(&self, line: &str, place: String, seen: &mut Seen) -> Result<DraftObject, String> {
         let fields = fields(line);
         let number = |text: &&str| text.parse::<f64>().map_err(|_| format!("{text:?} is no number"));
-        let values: Vec<f64> = fields[1..].iter().map(number).collect::<Result<_, _>>()?;
-        let label = self.label(fields[0], number(&fields[0])?, seen)?;
+        let (class, rest) = fields.split_first().ok_or("it holds no number")?;
+        let values: Vec<f64> = rest.iter().map(number).collect::<Result<_, _>>()?;
+        let label = self.label(class, number(class)?, seen)?;
         let shape = self.shape(&values, seen)?;
         if let Some(far) = shape.iter().find(|value| value.abs() > FURTHEST) {
             return Err(format!(
