@@ -137,6 +137,8 @@ kinds! {
     DoubledBox = "doubled_box", Warning, "Boxes drawn twice";
     /// Two boxes of different labels in one place.
     ConflictingBox = "conflicting_box", Warning, "Boxes of different labels in one place";
+    /// A box that sticks out of its image.
+    CutBox = "cut_box", Warning, "Boxes that stick out of their image";
     /// A box too small to be seen by a model.
     TinyBox = "tiny_box", Warning, "Tiny boxes";
     /// An image with boxes that its EXIF data turn.

@@ -18,6 +18,7 @@ pub(super) fn check(data: &Data, found: &mut Vec<Found>) -> Result<(), DataError
         let Targets::Objects(all) = &data.sides[at.side].rows.targets else { return Ok(()) };
         let objects = all.of(at.index);
         overlapping(data, at, objects, found)?;
+        cut(data, at, found)?;
         tiny(data, at, objects, found)?;
     }
     Ok(())
@@ -82,6 +83,21 @@ fn pairs(
     objects.sort_unstable();
     objects.dedup();
     found.push(data.found(Said::new(kind, message, advice), vec![Shown { at, objects }])?);
+    Ok(())
+}
+
+/// Boxes that stick out are cut when they are read, so the row is read again.
+fn cut(data: &Data, at: At, found: &mut Vec<Found>) -> Result<(), DataError> {
+    let side = &data.sides[at.side];
+    let text = side.reader.files.text(&side.rows.entries[at.index])?;
+    let boxes = match crate::boxes::parse(text.trim_ascii()) {
+        Ok(row) if row.cut > 0 => row.cut,
+        Ok(_) | Err(_) => return Ok(()),
+    };
+    let many = if boxes == 1 { "1 box sticks".to_owned() } else { format!("{boxes} boxes stick") };
+    let message = format!("{}: {many} out of the image", data.name(at)?);
+    let advice = "correct what wrote the boxes if it is more than rounding; training cuts them at the edge";
+    found.push(data.found(Said::new(FindingKind::CutBox, message, advice), vec![at.into()])?);
     Ok(())
 }
 

@@ -167,7 +167,7 @@ fn forty_planted_faults_of_ten_kinds_are_found() {
     // 6: boxes out of range; 7: tiny ones; 8: drawn twice; 9: of two labels; 10: rows that cannot be read.
     boxes.plant("train", |rows| {
         let all: Vec<usize> = (0..rows.len()).filter(|&at| rows[at]["label"].as_array().unwrap().len() > 1).collect();
-        for (count, &at) in all[..16].iter().enumerate() {
+        for (count, &at) in all[..20].iter().enumerate() {
             let label = rows[at]["label"].as_array_mut().unwrap();
             let mut one = label[0].clone();
             match count / 4 {
@@ -176,6 +176,7 @@ fn forty_planted_faults_of_ten_kinds_are_found() {
                     label[0]["bottomX"] = json!(one["topX"].as_f64().unwrap() + 0.01);
                 }
                 2 => label.push(one),
+                3 => label[0]["bottomX"] = json!(1.1),
                 _ => {
                     one["label"] = if one["label"] == "star" { "circle".into() } else { "star".into() };
                     label.push(one);
@@ -198,8 +199,14 @@ fn forty_planted_faults_of_ten_kinds_are_found() {
     ];
     assert_eq!(found, BTreeMap::from(expected), "{}", all(&sets.check()));
     let checked = boxes.check();
-    let expected =
-        [(Kind::BadRow, 4), (Kind::BadBox, 4), (Kind::DoubledBox, 4), (Kind::ConflictingBox, 4), (Kind::TinyBox, 4)];
+    let expected = [
+        (Kind::BadRow, 4),
+        (Kind::BadBox, 4),
+        (Kind::DoubledBox, 4),
+        (Kind::ConflictingBox, 4),
+        (Kind::CutBox, 4),
+        (Kind::TinyBox, 4),
+    ];
     assert_eq!(kinds(&checked), BTreeMap::from(expected), "{}", all(&checked));
     assert_eq!(checked.report.exit_code(), 3);
     let severities: Vec<Severity> = checked.report.findings.iter().map(|one| one.severity).collect();
