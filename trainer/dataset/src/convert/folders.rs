@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use files::{Order, Scope, Target, Written};
 
+use super::parts::is_litter;
 use super::relative::image_url;
 use super::{ConvertedLabel, ConvertedRow, IMAGE_EXTENSIONS, folder_of, write_file, write_rows};
 use crate::DataError;
@@ -25,7 +26,7 @@ pub struct FolderSummary {
     pub classes: Vec<(String, usize)>,
     /// Files that are no images by their name, and files beside the class folders.
     pub skipped: usize,
-    /// Hidden files and folders (a name that begins with a dot).
+    /// Hidden files and folders, and what systems leave beside the real ones (`__MACOSX`, `Thumbs.db`).
     pub hidden: usize,
 }
 
@@ -125,7 +126,7 @@ fn sorted(folder: &Path, hidden: &mut usize) -> Result<Vec<PathBuf>, DataError> 
     let mut paths = Vec::new();
     for entry in fs::read_dir(folder).map_err(failed)? {
         let entry = entry.map_err(failed)?;
-        if entry.file_name().as_encoded_bytes().starts_with(b".") {
+        if is_litter(&entry.path()) {
             *hidden += 1;
         } else {
             paths.push(entry.path());
@@ -169,6 +170,7 @@ mod tests {
             "set/b class/notes.txt",
             "set/a/deep/er/ü%20.png",
             "set/a/.hidden.png",
+            "set/__MACOSX/a/1.png",
             "set/.git/x.png",
             "set/readme.md",
             "set/nothing/x.txt",
@@ -176,7 +178,7 @@ mod tests {
         let output = dir.path().join("set/lists/all.jsonl");
         let summary = folders(&dir.path().join("set"), &order(&output)).unwrap();
         assert_eq!(summary.classes, [("a".to_owned(), 1), ("b class".to_owned(), 2)]);
-        assert_eq!((summary.skipped, summary.hidden), (3, 2));
+        assert_eq!((summary.skipped, summary.hidden), (3, 3));
         assert_eq!(
             fs::read_to_string(&output).unwrap(),
             "{\"image_url\":\"../a/deep/er/ü%20.png\",\"label\":\"a\"}\n\
