@@ -32,6 +32,8 @@ pub(crate) struct Part {
     pub facts: Vec<Facts>,
     /// Rows read, blank lines not counted.
     pub rows: u64,
+    /// Boxes of the files it was read from that stuck out of their image and were cut at its edge.
+    pub cut: usize,
     /// Every image has been decoded in full.
     pub checked: bool,
 }
@@ -39,8 +41,8 @@ pub(crate) struct Part {
 impl Part {
     /// What a scan found, of whose images nothing is known yet.
     pub fn new(scan: Scan) -> Self {
-        let Scan { entries, keys, targets, rows, cut: _ } = scan;
-        Self { entries, keys, targets, groups: None, cache: Cache::None, facts: Vec::new(), rows, checked: false }
+        let Scan { entries, keys, targets, rows, cut } = scan;
+        Self { entries, keys, targets, groups: None, cache: Cache::None, facts: Vec::new(), rows, cut, checked: false }
     }
 
     /// Keeps the rows at `keep`, which is strictly ascending.

@@ -287,6 +287,7 @@ fn set_aside(
         cache: Cache::None,
         facts: Vec::new(),
         rows: train.rows,
+        cut: train.cut,
         checked: train.checked,
     };
     if picks.iter().any(|&pick| pick) {

@@ -86,9 +86,12 @@ fn pairs(
     Ok(())
 }
 
-/// Boxes that stick out are cut when they are read, so the row is read again.
+/// Boxes that stick out are cut when they are read, so the row is read again where there are any.
 fn cut(data: &Data, at: At, found: &mut Vec<Found>) -> Result<(), DataError> {
     let side = &data.sides[at.side];
+    if side.rows.cut == 0 {
+        return Ok(());
+    }
     let text = side.reader.files.text(&side.rows.entries[at.index])?;
     let boxes = match crate::boxes::parse(text.trim_ascii()) {
         Ok(row) if row.cut > 0 => row.cut,

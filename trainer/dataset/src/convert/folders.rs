@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 
 use files::{Order, Scope, Target, Written};
 
+use super::find::has_image_ending;
 use super::parts::is_litter;
 use super::relative::image_url;
-use super::{ConvertedLabel, ConvertedRow, IMAGE_EXTENSIONS, folder_of, write_file, write_rows};
+use super::{ConvertedLabel, ConvertedRow, folder_of, write_file, write_rows};
 use crate::DataError;
 
 /// Folder names that mean a part of a data set, and the file each is written to.
@@ -31,7 +32,7 @@ pub struct FolderSummary {
 }
 
 /// Writes one JSONL file, the output of `order`, from a folder whose subfolders are classes; images may lie deeper in them.
-/// Classes and images are sorted by name, byte by byte. What is an image is decided by [`IMAGE_EXTENSIONS`]; hidden entries
+/// Classes and images are sorted by name, byte by byte. What is an image is decided by [`super::IMAGE_EXTENSIONS`]; hidden entries
 /// are left out.
 ///
 /// # Errors
@@ -106,18 +107,13 @@ fn collect(folder: &Path, images: &mut Vec<PathBuf>, summary: &mut FolderSummary
             if !entry.is_symlink() {
                 collect(&entry, images, summary)?;
             }
-        } else if is_image(&entry) {
+        } else if has_image_ending(&entry) {
             images.push(entry);
         } else {
             summary.skipped += 1;
         }
     }
     Ok(())
-}
-
-fn is_image(path: &Path) -> bool {
-    let extension = path.extension().and_then(|extension| extension.to_str()).map(str::to_ascii_lowercase);
-    extension.is_some_and(|extension| IMAGE_EXTENSIONS.contains(&extension.as_str()))
 }
 
 /// Entries by name, without hidden ones, which are counted.

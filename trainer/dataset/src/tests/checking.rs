@@ -133,6 +133,29 @@ fn turned(jpeg: &[u8]) -> Vec<u8> {
     [&jpeg[..2], &[0xff, 0xe1], &length, exif, &jpeg[2..]].concat()
 }
 
+/// Plants four of each fault of boxes: out of range, tiny, drawn twice, over the edge, and of two labels.
+fn plant_boxes(garden: &Garden) {
+    garden.plant("train", |rows| {
+        let all: Vec<usize> = (0..rows.len()).filter(|&at| rows[at]["label"].as_array().unwrap().len() > 1).collect();
+        for (count, &at) in all[..20].iter().enumerate() {
+            let label = rows[at]["label"].as_array_mut().unwrap();
+            let mut one = label[0].clone();
+            match count / 4 {
+                0 => label[0]["bottomX"] = json!(2.5 + count as f64),
+                1 => {
+                    label[0]["bottomX"] = json!(one["topX"].as_f64().unwrap() + 0.01);
+                }
+                2 => label.push(one),
+                3 => label[0]["bottomX"] = json!(1.1),
+                _ => {
+                    one["label"] = if one["label"] == "star" { "circle".into() } else { "star".into() };
+                    label.push(one);
+                }
+            }
+        }
+    });
+}
+
 #[test]
 fn forty_planted_faults_of_ten_kinds_are_found() {
     let boxes = Garden::new(Task::ImageObjectDetection);
@@ -164,26 +187,8 @@ fn forty_planted_faults_of_ten_kinds_are_found() {
         };
         sets.add("test", &format!("near{number}.img"), &near, &row(number + 20));
     }
-    // 6: boxes out of range; 7: tiny ones; 8: drawn twice; 9: of two labels; 10: rows that cannot be read.
-    boxes.plant("train", |rows| {
-        let all: Vec<usize> = (0..rows.len()).filter(|&at| rows[at]["label"].as_array().unwrap().len() > 1).collect();
-        for (count, &at) in all[..20].iter().enumerate() {
-            let label = rows[at]["label"].as_array_mut().unwrap();
-            let mut one = label[0].clone();
-            match count / 4 {
-                0 => label[0]["bottomX"] = json!(2.5 + count as f64),
-                1 => {
-                    label[0]["bottomX"] = json!(one["topX"].as_f64().unwrap() + 0.01);
-                }
-                2 => label.push(one),
-                3 => label[0]["bottomX"] = json!(1.1),
-                _ => {
-                    one["label"] = if one["label"] == "star" { "circle".into() } else { "star".into() };
-                    label.push(one);
-                }
-            }
-        }
-    });
+    // 6: boxes out of range; 7: tiny ones; 8: drawn twice; 9: of two labels; 10: rows that cannot be read; and over the edge.
+    plant_boxes(&boxes);
     let file = boxes.path("train.jsonl");
     let text = fs::read_to_string(&file).unwrap();
     fs::write(&file, text + "{\n{\"label\":[]}\n{\"image_url\":\"a.jpg\"}\n{\"image_url\":\"s3://a\",\"label\":[]}\n")
