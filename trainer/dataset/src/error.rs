@@ -113,6 +113,11 @@ impl DataError {
     }
 }
 
+/// What is wrong with a file or folder that the user named, and what to do.
+pub(crate) fn wrong(path: &Path, message: impl Into<String>) -> DataError {
+    DataError::Source { path: path.to_owned(), message: message.into() }
+}
+
 fn shown_url(image_url: Option<&str>) -> String {
     image_url.map(|url| format!(" (image_url {url:?})")).unwrap_or_default()
 }

@@ -27,6 +27,7 @@ mod facts;
 mod fetch;
 mod foreign;
 mod group;
+mod header;
 mod index;
 mod loader;
 pub mod loading;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::error::DataError;
+use super::error::{DataError, wrong};
 use super::foreign;
 
 /// The JSONL files of one data set, in order, and what was not understood on the way.
@@ -54,10 +54,6 @@ pub fn open(path: &Path) -> Result<Source, DataError> {
     }
     foreign::check(path)?;
     Ok(Source { files: vec![absolute], warnings: Vec::new() })
-}
-
-fn wrong(path: &Path, message: impl Into<String>) -> DataError {
-    DataError::Source { path: path.to_owned(), message: message.into() }
 }
 
 fn read_table(path: &Path) -> Result<Source, DataError> {

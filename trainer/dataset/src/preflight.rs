@@ -4,15 +4,12 @@
 //! up to [`FULL_CHECK`] each is decoded (which also fills the cache), up to [`HEADER_CHECK`] its header is read and its size
 //! checked, beyond that only its presence. What a lighter check misses is found when the image is first decoded.
 
-use std::fs::File;
-use std::io::Read;
 use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-use models::host;
-
 use super::dataset::{Reader, SampleError, Sizes};
 use super::error::DataError;
+use super::header;
 use super::index::Entry;
 use super::location::Location;
 use super::reject::RejectKind;
@@ -21,8 +18,6 @@ use super::reject::RejectKind;
 pub const FULL_CHECK: usize = 10_000;
 /// Data sets of at most so many images have every header read before training.
 pub const HEADER_CHECK: usize = 100_000;
-/// Bytes read of an image for its header; the whole file where that is not enough.
-const HEAD: u64 = 64 << 10;
 
 /// Called now and then with (images checked, images to check), from any thread.
 pub type OnProgress<'a> = &'a (dyn Fn(usize, usize) + Sync);
@@ -89,16 +84,7 @@ impl Totals {
 pub(crate) fn header(reader: &Reader, entry: &Entry, totals: &Totals) -> Result<(), SampleError> {
     let (path, size) = reader.sized(entry)?;
     let missing = |e: std::io::Error| SampleError::Bad(RejectKind::MissingFile, format!("{}: {e}", path.display()));
-    let mut file = File::open(&path).map_err(missing)?;
-    let mut head = Vec::with_capacity(size.min(HEAD) as usize);
-    file.by_ref().take(HEAD).read_to_end(&mut head).map_err(missing)?;
-    let header = match host::probe_head(&head, size, &reader.limits) {
-        Err(_) if size > HEAD => {
-            file.take(reader.limits.max_bytes).read_to_end(&mut head).map_err(missing)?;
-            host::probe(&head, &reader.limits)
-        }
-        result => result,
-    };
+    let header = header::of_file(&path, size, &reader.limits).map_err(missing)?;
     let header = header.map_err(|e| SampleError::Bad(RejectKind::BadImage, e.to_string()))?;
     totals.encoded.fetch_add(size, Ordering::Relaxed);
     totals.decoded.fetch_add(u64::from(header.width) * u64::from(header.height) * 3, Ordering::Relaxed);

@@ -12,7 +12,7 @@ pub struct CheckPage {
     /// What was found.
     pub report: CheckReport,
     /// Images of each finding, as far as they are to be shown.
-    pub pictures: Vec<Vec<Thumbnail>>,
+    pub images: Vec<Vec<Thumbnail>>,
     /// Most findings of a kind; of the others their number is said.
     pub shown: usize,
 }
@@ -42,7 +42,7 @@ struct FindingView<'a> {
     places: Vec<String>,
     /// Places that are not shown.
     more: usize,
-    pictures: &'a [Thumbnail],
+    images: &'a [Thumbnail],
 }
 
 /// Places of a finding that are written out.
@@ -53,10 +53,10 @@ const PLACES: usize = 6;
 /// # Errors
 /// [`ReportError::Template`]; no data causes it.
 pub fn render_check(page: &CheckPage) -> Result<String, ReportError> {
-    let mut pictures = page.pictures.iter();
+    let mut images = page.images.iter();
     let kinds = page.report.by_kind().filter_map(|of_kind| {
         let first = of_kind.first()?;
-        let all: Vec<FindingView> = of_kind.iter().map(|one| finding(one, pictures.next())).collect();
+        let all: Vec<FindingView> = of_kind.iter().map(|one| finding(one, images.next())).collect();
         let more = all.len().saturating_sub(page.shown);
         Some(KindView {
             name: first.kind.as_str(),
@@ -74,12 +74,12 @@ pub fn render_check(page: &CheckPage) -> Result<String, ReportError> {
     Ok(environment.get_template("check")?.render(Serde(view))?)
 }
 
-fn finding<'a>(finding: &'a Finding, pictures: Option<&'a Vec<Thumbnail>>) -> FindingView<'a> {
+fn finding<'a>(finding: &'a Finding, images: Option<&'a Vec<Thumbnail>>) -> FindingView<'a> {
     FindingView {
         message: &finding.message,
         places: finding.images.iter().take(PLACES).map(ToString::to_string).collect(),
         more: finding.images.len().saturating_sub(PLACES),
-        pictures: pictures.map_or(&[], Vec::as_slice),
+        images: images.map_or(&[], Vec::as_slice),
     }
 }
 
@@ -116,8 +116,8 @@ mod tests {
             notes: 0,
             findings: vec![one; findings],
         };
-        let picture = Thumbnail::new((8, 6), &[200; 144], 64, text).unwrap();
-        CheckPage { report, pictures: vec![vec![picture]; findings], shown: 2 }
+        let thumbnail = Thumbnail::new((8, 6), &[200; 144], 64, text).unwrap();
+        CheckPage { report, images: vec![vec![thumbnail]; findings], shown: 2 }
     }
 
     #[test]

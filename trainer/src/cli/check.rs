@@ -151,14 +151,14 @@ fn place(finding: &Finding) -> String {
 }
 
 fn page(checked: &Checked) -> anyhow::Result<CheckPage> {
-    let mut pictures = Vec::new();
+    let mut images = Vec::new();
     let mut of_kind = (None, 0);
     for (at, finding) in checked.report.findings.iter().enumerate() {
         of_kind = if of_kind.0 == Some(finding.kind) { (of_kind.0, of_kind.1 + 1) } else { (Some(finding.kind), 1) };
         let most = if of_kind.1 <= SHOWN { IMAGES } else { 0 };
-        pictures.push(checked.images(at, most)?.iter().map(thumbnail).collect::<Result<Vec<_>, _>>()?);
+        images.push(checked.images(at, most)?.iter().map(thumbnail).collect::<Result<Vec<_>, _>>()?);
     }
-    Ok(CheckPage { report: checked.report.clone(), pictures, shown: SHOWN })
+    Ok(CheckPage { report: checked.report.clone(), images, shown: SHOWN })
 }
 
 /// A small image with the objects that a finding is about drawn on it.

@@ -10,6 +10,7 @@ use super::parts::is_litter;
 use super::relative::image_url;
 use super::{ConvertedLabel, ConvertedRow, folder_of, write_file, write_rows};
 use crate::DataError;
+use crate::error::wrong;
 
 /// Folder names that mean a part of a data set, and the file each is written to.
 const PARTS: [(&str, &[&str]); 3] = [
@@ -134,10 +135,6 @@ fn sorted(folder: &Path, hidden: &mut usize) -> Result<Vec<PathBuf>, DataError> 
 
 fn absolute(path: &Path) -> Result<PathBuf, DataError> {
     std::path::absolute(path).map_err(|source| DataError::Io { action: "resolve", path: path.to_owned(), source })
-}
-
-fn wrong(path: &Path, message: &str) -> DataError {
-    DataError::Source { path: path.to_owned(), message: message.to_owned() }
 }
 
 #[cfg(test)]

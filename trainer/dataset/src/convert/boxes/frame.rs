@@ -5,11 +5,11 @@
 //! rotation was not applied, or a copy of another size. Which one the boxes belong to is told by where they fit.
 
 use std::collections::BTreeSet;
-use std::fs::File;
-use std::io::Read;
 use std::path::Path;
 
-use models::host::{self, Limits, Turn};
+use models::host::{Limits, Turn};
+
+use crate::header;
 
 /// What boxes are measured against.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -63,19 +63,8 @@ impl Stored {
     /// Reads the header of a file; nothing where it is not there or no image.
     #[must_use]
     pub fn read(path: &Path) -> Option<Self> {
-        const HEAD: u64 = 64 << 10;
-        let limits = Limits::default();
-        let mut file = File::open(path).ok()?;
-        let size = file.metadata().ok()?.len();
-        let mut bytes = Vec::new();
-        file.by_ref().take(HEAD).read_to_end(&mut bytes).ok()?;
-        let header = host::probe_head(&bytes, size, &limits).or_else(|error| {
-            if size <= HEAD || file.take(limits.max_bytes).read_to_end(&mut bytes).is_err() {
-                return Err(error);
-            }
-            host::probe(&bytes, &limits)
-        });
-        let header = header.ok()?;
+        let size = std::fs::metadata(path).ok()?.len();
+        let header = header::of_file(path, size, &Limits::default()).ok()?.ok()?;
         Some(Self { size: [header.width, header.height], turn: header.turn })
     }
 

@@ -29,12 +29,13 @@ use std::path::{Path, PathBuf};
 use files::Writing;
 
 use crate::DataError;
+use crate::error::wrong;
 
 pub use frame::Sizes;
 pub use part::{BoxSummary, LabelledImage, LabelledObject, Part};
 pub use place::Placing;
 
-fn absolute(path: &Path) -> Result<PathBuf, DataError> {
+pub(super) fn absolute(path: &Path) -> Result<PathBuf, DataError> {
     let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
     std::path::absolute(path).map_err(|source| io_error("resolve", path, source))
 }
@@ -58,10 +59,6 @@ pub(super) fn part_name(path: &Path) -> String {
         "val" | "valid" => "validation".to_owned(),
         other => other.to_owned(),
     }
-}
-
-fn wrong(path: &Path, message: impl Into<String>) -> DataError {
-    DataError::Source { path: path.to_owned(), message: message.into() }
 }
 
 fn io_error(action: &'static str, path: &Path, source: std::io::Error) -> DataError {

@@ -29,10 +29,11 @@ use self::finder::Finder;
 use self::layout::{Columns, Layout};
 use self::records::Record;
 use self::sight::Sight;
-use super::boxes::{Part, Sizes};
+use super::boxes::{Part, Sizes, absolute};
 use super::relative::image_url;
 use super::{ConvertedRow, LeftOut, List, folder_of, write_rows};
 use crate::DataError;
+use crate::error::wrong;
 
 pub use boxes::BoxForm;
 pub use classes::LabelPart;
@@ -221,13 +222,4 @@ fn filled<'a>(row: &'a Record, column: usize, name: &str) -> Result<&'a str, Str
         Some(field) => Ok(field),
         None => Err(format!("{} fields, but the {name} is column {}", row.fields.len(), column + 1)),
     }
-}
-
-fn absolute(path: &Path) -> Result<PathBuf, DataError> {
-    let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
-    std::path::absolute(path).map_err(|source| DataError::Io { action: "resolve", path: path.to_owned(), source })
-}
-
-fn wrong(path: &Path, message: impl Into<String>) -> DataError {
-    DataError::Source { path: path.to_owned(), message: message.into() }
 }
