@@ -153,6 +153,8 @@ fn voc_there_and_back() {
     for pixels in [Pixels::Corners, Pixels::Inclusive] {
         let output = folder.path(&format!("{pixels:?}"));
         voc::write(&order(&output), std::slice::from_ref(&part), pixels, Placing::Copied).unwrap();
+        // Readers of this layout look for `val.txt`.
+        assert!(output.join("ImageSets/Main/val.txt").is_file());
         let back = voc::read(&output, None, pixels, Sizes::Fitting).unwrap();
         assert_eq!((back.len(), back[0].name.as_str()), (1, "validation"));
         check_same(&back[0].images, &renamed(forget(&part, |object| object.polygon.clear())));
