@@ -133,6 +133,21 @@ fn lists_may_name_files_and_what_is_not_there() {
 }
 
 #[test]
+fn lists_name_images_with_blanks_and_numbers() {
+    let folder = Folder::new();
+    for (list, name) in [("train", "photo 1"), ("val", "cat (2)"), ("test", "a 0")] {
+        folder.image(&format!("d/JPEGImages/{name}.jpg"), 100, 50);
+        folder.write(&format!("d/Annotations/{name}.xml"), xml("", &cat()));
+        folder.write(&format!("d/ImageSets/Main/{list}.txt"), format!("{name}\n"));
+        folder.write(&format!("d/ImageSets/Main/cat_{list}.txt"), format!("{name}  1\n"));
+    }
+    let parts = parts(&folder, "d").unwrap();
+    let found: Vec<(&str, Vec<String>)> = parts.iter().map(|part| (part.name.as_str(), names(part))).collect();
+    let wanted = [("test", "a 0.jpg"), ("train", "photo 1.jpg"), ("validation", "cat (2).jpg")];
+    assert_eq!(found, wanted.map(|(part, image)| (part, vec![image.to_owned()])));
+}
+
+#[test]
 fn nothing_that_can_be_used_is_an_error() {
     let folder = Folder::new();
     folder.write("d/Annotations/a.xml", xml("<filename>a.jpg</filename>", &cat()));
