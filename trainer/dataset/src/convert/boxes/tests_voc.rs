@@ -121,6 +121,28 @@ fn text_is_read_in_the_encoding_that_is_declared() {
 }
 
 #[test]
+fn a_declared_size_is_compared_with_the_file() {
+    let folder = Folder::new();
+    // Stored 100 x 50 and seen as 50 x 100, as a telephone writes it.
+    folder.turned("d/JPEGImages/a.jpg", [100, 50], 6);
+    let corners = |boxes: [&str; 4]| {
+        folder.write("d/Annotations/a.xml", xml("", &object("cat", boxes)));
+        let part = one(&folder, "d");
+        assert!(part.assumed.iter().any(|note| note.contains("EXIF")), "{:?}", part.assumed);
+        part.images[0].objects[0].corners
+    };
+    assert_eq!(corners(["10", "60", "20", "80"]), [0.2, 0.6, 0.4, 0.8], "drawn on the image as it is seen");
+    assert_eq!(corners(["60", "10", "80", "20"]), [0.6, 0.6, 0.8, 0.8], "drawn before the rotation");
+    // A size that is simply wrong: only one of the two frames holds the box.
+    folder.image("d/JPEGImages/a.jpg", 400, 200);
+    folder.write("d/Annotations/a.xml", xml("", &object("cat", ["200", "50", "300", "150"])));
+    assert_eq!(one(&folder, "d").images[0].objects[0].corners, [0.5, 0.25, 0.75, 0.75]);
+    folder.write("d/Annotations/a.xml", xml("", &cat()));
+    let message = parts(&folder, "d").unwrap_err();
+    assert!(message.contains("declares 100 x 50") && message.contains("--sizes"), "{message}");
+}
+
+#[test]
 fn lists_may_name_files_and_what_is_not_there() {
     let folder = Folder::new();
     folder.image("d/JPEGImages/a.jpg", 100, 50);
