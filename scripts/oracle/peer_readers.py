@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Checks that other programs read what `trainer convert` writes, and that it reads what other programs write.
 
-    python scripts/oracle/peer_readers.py --trainer target/release/trainer [--count 48] [--seed 1]
+    python scripts/oracle/peer_readers.py --trainer target/release/trainer [--count 24] [--seed 1]
 
 A set of awkward images and boxes (peer_cases.py) goes both ways for each layout: rows that `trainer convert jsonl` writes are read by the
 peer's own reader, and a data set that is written here is read by `trainer convert`. Each time there must be the same images, with the same
@@ -130,7 +130,7 @@ def compare(found, wanted, limit):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--trainer", type=pathlib.Path, required=True)
-    parser.add_argument("--count", type=int, default=48, help="images of each of three parts")
+    parser.add_argument("--count", type=int, default=24, help="images of each of three parts")
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
     trainer = Trainer(arguments.trainer.resolve())
