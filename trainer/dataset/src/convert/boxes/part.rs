@@ -122,6 +122,23 @@ impl Part {
         Ok(self)
     }
 
+    /// The part without the images whose size nothing says, which are left out and listed.
+    #[must_use]
+    pub fn sized(mut self, source: &Path) -> Self {
+        let images = std::mem::take(&mut self.images);
+        let has_size = |image: &LabelledImage| !image.path.is_file() || image.measured().is_ok();
+        let (sized, unknown): (Vec<_>, Vec<_>) = images.into_iter().partition(has_size);
+        for image in unknown {
+            let reason = format!(
+                "its image {} cannot be read, and its row has no image_details with width and height",
+                image.path.display()
+            );
+            self.leave_out_image(source, "image".to_owned(), reason, image.objects.len());
+        }
+        self.images = sized;
+        self
+    }
+
     /// Notes that an object or a row of a file cannot be used.
     pub fn leave_out(&mut self, source: &Path, place: String, reason: impl Into<String>) {
         self.lost += 1;

@@ -104,7 +104,8 @@ pub fn write_folder(order: &Order, parts: &[Part]) -> Result<(Vec<PathBuf>, Writ
 }
 
 /// Reads a JSONL file or MLTable folder; rows of one image are put together. Where an object has both, corners are taken
-/// as written and not from its outline, so that what was converted to JSONL converts back to the same.
+/// as written and not from its outline, so that what was converted to JSONL converts back to the same. An image whose size
+/// neither its file nor its row says is left out: other layouts need it.
 ///
 /// # Errors
 /// A file cannot be read, or `azureml://` paths are in it and no `data_root` is given.
@@ -156,7 +157,7 @@ pub fn read(path: &Path, data_root: Option<&Path>) -> Result<Part, DataError> {
             }
         }
     }
-    part.usable(path, "check image_url, or give --data_root FOLDER:")
+    part.sized(path).usable(path, "check image_url, or give --data_root FOLDER:")
 }
 
 /// An object that was judged to be usable; `raw` is how it was written.

@@ -35,7 +35,7 @@ impl Folder {
     }
 
     /// An image that is stored with this size and turned by the EXIF orientation, 1 to 8.
-    fn turned(&self, name: &str, [width, height]: [u32; 2], orientation: u8) -> PathBuf {
+    pub fn turned(&self, name: &str, [width, height]: [u32; 2], orientation: u8) -> PathBuf {
         // Signature and IHDR, behind which further chunks may stand.
         const HEAD: usize = 8 + 25;
         let plain = encode_png(&Rgb::filled(width, height, [9, 8, 7]));
@@ -140,6 +140,8 @@ fn coco_there_and_back() {
     assert_eq!(back.left_out, []);
     check_same(&back.images, &part.images);
     let text: serde_json::Value = serde_json::from_str(&fs::read_to_string(&written[0]).unwrap()).unwrap();
+    // pycocotools reads no results beside a file without `info`.
+    assert!(text["info"].is_object() && text["licenses"].is_array());
     assert_eq!(text["annotations"][0]["bbox"][2].as_f64().unwrap().round(), 24.0);
     assert_eq!((&text["annotations"][1]["iscrowd"], &text["categories"][1]["name"]), (&1.into(), &"yes".into()));
     // Half of a box of 500.5 by 166.5 pixels.
@@ -153,6 +155,8 @@ fn voc_there_and_back() {
     for pixels in [Pixels::Corners, Pixels::Inclusive] {
         let output = folder.path(&format!("{pixels:?}"));
         voc::write(&order(&output), std::slice::from_ref(&part), pixels, Placing::Copied).unwrap();
+        // Readers of this layout look for `val.txt`.
+        assert!(output.join("ImageSets/Main/val.txt").is_file());
         let back = voc::read(&output, None, pixels, Sizes::Fitting).unwrap();
         assert_eq!((back.len(), back[0].name.as_str()), (1, "validation"));
         check_same(&back[0].images, &renamed(forget(&part, |object| object.polygon.clear())));
@@ -216,6 +220,76 @@ fn rows_of_one_image_are_put_together_and_bad_ones_listed() {
     assert_eq!(part.images[0].objects, [marked("7", [0.5, 0.0, 1.0, 0.25]), marked("7", [0.5, 0.0, 1.0, 0.25])]);
     let places: Vec<&str> = part.left_out.iter().map(|one| one.place.as_str()).collect();
     assert_eq!(places, ["line 3", "line 4, object 1", "line 5"]);
+}
+
+#[test]
+fn an_image_without_a_size_is_left_out_alone() {
+    let folder = Folder::new();
+    folder.image("a.png", 10, 10);
+    folder.write("b.png", "no image");
+    folder.write("c.png", "no image");
+    let object = r#"{"label":"x","topX":0,"topY":0,"bottomX":1,"bottomY":1}"#;
+    let row = |name: &str, more: &str| format!("{{\"image_url\":\"{name}\",\"label\":[{object}]{more}}}\n");
+    let unknown = row("b.png", "");
+    let sized = row("c.png", r#","image_details":{"width":20,"height":10}"#);
+    let part = rows::read(&folder.write("t.jsonl", row("a.png", "") + &unknown + &sized), None).unwrap();
+    assert_eq!((part.images.len(), part.left_out.len()), (2, 1), "{part:?}");
+    assert!(part.left_out[0].reason.contains("b.png cannot be read"), "{part:?}");
+    let parts = std::slice::from_ref(&part);
+    voc::write(&order(&folder.path("voc")), parts, Pixels::Corners, Placing::Copied).unwrap();
+    coco::write(&order(&folder.path("coco")), parts).unwrap();
+    let message = rows::read(&folder.write("t.jsonl", unknown), None).unwrap_err().to_string();
+    assert!(message.contains("can be used") && message.contains("b.png"), "{message}");
+}
+
+#[test]
+fn boxes_over_the_edge_are_cut_in_every_layout() {
+    let folder = Folder::new();
+    folder.image("d/images/a.png", 100, 50);
+    // Three pixels over the left edge and six below the image; beside the image; as thin as nothing once it is cut.
+    folder.write("d/labels/a.txt", "0 0.085 0.81 0.23 0.62\n0 1.1 0.5 0.2 0.2\n0 -0.05 0.5 0.1 0.2\n");
+    let yolo = yolo::read(&folder.write("d/data.yaml", "train: images\nnames: [x]\n")).unwrap().remove(0);
+    let object = |[x1, y1, x2, y2]: [i32; 4]| {
+        format!(
+            "<object><name>x</name><bndbox><xmin>{x1}</xmin><ymin>{y1}</ymin><xmax>{x2}</xmax><ymax>{y2}</ymax></bndbox></object>"
+        )
+    };
+    let objects = [[-3, 25, 20, 56], [100, 20, 120, 30], [-10, 20, 0, 30]].map(object).concat();
+    folder.write("v/a.xml", format!("<annotation><filename>a.png</filename>{objects}</annotation>"));
+    folder.image("v/a.png", 100, 50);
+    let voc = voc::read(&folder.path("v"), None, Pixels::Corners, Sizes::Fitting).unwrap().remove(0);
+    let object = |[x1, y1, x2, y2]: [f64; 4]| {
+        format!("{{\"label\":\"x\",\"topX\":{x1},\"topY\":{y1},\"bottomX\":{x2},\"bottomY\":{y2}}}")
+    };
+    let objects = [[-0.03, 0.5, 0.2, 1.12], [1.0, 0.4, 1.2, 0.6], [-0.1, 0.4, 0.0, 0.6]].map(object).join(",");
+    let row = format!("{{\"image_url\":\"d/images/a.png\",\"label\":[{objects}]}}");
+    let rows = rows::read(&folder.write("t.jsonl", row), None).unwrap();
+    for part in [yolo, voc, rows] {
+        let objects = &part.images[0].objects;
+        assert_eq!((objects.len(), part.cut, part.left_out.len()), (1, 1, 2), "{part:?}");
+        let near = |(a, b): (&f64, f64)| (a - b).abs() < 1e-12;
+        assert!(objects[0].corners.iter().zip([0.0, 0.5, 0.2, 1.0]).all(near), "{objects:?}");
+    }
+}
+
+#[test]
+fn marks_at_the_start_of_a_file_are_no_text() {
+    let folder = Folder::new();
+    folder.image("d/images/a.png", 100, 50);
+    folder.write("d/labels/a.txt", "\u{feff}0 0.5 0.5 0.5 0.5\n");
+    let yaml = "\u{feff}train: images\nnames: [x]\n";
+    let yolo = yolo::read(&folder.write("d/data.yaml", yaml)).unwrap().remove(0);
+    let bndbox = "<xmin>25</xmin><ymin>12.5</ymin><xmax>75.0</xmax><ymax> 37.5 </ymax>";
+    let xml = format!("\u{feff}<annotation><object><name>x</name><bndbox>{bndbox}</bndbox></object></annotation>");
+    folder.write("d/Annotations/a.xml", xml);
+    let voc = voc::read(&folder.path("d"), None, Pixels::Corners, Sizes::Fitting).unwrap().remove(0);
+    let object = r#"{"label":"x","topX":0.25,"topY":"0.25","bottomX":0.75,"bottomY":0.75}"#;
+    let row = format!("\u{feff}{{\"image_url\":\"d/images/a.png\",\"label\":[{object}]}}\n");
+    let rows = rows::read(&folder.write("t.jsonl", row), None).unwrap();
+    for part in [yolo, voc, rows] {
+        assert_eq!(part.images[0].objects, [marked("x", [0.25, 0.25, 0.75, 0.75])]);
+        assert_eq!(part.left_out, []);
+    }
 }
 
 #[test]

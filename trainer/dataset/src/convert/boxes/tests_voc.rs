@@ -121,6 +121,28 @@ fn text_is_read_in_the_encoding_that_is_declared() {
 }
 
 #[test]
+fn a_declared_size_is_compared_with_the_file() {
+    let folder = Folder::new();
+    // Stored 100 x 50 and seen as 50 x 100, as a telephone writes it.
+    folder.turned("d/JPEGImages/a.jpg", [100, 50], 6);
+    let corners = |boxes: [&str; 4]| {
+        folder.write("d/Annotations/a.xml", xml("", &object("cat", boxes)));
+        let part = one(&folder, "d");
+        assert!(part.assumed.iter().any(|note| note.contains("EXIF")), "{:?}", part.assumed);
+        part.images[0].objects[0].corners
+    };
+    assert_eq!(corners(["10", "60", "20", "80"]), [0.2, 0.6, 0.4, 0.8], "drawn on the image as it is seen");
+    assert_eq!(corners(["60", "10", "80", "20"]), [0.6, 0.6, 0.8, 0.8], "drawn before the rotation");
+    // A size that is simply wrong: only one of the two frames holds the box.
+    folder.image("d/JPEGImages/a.jpg", 400, 200);
+    folder.write("d/Annotations/a.xml", xml("", &object("cat", ["200", "50", "300", "150"])));
+    assert_eq!(one(&folder, "d").images[0].objects[0].corners, [0.5, 0.25, 0.75, 0.75]);
+    folder.write("d/Annotations/a.xml", xml("", &cat()));
+    let message = parts(&folder, "d").unwrap_err();
+    assert!(message.contains("declares 100 x 50") && message.contains("--sizes"), "{message}");
+}
+
+#[test]
 fn lists_may_name_files_and_what_is_not_there() {
     let folder = Folder::new();
     folder.image("d/JPEGImages/a.jpg", 100, 50);
@@ -130,6 +152,21 @@ fn lists_may_name_files_and_what_is_not_there() {
     let part = one(&folder, "d");
     assert_eq!((part.name.as_str(), part.images.len(), part.left_out.len()), ("validation", 1, 1));
     assert!(part.left_out[0].source.ends_with("gone.xml"));
+}
+
+#[test]
+fn lists_name_images_with_blanks_and_numbers() {
+    let folder = Folder::new();
+    for (list, name) in [("train", "photo 1"), ("val", "cat (2)"), ("test", "a 0")] {
+        folder.image(&format!("d/JPEGImages/{name}.jpg"), 100, 50);
+        folder.write(&format!("d/Annotations/{name}.xml"), xml("", &cat()));
+        folder.write(&format!("d/ImageSets/Main/{list}.txt"), format!("{name}\n"));
+        folder.write(&format!("d/ImageSets/Main/cat_{list}.txt"), format!("{name}  1\n"));
+    }
+    let parts = parts(&folder, "d").unwrap();
+    let found: Vec<(&str, Vec<String>)> = parts.iter().map(|part| (part.name.as_str(), names(part))).collect();
+    let wanted = [("test", "a 0.jpg"), ("train", "photo 1.jpg"), ("validation", "cat (2).jpg")];
+    assert_eq!(found, wanted.map(|(part, image)| (part, vec![image.to_owned()])));
 }
 
 #[test]

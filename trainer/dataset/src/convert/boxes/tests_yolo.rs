@@ -56,6 +56,16 @@ fn label_files_beside_the_images_are_read() {
 }
 
 #[test]
+fn images_are_found_whatever_path_was_meant_for() {
+    let folder = Folder::new();
+    for path in [".", "./", "../d", "d", "/other/machine/d", "C:\\data\\d", "datasets/d"] {
+        let part = set(&folder, &format!("path: '{path}'\nnames: [a]\n"), "0 0.5 0.5 0.5 0.5\n");
+        let part = part.unwrap_or_else(|error| panic!("{path}: {error}"));
+        assert_eq!((part.images.len(), part.images[0].objects.len()), (1, 1), "{path}");
+    }
+}
+
+#[test]
 fn lists_are_found_from_wherever_they_were_written() {
     let folder = Folder::new();
     folder.image("d/images/a.jpg", 100, 50);

@@ -44,18 +44,26 @@ fn lists(root: &Path, annotations: &Path) -> Result<Vec<Listed>, DataError> {
         }
         let text = text::read(&list)?;
         let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-        if lines.first().is_some_and(|line| line.split_whitespace().count() > 1) {
-            continue;
-        }
         let bare = |line: &str| {
             let path = Path::new(line);
             let ends = has_image_ending(path) || path.extension().is_some_and(|e| e.eq_ignore_ascii_case("xml"));
             if ends { path.with_extension("").display().to_string() } else { line.to_owned() }
         };
-        let names = lines.iter().map(|line| annotations.join(format!("{}.xml", bare(line)))).collect();
+        let annotation = |line: &&str| annotations.join(format!("{}.xml", bare(line)));
+        let of_class = |line: &&str| says_of_class(line) && !annotation(line).is_file();
+        if !lines.is_empty() && lines.iter().all(of_class) {
+            continue;
+        }
+        let names = lines.iter().map(annotation).collect();
         parts.push(Listed { name: part_name(&list), source: list, annotations: names });
     }
     Ok(parts)
+}
+
+/// Whether a line may say that an image shows a class (`000012 -1`), as in lists that are no part. A name with a blank and a
+/// number looks the same.
+fn says_of_class(line: &str) -> bool {
+    line.rsplit_once(char::is_whitespace).is_some_and(|(_, flag)| ["-1", "0", "1"].contains(&flag))
 }
 
 struct Reader {

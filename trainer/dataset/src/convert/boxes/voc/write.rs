@@ -45,7 +45,8 @@ struct Written {
     object: Vec<Object>,
 }
 
-/// Writes a VOC folder, the output of `order`: every image and its annotation once, and a list per part. Coordinates are whole
+/// Writes a VOC folder, the output of `order`: every image and its annotation once, and a list per part, `val.txt` of
+/// validation. Coordinates are whole
 /// where they are so to a millionth of a pixel, else written in full. Outlines are not part of this layout and are dropped.
 /// Images that lie where they belong stay.
 ///
@@ -66,7 +67,7 @@ pub fn write(order: &Order, parts: &[Part], pixels: Pixels, placing: Placing) ->
         names.iter().map(|name| Path::new(name).with_extension("").display().to_string()).collect();
     let file = |at: usize| format!("JPEGImages/{}", names[at]);
     let annotation = |at: usize| format!("Annotations/{}.xml", stems[at]);
-    let list = |part: &Part| format!("ImageSets/Main/{}.txt", part.name);
+    let list = |part: &Part| format!("ImageSets/Main/{}.txt", list_name(&part.name));
     let of_image = |at: usize| [Target::copy(file(at), &images[at].path), Target::new(annotation(at))];
     let mut targets: Vec<Target> = (0..images.len()).flat_map(of_image).collect();
     targets.extend(parts.iter().map(|part| Target::new(list(part))));
@@ -83,6 +84,14 @@ pub fn write(order: &Order, parts: &[Part], pixels: Pixels, placing: Placing) ->
     }
     left_out.write(&mut writing)?;
     Ok(writing.publish()?)
+}
+
+/// What the layout calls a part: readers look for `val.txt`.
+fn list_name(part: &str) -> &str {
+    match part {
+        "validation" => "val",
+        other => other,
+    }
 }
 
 fn xml(image: &LabelledImage, filename: String, pixels: Pixels) -> Result<String, DataError> {
