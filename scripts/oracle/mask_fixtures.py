@@ -1,0 +1,85 @@
+"""Freezes what pycocotools makes of masks, for models/tests/mask.
+
+Run from the project's root, with NumPy and pycocotools installed (see scripts/oracle/environment):
+
+    python scripts/oracle/mask_fixtures.py [--output FOLDER] [--factor N]
+
+Writes to models/tests/fixtures/mask, one case a line, N times as many cases as are committed:
+- `rle.json`: of random masks the checksum of the compressed counts, area and box; of pairs of them the union, the
+  intersection and the overlaps with and without crowds.
+What is asked is made from a seed on both sides by integer arithmetic alone; `Lcg` and the generators below have their
+counterparts in models/tests/mask.
+"""
+
+import argparse
+import json
+import zlib
+from pathlib import Path
+
+import numpy as np
+from pycocotools import mask as coco
+
+MULTIPLIER, INCREMENT, WORD = 6364136223846793005, 1442695040888963407, (1 << 64) - 1
+
+
+class Lcg:
+    """x <- (x * MULTIPLIER + INCREMENT) mod 2^64, output x >> 33."""
+
+    def __init__(self, seed):
+        self.state = seed
+
+    def next(self):
+        self.state = (self.state * MULTIPLIER + INCREMENT) & WORD
+        return self.state >> 33
+
+    def below(self, limit):
+        return self.next() % limit
+
+
+def crc(rle):
+    return zlib.crc32(rle["counts"])
+
+
+def summary(rle):
+    return [crc(rle), int(coco.area(rle)), *map(int, coco.toBbox(rle))]
+
+
+def random_mask(random):
+    """A mask from random runs: column by column, with long and short runs; empty and full masks too."""
+    height, width = 1 + random.below(40), 1 + random.below(40)
+    longest = 1 + random.below(3) * random.below(60)
+    values, inside = [], random.below(2)
+    while len(values) < width * height:
+        values += [inside] * (random.below(longest) + 1)
+        inside = 1 - inside
+    if random.below(8) == 0:
+        values = [random.below(2)] * (width * height)
+    values = values[: width * height]
+    return np.array(values, dtype=np.uint8).reshape(width, height)
+
+
+def rle_case(seed):
+    """Two masks of one size, each the pixels of another seed moved into the first one's size."""
+    first = random_mask(Lcg(seed))
+    second = np.resize(random_mask(Lcg(seed + 1_000_003)).ravel(), first.shape)
+    # Arrays are [column, row] here; the transpose of one in C's order is Fortran's order, which pycocotools wants.
+    a, b = coco.encode(first.T), coco.encode(second.T)
+    assert (coco.decode(a) == first.T).all()
+    overlaps = [float(coco.iou([a], [b], [crowd])[0, 0]) for crowd in (False, True)]
+    both = [summary(a), summary(b), crc(coco.merge([a, b])), crc(coco.merge([a, b], intersect=True)), *overlaps]
+    return {"seed": seed, "size": list(first.shape), "expected": both}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--output", type=Path, default=Path("models/tests/fixtures/mask"))
+    parser.add_argument("--factor", type=int, default=1, help="times as many cases as are committed")
+    arguments = parser.parse_args()
+    arguments.output.mkdir(parents=True, exist_ok=True)
+    for name, make, count in [("rle", rle_case, 150)]:
+        cases = [json.dumps(make(seed), separators=(",", ":")) for seed in range(1, count * arguments.factor + 1)]
+        (arguments.output / f"{name}.json").write_text("[\n" + ",\n".join(cases) + "\n]\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
