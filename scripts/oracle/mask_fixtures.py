@@ -7,6 +7,7 @@ Run from the project's root, with NumPy and pycocotools installed (see scripts/o
 Writes to models/tests/fixtures/mask, one case a line, N times as many cases as are committed:
 - `rle.json`: of random masks the checksum of the compressed counts, area and box; of pairs of them the union, the
   intersection and the overlaps with and without crowds.
+- `polygons.json`: of random polygons the checksum of the compressed counts of `frPyObjects` and `merge`, area and box.
 What is asked is made from a seed on both sides by integer arithmetic alone; `Lcg` and the generators below have their
 counterparts in models/tests/mask.
 """
@@ -70,13 +71,34 @@ def rle_case(seed):
     return {"seed": seed, "size": list(first.shape), "expected": both}
 
 
+def random_polygons(random):
+    """(width, height, rings as flat lists of pixels). Coordinates are whole numbers over `unit`; some lie outside."""
+    width, height = 1 + random.below(90), 1 + random.below(90)
+    unit = [1, 2, 5, 7, 10, 64, 1000][random.below(7)]
+    margin = [0, 0, 3, 40][random.below(4)]
+    rings = []
+    for _ in range(1 + random.below(3)):
+        points = 3 + random.below([1, 4, 20][random.below(3)])
+        ring = []
+        for _ in range(points):
+            for side in (width, height):
+                ring.append((random.below((side + 2 * margin) * unit + 1) - margin * unit) / unit)
+        rings.append(ring)
+    return width, height, rings
+
+
+def polygon_case(seed):
+    width, height, rings = random_polygons(Lcg(seed))
+    return [seed, *summary(coco.merge(coco.frPyObjects(rings, height, width)))]
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", type=Path, default=Path("models/tests/fixtures/mask"))
     parser.add_argument("--factor", type=int, default=1, help="times as many cases as are committed")
     arguments = parser.parse_args()
     arguments.output.mkdir(parents=True, exist_ok=True)
-    for name, make, count in [("rle", rle_case, 150)]:
+    for name, make, count in [("rle", rle_case, 150), ("polygons", polygon_case, 1500)]:
         cases = [json.dumps(make(seed), separators=(",", ":")) for seed in range(1, count * arguments.factor + 1)]
         (arguments.output / f"{name}.json").write_text("[\n" + ",\n".join(cases) + "\n]\n", encoding="utf-8")
 

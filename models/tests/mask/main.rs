@@ -1,5 +1,6 @@
 //! Masks against pycocotools (fixtures frozen by `scripts/oracle/mask_fixtures.py`) and against hostile input.
 
+mod outline;
 mod random;
 mod rle;
 

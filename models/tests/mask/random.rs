@@ -1,5 +1,7 @@
 //! The script's random numbers and masks.
 
+use models::host::mask::Outline;
+
 /// `x <- (x * M + I) mod 2^64`, output `x >> 33`.
 pub struct Lcg(pub u64);
 
@@ -7,6 +9,10 @@ impl Lcg {
     pub fn below(&mut self, limit: u64) -> u64 {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) % limit
+    }
+
+    pub fn pick<T: Copy>(&mut self, values: &[T]) -> T {
+        values[self.below(values.len() as u64) as usize]
     }
 }
 
@@ -26,4 +32,22 @@ pub fn mask(random: &mut Lcg) -> (u32, u32, Vec<bool>) {
     }
     values.truncate(pixels);
     (width as u32, height as u32, values)
+}
+
+/// Width, height and rings of pixels.
+pub fn polygons(random: &mut Lcg) -> (u32, u32, Outline) {
+    let (width, height) = (1 + random.below(90), 1 + random.below(90));
+    let unit = random.pick(&[1, 2, 5, 7, 10, 64, 1000]);
+    let margin = random.pick(&[0, 0, 3, 40]);
+    let rings = (0..1 + random.below(3)).map(|_| {
+        let most = random.pick(&[1, 4, 20]);
+        let points = 3 + random.below(most);
+        let mut coordinate = |side: u64| {
+            let value = random.below((side + 2 * margin) * unit + 1);
+            (value as f64 - (margin * unit) as f64) / unit as f64
+        };
+        (0..points).map(|_| [coordinate(width), coordinate(height)]).collect()
+    });
+    let rings = rings.collect();
+    (width as u32, height as u32, Outline { rings })
 }

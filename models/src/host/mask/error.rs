@@ -55,4 +55,12 @@ pub enum MaskError {
         /// Rows of the image.
         height: u32,
     },
+    /// A segment that is no ring of points.
+    #[error("segment {segment} (from 0) of an outline is no ring: {reason}")]
+    Segment {
+        /// Place in the outline, from 0.
+        segment: usize,
+        /// What is wrong with it.
+        reason: String,
+    },
 }

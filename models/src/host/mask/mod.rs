@@ -3,8 +3,11 @@
 
 mod between;
 mod bits;
+mod coco;
 mod error;
+mod fill;
 mod grey;
+mod outline;
 mod overlap;
 mod rle;
 #[cfg(test)]
@@ -13,4 +16,6 @@ mod text;
 
 pub use bits::Mask;
 pub use error::{MAX_PIXELS, MaskError};
+pub use fill::Fill;
+pub use outline::{Outline, Ring};
 pub use rle::Rle;
