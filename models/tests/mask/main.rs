@@ -1,6 +1,7 @@
-//! Masks against pycocotools (fixtures frozen by `scripts/oracle/mask_fixtures.py`) and against hostile input.
+//! Masks against pycocotools and torchvision (fixtures frozen by `scripts/oracle/mask_fixtures.py`) and against hostile input.
 
 mod outline;
+mod paste;
 mod random;
 mod rle;
 

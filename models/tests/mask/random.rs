@@ -1,6 +1,6 @@
 //! The script's random numbers and masks.
 
-use models::host::mask::Outline;
+use models::host::mask::{Outline, Paste};
 
 /// `x <- (x * M + I) mod 2^64`, output `x >> 33`.
 pub struct Lcg(pub u64);
@@ -50,4 +50,28 @@ pub fn polygons(random: &mut Lcg) -> (u32, u32, Outline) {
     });
     let rings = rings.collect();
     (width as u32, height as u32, Outline { rings })
+}
+
+/// The image, probabilities and box of one mask.
+pub fn paste(random: &mut Lcg) -> (Paste, Vec<f32>, [f32; 4]) {
+    let most = random.pick(&[60, 60, 60, 700]);
+    let (width, height) = (1 + random.below(most), 1 + random.below(most));
+    let unit = random.pick(&[1, 2, 16, 100]);
+    let reach = random.pick(&[0, 0, 10, 200]);
+    let [[x1, x2], [y1, y2]] = [width, height].map(|side| {
+        let ends = [0, 1].map(|_| random.below((side + 2 * reach) * unit + 1) as f64 / unit as f64 - reach as f64);
+        [ends[0].min(ends[1]), ends[0].max(ends[1])]
+    });
+    let (kind, row, column, spread) = (random.below(4), random.below(28), random.below(28), 1 + random.below(300));
+    let mut values = Vec::new();
+    for (y, x) in (0..28_u64).flat_map(|y| (0..28_u64).map(move |x| (y, x))) {
+        let distance = x.abs_diff(column).pow(2) + y.abs_diff(row).pow(2);
+        values.push(match kind {
+            0 => random.below(65) as f32 / 64.0,
+            1 => 0.5,
+            _ => 64_u64.saturating_sub(distance * 64 / spread) as f32 / 64.0,
+        });
+    }
+    let threshold = random.pick(&[0.5, 0.5, 0.25, 0.9]);
+    (Paste { width: width as u32, height: height as u32, threshold }, values, [x1, y1, x2, y2].map(|v| v as f32))
 }

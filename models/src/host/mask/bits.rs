@@ -42,10 +42,7 @@ impl Mask {
     pub fn from_pixels(window: Tile, mut inside: impl FnMut(u32, u32) -> bool) -> Self {
         let mut mask = Self::empty(window);
         for y in window.y0..window.y1 {
-            let row = mask.row_mut(y);
-            for x in window.x0..window.x1 {
-                row[word(x) - word(window.x0)] |= u64::from(inside(x, y)) << (x % WORD);
-            }
+            mask.set_row(y, (window.x0..window.x1).map(|x| inside(x, y)));
         }
         mask
     }
@@ -138,6 +135,15 @@ impl Mask {
             for (at, (to, from)) in to.iter_mut().zip(from).enumerate() {
                 *to |= from & columns_of(first + at, both);
             }
+        }
+    }
+
+    /// Makes a row of an empty mask: a value for each column of the window.
+    pub(super) fn set_row(&mut self, y: u32, values: impl Iterator<Item = bool>) {
+        let first = self.window.x0;
+        let row = self.row_mut(y);
+        for (x, value) in (first..).zip(values) {
+            row[word(x) - word(first)] |= u64::from(value) << (x % WORD);
         }
     }
 

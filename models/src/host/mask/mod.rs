@@ -9,6 +9,7 @@ mod fill;
 mod grey;
 mod outline;
 mod overlap;
+mod paste;
 mod rle;
 #[cfg(test)]
 mod tests;
@@ -18,4 +19,5 @@ pub use bits::Mask;
 pub use error::{MAX_PIXELS, MaskError};
 pub use fill::Fill;
 pub use outline::{Outline, Ring};
+pub use paste::Paste;
 pub use rle::Rle;
