@@ -1,9 +1,11 @@
 //! Masks against pycocotools and torchvision (fixtures frozen by `scripts/oracle/mask_fixtures.py`) and against hostile input.
 
+mod fridge;
 mod outline;
 mod paste;
 mod random;
 mod rle;
+mod trace;
 
 use std::path::PathBuf;
 

@@ -4,7 +4,7 @@ use super::super::tiles::Tile;
 use super::overlap;
 
 /// Pixels of one word.
-const WORD: u32 = u64::BITS;
+pub(super) const WORD: u32 = u64::BITS;
 
 /// The pixels of an object in a rectangle of its image, its window; outside there are none. A pixel takes a bit, so that a
 /// hundred objects of one image need no hundred images.
@@ -175,6 +175,11 @@ impl Mask {
             }
             before = row;
         }
+    }
+
+    /// Words of a row.
+    pub(super) fn row_words(&self) -> usize {
+        self.stride
     }
 
     /// The words of a row of the image that lies in the window.

@@ -11,9 +11,11 @@ mod outline;
 mod overlap;
 mod paste;
 mod rle;
+mod simplify;
 #[cfg(test)]
 mod tests;
 mod text;
+mod trace;
 
 pub use bits::Mask;
 pub use error::{MAX_PIXELS, MaskError};
