@@ -24,21 +24,7 @@ import torch
 from pycocotools import mask as coco
 from torchvision.models.detection.roi_heads import paste_masks_in_image
 
-MULTIPLIER, INCREMENT, WORD = 6364136223846793005, 1442695040888963407, (1 << 64) - 1
-
-
-class Lcg:
-    """x <- (x * MULTIPLIER + INCREMENT) mod 2^64, output x >> 33."""
-
-    def __init__(self, seed):
-        self.state = seed
-
-    def next(self):
-        self.state = (self.state * MULTIPLIER + INCREMENT) & WORD
-        return self.state >> 33
-
-    def below(self, limit):
-        return self.next() % limit
+from detection_metric_fixtures import Lcg
 
 
 def crc(rle):

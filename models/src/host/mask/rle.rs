@@ -121,9 +121,25 @@ impl Rle {
     /// # Errors
     /// They are masks of images of different sizes.
     pub fn overlap(&self, truth: &Self, crowd: bool) -> Result<f64, MaskError> {
+        self.of_one_image(truth)?;
+        let ([start, end], [truth_start, truth_end]) = (self.extent(), truth.extent());
+        if end <= truth_start || truth_end <= start {
+            return Ok(0.0);
+        }
         let mut shared = 0_u64;
         self.together(truth, |length, a, b| shared += if a && b { u64::from(length) } else { 0 })?;
         Ok(super::overlap::ratio(shared, self.area(), truth.area(), crowd))
+    }
+
+    fn of_one_image(&self, other: &Self) -> Result<(), MaskError> {
+        let sizes = [self, other].map(|rle| [rle.width, rle.height]);
+        if sizes[0] == sizes[1] { Ok(()) } else { Err(MaskError::TwoImages { sizes }) }
+    }
+
+    /// First place of the object and place after the last.
+    fn extent(&self) -> [u32; 2] {
+        let behind = if self.runs.len() % 2 == 1 { self.runs[self.runs.len() - 1] } else { 0 };
+        [self.runs[0], self.width * self.height - behind]
     }
 
     fn united(&self, other: &Self, rule: impl Fn(bool, bool) -> bool) -> Result<Self, MaskError> {
@@ -135,9 +151,7 @@ impl Rle {
     /// Walks through both masks: `step` takes the length of each stretch in which neither changes, and whether it is in the
     /// first and in the second.
     fn together(&self, other: &Self, mut step: impl FnMut(u32, bool, bool)) -> Result<(), MaskError> {
-        if [self.width, self.height] != [other.width, other.height] {
-            return Err(MaskError::TwoImages { sizes: [[self.width, self.height], [other.width, other.height]] });
-        }
+        self.of_one_image(other)?;
         let (mut a, mut b) = (0, 0);
         let (mut left_a, mut left_b) = (self.runs[0], other.runs[0]);
         loop {
