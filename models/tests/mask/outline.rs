@@ -25,6 +25,19 @@ fn coco_fills_as_pycocotools_does() {
 }
 
 #[test]
+fn the_specification_leaves_out_what_two_rings_hold() {
+    for seed in 1..400 {
+        let (width, height, outline) = polygons(&mut Lcg(seed));
+        let window = image(width, height);
+        let alone =
+            outline.rings.iter().map(|ring| Outline { rings: vec![ring.clone()] }.rasterise(Fill::Coco, window));
+        let alone: Vec<Mask> = alone.collect();
+        let odd = |x, y| alone.iter().filter(|mask| mask.contains(x, y)).count() % 2 == 1;
+        assert_eq!(outline.rasterise(Fill::CocoEvenOdd, window), Mask::from_pixels(window, odd), "{seed}");
+    }
+}
+
+#[test]
 fn a_window_shows_what_the_image_would() {
     for seed in 1..400 {
         let (width, height, outline) = polygons(&mut Lcg(seed));
@@ -35,7 +48,7 @@ fn a_window_shows_what_the_image_would() {
         };
         let ([x0, x1], [y0, y1]) = (span(width), span(height));
         let window = Tile { x0, y0, x1, y1 };
-        for fill in [Fill::Coco, Fill::EvenOdd] {
+        for fill in [Fill::Coco, Fill::CocoEvenOdd, Fill::EvenOdd] {
             let whole = outline.rasterise(fill, image(width, height));
             assert_eq!(outline.rasterise(fill, window), whole.within(window), "{seed} {fill:?}");
             let reach = outline.window(width, height);
@@ -79,10 +92,12 @@ fn even_odd_counts_the_rings_around_the_middle_of_a_pixel() {
 }
 
 #[test]
-fn a_ring_within_a_ring_is_a_hole_for_us_and_none_for_coco() {
+fn a_ring_within_a_ring_is_a_hole_but_for_coco() {
     let square = |from: f64, to: f64| vec![from, from, to, from, to, to, from, to];
     let outline = Outline::from_segments(&[square(0.1, 0.9), square(0.3, 0.7)], [10.0, 20.0]).unwrap();
-    assert_eq!(outline.rasterise(Fill::EvenOdd, image(10, 20)).area(), 8 * 16 - 4 * 8);
+    for fill in [Fill::EvenOdd, Fill::CocoEvenOdd] {
+        assert_eq!(outline.rasterise(fill, image(10, 20)).area(), 8 * 16 - 4 * 8);
+    }
     assert_eq!(outline.rasterise(Fill::Coco, image(10, 20)).area(), 8 * 16);
     let box_of_it = Region { x0: 1.0, y0: 2.0, x1: 9.0, y1: 18.0 };
     let scaled = outline.rasterise_box(Fill::EvenOdd, box_of_it, 4, 4);
@@ -134,7 +149,7 @@ proptest! {
     ) {
         let outline = Outline { rings };
         let window = Tile { x0: start.0, y0: start.1, x1: 40, y1: 40 };
-        for fill in [Fill::Coco, Fill::EvenOdd] {
+        for fill in [Fill::Coco, Fill::CocoEvenOdd, Fill::EvenOdd] {
             let mask: Mask = outline.rasterise(fill, window);
             prop_assert!(mask.area() <= u64::from(window.width() * window.height()));
             let area = Region { x0: 1.0, y0: 1.0, x1: 1.0, y1: 2.0 };

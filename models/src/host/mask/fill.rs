@@ -1,6 +1,6 @@
-//! Outline -> pixels, by COCO's rule and by our own.
+//! Outline -> pixels, by COCO's rule, the specification's and our own.
 //!
-//! Both rules look along the columns of pixels: a line of the outline that crosses a column at a row turns around all pixels
+//! All rules look along the columns of pixels: a line of the outline that crosses a column at a row turns around all pixels
 //! of the column from that row on. So the pixels of a window are computed from the parts of the lines that cross its columns,
 //! whatever the size of the image and the length of the lines.
 
@@ -14,11 +14,14 @@ use super::outline::{Outline, Ring, reach};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fill {
     /// COCO's, equal to pycocotools' `frPyObjects` and `merge`: all pixels of all rings, so that there are no holes; the
-    /// lines are drawn on a grid of a fifth of a pixel. What training and COCO's numbers are of.
+    /// lines are drawn on a grid of a fifth of a pixel. What COCO's annotations mean and COCO's numbers are of.
     Coco,
-    /// A pixel belongs to the object if its middle is inside an odd number of rings, so that a ring within another is a hole:
-    /// the specification's reading of its rows. Of the middles on a line, the lower and the right one of two objects that share the
-    /// line belongs to it, so that no pixel belongs to both.
+    /// The pixels that an odd number of rings hold by COCO's rule, so that a ring within another is a hole: what the
+    /// specification makes of its rows. The same as [`Fill::Coco`], and so as torchvision's pipeline, where no ring
+    /// reaches into another.
+    CocoEvenOdd,
+    /// The pixels whose middles are inside an odd number of rings, in real numbers: for outlines that we draw ourselves. Of
+    /// the middles on a line that two objects share, each belongs to one of them.
     EvenOdd,
 }
 
@@ -29,21 +32,24 @@ impl Outline {
     /// When the window ends before it begins.
     #[must_use]
     pub fn rasterise(&self, fill: Fill, window: Tile) -> Mask {
-        let mut mask = Mask::empty(window);
         match fill {
-            Fill::Coco => self.rings.iter().for_each(|ring| unite(&mut mask, ring)),
-            Fill::EvenOdd => {
-                self.rings.iter().for_each(|ring| edges(ring, |from, to| middles(&mut mask, from, to)));
-                mask.fill_down();
+            Fill::Coco => {
+                let mut mask = Mask::empty(window);
+                for ring in &self.rings {
+                    // Only where the ring can reach.
+                    mask.add(&odd(std::slice::from_ref(ring), reach(ring.iter(), window), coco::cross));
+                }
+                mask
             }
+            Fill::CocoEvenOdd => odd(&self.rings, window, coco::cross),
+            Fill::EvenOdd => odd(&self.rings, window, middles),
         }
-        mask
     }
 
     /// The object in a box of the image, as a mask of `width` x `height` pixels for the whole box. Coordinates of the mask
     /// begin at the corner of the box.
     ///
-    /// COCO's rule then is that of the grid of the mask, whose fifths of a pixel are not those of the image.
+    /// The fifths of a pixel of COCO's rules are then those of the mask, not of the image.
     #[must_use]
     pub fn rasterise_box(&self, fill: Fill, area: Region, width: u32, height: u32) -> Mask {
         let scale = [f64::from(width) / (area.x1 - area.x0), f64::from(height) / (area.y1 - area.y0)];
@@ -52,18 +58,16 @@ impl Outline {
     }
 }
 
-/// Adds the pixels of one ring by COCO's rule. Works in the part of the window that the ring can reach.
-fn unite(mask: &mut Mask, ring: &Ring) {
-    let mut inside = Mask::empty(reach(ring.iter(), mask.window()));
-    edges(ring, |from, to| coco::cross(&mut inside, from, to));
-    inside.fill_down();
-    mask.add(&inside);
-}
-
-/// Each line of a ring.
-fn edges(ring: &Ring, mut visit: impl FnMut([f64; 2], [f64; 2])) {
-    let ends = ring.iter().skip(1).chain(ring.first());
-    ring.iter().zip(ends).for_each(|(from, to)| visit(*from, *to));
+/// The pixels of a window that an odd number of rings hold. `cross` turns around, in each column that a line crosses, the first
+/// pixel below it.
+fn odd(rings: &[Ring], window: Tile, cross: fn(&mut Mask, [f64; 2], [f64; 2])) -> Mask {
+    let mut mask = Mask::empty(window);
+    for ring in rings {
+        let ends = ring.iter().skip(1).chain(ring.first());
+        ring.iter().zip(ends).for_each(|(from, to)| cross(&mut mask, *from, *to));
+    }
+    mask.fill_down();
+    mask
 }
 
 /// Turns around the first pixel of each column whose middle is on or below a line.

@@ -16,6 +16,8 @@ use super::bits::Mask;
 
 /// Zeros around the mask, on each side.
 const BORDER: usize = 1;
+/// Corners further outside are moved to it: it is beyond every image.
+const FARTHEST: f32 = (1_u64 << 40) as f32;
 
 /// How masks are pasted into an image.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -126,9 +128,9 @@ fn samples(from: f32, to: f32, length: u32, side: usize) -> Option<(u32, Vec<Sam
     let bordered = side + 2 * BORDER;
     let half = (to - from) * 0.5 * (bordered as f32 / side as f32);
     let middle = (to + from) * 0.5;
-    let (first, last) = ((middle - half) as i64, (middle + half) as i64);
-    let pixels = last.saturating_sub(first).saturating_add(1).max(1);
-    let (start, end) = (first.max(0), last.saturating_add(1).min(i64::from(length)));
+    let [first, last] = [middle - half, middle + half].map(|corner| corner.clamp(-FARTHEST, FARTHEST) as i64);
+    let pixels = (last - first + 1).max(1);
+    let (start, end) = (first.max(0), (last + 1).min(i64::from(length)));
     if start >= end {
         return None;
     }
