@@ -34,9 +34,26 @@ pub fn encode_jpeg(image: &Rgb, quality: u8) -> Vec<u8> {
 #[must_use]
 pub fn encode_png(image: &Rgb) -> Vec<u8> {
     image.check();
+    png(image.width, image.height, &image.data, ExtendedColorType::Rgb8)
+}
+
+/// Encodes `width * height` values of grey, row by row, as PNG.
+///
+/// # Panics
+/// When there are not as many values, or none.
+pub(super) fn encode_grey_png(width: u32, height: u32, values: &[u8]) -> Vec<u8> {
+    assert!(
+        !values.is_empty() && values.len() as u64 == u64::from(width) * u64::from(height),
+        "a grey image of {width}x{height} pixels must hold as many values and at least one, but it holds {}",
+        values.len()
+    );
+    png(width, height, values, ExtendedColorType::L8)
+}
+
+fn png(width: u32, height: u32, values: &[u8], colour: ExtendedColorType) -> Vec<u8> {
     let mut bytes = Vec::new();
     PngEncoder::new(&mut bytes)
-        .write_image(&image.data, image.width, image.height, ExtendedColorType::Rgb8)
-        .expect("a checked image, written to memory");
+        .write_image(values, width, height, colour)
+        .expect("an image whose size was checked, written to memory");
     bytes
 }

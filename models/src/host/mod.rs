@@ -19,6 +19,7 @@ mod input;
 mod jpeg;
 mod kernel;
 mod limits;
+pub mod mask;
 mod orient;
 mod prepare;
 mod resize;
