@@ -56,9 +56,15 @@ fn is_row(line: &str) -> bool {
 }
 
 fn convert(what: &str, from: &str, path: &Path, output: &str) -> String {
-    let path = path.display().to_string();
-    let path = if path.contains(' ') { format!("'{path}'") } else { path };
+    let path = typed(path);
     format!("{what}, not a JSONL file of rows. Convert it: trainer convert {from} {path} --output {output}")
+}
+
+/// A path as it is typed in a shell.
+pub fn typed(path: &Path) -> String {
+    let path = path.display().to_string();
+    let plain = |c: char| c.is_alphanumeric() || "/._-+:@%,".contains(c);
+    if path.chars().all(plain) { path } else { format!("'{}'", path.replace('\'', "'\\''")) }
 }
 
 /// COCO's JSON, rows in a list, or rows over several lines.

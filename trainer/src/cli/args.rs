@@ -12,7 +12,8 @@ use serde::de::DeserializeOwned;
 
 use crate::predict::trained::Trained;
 use crate::train::Export;
-use dataset::convert::boxes::{Sizes, voc};
+use dataset::convert::Subfolders;
+use dataset::convert::boxes::{Sizes, voc, yolo};
 use dataset::convert::table::{BoxForm, TableOptions};
 
 /// Trains vision models on labelled images.
@@ -317,10 +318,14 @@ pub struct ConvertArgs {
 /// Layouts that can be converted.
 #[derive(Debug, Subcommand)]
 pub enum ConvertFrom {
-    /// One folder of images per class; where there are `train`, `validation` and `test` folders of such, one file each.
+    /// One folder of images per class; where all folders are called `train`, `val`, `Testing` and the like, each is a part
+    /// with class folders in it, and one file each is written.
     Folders {
         /// Folder that holds the class folders.
         input: PathBuf,
+        /// What its folders are; otherwise told by their names. In doubt the folder is refused.
+        #[arg(long, value_enum, value_name = "KIND")]
+        subfolders: Option<SubfolderKind>,
         /// JSONL file to write, or a folder for the files of several parts.
         #[arg(long, value_name = "PATH")]
         output: PathBuf,
@@ -374,6 +379,10 @@ pub enum ConvertFrom {
     Yolo {
         /// The data.yaml.
         input: PathBuf,
+        /// What lines with more numbers than a box are; otherwise told by kpt_shape, or by all lines together. In doubt the
+        /// data set is refused.
+        #[arg(long, value_enum, value_name = "KIND")]
+        rows: Option<RowKind>,
         /// Folder for a JSONL file per part, or the file to write where there is one part.
         #[arg(long, value_name = "PATH")]
         output: PathBuf,
@@ -400,6 +409,24 @@ pub enum ConvertFrom {
         #[arg(long, value_name = "PATH")]
         output: PathBuf,
     },
+}
+
+/// What the folders in a folder are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum SubfolderKind {
+    /// Each is a class, whatever it is called; images may lie deeper.
+    Classes,
+    /// Those called as parts are (train, validation, test) are parts with class folders in them; others are left out.
+    Parts,
+}
+
+impl From<SubfolderKind> for Subfolders {
+    fn from(kind: SubfolderKind) -> Self {
+        match kind {
+            SubfolderKind::Classes => Self::Classes,
+            SubfolderKind::Parts => Self::Parts,
+        }
+    }
 }
 
 /// Options of `convert csv`.
@@ -474,6 +501,24 @@ impl From<TableBox> for BoxForm {
             TableBox::Corners => Self::Corners,
             TableBox::Size => Self::Size,
             TableBox::Centre => Self::Centre,
+        }
+    }
+}
+
+/// What the lines of YOLO's label files are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum RowKind {
+    /// Boxes; what follows the four numbers of one, such as key points, is dropped.
+    Boxes,
+    /// Outlines, where there are six numbers or more.
+    Outlines,
+}
+
+impl From<RowKind> for yolo::YoloRows {
+    fn from(kind: RowKind) -> Self {
+        match kind {
+            RowKind::Boxes => Self::Boxes,
+            RowKind::Outlines => Self::Outlines,
         }
     }
 }

@@ -2,10 +2,10 @@
 
 use std::cell::{OnceCell, RefCell};
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::IMAGE_EXTENSIONS;
+use super::walk::below;
 use crate::location::percent_decode;
 
 /// Folders deeper than this below those that are searched are not looked into.
@@ -151,11 +151,6 @@ pub fn has_image_ending(path: &Path) -> bool {
     ending.is_some_and(|ending| IMAGE_EXTENSIONS.contains(&ending.as_str()))
 }
 
-/// Whether a file is left by a system beside the real ones, such as `._a.jpg`.
-pub fn is_hidden(path: &Path) -> bool {
-    path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."))
-}
-
 /// What a name may mean as a path, as written first.
 fn spellings(name: &str) -> Vec<String> {
     let name = name.trim();
@@ -181,22 +176,13 @@ fn spellings(name: &str) -> Vec<String> {
     spellings
 }
 
-/// Images below `folders` by their names in small letters; hidden ones are none.
+/// Images below `folders` by their names in small letters.
 fn listed(folders: &[PathBuf]) -> BTreeMap<String, Vec<PathBuf>> {
     let mut found: BTreeMap<String, Vec<PathBuf>> = BTreeMap::new();
-    let mut open: Vec<(PathBuf, usize)> = folders.iter().map(|folder| (folder.clone(), 0)).collect();
-    while let Some((folder, depth)) = open.pop() {
-        for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
-            let path = entry.path();
-            if is_hidden(&path) {
-                continue;
-            }
-            if path.is_dir() && !path.is_symlink() && depth < DEPTH {
-                open.push((path, depth + 1));
-            } else if has_image_ending(&path) && path.is_file() {
-                let name = entry.file_name().to_string_lossy().to_lowercase();
-                found.entry(name).or_default().push(path);
-            }
+    for path in folders.iter().flat_map(|folder| below(folder, DEPTH).files) {
+        if has_image_ending(&path) && path.is_file() {
+            let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
+            found.entry(name).or_default().push(path);
         }
     }
     for paths in found.values_mut() {
@@ -208,6 +194,8 @@ fn listed(folders: &[PathBuf]) -> BTreeMap<String, Vec<PathBuf>> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

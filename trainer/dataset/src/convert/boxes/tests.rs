@@ -165,7 +165,7 @@ fn yolo_there_and_back() {
     let part = through_rows(&folder, &part(&folder));
     let train = Part { name: "train".to_owned(), ..part.clone() };
     yolo::write(&order(&folder.path("out")), &[train, part.clone()], Placing::Linked).unwrap();
-    let mut back = yolo::read(&folder.path("out/data.yaml")).unwrap();
+    let mut back = yolo::read(&folder.path("out/data.yaml"), None).unwrap();
     assert_eq!(back.iter().map(|part| part.name.as_str()).collect::<Vec<_>>(), ["train", "validation"]);
     // Not every object has an outline, so boxes are written throughout.
     let mut wanted = renamed(forget(&part, |object| {
@@ -199,7 +199,7 @@ fn parts_are_named_after_files() {
     assert!(message.contains("\"trainval\""), "{message}");
     let all = [Part { name: "all".to_owned(), ..part(&folder) }];
     yolo::write(&order(&folder.path("z")), &all, Placing::Copied).unwrap();
-    assert_eq!(yolo::read(&folder.path("z/data.yaml")).unwrap()[0].name, "train");
+    assert_eq!(yolo::read(&folder.path("z/data.yaml"), None).unwrap()[0].name, "train");
 }
 
 #[test]
@@ -262,7 +262,7 @@ fn yolo_descriptions_of_every_kind() {
     folder.write("d/train/labels/sub/b.txt", "\n");
     folder.write("d/list.txt", "./val/c.png\n");
     let yaml = "train: ../train/images\nval: [list.txt]\nnames:\n  0: cat\n  1: 5\n";
-    let parts = yolo::read(&folder.write("d/data.yaml", yaml)).unwrap();
+    let parts = yolo::read(&folder.write("d/data.yaml", yaml), None).unwrap();
     assert_eq!(parts.len(), 2);
     let objects = &parts[0].images[0].objects;
     assert_eq!((objects[0].label.as_str(), objects[0].corners), ("5", [0.0, 0.25, 1.0, 0.75]));
@@ -277,7 +277,7 @@ fn yolo_descriptions_of_every_kind() {
         ("train: train\n", "names must list"),
         ("train: [\n", "no description"),
     ] {
-        let message = yolo::read(&folder.write("d/bad.yaml", yaml)).unwrap_err().to_string();
+        let message = yolo::read(&folder.write("d/bad.yaml", yaml), None).unwrap_err().to_string();
         assert!(message.contains(part), "{message}");
     }
 }
@@ -309,7 +309,7 @@ fn blood_cells_have_two_bad_boxes_and_go_round() {
     voc::write(&order(&folder.path("voc")), all, Pixels::Corners, Placing::Copied).unwrap();
     check_same(&voc::read(&folder.path("voc"), None, Pixels::Corners, Sizes::Fitting).unwrap()[0].images, &test.images);
     yolo::write(&order(&folder.path("yolo")), all, Placing::Copied).unwrap();
-    let back = yolo::read(&folder.path("yolo/data.yaml")).unwrap();
+    let back = yolo::read(&folder.path("yolo/data.yaml"), None).unwrap();
     let mut sorted = test.images.clone();
     sorted.sort_by(|a, b| a.path.file_name().cmp(&b.path.file_name()));
     check_same(&back[0].images, &sorted);

@@ -2,25 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use super::finder::Place;
 use super::layout::Layout;
 use super::list::Separator;
 use super::names;
 use super::onehot::flag;
 use super::records::Record;
 use super::sight::Sight;
-use super::{ADVICE, Labelled, Reading};
+use super::{ADVICE, Reading};
 use crate::DataError;
-use crate::convert::{ConvertedLabel, LeftOut};
-
-/// The labelled images of one part of a data set.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LabelPart {
-    /// Such as `train`; empty where the table does not tell parts apart.
-    pub name: String,
-    /// Each image once.
-    pub rows: Vec<(Place, ConvertedLabel)>,
-}
+use crate::convert::LeftOut;
+use crate::convert::labels::{ConvertedLabel, LabelPart, Labelled, Place};
 
 /// How labels are read.
 enum How {

@@ -5,16 +5,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::convert::find::{self, Found, has_image_ending};
+use crate::convert::labels::Place;
 use crate::location::{Location, Resolver};
-
-/// Where an image is.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Place {
-    /// An address that is not looked up.
-    Url(String),
-    /// A file, absolute.
-    File(PathBuf),
-}
 
 /// Finds the images of a table in a folder.
 pub struct Finder {

@@ -19,25 +19,18 @@ mod sight;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-
-use files::{Order, Scope, Target, Written};
-use serde::Serialize;
 
 use self::finder::Finder;
 use self::layout::{Columns, Layout};
 use self::records::Record;
 use self::sight::Sight;
 use super::boxes::{Part, Sizes, absolute};
-use super::relative::image_url;
-use super::{ConvertedRow, LeftOut, List, folder_of, write_rows};
+use super::labels::{Labelled, Place};
 use crate::DataError;
 use crate::error::wrong;
 
 pub use boxes::BoxForm;
-pub use classes::LabelPart;
-pub use finder::Place;
 
 /// How a table is read. What is not said is found out, or asked for.
 #[derive(Clone, Debug, Default)]
@@ -67,28 +60,6 @@ pub enum Table {
     Labels(Labelled),
     /// Images with objects.
     Boxes(Vec<Part>),
-}
-
-/// Images with classes.
-#[derive(Debug)]
-pub struct Labelled {
-    /// By part; at least one image.
-    pub parts: Vec<LabelPart>,
-    /// What was assumed to read them.
-    pub assumed: Vec<String>,
-    /// Rows whose image is not there.
-    pub left_out: Vec<LeftOut>,
-}
-
-/// What a conversion did with one part.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct TableSummary {
-    /// The written file.
-    pub output: PathBuf,
-    /// Its rows.
-    pub images: usize,
-    /// Classes and their rows, sorted by class.
-    pub classes: Vec<(String, usize)>,
 }
 
 /// Advice where no image is there.
@@ -166,53 +137,6 @@ pub fn read(path: &Path, options: &TableOptions) -> Result<Table, DataError> {
             classes::read(&mut reading, layout).map(Table::Labels)
         }
     }
-}
-
-/// Writes the rows of labels, and a list of what was left out: one part into the output of `order`, several into a file
-/// each in it.
-///
-/// # Errors
-/// A file may not be written, or any IO error.
-pub fn write(order: &Order, table: &Labelled) -> Result<(Vec<TableSummary>, Written), DataError> {
-    let output = order.output;
-    if let [part] = table.parts.as_slice() {
-        let left_out = List::beside(output, &table.left_out);
-        let mut writing = order.file_with(&Vec::from_iter(left_out.target()))?.begin()?;
-        write_rows(&mut writing, output.file_name().unwrap_or_default(), rows(output, part)?)?;
-        left_out.write(&mut writing)?;
-        return Ok((vec![part.summary(output)], writing.publish()?));
-    }
-    let names: Vec<String> = table.parts.iter().map(|part| format!("{}.jsonl", part.name)).collect();
-    let left_out = List::within(&table.left_out);
-    let targets: Vec<Target> = names.iter().map(Target::new).chain(left_out.target()).collect();
-    let mut writing = order.folder(Scope::Parts, &targets)?.begin()?;
-    let mut summaries = Vec::new();
-    for (part, name) in table.parts.iter().zip(&names) {
-        let output = output.join(name);
-        write_rows(&mut writing, name, rows(&output, part)?)?;
-        summaries.push(part.summary(&output));
-    }
-    left_out.write(&mut writing)?;
-    Ok((summaries, writing.publish()?))
-}
-
-impl LabelPart {
-    fn summary(&self, output: &Path) -> TableSummary {
-        let mut classes: BTreeMap<String, usize> = BTreeMap::new();
-        for class in self.rows.iter().flat_map(|(_, label)| label.classes()) {
-            *classes.entry(class.clone()).or_default() += 1;
-        }
-        TableSummary { output: output.to_owned(), images: self.rows.len(), classes: classes.into_iter().collect() }
-    }
-}
-
-fn rows(output: &Path, part: &LabelPart) -> Result<Vec<ConvertedRow>, DataError> {
-    let base = folder_of(output)?;
-    let url = |place: &Place| match place {
-        Place::Url(url) => url.clone(),
-        Place::File(path) => image_url(&base, path),
-    };
-    Ok(part.rows.iter().map(|(place, label)| ConvertedRow { image_url: url(place), label: label.clone() }).collect())
 }
 
 /// A field that has to hold something.

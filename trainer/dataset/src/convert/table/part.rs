@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use super::boxes::{BoxColumns, BoxForm, are_fractions, only_form};
-use super::finder::Place;
 use super::records::Record;
 use super::{ADVICE, Reading};
 use crate::DataError;
 use crate::convert::boxes::draft::{Draft, DraftObject, Unit, settle};
 use crate::convert::boxes::{LabelledImage, Part, part_name};
+use crate::convert::labels::Place;
 
 /// A part that is being gathered; the corners of its objects are the numbers of the table.
 struct Gathered {

@@ -4,7 +4,10 @@ use std::fs;
 
 use models::host::{Rgb, encode_png};
 
+use files::Order;
+
 use super::*;
+use crate::convert::write_labels;
 
 /// A folder with a table and images of 64 by 48 pixels.
 struct Lab(tempfile::TempDir);
@@ -292,7 +295,7 @@ fn tables_of_clouds() {
     assert!(table.assumed.join(" ").contains("gs://bucket/deep/a.jpg, which is "), "{:?}", table.assumed);
     let output = lab.0.path().join("out");
     let order = Order { command: "convert csv", output: &output, overwrite: false, reads: &[] };
-    write(&order, &table).unwrap();
+    write_labels(&order, &table).unwrap();
     assert_eq!(
         fs::read_to_string(output.join("test.jsonl")).unwrap(),
         "{\"image_url\":\"../b.jpg\",\"label\":\"dog\"}\n"
