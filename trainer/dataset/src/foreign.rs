@@ -5,7 +5,8 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-use serde_json::{Deserializer, Map, Value};
+use schemas::dataset::parse_object;
+use serde_json::{Deserializer, Value};
 
 use super::error::DataError;
 
@@ -51,7 +52,7 @@ pub fn check(path: &Path) -> Result<(), DataError> {
 }
 
 fn is_row(line: &str) -> bool {
-    let row: Option<Map<String, Value>> = serde_json::from_str(line).ok();
+    let row = parse_object(line.as_bytes()).ok();
     row.is_some_and(|row| row.contains_key("image_url") || row.contains_key("imageUrl"))
 }
 

@@ -438,6 +438,10 @@ pub struct TableArgs {
     /// Column of the label, likewise; several, separated by commas, are columns of 0 and 1 named after classes.
     #[arg(long = "label_column", value_name = "COLUMN")]
     pub label_column: Option<String>,
+    /// Column of what images have in common that belong together, such as a patient, likewise: written into the rows under
+    /// its name, for --group_column of train and check.
+    #[arg(long = "group_column", value_name = "COLUMN")]
+    pub group_column: Option<String>,
     /// Folder in and below which images are looked for; the default is that of the table.
     #[arg(long, value_name = "DIR")]
     pub images: Option<PathBuf>,
@@ -465,6 +469,7 @@ impl From<&TableArgs> for TableOptions {
         Self {
             image_column: args.image_column.clone(),
             label_column: args.label_column.clone(),
+            group_column: args.group_column.clone(),
             delimiter: args.delimiter,
             images: args.images.clone(),
             lists: args.multilabel,

@@ -78,7 +78,7 @@ fn of_folder(
 ) -> Result<(Vec<Source>, Option<String>), DataError> {
     let folders = Folders::read(path)?;
     let subfolders = if alone { folders.by_names()? } else { Subfolders::Classes };
-    let Labelled { parts, left_out, .. } = folders.labelled(subfolders)?;
+    let Labelled { parts, left_out, groups, .. } = folders.labelled(subfolders)?;
     let mut sources = Vec::with_capacity(parts.len());
     for one in parts {
         let part = match one.name.as_str() {
@@ -89,7 +89,7 @@ fn of_folder(
         };
         let list = lists.join(format!("{}-data.jsonl", part.as_str()));
         let order = Order { command: "check", output: &list, overwrite: false, reads: &[] };
-        let alone = Labelled { parts: vec![one], assumed: Vec::new(), left_out: Vec::new() };
+        let alone = Labelled { parts: vec![one], assumed: Vec::new(), left_out: Vec::new(), groups: groups.clone() };
         write_labels(&order, &alone)?;
         sources.push(Source { part, named: path.to_owned(), list, folder: Some(folders.root().to_owned()) });
     }

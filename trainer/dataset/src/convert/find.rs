@@ -38,6 +38,8 @@ pub enum Found {
     Elsewhere(PathBuf),
     /// Several files of that name, and none where the name says.
     Several(PathBuf, PathBuf),
+    /// What macOS leaves beside an image, which is none itself.
+    Litter(PathBuf),
     /// No file; with the place that was looked at first.
     Missing(PathBuf),
 }
@@ -52,6 +54,9 @@ impl Found {
             Self::Named(path) | Self::Elsewhere(path) => Ok(path),
             Self::Several(one, other) => {
                 Err(format!("its image could be {} or {}; name one of them in full", one.display(), other.display()))
+            }
+            Self::Litter(path) => {
+                Err(format!("{} is what macOS leaves beside an image of that name, and none itself", path.display()))
             }
             Self::Missing(path) => Err(format!("its image {} is not there", path.display())),
         }
@@ -79,6 +84,9 @@ impl Finder {
         let joined =
             || self.folders.iter().flat_map(|folder| spellings.iter().map(move |name| (folder, folder.join(name))));
         if let Some((folder, path)) = joined().find(|(_, path)| path.is_file()) {
+            if path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"._")) {
+                return Found::Litter(path);
+            }
             if Some(folder) != self.folders.first() {
                 self.tell(Place::Folder(folder.clone()), || name.to_owned());
             }
@@ -136,7 +144,7 @@ fn endings(name: &str) -> Vec<String> {
 }
 
 /// How many folders, from the file upwards, a name and a path have in common.
-fn shared(name: &str, path: &Path) -> usize {
+pub fn shared(name: &str, path: &Path) -> usize {
     let folders = |path: &Path| -> Vec<String> {
         let parts = path.parent().into_iter().flat_map(Path::components);
         parts.map(|part| part.as_os_str().to_string_lossy().to_lowercase()).collect()
@@ -216,6 +224,8 @@ mod tests {
         {
             assert_eq!(finder.find(name).file(), Ok(other.clone()), "{name}");
         }
+        assert_eq!(finder.find("train/._c.jpg"), Found::Litter(root.join("train/._c.jpg")));
+        assert!(finder.find("train/._c.jpg").file().unwrap_err().contains("macOS"));
         assert_eq!(finder.find("c.jpg"), Found::Missing(root.join("c.jpg")));
         fs::write(root.join("b.jpg"), "x").unwrap();
         let finder = Finder::new(vec![root.clone()]);

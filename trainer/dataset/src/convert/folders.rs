@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
-use super::LeftOut;
 use super::boxes::absolute;
 use super::find::has_image_ending;
 use super::labels::{ConvertedLabel, LabelPart, Labelled, Place};
 use super::parts::part_named;
 use super::walk::{Below, below, entries};
+use super::{Groups, LeftOut};
 use crate::DataError;
 use crate::error::wrong;
 use crate::foreign::typed;
@@ -176,7 +176,8 @@ impl Folders {
     /// # Errors
     /// No folder holds an image, or two folders are called as the same part is.
     pub fn labelled(&self, subfolders: Subfolders) -> Result<Labelled, DataError> {
-        let mut labelled = Labelled { parts: Vec::new(), assumed: Vec::new(), left_out: self.left_out() };
+        let mut labelled =
+            Labelled { parts: Vec::new(), assumed: Vec::new(), left_out: self.left_out(), groups: Groups::default() };
         match subfolders {
             Subfolders::Classes => {
                 let rows = self.classes(&mut labelled)?;

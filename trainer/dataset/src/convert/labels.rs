@@ -7,7 +7,7 @@ use files::{Order, Scope, Target, Written};
 use serde::Serialize;
 
 use super::relative::image_url;
-use super::{LeftOut, List, folder_of, write_rows};
+use super::{Groups, LeftOut, List, folder_of, write_rows};
 use crate::DataError;
 
 /// Where an image is.
@@ -37,6 +37,8 @@ pub struct Labelled {
     pub assumed: Vec<String>,
     /// What could not be used.
     pub left_out: Vec<LeftOut>,
+    /// Which images belong together, where that is known.
+    pub groups: Groups,
 }
 
 /// What a conversion did with one part.
@@ -57,6 +59,9 @@ pub struct ConvertedRow {
     pub image_url: String,
     /// What it shows.
     pub label: ConvertedLabel,
+    /// The group that it belongs to, by its key.
+    #[serde(flatten)]
+    pub group: BTreeMap<String, String>,
 }
 
 /// What an image shows.
@@ -67,6 +72,14 @@ pub enum ConvertedLabel {
     Class(String),
     /// Any number of classes.
     Classes(Vec<String>),
+}
+
+impl ConvertedRow {
+    /// A row of no group.
+    #[must_use]
+    pub fn new(image_url: String, label: ConvertedLabel) -> Self {
+        Self { image_url, label, group: BTreeMap::new() }
+    }
 }
 
 impl ConvertedLabel {
@@ -90,7 +103,7 @@ pub fn write_labels(order: &Order, labelled: &Labelled) -> Result<(Vec<LabelSumm
     if let [part] = labelled.parts.as_slice() {
         let left_out = List::beside(output, &labelled.left_out);
         let mut writing = order.file_with(&Vec::from_iter(left_out.target()))?.begin()?;
-        write_rows(&mut writing, output.file_name().unwrap_or_default(), rows(output, part)?)?;
+        write_rows(&mut writing, output.file_name().unwrap_or_default(), rows(output, part, &labelled.groups)?)?;
         left_out.write(&mut writing)?;
         return Ok((vec![part.summary(output)], writing.publish()?));
     }
@@ -101,7 +114,7 @@ pub fn write_labels(order: &Order, labelled: &Labelled) -> Result<(Vec<LabelSumm
     let mut summaries = Vec::new();
     for (part, name) in labelled.parts.iter().zip(&names) {
         let output = output.join(name);
-        write_rows(&mut writing, name, rows(&output, part)?)?;
+        write_rows(&mut writing, name, rows(&output, part, &labelled.groups)?)?;
         summaries.push(part.summary(&output));
     }
     left_out.write(&mut writing)?;
@@ -118,11 +131,15 @@ impl LabelPart {
     }
 }
 
-fn rows(output: &Path, part: &LabelPart) -> Result<Vec<ConvertedRow>, DataError> {
+fn rows(output: &Path, part: &LabelPart, groups: &Groups) -> Result<Vec<ConvertedRow>, DataError> {
     let base = folder_of(output)?;
     let url = |place: &Place| match place {
         Place::Url(url) => url.clone(),
         Place::File(path) => image_url(&base, path),
     };
-    Ok(part.rows.iter().map(|(place, label)| ConvertedRow { image_url: url(place), label: label.clone() }).collect())
+    let row = |(place, label): &(Place, ConvertedLabel)| ConvertedRow {
+        group: groups.of(place),
+        ..ConvertedRow::new(url(place), label.clone())
+    };
+    Ok(part.rows.iter().map(row).collect())
 }

@@ -6,6 +6,7 @@
 pub mod boxes;
 mod find;
 mod folders;
+mod groups;
 mod labels;
 mod left_out;
 mod parts;
@@ -21,6 +22,7 @@ use serde::Serialize;
 use crate::DataError;
 
 pub use folders::{Folders, Subfolders};
+pub use groups::Groups;
 pub use labels::{ConvertedLabel, ConvertedRow, LabelPart, LabelSummary, Labelled, Place, write_labels};
 pub use left_out::{LeftOut, List};
 

@@ -188,6 +188,9 @@ fn parts_are_named_after_files() {
         ("training-mltable-folder", "train"),
         ("validation-mltable-folder", "validation"),
         ("Main/val.txt", "validation"),
+        ("x/VALID.json", "validation"),
+        ("x/Valid/_annotations.coco.json", "validation"),
+        ("x/cats/_annotations.coco.json", "_annotations"),
         ("instances_val2017.json", "instances_val2017"),
     ] {
         assert_eq!(super::part_name(Path::new(path)), name);

@@ -34,6 +34,7 @@ pub fn read(reading: &mut Reading, layout: &Layout) -> Result<Labelled, DataErro
     let mut parts: Vec<LabelPart> = Vec::new();
     let mut known: BTreeMap<(usize, Place), (usize, usize)> = BTreeMap::new();
     let mut repeated = 0;
+    let mut groups = reading.groups()?;
     for row in reading.rows {
         let label = how.label(row).map_err(|message| reading.wrong(format!("line {}: {message}", row.line)))?;
         let place = match reading.find(row) {
@@ -44,6 +45,7 @@ pub fn read(reading: &mut Reading, layout: &Layout) -> Result<Labelled, DataErro
                 continue;
             }
         };
+        reading.put(&mut groups, &place, row)?;
         let name = reading.part(row);
         let part = parts.iter().position(|part| part.name == name).unwrap_or_else(|| {
             parts.push(LabelPart { name, rows: Vec::new() });
@@ -73,7 +75,7 @@ pub fn read(reading: &mut Reading, layout: &Layout) -> Result<Labelled, DataErro
         return Err(reading.wrong(format!("none of its images is there; {ADVICE}:{first}")));
     }
     reading.assumed.extend(reading.finder.assumed());
-    Ok(Labelled { parts, assumed: std::mem::take(&mut reading.assumed), left_out })
+    Ok(Labelled { parts, assumed: std::mem::take(&mut reading.assumed), left_out, groups })
 }
 
 /// Adds a label to what is known of its image, or gives back two that exclude each other.

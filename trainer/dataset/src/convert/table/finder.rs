@@ -47,7 +47,9 @@ impl Finder {
         }
         match self.files.find(name) {
             Found::Elsewhere(path) => self.renamed(path, name).map(Place::File),
-            found @ (Found::Named(_) | Found::Several(..) | Found::Missing(_)) => found.file().map(Place::File),
+            found @ (Found::Named(_) | Found::Several(..) | Found::Litter(_) | Found::Missing(_)) => {
+                found.file().map(Place::File)
+            }
         }
     }
 

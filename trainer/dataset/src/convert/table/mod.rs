@@ -25,6 +25,7 @@ use self::finder::Finder;
 use self::layout::{Columns, Layout};
 use self::records::Record;
 use self::sight::Sight;
+use super::Groups;
 use super::boxes::{Part, Sizes, absolute};
 use super::labels::{Labelled, Place};
 use crate::DataError;
@@ -39,6 +40,8 @@ pub struct TableOptions {
     pub image_column: Option<String>,
     /// The same for the class; several, separated by commas, are columns of 0 and 1.
     pub label_column: Option<String>,
+    /// The same for what says which images belong together.
+    pub group_column: Option<String>,
     /// Between fields.
     pub delimiter: Option<char>,
     /// Folder that images are looked for in; without it the folder of the table.
@@ -91,6 +94,20 @@ impl Reading<'_> {
     fn part(&self, row: &Record) -> String {
         let word = self.columns.set.map(|column| Sight::field(row, column));
         word.and_then(names::part).unwrap_or_default().to_owned()
+    }
+
+    /// Where the groups of images go.
+    fn groups(&self) -> Result<Groups, DataError> {
+        let Some(column) = self.columns.group else { return Ok(Groups::default()) };
+        let key = self.names.get(column).map_or("group", String::as_str);
+        Groups::new(key).map_err(|message| self.wrong(message))
+    }
+
+    /// Puts the image of a row into its group.
+    fn put(&self, groups: &mut Groups, image: &Place, row: &Record) -> Result<(), DataError> {
+        let Some(column) = self.columns.group else { return Ok(()) };
+        let group = filled(row, column, "group").map_err(|message| format!("line {}: {message}", row.line));
+        group.and_then(|group| groups.put(image, group, row.line)).map_err(|message| self.wrong(message))
     }
 
     /// Refuses rows that are longer than the header, or whose image is not named.

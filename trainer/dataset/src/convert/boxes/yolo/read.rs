@@ -13,6 +13,7 @@ use super::shape::{Shape, YoloRows, told};
 use crate::DataError;
 use crate::convert::LeftOut;
 use crate::convert::find::{Finder, Found, has_image_ending};
+use crate::convert::parts::is_litter;
 
 /// A part whose images are known and whose labels are still to be read.
 struct Gathered {
@@ -132,14 +133,14 @@ fn listed(description: &Description, list: &Path, part: &mut Part) -> Result<Vec
     for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
         let line = line.trim();
         let plain = folders.iter().map(|folder| folder.join(line.strip_prefix("./").unwrap_or(line)));
-        if let Some(path) = plain.into_iter().find(|path| path.is_file()) {
+        if let Some(path) = plain.into_iter().find(|path| path.is_file() && !is_litter(path)) {
             found.push(path);
             continue;
         }
         let by_ending = || {
             let endings = endings(line);
             let paths = endings.iter().flat_map(|path| folders.iter().map(move |folder| folder.join(path)));
-            paths.into_iter().find(|path| path.is_file())
+            paths.into_iter().find(|path| path.is_file() && !is_litter(path))
         };
         match by_ending().map_or_else(|| finder.find(line), Found::Elsewhere).file() {
             Ok(path) => {
