@@ -80,9 +80,10 @@ fn numbers_that_json_does_not_have_matter_only_where_they_are_asked_for() {
     let line = r#"{"image_url":"a","label":"cat","score":NaN,"e":[Infinity,-Infinity],"t":"NaN"}"#;
     assert_eq!(ok(Task::ImageClassification, line).label, Label::Class(text("cat")));
     assert_eq!(parse_image_url(line.as_bytes()).unwrap(), "a");
-    let error = parse_row(Labels::Class, r#"{"image_url":"a","label":NaN}"#).unwrap_err();
+    let error = parse_row(ImageClassification.labels(), r#"{"image_url":"a","label":NaN}"#).unwrap_err();
     assert!(error.message.contains("missing or null") && error.message.contains("NaN"), "{error}");
-    let error = parse_row(Labels::Classes, r#"{"image_url":"a","label":["x",NaN]}"#).unwrap_err();
+    let error =
+        parse_row(ImageClassificationMultilabel.labels(), r#"{"image_url":"a","label":["x",NaN]}"#).unwrap_err();
     assert!(error.message.contains("label 1 of the list is null"), "{error}");
     let good = r#"{"label":"x","topX":0,"topY":0,"bottomX":1,"bottomY":1,"area":NaN}"#;
     let bad = r#"{"label":"x","topX":0,"topY":0,"bottomX":Infinity,"bottomY":1}"#;
