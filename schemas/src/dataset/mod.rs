@@ -5,6 +5,7 @@
 
 mod class_name;
 mod misspelled;
+mod nan;
 mod object;
 mod parse;
 mod rejection;
@@ -15,6 +16,7 @@ mod shown;
 mod tests;
 
 pub use class_name::ClassName;
+pub use nan::{parse_object, without_nan};
 pub use object::REACH;
 pub use parse::{parse_image_url, parse_line, parse_row};
 pub use rejection::{Rejection, RejectionKind};

@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 
 use super::class_name::ClassName;
 use super::misspelled::misspelled;
+use super::nan::without_nan;
 use super::object::{Object, ObjectFault};
 use super::row::{ImageDetails, Label, ObjectError, Row, RowError, RowErrorKind};
 use super::shown::shown;
@@ -38,6 +39,7 @@ struct RawRow<'a> {
 
 /// Reads one line of a JSONL file as a row that says `labels` of its image.
 ///
+/// `NaN` and `Infinity`, which Python writes, are read as `null`, and so refused only where they are asked for.
 /// `image_url` may be called `imageUrl`. A detection row may also describe a single box with `label`, `topX`, `topY`,
 /// `bottomX` and `bottomY` at the top level. Bad objects are dropped and listed in [`Row::rejected`].
 ///
@@ -55,10 +57,29 @@ struct RawRow<'a> {
 /// # Errors
 /// When nothing usable is left of the row, or an outline has an odd number of coordinates.
 pub fn parse_row(labels: Labels, line: &str) -> Result<Row, RowError> {
-    let raw = raw(line)?;
-    let image_url = image_url(&raw)?.into_owned();
+    match raw(line) {
+        Ok(raw) => row(labels, &raw),
+        Err(error) => match finite(line) {
+            None => Err(error),
+            Some(line) => raw(&line)
+                .and_then(|raw| row(labels, &raw))
+                .map_err(|error| RowError { message: error.message + READ_AS_NULL, ..error }),
+        },
+    }
+}
+
+/// Why a row may be refused for a `null` that nobody wrote.
+const READ_AS_NULL: &str = " (its NaN and Infinity, which JSON does not have, are read as null)";
+
+/// A line without Python's NaN and Infinity, which may stand under keys that nobody asks for; nothing where there is none.
+fn finite(line: &str) -> Option<String> {
+    without_nan(line.as_bytes()).and_then(|line| String::from_utf8(line).ok())
+}
+
+fn row(labels: Labels, raw: &RawRow) -> Result<Row, RowError> {
+    let image_url = image_url(raw)?.into_owned();
     let image_details = raw.image_details.and_then(details);
-    match label(labels, &raw) {
+    match label(labels, raw) {
         Ok((label, rejected)) => Ok(Row { image_url, image_details, label, rejected }),
         Err((kind, message)) => Err(RowError { kind, message, image_url: Some(image_url) }),
     }
@@ -77,7 +98,14 @@ pub fn parse_line(labels: Labels, line: &[u8]) -> Result<Row, RowError> {
 /// # Errors
 /// When the line is not UTF-8 or no row, or names no image.
 pub fn parse_image_url(line: &[u8]) -> Result<Cow<'_, str>, RowError> {
-    image_url(&raw(text(line)?)?)
+    let line = text(line)?;
+    match raw(line) {
+        Ok(raw) => image_url(&raw),
+        Err(error) => match finite(line) {
+            None => Err(error),
+            Some(line) => Ok(Cow::Owned(image_url(&raw(&line)?)?.into_owned())),
+        },
+    }
 }
 
 fn no_row(kind: RowErrorKind, message: impl Into<String>) -> RowError {

@@ -76,6 +76,23 @@ fn bad_rows_say_what_is_wrong_and_never_panic() {
 }
 
 #[test]
+fn numbers_that_json_does_not_have_matter_only_where_they_are_asked_for() {
+    let line = r#"{"image_url":"a","label":"cat","score":NaN,"e":[Infinity,-Infinity],"t":"NaN"}"#;
+    assert_eq!(ok(Task::ImageClassification, line).label, Label::Class(text("cat")));
+    assert_eq!(parse_image_url(line.as_bytes()).unwrap(), "a");
+    let error = parse_row(ImageClassification.labels(), r#"{"image_url":"a","label":NaN}"#).unwrap_err();
+    assert!(error.message.contains("missing or null") && error.message.contains("NaN"), "{error}");
+    let error =
+        parse_row(ImageClassificationMultilabel.labels(), r#"{"image_url":"a","label":["x",NaN]}"#).unwrap_err();
+    assert!(error.message.contains("label 1 of the list is null"), "{error}");
+    let good = r#"{"label":"x","topX":0,"topY":0,"bottomX":1,"bottomY":1,"area":NaN}"#;
+    let bad = r#"{"label":"x","topX":0,"topY":0,"bottomX":Infinity,"bottomY":1}"#;
+    let row = boxes(&format!("[{good},{bad}]")).unwrap();
+    assert_eq!((row.rejected.len(), row.rejected[0].object), (1, 1));
+    assert!(row.rejected[0].reason.contains("bottomX is null"), "{}", row.rejected[0]);
+}
+
+#[test]
 fn multilabel_takes_lists_only() {
     let row = ok(ImageClassificationMultilabel, r#"{"image_url": "a", "label": ["b", "a", "b"]}"#);
     assert_eq!(row.label, Label::Classes(vec![text("b"), text("a")]), "each class once, in the order written");

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use models::host::{self, DecodeError, Limits, Rgb};
+use schemas::dataset::parse_object;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
@@ -301,8 +302,7 @@ impl Dataset {
             path: self.reader.files.path(entry).clone(),
             message: format!("line {}: {reason}", entry.line),
         };
-        let mut row: Map<String, Value> =
-            serde_json::from_slice(text.trim_ascii()).map_err(|e| changed(e.to_string()))?;
+        let mut row = parse_object(&text).map_err(|e| changed(e.to_string()))?;
         if let Targets::Objects(objects) = &self.targets {
             // What the older forms of a detection row hold beside the list.
             for key in ["imageUrl", "topX", "topY", "bottomX", "bottomY", "isCrowd"] {

@@ -5,7 +5,8 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-use serde_json::{Deserializer, Map, Value};
+use schemas::dataset::parse_object;
+use serde_json::{Deserializer, Value};
 
 use super::error::DataError;
 
@@ -51,14 +52,20 @@ pub fn check(path: &Path) -> Result<(), DataError> {
 }
 
 fn is_row(line: &str) -> bool {
-    let row: Option<Map<String, Value>> = serde_json::from_str(line).ok();
+    let row = parse_object(line.as_bytes()).ok();
     row.is_some_and(|row| row.contains_key("image_url") || row.contains_key("imageUrl"))
 }
 
 fn convert(what: &str, from: &str, path: &Path, output: &str) -> String {
-    let path = path.display().to_string();
-    let path = if path.contains(' ') { format!("'{path}'") } else { path };
+    let path = typed(path);
     format!("{what}, not a JSONL file of rows. Convert it: trainer convert {from} {path} --output {output}")
+}
+
+/// A path as it is typed in a shell.
+pub fn typed(path: &Path) -> String {
+    let path = path.display().to_string();
+    let plain = |c: char| c.is_alphanumeric() || "/._-+:@%,".contains(c);
+    if path.chars().all(plain) { path } else { format!("'{}'", path.replace('\'', "'\\''")) }
 }
 
 /// COCO's JSON, rows in a list, or rows over several lines.

@@ -3,7 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::{Map, Value};
+use schemas::dataset::parse_object;
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::error::DataError;
@@ -17,7 +18,7 @@ pub type Group = [u8; 8];
 /// # Errors
 /// What there is in place of a text or a whole number.
 pub fn value(line: &[u8], key: &str) -> Result<String, String> {
-    let row: Map<String, Value> = serde_json::from_slice(line.trim_ascii()).map_err(|error| error.to_string())?;
+    let row = parse_object(line).map_err(|error| error.to_string())?;
     match row.get(key) {
         None => Err(format!("has no {key:?}")),
         Some(Value::String(text)) if !text.trim().is_empty() => Ok(text.clone()),
@@ -113,6 +114,7 @@ mod tests {
             let reason = of(text).unwrap_err();
             assert!(reason.contains(part) && reason.contains("no whole number"), "{reason}");
         }
+        assert_eq!(value("\u{feff}{\"x\":NaN,\"p\":7}".as_bytes(), "p").unwrap(), "7");
         assert_eq!(value(br#"{"image_url":"a"}"#, "p").unwrap_err(), "has no \"p\"");
     }
 

@@ -204,13 +204,13 @@ const LABELS: &[u8] = b"0 0.5 0.5 0.25 0.5\n1 0.1 0.2 0.1 0.1\n1 0.1 0.1 0.4 0.1
 
 #[test]
 fn yolo_labels() {
-    fuzz("yolo-labels", &[LABELS], |folder, bytes| yolo::read(&yolo_set(folder, YAML, bytes)).is_ok());
+    fuzz("yolo-labels", &[LABELS], |folder, bytes| yolo::read(&yolo_set(folder, YAML, bytes), None).is_ok());
 }
 
 #[test]
 fn yolo_yaml() {
     let list = b"train: [images]\nval: images\nnames: [cat, dog]\n";
-    fuzz("yolo-yaml", &[YAML, list], |folder, bytes| yolo::read(&yolo_set(folder, bytes, LABELS)).is_ok());
+    fuzz("yolo-yaml", &[YAML, list], |folder, bytes| yolo::read(&yolo_set(folder, bytes, LABELS), None).is_ok());
 }
 
 #[test]

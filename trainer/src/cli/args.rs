@@ -12,7 +12,8 @@ use serde::de::DeserializeOwned;
 
 use crate::predict::trained::Trained;
 use crate::train::Export;
-use dataset::convert::boxes::{Sizes, voc};
+use dataset::convert::Subfolders;
+use dataset::convert::boxes::{Sizes, voc, yolo};
 use dataset::convert::table::{BoxForm, TableOptions};
 
 /// Trains vision models on labelled images.
@@ -317,10 +318,14 @@ pub struct ConvertArgs {
 /// Layouts that can be converted.
 #[derive(Debug, Subcommand)]
 pub enum ConvertFrom {
-    /// One folder of images per class; where there are `train`, `validation` and `test` folders of such, one file each.
+    /// One folder of images per class; where all folders are called `train`, `val`, `Testing` and the like, each is a part
+    /// with class folders in it, and one file each is written.
     Folders {
         /// Folder that holds the class folders.
         input: PathBuf,
+        /// What its folders are; otherwise told by their names. In doubt the folder is refused.
+        #[arg(long, value_enum, value_name = "KIND")]
+        subfolders: Option<SubfolderKind>,
         /// JSONL file to write, or a folder for the files of several parts.
         #[arg(long, value_name = "PATH")]
         output: PathBuf,
@@ -374,6 +379,10 @@ pub enum ConvertFrom {
     Yolo {
         /// The data.yaml.
         input: PathBuf,
+        /// What lines with more numbers than a box are; otherwise told by kpt_shape, or by all lines together. In doubt the
+        /// data set is refused.
+        #[arg(long, value_enum, value_name = "KIND")]
+        rows: Option<RowKind>,
         /// Folder for a JSONL file per part, or the file to write where there is one part.
         #[arg(long, value_name = "PATH")]
         output: PathBuf,
@@ -402,6 +411,24 @@ pub enum ConvertFrom {
     },
 }
 
+/// What the folders in a folder are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum SubfolderKind {
+    /// Each is a class, whatever it is called; images may lie deeper.
+    Classes,
+    /// Those called as parts are (train, validation, test) are parts with class folders in them; others are left out.
+    Parts,
+}
+
+impl From<SubfolderKind> for Subfolders {
+    fn from(kind: SubfolderKind) -> Self {
+        match kind {
+            SubfolderKind::Classes => Self::Classes,
+            SubfolderKind::Parts => Self::Parts,
+        }
+    }
+}
+
 /// Options of `convert csv`.
 #[derive(Debug, Args)]
 pub struct TableArgs {
@@ -411,6 +438,10 @@ pub struct TableArgs {
     /// Column of the label, likewise; several, separated by commas, are columns of 0 and 1 named after classes.
     #[arg(long = "label_column", value_name = "COLUMN")]
     pub label_column: Option<String>,
+    /// Column of what images have in common that belong together, such as a patient, likewise: written into the rows under
+    /// its name, for --group_column of train and check.
+    #[arg(long = "group_column", value_name = "COLUMN")]
+    pub group_column: Option<String>,
     /// Folder in and below which images are looked for; the default is that of the table.
     #[arg(long, value_name = "DIR")]
     pub images: Option<PathBuf>,
@@ -438,6 +469,7 @@ impl From<&TableArgs> for TableOptions {
         Self {
             image_column: args.image_column.clone(),
             label_column: args.label_column.clone(),
+            group_column: args.group_column.clone(),
             delimiter: args.delimiter,
             images: args.images.clone(),
             lists: args.multilabel,
@@ -474,6 +506,24 @@ impl From<TableBox> for BoxForm {
             TableBox::Corners => Self::Corners,
             TableBox::Size => Self::Size,
             TableBox::Centre => Self::Centre,
+        }
+    }
+}
+
+/// What the lines of YOLO's label files are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum RowKind {
+    /// Boxes; what follows the four numbers of one, such as key points, is dropped.
+    Boxes,
+    /// Outlines, where there are six numbers or more.
+    Outlines,
+}
+
+impl From<RowKind> for yolo::YoloRows {
+    fn from(kind: RowKind) -> Self {
+        match kind {
+            RowKind::Boxes => Self::Boxes,
+            RowKind::Outlines => Self::Outlines,
         }
     }
 }

@@ -11,8 +11,8 @@ use super::Answer;
 use crate::cli::args::{BoxLayout, ConvertArgs, ConvertFrom, SampleDataArgs};
 use crate::failure::fail;
 use dataset::convert::boxes::{BoxSummary, Part, Placing, coco, rows, voc, yolo};
-use dataset::convert::table::{self, Labelled, Table, TableSummary};
-use dataset::convert::{self, FolderSummary, LeftOut, List};
+use dataset::convert::table::{self, Table};
+use dataset::convert::{Folders, LabelSummary, Labelled, LeftOut, List, write_labels};
 use dataset::data_files;
 use dataset::sample_data as generator;
 
@@ -23,7 +23,21 @@ use dataset::sample_data as generator;
 pub fn run(args: &ConvertArgs) -> anyhow::Result<Answer> {
     let order = |command: &'static str, output, reads| Order { command, output, overwrite: args.overwrite, reads };
     match &args.from {
-        ConvertFrom::Folders { input, output } => folders(input, &order("convert folders", output, &[])),
+        ConvertFrom::Folders { input, subfolders, output } => {
+            let folders = Folders::read(input)?;
+            let subfolders = subfolders.map_or_else(|| folders.told(), |kind| Ok(kind.into()))?;
+            let labelled = folders.labelled(subfolders)?;
+            // One part has its file in a folder, too.
+            let file = match labelled.parts.as_slice() {
+                [part] if !is_jsonl(output) => output.join(if part.name.is_empty() {
+                    "data.jsonl".to_owned()
+                } else {
+                    format!("{}.jsonl", part.name)
+                }),
+                _ => output.clone(),
+            };
+            labels(&labelled, &order("convert folders", &file, &[]))
+        }
         ConvertFrom::Csv { input, output, table } => {
             let order = order("convert csv", output, std::slice::from_ref(input));
             match table::read(input, &table.into())? {
@@ -39,8 +53,9 @@ pub fn run(args: &ConvertArgs) -> anyhow::Result<Answer> {
             &voc::read(input, images.as_deref(), (*pixels).into(), (*sizes).into())?,
             &order("convert voc", output, &[]),
         ),
-        ConvertFrom::Yolo { input, output } => {
-            to_rows(&yolo::read(input)?, &order("convert yolo", output, std::slice::from_ref(input)))
+        ConvertFrom::Yolo { input, rows, output } => {
+            let parts = yolo::read(input, rows.map(Into::into))?;
+            to_rows(&parts, &order("convert yolo", output, std::slice::from_ref(input)))
         }
         ConvertFrom::Jsonl { inputs, to, data_root, pixels, link, output } => {
             let parts = inputs.iter().map(|input| rows::read(input, data_root.as_deref()));
@@ -75,20 +90,25 @@ pub fn run(args: &ConvertArgs) -> anyhow::Result<Answer> {
     }
 }
 
-/// Writes the labels of a table: a file, or one per part.
+/// Writes images with classes: a file, or one per part.
 fn labels(labelled: &Labelled, order: &Order) -> anyhow::Result<Answer> {
     one_file(labelled.parts.iter().map(|part| part.name.as_str()), order)?;
-    let (summaries, written) = table::write(order, labelled)?;
-    let line = |s: &TableSummary| format!("{}: {}", s.output.display(), counts(s.images, &s.classes));
+    let (summaries, written) = write_labels(order, labelled)?;
+    let line = |s: &LabelSummary| format!("{}: {}", s.output.display(), counts(s.images, &s.classes));
     let mut text = summaries.iter().map(line).collect::<Vec<_>>().join("\n") + &left_out(&labelled.left_out);
     text.extend(labelled.assumed.iter().map(|note| format!("\n  {note}")));
+    let list = (!labelled.left_out.is_empty()).then(|| List::path(order.output));
+    text.extend(list.iter().map(|list| format!("\nWhat was left out is listed in {}", list.display())));
     let text = text + &written.notes();
     let Labelled { assumed, left_out, .. } = labelled;
     let json = match summaries.as_slice() {
-        [TableSummary { output, images, classes }] => json!({
+        [LabelSummary { output, images, classes }] => json!({
             "output": output, "images": images, "classes": classes, "assumed": assumed, "left_out": left_out,
+            "left_out_list": list,
         }),
-        several => json!({ "written": several, "kept": written.kept, "assumed": assumed, "left_out": left_out }),
+        several => json!({
+            "written": several, "kept": written.kept, "assumed": assumed, "left_out": left_out, "left_out_list": list,
+        }),
     };
     Ok(Answer::done(text, json))
 }
@@ -185,26 +205,6 @@ fn left_out(all: &[LeftOut]) -> String {
         text.push_str(&format!("\n  and {} more", all.len() - SHOWN));
     }
     text
-}
-
-fn folders(input: &Path, order: &Order) -> anyhow::Result<Answer> {
-    let output = order.output;
-    let is_file = is_jsonl(output);
-    let parts = if is_file { None } else { convert::folders_split(input, order)? };
-    let (summaries, written) = match parts {
-        Some(parts) => parts,
-        None if is_file => (vec![convert::folders(input, order)?], Written::default()),
-        None => {
-            let order = Order { output: &output.join("data.jsonl"), ..*order };
-            (vec![convert::folders(input, &order)?], Written::default())
-        }
-    };
-    let line = |s: &FolderSummary| {
-        let skipped = if s.skipped > 0 { format!("; {} files are no images", s.skipped) } else { String::new() };
-        format!("{}: {}{skipped}", s.output.display(), counts(s.classes.iter().map(|(_, n)| n).sum(), &s.classes))
-    };
-    let text = summaries.iter().map(line).collect::<Vec<_>>().join("\n") + &written.notes();
-    Ok(Answer::done(text, json!({ "written": summaries, "kept": written.kept })))
 }
 
 fn counts(images: usize, classes: &[(String, usize)]) -> String {

@@ -9,12 +9,9 @@ use schemas::check::DataPart;
 use tempfile::TempDir;
 
 use super::{CheckRequest, has_one_class};
-use crate::convert;
+use crate::convert::{Folders, Labelled, Subfolders, write_labels};
 use crate::error::DataError;
 use crate::location::Location;
-
-/// The list of a folder's training part.
-const TRAIN: &str = "train.jsonl";
 
 /// A part of the data.
 pub(super) struct Source {
@@ -59,11 +56,9 @@ impl Sources {
                     Some(lists) => lists,
                     none => none.insert(made()?),
                 };
-                let found = of_folder(part, path, lists.path(), alone)?;
-                if found.len() > 1 || found.iter().any(|source| source.list.ends_with(TRAIN)) {
-                    warnings.extend(beside(path));
-                }
+                let (found, not_read) = of_folder(part, path, lists.path(), alone)?;
                 parts.extend(found);
+                warnings.extend(not_read);
             } else {
                 let message = "is a folder without an MLTable file; name a JSONL file or an MLTable folder \
                                (a folder of class folders is for image-classification)";
@@ -74,36 +69,34 @@ impl Sources {
     }
 }
 
-fn of_folder(part: DataPart, path: &Path, lists: &Path, alone: bool) -> Result<Vec<Source>, DataError> {
-    let root = std::path::absolute(path).map_err(|error| DataError::io("resolve", path, error))?;
-    let source = |part, list: PathBuf| Source { part, named: path.to_owned(), list, folder: Some(root.clone()) };
-    let order = |output| Order { command: "check", output, overwrite: false, reads: &[] };
-    if alone && convert::folders_split(path, &order(lists))?.is_some() {
-        let made =
-            [(DataPart::Training, TRAIN), (DataPart::Validation, "validation.jsonl"), (DataPart::Test, "test.jsonl")];
-        let made = made.map(|(part, name)| (part, lists.join(name)));
-        return Ok(made
-            .into_iter()
-            .filter(|(_, list)| list.is_file())
-            .map(|(part, list)| source(part, list))
-            .collect());
+/// The parts of a folder, and what of it is not read.
+fn of_folder(
+    part: DataPart,
+    path: &Path,
+    lists: &Path,
+    alone: bool,
+) -> Result<(Vec<Source>, Option<String>), DataError> {
+    let folders = Folders::read(path)?;
+    let subfolders = if alone { folders.by_names()? } else { Subfolders::Classes };
+    let Labelled { parts, left_out, groups, .. } = folders.labelled(subfolders)?;
+    let mut sources = Vec::with_capacity(parts.len());
+    for one in parts {
+        let part = match one.name.as_str() {
+            "train" => DataPart::Training,
+            "validation" => DataPart::Validation,
+            "test" => DataPart::Test,
+            _ => part,
+        };
+        let list = lists.join(format!("{}-data.jsonl", part.as_str()));
+        let order = Order { command: "check", output: &list, overwrite: false, reads: &[] };
+        let alone = Labelled { parts: vec![one], assumed: Vec::new(), left_out: Vec::new(), groups: groups.clone() };
+        write_labels(&order, &alone)?;
+        sources.push(Source { part, named: path.to_owned(), list, folder: Some(folders.root().to_owned()) });
     }
-    let list = lists.join(format!("{}-data.jsonl", part.as_str()));
-    convert::folders(path, &order(&list))?;
-    Ok(vec![source(part, list)])
-}
-
-/// Warns of folders beside those of the parts, which are not read.
-fn beside(root: &Path) -> Option<String> {
-    const PARTS: [&str; 7] = ["train", "training", "validation", "val", "valid", "test", "testing"];
-    let folders = std::fs::read_dir(root).ok()?.filter_map(Result::ok).filter(|entry| entry.path().is_dir());
-    let mut others: Vec<String> = folders
-        .map(|entry| entry.file_name().to_string_lossy().into_owned())
-        .filter(|name| !name.starts_with('.') && !PARTS.contains(&name.as_str()))
-        .collect();
-    others.sort_unstable();
-    let what = format!("{}: {} not read, beside the folders of the parts", root.display(), others.join(", "));
-    (!others.is_empty()).then_some(what)
+    let first = left_out.first().map(|one| format!("{}: {}", one.source, one.reason));
+    let what =
+        |first| format!("{}: {} files and folders are not read, such as {first}", path.display(), left_out.len());
+    Ok((sources, first.map(what)))
 }
 
 /// A path without `.` and `..`.

@@ -2,10 +2,10 @@
 
 use std::cell::{OnceCell, RefCell};
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::IMAGE_EXTENSIONS;
+use super::walk::below;
 use crate::location::percent_decode;
 
 /// Folders deeper than this below those that are searched are not looked into.
@@ -38,6 +38,8 @@ pub enum Found {
     Elsewhere(PathBuf),
     /// Several files of that name, and none where the name says.
     Several(PathBuf, PathBuf),
+    /// What macOS leaves beside an image, which is none itself.
+    Litter(PathBuf),
     /// No file; with the place that was looked at first.
     Missing(PathBuf),
 }
@@ -52,6 +54,9 @@ impl Found {
             Self::Named(path) | Self::Elsewhere(path) => Ok(path),
             Self::Several(one, other) => {
                 Err(format!("its image could be {} or {}; name one of them in full", one.display(), other.display()))
+            }
+            Self::Litter(path) => {
+                Err(format!("{} is what macOS leaves beside an image of that name, and none itself", path.display()))
             }
             Self::Missing(path) => Err(format!("its image {} is not there", path.display())),
         }
@@ -79,6 +84,9 @@ impl Finder {
         let joined =
             || self.folders.iter().flat_map(|folder| spellings.iter().map(move |name| (folder, folder.join(name))));
         if let Some((folder, path)) = joined().find(|(_, path)| path.is_file()) {
+            if path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"._")) {
+                return Found::Litter(path);
+            }
             if Some(folder) != self.folders.first() {
                 self.tell(Place::Folder(folder.clone()), || name.to_owned());
             }
@@ -136,7 +144,7 @@ fn endings(name: &str) -> Vec<String> {
 }
 
 /// How many folders, from the file upwards, a name and a path have in common.
-fn shared(name: &str, path: &Path) -> usize {
+pub fn shared(name: &str, path: &Path) -> usize {
     let folders = |path: &Path| -> Vec<String> {
         let parts = path.parent().into_iter().flat_map(Path::components);
         parts.map(|part| part.as_os_str().to_string_lossy().to_lowercase()).collect()
@@ -149,11 +157,6 @@ fn shared(name: &str, path: &Path) -> usize {
 pub fn has_image_ending(path: &Path) -> bool {
     let ending = path.extension().map(|ending| ending.to_string_lossy().to_lowercase());
     ending.is_some_and(|ending| IMAGE_EXTENSIONS.contains(&ending.as_str()))
-}
-
-/// Whether a file is left by a system beside the real ones, such as `._a.jpg`.
-pub fn is_hidden(path: &Path) -> bool {
-    path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."))
 }
 
 /// What a name may mean as a path, as written first.
@@ -181,22 +184,13 @@ fn spellings(name: &str) -> Vec<String> {
     spellings
 }
 
-/// Images below `folders` by their names in small letters; hidden ones are none.
+/// Images below `folders` by their names in small letters.
 fn listed(folders: &[PathBuf]) -> BTreeMap<String, Vec<PathBuf>> {
     let mut found: BTreeMap<String, Vec<PathBuf>> = BTreeMap::new();
-    let mut open: Vec<(PathBuf, usize)> = folders.iter().map(|folder| (folder.clone(), 0)).collect();
-    while let Some((folder, depth)) = open.pop() {
-        for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
-            let path = entry.path();
-            if is_hidden(&path) {
-                continue;
-            }
-            if path.is_dir() && !path.is_symlink() && depth < DEPTH {
-                open.push((path, depth + 1));
-            } else if has_image_ending(&path) && path.is_file() {
-                let name = entry.file_name().to_string_lossy().to_lowercase();
-                found.entry(name).or_default().push(path);
-            }
+    for path in folders.iter().flat_map(|folder| below(folder, DEPTH).files) {
+        if has_image_ending(&path) && path.is_file() {
+            let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
+            found.entry(name).or_default().push(path);
         }
     }
     for paths in found.values_mut() {
@@ -208,6 +202,8 @@ fn listed(folders: &[PathBuf]) -> BTreeMap<String, Vec<PathBuf>> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]
@@ -228,6 +224,8 @@ mod tests {
         {
             assert_eq!(finder.find(name).file(), Ok(other.clone()), "{name}");
         }
+        assert_eq!(finder.find("train/._c.jpg"), Found::Litter(root.join("train/._c.jpg")));
+        assert!(finder.find("train/._c.jpg").file().unwrap_err().contains("macOS"));
         assert_eq!(finder.find("c.jpg"), Found::Missing(root.join("c.jpg")));
         fs::write(root.join("b.jpg"), "x").unwrap();
         let finder = Finder::new(vec![root.clone()]);

@@ -6,54 +6,29 @@
 pub mod boxes;
 mod find;
 mod folders;
+mod groups;
+mod labels;
 mod left_out;
 mod parts;
 mod relative;
 pub mod table;
+mod walk;
 
 use std::path::{Path, PathBuf};
 
-use files::{Order, Writing};
+use files::Writing;
 use serde::Serialize;
 
 use crate::DataError;
 
-pub use folders::{FolderSummary, folders, folders_split};
+pub use folders::{Folders, Subfolders};
+pub use groups::Groups;
+pub use labels::{ConvertedLabel, ConvertedRow, LabelPart, LabelSummary, Labelled, Place, write_labels};
 pub use left_out::{LeftOut, List};
 
 /// File name endings, in lower case, that are taken for images.
 pub const IMAGE_EXTENSIONS: [&str; 11] =
     ["jpg", "jpeg", "jpe", "jfif", "png", "webp", "bmp", "dib", "tif", "tiff", "gif"];
-
-/// One written row.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct ConvertedRow {
-    /// Path of the image.
-    pub image_url: String,
-    /// What it shows.
-    pub label: ConvertedLabel,
-}
-
-/// What an image shows.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(untagged)]
-pub enum ConvertedLabel {
-    /// One class.
-    Class(String),
-    /// Any number of classes.
-    Classes(Vec<String>),
-}
-
-impl ConvertedLabel {
-    /// The class or classes.
-    #[must_use]
-    pub fn classes(&self) -> &[String] {
-        match self {
-            Self::Class(class) => std::slice::from_ref(class),
-            Self::Classes(classes) => classes,
-        }
-    }
-}
 
 /// Makes a file of JSON lines, a row each.
 ///
@@ -71,17 +46,6 @@ pub fn write_rows<R: Serialize>(
         }
         Ok(())
     })?;
-    Ok(())
-}
-
-/// Writes one file of JSON lines.
-///
-/// # Errors
-/// When it may not be written, or any IO error.
-fn write_file<R: Serialize>(order: &Order, rows: impl IntoIterator<Item = R>) -> Result<(), DataError> {
-    let mut writing = order.file()?.begin()?;
-    write_rows(&mut writing, order.output.file_name().unwrap_or_default(), rows)?;
-    writing.publish()?;
     Ok(())
 }
 

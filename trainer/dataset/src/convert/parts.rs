@@ -9,10 +9,27 @@ pub fn part_named(name: &str) -> Option<&'static str> {
     let bare = ["set", "_set", "-set"].iter().find_map(|ending| name.strip_suffix(ending)).unwrap_or(&name);
     match bare.trim_end_matches(['_', '-', ' ']) {
         "train" | "training" => Some("train"),
-        "val" | "valid" | "validate" | "validating" | "validation" => Some("validation"),
+        "val" | "valid" | "validate" | "validating" | "validation" | "dev" => Some("validation"),
         "test" | "testing" => Some("test"),
         _ => None,
     }
+}
+
+/// Name of a part that a file or folder is named after: `train` of `train.coco.json`, `train_annotations.jsonl`,
+/// `training-mltable-folder` and `train/_annotations.coco.json`, `validation` of `val.txt`, otherwise the stem.
+pub fn part_name(path: &Path) -> String {
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+    let endings = [".coco", "-mltable-folder"];
+    let bare = endings.iter().find_map(|ending| stem.strip_suffix(ending)).unwrap_or(&stem);
+    let bare = match bare.strip_suffix("_annotations") {
+        Some("") => {
+            let folder = path.parent().and_then(Path::file_name).unwrap_or_default().to_string_lossy();
+            return part_named(&folder).unwrap_or(bare).to_owned();
+        }
+        Some(named) => named,
+        None => bare,
+    };
+    part_named(bare).unwrap_or(bare).to_owned()
 }
 
 /// Whether systems and tools leave such a file or folder beside the real ones: a name that begins with a dot, `__MACOSX`,

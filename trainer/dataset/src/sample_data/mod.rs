@@ -11,7 +11,7 @@ use models::host::{Rgb, encode_jpeg};
 use schemas::{Labels, Task};
 
 use crate::convert::boxes::{LabelledImage, LabelledObject, rows};
-use crate::convert::{ConvertedLabel, ConvertedRow, write_rows};
+use crate::convert::{ConvertedLabel, ConvertedRow, Groups, write_rows};
 use crate::{DataError, KeyedRng};
 use draw::Shape;
 
@@ -129,7 +129,7 @@ fn classification(draft: &Draft, writing: &mut Writing) -> Result<(), DataError>
     for number in 0..draft.images {
         let shape = Shape::ALL[number % Shape::ALL.len()];
         let image_url = draft.save(writing, number, &draw::image(shape, &mut draft.rng(number)))?;
-        rows.push(ConvertedRow { image_url, label: ConvertedLabel::Class(shape.name().to_owned()) });
+        rows.push(ConvertedRow::new(image_url, ConvertedLabel::Class(shape.name().to_owned())));
     }
     write_rows(writing, draft.list(), &rows)
 }
@@ -141,7 +141,7 @@ fn multilabel(draft: &Draft, writing: &mut Writing) -> Result<(), DataError> {
         let image_url = draft.save(writing, number, &image)?;
         let names: BTreeSet<&str> = placed.iter().map(|(shape, _)| shape.name()).collect();
         let names = names.into_iter().map(str::to_owned).collect();
-        rows.push(ConvertedRow { image_url, label: ConvertedLabel::Classes(names) });
+        rows.push(ConvertedRow::new(image_url, ConvertedLabel::Classes(names)));
     }
     write_rows(writing, draft.list(), &rows)
 }
@@ -162,7 +162,7 @@ fn detection(draft: &Draft, writing: &mut Writing) -> Result<(), DataError> {
         let objects = objects.collect();
         images.push(LabelledImage { path, size: Some([image.width, image.height]), objects });
     }
-    rows::write(writing, Path::new(ROOT), Path::new(&draft.list()), &images)
+    rows::write(writing, Path::new(ROOT), Path::new(&draft.list()), &images, &Groups::default())
 }
 
 #[cfg(test)]

@@ -311,7 +311,14 @@ fn a_folder_of_class_folders_is_data_too() {
     // Folders within classes that have nothing to do with each other say nothing.
     assert!(checked(&["cat/a", "cat/b", "dog/c", "dog/d"]).report.findings.is_empty());
     let mixed = checked(&["train/cat", "train/dog", "Valid/cat", "Valid/dog"]);
-    assert!(mixed.warnings[0].contains("Valid not read"), "{:?}", mixed.warnings);
+    assert_eq!((mixed.report.parts.len(), mixed.report.findings.len()), (2, 0), "{}", all(&mixed));
+    let folder = tree(&garden, &["train/cat", "train/dog", "horse"]);
+    let message = check(&request(garden.task, folder.path(), None, None), &quiet).err().unwrap().to_string();
+    assert!(message.contains("(train)") && message.contains("--subfolders parts"), "{message}");
+    let beside = tree(&garden, &["cat", "dog"]);
+    std::fs::create_dir(beside.path().join("cow")).unwrap();
+    let checked = check(&request(garden.task, beside.path(), None, None), &quiet).unwrap();
+    assert!(checked.warnings[0].contains("cow: it holds no image"), "{:?}", checked.warnings);
     let empty = tempfile::tempdir().unwrap();
     assert!(check(&request(garden.task, empty.path(), None, None), &quiet).is_err());
 }

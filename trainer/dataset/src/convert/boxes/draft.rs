@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use models::host::Turn;
 
-use super::frame::{Chosen, Evidence, Frame, Reason, Sizes, Stored, choose};
+use super::frame::{Chosen, Evidence, Frame, Reason, Sizes, StoredSize, choose};
 use super::geometry::{bounds, fitted, is_box, is_outline, outline};
 use super::{LabelledImage, LabelledObject, Part};
 
@@ -108,7 +108,7 @@ fn of_fractions(turn: Turn) -> Chosen {
 fn evidence(draft: &Draft) -> Evidence {
     Evidence {
         declared: draft.declared,
-        stored: Stored::read(&draft.path),
+        stored: StoredSize::read(&draft.path),
         boxes: draft.objects.iter().filter_map(DraftObject::box_or_bounds).filter(is_box).collect(),
     }
 }

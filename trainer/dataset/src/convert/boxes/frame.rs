@@ -52,14 +52,14 @@ const SMALL_SLACK: f64 = 0.1;
 
 /// Width and height of an image file as they are stored, and what turns it upright.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Stored {
+pub struct StoredSize {
     /// Pixels, before any EXIF rotation.
     pub size: [u32; 2],
     /// What EXIF says.
     pub turn: Turn,
 }
 
-impl Stored {
+impl StoredSize {
     /// Reads the header of a file; nothing where it is not there or no image.
     #[must_use]
     pub fn read(path: &Path) -> Option<Self> {
@@ -151,7 +151,7 @@ pub struct Evidence {
     /// Width and height that the annotation declares, in pixels.
     pub declared: Option<[u32; 2]>,
     /// What the file says, where there is one.
-    pub stored: Option<Stored>,
+    pub stored: Option<StoredSize>,
     /// Corners `x1 y1 x2 y2` of its boxes, in pixels.
     pub boxes: Vec<[f64; 4]>,
 }
@@ -274,7 +274,7 @@ fn known(image: &Evidence, sizes: Sizes) -> Result<Known, String> {
 
 /// The frames that boxes may fit. Browsers and most tools show an image upright, so that is where its boxes were drawn,
 /// unless they do not fit there.
-fn fitting(declared: Option<[u32; 2]>, stored: Stored) -> Known {
+fn fitting(declared: Option<[u32; 2]>, stored: StoredSize) -> Known {
     let upright = Chosen { frame: Frame::pixels(stored.upright()), reason: Reason::Plain };
     let [seen, wrong] = [Reason::SeenUpright, Reason::DeclaredWrong].map(|reason| Chosen { reason, ..upright });
     let turned = Chosen { frame: stored.frame(), reason: Reason::BeforeRotation };
@@ -297,7 +297,7 @@ fn fitting(declared: Option<[u32; 2]>, stored: Stored) -> Known {
 }
 
 /// The declared version of an image, made before its rotation where its shape shows that.
-fn declared_frame(declared: [u32; 2], stored: Stored) -> Frame {
+fn declared_frame(declared: [u32; 2], stored: StoredSize) -> Frame {
     // Shapes as logarithms, so that wide and tall differ from a square by the same.
     let shape = |[width, height]: [u32; 2]| (f64::from(width) / f64::from(height)).ln();
     let distance = |size: [u32; 2]| (shape(declared) - shape(size)).abs();
@@ -310,7 +310,7 @@ fn agree(a: [u32; 2], b: [u32; 2]) -> bool {
     a.iter().zip(&b).all(|(a, b)| a.abs_diff(*b) <= 1)
 }
 
-fn sideways([width, height]: [u32; 2], stored: Stored) -> String {
+fn sideways([width, height]: [u32; 2], stored: StoredSize) -> String {
     let [across, down] = stored.upright();
     format!(
         "its annotation declares {width} x {height} pixels and the file has {across} x {down}; its boxes fit only the declared size, as if the file had been rotated since: rotate it back"

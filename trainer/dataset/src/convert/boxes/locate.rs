@@ -1,9 +1,8 @@
 //! Paths that were written for another place: another machine, another folder, other capitals.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::super::parts::is_litter;
+use super::super::walk::{below, entries};
 
 /// Endings of a path, the longest first, with `/` between names and without a drive or root: of `C:\\a\\b.jpg` these are
 /// `a/b.jpg` and `b.jpg`.
@@ -43,33 +42,20 @@ pub fn child(folder: &Path, names: &[&str]) -> Option<PathBuf> {
 
 /// Entries of a folder by name, without what systems leave there; none where it cannot be read.
 pub fn visible(folder: &Path) -> Vec<PathBuf> {
-    let mut paths: Vec<PathBuf> = fs::read_dir(folder).into_iter().flatten().flatten().map(|e| e.path()).collect();
-    paths.retain(|path| !is_litter(path));
-    paths.sort();
-    paths
+    entries(folder).unwrap_or_default()
 }
 
 /// Files below a folder by their paths, without what systems leave there; links to folders are not followed.
-pub fn files_below(folder: &Path, wanted: impl Fn(&Path) -> bool + Copy) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    let mut open = vec![folder.to_owned()];
-    while let Some(folder) = open.pop() {
-        for path in visible(&folder) {
-            if path.is_dir() {
-                if !path.is_symlink() {
-                    open.push(path);
-                }
-            } else if wanted(&path) {
-                found.push(path);
-            }
-        }
-    }
-    found.sort();
-    found
+pub fn files_below(folder: &Path, wanted: impl Fn(&Path) -> bool) -> Vec<PathBuf> {
+    let mut files = below(folder, usize::MAX).files;
+    files.retain(|path| wanted(path));
+    files
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

@@ -29,6 +29,7 @@ use std::path::{Path, PathBuf};
 use files::Writing;
 
 use crate::DataError;
+use crate::convert::parts::part_name;
 use crate::error::wrong;
 
 pub use frame::Sizes;
@@ -47,18 +48,6 @@ fn read_text(path: &Path) -> Result<String, DataError> {
 fn write_text(writing: &mut Writing, name: &str, text: &str) -> Result<(), DataError> {
     writing.write(name, |out| out.write_all(text.as_bytes()))?;
     Ok(())
-}
-
-/// Name of a part that a file or folder is named after: `train` of `train.coco.json`, `train_annotations.jsonl` and
-/// `training-mltable-folder`, `validation` of `val.txt`, otherwise the stem.
-pub(super) fn part_name(path: &Path) -> String {
-    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
-    let endings = [".coco", "_annotations", "-mltable-folder"];
-    match endings.iter().find_map(|ending| stem.strip_suffix(ending)).unwrap_or(&stem) {
-        "training" => "train".to_owned(),
-        "val" | "valid" => "validation".to_owned(),
-        other => other.to_owned(),
-    }
 }
 
 fn io_error(action: &'static str, path: &Path, source: std::io::Error) -> DataError {

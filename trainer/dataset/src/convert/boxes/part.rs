@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::frame::Stored;
+use super::frame::StoredSize;
 use super::wrong;
 use crate::DataError;
-use crate::convert::LeftOut;
+use crate::convert::{Groups, LeftOut};
 
 /// A labelled image.
 #[derive(Clone, Debug, PartialEq)]
@@ -49,6 +49,8 @@ pub struct Part {
     pub cut: usize,
     /// Objects among what could not be used.
     pub lost: usize,
+    /// Which images belong together, where that is known.
+    pub groups: Groups,
 }
 
 /// What a conversion did with one part.
@@ -181,7 +183,7 @@ impl LabelledImage {
     /// # Errors
     /// Neither is known.
     pub fn measured(&self) -> Result<[u32; 2], DataError> {
-        let file = Stored::read(&self.path).map(|stored| stored.upright());
+        let file = StoredSize::read(&self.path).map(|stored| stored.upright());
         file.or(self.size).ok_or_else(|| wrong(&self.path, "is no image that can be read, and nothing says its size"))
     }
 

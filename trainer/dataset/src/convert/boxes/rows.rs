@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use files::{Order, Scope, Target, Writing, Written};
 use schemas::Labels;
-use schemas::dataset::{BoxLabel, Corners, ImageDetails, Label, REACH, parse_row};
+use schemas::dataset::{BoxLabel, Corners, ImageDetails, Label, REACH, parse_object, parse_row};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -14,7 +14,7 @@ use super::super::relative::image_url;
 use super::geometry::{bounds, is_outline};
 use super::part::left_out;
 use super::{LabelledImage, LabelledObject, Part, absolute, part_name, read_text};
-use crate::convert::List;
+use crate::convert::{Groups, List, Place};
 use crate::{DataError, Location, data_files, resolver};
 
 #[derive(Serialize)]
@@ -23,6 +23,8 @@ struct Row<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     image_details: Option<ImageDetails>,
     label: Vec<ObjectRow<'a>>,
+    #[serde(flatten)]
+    group: BTreeMap<String, String>,
 }
 
 #[derive(Serialize)]
@@ -36,11 +38,17 @@ struct ObjectRow<'a> {
     polygon: &'a [Vec<f64>],
 }
 
-/// Makes the file `name` in `folder` with one row per image, its `image_url` relative to that file where it can be.
+/// Makes the file `name` in `folder` with one row per image and its group, its `image_url` relative to that file where it can be.
 ///
 /// # Errors
 /// Any IO error.
-pub fn write(writing: &mut Writing, folder: &Path, name: &Path, images: &[LabelledImage]) -> Result<(), DataError> {
+pub fn write(
+    writing: &mut Writing,
+    folder: &Path,
+    name: &Path,
+    images: &[LabelledImage],
+    groups: &Groups,
+) -> Result<(), DataError> {
     let base = folder_of(&folder.join(name))?;
     writing.write(name, |out| {
         for image in images {
@@ -49,6 +57,7 @@ pub fn write(writing: &mut Writing, folder: &Path, name: &Path, images: &[Labell
                 Corners { top_x, top_y, bottom_x, bottom_y }
             };
             let row = Row {
+                group: groups.of(&Place::File(image.path.clone())),
                 image_url: image_url(&base, &image.path),
                 image_details: image.size.map(|[width, height]| ImageDetails {
                     format: None,
@@ -82,7 +91,7 @@ pub fn write_file(order: &Order, part: &Part) -> Result<Written, DataError> {
     let left_out = List::beside(order.output, &part.left_out);
     let mut writing = order.file_with(&Vec::from_iter(left_out.target()))?.begin()?;
     let (folder, name) = (order.output.parent().unwrap_or(Path::new("")), order.output.file_name().unwrap_or_default());
-    write(&mut writing, folder, Path::new(name), &part.images)?;
+    write(&mut writing, folder, Path::new(name), &part.images, &part.groups)?;
     left_out.write(&mut writing)?;
     Ok(writing.publish()?)
 }
@@ -97,7 +106,7 @@ pub fn write_folder(order: &Order, parts: &[Part]) -> Result<(Vec<PathBuf>, Writ
     let targets: Vec<Target> = names.iter().map(Target::new).chain(left_out.target()).collect();
     let mut writing = order.folder(Scope::Parts, &targets)?.begin()?;
     for (part, name) in parts.iter().zip(&names) {
-        write(&mut writing, order.output, name, &part.images)?;
+        write(&mut writing, order.output, name, &part.images, &part.groups)?;
     }
     left_out.write(&mut writing)?;
     Ok((names.iter().map(|name| order.output.join(name)).collect(), writing.publish()?))
@@ -143,7 +152,7 @@ pub fn read(path: &Path, data_root: Option<&Path>) -> Result<Part, DataError> {
             }
             let gone: BTreeSet<usize> = row.rejected.iter().filter(|r| r.segment.is_none()).map(|r| r.object).collect();
             let Label::Boxes(boxes) = row.label else { unreachable!("a detection row holds boxes") };
-            let raw: Value = serde_json::from_str(line.trim_start_matches('\u{feff}')).unwrap_or_default();
+            let raw = parse_object(line.as_bytes()).map(Value::Object).unwrap_or_default();
             part.cut += boxes.iter().filter(|one| one.cut).count();
             let numbers = (0..).filter(|number| !gone.contains(number));
             let objects = numbers.zip(boxes).map(|(number, one)| marked(&raw["label"][number], &one));

@@ -169,7 +169,7 @@ fn yolo_there_and_back() {
     let part = through_rows(&folder, &part(&folder));
     let train = Part { name: "train".to_owned(), ..part.clone() };
     yolo::write(&order(&folder.path("out")), &[train, part.clone()], Placing::Linked).unwrap();
-    let mut back = yolo::read(&folder.path("out/data.yaml")).unwrap();
+    let mut back = yolo::read(&folder.path("out/data.yaml"), None).unwrap();
     assert_eq!(back.iter().map(|part| part.name.as_str()).collect::<Vec<_>>(), ["train", "validation"]);
     // Not every object has an outline, so boxes are written throughout.
     let mut wanted = renamed(forget(&part, |object| {
@@ -192,6 +192,9 @@ fn parts_are_named_after_files() {
         ("training-mltable-folder", "train"),
         ("validation-mltable-folder", "validation"),
         ("Main/val.txt", "validation"),
+        ("x/VALID.json", "validation"),
+        ("x/Valid/_annotations.coco.json", "validation"),
+        ("x/cats/_annotations.coco.json", "_annotations"),
         ("instances_val2017.json", "instances_val2017"),
     ] {
         assert_eq!(super::part_name(Path::new(path)), name);
@@ -203,7 +206,7 @@ fn parts_are_named_after_files() {
     assert!(message.contains("\"trainval\""), "{message}");
     let all = [Part { name: "all".to_owned(), ..part(&folder) }];
     yolo::write(&order(&folder.path("z")), &all, Placing::Copied).unwrap();
-    assert_eq!(yolo::read(&folder.path("z/data.yaml")).unwrap()[0].name, "train");
+    assert_eq!(yolo::read(&folder.path("z/data.yaml"), None).unwrap()[0].name, "train");
 }
 
 #[test]
@@ -248,7 +251,7 @@ fn boxes_over_the_edge_are_cut_in_every_layout() {
     folder.image("d/images/a.png", 100, 50);
     // Three pixels over the left edge and six below the image; beside the image; as thin as nothing once it is cut.
     folder.write("d/labels/a.txt", "0 0.085 0.81 0.23 0.62\n0 1.1 0.5 0.2 0.2\n0 -0.05 0.5 0.1 0.2\n");
-    let yolo = yolo::read(&folder.write("d/data.yaml", "train: images\nnames: [x]\n")).unwrap().remove(0);
+    let yolo = yolo::read(&folder.write("d/data.yaml", "train: images\nnames: [x]\n"), None).unwrap().remove(0);
     let object = |[x1, y1, x2, y2]: [i32; 4]| {
         format!(
             "<object><name>x</name><bndbox><xmin>{x1}</xmin><ymin>{y1}</ymin><xmax>{x2}</xmax><ymax>{y2}</ymax></bndbox></object>"
@@ -278,7 +281,7 @@ fn marks_at_the_start_of_a_file_are_no_text() {
     folder.image("d/images/a.png", 100, 50);
     folder.write("d/labels/a.txt", "\u{feff}0 0.5 0.5 0.5 0.5\n");
     let yaml = "\u{feff}train: images\nnames: [x]\n";
-    let yolo = yolo::read(&folder.write("d/data.yaml", yaml)).unwrap().remove(0);
+    let yolo = yolo::read(&folder.write("d/data.yaml", yaml), None).unwrap().remove(0);
     let bndbox = "<xmin>25</xmin><ymin>12.5</ymin><xmax>75.0</xmax><ymax> 37.5 </ymax>";
     let xml = format!("\u{feff}<annotation><object><name>x</name><bndbox>{bndbox}</bndbox></object></annotation>");
     folder.write("d/Annotations/a.xml", xml);
@@ -336,7 +339,7 @@ fn yolo_descriptions_of_every_kind() {
     folder.write("d/train/labels/sub/b.txt", "\n");
     folder.write("d/list.txt", "./val/c.png\n");
     let yaml = "train: ../train/images\nval: [list.txt]\nnames:\n  0: cat\n  1: 5\n";
-    let parts = yolo::read(&folder.write("d/data.yaml", yaml)).unwrap();
+    let parts = yolo::read(&folder.write("d/data.yaml", yaml), None).unwrap();
     assert_eq!(parts.len(), 2);
     let objects = &parts[0].images[0].objects;
     assert_eq!((objects[0].label.as_str(), objects[0].corners), ("5", [0.0, 0.25, 1.0, 0.75]));
@@ -351,7 +354,7 @@ fn yolo_descriptions_of_every_kind() {
         ("train: train\n", "names must list"),
         ("train: [\n", "no description"),
     ] {
-        let message = yolo::read(&folder.write("d/bad.yaml", yaml)).unwrap_err().to_string();
+        let message = yolo::read(&folder.write("d/bad.yaml", yaml), None).unwrap_err().to_string();
         assert!(message.contains(part), "{message}");
     }
 }
@@ -383,7 +386,7 @@ fn blood_cells_have_two_bad_boxes_and_go_round() {
     voc::write(&order(&folder.path("voc")), all, Pixels::Corners, Placing::Copied).unwrap();
     check_same(&voc::read(&folder.path("voc"), None, Pixels::Corners, Sizes::Fitting).unwrap()[0].images, &test.images);
     yolo::write(&order(&folder.path("yolo")), all, Placing::Copied).unwrap();
-    let back = yolo::read(&folder.path("yolo/data.yaml")).unwrap();
+    let back = yolo::read(&folder.path("yolo/data.yaml"), None).unwrap();
     let mut sorted = test.images.clone();
     sorted.sort_by(|a, b| a.path.file_name().cmp(&b.path.file_name()));
     check_same(&back[0].images, &sorted);

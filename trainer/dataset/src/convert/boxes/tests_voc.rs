@@ -181,3 +181,124 @@ fn nothing_that_can_be_used_is_an_error() {
     let message = read(&file, None, Pixels::Corners, Sizes::Fitting).unwrap_err().to_string();
     assert!(message.contains("is no folder"), "{message}");
 }
+
+#[test]
+fn files_of_every_shape_are_read_or_named() {
+    let folder = Folder::new();
+    for name in ["a.jpg", "b.jpg", "c d.jpg", "e%20f.jpg"] {
+        folder.image(&format!("d/JPEGImages/{name}"), 100, 50);
+    }
+    let twice = "<object><name>cat</name><bndbox><xmin>1</xmin><ymin>1</ymin><xmax>9</xmax><ymax>9</ymax></bndbox>\
+                 <bndbox><xmin>2</xmin><ymin>1</ymin><xmax>9</xmax><ymax>9</ymax></bndbox></object>";
+    let nested =
+        format!("<object><name>cat</name>{}{}</object>", object("dog", ["1", "1", "9", "9"]), "<deleted>0</deleted>");
+    let deleted = cat().replace("</object>", "<deleted>1</deleted></object>");
+    let rotated = "<object><name>cat</name><robndbox><cx>5</cx></robndbox></object>";
+    let part = "<object><name>man</name><part><name>head</name><bndbox><xmin>1</xmin><ymin>1</ymin><xmax>9</xmax><ymax>9</ymax></bndbox></part>\
+                <bndbox><xmin>10</xmin><ymin>5</ymin><xmax>50</xmax><ymax>25</ymax></bndbox></object>";
+    let objects = format!("<objects>{}</objects>{twice}{nested}{deleted}{rotated}{part}", cat());
+    folder.write("d/Annotations/a.xml", xml("", &objects));
+    // Commented numbers, text in CDATA, capitals, a size of 0, Python's words.
+    let shouted = xml("", &object("<![CDATA[a & b]]>", ["1<!-- 5 -->0", "5", "50.0", "2.5e1"]))
+        .replace("<width>100", "<width>0")
+        .replace("</object>", "<difficult>True</difficult></object>")
+        .to_uppercase()
+        .replace("<![CDATA[A & B]]>", "<![CDATA[a & b]]>");
+    folder.write("d/Annotations/b.xml", shouted);
+    folder.write("d/Annotations/c d.xml", xml("<filename>c%20d.jpg</filename>", &cat()));
+    folder.write("d/Annotations/e%20f.xml", xml("<path>D:\\x\\e%20f.jpg</path>", &cat()));
+    folder.write("d/Annotations/joined.xml", xml("", &cat()) + &xml("", &cat()));
+    folder.write("d/Annotations/cvat.xml", "<annotations><image name='a.jpg'/></annotations>");
+    let found = one(&folder, "d");
+    assert_eq!(names(&found), ["a.jpg", "b.jpg", "c d.jpg", "e%20f.jpg"]);
+    let labels: Vec<&str> = found.images[0].objects.iter().map(|object| object.label.as_str()).collect();
+    assert_eq!(labels, ["cat", "man"]);
+    let shouted = &found.images[1].objects[0];
+    assert_eq!((shouted.label.as_str(), shouted.corners, shouted.is_crowd), ("a & b", [0.1, 0.1, 0.5, 0.5], true));
+    for (place, reason) in [
+        ("object 1", "2 different bndbox"),
+        ("object 2", "no bndbox"),
+        ("object 3", "within another"),
+        ("object 4", "deleted"),
+        ("object 5", "rotated"),
+        ("file", "one document"),
+        ("file", "CVAT"),
+    ] {
+        let listed = found.left_out.iter().any(|one| one.place == place && one.reason.contains(reason));
+        assert!(listed, "{place} {reason}: {:?}", found.left_out);
+    }
+    assert_eq!(found.left_out.len(), 7, "{:?}", found.left_out);
+    assert!(found.assumed.iter().any(|note| note.starts_with("1 parts of objects")), "{:?}", found.assumed);
+    assert!(!found.assumed.iter().any(|note| note.contains("name another image")), "{:?}", found.assumed);
+}
+
+#[test]
+fn of_images_of_one_name_the_right_one_is_taken_or_none() {
+    let folder = Folder::new();
+    for name in ["a.jpg", "a.png"] {
+        folder.image(&format!("d/JPEGImages/{name}"), 100, 50);
+    }
+    folder.write("d/Annotations/a.xml", xml("<filename>a.png</filename>", &cat()));
+    assert_eq!(names(&one(&folder, "d")), ["a.png"]);
+    folder.write("d/Annotations/a.xml", xml("", &cat()));
+    let message = parts(&folder, "d").unwrap_err();
+    assert!(message.contains("could be") && message.contains("a.png"), "{message}");
+
+    // Folders of annotations beside folders of images.
+    let folder = Folder::new();
+    for part in ["one", "two"] {
+        folder.image(&format!("d/images/{part}/a.jpg"), 100, 50);
+        folder.write(
+            &format!("d/annotations/{part}/a.xml"),
+            xml("<filename>a.jpg</filename>", &object(part, ["10", "5", "50", "25"])),
+        );
+    }
+    let found = one(&folder, "d");
+    for image in &found.images {
+        assert!(image.path.ends_with(format!("{}/a.jpg", image.objects[0].label)), "{image:?}");
+    }
+    assert_eq!((found.images.len(), found.left_out.len()), (2, 0));
+    // Without its own image, an annotation does not take that of another folder.
+    std::fs::remove_file(folder.path("d/images/one/a.jpg")).unwrap();
+    let found = one(&folder, "d");
+    assert_eq!((found.images.len(), found.images[0].objects[0].label.as_str()), (1, "two"));
+    assert!(found.left_out[0].reason.contains("is described by"), "{:?}", found.left_out);
+    // A flat folder of annotations says by <folder> which image is meant.
+    let folder = Folder::new();
+    for part in ["one", "two"] {
+        folder.image(&format!("d/images/{part}/a.jpg"), 100, 50);
+    }
+    folder.write("d/annotations/x.xml", xml("<folder>two</folder><filename>a.jpg</filename>", &cat()));
+    assert!(one(&folder, "d").images[0].path.ends_with("two/a.jpg"));
+}
+
+#[test]
+fn lists_and_folders_that_are_none_of_a_part_are_said() {
+    let folder = Folder::new();
+    for name in ["my photo 1", "b"] {
+        folder.image(&format!("d/JPEGImages/{name}.jpg"), 100, 50);
+        folder.write(&format!("d/Annotations/{name}.xml"), xml("", &cat()));
+    }
+    folder.write("d/ImageSets/Main/train.txt", "my photo 1\nb\nb\n");
+    folder.write("d/ImageSets/Main/cat_train.txt", "b  1\n");
+    folder.write("d/ImageSets/Main/empty.txt", "\n");
+    folder.write("d/ImageSets/Main/test.txt", "x\ny\n");
+    let found = one(&folder, "d");
+    assert_eq!(names(&found), ["my photo 1.jpg", "b.jpg"]);
+    let reasons: Vec<&str> = found.left_out.iter().map(|one| one.reason.as_str()).collect();
+    assert_eq!(reasons, ["it names no annotation", "none of the 2 annotations that it names is there"]);
+
+    let folder = Folder::new();
+    for part in ["Train", "extra"] {
+        folder.image(&format!("r/{part}/{part}.jpg"), 100, 50);
+        folder.write(&format!("r/{part}/{part}.xml"), xml("", &cat()));
+    }
+    folder.write("r/annotations/instances.json", "{}");
+    let found = one(&folder, "r");
+    assert_eq!((found.name.as_str(), found.images.len()), ("train", 1));
+    assert!(found.assumed[0].contains("extra are not read"), "{:?}", found.assumed);
+    folder.image("r/loose.jpg", 100, 50);
+    folder.write("r/loose.xml", xml("", &cat()));
+    let found = one(&folder, "r");
+    assert!(found.images.len() == 3 && found.assumed[0].contains("Train are put together"), "{:?}", found.assumed);
+}

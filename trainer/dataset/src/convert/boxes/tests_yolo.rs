@@ -3,7 +3,7 @@
 use std::fs;
 
 use super::tests::Folder;
-use super::yolo::{read, write};
+use super::yolo::{YoloRows, read, write};
 use super::{LabelledImage, Part, Placing};
 use files::Order;
 
@@ -11,7 +11,7 @@ fn set(folder: &Folder, yaml: &str, labels: &str) -> Result<Part, String> {
     folder.image("d/images/train/a.jpg", 100, 50);
     folder.write("d/labels/train/a.txt", labels);
     let file = folder.write("d/data.yaml", format!("train: images/train\n{yaml}"));
-    read(&file).map(|mut parts| parts.remove(0)).map_err(|error| error.to_string())
+    read(&file, None).map(|mut parts| parts.remove(0)).map_err(|error| error.to_string())
 }
 
 #[test]
@@ -21,6 +21,32 @@ fn key_points_are_no_outline() {
     let object = &part.images[0].objects[0];
     assert_eq!((object.corners, object.polygon.len()), ([0.25, 0.25, 0.75, 0.75], 0));
     assert!(part.assumed.iter().any(|note| note.contains("key points")), "{:?}", part.assumed);
+}
+
+#[test]
+fn key_points_are_told_by_all_lines_or_asked_for() {
+    let folder = Folder::new();
+    let points = "0.45 0.45 2 0.55 0.45 2 0.5 0.55 1";
+    let part =
+        set(&folder, "names: [a]\n", &format!("0 0.5 0.5 0.5 0.5 {points}\n0 0.5 0.5 0.4 0.4 {points}\n")).unwrap();
+    let corners: Vec<[f64; 4]> = part.images[0].objects.iter().map(|object| object.corners).collect();
+    assert_eq!(corners, [[0.25, 0.25, 0.75, 0.75], [0.3, 0.3, 0.7, 0.7]]);
+    assert!(part.assumed.iter().any(|note| note.contains("9 numbers of key points")), "{:?}", part.assumed);
+    assert_eq!(part.left_out, []);
+    // An odd count is no outline, and these are no points of a box.
+    let odd = "0 0.5 0.5 0.1 0.1 0.9 0.9 2\n0 0.5 0.5 0.5 0.5\n";
+    let part = set(&folder, "names: [a]\n", odd).unwrap();
+    assert!(part.left_out[0].reason.contains("even count"), "{:?}", part.left_out);
+    let file = folder.path("d/data.yaml");
+    let asked = |rows| read(&file, Some(rows)).unwrap().remove(0);
+    assert_eq!(asked(YoloRows::Boxes).images[0].objects[0].corners, [0.45, 0.45, 0.55, 0.55]);
+    let either = "0 0.5 0.5 0.6 0.6 0.55 0.7\n";
+    let message = set(&folder, "names: [a]\n", either).unwrap_err();
+    assert!(message.contains("--rows boxes") && message.contains("data.yaml"), "{message}");
+    assert_eq!(asked(YoloRows::Boxes).images[0].objects[0].corners, [0.2, 0.2, 0.8, 0.8]);
+    assert_eq!(asked(YoloRows::Outlines).images[0].objects[0].polygon.len(), 1);
+    let part = set(&folder, "names: [a]\ntask: segment\n", either).unwrap();
+    assert_eq!(part.images[0].objects[0].polygon.len(), 1);
 }
 
 #[test]
@@ -50,7 +76,7 @@ fn label_files_beside_the_images_are_read() {
     folder.write("d/images/a.txt", "0 0.5 0.5 0.5 0.5\n");
     folder.write("d/images/._a.jpg", "junk");
     let file = folder.write("d/data.yaml", "train: images\nnames: [a]\n");
-    let part = read(&file).unwrap().remove(0);
+    let part = read(&file, None).unwrap().remove(0);
     assert_eq!((part.images.len(), part.images[0].objects.len()), (1, 1));
     assert!(!part.assumed.is_empty());
 }
@@ -75,7 +101,7 @@ fn lists_are_found_from_wherever_they_were_written() {
     {
         folder.write("d/lists/train.txt", format!("{line}\n"));
         let file = folder.write("d/data.yaml", "train: lists/train.txt\nnames: [a]\n");
-        let part = read(&file).unwrap().remove(0);
+        let part = read(&file, None).unwrap().remove(0);
         assert_eq!((part.images.len(), part.images[0].objects.len()), (1, 1), "{line}");
     }
 }

@@ -2,25 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use super::finder::Place;
 use super::layout::Layout;
 use super::list::Separator;
 use super::names;
 use super::onehot::flag;
 use super::records::Record;
 use super::sight::Sight;
-use super::{ADVICE, Labelled, Reading};
+use super::{ADVICE, Reading};
 use crate::DataError;
-use crate::convert::{ConvertedLabel, LeftOut};
-
-/// The labelled images of one part of a data set.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LabelPart {
-    /// Such as `train`; empty where the table does not tell parts apart.
-    pub name: String,
-    /// Each image once.
-    pub rows: Vec<(Place, ConvertedLabel)>,
-}
+use crate::convert::LeftOut;
+use crate::convert::labels::{ConvertedLabel, LabelPart, Labelled, Place};
 
 /// How labels are read.
 enum How {
@@ -43,6 +34,7 @@ pub fn read(reading: &mut Reading, layout: &Layout) -> Result<Labelled, DataErro
     let mut parts: Vec<LabelPart> = Vec::new();
     let mut known: BTreeMap<(usize, Place), (usize, usize)> = BTreeMap::new();
     let mut repeated = 0;
+    let mut groups = reading.groups()?;
     for row in reading.rows {
         let label = how.label(row).map_err(|message| reading.wrong(format!("line {}: {message}", row.line)))?;
         let place = match reading.find(row) {
@@ -53,6 +45,7 @@ pub fn read(reading: &mut Reading, layout: &Layout) -> Result<Labelled, DataErro
                 continue;
             }
         };
+        reading.put(&mut groups, &place, row)?;
         let name = reading.part(row);
         let part = parts.iter().position(|part| part.name == name).unwrap_or_else(|| {
             parts.push(LabelPart { name, rows: Vec::new() });
@@ -82,7 +75,7 @@ pub fn read(reading: &mut Reading, layout: &Layout) -> Result<Labelled, DataErro
         return Err(reading.wrong(format!("none of its images is there; {ADVICE}:{first}")));
     }
     reading.assumed.extend(reading.finder.assumed());
-    Ok(Labelled { parts, assumed: std::mem::take(&mut reading.assumed), left_out })
+    Ok(Labelled { parts, assumed: std::mem::take(&mut reading.assumed), left_out, groups })
 }
 
 /// Adds a label to what is known of its image, or gives back two that exclude each other.

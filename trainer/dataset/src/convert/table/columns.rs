@@ -14,6 +14,7 @@ use super::{headless, onehot};
 struct Asked {
     image: Option<usize>,
     labels: Option<Vec<usize>>,
+    group: Option<usize>,
     /// One of them by its name.
     by_name: bool,
 }
@@ -29,8 +30,11 @@ impl Sight<'_> {
             self.named(&asked)?
         } else {
             let labels = asked.labels.unwrap_or_default();
-            headless::columns(self, asked.image, &labels)?
+            Columns { group: asked.group, ..headless::columns(self, asked.image, &labels)? }
         };
+        if columns.group.is_some_and(|group| group == columns.image || columns.layout.has(group)) {
+            return Err("--group_column names a column that holds something else; name another".to_owned());
+        }
         if let Layout::Label(label) = columns.layout
             && label == columns.image
         {
@@ -68,7 +72,9 @@ impl Sight<'_> {
                 }
             }),
         };
-        Ok(Asked { image, labels, ..asked })
+        let group = self.options.group_column.as_deref();
+        let group = group.map(|wanted| column(wanted).ok_or_else(|| missing(wanted))).transpose()?;
+        Ok(Asked { image, labels, group, ..asked })
     }
 
     /// Whether the first line names the columns.
@@ -110,8 +116,8 @@ impl Sight<'_> {
             names::SETS.contains(&names[*column].as_str()) && self.records[1..].iter().all(is_part)
         });
         let mut assumed = Vec::new();
-        let layout = self.layout(&names, asked, [Some(image), set], &mut assumed)?;
-        Ok(Columns { header: true, image, set, layout, assumed })
+        let layout = self.layout(&names, asked, [Some(image), set, asked.group], &mut assumed)?;
+        Ok(Columns { header: true, image, set, group: asked.group, layout, assumed })
     }
 
     fn image(&self, names: &[String]) -> Result<usize, String> {
@@ -151,7 +157,7 @@ impl Sight<'_> {
         &self,
         names: &[String],
         asked: &Asked,
-        taken: [Option<usize>; 2],
+        taken: [Option<usize>; 3],
         assumed: &mut Vec<String>,
     ) -> Result<Layout, String> {
         let single = match asked.labels.as_deref() {
@@ -183,7 +189,7 @@ impl Sight<'_> {
     }
 
     /// The columns of labels where none has a known name: several of 0 and 1, or the only one that is left.
-    fn others(&self, names: &[String], taken: [Option<usize>; 2]) -> Result<Layout, String> {
+    fn others(&self, names: &[String], taken: [Option<usize>; 3]) -> Result<Layout, String> {
         let rows = &self.records[1..];
         let others: Vec<usize> = (0..names.len())
             .filter(|column| !taken.contains(&Some(*column)) && !names::ASIDE.contains(&names[*column].as_str()))
@@ -262,6 +268,7 @@ impl Sight<'_> {
             ),
         };
         let head = if columns.header { "" } else { "no header; " };
-        format!("{head}image: {}; {shown}", name(columns.image))
+        let group = columns.group.map_or_else(String::new, |column| format!("; group: {}", name(column)));
+        format!("{head}image: {}; {shown}{group}", name(columns.image))
     }
 }

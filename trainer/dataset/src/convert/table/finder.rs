@@ -5,16 +5,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::convert::find::{self, Found, has_image_ending};
+use crate::convert::labels::Place;
 use crate::location::{Location, Resolver};
-
-/// Where an image is.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Place {
-    /// An address that is not looked up.
-    Url(String),
-    /// A file, absolute.
-    File(PathBuf),
-}
 
 /// Finds the images of a table in a folder.
 pub struct Finder {
@@ -55,7 +47,9 @@ impl Finder {
         }
         match self.files.find(name) {
             Found::Elsewhere(path) => self.renamed(path, name).map(Place::File),
-            found @ (Found::Named(_) | Found::Several(..) | Found::Missing(_)) => found.file().map(Place::File),
+            found @ (Found::Named(_) | Found::Several(..) | Found::Litter(_) | Found::Missing(_)) => {
+                found.file().map(Place::File)
+            }
         }
     }
 

@@ -12,7 +12,7 @@ use super::sight::Sight;
 /// # Errors
 /// It is of none.
 pub fn columns(sight: &Sight, image: Option<usize>, labels: &[usize]) -> Result<Columns, String> {
-    let of = |image, set, layout| Columns { header: false, image, set, layout, assumed: Vec::new() };
+    let of = |image, set, layout| Columns { header: false, image, set, group: None, layout, assumed: Vec::new() };
     match (image, labels) {
         (Some(image), [label]) => return Ok(of(image, None, Layout::Label(*label))),
         (Some(_), []) | (None, []) => {}

@@ -11,6 +11,8 @@ pub struct Columns {
     pub image: usize,
     /// The part of the data set.
     pub set: Option<usize>,
+    /// What says which images belong together.
+    pub group: Option<usize>,
     /// What the image shows.
     pub layout: Layout,
     /// What was assumed.
@@ -28,4 +30,16 @@ pub enum Layout {
     OneHot(Vec<usize>),
     /// An object per row.
     Boxes(BoxColumns),
+}
+
+impl Layout {
+    /// Whether a column tells what the image shows.
+    pub fn has(&self, column: usize) -> bool {
+        match self {
+            Self::Label(label) => *label == column,
+            Self::LabelsFrom(first) => *first <= column,
+            Self::OneHot(columns) => columns.contains(&column),
+            Self::Boxes(boxes) => boxes.label == Some(column) || boxes.numbers.columns().contains(&column),
+        }
+    }
 }

@@ -19,25 +19,19 @@ mod sight;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-
-use files::{Order, Scope, Target, Written};
-use serde::Serialize;
 
 use self::finder::Finder;
 use self::layout::{Columns, Layout};
 use self::records::Record;
 use self::sight::Sight;
+use super::Groups;
 use super::boxes::{Part, Sizes, absolute};
-use super::relative::image_url;
-use super::{ConvertedRow, LeftOut, List, folder_of, write_rows};
+use super::labels::{Labelled, Place};
 use crate::DataError;
 use crate::error::wrong;
 
 pub use boxes::BoxForm;
-pub use classes::LabelPart;
-pub use finder::Place;
 
 /// How a table is read. What is not said is found out, or asked for.
 #[derive(Clone, Debug, Default)]
@@ -46,6 +40,8 @@ pub struct TableOptions {
     pub image_column: Option<String>,
     /// The same for the class; several, separated by commas, are columns of 0 and 1.
     pub label_column: Option<String>,
+    /// The same for what says which images belong together.
+    pub group_column: Option<String>,
     /// Between fields.
     pub delimiter: Option<char>,
     /// Folder that images are looked for in; without it the folder of the table.
@@ -67,28 +63,6 @@ pub enum Table {
     Labels(Labelled),
     /// Images with objects.
     Boxes(Vec<Part>),
-}
-
-/// Images with classes.
-#[derive(Debug)]
-pub struct Labelled {
-    /// By part; at least one image.
-    pub parts: Vec<LabelPart>,
-    /// What was assumed to read them.
-    pub assumed: Vec<String>,
-    /// Rows whose image is not there.
-    pub left_out: Vec<LeftOut>,
-}
-
-/// What a conversion did with one part.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct TableSummary {
-    /// The written file.
-    pub output: PathBuf,
-    /// Its rows.
-    pub images: usize,
-    /// Classes and their rows, sorted by class.
-    pub classes: Vec<(String, usize)>,
 }
 
 /// Advice where no image is there.
@@ -120,6 +94,20 @@ impl Reading<'_> {
     fn part(&self, row: &Record) -> String {
         let word = self.columns.set.map(|column| Sight::field(row, column));
         word.and_then(names::part).unwrap_or_default().to_owned()
+    }
+
+    /// Where the groups of images go.
+    fn groups(&self) -> Result<Groups, DataError> {
+        let Some(column) = self.columns.group else { return Ok(Groups::default()) };
+        let key = self.names.get(column).map_or("group", String::as_str);
+        Groups::new(key).map_err(|message| self.wrong(message))
+    }
+
+    /// Puts the image of a row into its group.
+    fn put(&self, groups: &mut Groups, image: &Place, row: &Record) -> Result<(), DataError> {
+        let Some(column) = self.columns.group else { return Ok(()) };
+        let group = filled(row, column, "group").map_err(|message| format!("line {}: {message}", row.line));
+        group.and_then(|group| groups.put(image, group, row.line)).map_err(|message| self.wrong(message))
     }
 
     /// Refuses rows that are longer than the header, or whose image is not named.
@@ -166,53 +154,6 @@ pub fn read(path: &Path, options: &TableOptions) -> Result<Table, DataError> {
             classes::read(&mut reading, layout).map(Table::Labels)
         }
     }
-}
-
-/// Writes the rows of labels, and a list of what was left out: one part into the output of `order`, several into a file
-/// each in it.
-///
-/// # Errors
-/// A file may not be written, or any IO error.
-pub fn write(order: &Order, table: &Labelled) -> Result<(Vec<TableSummary>, Written), DataError> {
-    let output = order.output;
-    if let [part] = table.parts.as_slice() {
-        let left_out = List::beside(output, &table.left_out);
-        let mut writing = order.file_with(&Vec::from_iter(left_out.target()))?.begin()?;
-        write_rows(&mut writing, output.file_name().unwrap_or_default(), rows(output, part)?)?;
-        left_out.write(&mut writing)?;
-        return Ok((vec![part.summary(output)], writing.publish()?));
-    }
-    let names: Vec<String> = table.parts.iter().map(|part| format!("{}.jsonl", part.name)).collect();
-    let left_out = List::within(&table.left_out);
-    let targets: Vec<Target> = names.iter().map(Target::new).chain(left_out.target()).collect();
-    let mut writing = order.folder(Scope::Parts, &targets)?.begin()?;
-    let mut summaries = Vec::new();
-    for (part, name) in table.parts.iter().zip(&names) {
-        let output = output.join(name);
-        write_rows(&mut writing, name, rows(&output, part)?)?;
-        summaries.push(part.summary(&output));
-    }
-    left_out.write(&mut writing)?;
-    Ok((summaries, writing.publish()?))
-}
-
-impl LabelPart {
-    fn summary(&self, output: &Path) -> TableSummary {
-        let mut classes: BTreeMap<String, usize> = BTreeMap::new();
-        for class in self.rows.iter().flat_map(|(_, label)| label.classes()) {
-            *classes.entry(class.clone()).or_default() += 1;
-        }
-        TableSummary { output: output.to_owned(), images: self.rows.len(), classes: classes.into_iter().collect() }
-    }
-}
-
-fn rows(output: &Path, part: &LabelPart) -> Result<Vec<ConvertedRow>, DataError> {
-    let base = folder_of(output)?;
-    let url = |place: &Place| match place {
-        Place::Url(url) => url.clone(),
-        Place::File(path) => image_url(&base, path),
-    };
-    Ok(part.rows.iter().map(|(place, label)| ConvertedRow { image_url: url(place), label: label.clone() }).collect())
 }
 
 /// A field that has to hold something.

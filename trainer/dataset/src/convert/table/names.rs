@@ -1,6 +1,7 @@
 //! What columns are called.
 
 use super::boxes::{BoxColumns, BoxForm, Numbers};
+use crate::convert::parts::part_named;
 
 /// Names of columns that hold the place of an image, those of its name, and those that may hold either or neither.
 pub const IMAGES: [&[&str]; 3] = [
@@ -97,13 +98,8 @@ pub fn plain(name: &str) -> String {
 
 /// Name of the part that a word such as `TRAIN` means.
 pub fn part(word: &str) -> Option<&'static str> {
-    match word.to_ascii_lowercase().as_str() {
-        "train" | "training" => Some("train"),
-        "val" | "valid" | "validate" | "validation" => Some("validation"),
-        "test" | "testing" => Some("test"),
-        "unassigned" => Some("unassigned"),
-        _ => None,
-    }
+    // Rows that a cloud's tool has not given to a part.
+    part_named(word).or(word.eq_ignore_ascii_case("unassigned").then_some("unassigned"))
 }
 
 /// The columns of boxes among these, if there are any; the label is left open.

@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use super::boxes::{BoxColumns, BoxForm, are_fractions, only_form};
-use super::finder::Place;
 use super::records::Record;
 use super::{ADVICE, Reading};
 use crate::DataError;
 use crate::convert::boxes::draft::{Draft, DraftObject, Unit, settle};
-use crate::convert::boxes::{LabelledImage, Part, part_name};
+use crate::convert::boxes::{LabelledImage, Part};
+use crate::convert::labels::Place;
+use crate::convert::parts::part_name;
 
 /// A part that is being gathered; the corners of its objects are the numbers of the table.
 struct Gathered {
@@ -25,6 +26,7 @@ struct Gathered {
 /// It cannot be told what the numbers mean, or nothing of a part can be used.
 pub fn parts(reading: &mut Reading, columns: &BoxColumns) -> Result<Vec<Part>, DataError> {
     let mut gathered: Vec<Gathered> = Vec::new();
+    let mut groups = reading.groups()?;
     for row in reading.rows {
         let name = match reading.part(row) {
             name if name.is_empty() => part_name(reading.path),
@@ -36,8 +38,9 @@ pub fn parts(reading: &mut Reading, columns: &BoxColumns) -> Result<Vec<Part>, D
             gathered.len() - 1
         });
         let one = &mut gathered[at];
-        if let Err(reason) = gather(reading, columns, row, one) {
-            one.part.leave_out(reading.path, format!("line {}", row.line), reason);
+        match gather(reading, columns, row, one) {
+            Ok(path) => reading.put(&mut groups, &Place::File(path), row)?,
+            Err(reason) => one.part.leave_out(reading.path, format!("line {}", row.line), reason),
         }
     }
     let numbers = |gathered: &[Gathered]| -> Vec<[f64; 4]> {
@@ -58,11 +61,12 @@ pub fn parts(reading: &mut Reading, columns: &BoxColumns) -> Result<Vec<Part>, D
     }
     reading.assumed.extend(reading.finder.assumed());
     let unit = if fractions { Unit::Fractions } else { Unit::Pixels(reading.options.sizes) };
-    gathered.into_iter().map(|one| settled(reading, one, form, unit)).collect()
+    let grouped = |part: Part| Part { groups: groups.clone(), ..part };
+    gathered.into_iter().map(|one| settled(reading, one, form, unit).map(grouped)).collect()
 }
 
-/// Adds the box of a row to its image.
-fn gather(reading: &Reading, columns: &BoxColumns, row: &Record, into: &mut Gathered) -> Result<(), String> {
+/// Adds the box of a row to its image, whose file is given back.
+fn gather(reading: &Reading, columns: &BoxColumns, row: &Record, into: &mut Gathered) -> Result<PathBuf, String> {
     let path = match reading.find(row)? {
         Place::File(path) => path,
         Place::Url(url) => return Err(format!("{url} is no file of this machine; fetch it first")),
@@ -70,7 +74,7 @@ fn gather(reading: &Reading, columns: &BoxColumns, row: &Record, into: &mut Gath
     let place = format!("line {}", row.line);
     let one = columns.read(row, reading.options.one_class.as_deref())?;
     let at = *into.known.entry(path.clone()).or_insert_with(|| {
-        let (source, place, declared) = (reading.path.to_owned(), place.clone(), columns.size(row));
+        let (source, place, path, declared) = (reading.path.to_owned(), place.clone(), path.clone(), columns.size(row));
         into.drafts.push(Draft { source, place, path, declared, objects: Vec::new() });
         into.drafts.len() - 1
     });
@@ -81,7 +85,7 @@ fn gather(reading: &Reading, columns: &BoxColumns, row: &Record, into: &mut Gath
         segments: Vec::new(),
         is_crowd: one.crowd,
     }));
-    Ok(())
+    Ok(path)
 }
 
 /// What the four numbers are, as the sizes of the images tell.

@@ -4,7 +4,10 @@ use std::fs;
 
 use models::host::{Rgb, encode_png};
 
+use files::Order;
+
 use super::*;
+use crate::convert::write_labels;
 
 /// A folder with a table and images of 64 by 48 pixels.
 struct Lab(tempfile::TempDir);
@@ -292,7 +295,7 @@ fn tables_of_clouds() {
     assert!(table.assumed.join(" ").contains("gs://bucket/deep/a.jpg, which is "), "{:?}", table.assumed);
     let output = lab.0.path().join("out");
     let order = Order { command: "convert csv", output: &output, overwrite: false, reads: &[] };
-    write(&order, &table).unwrap();
+    write_labels(&order, &table).unwrap();
     assert_eq!(
         fs::read_to_string(output.join("test.jsonl")).unwrap(),
         "{\"image_url\":\"../b.jpg\",\"label\":\"dog\"}\n"
@@ -384,4 +387,44 @@ fn boxes_in_doubt() {
     refused(lab.read(wrong, &plain()), &["declares 48 x 64 pixels", "--sizes upright"]);
     let sizes = TableOptions { sizes: Sizes::Upright, ..plain() };
     assert_eq!(lab.boxes(wrong, &sizes).unwrap().0, ["a.jpg: cat 1 2 5 6"]);
+}
+
+#[test]
+fn groups_become_keys_of_rows() {
+    let lab = Lab::new(&["a.jpg", "b.jpg"]);
+    let options = TableOptions { group_column: Some("Patient ID".to_owned()), ..TableOptions::default() };
+    let table = lab.labelled(
+        "image,label,patient_id,note\na.jpg,cat,007,x\nb.jpg,dog,p2,\n",
+        &TableOptions { label_column: Some("label".to_owned()), ..options.clone() },
+    );
+    let output = lab.0.path().join("rows.jsonl");
+    let order = Order { command: "convert csv", output: &output, overwrite: false, reads: &[] };
+    write_labels(&order, &table.unwrap()).unwrap();
+    let text = fs::read_to_string(&output).unwrap();
+    assert_eq!(
+        text,
+        "{\"image_url\":\"a.jpg\",\"label\":\"cat\",\"patient_id\":\"007\"}\n\
+         {\"image_url\":\"b.jpg\",\"label\":\"dog\",\"patient_id\":\"p2\"}\n"
+    );
+    // Columns of 0 and 1 are what is left of the group.
+    let marked = lab.labelled("image,cat,dog,patient_id\na.jpg,1,0,3\nb.jpg,1,1,4\n", &options).unwrap();
+    assert!(marked.assumed[0].contains("classes, marked with 1: column cat, column dog; group: column patient_id"));
+    let boxes = "image,patient_id,xmin,ymin,xmax,ymax,class\na.jpg,p,1,1,9,9,cat\na.jpg,p,2,2,9,9,cat\n";
+    let Table::Boxes(parts) = lab.read(boxes, &options).unwrap() else { panic!("labels") };
+    let output = lab.0.path().join("boxes.jsonl");
+    let order = Order { output: &output, ..order };
+    crate::convert::boxes::rows::write_file(&order, &parts[0]).unwrap();
+    assert!(fs::read_to_string(&output).unwrap().contains("\"patient_id\":\"p\""));
+    for (text, part) in [
+        ("image,label,patient_id\na.jpg,cat,1\na.jpg,cat,2\n", "lines 2 and 3: one image has two values of patient_id"),
+        ("image,label,patient_id\na.jpg,cat,\n", "line 2: the group (column 3) is empty"),
+        ("image,label\na.jpg,cat\n", "has no column \"Patient ID\""),
+    ] {
+        let message = lab.labelled(text, &options).unwrap_err();
+        assert!(message.contains(part), "{message}");
+    }
+    let taken = |name: &str| TableOptions { group_column: Some(name.to_owned()), ..TableOptions::default() };
+    let message = lab.labelled("image,label,topX\na.jpg,cat,1\n", &taken("topX")).unwrap_err();
+    assert!(message.contains("rename it"), "{message}");
+    assert!(lab.labelled("image,label,x\na.jpg,cat,1\n", &taken("label")).unwrap_err().contains("--group_column"));
 }

@@ -1,5 +1,6 @@
 //! JSON as other programs write it: with byte-order marks, as UTF-16, with Python's `NaN`.
 
+use schemas::dataset::without_nan;
 use serde_json::Value;
 
 /// The text of a JSON file in UTF-8, with `null` for the numbers that JSON does not have.
@@ -13,7 +14,7 @@ pub fn lenient(bytes: Vec<u8>) -> Result<Vec<u8>, String> {
         [0xfe, 0xff, rest @ ..] => utf16(rest, u16::from_be_bytes)?,
         _ => bytes,
     };
-    Ok(without_nan(utf8))
+    Ok(without_nan(&utf8).unwrap_or(utf8))
 }
 
 fn utf16(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> Result<Vec<u8>, String> {
@@ -21,37 +22,6 @@ fn utf16(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> Result<Vec<u8>, String> {
     let text: Result<String, _> = char::decode_utf16(units.iter().map(|pair| unit(*pair))).collect();
     text.map(String::into_bytes)
         .map_err(|_| "is not the UTF-16 that its byte-order mark says; save it as UTF-8".to_owned())
-}
-
-/// Replaces `NaN`, `Infinity` and `-Infinity` outside of texts, which Python writes and JSON does not know.
-fn without_nan(bytes: Vec<u8>) -> Vec<u8> {
-    const NO_JSON: [&[u8]; 3] = [b"NaN", b"-Infinity", b"Infinity"];
-    let mut out: Option<Vec<u8>> = None;
-    let (mut at, mut copied, mut in_text) = (0, 0, false);
-    while at < bytes.len() {
-        match bytes[at] {
-            b'\\' if in_text => at += 1,
-            b'"' => in_text = !in_text,
-            b'N' | b'I' | b'-' if !in_text => {
-                if let Some(token) = NO_JSON.iter().find(|token| bytes[at..].starts_with(token)) {
-                    let out = out.get_or_insert_with(|| Vec::with_capacity(bytes.len()));
-                    out.extend_from_slice(&bytes[copied..at]);
-                    out.extend_from_slice(b"null");
-                    copied = at + token.len();
-                    at = copied - 1;
-                }
-            }
-            _ => {}
-        }
-        at += 1;
-    }
-    match out {
-        None => bytes,
-        Some(mut out) => {
-            out.extend_from_slice(&bytes[copied..]);
-            out
-        }
-    }
 }
 
 /// A number, or the text of one; never an infinite one.
@@ -77,6 +47,26 @@ pub fn id(value: &Value) -> Option<String> {
             Some(whole.unwrap_or(text).to_owned()).filter(|text| !text.is_empty())
         }
         Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
+    }
+}
+
+/// The id of a list that is meant by one that is not in it: the only one that is the same number with other zeros before it.
+///
+/// # Errors
+/// Several are.
+pub fn with_other_zeros<'a>(
+    mut ids: impl Iterator<Item = &'a String>,
+    wanted: &str,
+) -> Result<Option<&'a String>, [&'a String; 2]> {
+    let digits = |id: &str| !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_digit());
+    let bare = |id: &str| id.trim_start_matches('0').to_owned();
+    if !digits(wanted) {
+        return Ok(None);
+    }
+    let mut same = ids.by_ref().filter(|id| digits(id) && bare(id) == bare(wanted));
+    match (same.next(), same.next()) {
+        (Some(one), Some(other)) => Err([one, other]),
+        (one, _) => Ok(one),
     }
 }
 
@@ -109,6 +99,11 @@ mod tests {
         for text in ["7", "7.0", "\"7\"", "\" 7.0 \""] {
             assert_eq!(id(&serde_json::from_str(text).unwrap()).as_deref(), Some("7"), "{text}");
         }
+        let ids = ["007", "8", "08", "x7", "0"].map(str::to_owned);
+        let meant = |wanted: &str| with_other_zeros(ids.iter(), wanted);
+        assert_eq!(meant("7"), Ok(Some(&ids[0])));
+        assert_eq!((meant("9"), meant("x07"), meant("00")), (Ok(None), Ok(None), Ok(Some(&ids[4]))));
+        assert_eq!(meant("0008"), Err([&ids[1], &ids[2]]));
         for (text, wanted) in [("\"007\"", Some("007")), ("1.5", Some("1.5")), ("null", None), ("\" \"", None)] {
             assert_eq!(id(&serde_json::from_str(text).unwrap()).as_deref(), wanted, "{text}");
         }

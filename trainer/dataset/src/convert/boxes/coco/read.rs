@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::super::draft::{Draft, DraftObject, Unit, settle};
 use super::super::{Part, Sizes, absolute, io_error, part_name, wrong};
 use super::file::{Annotation, Category, Image, Listed, Root, Top};
-use super::json::lenient;
+use super::json::{lenient, with_other_zeros};
 use super::{foreign, unit};
 use crate::DataError;
 use crate::convert::find::{Finder, Found};
@@ -39,10 +39,11 @@ pub fn read(path: &Path, images: Option<&Path>, sizes: Sizes) -> Result<Part, Da
     let mut images = Images::default();
     images.add(path, &mut part, listed, &finder)?;
     part.assumed.extend(finder.notes());
+    let mut zeros = Zeros::default();
     for (at, annotation) in annotations.into_iter().enumerate() {
         let place =
             |id: Option<&String>| id.map_or_else(|| format!("annotations[{at}]"), |id| format!("annotation {id}"));
-        let annotation = match annotation {
+        let mut annotation = match annotation {
             Ok(annotation) => annotation,
             Err(reason) => {
                 part.leave_out(path, place(None), reason);
@@ -50,10 +51,15 @@ pub fn read(path: &Path, images: Option<&Path>, sizes: Sizes) -> Result<Part, Da
             }
         };
         let place = place(annotation.id.as_ref());
+        let settled = zeros
+            .settle("image", &images.by_id, &mut annotation.image)
+            .and_then(|()| zeros.settle("category", &categories, &mut annotation.category));
+        settled.map_err(|reason| wrong(path, format!("{place}: {reason}")))?;
         if let Err(reason) = images.take(place.clone(), annotation, &categories) {
             part.leave_out(path, place, reason);
         }
     }
+    part.assumed.extend(zeros.note());
     for gone in images.gone {
         part.leave_out_image(path, gone.place, gone.reason, gone.objects);
     }
@@ -165,6 +171,51 @@ fn named(
         names.insert(category.id, (at, category.name));
     }
     Ok(names.into_iter().map(|(id, (_, name))| (id, name)).collect())
+}
+
+/// Ids that are written with other zeros before them than where they are listed, as texts are.
+#[derive(Default)]
+struct Zeros {
+    known: BTreeMap<(&'static str, String), Option<String>>,
+    count: usize,
+    first: Option<String>,
+}
+
+impl Zeros {
+    /// Replaces an id that is not in a list by the one that it means there.
+    ///
+    /// # Errors
+    /// It may mean several.
+    fn settle<T>(&mut self, what: &'static str, list: &BTreeMap<String, T>, id: &mut String) -> Result<(), String> {
+        if list.contains_key(id) {
+            return Ok(());
+        }
+        let key = (what, id.clone());
+        let meant = match self.known.get(&key) {
+            Some(meant) => meant.clone(),
+            None => {
+                let meant = with_other_zeros(list.keys(), id).map_err(|[one, other]| {
+                    format!("its {what}_id {id} is in no list, and {what} {one} as well as {what} {other} could be meant; write one of them")
+                })?;
+                self.known.insert(key, meant.cloned());
+                meant.cloned()
+            }
+        };
+        if let Some(meant) = meant {
+            self.count += 1;
+            self.first.get_or_insert_with(|| format!("{what}_id {id} for {what} {meant}"));
+            *id = meant;
+        }
+        Ok(())
+    }
+
+    fn note(self) -> Option<String> {
+        let first = self.first?;
+        Some(format!(
+            "{} ids of annotations are written with other zeros than in the lists, such as {first}",
+            self.count
+        ))
+    }
 }
 
 /// Images that are there and those that are not, by id.
@@ -331,7 +382,7 @@ fn placed(
     let file = |(at, image, file): (usize, Image, Found)| {
         let rival = match &file {
             Found::Elsewhere(file) => names[file].iter().find(|(_, name)| *name != image.name),
-            Found::Named(_) | Found::Several(..) | Found::Missing(_) => None,
+            Found::Named(_) | Found::Several(..) | Found::Litter(_) | Found::Missing(_) => None,
         };
         let file = match rival {
             Some((other, name)) => Err(format!(

@@ -339,3 +339,41 @@ fn what_is_left_out_is_listed_beside_and_an_old_list_goes() {
     rows::write_file(&files::Order { overwrite: true, ..order(&output) }, &good).unwrap();
     assert!(!list.exists());
 }
+
+#[test]
+fn ids_with_other_zeros_are_matched_where_one_alone_is_meant() {
+    let part = changed(|file| {
+        file["images"][0]["id"] = "007".into();
+        file["annotations"][0]["image_id"] = 7.into();
+        file["categories"][1]["id"] = "02".into();
+    })
+    .unwrap();
+    assert_eq!((corners(&part).len(), part.left_out.len()), (2, 0));
+    assert!(
+        part.assumed.iter().any(|note| note.contains("2 ids") && note.contains("image_id 7 for image 007")),
+        "{part:?}"
+    );
+    let message = changed(|file| {
+        file["images"][0]["id"] = "007".into();
+        file["images"][1]["id"] = "07".into();
+        file["annotations"][0]["image_id"] = 7.into();
+    })
+    .unwrap_err();
+    for part in ["annotation 1", "image 007", "image 07"] {
+        assert!(message.contains(part), "{message}");
+    }
+    // An id that is there is meant, whatever else there is.
+    let part = changed(|file| file["images"][1]["id"] = "01".into()).unwrap();
+    assert_eq!(part.left_out.len(), 1, "{part:?}");
+}
+
+#[test]
+fn what_macos_leaves_is_no_image_though_it_is_named() {
+    let folder = folder();
+    folder.write("._b.png", "junk");
+    let mut file = plain();
+    file["images"][1]["file_name"] = "._b.png".into();
+    let part = read(&folder, &file).unwrap();
+    assert_eq!((part.images.len(), places(&part)), (1, vec!["image 2"]));
+    assert!(part.left_out[0].reason.contains("macOS"), "{part:?}");
+}

@@ -1,19 +1,19 @@
 //! What boxes are counted in, where annotations and files differ.
 
-use super::super::frame::{Chosen, Evidence, Frame, Reason, Sizes, Stored, choose};
+use super::super::frame::{Chosen, Evidence, Frame, Reason, Sizes, StoredSize, choose};
 use super::super::geometry::fitted;
 use super::Folder;
 
 /// Stored 80 x 40, so that boxes tell the frames apart.
 const STORED: [u32; 2] = [80, 40];
 
-fn evidence(declared: Option<[u32; 2]>, stored: Stored, boxes: &[[f64; 4]]) -> Evidence {
+fn evidence(declared: Option<[u32; 2]>, stored: StoredSize, boxes: &[[f64; 4]]) -> Evidence {
     Evidence { declared, stored: Some(stored), boxes: boxes.to_vec() }
 }
 
-fn stored(orientation: u8) -> Stored {
+fn stored(orientation: u8) -> StoredSize {
     let folder = Folder::new();
-    let stored = Stored::read(&folder.turned("a.png", STORED, orientation)).unwrap();
+    let stored = StoredSize::read(&folder.turned("a.png", STORED, orientation)).unwrap();
     assert_eq!(stored.size, STORED);
     stored
 }

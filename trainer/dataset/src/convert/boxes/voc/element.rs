@@ -25,9 +25,14 @@ impl Element {
     pub fn read(text: &str) -> Result<Self, String> {
         let mut reader = Reader::from_str(text);
         let mut open: Vec<Self> = Vec::new();
+        let mut root: Option<Self> = None;
         loop {
             let event = reader.read_event().map_err(|error| format!("is no XML: {error}"))?;
             let closed = match event {
+                // Files that were appended, not joined: what follows would be lost.
+                Event::Start(_) | Event::Empty(_) if root.is_some() => {
+                    return Err("goes on behind its root element; keep one document in a file".to_owned());
+                }
                 Event::Start(_) if open.len() >= DEPTH => return Err(format!("has more than {DEPTH} levels")),
                 Event::Start(start) => {
                     open.push(Self::named(&start));
@@ -49,14 +54,14 @@ impl Element {
                     append(&mut open, &meant(&reference)?);
                     None
                 }
-                Event::Eof => return Err("ends before its root element does".to_owned()),
+                Event::Eof => return root.ok_or_else(|| "ends before its root element does".to_owned()),
                 Event::Comment(_) | Event::Decl(_) | Event::PI(_) | Event::DocType(_) => None,
             };
             if let Some(mut closed) = closed {
                 closed.text = closed.text.trim().to_owned();
                 match open.last_mut() {
                     Some(parent) => parent.children.push(closed),
-                    None => return Ok(closed),
+                    None => root = Some(closed),
                 }
             }
         }
@@ -68,10 +73,36 @@ impl Element {
         self.children.iter().find(|child| child.name == name)
     }
 
-    /// The text of that element, where it has some.
+    /// All elements of a name directly below this one.
+    pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Self> {
+        self.children.iter().filter(move |child| child.name == name)
+    }
+
+    /// The element of a name directly below this one, where there is one, or several that are alike.
+    ///
+    /// # Errors
+    /// There are several that differ.
+    pub fn only(&self, name: &str) -> Result<Option<&Self>, String> {
+        let first = self.child(name);
+        match first.filter(|first| self.all(name).any(|other| other != *first)) {
+            None => Ok(first),
+            Some(_) => Err(format!("it has {} different {name}", self.all(name).count())),
+        }
+    }
+
+    /// The text of the first element of a name directly below this one, where it has some and nothing else.
     #[must_use]
     pub fn text_of(&self, name: &str) -> Option<&str> {
-        self.child(name).map(|child| child.text.as_str()).filter(|text| !text.is_empty())
+        self.child(name).filter(|child| child.children.is_empty() && !child.text.is_empty()).map(|child| &*child.text)
+    }
+
+    /// As [`Self::text_of`], of the only one.
+    ///
+    /// # Errors
+    /// As [`Self::only`].
+    pub fn only_text(&self, name: &str) -> Result<Option<&str>, String> {
+        self.only(name)?;
+        Ok(self.text_of(name))
     }
 
     fn named(start: &BytesStart) -> Self {
@@ -113,6 +144,19 @@ mod tests {
             let message = Element::read(text).unwrap_err();
             assert!(message.contains(part), "{text}: {message}");
         }
+        for (text, wanted) in [
+            ("<a><b>1<!-- 5 -->0</b></a>", Some("10")),
+            ("<a><b><![CDATA[<x>]]></b></a>", Some("<x>")),
+            ("<a><b>1<c/>0</b></a>", None),
+            ("<A><B>x</B></A>", Some("x")),
+        ] {
+            assert_eq!(Element::read(text).unwrap().text_of("b"), wanted, "{text}");
+        }
+        let twice = Element::read("<a><b>1</b><b>1</b><c>1</c><c>2</c></a>").unwrap();
+        assert_eq!(twice.only_text("b"), Ok(Some("1")));
+        assert!(twice.only_text("c").unwrap_err().contains("2 different c"));
+        assert!(Element::read("<a/>\n<!-- end -->\n").is_ok());
+        assert!(Element::read("<a/><a/>").unwrap_err().contains("one document"));
         assert!(Element::read(&"<a>".repeat(40)).unwrap_err().contains("levels"));
     }
 }

@@ -9,7 +9,7 @@ use super::annotation::Annotation;
 use super::layout::{self, ImageFolders, Listed};
 use super::pixels::Pixels;
 use crate::DataError;
-use crate::convert::find::{Found, has_image_ending};
+use crate::convert::find::{Found, has_image_ending, shared};
 
 /// Reads a VOC folder, or a folder of XML files. There is one part per list in `ImageSets/Main`, or, without lists, one for each
 /// folder that is named as a part is, or one of all annotations in the order of their names. Lists of single classes
@@ -28,11 +28,33 @@ pub fn read(root: &Path, images: Option<&Path>, pixels: Pixels, sizes: Sizes) ->
     let images = ImageFolders::new(&root, &annotations, images.map(absolute).transpose()?);
     let reader = Reader { images, pixels, sizes };
     let lists = lists(&root, &annotations)?;
-    let listed = if lists.is_empty() { layout::parts(&root, &annotations) } else { lists };
-    if listed.iter().all(|part| part.annotations.is_empty()) {
-        return Err(wrong(&annotations, "holds no annotation; expected XML files, or a folder Annotations of them"));
+    let (listed, note) = if lists.is_empty() { layout::parts(&root, &annotations) } else { (lists, None) };
+    // A part whose annotations are kept back, as those of a competition's test part are.
+    let (listed, gone): (Vec<Listed>, Vec<Listed>) =
+        listed.into_iter().partition(|part| part.annotations.iter().any(|path| path.is_file()));
+    if listed.is_empty() {
+        let message = match gone.iter().find(|part| !part.annotations.is_empty()) {
+            None => "holds no annotation; expected XML files, or a folder Annotations of them".to_owned(),
+            Some(part) => format!(
+                "holds none of the annotations that {} names; the first is {}",
+                part.source.display(),
+                part.annotations[0].display()
+            ),
+        };
+        return Err(wrong(&annotations, message));
     }
-    listed.into_iter().map(|listed| reader.part(listed)).collect()
+    let mut parts = listed.into_iter().map(|listed| reader.part(listed)).collect::<Result<Vec<Part>, _>>()?;
+    if let Some(first) = parts.first_mut() {
+        first.assumed.extend(note);
+        for part in gone {
+            let reason = match part.annotations.len() {
+                0 => "it names no annotation".to_owned(),
+                all => format!("none of the {all} annotations that it names is there"),
+            };
+            first.note(&part.source, "list".to_owned(), reason);
+        }
+    }
+    Ok(parts)
 }
 
 /// The parts that lists in `ImageSets/Main` name.
@@ -49,21 +71,21 @@ fn lists(root: &Path, annotations: &Path) -> Result<Vec<Listed>, DataError> {
             let ends = has_image_ending(path) || path.extension().is_some_and(|e| e.eq_ignore_ascii_case("xml"));
             if ends { path.with_extension("").display().to_string() } else { line.to_owned() }
         };
-        let annotation = |line: &&str| annotations.join(format!("{}.xml", bare(line)));
-        let of_class = |line: &&str| says_of_class(line) && !annotation(line).is_file();
+        let file = |line: &str| annotations.join(format!("{}.xml", bare(line)));
+        // A list of one class: a name, and whether the image shows it. A name may hold blanks, too.
+        let of_class = |line: &&str| {
+            let mark = line.split_whitespace().skip(1).last();
+            mark.is_some_and(|mark| ["-1", "0", "1"].contains(&mark)) && !file(line).is_file()
+        };
         if !lines.is_empty() && lines.iter().all(of_class) {
             continue;
         }
-        let names = lines.iter().map(annotation).collect();
+        let mut known = BTreeSet::new();
+        let names: Vec<PathBuf> =
+            lines.iter().map(|line| file(line)).filter(|path| known.insert(path.clone())).collect();
         parts.push(Listed { name: part_name(&list), source: list, annotations: names });
     }
     Ok(parts)
-}
-
-/// Whether a line may say that an image shows a class (`000012 -1`), as in lists that are no part. A name with a blank and a
-/// number looks the same.
-fn says_of_class(line: &str) -> bool {
-    line.rsplit_once(char::is_whitespace).is_some_and(|(_, flag)| ["-1", "0", "1"].contains(&flag))
 }
 
 struct Reader {
@@ -91,7 +113,7 @@ struct Claimed {
 impl Reader {
     fn part(&self, listed: Listed) -> Result<Part, DataError> {
         let mut part = Part { name: listed.name, ..Part::default() };
-        let (mut claimed, mut stale, mut swapped) = (Vec::new(), 0, 0);
+        let (mut claimed, mut stale, mut swapped, mut inner) = (Vec::new(), 0, 0, 0);
         for path in listed.annotations {
             let read = std::fs::read(&path).map_err(|error| format!("cannot be read: {error}"));
             let annotation =
@@ -107,8 +129,9 @@ impl Reader {
                 part.leave_out(&path, place.clone(), reason.clone());
             }
             swapped += annotation.swapped;
+            inner += annotation.parts;
             let objects = annotation.objects.len();
-            match self.image(&path, &annotation.names) {
+            match self.image(&path, &annotation) {
                 Err(reason) => part.leave_out_image(&path, "image".to_owned(), reason, objects),
                 Ok((image, claim, is_stale)) => {
                     stale += usize::from(is_stale);
@@ -126,6 +149,9 @@ impl Reader {
         if swapped > 0 {
             part.assumed.push(format!("{swapped} boxes have their corners in another order, and were turned"));
         }
+        if inner > 0 {
+            part.assumed.push(format!("{inner} parts of objects have boxes of their own, which are not read"));
+        }
         let drafts = distinct(&mut part, claimed);
         part.assumed.extend(self.images.notes());
         settle(&mut part, drafts, Unit::Pixels(self.sizes));
@@ -134,26 +160,46 @@ impl Reader {
 
     /// The image of an annotation: the one that has its name, or else the one it names; and whether it names another one than
     /// that it has. A file that was renamed or copied keeps the old name inside.
-    fn image(&self, annotation: &Path, names: &[String]) -> Result<(PathBuf, Claim, bool), String> {
-        let stem = annotation.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        let named =
-            || names.iter().map(|name| self.images.find(name)).find(|found| !matches!(found, Found::Missing(_)));
-        if let Some(image) = self.images.of(annotation) {
-            let last = |name: &String| {
-                let name = name.replace('\\', "/");
-                Path::new(name.rsplit('/').next().unwrap_or(&name)).with_extension("").to_string_lossy().to_lowercase()
-            };
-            let is_stale =
-                names.first().is_some_and(|name| last(name) != stem.to_lowercase() && !name.ends_with(&stem));
-            return Ok((image, Claim::Own, is_stale));
+    fn image(&self, path: &Path, annotation: &Annotation) -> Result<(PathBuf, Claim, bool), String> {
+        let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let folder = annotation.folder.as_deref();
+        let found = annotation.names.iter().map(|name| self.images.find(name, folder));
+        let named = found.into_iter().find(|found| !matches!(found, Found::Missing(_)));
+        let named_file = match &named {
+            Some(Found::Named(file) | Found::Elsewhere(file)) => Some(file),
+            Some(Found::Several(..) | Found::Litter(_) | Found::Missing(_)) | None => None,
+        };
+        match self.images.of(path).as_slice() {
+            [] => {
+                let first = annotation.names.first().map_or(stem.as_str(), String::as_str);
+                named
+                    .unwrap_or_else(|| self.images.find(first, folder))
+                    .file()
+                    .map(|image| (image, Claim::Named, false))
+            }
+            [own] => {
+                let last = |name: &String| {
+                    let name = name.replace('\\', "/");
+                    let last = Path::new(name.rsplit('/').next().unwrap_or(&name));
+                    last.with_extension("").to_string_lossy().to_lowercase()
+                };
+                let differs = |name: &String| last(name) != stem.to_lowercase() && !name.ends_with(&stem);
+                let is_stale = match named_file {
+                    Some(file) => file != own && annotation.names.first().is_some_and(differs),
+                    None => annotation.names.first().is_some_and(differs),
+                };
+                Ok((own.clone(), Claim::Own, is_stale))
+            }
+            several => match several.iter().find(|own| named_file == Some(own)) {
+                Some(own) => Ok((own.clone(), Claim::Own, false)),
+                None => Err(Found::Several(several[0].clone(), several[1].clone()).file().err().unwrap_or_default()),
+            },
         }
-        let missing = || names.first().map_or_else(|| self.images.find(&stem), |name| self.images.find(name));
-        named().unwrap_or_else(missing).file().map(|image| (image, Claim::Named, false))
     }
 }
 
-/// The drafts of images that one annotation describes. Where several do, the one that has the image's name does; without one,
-/// none.
+/// The drafts of images that one annotation describes. Where several do, the one that has the image's name does, and of several
+/// of these the one in a folder of the same name; without one, none.
 fn distinct(part: &mut Part, claimed: Vec<Claimed>) -> Vec<Draft> {
     let mut by_image: BTreeMap<PathBuf, Vec<usize>> = BTreeMap::new();
     for (at, one) in claimed.iter().enumerate() {
@@ -161,7 +207,11 @@ fn distinct(part: &mut Part, claimed: Vec<Claimed>) -> Vec<Draft> {
     }
     let mut refused: BTreeMap<usize, usize> = BTreeMap::new();
     for all in by_image.values().filter(|all| all.len() > 1) {
-        let owner = all.iter().copied().find(|&at| claimed[at].claim == Claim::Own);
+        let near = |at: usize| shared(&claimed[at].annotation.to_string_lossy(), &claimed[at].draft.path);
+        let own: Vec<usize> = all.iter().copied().filter(|&at| claimed[at].claim == Claim::Own).collect();
+        let nearest = own.iter().map(|&at| near(at)).max();
+        let best: Vec<usize> = own.into_iter().filter(|&at| Some(near(at)) == nearest).collect();
+        let owner = best.first().copied().filter(|_| best.len() == 1);
         let losers: BTreeSet<usize> = all.iter().copied().filter(|&at| Some(at) != owner).collect();
         let other = |at: usize| owner.or_else(|| all.iter().copied().find(|&one| one != at)).unwrap_or(at);
         refused.extend(losers.into_iter().map(|at| (at, other(at))));

@@ -21,6 +21,8 @@ pub struct Description {
     pub names: BTreeMap<u64, String>,
     /// How many numbers the key points of an object are, where it has some.
     pub key_points: Option<usize>,
+    /// It says that lines are outlines.
+    pub outlines: bool,
     /// What was taken for granted, for people.
     pub assumed: Vec<String>,
 }
@@ -60,9 +62,11 @@ impl Description {
         }
         parts.retain(|(_, sources): &(_, Vec<String>)| !sources.is_empty());
         let key_points = get(&["kpt_shape"]).map(key_points).transpose().map_err(|reason| wrong(&file, reason))?;
+        let outlines = get(&["task"]).and_then(Value::as_str) == Some("segment");
         let path = get(&["path"]).and_then(Value::as_str).map(|path| path.replace('\\', "/"));
         let bases = bases(&file, path.as_deref());
-        let mut description = Self { file, bases, parts, names: BTreeMap::new(), key_points, assumed: Vec::new() };
+        let (names, assumed) = (BTreeMap::new(), Vec::new());
+        let mut description = Self { file, bases, parts, names, key_points, outlines, assumed };
         description.names = description.names(get(&["names"]), get(&["nc", "classes"]))?;
         Ok(description)
     }

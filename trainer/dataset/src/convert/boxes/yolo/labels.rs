@@ -4,13 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::draft::DraftObject;
 use super::super::geometry::is_outline;
+use super::shape::Shape;
 
 /// What lines may hold.
 pub struct Lines<'a> {
     /// Names of the classes by number.
     pub names: &'a BTreeMap<u64, String>,
-    /// How many numbers the key points of an object are, where it has some.
-    pub key_points: Option<usize>,
+    /// What their numbers are.
+    pub shape: Shape,
 }
 
 /// What was seen beyond objects.
@@ -20,6 +21,8 @@ pub struct Seen {
     key_points: usize,
     /// Boxes with a confidence.
     confidences: usize,
+    /// Boxes with something behind them that nobody looked at.
+    behind: usize,
     /// Class numbers, also such as have no name.
     classes: BTreeSet<u64>,
 }
@@ -34,9 +37,8 @@ impl Lines<'_> {
     /// Why it is none.
     pub fn object(&self, line: &str, place: String, seen: &mut Seen) -> Result<DraftObject, String> {
         let fields = fields(line);
-        let number = |text: &&str| text.parse::<f64>().map_err(|_| format!("{text:?} is no number"));
         let (class, rest) = fields.split_first().ok_or("it holds no number")?;
-        let values: Vec<f64> = rest.iter().map(number).collect::<Result<_, _>>()?;
+        let values = numbers(rest)?;
         let label = self.label(class, number(class)?, seen)?;
         let shape = self.shape(&values, seen)?;
         if let Some(far) = shape.iter().find(|value| value.abs() > FURTHEST) {
@@ -66,27 +68,32 @@ impl Lines<'_> {
     /// The four numbers of a box, or those of an outline.
     fn shape<'v>(&self, values: &'v [f64], seen: &mut Seen) -> Result<&'v [f64], String> {
         let count = values.len();
-        match (count, self.key_points) {
+        match (count, self.shape) {
             (4, _) => Ok(values),
-            (_, Some(points)) if count == 4 + points => {
+            (_, Shape::KeyPoints(points)) if count == 4 + points => {
                 seen.key_points += 1;
+                Ok(&values[..4])
+            }
+            (5.., Shape::Boxes) => {
+                seen.behind += 1;
                 Ok(&values[..4])
             }
             (5, _) if (0.0..=1.0).contains(&values[4]) => {
                 seen.confidences += 1;
                 Ok(&values[..4])
             }
-            (_, Some(points)) => Err(format!(
-                "{count} numbers are neither a box, which has 4, nor a box with key points, which by kpt_shape has {}",
+            (_, Shape::KeyPoints(points)) => Err(format!(
+                "{count} numbers are neither a box, which has 4, nor a box with key points, which here has {}",
                 4 + points
             )),
-            (_, None) if is_outline(values) => Ok(values),
-            (0..=5, None) => {
+            (_, Shape::ByCount) if is_outline(values) => Ok(values),
+            (_, Shape::Boxes) => Err(format!("{count} numbers are no box, which has 4")),
+            (0..=5, Shape::ByCount) => {
                 Err(format!("{count} numbers are neither a box, which has 4, nor an outline, which has 6 or more"))
             }
-            (_, None) => Err(format!(
-                "{count} numbers are neither a box nor an outline, which has an even count; where these are key points, say \
-                 so by kpt_shape"
+            (_, Shape::ByCount) => Err(format!(
+                "{count} numbers are neither a box nor an outline, which has an even count, two for each point; --rows boxes \
+                 takes the first 4 of each line for a box"
             )),
         }
     }
@@ -98,7 +105,7 @@ impl Seen {
         let mut notes = Vec::new();
         if self.key_points > 0 {
             notes.push(format!(
-                "{} objects have key points (kpt_shape); their boxes are kept and the key points dropped",
+                "{} objects have key points; their boxes are kept and the key points dropped",
                 self.key_points
             ));
         }
@@ -106,6 +113,12 @@ impl Seen {
             notes.push(format!(
                 "{} boxes have a fifth number, taken for a prediction's confidence and dropped",
                 self.confidences
+            ));
+        }
+        if self.behind > 0 {
+            notes.push(format!(
+                "{} lines have more than a box, and the box is taken, as --rows boxes says",
+                self.behind
             ));
         }
         let count = names.len() as u64;
@@ -122,7 +135,7 @@ impl Seen {
 }
 
 /// Fields between blanks, or between commas or semicolons where there are no blanks or these follow a comma.
-fn fields(line: &str) -> Vec<&str> {
+pub fn fields(line: &str) -> Vec<&str> {
     let line = line.trim().trim_end_matches([',', ';']);
     let plain: Vec<&str> = line.split_whitespace().collect();
     let (last, others) = plain.split_last().map_or((line, &[] as &[&str]), |(last, others)| (*last, others));
@@ -131,4 +144,16 @@ fn fields(line: &str) -> Vec<&str> {
         return line.split([',', ';']).map(str::trim).collect();
     }
     plain
+}
+
+/// The numbers of fields.
+///
+/// # Errors
+/// The first that is none.
+pub fn numbers(fields: &[&str]) -> Result<Vec<f64>, String> {
+    fields.iter().map(|text| number(text)).collect()
+}
+
+fn number(text: &str) -> Result<f64, String> {
+    text.parse::<f64>().map_err(|_| format!("{text:?} is no number"))
 }

@@ -5,7 +5,9 @@ mod description;
 mod labels;
 mod layout;
 mod read;
+mod shape;
 mod write;
 
 pub use read::read;
+pub use shape::YoloRows;
 pub use write::write;

@@ -9,9 +9,11 @@ use super::super::{Part, absolute, text, wrong};
 use super::description::{Description, Place};
 use super::labels::{Lines, Seen};
 use super::layout::{Layout, shared};
+use super::shape::{Shape, YoloRows, told};
 use crate::DataError;
 use crate::convert::LeftOut;
 use crate::convert::find::{Finder, Found, has_image_ending};
+use crate::convert::parts::is_litter;
 
 /// A part whose images are known and whose labels are still to be read.
 struct Gathered {
@@ -23,11 +25,11 @@ struct Gathered {
 /// each a folder of images, a text file that lists them, or several of these. Paths are relative to `path` and to the file's
 /// own folder. Label files are looked for in `labels` beside `images`, and, where there are none, beside the images. An
 /// image without one shows nothing; lines that cannot be used, images that are not there and parts of which nothing is there
-/// are left out and listed.
+/// are left out and listed. What the numbers of a line are is what `rows` says, or else `kpt_shape` or `task: segment`, or else all lines together.
 ///
 /// # Errors
-/// The file is no description, no part has an image, no image has a label file, or nothing of a part can be used.
-pub fn read(file: &Path) -> Result<Vec<Part>, DataError> {
+/// It cannot be told what lines are, the file is no description, no part has an image, no image has a label file, or nothing of a part can be used.
+pub fn read(file: &Path, rows: Option<YoloRows>) -> Result<Vec<Part>, DataError> {
     let description = Description::read(absolute(file)?)?;
     let file = &description.file;
     let mut sets: Vec<Gathered> = Vec::new();
@@ -61,16 +63,22 @@ pub fn read(file: &Path) -> Result<Vec<Part>, DataError> {
         );
         return Err(wrong(file, message));
     }
+    let mut labelled = Vec::with_capacity(sets.len());
+    for (Gathered { mut part, images }, layout) in sets.into_iter().zip(layouts) {
+        tell_layout(&mut part, &images, layout);
+        labelled.push((part, texts(images, layout)?));
+    }
+    let (shape, note) = shape(&description, rows, &labelled)?;
+    let lines = Lines { names: &description.names, shape };
     let mut seen = Seen::default();
     let mut parts = Vec::new();
-    for (set, layout) in sets.into_iter().zip(layouts) {
-        let Gathered { mut part, images } = set;
-        let drafts = drafts(&description, &mut part, images, layout, &mut seen)?;
+    for (mut part, texts) in labelled {
+        let drafts = drafts(&lines, &mut part, texts, &mut seen);
         settle(&mut part, drafts, Unit::Fractions);
         parts.push(part.usable(file, "check `path` and the folders that the file names:")?);
     }
     let first = &mut parts[0];
-    first.assumed.splice(0..0, description.assumed.iter().cloned().chain(seen.notes(&description.names)));
+    first.assumed.splice(0..0, description.assumed.iter().cloned().chain(note).chain(seen.notes(&description.names)));
     first.left_out.append(&mut gone);
     Ok(parts)
 }
@@ -125,14 +133,14 @@ fn listed(description: &Description, list: &Path, part: &mut Part) -> Result<Vec
     for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
         let line = line.trim();
         let plain = folders.iter().map(|folder| folder.join(line.strip_prefix("./").unwrap_or(line)));
-        if let Some(path) = plain.into_iter().find(|path| path.is_file()) {
+        if let Some(path) = plain.into_iter().find(|path| path.is_file() && !is_litter(path)) {
             found.push(path);
             continue;
         }
         let by_ending = || {
             let endings = endings(line);
             let paths = endings.iter().flat_map(|path| folders.iter().map(move |folder| folder.join(path)));
-            paths.into_iter().find(|path| path.is_file())
+            paths.into_iter().find(|path| path.is_file() && !is_litter(path))
         };
         match by_ending().map_or_else(|| finder.find(line), Found::Elsewhere).file() {
             Ok(path) => {
@@ -148,55 +156,86 @@ fn listed(description: &Description, list: &Path, part: &mut Part) -> Result<Vec
     Ok(found)
 }
 
-/// What label files say of the images of a part.
-fn drafts(
-    description: &Description,
-    part: &mut Part,
-    images: Vec<PathBuf>,
-    layout: Option<(Layout, usize)>,
-    seen: &mut Seen,
-) -> Result<Vec<Draft>, DataError> {
-    match layout {
-        None => part.assumed.push(format!(
+/// An image, and its label file with what is in it.
+struct Labelled {
+    image: PathBuf,
+    labels: Option<(PathBuf, String)>,
+}
+
+/// Says by which rule label files are found, where it is not the usual one.
+fn tell_layout(part: &mut Part, images: &[PathBuf], layout: Option<(Layout, usize)>) {
+    let Some((layout, others)) = layout else {
+        part.assumed.push(format!(
             "none of its {} images has a label file, so all are taken for images without objects; for the first, these were \
              looked for: {}",
             images.len(),
             Layout::places(&images[0])
-        )),
-        Some((layout, others)) => {
-            let usual = Layout::Swapped.label_file(&images[0]).or_else(|| Layout::Beside.label_file(&images[0]));
-            if layout.label_file(&images[0]) != usual {
-                part.assumed.push(format!("label files are read {}", layout.words()));
-            }
-            if others > 0 {
-                part.assumed.push(format!(
-                    "{others} images have no label file {}, where others have theirs, but one elsewhere, which is not read",
-                    layout.words()
-                ));
-            }
-            if let Some([one, other]) = shared(&images, layout) {
-                let (one, other) = (one.display(), other.display());
-                part.assumed.push(format!("{one} and {other}, and maybe others, share a label file: both have its objects"));
-            }
-        }
+        ));
+        return;
+    };
+    let usual = Layout::Swapped.label_file(&images[0]).or_else(|| Layout::Beside.label_file(&images[0]));
+    if layout.label_file(&images[0]) != usual {
+        part.assumed.push(format!("label files are read {}", layout.words()));
     }
-    let lines = Lines { names: &description.names, key_points: description.key_points };
+    if others > 0 {
+        part.assumed.push(format!(
+            "{others} images have no label file {}, where others have theirs, but one elsewhere, which is not read",
+            layout.words()
+        ));
+    }
+    if let Some([one, other]) = shared(images, layout) {
+        let (one, other) = (one.display(), other.display());
+        part.assumed.push(format!("{one} and {other}, and maybe others, share a label file: both have its objects"));
+    }
+}
+
+/// The images of a part with their label files.
+fn texts(images: Vec<PathBuf>, layout: Option<(Layout, usize)>) -> Result<Vec<Labelled>, DataError> {
+    let labelled = |image: PathBuf| {
+        let file = layout.and_then(|(layout, _)| layout.label_file(&image)).filter(|file| file.is_file());
+        let labels = file.map(|file| text::read_lossy(&file).map(|text| (file, text))).transpose()?;
+        Ok(Labelled { image, labels })
+    };
+    images.into_iter().map(labelled).collect()
+}
+
+/// What lines are, and what is to be said of it.
+fn shape(
+    description: &Description,
+    rows: Option<YoloRows>,
+    parts: &[(Part, Vec<Labelled>)],
+) -> Result<(Shape, Option<String>), DataError> {
+    let described = description.key_points.map(Shape::KeyPoints).or(description.outlines.then_some(Shape::ByCount));
+    if let Some(shape) = rows.map(Into::into).or(described) {
+        return Ok((shape, None));
+    }
+    let labels = parts.iter().flat_map(|(_, images)| images).filter_map(|image| image.labels.as_ref());
+    let shape = told(labels.map(|(_, text)| text.as_str())).map_err(|reason| wrong(&description.file, reason))?;
+    let note = match shape {
+        Shape::KeyPoints(points) => Some(format!(
+            "lines are taken for boxes with {points} numbers of key points, which lie in them, though kpt_shape is not there \
+             (--rows outlines takes them for outlines)"
+        )),
+        Shape::ByCount | Shape::Boxes => None,
+    };
+    Ok((shape, note))
+}
+
+/// What label files say of the images of a part.
+fn drafts(lines: &Lines, part: &mut Part, images: Vec<Labelled>, seen: &mut Seen) -> Vec<Draft> {
     let mut drafts = Vec::with_capacity(images.len());
-    for path in images {
-        let file = layout.and_then(|(layout, _)| layout.label_file(&path)).filter(|file| file.is_file());
-        let source = file.clone().unwrap_or_else(|| path.clone());
+    for Labelled { image: path, labels } in images {
+        let source = labels.as_ref().map_or_else(|| path.clone(), |(file, _)| file.clone());
         let mut draft = Draft { source, place: "image".to_owned(), path, declared: None, objects: Vec::new() };
-        if let Some(file) = file {
-            let text = text::read_lossy(&file)?;
-            for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
-                let place = format!("line {}", number + 1);
-                match lines.object(line, place.clone(), seen) {
-                    Ok(object) => draft.objects.push(object),
-                    Err(reason) => part.leave_out(&file, place, reason),
-                }
+        let text = labels.as_ref().map_or("", |(_, text)| text.as_str());
+        for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
+            let place = format!("line {}", number + 1);
+            match lines.object(line, place.clone(), seen) {
+                Ok(object) => draft.objects.push(object),
+                Err(reason) => part.leave_out(&draft.source, place, reason),
             }
         }
         drafts.push(draft);
     }
-    Ok(drafts)
+    drafts
 }

@@ -35,7 +35,7 @@ pub fn write(order: &Order, parts: &[Part], placing: Placing) -> Result<(Vec<Str
     let labels = labels(parts);
     let names: Vec<&str> = parts.iter().map(|part| name(order, part, parts.len())).collect::<Result<_, _>>()?;
     let (lines, mut notes) = lines(parts);
-    let (yaml, note) = yaml(&names, &labels);
+    let (yaml, note) = yaml(&names, &labels, lines);
     notes.extend(note);
     let mut images: Vec<(&LabelledImage, [String; 2])> = Vec::new();
     for (part, name) in parts.iter().zip(&names) {
@@ -109,7 +109,7 @@ fn lines(parts: &[Part]) -> (Lines, Vec<String>) {
 }
 
 /// `data.yaml`, and what is to be known of its parts.
-fn yaml(parts: &[&str], labels: &[String]) -> (String, Option<String>) {
+fn yaml(parts: &[&str], labels: &[String], lines: Lines) -> (String, Option<String>) {
     let mut yaml = String::new();
     let has = |part: &str| parts.contains(&part);
     for (key, part) in [("train", "train"), ("val", "validation"), ("test", "test")] {
@@ -133,6 +133,10 @@ fn yaml(parts: &[&str], labels: &[String]) -> (String, Option<String>) {
             Some("there is no part train: `train` of data.yaml is empty, so this can be used to measure, not to train")
         }
     };
+    if lines == Lines::Outlines {
+        // Without it, short outlines could be boxes with key points.
+        yaml.push_str("task: segment\n");
+    }
     yaml.push_str(&format!("nc: {}\nnames:", labels.len()));
     yaml.push_str(if labels.is_empty() { " []\n" } else { "\n" });
     for (number, name) in labels.iter().enumerate() {
