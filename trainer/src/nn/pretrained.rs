@@ -25,7 +25,7 @@ pub fn load(network: &mut Network, pretrained: &Pretrained) -> anyhow::Result<Op
         Pretrained::None => Ok(None),
         Pretrained::Auto => {
             // Nobody has published weights of the others under a licence that lets everybody use them.
-            let Some(published) = published::find(network.spec.name) else { return Ok(None) };
+            let Some(published) = published::start(network.spec.name) else { return Ok(None) };
             let found = Places::of_machine().obtain(published)?;
             let report = load_file(network, &found.path)?;
             fit_pixels(network, published);
