@@ -223,9 +223,54 @@ impl ErrorBody {
     }
 }
 
+/// An error and its causes in one line, each said once: many errors have the text of their cause in their own.
+#[must_use]
+pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = String::new();
+    for cause in std::iter::successors(Some(error), |error| error.source()).map(ToString::to_string) {
+        if text.is_empty() {
+            text = cause;
+        } else if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn causes_are_said_once() {
+        #[derive(Debug)]
+        struct Caused(&'static str, Option<Box<Self>>);
+        impl std::fmt::Display for Caused {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(self.0)
+            }
+        }
+        impl std::error::Error for Caused {
+            fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+                self.1.as_ref().map(|cause| cause.as_ref() as _)
+            }
+        }
+        let of = |text, cause: Option<Caused>| Caused(text, cause.map(Box::new));
+        let full = || of("no space left", None);
+        let cases = [
+            (full(), "no space left"),
+            (of("cannot write x", Some(full())), "cannot write x: no space left"),
+            (of("cannot write x: no space left", Some(full())), "cannot write x: no space left"),
+            (
+                of("the export failed", Some(of("cannot write x: no space left", Some(full())))),
+                "the export failed: cannot write x: no space left",
+            ),
+            (of("", Some(full())), "no space left"),
+        ];
+        for (error, text) in cases {
+            assert_eq!(chain(&error), text);
+        }
+    }
 
     #[test]
     fn codes_are_snake_case_unique_and_round_trip() {

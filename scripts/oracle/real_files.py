@@ -2,23 +2,30 @@
 """Write weight files as the packages write them, and what their own networks compute from them.
 
 Run:     scripts/parity does, or: python3 scripts/oracle/real_files.py --output FOLDER
-Needs:   torch, torchvision, timm, safetensors (see scripts/parity for the versions).
-Writes:  FOLDER/*.safetensors, *.pth (about 1 GB, never committed) and files.json: for each file the model that it is of, the
-         side of the pictures, and the logits of the input `input/NAME` of the formula in forward.py.
+Needs:   torch, torchvision, timm, safetensors (see scripts/parity for the versions); the PyPI package yolov5 7.0.14 for files
+         of the original YOLOv5.
+Writes:  FOLDER/*.safetensors, *.pth, *.pt (about 1 GB, never committed) and files.json: for each file the model that it is of,
+         the side of the pictures, and the logits of the input `input/NAME` of the formula in forward.py; for each file of a
+         detector its size and the detections of such an input.
 
 Weights are random. tests/parity/files.rs loads every file with all that `--pretrained FILE` does and compares the logits.
 """
 
 import argparse
+import copy
+import datetime
 import json
 import pathlib
 
+import numpy
 import timm
 import torch
 import torchvision
 from safetensors.torch import save_file
 from timm.models.vision_transformer import checkpoint_filter_fn
 
+import detect_forward
+import detectors
 import forward
 
 CLASSES = 7
@@ -83,6 +90,34 @@ def write(path, net, how):
     return path.name
 
 
+def original(net, how):
+    """What the original YOLOv5 writes: whole modules in half precision; at the end of a training the average alone, before that
+    with the optimizer."""
+    final = {key: None for key in ("best_fitness", "ema", "updates", "optimizer", "git")}
+    half = copy.deepcopy(net).half()
+    if how == "training":
+        optimizer = torch.optim.SGD(net.parameters(), lr=0.1, momentum=0.9)
+        state = {"optimizer": optimizer.state_dict(), "updates": 10, "best_fitness": numpy.float64(0.5)}
+        return {"epoch": 3, "model": half, "ema": copy.deepcopy(half), **state, "opt": argparse.Namespace(epochs=5)}
+    return {"epoch": -1, "model": half.requires_grad_(False), **final, "opt": None, "date": datetime.datetime.now().isoformat()}
+
+
+def original_files(folder):
+    """A description of each file of the original YOLOv5, which is written."""
+    for size, how in [("nano", "final"), ("small", "training"), ("nano", "legacy")]:
+        name, case = f"yolov5_{size}", {"input": "pair", "shape": [2, 3, 96, 128], "classes": 5, "score": 0.2, "iou": 0.5, "cap": 30}
+        net = detectors.detector(name, case["classes"])
+        net.load_state_dict({k: detect_forward.parameter(name, k, v) for k, v in net.state_dict().items()})
+        file = f"original_{name}_{how}.pt"
+        torch.save(original(net, how), folder / file, _use_new_zipfile_serialization=how != "legacy")
+        # Twice: the original's suppression gives up on a slow machine, and in single precision boxes may change places.
+        found, exact = ([detect_forward.rounded(f) for f in detect_forward.run(name, net.half().to(t), case)[1]] for t in (torch.float32, torch.float64))
+        if not all(detect_forward.same(a, b) for a, b in zip(found, exact, strict=True)):
+            raise SystemExit(f"{file}: float32 and float64 find different objects; run it again on an idle machine")
+        print(f"{file}: {[len(f) for f in found]} found")
+        yield {"file": file, "model": "yolov5", "model_size": size, **case, "detections": found}
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", required=True, type=pathlib.Path, help="folder for the files")
@@ -95,7 +130,13 @@ def main():
             logits = net(forward.images(name, [2, 3, side, side]))
         files.append({"file": file, "model": model, "side": side, "input": name, "logits": logits.tolist()})
         print(f"{file}: mean square of the logits {float(logits.square().mean()):.3g}")
-    (folder / "files.json").write_text(json.dumps({"classes": CLASSES, "files": files}))
+    try:
+        import yolov5  # noqa: F401
+    except ImportError:
+        found = []
+    else:
+        found = list(original_files(folder))
+    (folder / "files.json").write_text(json.dumps({"classes": CLASSES, "files": files, "detectors": found}))
 
 
 if __name__ == "__main__":

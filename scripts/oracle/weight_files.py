@@ -11,9 +11,13 @@ Every sound file holds the same numbers: `a.weight` [2, 3, 2, 2] = 0, 0.5, 1, ..
 
 import argparse
 import collections
+import datetime
 import pathlib
 import struct
+import sys
+import types
 
+import numpy
 import timm
 import torch
 from safetensors.torch import save_file
@@ -26,6 +30,55 @@ class Refused:
         import os
 
         return (os.system, ("echo this must never run",))
+
+
+def foreign(module, name, base):
+    """A class under the name of another program's, of which a reader has no code."""
+    cls = type(name, (base,), {"__module__": module})
+    parts = module.split(".")
+    for i in range(len(parts)):
+        sys.modules.setdefault(".".join(parts[: i + 1]), types.ModuleType(".".join(parts[: i + 1])))
+    setattr(sys.modules[module], name, cls)
+    return cls
+
+
+def module_tree():
+    """A whole module, as the original YOLOv5 saves one, with the same numbers as everywhere."""
+    state = numbers()
+    inner = foreign("models.common", "Conv", torch.nn.Module)()
+    inner.register_parameter("weight", torch.nn.Parameter(state["a.weight"]))
+    inner.register_parameter("bias", torch.nn.Parameter(state["a.bias"], requires_grad=False))
+    inner.register_parameter("none", None)
+    inner.register_buffer("passing", torch.ones(1), persistent=False)
+    inner.stride = torch.tensor([8.0, 16.0])  # an attribute, which no state dict has
+    tree = foreign("models.yolo", "DetectionModel", torch.nn.Module)()
+    tree.register_buffer("steps", state["steps"])
+    tree.a = inner
+    tree.list = foreign("models.common", "Rows", torch.nn.Module)()
+    tree.names, tree.yaml, tree.save = {0: "cat"}, {"nc": 1}, [4, 6]
+    return tree
+
+
+def objects():
+    """What training scripts lay beside the weights: instances of classes that have nothing to do with them."""
+    options = argparse.Namespace(lr=0.1, nested=argparse.Namespace(names=["a"]), path=pathlib.PurePosixPath("/x/y"))
+    return {
+        "best": numpy.float64(0.5),
+        "fitness": numpy.arange(3.0),
+        "opt": options,
+        "date": datetime.datetime(2020, 1, 2),
+        "counts": collections.Counter("aab"),
+        "queue": collections.deque([1, 2]),
+        "kinds": {torch.float16},
+        "frozen": frozenset([1]),
+        "size": torch.Size([1, 2]),
+        "device": torch.device("cpu"),
+        "complex": torch.zeros(2, dtype=torch.complex64),
+        "big": 1 << 3000,
+        "bytes": b"\xff" * 300,
+        "own": foreign("somebody.tools", "Settings", dict)(lr=0.1),
+        "list": foreign("somebody.tools", "Rows", list)([1, 2]),
+    }
 
 
 def numbers(dtype=torch.float32):
@@ -76,7 +129,11 @@ def main():
     save("legacy_nested", {"model": {"state_dict": numbers()}, "epoch": 3}, **legacy)
     save("refused_call", {"a.weight": torch.zeros(1), "x": Refused()})
     save("refused_call_legacy", {"a.weight": torch.zeros(1), "x": Refused()}, **legacy)
-    save("refused_module", torch.nn.Linear(2, 2))
+    save("zip_module", module_tree())
+    save("zip_yolov5", {"epoch": -1, "best_fitness": numpy.float64(0.5), "model": module_tree().half(), "ema": None, **objects()})
+    save("zip_parallel", torch.nn.DataParallel(module_tree()))
+    for protocol in (2, 4, 5):
+        save(f"zip_objects_{protocol}", {**objects(), "state_dict": numbers()}, pickle_protocol=protocol)
     save("no_tensors", {"epoch": 3})
     save_file({k: v.contiguous() for k, v in numbers().items()}, folder / "plain.safetensors", metadata={"fovea": "{}"})
     save_file({k: v.half() if v.is_floating_point() else v for k, v in numbers().items()}, folder / "half.safetensors")

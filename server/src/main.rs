@@ -99,11 +99,11 @@ fn main() -> ExitCode {
     let code = match rt::System::new().block_on(serve(&arguments, &log)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure::Configuration(error)) => {
-            tracing::error!("{error:#}");
+            tracing::error!("{}", schemas::error::chain(error.as_ref()));
             ExitCode::from(2)
         }
         Err(Failure::Other(error)) => {
-            tracing::error!("{error:#}");
+            tracing::error!("{}", schemas::error::chain(error.as_ref()));
             ExitCode::FAILURE
         }
     };

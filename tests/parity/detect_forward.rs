@@ -62,7 +62,7 @@ fn raw(eager: &Eager, detector: &Detector, case: &DetectCase, images: &T) -> Vec
 }
 
 /// The detections of each image: class, score, corners.
-fn rows(found: Detections<T>) -> Vec<Vec<[f64; 6]>> {
+pub fn rows(found: Detections<T>) -> Vec<Vec<[f64; 6]>> {
     let labels = found.labels.into_tensor();
     let (n, cap) = (labels.size()[0], labels.size()[1]);
     let labels = floats(&labels.to_kind(Kind::Float));
@@ -83,7 +83,7 @@ fn rows(found: Detections<T>) -> Vec<Vec<[f64; 6]>> {
 }
 
 /// Pairs detections up one to one; the largest differences of scores and of corners.
-fn pair_up(what: &str, found: &[[f64; 6]], expected: &[[f64; 6]]) -> (f64, f64) {
+pub fn pair_up(what: &str, found: &[[f64; 6]], expected: &[[f64; 6]]) -> (f64, f64) {
     assert_eq!(found.len(), expected.len(), "{what}: number of detections");
     let mut rest = found.to_vec();
     let (mut scores, mut corners) = (0.0_f64, 0.0_f64);

@@ -64,17 +64,10 @@ pub fn code(error: &anyhow::Error) -> ErrorCode {
     if code == ErrorCode::Io && error.chain().any(is_missing) { ErrorCode::FileNotFound } else { code }
 }
 
-/// The error and its causes, each said once: many errors have the text of their cause in their own.
+/// The error and its causes, each said once.
 #[must_use]
 pub fn text(error: &anyhow::Error) -> String {
-    let mut text = String::new();
-    for cause in error.chain().map(ToString::to_string).filter(|cause| !cause.is_empty()) {
-        if text.is_empty() {
-            text = cause;
-        } else if !text.contains(&cause) {
-            text = format!("{text}: {cause}");
-        }
-    }
+    let text = schemas::error::chain(error.as_ref());
     if code(error) == ErrorCode::FileNotFound { text + "; check the path" } else { text }
 }
 

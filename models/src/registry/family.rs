@@ -5,7 +5,7 @@ use schemas::setting::ModelSize;
 use schemas::{Fit, Preprocessing, Settings, Task};
 
 use super::spec::{Kind, ModelSpec};
-use super::table::{RESNEST101, YOLOV5};
+use super::table::{MODELS, RESNEST101, YOLOV5};
 use crate::classify::Classifier;
 use crate::detect::{Detector, Selection, View};
 use crate::manifest::{Manifest, ShapeError};
@@ -74,6 +74,16 @@ impl ModelSpec {
             Kind::Detector(detector) => Some(detector),
             Kind::Classifier(_) => None,
         }
+    }
+
+    /// The classifier whose body a detector has, where there is one.
+    #[must_use]
+    pub fn body(&self) -> Option<&'static Self> {
+        let body = match self.kind {
+            Kind::Classifier(_) | Kind::Detector(Detector::Yolov5(_)) => return None,
+            Kind::Detector(Detector::FasterRcnn(body) | Detector::RetinaNet(body)) => body,
+        };
+        MODELS.iter().find(|m| m.kind == Kind::Classifier(Classifier::Resnet(body)))
     }
 
     /// The tasks it can be trained for.

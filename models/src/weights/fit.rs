@@ -40,7 +40,8 @@ pub(super) fn best<'a>(spellings: &[Spelling], wanted: &[Wanted<'_>], dicts: &'a
     let (score, prefix, spelling) = each[chosen];
     let equals = dicts.iter().zip(&each).enumerate().filter(|(at, (_, (of, ..)))| *at != chosen && *of == score);
     let as_good = if score.0 == 0 { Vec::new() } else { equals.map(|(_, (dict, _))| shown(&dict.place)).collect() };
-    let origin = Origin { dictionary: dicts[chosen].place.clone(), prefix: prefix.to_owned(), as_good };
+    let (dictionary, part) = (dicts[chosen].place.clone(), spelling.part().to_owned());
+    let origin = Origin { dictionary, prefix: prefix.to_owned(), part, as_good };
     Fit { dict: &dicts[chosen], prefix, spelling, origin }
 }
 

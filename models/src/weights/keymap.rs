@@ -60,7 +60,14 @@ pub enum Spelling {
     LegacySeResnext,
     /// torchvision's Vision Transformers.
     TorchvisionVit,
+    /// A ResNet that classifies, in torchvision's or timm's spelling, whose body becomes a detector's.
+    Body,
 }
+
+/// What the keys of a detector's body begin with.
+const BODY: &str = "backbone.body.";
+/// What the keys of a ResNet begin with that are its head's.
+const CLASSIFIER: &str = "fc.";
 
 impl Spelling {
     /// The spellings that files of a network come in; [`Spelling::Own`] is the first.
@@ -70,8 +77,8 @@ impl Spelling {
             "efficientnet_lite0" => &[Self::Own, Self::TimmLite0],
             "seresnext" => &[Self::Own, Self::LegacySeResnext],
             "vits16r224" | "vitb16r224" | "vitl16r224" => &[Self::Own, Self::TorchvisionVit],
-            _ if model.starts_with("fasterrcnn_") || model.starts_with("retinanet_") => {
-                &[Self::Own, Self::FirstTorchvision]
+            _ if ["fasterrcnn_", "retinanet_", "maskrcnn_"].iter().any(|family| model.starts_with(family)) => {
+                &[Self::Own, Self::FirstTorchvision, Self::Body]
             }
             _ => &[Self::Own],
         }
@@ -86,6 +93,29 @@ impl Spelling {
             Self::FirstTorchvision => first_torchvision(key).map_or(Cow::Borrowed(key), Cow::Owned),
             Self::LegacySeResnext => legacy_seresnext(key).map_or(Cow::Borrowed(key), Cow::Owned),
             Self::TorchvisionVit => torchvision_vit(key).map_or(Cow::Borrowed(key), Cow::Owned),
+            Self::Body if key.starts_with(CLASSIFIER) => Cow::Borrowed(key),
+            Self::Body => Cow::Owned(format!("{BODY}{key}")),
+        }
+    }
+
+    /// Where in the network a file of this spelling goes: what the keys of that part begin with. Empty for a file of the whole
+    /// network.
+    #[must_use]
+    pub fn part(self) -> &'static str {
+        match self {
+            Self::Own | Self::TimmLite0 | Self::FirstTorchvision | Self::LegacySeResnext | Self::TorchvisionVit => "",
+            Self::Body => BODY,
+        }
+    }
+
+    /// Whether a key of the file, under the network's name for it, is of a part that the network has no place for.
+    #[must_use]
+    pub fn leaves_out(self, own: &str) -> bool {
+        match self {
+            Self::Own | Self::TimmLite0 | Self::FirstTorchvision | Self::LegacySeResnext | Self::TorchvisionVit => {
+                false
+            }
+            Self::Body => own.starts_with(CLASSIFIER),
         }
     }
 }
@@ -254,6 +284,22 @@ mod tests {
         ] {
             assert_eq!(Spelling::TorchvisionVit.to_own(key), key);
         }
+    }
+
+    #[test]
+    fn a_classifier_becomes_a_body() {
+        for (theirs, ours) in [
+            ("conv1.weight", "backbone.body.conv1.weight"),
+            ("layer2.0.downsample.1.running_var", "backbone.body.layer2.0.downsample.1.running_var"),
+            ("fc.weight", "fc.weight"),
+        ] {
+            assert_eq!(Spelling::Body.to_own(theirs), ours);
+        }
+        assert!(Spelling::Body.leaves_out("fc.bias") && !Spelling::Body.leaves_out("backbone.body.fc.bias"));
+        for model in ["fasterrcnn_resnet18_fpn", "retinanet_resnet50_fpn"] {
+            assert!(Spelling::of(model).contains(&Spelling::Body), "{model}");
+        }
+        assert!(!Spelling::of("resnet18").contains(&Spelling::Body));
     }
 
     #[test]

@@ -66,7 +66,8 @@ impl<'a> Assignments<'a> {
 
 /// Lays `file` beside the entries of `model`. The head is taken from the file when all of it fits; when the file has
 /// another number of classes, or no head, the whole head starts anew. Position embeddings are resized to the network's grid of
-/// patches. Anything else must match exactly. Of the file's dictionaries, what its keys may begin with and the spellings known
+/// patches. A file of a classifier fills a detector's body, and what is not of the body keeps its random values. Anything else
+/// must match exactly. Of the file's dictionaries, what its keys may begin with and the spellings known
 /// for `model`, those are used that match most keys; keys that begin otherwise are left out. The report says so.
 ///
 /// # Errors
@@ -91,6 +92,7 @@ pub fn load<'a>(model: &str, wanted: &[Wanted<'a>], file: &'a TensorFile) -> Res
                 report.resized.push(w.key.to_owned());
                 pairs.push(Pair { key: w.key, role: w.role, tensor: t, regrid: Regrid::between(&t.shape, w.shape) });
             }
+            None if !w.key.starts_with(spelling.part()) => report.random.push(w.key.to_owned()),
             None if w.head => report.new_head.push(w.key.to_owned()),
             Some(t) if w.head && other_classes(&t.shape, w.shape) => report.new_head.push(w.key.to_owned()),
             Some(t) => report.wrong_shape.push(WrongShape {
@@ -105,8 +107,9 @@ pub fn load<'a>(model: &str, wanted: &[Wanted<'a>], file: &'a TensorFile) -> Res
     let keys: BTreeSet<&str> = wanted.iter().map(|w| w.key).collect();
     for t in dict.tensors() {
         // A frozen normalisation counts no batches; a file of a trained one does.
-        let carries_weights = |key: &str| !key.starts_with(OWN_PREFIX) && !key.ends_with(".num_batches_tracked");
+        let carries_weights = |key: &str| !t.key.starts_with(OWN_PREFIX) && !key.ends_with(".num_batches_tracked");
         match own(t) {
+            Some((key, _)) if spelling.leaves_out(&key) => report.left_out.push(t.key.clone()),
             Some((key, _)) if !keys.contains(&*key) && carries_weights(&key) => report.unexpected.push(t.key.clone()),
             Some(_) => {}
             None => report.left_out.push(t.key.clone()),

@@ -20,7 +20,12 @@ fn body() -> [Wanted<'static>; 2] {
 
 #[track_caller]
 fn report_of(wanted: &[Wanted], file: &TensorFile) -> LoadReport {
-    match load("resnet18", wanted, file) {
+    report_of_model("resnet18", wanted, file)
+}
+
+#[track_caller]
+fn report_of_model(model: &str, wanted: &[Wanted], file: &TensorFile) -> LoadReport {
+    match load(model, wanted, file) {
         Ok(a) => a.report,
         Err(WeightsError::Mismatch { report, .. }) => *report,
         Err(other) => panic!("{other}"),
@@ -168,4 +173,53 @@ fn efficientnet_lite0_loads_with_and_without_its_head() {
         let report = load("efficientnet_lite0", &as_wanted(&entries), &file).unwrap().report;
         assert_eq!((report.loaded.len(), report.new_head.len()), (loaded, new));
     }
+}
+
+/// Entries of a published list with other keys, as the file of another network.
+fn written(name: &str, renamed: impl Fn(&str) -> String) -> TensorFile {
+    let entries = published(name, &[], 0);
+    let tensors: Vec<(String, Vec<usize>, Vec<u8>)> = entries
+        .iter()
+        .map(|(key, shape, role, _)| {
+            let shape: Vec<usize> = shape.iter().map(|&d| usize::try_from(d).unwrap()).collect();
+            let width = if *role == Role::Counter { 8 } else { 4 };
+            (renamed(key), shape.clone(), vec![0; shape.iter().product::<usize>() * width])
+        })
+        .collect();
+    let views = tensors.iter().map(|(key, shape, bytes)| {
+        let dtype =
+            if key.ends_with("num_batches_tracked") { safetensors::Dtype::I64 } else { safetensors::Dtype::F32 };
+        (key.as_str(), safetensors::tensor::TensorView::new(dtype, shape.clone(), bytes).unwrap())
+    });
+    let bytes = safetensors::serialize(views, None).unwrap();
+    crate::weights::tensors::from_bytes(Path::new("body.safetensors"), bytes).unwrap()
+}
+
+#[test]
+fn a_classifier_gives_a_detector_its_body() {
+    let heads = ["roi_heads.box_predictor.cls_score.weight", "roi_heads.box_predictor.cls_score.bias"];
+    let detector = published("fasterrcnn_resnet18_fpn", &heads, 4);
+    let body = detector.iter().filter(|(key, ..)| key.starts_with("backbone.body.")).count();
+    for prefix in ["", "model.", "module.backbone."] {
+        let file = written("resnet18", |key| format!("{prefix}{key}"));
+        let report = load("fasterrcnn_resnet18_fpn", &as_wanted(&detector), &file).unwrap().report;
+        assert_eq!((report.loaded.len(), report.random.len()), (body, detector.len() - body), "{report}");
+        assert!(report.loaded.iter().all(|key| key.starts_with("backbone.body.")), "{report}");
+        assert!(report.random.iter().any(|key| key == heads[0]), "{report}");
+        assert_eq!(report.left_out.len(), 2, "{report}");
+        let text = report.to_string();
+        for part in ["for 'backbone.body.'", "100 loaded", "random: backbone.fpn.inner_blocks", "2 not taken: "] {
+            assert!(text.contains(part), "{text}");
+        }
+    }
+    // Another body, and half of one.
+    let other = written("resnet34", str::to_owned);
+    assert!(!report_of_model("fasterrcnn_resnet18_fpn", &as_wanted(&detector), &other).fits());
+    let half = written("resnet18", |key| key.replace("layer4", "layer5"));
+    let report = report_of_model("fasterrcnn_resnet18_fpn", &as_wanted(&detector), &half);
+    assert!(!report.missing.is_empty() && !report.unexpected.is_empty(), "{report}");
+    // A whole detector is one.
+    let whole = written("fasterrcnn_resnet18_fpn", str::to_owned);
+    let report = load("fasterrcnn_resnet18_fpn", &as_wanted(&detector), &whole).unwrap().report;
+    assert_eq!((report.random.len(), report.new_head.len()), (0, 2), "{report}");
 }

@@ -1,18 +1,15 @@
-//! A pickle interpreter for state dicts, and for nothing else.
+//! A pickle interpreter for weights, and for nothing else.
 //!
-//! Python's pickle is a program that can call anything. This one knows the few opcodes and the few names that
-//! `torch.save` needs for tensors in dictionaries, builds plain values, and refuses every other name. Values lie in an
-//! arena and refer to each other by index, so that neither deep nesting nor a list that contains itself can overflow
-//! the stack, and the number of operations is bounded.
+//! Python's pickle is a program that can call anything. This one knows the opcodes that `torch.save` writes and the few
+//! names that tensors and dictionaries need. An instance of any other class is a value without a meaning ([`Object`]):
+//! nothing is looked up, imported or called for it. Values lie in an arena and refer to each other by index, so that
+//! neither deep nesting nor a list that contains itself can overflow the stack, and the number of operations is bounded.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use super::dtype::Dtype;
 use super::globals::{Global, global};
-
-/// Index of a value in [`Pickle::values`].
-pub(super) type Id = usize;
+use super::value::{Id, Object, Pickle, Storage, Tensor, Value};
 
 /// Operations after which a file is refused; ResNet-152's state dict takes 25 thousand. Every item that an operation
 /// copies counts as one more, so that a short file cannot make us allocate without bound.
@@ -20,60 +17,6 @@ const MAX_OPERATIONS: usize = 1_000_000;
 
 /// Dimensions of a tensor after which it is refused.
 const MAX_DIMENSIONS: usize = 8;
-
-/// What a pickle can hold here.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) enum Value {
-    /// None, floats, byte strings: things a state dict may hold beside tensors and nobody reads.
-    Opaque,
-    Bool(bool),
-    Int(i64),
-    Text(Rc<str>),
-    Tuple(Vec<Id>),
-    List(Vec<Id>),
-    Dict(Vec<(Id, Id)>),
-    Global(Global),
-    /// A storage by the key under which the container keeps it.
-    Storage(Storage),
-    Tensor(Rc<Tensor>),
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Storage {
-    pub key: Rc<str>,
-    pub dtype: Dtype,
-    /// Elements.
-    pub len: i64,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Tensor {
-    pub storage: Storage,
-    /// Elements.
-    pub offset: i64,
-    pub shape: Vec<i64>,
-    pub strides: Vec<i64>,
-}
-
-/// The result of one pickle.
-#[derive(Debug)]
-pub(super) struct Pickle {
-    pub values: Vec<Value>,
-    pub root: Id,
-    /// Bytes read, the stop opcode included.
-    pub read: usize,
-}
-
-impl Pickle {
-    /// The entries of a dictionary whose keys are text, in order.
-    pub fn entries(&self, id: Id) -> Option<impl Iterator<Item = (&str, Id)>> {
-        let Value::Dict(pairs) = &self.values[id] else { return None };
-        Some(pairs.iter().filter_map(|(k, v)| match &self.values[*k] {
-            Value::Text(key) => Some((&**key, *v)),
-            _ => None,
-        }))
-    }
-}
 
 /// Runs one pickle from the start of `bytes`. The error is a sentence without the file's name.
 pub(super) fn run(bytes: &[u8]) -> Result<Pickle, String> {
@@ -175,6 +118,14 @@ impl Machine<'_> {
         Ok(())
     }
 
+    /// Python 2's text, which may be bytes, whose length takes `width` bytes.
+    fn old_text(&mut self, width: usize) -> Result<(), String> {
+        let n = self.input.length(width)?;
+        let text = std::str::from_utf8(self.input.take(n)?).map_or(Value::Opaque, |text| Value::Text(text.into()));
+        self.push(text);
+        Ok(())
+    }
+
     /// Bytes whose length takes `width` bytes.
     fn bytes(&mut self, width: usize) -> Result<(), String> {
         let n = self.input.length(width)?;
@@ -259,7 +210,8 @@ impl Machine<'_> {
                 let v = i32::from_le_bytes(self.input.array()?);
                 self.push(Value::Int(i64::from(v)));
             }
-            0x8a => self.long1()?,
+            0x8a => self.long(1)?,
+            0x8b => self.long(4)?,
             b'G' => {
                 self.input.take(8)?;
                 self.push(Value::Opaque);
@@ -267,28 +219,33 @@ impl Machine<'_> {
             b'X' => self.text(4)?,
             0x8c => self.text(1)?,
             0x8d => self.text(8)?,
-            b'U' => self.text(1)?, // Python 2's str
-            b'T' => self.text(4)?,
+            b'U' => self.old_text(1)?,
+            b'T' => self.old_text(4)?,
             b'C' => self.bytes(1)?,
             b'B' => self.bytes(4)?,
+            0x8e | 0x96 => self.bytes(8)?, // BINBYTES8, BYTEARRAY8
             _ => return Ok(false),
         }
         Ok(true)
     }
 
-    /// Runs an opcode that makes or fills a list, a dictionary or a tuple; `false` for any other.
+    /// Runs an opcode that makes or fills a list, a set, a dictionary or a tuple; `false` for any other.
     fn collection(&mut self, opcode: u8) -> Result<bool, String> {
         match opcode {
-            b']' => self.push(Value::List(Vec::new())),
+            b']' | 0x8f => self.push(Value::List(Vec::new())),
+            0x91 => {
+                let items = self.pop_mark()?;
+                self.push(Value::List(items)); // FROZENSET
+            }
             b'}' => self.push(Value::Dict(Vec::new())),
             b')' => self.push(Value::Tuple(Vec::new())),
             b'a' => {
                 let item = self.pop()?;
                 self.append(vec![item])?;
             }
-            b'e' => {
+            b'e' | 0x90 => {
                 let items = self.pop_mark()?;
-                self.append(items)?;
+                self.append(items)?; // to a list, or to a set
             }
             b's' => {
                 let (value, key) = (self.pop()?, self.pop()?);
@@ -324,8 +281,9 @@ impl Machine<'_> {
                 self.push(Value::Global(found));
             }
             b'R' => self.reduce()?,
-            // BUILD: the attributes of an OrderedDict (module versions); nothing reads them.
-            b'b' => drop(self.pop()?),
+            0x81 => self.instance(1)?,
+            0x92 => self.instance(2)?,
+            b'b' => self.build()?,
             b'Q' => self.persistent()?,
             _ => return Ok(false),
         }
@@ -357,9 +315,10 @@ impl Machine<'_> {
         Ok(true)
     }
 
-    /// LONG1: a little-endian two's complement integer; beyond 64 bits (the legacy magic number) it is opaque.
-    fn long1(&mut self) -> Result<(), String> {
-        let n = self.input.length(1)?;
+    /// A little-endian two's complement integer whose length takes `width` bytes; beyond 64 bits (the legacy magic number)
+    /// it is opaque.
+    fn long(&mut self, width: usize) -> Result<(), String> {
+        let n = self.input.length(width)?;
         let digits = self.input.take(n)?;
         let negative = digits.last().is_some_and(|b| b & 0x80 != 0);
         let mut wide = [if negative { 0xff } else { 0 }; 8];
@@ -375,16 +334,17 @@ impl Machine<'_> {
 
     fn append(&mut self, items: Vec<Id>) -> Result<(), String> {
         let list = self.top()?;
-        let Value::List(existing) = &mut self.values[list] else {
-            return Err("appends to something that is not a list".to_owned());
-        };
-        existing.extend(items);
+        match &mut self.values[list] {
+            Value::List(existing) => existing.extend(items),
+            Value::Object(_) => {} // the items of a list of another class
+            _ => return Err("appends to something that is not a list".to_owned()),
+        }
         Ok(())
     }
 
     fn insert(&mut self, items: &[Id]) -> Result<(), String> {
         let dict = self.top()?;
-        let Value::Dict(existing) = &mut self.values[dict] else {
+        let (Value::Dict(existing) | Value::Object(Object { items: existing, .. })) = &mut self.values[dict] else {
             return Err("sets an item of something that is not a dictionary".to_owned());
         };
         let (pairs, rest) = items.as_chunks::<2>();
@@ -410,35 +370,72 @@ impl Machine<'_> {
         }
     }
 
-    /// REDUCE: a call of one of the known names.
+    /// REDUCE: a call. Of a name that is not known it gives an instance of an unknown class.
     fn reduce(&mut self) -> Result<(), String> {
         let (arguments, callable) = (self.pop()?, self.pop()?);
-        let Value::Global(name) = self.values[callable] else {
-            return Err("calls something that is not a known name".to_owned());
-        };
         let Value::Tuple(arguments) = &self.values[arguments] else {
             return Err("calls a name with something that is not a tuple".to_owned());
         };
+        let name = match self.values[callable] {
+            Value::Global(name) => name,
+            Value::Object(_) => Global::Unknown,
+            _ => return Err("calls something that is not a known name".to_owned()),
+        };
         let value = match name {
-            Global::OrderedDict | Global::Dict | Global::DefaultDict => {
-                let value = self.dictionary(arguments)?;
-                if let Value::Dict(pairs) = &value {
-                    self.spent += pairs.len();
-                }
-                value
-            }
+            Global::OrderedDict | Global::Dict | Global::DefaultDict => self.dictionary(arguments)?,
+            Global::Set => self.set(arguments),
             Global::RebuildTensor | Global::RebuildTensorV2 => self.tensor(arguments)?,
-            Global::RebuildParameter => {
-                let data = arguments.first().map(|id| &self.values[*id]);
-                match data {
-                    Some(Value::Tensor(t)) => Value::Tensor(Rc::clone(t)),
-                    _ => return Err("a parameter without a tensor".to_owned()),
-                }
-            }
-            Global::Opaque => Value::Opaque,
+            Global::RebuildFromType => self.typed_tensor(arguments)?,
+            Global::RebuildParameter => match arguments.first().map(|id| &self.values[*id]) {
+                Some(Value::Tensor(t)) => Value::Tensor(Rc::clone(t)),
+                Some(Value::Object(_) | Value::Opaque) => Value::Opaque,
+                _ => return Err("a parameter without a tensor".to_owned()),
+            },
+            Global::Unknown => Value::Object(Object::default()),
             Global::Storage(_) => return Err("calls a storage type".to_owned()),
         };
+        if let Value::Dict(pairs) = &value {
+            self.spent += pairs.len();
+        }
+        if let Value::List(items) = &value {
+            self.spent += items.len();
+        }
         self.push(value);
+        Ok(())
+    }
+
+    /// NEWOBJ, and with two `arguments` NEWOBJ_EX: an instance of a class, with the attributes that a BUILD then gives it.
+    fn instance(&mut self, arguments: usize) -> Result<(), String> {
+        for _ in 0..arguments {
+            self.pop()?;
+        }
+        let class = self.pop()?;
+        let value = match &self.values[class] {
+            Value::Global(Global::OrderedDict | Global::Dict | Global::DefaultDict) => Value::Dict(Vec::new()),
+            Value::Global(Global::Set) => Value::List(Vec::new()),
+            Value::Global(_) | Value::Object(_) => Value::Object(Object::default()),
+            _ => return Err("makes an instance of something that is not a class".to_owned()),
+        };
+        self.push(value);
+        Ok(())
+    }
+
+    /// BUILD: gives an instance attributes, which are copied as Python does. Those of a dictionary (an `OrderedDict`'s are
+    /// module versions) and of a tensor are read by nobody.
+    fn build(&mut self) -> Result<(), String> {
+        let (state, instance) = (self.pop()?, self.top()?);
+        let state = match &self.values[state] {
+            Value::Tuple(parts) => parts.first().copied().unwrap_or(state), // attributes, and those that have slots
+            _ => state,
+        };
+        let (Value::Object(_), Value::Dict(pairs)) = (&self.values[instance], &self.values[state]) else {
+            return Ok(());
+        };
+        let pairs = pairs.clone();
+        self.spent += pairs.len();
+        if let Value::Object(object) = &mut self.values[instance] {
+            object.attributes.extend(pairs);
+        }
         Ok(())
     }
 
@@ -455,10 +452,32 @@ impl Machine<'_> {
         pairs.map(Value::Dict).ok_or_else(|| "a dictionary made of something that is not pairs".to_owned())
     }
 
+    /// `set()` or `set([item, ...])`.
+    fn set(&self, arguments: &[Id]) -> Value {
+        match arguments.first().map(|id| &self.values[*id]) {
+            Some(Value::List(items) | Value::Tuple(items)) => Value::List(items.clone()),
+            _ => Value::List(Vec::new()),
+        }
+    }
+
+    /// `_rebuild_from_type_v2(function, type, arguments, state)`: a tensor of a class of its own.
+    fn typed_tensor(&self, arguments: &[Id]) -> Result<Value, String> {
+        let [function, _, inner, ..] = arguments else {
+            return Err(format!("a tensor of its own class of {} arguments, at least 3 expected", arguments.len()));
+        };
+        match (&self.values[*function], &self.values[*inner]) {
+            (Value::Global(Global::RebuildTensor | Global::RebuildTensorV2), Value::Tuple(inner)) => self.tensor(inner),
+            _ => Ok(Value::Opaque),
+        }
+    }
+
     fn tensor(&self, arguments: &[Id]) -> Result<Value, String> {
         let [storage, offset, shape, strides, ..] = arguments else {
             return Err(format!("a tensor of {} arguments, at least 4 expected", arguments.len()));
         };
+        if self.values[*storage] == Value::Opaque {
+            return Ok(Value::Opaque); // its elements are of no type that weights have
+        }
         let (Value::Storage(storage), Some(offset), Some(shape), Some(strides)) =
             (&self.values[*storage], self.int(*offset), self.ints(*shape), self.ints(*strides))
         else {
@@ -467,13 +486,13 @@ impl Machine<'_> {
         Ok(Value::Tensor(Rc::new(Tensor { storage: storage.clone(), offset, shape, strides })))
     }
 
-    /// BINPERSID: `("storage", type, key, device, elements[, view])`.
+    /// BINPERSID: `("storage", type, key, device, elements[, view])`, or `("module", class, file, source)`.
     fn persistent(&mut self) -> Result<(), String> {
         let id = self.pop()?;
         let Value::Tuple(items) = &self.values[id] else {
             return Err("a persistent id that is not a tuple".to_owned());
         };
-        let items: Vec<&Value> = items.iter().map(|i| &self.values[*i]).collect();
+        let items: Vec<&Value> = items.iter().take(7).map(|i| &self.values[*i]).collect();
         let storage = match items.as_slice() {
             [Value::Text(tag), Value::Global(Global::Storage(dtype)), Value::Text(key), _, Value::Int(len)]
             | [
@@ -484,8 +503,18 @@ impl Machine<'_> {
                 Value::Int(len),
                 Value::Opaque,
             ] if &**tag == "storage" => Storage { key: Rc::clone(key), dtype: *dtype, len: *len },
+            // A class with its source, which PyTorch's old format keeps beside a whole module.
+            [Value::Text(tag), Value::Global(class), Value::Text(_), Value::Text(_)] if &**tag == "module" => {
+                let class = *class;
+                self.push(Value::Global(class));
+                return Ok(());
+            }
             [_, _, _, _, _, Value::Tuple(_)] => {
                 return Err("a storage that is a view of another (PyTorch before 1.0); load and save it again with a newer PyTorch".to_owned());
+            }
+            [Value::Text(tag), Value::Global(Global::Unknown), ..] if &**tag == "storage" => {
+                self.push(Value::Opaque); // complex numbers and other types that weights do not have
+                return Ok(());
             }
             _ => return Err("a persistent id that is not a storage".to_owned()),
         };

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use files::digest;
 
 use super::error::WeightsError;
-use crate::registry::IMAGENET;
+use crate::registry::{self, IMAGENET};
 
 /// One published file. Preprocessing and head keys are the model's own (see the registry).
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -182,6 +182,13 @@ pub fn find(model: &str) -> Option<&'static Published> {
     PUBLISHED.iter().find(|p| p.model == model)
 }
 
+/// The published weights that a model best starts from: its own or, of a detector without any, those of the classifier whose
+/// body it has.
+#[must_use]
+pub fn start(model: &str) -> Option<&'static Published> {
+    find(model).or_else(|| find(registry::find(model)?.body()?.name))
+}
+
 /// A published file on this machine, its contents checked.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Found {
@@ -259,7 +266,7 @@ fn variable(name: &str) -> Option<PathBuf> {
     std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from)
 }
 
-/// The published weights of `model` in one of [`folders`].
+/// The published weights that `model` best [starts](start) from, in one of [`folders`].
 ///
 /// # Errors
 ///
@@ -269,7 +276,7 @@ pub fn locate(model: &str) -> Result<Found, WeightsError> {
 }
 
 fn locate_in(model: &str, folders: &[PathBuf]) -> Result<Found, WeightsError> {
-    find(model).ok_or_else(|| WeightsError::Unpublished { model: model.to_owned() })?.locate(folders)
+    start(model).ok_or_else(|| WeightsError::Unpublished { model: model.to_owned() })?.locate(folders)
 }
 
 /// SHA-256 of a file, lower-case hexadecimal.
@@ -283,7 +290,7 @@ pub fn sha256_of(path: &Path) -> Result<String, WeightsError> {
 
 #[cfg(test)]
 mod tests {
-    use super::{PUBLISHED, find, locate_in};
+    use super::{PUBLISHED, find, locate_in, start};
     use crate::weights::WeightsError;
 
     #[test]
@@ -304,6 +311,23 @@ mod tests {
             );
             assert!(row.file.contains(&row.sha256[..8]), "{}", row.file);
         }
+    }
+
+    #[test]
+    fn every_detector_of_a_resnet_has_a_best_start() {
+        let starts = [
+            ("fasterrcnn_resnet18_fpn", "resnet18-f37072fd.pth"),
+            ("fasterrcnn_resnet34_fpn", "resnet34-b627a593.pth"),
+            ("fasterrcnn_resnet50_fpn", "fasterrcnn_resnet50_fpn_coco-258fb6c6.pth"),
+            ("fasterrcnn_resnet101_fpn", "resnet101-63fe2227.pth"),
+            ("fasterrcnn_resnet152_fpn", "resnet152-394f9c45.pth"),
+            ("retinanet_resnet50_fpn", "retinanet_resnet50_fpn_coco-eeacb38b.pth"),
+            ("resnet18", "resnet18-f37072fd.pth"),
+        ];
+        for (model, file) in starts {
+            assert_eq!(start(model).map(|p| p.file), Some(file), "{model}");
+        }
+        assert_eq!((start("yolov5"), start("nothing")), (None, None));
     }
 
     #[test]

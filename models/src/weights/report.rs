@@ -15,6 +15,8 @@ pub struct LoadReport {
     pub resized: Vec<String>,
     /// Head keys that start anew because the file has another number of classes, or no head.
     pub new_head: Vec<String>,
+    /// Keys that keep their random values because the file is of another part of the network.
+    pub random: Vec<String>,
     /// Keys that the file does not have (batch counters, which older files lack, start at 0 and are not listed).
     pub missing: Vec<String>,
     /// Keys of the file that the network does not have (batch counters, which carry no weights, are not listed).
@@ -23,7 +25,7 @@ pub struct LoadReport {
     pub wrong_shape: Vec<WrongShape>,
     /// Where in the file the weights were.
     pub origin: Origin,
-    /// Keys of the file that do not begin as the network's do there.
+    /// Keys of the file that do not begin as the network's do there, and those of a classifier's head where its body is taken.
     pub left_out: Vec<String>,
 }
 
@@ -60,6 +62,7 @@ impl fmt::Display for LoadReport {
         write!(f, "{} loaded", self.loaded.len())?;
         list(f, "resized", &self.resized)?;
         list(f, "new head", &self.new_head)?;
+        list(f, "random", &self.random)?;
         list(f, "missing", &self.missing)?;
         list(f, "unexpected", &self.unexpected)?;
         list(f, "wrong shape", &self.wrong_shape)?;

@@ -27,7 +27,8 @@ pub struct TensorFile {
 
 /// One dictionary of tensors. A checkpoint may have several: of the network, of its average, of an optimizer.
 pub struct StateDict {
-    /// Under which names it lies in the file, such as `state_dict` or `ema.module`; empty for the whole file.
+    /// Under which names it lies in the file, such as `state_dict` or `ema.module`; empty for the whole file. A whole module
+    /// is one too.
     pub place: String,
     tensors: IndexMap<String, NamedTensor>,
 }
@@ -156,8 +157,8 @@ fn half_to_f32(h: u16) -> f32 {
 ///
 /// # Errors
 ///
-/// [`WeightsError::Io`] when the file cannot be read, [`WeightsError::Format`] when it is damaged, uses a Python class
-/// that no state dict needs (nothing is ever executed), or holds no tensors.
+/// [`WeightsError::Io`] when the file cannot be read, [`WeightsError::Format`] when it is damaged, names what would act on
+/// the machine of a Python that loads it (nothing is ever executed here), or holds no tensors.
 pub fn read(path: &Path) -> Result<TensorFile, WeightsError> {
     let bytes = std::fs::read(path).map_err(|source| WeightsError::Io { path: path.to_owned(), source })?;
     from_bytes(path, bytes)

@@ -42,6 +42,11 @@ fn every_way_torch_saves_a_state_dict() {
         "zip_wrapped.pth",
         "zip_compiled_and_wrapped.pth",
         "zip_nested.pth",
+        "zip_module.pth",
+        "zip_parallel.pth",
+        "zip_objects_2.pth",
+        "zip_objects_4.pth",
+        "zip_objects_5.pth",
         "legacy.pth",
         "legacy_channels_last.pth",
         "legacy_nested.pth",
@@ -51,6 +56,7 @@ fn every_way_torch_saves_a_state_dict() {
         check_numbers(name, Dtype::F32, 65504.0);
     }
     check_numbers("zip_half.pth", Dtype::F16, 65504.0);
+    check_numbers("zip_yolov5.pth", Dtype::F16, 65504.0);
     check_numbers("legacy_half.pth", Dtype::F16, 65504.0);
     check_numbers("half.safetensors", Dtype::F16, 65504.0);
     check_numbers("zip_double.pth", Dtype::F64, 65504.0);
@@ -80,7 +86,6 @@ fn refused(name: &str, part: &str) {
 fn anything_but_tensors_is_refused_by_name() {
     refused("refused_call.pth", "posix.system");
     refused("refused_call_legacy.pth", "posix.system");
-    refused("refused_module.pth", "torch.nn.modules.linear.Linear");
     refused("no_tensors.pth", "no tensors");
 }
 
@@ -166,6 +171,93 @@ fn hostile_pickles_are_refused() {
     }
     copies.push(b'.');
     stream_refused(&copies, "operations");
+}
+
+/// A module as a pickle has one, put into the memo under `index`: its class, and these entries of `_modules`, each a name and
+/// where in the memo its module is.
+fn module(index: u8, parts: &[(&str, u8)]) -> Vec<u8> {
+    let mut pickle = b"cmodels.yolo\nModel\n)\x81q".to_vec();
+    pickle.push(index);
+    let text = |pickle: &mut Vec<u8>, text: &str| {
+        pickle.extend([0x8c, u8::try_from(text.len()).unwrap()]);
+        pickle.extend(text.as_bytes());
+    };
+    pickle.extend(b"}(");
+    for name in ["_parameters", "_buffers"] {
+        text(&mut pickle, name);
+        pickle.push(b'}');
+    }
+    text(&mut pickle, "_modules");
+    pickle.extend(b"}(");
+    for (name, at) in parts {
+        text(&mut pickle, name);
+        pickle.extend([b'h', *at]);
+    }
+    pickle.extend(b"uub");
+    pickle
+}
+
+#[test]
+fn hostile_modules_end_soon_and_run_nothing() {
+    // Forty modules, each twice the one before: 2^40 places for tensors.
+    let mut doubled = b"\x80\x02".to_vec();
+    for index in 0..40_u8 {
+        let before = index.saturating_sub(1);
+        let parts = [("a", before), ("b", before)];
+        doubled.extend(module(index, if index == 0 { &[] } else { &parts }));
+        doubled.push(b'0');
+    }
+    doubled.extend(b"h\x27.");
+    stream_refused(&doubled, "has no end");
+    // A module that is a part of itself.
+    stream_refused(&[&b"\x80\x02"[..], &module(0, &[("a", 0)]), b"."].concat(), "has no end");
+    // One name of a million letters for each of a thousand tensors would be a gigabyte.
+    let mut long = b"\x80\x02}(".to_vec();
+    long.extend(b"X\x40\x42\x0f\x00");
+    long.extend(std::iter::repeat_n(b'a', 1_000_000));
+    long.extend(b"q\x00}q\x01");
+    for _ in 0..1000 {
+        long.extend(b"h\x00}");
+    }
+    long.extend(b"u.");
+    stream_refused(&long, "has no end");
+    // Every instance is built from one dictionary, which is copied each time.
+    let mut copies = b"\x80\x02}q\x00(".to_vec();
+    for _ in 0..2_000 {
+        copies.extend(b"K\x01K\x02");
+    }
+    copies.extend(b"u0cm\nC\nq\x01");
+    for _ in 0..2_000 {
+        copies.extend(b"h\x01)\x81h\x00b0");
+    }
+    copies.push(b'.');
+    stream_refused(&copies, "operations");
+
+    for (pickle, part) in [
+        (&b"\x80\x02cos\nsystem\n)\x81."[..], "'os.system' is refused"),
+        (b"\x80\x02c__builtin__\neval\nX\x01\x00\x00\x001\x85R.", "'__builtin__.eval' is refused"),
+        (
+            b"\x80\x02\x8c\x0amodels.sys\x8c\x01x\x93\x8c\x0asubprocess\x8c\x05Popen\x93.",
+            "'subprocess.Popen' is refused",
+        ),
+        (b"\x80\x02K\x01)\x81.", "not a class"),
+        (b"\x80\x02}K\x01b.", "no tensors"),
+        (b"\x80\x02cm\nC\n)\x81}X\x0c\x00\x00\x00__setstate__cm\nf\nsb.", "no tensors"), // its own way to be built
+        (b"\x80\x02c__builtin__\ngetattr\ncm\nC\nX\x01\x00\x00\x00x\x86R)R.", "no tensors"), // what it gives is called
+        (b"\x80\x02\x8b\xff\xff\xff\x7fa.", "truncated"),
+        (b"\x80\x02\x8e\xff\xff\xff\xff\xff\xff\xff\x7fa.", "truncated"),
+        (b"\x80\x02\x82\x01.", "opcode 0x82"), // a name by a number of this machine's registry
+    ] {
+        stream_refused(pickle, part);
+    }
+}
+
+#[test]
+fn a_module_of_the_old_format_comes_with_its_source() {
+    // ("module", class, file, source) names the class; the source is text.
+    let pickle = b"\x80\x02(X\x06\x00\x00\x00modulecm\nC\nX\x01\x00\x00\x00fX\x04\x00\x00\x00codetQ)\x81}(\
+        X\x0b\x00\x00\x00_parameters}X\x08\x00\x00\x00_buffers}X\x08\x00\x00\x00_modules}ub.";
+    stream_refused(pickle, "no tensors");
 }
 
 #[test]

@@ -6,9 +6,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
+use std::rc::Rc;
 
 use super::dtype::Dtype;
-use super::pickle::{self, Id, Pickle, Value};
+use super::module_tree::{self, BUDGET, Named};
+use super::pickle;
+use super::value::{Pickle, Value};
 use super::view::{NamedTensor, Strided};
 use super::zip;
 
@@ -21,26 +24,25 @@ const NESTED: [&str; 7] = ["state_dict", "model_state_dict", "model", "net", "ne
 /// Dictionaries in dictionaries that are looked into: three, for `{"a": {"b": {"c": ...}}}`.
 const DEPTH: usize = 3;
 
-/// The tensors of one dictionary of a file.
+/// The tensors of one dictionary or module of a file.
 pub(super) struct Found {
-    /// Its name, with those of the dictionaries around it, joined by dots; empty for the root.
+    /// Its name, with those of what is around it, joined by dots; empty for the root.
     pub place: String,
     /// In order.
     pub tensors: Vec<NamedTensor>,
 }
 
-/// Every dictionary of a PyTorch file that has tensors, those under the usual names first. The error is a sentence without
-/// the file's name.
+/// Every dictionary of a PyTorch file that has tensors, and every whole module, those under the usual names first. The error
+/// is a sentence without the file's name.
 pub(super) fn read(bytes: &[u8]) -> Result<Vec<Found>, String> {
     let (object, storages) = if bytes.starts_with(b"PK") { read_zip(bytes)? } else { read_stream(bytes)? };
-    let of = |(place, dict)| Ok(Found { place, tensors: tensors(&object, dict, &storages)? });
+    let of = |(place, named)| Ok(Found { place, tensors: views(named, &storages)? });
     dictionaries(&object)?.into_iter().map(of).collect()
 }
 
-fn tensors(object: &Pickle, dict: Id, storages: &BTreeMap<String, Range<usize>>) -> Result<Vec<NamedTensor>, String> {
+fn views(named: Vec<Named>, storages: &BTreeMap<String, Range<usize>>) -> Result<Vec<NamedTensor>, String> {
     let mut tensors = Vec::new();
-    for (key, id) in object.entries(dict).into_iter().flatten() {
-        let Value::Tensor(t) = &object.values[id] else { continue };
+    for (key, t) in named {
         let storage = storages
             .get(&*t.storage.key)
             .ok_or_else(|| format!("tensor '{key}' refers to storage '{}', which is not in the file", t.storage.key))?;
@@ -54,7 +56,7 @@ fn tensors(object: &Pickle, dict: Id, storages: &BTreeMap<String, Range<usize>>)
                 )
             })?;
         tensors.push(NamedTensor::view(
-            key.to_owned(),
+            key,
             t.storage.dtype,
             &range,
             Strided { offset: t.offset, shape: t.shape.clone(), strides: &t.strides },
@@ -149,27 +151,33 @@ fn stream_storages(
     Ok(storages)
 }
 
-/// The dictionaries that hold tensors, each once: those under the usual names, the root, all others.
-fn dictionaries(object: &Pickle) -> Result<Vec<(String, Id)>, String> {
+/// The dictionaries that hold tensors and the modules, each once: those under the usual names, the root, all others.
+fn dictionaries(object: &Pickle) -> Result<Vec<(String, Vec<Named>)>, String> {
     if object.entries(object.root).is_none() {
         return Err("does not hold a dictionary; save a state dict (torch.save(model.state_dict(), ...))".to_owned());
     }
-    let mut found = Vec::new();
+    let (mut found, mut budget) = (Vec::new(), BUDGET);
     let mut seen = BTreeSet::from([object.root]);
     let mut level = vec![(String::new(), object.root)];
     for _ in 0..=DEPTH {
         let mut next = Vec::new();
-        for (place, dict) in level {
-            let mut has_tensors = false;
-            for (key, id) in object.entries(dict).into_iter().flatten() {
-                match &object.values[id] {
-                    Value::Tensor(_) => has_tensors = true,
-                    Value::Dict(_) if seen.insert(id) => next.push((inside(&place, key), id)),
-                    _ => {}
+        for (place, id) in level {
+            let tensors = if module_tree::is_module(object, id) {
+                module_tree::tensors(object, id, &mut budget)?
+            } else {
+                let mut tensors = Vec::new();
+                for (key, id) in object.entries(id).into_iter().flatten() {
+                    module_tree::spend(key.len() + place.len(), &mut budget)?;
+                    match &object.values[id] {
+                        Value::Tensor(tensor) => tensors.push((key.to_owned(), Rc::clone(tensor))),
+                        Value::Dict(_) | Value::Object(_) if seen.insert(id) => next.push((inside(&place, key), id)),
+                        _ => {}
+                    }
                 }
-            }
-            if has_tensors {
-                found.push((place, dict));
+                tensors
+            };
+            if !tensors.is_empty() {
+                found.push((place, tensors));
             }
         }
         level = next;

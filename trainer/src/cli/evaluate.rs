@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::Answer;
 use crate::cli::args::EvaluateArgs;
+use crate::failure;
 use crate::predict::trained::Trained;
 use crate::progress::checking;
 use crate::tasks::Metrics;
@@ -46,7 +47,7 @@ pub fn run(args: &EvaluateArgs) -> anyhow::Result<Answer> {
     let loader = Loader::new(test.dataset, options)?;
     if let Err(error) = record_answers(&model, &loader) {
         let what = "warning: the answers that exports are verified against could not be recorded";
-        console::say(&format!("{what}: {error:#}"));
+        console::say(&format!("{what}: {}", failure::text(&error)));
     }
     let outcome = model.evaluate(&loader, &settings, "evaluating")?;
     let metrics = Metrics::of(&outcome, &meta.labels, &settings);

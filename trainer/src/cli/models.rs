@@ -2,7 +2,7 @@
 
 use comfy_table::{Cell, CellAlignment, Table, presets};
 use models::registry::{self, ModelSpec};
-use models::weights::{self, published::PUBLISHED};
+use models::weights::{self, published};
 use schemas::SETTINGS;
 use schemas::error::ErrorCode;
 use serde_json::{Value, json};
@@ -42,7 +42,7 @@ pub fn run(args: &ModelsArgs) -> anyhow::Result<Answer> {
 
 fn facts(spec: &ModelSpec) -> anyhow::Result<Value> {
     let manifest = spec.manifest(spec.published_classes(), i64::from(spec.preprocessing().side()))?;
-    let published = PUBLISHED.iter().find(|p| p.model == spec.name);
+    let published = published::start(spec.name);
     let at_hand = weights::locate(spec.name).is_ok();
     Ok(json!({
         "name": spec.name,
@@ -51,7 +51,8 @@ fn facts(spec: &ModelSpec) -> anyhow::Result<Value> {
         "flops": manifest.macs(),
         "input_pixels": spec.preprocessing().side(),
         "weights": published.map(|p| json!({
-            "file": p.file, "source": p.source, "url": p.url, "licence": p.licence, "notes": p.notes, "at_hand": at_hand,
+            "of": p.model, "file": p.file, "source": p.source, "url": p.url, "licence": p.licence, "notes": p.notes,
+            "at_hand": at_hand,
         })),
     }))
 }

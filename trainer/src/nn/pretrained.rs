@@ -3,9 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use models::registry::SIZES;
 use models::weights::published::{self, Found, PUBLISHED, Published, sha256_of};
-use models::weights::{self, LoadReport, Values, Wanted, WeightsError};
+use models::weights::{self, LoadReport, TensorFile, Values, Wanted, WeightsError};
 use schemas::WeightsOrigin;
+use schemas::setting::ModelSize;
 use tch::Tensor;
 
 use schemas::plan::Pretrained;
@@ -25,7 +27,7 @@ pub fn load(network: &mut Network, pretrained: &Pretrained) -> anyhow::Result<Op
         Pretrained::None => Ok(None),
         Pretrained::Auto => {
             // Nobody has published weights of the others under a licence that lets everybody use them.
-            let Some(published) = published::find(network.spec.name) else { return Ok(None) };
+            let Some(published) = published::start(network.spec.name) else { return Ok(None) };
             let found = Places::of_machine().obtain(published)?;
             let report = load_file(network, &found.path)?;
             fit_pixels(network, published);
@@ -130,8 +132,11 @@ fn load_file(network: &mut Network, path: &Path) -> anyhow::Result<LoadReport> {
         .iter()
         .map(|(key, shape, role)| Wanted { key, shape, role: *role, head: key.starts_with(&head) })
         .collect();
-    let assignments = weights::load(network.spec.name, &wanted, &file)
-        .with_context(|| format!("{} is no file of {} weights", path.display(), network.spec.name))?;
+    let assignments = weights::load(network.spec.name, &wanted, &file).with_context(|| {
+        let other = size_of(network, &file);
+        let other = other.map(|size| format!("; it is one of model_size {size}: pass --model_size {size}"));
+        format!("{} is no file of {} weights{}", path.display(), network.spec.name, other.unwrap_or_default())
+    })?;
     for (key, values) in assignments.iter() {
         let flat = match values {
             Values::F32(values) => Tensor::from_slice(&values),
@@ -143,8 +148,24 @@ fn load_file(network: &mut Network, path: &Path) -> anyhow::Result<LoadReport> {
     Ok(assignments.report.clone())
 }
 
+/// The size of the network's model that a file fits, where it has several.
+fn size_of(network: &Network, file: &TensorFile) -> Option<ModelSize> {
+    let own = network.spec.size()?;
+    let head = format!("{}.", network.spec.head());
+    SIZES.into_iter().filter(|size| *size != own).find(|size| {
+        let manifest = network.spec.sized(*size).manifest(network.classes(), i64::from(network.preprocessing.side()));
+        let entries = manifest.map(|manifest| manifest.entries()).unwrap_or_default();
+        let wanted: Vec<Wanted> = entries
+            .iter()
+            .map(|(key, e)| Wanted { key, shape: &e.shape, role: e.role, head: key.starts_with(&head) })
+            .collect();
+        !wanted.is_empty() && weights::load(network.spec.name, &wanted, file).is_ok()
+    })
+}
+
 #[cfg(test)]
 mod tests {
+    use models::registry::{self, ModelSpec};
     use models::weights::sha256_hex;
     use schemas::Task;
     use tch::Device;
@@ -226,6 +247,53 @@ mod tests {
             }
         }
         assert!(asked.lock().unwrap().is_empty(), "offline means offline");
+    }
+
+    fn of(spec: &'static ModelSpec, seed: u64) -> Network {
+        Network {
+            spec,
+            task: spec.tasks()[0],
+            labels: vec!["a".into(), "b".into()],
+            preprocessing: spec.preprocessing(),
+            params: Params::init(&spec.manifest(2, 64).unwrap(), seed, Device::Cpu, Layout::Contiguous),
+        }
+    }
+
+    /// Writes a network as a file of weights.
+    fn written(network: &Network, file: &Path) -> Pretrained {
+        let tensors: Vec<_> =
+            network.params.iter().map(|(key, p)| (key.to_owned(), p.tensor.shallow_clone())).collect();
+        crate::nn::checkpoint::write(file, &tensors, std::collections::HashMap::new()).unwrap();
+        Pretrained::File(file.to_str().unwrap().to_owned())
+    }
+
+    #[test]
+    fn a_classifier_becomes_the_body_of_a_detector_and_the_rest_stays_random() {
+        let folder = tempfile::tempdir().unwrap();
+        let find = |name: &str| registry::find(name).unwrap();
+        for (name, body) in [("fasterrcnn_resnet18_fpn", "resnet18"), ("retinanet_resnet50_fpn", "resnet50")] {
+            let (classifier, mut detector, random) = (of(find(body), 1), of(find(name), 2), of(find(name), 2));
+            let file = written(&classifier, &folder.path().join(format!("{body}.safetensors")));
+            let (_, report) = load(&mut detector, &file).unwrap().unwrap();
+            for ((key, now), (_, before)) in detector.params.iter().zip(random.params.iter()) {
+                let theirs = key.strip_prefix("backbone.body.").map(|key| {
+                    classifier.params.iter().find(|(k, _)| *k == key).map(|(_, p)| p.tensor.shallow_clone()).unwrap()
+                });
+                let expected = theirs.as_ref().unwrap_or(&before.tensor);
+                assert!(now.tensor.equal(expected), "{name}: {key}");
+                assert_ne!(report.loaded.iter().any(|k| k == key), report.random.iter().any(|k| k == key), "{key}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_file_of_another_size_names_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let sized = |size| registry::find("yolov5").unwrap().sized(size);
+        let file = written(&of(sized(ModelSize::Nano), 1), &folder.path().join("best.safetensors"));
+        let error = load(&mut of(sized(ModelSize::Small), 1), &file).err().unwrap().to_string();
+        assert!(error.contains("pass --model_size nano"), "{error}");
+        assert!(load(&mut of(sized(ModelSize::Nano), 2), &file).unwrap().unwrap().1.fits());
     }
 
     #[test]

@@ -18,6 +18,7 @@ use crate::nn::network::{Arithmetic, Network};
 use crate::nn::params::keyed_rng;
 use crate::progress::Progress;
 use crate::tasks::{Losses, Measured, Step, Task};
+use crate::train::blame::{self, Scene};
 use crate::train::early_stopping::Verdict;
 use crate::train::optimizer::Optimizer;
 use crate::train::parts::Parts;
@@ -143,6 +144,7 @@ impl Engine<'_> {
     /// Forward and backward of one micro-batch; returns its loss.
     fn train_batch(&mut self, batch: &Batch, accumulate: usize) -> anyhow::Result<f64> {
         let (seed, epoch) = (self.plan.seed, self.state.epoch);
+        blame::check_targets(batch)?;
         tch::manual_seed(step_seed(seed, epoch, self.state.batch));
         let step = Step { arithmetic: self.arithmetic, seed, epoch, batch: self.state.batch };
         let mut parts = Parts { most: self.state.part, may_shrink: self.plan.settings.auto_find_batch_size };
@@ -168,33 +170,13 @@ impl Engine<'_> {
         Ok(value)
     }
 
-    /// What is to blame for a loss that is no usable number: before the first update what training started from, later the
-    /// steps that it took.
+    /// What is to blame for a loss that is no usable number.
     fn blame(&self, loss: f64) -> String {
-        let rate = self.plan.settings.learning_rate;
-        let images = self.state.seen;
-        if self.state.epoch == 0 && images == 0 {
-            let from = match &self.plan.checkpoint_run {
-                Some(run) => format!("--checkpoint_run {run}"),
-                None => format!("--pretrained {}", self.plan.pretrained),
-            };
-            return format!(
-                "the training loss is {loss} at the first step, before --learning_rate ({rate}) could do anything: the weights \
-                 that training starts from ({from}) do not answer these images with usable numbers; start from other weights, \
-                 or from none with --pretrained none, and choose another --output"
-            );
-        }
-        let before = if images > 0 {
-            format!(" after {images} images, whose loss was {:.3} on average", self.state.loss_sum / images as f64)
-        } else {
-            String::new()
-        };
-        format!(
-            "the training loss is {loss} in epoch {}{before}: training has diverged, which is the learning rate's doing; lower \
-             --learning_rate (now {rate}, try {}) and choose another --output",
-            self.state.epoch + 1,
-            rate / 10.0
-        )
+        let batches = self.train.batches_per_epoch();
+        let schedule = Schedule::new(&self.plan.settings, batches);
+        let done = u64::from(self.state.epoch) * batches as u64 + self.state.batch as u64;
+        let (params, state) = (&self.network.params, &self.state);
+        Scene { plan: self.plan, params, schedule: &schedule, state, done }.blame(loss)
     }
 
     /// Forward and backward of some images of a batch, of which they are this share; returns what they add to its loss.

@@ -9,6 +9,7 @@ use schemas::event::EpochRecord;
 use serde::Serialize;
 use serde_json::Map;
 
+use crate::failure;
 use crate::log::Log;
 use crate::predict::trained::Trained;
 use crate::tasks::{self, Metrics};
@@ -62,7 +63,7 @@ pub fn run(f: &Finished) -> anyhow::Result<Summary> {
     let (exported, failure) = match export(f) {
         Ok(exported) => (exported, None),
         Err(error) => {
-            f.log.line(&format!("the export failed: {error:#}"));
+            f.log.line(&format!("the export failed: {}", failure::text(&error)));
             (None, Some(error))
         }
     };
@@ -80,7 +81,9 @@ pub fn run(f: &Finished) -> anyhow::Result<Summary> {
         model: plan.model_name.clone(),
         status: match &failure {
             None => format!("finished; metrics of the {measured}"),
-            Some(error) => format!("finished, but the export failed ({error:#}); metrics of the {measured}"),
+            Some(error) => {
+                format!("finished, but the export failed ({}); metrics of the {measured}", failure::text(error))
+            }
         },
         primary_metric: plan.task.primary_metric().into(),
         best_epoch: Some(u64::from(f.state.early_stopping.best_epoch)),

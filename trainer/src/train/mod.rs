@@ -1,5 +1,6 @@
 //! Training in three steps: [`prepare`], the loop ([`engine`]), [`finish`].
 
+pub mod blame;
 pub mod early_stopping;
 pub mod engine;
 pub mod finish;

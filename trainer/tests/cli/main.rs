@@ -6,6 +6,7 @@ mod check;
 mod commands;
 mod convert_coco;
 mod detect;
+mod diverged;
 mod embed;
 mod explain;
 mod hostile;
