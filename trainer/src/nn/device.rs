@@ -1,13 +1,14 @@
 //! Where and in what arithmetic to compute.
 
-use anyhow::{Context, bail};
 use models::registry::ModelSpec;
+use schemas::error::ErrorCode;
 use schemas::{Precision, plan};
 use tch::Device;
 
+use crate::failure::fail;
 use crate::nn::network::Arithmetic;
 
-/// The device that a plan means. CUDA's library is opened only when it is asked for, or, for `auto`, when it is installed.
+/// The device that a plan or an option means. CUDA's library is opened only when it is asked for, or, for `auto`, when it is installed.
 ///
 /// # Errors
 /// When a CUDA device is asked for and is not there: never a silent CPU run.
@@ -19,16 +20,18 @@ pub fn open(wanted: plan::Device) -> anyhow::Result<Device> {
             Ok(if loaded && bridge::cuda_available() { Device::Cuda(0) } else { Device::Cpu })
         }
         plan::Device::Cuda(index) => {
-            let folder = bridge::cuda_library_folder().with_context(|| {
-                format!("device {wanted}: libtorch's CUDA half is not installed; run `scripts/setup --cuda`, or use --device cpu")
-            })?;
-            bridge::load_cuda(&folder)?;
+            let Some(folder) = bridge::cuda_library_folder() else {
+                return Err(unavailable(format!(
+                    "device {wanted}: libtorch's CUDA half is not installed; run `scripts/setup --cuda`, or use --device cpu"
+                )));
+            };
+            bridge::load_cuda(&folder).map_err(|error| unavailable(format!("device {wanted}: {error}")))?;
             let (index, count) = (usize::from(index), bridge::cuda_device_count());
             if index >= count {
-                bail!(
+                return Err(unavailable(format!(
                     "device {wanted}: this machine has {count} usable CUDA devices; check the NVIDIA driver with nvidia-smi, \
                      or use --device cpu"
-                );
+                )));
             }
             Ok(Device::Cuda(index))
         }
@@ -57,9 +60,14 @@ pub fn arithmetic(precision: Precision, device: Device, spec: &ModelSpec) -> any
         (Precision::Auto, Device::Cuda(_)) => Ok(Arithmetic::Bf16),
         (Precision::Auto, _) => Ok(Arithmetic::Fp32),
         (Precision::Fp16, _) => {
-            bail!("precision fp16 needs loss scaling, which is not built; use bf16, which needs none")
+            let message = "precision fp16 needs loss scaling, which is not built; use bf16, which needs none";
+            Err(unavailable(message.to_owned()))
         }
     }
+}
+
+fn unavailable(message: String) -> anyhow::Error {
+    fail(ErrorCode::DeviceUnavailable, message)
 }
 
 /// Threads for libtorch; 0 is every core. libtorch's results are the same in every run with the same number.

@@ -222,13 +222,12 @@ fn model(plan: &Plan) -> anyhow::Result<&'static ModelSpec> {
 /// Where and in what arithmetic a run computes. What `auto` meant becomes part of its plan: a resume on a changed machine
 /// must not compute otherwise.
 fn compute(plan: &mut Plan, spec: &ModelSpec) -> anyhow::Result<(Device, Arithmetic)> {
-    let unavailable = |e: anyhow::Error| fail(ErrorCode::DeviceUnavailable, format!("{e:#}"));
-    let device = device::open(plan.device).map_err(unavailable)?;
+    let device = device::open(plan.device)?;
     if device == Device::Cpu {
         // The same sums in the same order in every run; costs nothing measurable on a CPU.
         bridge::set_deterministic(true)?;
     }
-    let arithmetic = device::arithmetic(plan.precision, device, spec).map_err(unavailable)?;
+    let arithmetic = device::arithmetic(plan.precision, device, spec)?;
     plan.device = device::named(device);
     plan.precision = match arithmetic {
         Arithmetic::Fp32 => Precision::Fp32,
