@@ -13,6 +13,16 @@ pub fn set_deterministic(on: bool) -> Result<(), BridgeError> {
     check("set_deterministic", unsafe { ffi::fovea_set_deterministic(on) })
 }
 
+/// Whether CUDA devices may compute products in float32 from factors of 10 bits of mantissa (TF32), in matrix products and in
+/// convolutions, where libtorch's own default allows it. It is faster and less exact.
+///
+/// # Errors
+/// If libtorch refuses.
+pub fn set_tf32(on: bool) -> Result<(), BridgeError> {
+    // SAFETY: a plain value.
+    check("set_tf32", unsafe { ffi::fovea_set_tf32(on) })
+}
+
 /// Whether the CPU multiplies bf16 in hardware: it has AVX512_BF16 or AMX_BF16, which is what oneDNN's bf16 kernels are written for.
 /// A CPU with AVX-512 but neither also runs bf16, by widening to f32, and gains nothing; it counts as false, as does any other CPU.
 pub fn bf16_supported() -> bool {

@@ -8,6 +8,7 @@ pub mod parts;
 pub mod prepare;
 pub mod recorder;
 pub mod run_folder;
+pub mod scaler;
 pub mod schedule;
 pub mod start;
 pub mod state;
