@@ -101,12 +101,21 @@ char *fovea_release_cached_memory() {
     return guarded([&] { c10::getDeviceAllocator(at::kCUDA)->emptyCache(); });
 }
 
-// Whether products in float32 may be computed from shortened factors (TF32), in matrix products and convolutions.
+// Whether products in float32 may be computed from shortened factors (TF32) on CUDA devices: matrix products and convolutions each have
+// a setting of their own, and defaults that differ.
 char *fovea_set_tf32(bool on) {
     return guarded([&] {
-        auto &context = at::globalContext();
-        context.setAllowTF32CuBLAS(on);
-        context.setAllowTF32CuDNN(on);
+        const auto precision = on ? at::Float32Precision::TF32 : at::Float32Precision::IEEE;
+        for (const auto op : {at::Float32Op::MATMUL, at::Float32Op::CONV, at::Float32Op::RNN})
+            at::globalContext().setFloat32Precision(at::Float32Backend::CUDA, op, precision);
+    });
+}
+
+char *fovea_tf32(bool *result) {
+    return guarded([&] {
+        const auto &context = at::globalContext();
+        *result = context.float32Precision(at::Float32Backend::CUDA, at::Float32Op::MATMUL) == at::Float32Precision::TF32 ||
+                  context.float32Precision(at::Float32Backend::CUDA, at::Float32Op::CONV) != at::Float32Precision::IEEE;
     });
 }
 

@@ -150,6 +150,7 @@ unsafe extern "C" {
 
     pub fn fovea_set_deterministic(on: bool) -> *mut c_char;
     pub fn fovea_set_tf32(on: bool) -> *mut c_char;
+    pub fn fovea_tf32(result: *mut bool) -> *mut c_char;
     pub fn fovea_cpu_has(name: *const c_char, result: *mut bool) -> *mut c_char;
     pub fn fovea_keep_freed_memory() -> bool;
 

@@ -23,8 +23,8 @@ pub use cuda::{cuda_available, cuda_device_count, cuda_library_folder, load_cuda
 pub use device::{Readback, backward, release_cached_memory, upload};
 pub use error::{BridgeError, is_out_of_memory};
 pub use memory::{channels_last, is_channels_last, is_only_owner, storage_use_count, use_count};
-pub use nms::nms;
+pub use nms::{nms, nms_within};
 pub use optimizer::{AdamState, AdamStep, SgdStep, Skip, fused_adam, fused_adamw, fused_sgd, unscale};
-pub use parameters::{Nms, RoiAlign};
-pub use process::{bf16_supported, keep_freed_memory, set_deterministic, set_tf32, set_variable};
+pub use parameters::{Nms, NmsWithin, RoiAlign};
+pub use process::{bf16_supported, keep_freed_memory, set_deterministic, set_tf32, set_variable, tf32};
 pub use roi_align::roi_align;
