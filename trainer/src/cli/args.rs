@@ -92,7 +92,7 @@ pub struct TrainArgs {
     #[arg(long, default_value = "auto")]
     pub device: String,
     /// Arithmetic of the training step: auto (bf16 where the processor has it and the model gains
-    /// by it), fp32, bf16. Evaluation is fp32 always.
+    /// by it), fp32, bf16, fp16 (CUDA devices, with a scaled loss). Evaluation is fp32 always.
     #[arg(long, default_value = "auto")]
     pub precision: String,
     /// Seed of everything random; the same seed gives the same run.

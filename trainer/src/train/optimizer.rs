@@ -243,6 +243,67 @@ fn update(s: &Settings, group: &Group, gradients: &[Tensor], step: Step) -> Resu
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::nn::params::Layout;
+
+    /// A network of two layers and what it is to learn.
+    fn learner() -> (Params, impl Fn(&Params) -> Tensor) {
+        let spec = models::registry::find("resnet18").unwrap();
+        let params = Params::init(&spec.manifest(4, 64).unwrap(), 3, Device::Cpu, Layout::Contiguous);
+        let wave = |n: i64| (Tensor::arange(n, (tch::Kind::Float, Device::Cpu)) * 0.7).sin();
+        let (images, targets) = (wave(2 * 3 * 32 * 32).view([2, 3, 32, 32]), Tensor::from_slice(&[1i64, 3]));
+        let loss = move |params: &Params| {
+            let x = images.conv2d(&params.tensor("conv1.weight", &[64, 3, 7, 7]), None::<Tensor>, 2, 3, 1, 1).relu();
+            let features = x.mean_dim([2i64, 3].as_slice(), false, tch::Kind::Float).repeat([1, 8]);
+            let [weight, bias] = [("fc.weight", vec![4, 512]), ("fc.bias", vec![4])].map(|(k, s)| params.tensor(k, &s));
+            let rest: Tensor = params.trained().map(|(_, p)| p.tensor.square().sum(tch::Kind::Float) * 1e-3).sum();
+            features.linear(&weight, Some(&bias)).cross_entropy_for_logits(&targets) + rest
+        };
+        (params, loss)
+    }
+
+    fn values(params: &Params) -> Vec<Tensor> {
+        params.trained().map(|(_, p)| p.tensor.detach().copy()).collect()
+    }
+
+    #[test]
+    fn a_scaled_loss_teaches_the_same_and_an_overflow_teaches_nothing() {
+        for optimizer in [Kind::Sgd, Kind::Adamw] {
+            let settings = Settings {
+                optimizer,
+                grad_clip_type: GradClip::Norm,
+                grad_clip_value: 0.1,
+                momentum: 0.9,
+                ..Settings::default()
+            };
+            let rates = Rates { lr: 0.01, bias_lr: 0.01, momentum: 0.9 };
+            let ((plain, loss), (scaled, _)) = (learner(), learner());
+            let mut by_plain = Optimizer::new(&settings, &plain);
+            let mut by_scaled = Optimizer::new(&settings, &scaled).scaled(Device::Cpu);
+            for step in 0..3 {
+                if step == 1 {
+                    let before = values(&scaled);
+                    by_scaled.backward(&(loss(&scaled) * f64::INFINITY)).unwrap();
+                    by_scaled.step(&rates).unwrap();
+                    assert!(before.iter().zip(&values(&scaled)).all(|(a, b)| a.equal(b)), "{optimizer:?}");
+                    assert_eq!(by_scaled.scaling(), Some(Scaling { skipped: 1, scale: 32_768.0 }));
+                }
+                by_plain.backward(&loss(&plain)).unwrap();
+                by_plain.step(&rates).unwrap();
+                by_scaled.backward(&loss(&scaled)).unwrap();
+                by_scaled.step(&rates).unwrap();
+            }
+            assert_eq!((by_plain.updates(), by_scaled.updates()), (3, 4));
+            for (a, b) in values(&plain).iter().zip(&values(&scaled)) {
+                assert!(a.equal(b), "{optimizer:?}: powers of two change no bit");
+            }
+            // What is saved goes on as what was saved from.
+            let saved: HashMap<String, Tensor> = by_scaled.state().into_iter().map(|(k, t)| (k, t.copy())).collect();
+            let mut restored = Optimizer::new(&settings, &scaled).scaled(Device::Cpu);
+            assert!(restored.restore(by_scaled.updates(), &saved).is_empty());
+            assert_eq!((restored.scaling(), restored.updates()), (by_scaled.scaling(), 4));
+            assert!(Optimizer::new(&settings, &plain).scaled(Device::Cpu).restore(0, &HashMap::new()).len() > 3);
+        }
+    }
 
     /// The form that reads the norm, which the CPU's results are held to bit by bit.
     fn clipped(gradients: &[Tensor], limit: f64) -> Vec<Tensor> {
