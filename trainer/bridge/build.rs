@@ -18,7 +18,7 @@ fn main() {
         .warnings(false)
         // A product and a sum that were fused on some machines only would round differently there.
         .flag_if_supported("-ffp-contract=off")
-        .files(["cpp/bridge.cpp", "cpp/nms.cpp", "cpp/parallel.cpp", "cpp/roi_align.cpp"])
+        .files(["cpp/bridge.cpp", "cpp/device.cpp", "cpp/nms.cpp", "cpp/parallel.cpp", "cpp/roi_align.cpp"])
         .compile("fovea_bridge");
     // Its users come before it on the linker's command line.
     println!("cargo::rustc-link-lib=torch_cpu");

@@ -94,12 +94,12 @@ fn of<E: Coded>(cause: &(dyn std::error::Error + 'static)) -> Option<ErrorCode> 
 
 /// libtorch's errors are of one type; running out of memory is the only one that has a code of its own.
 fn of_torch(cause: &(dyn std::error::Error + 'static)) -> Option<ErrorCode> {
-    let message = match (cause.downcast_ref::<tch::TchError>(), cause.downcast_ref::<bridge::BridgeError>()) {
-        (Some(error), _) => error.to_string(),
-        (None, Some(error)) => error.to_string(),
+    let is_memory = match (cause.downcast_ref::<tch::TchError>(), cause.downcast_ref::<bridge::BridgeError>()) {
+        (Some(error), _) => bridge::is_out_of_memory(&error.to_string()),
+        (None, Some(error)) => error.is_out_of_memory(),
         (None, None) => return None,
     };
-    bridge::is_out_of_memory(&message).then_some(ErrorCode::OutOfMemory)
+    is_memory.then_some(ErrorCode::OutOfMemory)
 }
 
 /// Runs a command. libtorch's errors arrive as panics; they become failures like any other, so that running out of memory

@@ -11,9 +11,11 @@ use trainer::cli;
 use trainer::cli::args::{self, Action};
 use trainer::cli::telemetry;
 use trainer::failure;
+use trainer::nn::device;
 
 fn main() -> ExitCode {
     telemetry::switch_off();
+    device::fix_workspace();
     let (cli, settings) = match args::parse(std::env::args_os()) {
         Ok(parsed) => parsed,
         Err(error) => {

@@ -7,6 +7,7 @@
 #include <ATen/autocast_mode.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/cpu/Utils.h>
+#include <ATen/ops/_amp_foreach_non_finite_check_and_unscale.h>
 #include <ATen/ops/_fused_adam.h>
 #include <ATen/ops/_fused_adamw.h>
 #include <ATen/ops/_fused_sgd.h>
@@ -14,6 +15,7 @@
 #include <ATen/ops/full.h>
 
 #include <cstdlib>
+#include <optional>
 #include <vector>
 
 #ifdef __linux__
@@ -112,7 +114,24 @@ struct FoveaSgd {
     bool nesterov, first_step;
 };
 
-char *fovea_fused_sgd(size_t count, Tensors params, Tensors grads, Tensors buffers, const FoveaSgd *step) {
+// Whether a step is left out, which the device alone knows: `now` is 1 where this one is, `before` counts those before it. Both are null
+// where none ever is.
+struct FoveaSkip {
+    const at::Tensor *now, *before;
+
+    std::optional<at::Tensor> found_inf() const { return now == nullptr ? std::nullopt : std::optional(*now); }
+};
+
+// Divides gradients by a scale and sets `found_inf` to 1 where one of them holds a value that is not finite, all in one pass.
+char *fovea_unscale(size_t count, Tensors grads, const at::Tensor *inverse_scale, at::Tensor *found_inf) {
+    return guarded([&] {
+        if (count == 0) return;
+        const at::NoGradGuard no_grad;
+        at::_amp_foreach_non_finite_check_and_unscale_(list(grads, count), *found_inf, *inverse_scale);
+    });
+}
+
+char *fovea_fused_sgd(size_t count, Tensors params, Tensors grads, Tensors buffers, const FoveaSgd *step, FoveaSkip skip) {
     return guarded([&] {
         if (count == 0) return;
         at::NoGradGuard no_grad;
@@ -124,7 +143,7 @@ char *fovea_fused_sgd(size_t count, Tensors params, Tensors grads, Tensors buffe
             check_state(p, b, "momentum buffer");
         }
         at::_fused_sgd_(p, g, b, step->weight_decay, step->momentum, step->lr, step->dampening, step->nesterov,
-                        /*maximize=*/false, step->first_step);
+                        /*maximize=*/false, step->first_step, /*grad_scale=*/{}, skip.found_inf());
     });
 }
 
@@ -139,7 +158,7 @@ struct FoveaAdamLists {
     Tensors params, grads, averages, squares, maxima;
 };
 
-char *fovea_fused_adam(const FoveaAdamLists *lists, const FoveaAdam *step) {
+char *fovea_fused_adam(const FoveaAdamLists *lists, const FoveaAdam *step, FoveaSkip skip) {
     return guarded([&] {
         const size_t count = lists->count;
         if (count == 0) return;
@@ -157,13 +176,15 @@ char *fovea_fused_adam(const FoveaAdamLists *lists, const FoveaAdam *step) {
             check_state(p, m, "largest second moment");
         }
         // All parameters step together, so they share one counter; it lies where the kernel of that device reads it.
-        const std::vector<at::Tensor> steps(count, at::full({}, step->step, p[0].options().dtype(at::kFloat).requires_grad(false)));
+        at::Tensor number = at::full({}, step->step, p[0].options().dtype(at::kFloat).requires_grad(false));
+        if (skip.before != nullptr) number.sub_(*skip.before);
+        const std::vector<at::Tensor> steps(count, number);
         if (step->decoupled)
             at::_fused_adamw_(p, g, a, s, m, steps, step->lr, step->beta1, step->beta2, step->weight_decay, step->eps, amsgrad,
-                              /*maximize=*/false);
+                              /*maximize=*/false, /*grad_scale=*/{}, skip.found_inf());
         else
             at::_fused_adam_(p, g, a, s, m, steps, step->lr, step->beta1, step->beta2, step->weight_decay, step->eps, amsgrad,
-                             /*maximize=*/false);
+                             /*maximize=*/false, /*grad_scale=*/{}, skip.found_inf());
     });
 }
 

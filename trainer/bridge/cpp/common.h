@@ -11,6 +11,8 @@
 #include <cstring>
 #include <exception>
 #include <functional>
+#include <new>
+#include <string>
 #include <vector>
 
 // A function with MULTIVERSION is compiled for several instruction sets, and the dynamic linker picks one by the processor it finds.
@@ -38,16 +40,28 @@ inline char *message(const char *text) {
     return copy;
 }
 
+// Why a guarded call failed. Rust's twin reads it in the first byte of the message.
+enum class Failure : char { other = 'o', memory = 'm' };
+
+inline char *failed(Failure kind, const char *text) {
+    const std::string kind_and_text = static_cast<char>(kind) + std::string(text);
+    return message(kind_and_text.c_str());
+}
+
 template <typename Body> char *guarded(Body body) noexcept {
     try {
         body();
         return nullptr;
+    } catch (const c10::OutOfMemoryError &error) {
+        return failed(Failure::memory, error.what_without_backtrace());
+    } catch (const std::bad_alloc &error) {
+        return failed(Failure::memory, error.what());
     } catch (const c10::Error &error) {
-        return message(error.what_without_backtrace());
+        return failed(Failure::other, error.what_without_backtrace());
     } catch (const std::exception &error) {
-        return message(error.what());
+        return failed(Failure::other, error.what());
     } catch (...) {
-        return message("unknown C++ exception");
+        return failed(Failure::other, "unknown C++ exception");
     }
 }
 

@@ -94,5 +94,6 @@ mod tests {
             assert_eq!(cuda_device_count(), 0);
             assert!(matches!(load_cuda(folder), Err(BridgeError::CudaTooLate)));
         }
+        crate::release_cached_memory().expect("without a device there is nothing to release");
     }
 }

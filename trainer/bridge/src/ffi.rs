@@ -1,6 +1,7 @@
-//! Declarations of `cpp/`. A function that returns `*mut c_char` returns null for success or a message to free.
+//! Declarations of `cpp/`. A function that returns `*mut c_char` returns null for success or a message to free; of a guarded one, its
+//! first byte is the kind of failure (`crate::error`).
 
-use std::ffi::{c_char, c_int};
+use std::ffi::{c_char, c_int, c_void};
 use torch_sys::C_tensor;
 
 /// Rust's twin of `FoveaSgd`.
@@ -24,6 +25,13 @@ pub struct Adam {
     pub weight_decay: f64,
     pub step: f64,
     pub decoupled: bool,
+}
+
+/// Rust's twin of `FoveaSkip`: both null, or neither.
+#[repr(C)]
+pub struct Skip {
+    pub now: *const C_tensor,
+    pub before: *const C_tensor,
 }
 
 /// Rust's twin of `FoveaNms`.
@@ -60,6 +68,22 @@ pub struct Levels {
     pub tensors: Tensors,
 }
 
+/// Rust's twin of `FoveaNumbers`.
+#[repr(C)]
+pub struct Numbers {
+    pub data: *const c_void,
+    pub bytes: usize,
+    pub kind: c_int,
+    pub sizes: *const i64,
+    pub dims: usize,
+}
+
+/// `FoveaReadback`, which only C++ looks into.
+#[repr(C)]
+pub struct PendingReadback {
+    _private: [u8; 0],
+}
+
 pub type Tensors = *const *const C_tensor;
 
 unsafe extern "C" {
@@ -85,8 +109,15 @@ unsafe extern "C" {
         grads: Tensors,
         buffers: Tensors,
         step: *const Sgd,
+        skip: Skip,
     ) -> *mut c_char;
-    pub fn fovea_fused_adam(lists: *const AdamLists, step: *const Adam) -> *mut c_char;
+    pub fn fovea_fused_adam(lists: *const AdamLists, step: *const Adam, skip: Skip) -> *mut c_char;
+    pub fn fovea_unscale(
+        count: usize,
+        grads: Tensors,
+        inverse_scale: *const C_tensor,
+        found_inf: *const C_tensor,
+    ) -> *mut c_char;
 
     pub fn fovea_nms(
         boxes: *const C_tensor,
@@ -102,7 +133,24 @@ unsafe extern "C" {
         result: *mut *mut C_tensor,
     ) -> *mut c_char;
 
+    pub fn fovea_upload(numbers: *const Numbers, device: c_int, result: *mut *mut C_tensor) -> *mut c_char;
+    pub fn fovea_readback_begin(tensor: *const C_tensor, result: *mut *mut PendingReadback) -> *mut c_char;
+    pub fn fovea_readback_finish(readback: *const PendingReadback, result: *mut *mut C_tensor) -> *mut c_char;
+    pub fn fovea_readback_free(readback: *mut PendingReadback);
+    pub fn fovea_backward(
+        loss: *const C_tensor,
+        scale: *const C_tensor,
+        count: usize,
+        params: Tensors,
+        gradients: *mut *mut C_tensor,
+    ) -> *mut c_char;
+    pub fn fovea_release_cached_memory() -> *mut c_char;
+    #[cfg(test)]
+    pub fn fovea_fail(is_memory: bool) -> *mut c_char;
+
     pub fn fovea_set_deterministic(on: bool) -> *mut c_char;
+    pub fn fovea_set_tf32(on: bool) -> *mut c_char;
+    pub fn fovea_tf32(result: *mut bool) -> *mut c_char;
     pub fn fovea_cpu_has(name: *const c_char, result: *mut bool) -> *mut c_char;
     pub fn fovea_keep_freed_memory() -> bool;
 

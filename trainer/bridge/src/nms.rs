@@ -1,7 +1,7 @@
 //! Greedy class-aware non-maximum suppression, dense.
 
 use crate::error::{BridgeError, check};
-use crate::parameters::Nms;
+use crate::parameters::{Nms, NmsWithin};
 use crate::{ffi, tensor_ops};
 use tch::{Device, Kind, Tensor};
 
@@ -20,10 +20,15 @@ use tch::{Device, Kind, Tensor};
 /// If shapes, types or devices are others, or `cap` is negative.
 pub fn nms(boxes: &Tensor, scores: &Tensor, p: &Nms) -> Result<[Tensor; 3], BridgeError> {
     let call = "nms";
-    check_input(boxes, scores, p).map_err(|problem| BridgeError::Input { call, problem })?;
+    check_input(boxes, scores, p.cap).map_err(|problem| BridgeError::Input { call, problem })?;
     if boxes.device() != Device::Cpu {
-        return tch::no_grad(|| tensor_ops::nms(boxes, scores, p))
-            .map_err(|error| BridgeError::Torch { call, message: error.to_string() });
+        let limit = |value: f32| crate::upload(&[value], &[1], boxes.device());
+        let (iou_threshold, score_threshold) = (limit(p.iou_threshold)?, limit(p.score_threshold)?);
+        return by_operations(
+            boxes,
+            scores,
+            &NmsWithin { iou_threshold: &iou_threshold, score_threshold: &score_threshold, cap: p.cap },
+        );
     }
     let parameters = ffi::Nms { iou_threshold: p.iou_threshold, score_threshold: p.score_threshold, cap: p.cap };
     let mut result = [std::ptr::null_mut(); 3];
@@ -36,7 +41,35 @@ pub fn nms(boxes: &Tensor, scores: &Tensor, p: &Nms) -> Result<[Tensor; 3], Brid
     Ok(result.map(|tensor| unsafe { Tensor::from_ptr(tensor) }))
 }
 
-fn check_input(boxes: &Tensor, scores: &Tensor, p: &Nms) -> Result<(), String> {
+/// [`nms`] with limits that are tensors: on a device they are not waited for.
+///
+/// # Errors
+/// As [`nms`], and if a limit is no f32 of one element on the device of the boxes.
+pub fn nms_within(boxes: &Tensor, scores: &Tensor, p: &NmsWithin<'_>) -> Result<[Tensor; 3], BridgeError> {
+    let call = "nms";
+    for (name, limit) in [("IoU", p.iou_threshold), ("score", p.score_threshold)] {
+        if limit.kind() != Kind::Float || limit.numel() != 1 || limit.device() != boxes.device() {
+            let found = (limit.kind(), limit.size(), limit.device());
+            let problem =
+                format!("the limit of the {name} is {found:?}; it has to be one Float on {:?}", boxes.device());
+            return Err(BridgeError::Input { call, problem });
+        }
+    }
+    if boxes.device() == Device::Cpu {
+        let number = |limit: &Tensor| limit.reshape([-1]).double_value(&[0]) as f32;
+        let (iou_threshold, score_threshold) = (number(p.iou_threshold), number(p.score_threshold));
+        return nms(boxes, scores, &Nms { iou_threshold, score_threshold, cap: p.cap });
+    }
+    check_input(boxes, scores, p.cap).map_err(|problem| BridgeError::Input { call, problem })?;
+    by_operations(boxes, scores, p)
+}
+
+fn by_operations(boxes: &Tensor, scores: &Tensor, p: &NmsWithin<'_>) -> Result<[Tensor; 3], BridgeError> {
+    tch::no_grad(|| tensor_ops::nms(boxes, scores, p))
+        .map_err(|error| BridgeError::Torch { call: "nms", message: error.to_string() })
+}
+
+fn check_input(boxes: &Tensor, scores: &Tensor, cap: i64) -> Result<(), String> {
     let (b, s) = (boxes.size(), scores.size());
     if b.len() != 3 || b[2] != 4 || s.len() != 3 || s[0] != b[0] || s[2] != b[1] {
         return Err(format!("boxes are {b:?} and scores {s:?}; they have to be [N, B, 4] and [N, C, B]"));
@@ -50,8 +83,8 @@ fn check_input(boxes: &Tensor, scores: &Tensor, p: &Nms) -> Result<(), String> {
     if b[1] > i64::from(u32::MAX) {
         return Err(format!("{} boxes an image; at most {} are supported", b[1], u32::MAX));
     }
-    if p.cap < 0 {
-        return Err(format!("the cap is {}; it has to be at least 0", p.cap));
+    if cap < 0 {
+        return Err(format!("the cap is {cap}; it has to be at least 0"));
     }
     Ok(())
 }
@@ -103,11 +136,40 @@ mod tests {
         ] {
             let p = Nms { iou_threshold: 0.5, score_threshold: 0.5, cap };
             let (boxes, scores) = (Tensor::zeros([n, b, 4], CPU), Tensor::zeros([n, c, b], CPU));
-            let by_ops = tensor_ops::nms(&boxes, &scores, &p).expect("sound input");
+            let by_ops = operations(&boxes, &scores, &p);
             let [s, c, r] = nms(&boxes, &scores, &p).expect("sound input");
             assert_eq!((s.size(), c.size(), r.size()), (size.to_vec(), size.to_vec(), size.to_vec()));
             assert!(s.equal(&by_ops[0]) && c.equal(&by_ops[1]) && r.equal(&by_ops[2]));
             assert_eq!(c.ne(-1).sum(Kind::Int64).int64_value(&[]), 0);
+        }
+    }
+
+    /// Runs `body` with the limits as tensors.
+    fn within<R>(p: &Nms, body: impl FnOnce(&NmsWithin) -> R) -> R {
+        let (iou, score) = (Tensor::from_slice(&[p.iou_threshold]), Tensor::from_slice(&[p.score_threshold]));
+        body(&NmsWithin { iou_threshold: &iou, score_threshold: &score, cap: p.cap })
+    }
+
+    fn operations(boxes: &Tensor, scores: &Tensor, p: &Nms) -> [Tensor; 3] {
+        within(p, |p| tensor_ops::nms(boxes, scores, p)).expect("sound input")
+    }
+
+    /// What a region proposal network asks for: one class, many boxes, few of which are left out by their scores alone.
+    #[test]
+    fn boxes_of_one_class_agree_too() {
+        tch::manual_seed(9);
+        for (n, b, cap, score_threshold) in
+            [(3, 500, 500, 0.0), (2, 1200, 100, 0.3), (1, 40, 1000, 0.9), (2, 30, 5, 1.0)]
+        {
+            let corners = Tensor::rand([n, b, 2], CPU) * 40.0;
+            let boxes = Tensor::cat(&[&corners, &(&corners + Tensor::rand([n, b, 2], CPU) * 30.0)], 2).round();
+            let scores = (Tensor::rand([n, 1, b], CPU) * 50.0).round() / 50.0;
+            let _ = (boxes.select(1, 3).fill_(f64::NAN), scores.select(2, 7).fill_(f64::NAN));
+            let p = Nms { iou_threshold: 0.3, score_threshold, cap };
+            let expected = nms(&boxes, &scores, &p).expect("sound input");
+            for (e, f) in expected.iter().zip(&operations(&boxes, &scores, &p)) {
+                assert!(e.equal(f), "{n} images of {b} boxes: {e} {f}");
+            }
         }
     }
 
@@ -120,6 +182,9 @@ mod tests {
         assert!(message(&boxes, &scores.transpose(1, 2), &p).contains("[2, 3, 1]"));
         assert!(message(&boxes.to_kind(Kind::Double), &scores, &p).contains("Double"));
         assert!(message(&boxes, &scores, &Nms { cap: -1, ..p }).contains("-1"));
+        let two = Tensor::zeros([2], CPU);
+        let limits = NmsWithin { iou_threshold: &two, score_threshold: &two, cap: 1 };
+        assert!(nms_within(&boxes, &scores, &limits).expect_err("refused").to_string().contains("IoU"));
     }
 
     #[test]
@@ -140,7 +205,8 @@ mod tests {
             for (what, found) in [
                 ("rows together", nms(&boxes, &strided, &p).expect("sound input")),
                 ("a side together", nms(&apart, &scores, &p).expect("sound input")),
-                ("tensor operations", tensor_ops::nms(&boxes, &scores, &p).expect("sound input")),
+                ("tensor operations", operations(&boxes, &scores, &p)),
+                ("limits that are tensors", within(&p, |p| nms_within(&boxes, &scores, p)).expect("sound input")),
             ] {
                 for (e, f) in expected.iter().zip(&found) {
                     assert!(e.equal(f), "{what}, {c} classes of {b} boxes");

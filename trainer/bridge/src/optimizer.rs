@@ -53,11 +53,39 @@ pub struct AdamState<'a> {
     pub max_exp_avg_sqs: Option<&'a [Tensor]>,
 }
 
-/// Steps `params` with SGD. `buffers` may be empty where the momentum is 0.
+/// Whether a step is left out, which only the device knows until somebody waits for it. Both are f32 scalars there.
+#[derive(Debug, Clone, Copy)]
+pub struct Skip<'a> {
+    /// 1 where this step is left out, 0 where not: what [`unscale`] found.
+    pub now: &'a Tensor,
+    /// How many steps before this one were; Adam counts only those that were taken.
+    pub before: &'a Tensor,
+}
+
+/// Multiplies `grads` by `inverse_scale` in place and sets `found_inf` to 1 where one of their values is not finite; it is never set
+/// back. Both are f32 scalars on the gradients' device. One pass over all gradients, and nothing is waited for.
+///
+/// # Errors
+/// If libtorch refuses.
+pub fn unscale(grads: &[Tensor], inverse_scale: &Tensor, found_inf: &Tensor) -> Result<(), BridgeError> {
+    let list = pointers(grads);
+    // SAFETY: all are live at::Tensors and the list is as long as said.
+    check("unscale", unsafe {
+        ffi::fovea_unscale(list.len(), list.as_ptr(), inverse_scale.as_ptr(), found_inf.as_ptr())
+    })
+}
+
+/// Steps `params` with SGD, unless `skip` says otherwise. `buffers` may be empty where the momentum is 0.
 ///
 /// # Errors
 /// If lists or tensors do not fit together.
-pub fn fused_sgd(params: &[Tensor], grads: &[Tensor], buffers: &[Tensor], step: &SgdStep) -> Result<(), BridgeError> {
+pub fn fused_sgd(
+    params: &[Tensor],
+    grads: &[Tensor],
+    buffers: &[Tensor],
+    step: &SgdStep,
+    skip: Option<Skip<'_>>,
+) -> Result<(), BridgeError> {
     let call = "fused_sgd";
     let same_length = parallel(call, params);
     same_length("gradients", grads)?;
@@ -74,10 +102,12 @@ pub fn fused_sgd(params: &[Tensor], grads: &[Tensor], buffers: &[Tensor], step: 
         first_step: step.first_step,
     };
     // SAFETY: the lists are live and as long as said (buffers are read only with momentum), and so is `step`.
-    check(call, unsafe { ffi::fovea_fused_sgd(p.len(), p.as_ptr(), g.as_ptr(), b.as_ptr(), &raw const step) })
+    check(call, unsafe {
+        ffi::fovea_fused_sgd(p.len(), p.as_ptr(), g.as_ptr(), b.as_ptr(), &raw const step, passed(skip))
+    })
 }
 
-/// Steps `params` with Adam.
+/// Steps `params` with Adam, unless `skip` says otherwise.
 ///
 /// # Errors
 /// If lists or tensors do not fit together.
@@ -86,11 +116,12 @@ pub fn fused_adam(
     grads: &[Tensor],
     state: AdamState<'_>,
     step: &AdamStep,
+    skip: Option<Skip<'_>>,
 ) -> Result<(), BridgeError> {
-    adam(Decay::OfGradients, params, grads, state, step)
+    adam(Decay::OfGradients, params, grads, state, (step, skip))
 }
 
-/// Steps `params` with AdamW.
+/// Steps `params` with AdamW, unless `skip` says otherwise.
 ///
 /// # Errors
 /// If lists or tensors do not fit together.
@@ -99,8 +130,9 @@ pub fn fused_adamw(
     grads: &[Tensor],
     state: AdamState<'_>,
     step: &AdamStep,
+    skip: Option<Skip<'_>>,
 ) -> Result<(), BridgeError> {
-    adam(Decay::OfParameters, params, grads, state, step)
+    adam(Decay::OfParameters, params, grads, state, (step, skip))
 }
 
 /// What weight decay acts on.
@@ -117,7 +149,7 @@ fn adam(
     params: &[Tensor],
     grads: &[Tensor],
     state: AdamState<'_>,
-    step: &AdamStep,
+    (step, skip): (&AdamStep, Option<Skip<'_>>),
 ) -> Result<(), BridgeError> {
     let (call, decoupled) = match decay {
         Decay::OfGradients => ("fused_adam", false),
@@ -152,7 +184,7 @@ fn adam(
         maxima,
     };
     // SAFETY: the lists are live and equally long, `maxima` is such a list or null, and `lists` and `step` are live.
-    check(call, unsafe { ffi::fovea_fused_adam(&raw const lists, &raw const step) })
+    check(call, unsafe { ffi::fovea_fused_adam(&raw const lists, &raw const step, passed(skip)) })
 }
 
 /// A check that a list is as long as `params`.
@@ -162,6 +194,13 @@ fn parallel(call: &'static str, params: &[Tensor]) -> impl Fn(&'static str, &[Te
         found if found == parameters => Ok(()),
         found => Err(BridgeError::Length { call, list, found, parameters }),
     }
+}
+
+fn passed(skip: Option<Skip<'_>>) -> ffi::Skip {
+    skip.map_or(ffi::Skip { now: std::ptr::null(), before: std::ptr::null() }, |skip| ffi::Skip {
+        now: skip.now.as_ptr(),
+        before: skip.before.as_ptr(),
+    })
 }
 
 fn pointers(tensors: &[Tensor]) -> Vec<*const C_tensor> {
@@ -222,7 +261,7 @@ mod tests {
                 };
                 // Gradients always come in the plain layout: where the parameter is channels-last, the bridge must rearrange them.
                 let grads = values(10 + n, false);
-                fused_sgd(&params, &grads, &buffers, &step).expect("lists fit");
+                fused_sgd(&params, &grads, &buffers, &step, None).expect("lists fit");
                 plain_sgd(&mut plain, &grads, &mut plain_buffers, &step);
             }
             assert_close(&params, &plain);
@@ -235,7 +274,7 @@ mod tests {
         let params: Vec<Tensor> = values(1, false).into_iter().map(|p| p.set_requires_grad(true)).collect();
         let step =
             SgdStep { lr: 0.5, momentum: 0.0, dampening: 0.0, weight_decay: 0.0, nesterov: false, first_step: false };
-        fused_sgd(&params, &values(2, false), &[], &step).expect("no buffers needed");
+        fused_sgd(&params, &values(2, false), &[], &step, None).expect("no buffers needed");
         let expected: Vec<Tensor> = values(1, false).iter().zip(&values(2, false)).map(|(p, g)| p - g * 0.5).collect();
         assert_close(&params, &expected);
         assert!(params.iter().all(|p| p.is_leaf() && p.requires_grad()));
@@ -253,7 +292,7 @@ mod tests {
                 let grads = values(20 + n as i64, false);
                 let state = AdamState { exp_avgs: &m, exp_avg_sqs: &v, max_exp_avg_sqs: amsgrad.then_some(&top[..]) };
                 let step = if decoupled { fused_adamw } else { fused_adam };
-                step(&params, &grads, state, &s).expect("lists fit");
+                step(&params, &grads, state, &s, None).expect("lists fit");
                 let (c1, c2) = (1.0 - s.beta1.powi(n as i32), 1.0 - s.beta2.powi(n as i32));
                 for i in 0..plain.len() {
                     let mut g = grads[i].copy();
@@ -280,20 +319,60 @@ mod tests {
         let step =
             SgdStep { lr: 0.1, momentum: 0.9, dampening: 0.0, weight_decay: 0.0, nesterov: false, first_step: true };
         let before: Vec<Tensor> = params.iter().map(Tensor::copy).collect();
-        let short = fused_sgd(&params, &values(2, false), &[], &step).expect_err("buffers are missing");
+        let short = fused_sgd(&params, &values(2, false), &[], &step, None).expect_err("buffers are missing");
         assert_eq!(short.to_string(), "fused_sgd: 0 tensors of 'momentum buffers' for 3 parameters");
         let other_layout = zeros_like(&values(1, true));
-        let error = fused_sgd(&params, &values(2, false), &other_layout, &step).expect_err("layouts differ");
+        let error = fused_sgd(&params, &values(2, false), &other_layout, &step, None).expect_err("layouts differ");
         assert!(error.to_string().contains("strides"), "{error}");
         let mut doubles = zeros_like(&params);
         doubles[1] = doubles[1].to_kind(Kind::Double);
-        let error = fused_sgd(&params, &values(2, false), &doubles, &step).expect_err("types differ");
+        let error = fused_sgd(&params, &values(2, false), &doubles, &step, None).expect_err("types differ");
         assert!(error.to_string().contains("momentum buffer 1 is Double"), "{error}");
         let mut grads = values(2, false);
         grads[2] = Tensor::new();
-        let error = fused_sgd(&params, &grads, &zeros_like(&params), &step).expect_err("a gradient is undefined");
+        let error = fused_sgd(&params, &grads, &zeros_like(&params), &step, None).expect_err("a gradient is undefined");
         assert!(error.to_string().contains("parameter 2 has no gradient"), "{error}");
         assert_close(&params, &before);
-        fused_sgd(&[], &[], &[], &step).expect("nothing to do");
+        fused_sgd(&[], &[], &[], &step, None).expect("nothing to do");
+    }
+    #[test]
+    fn a_step_is_left_out_where_a_gradient_is_not_finite_and_not_counted() {
+        let number = |value: f32| Tensor::from(value);
+        let (found, before) = (number(0.0), number(0.0));
+        let mut grads = values(2, false);
+        grads[1] = Tensor::from_slice(&[1.0_f32, f32::INFINITY, 2.0, f32::NAN, 3.0]);
+        unscale(&grads, &number(0.5), &found).expect("gradients");
+        assert_eq!(found.double_value(&[]), 1.0);
+        assert!(grads[0].equal(&(&values(2, false)[0] * 0.5)));
+        let skip = Some(Skip { now: &found, before: &before });
+
+        let params = values(1, false);
+        let buffers = zeros_like(&params);
+        let sgd =
+            SgdStep { lr: 0.1, momentum: 0.9, dampening: 0.0, weight_decay: 0.1, nesterov: true, first_step: false };
+        fused_sgd(&params, &grads, &buffers, &sgd, skip).expect("left out");
+        let (m, v) = (zeros_like(&params), zeros_like(&params));
+        let state = AdamState { exp_avgs: &m, exp_avg_sqs: &v, max_exp_avg_sqs: None };
+        let adam = |step| AdamStep { lr: 0.01, beta1: 0.9, beta2: 0.99, eps: 1e-8, weight_decay: 0.1, step };
+        fused_adam(&params, &grads, state, &adam(1), skip).expect("left out");
+        for (now, then) in params.iter().zip(&values(1, false)) {
+            assert!(now.equal(then));
+        }
+        assert!([buffers, m, v].iter().flatten().all(|t| t.equal(&t.zeros_like())));
+
+        // The second step after one that was left out is the first of those that are taken.
+        let grads = values(5, false);
+        let take = |step, skip| {
+            let params = values(1, false);
+            let (m, v) = (zeros_like(&params), zeros_like(&params));
+            let state = AdamState { exp_avgs: &m, exp_avg_sqs: &v, max_exp_avg_sqs: None };
+            fused_adamw(&params, &grads, state, &adam(step), skip).expect("taken");
+            params
+        };
+        let (now, before) = (number(0.0), number(1.0));
+        let counted = take(2, Some(Skip { now: &now, before: &before }));
+        for (a, b) in counted.iter().zip(&take(1, None)) {
+            assert!(a.equal(b));
+        }
     }
 }

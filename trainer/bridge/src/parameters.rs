@@ -1,5 +1,7 @@
 //! What the kernels do, besides their tensors.
 
+use tch::Tensor;
+
 /// What [`nms`](crate::nms()) keeps.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Nms {
@@ -8,6 +10,17 @@ pub struct Nms {
     /// Only scores greater than this are candidates.
     pub score_threshold: f32,
     /// The most survivors of an image, at least 0.
+    pub cap: i64,
+}
+
+/// [`Nms`] with limits that may be on the boxes' device: f32 of one element each.
+#[derive(Debug, Clone, Copy)]
+pub struct NmsWithin<'a> {
+    /// See [`Nms::iou_threshold`].
+    pub iou_threshold: &'a Tensor,
+    /// See [`Nms::score_threshold`].
+    pub score_threshold: &'a Tensor,
+    /// See [`Nms::cap`].
     pub cap: i64,
 }
 

@@ -4,13 +4,35 @@ use crate::error::{BridgeError, check};
 use crate::ffi;
 
 /// Makes libtorch choose deterministic algorithms (also in oneDNN and cuDNN), or takes that back. Operations that have none then fail.
-/// Equal bits need equal numbers of threads too: sums are split between them.
+/// Equal bits need equal numbers of threads too: sums are split between them. On a CUDA device products of matrices also need cuBLAS to
+/// be told so by `CUBLAS_WORKSPACE_CONFIG`; libtorch refuses them otherwise.
 ///
 /// # Errors
 /// If libtorch refuses.
 pub fn set_deterministic(on: bool) -> Result<(), BridgeError> {
     // SAFETY: a plain value.
     check("set_deterministic", unsafe { ffi::fovea_set_deterministic(on) })
+}
+
+/// Whether CUDA devices may compute products in float32 from factors of 10 bits of mantissa (TF32), in matrix products and in
+/// convolutions, where libtorch's own default allows it. It is faster and less exact.
+///
+/// # Errors
+/// If libtorch refuses.
+pub fn set_tf32(on: bool) -> Result<(), BridgeError> {
+    // SAFETY: a plain value.
+    check("set_tf32", unsafe { ffi::fovea_set_tf32(on) })
+}
+
+/// Whether a product in float32 may be such on a CUDA device, as libtorch is set.
+///
+/// # Errors
+/// If libtorch refuses.
+pub fn tf32() -> Result<bool, BridgeError> {
+    let mut on = false;
+    // SAFETY: the out-pointer is valid for the call.
+    check("tf32", unsafe { ffi::fovea_tf32(&raw mut on) })?;
+    Ok(on)
 }
 
 /// Whether the CPU multiplies bf16 in hardware: it has AVX512_BF16 or AMX_BF16, which is what oneDNN's bf16 kernels are written for.
@@ -79,6 +101,16 @@ mod tests {
         assert!(refused.contains("deterministic"), "{refused}");
         set_deterministic(false).expect("a setting");
         assert_eq!(unpool().expect("allowed again"), 4.0);
+    }
+
+    #[test]
+    fn float32_is_float32_where_that_is_asked_for() {
+        // libtorch's own default shortens the factors of convolutions.
+        assert!(tf32().expect("a setting"));
+        set_tf32(false).expect("a setting");
+        assert!(!tf32().expect("a setting"));
+        set_tf32(true).expect("a setting");
+        assert!(tf32().expect("a setting"));
     }
 
     #[test]

@@ -6,10 +6,13 @@ use std::path::PathBuf;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
+use schemas::error::ErrorCode;
+use schemas::plan::Device;
 use schemas::prediction::{ApproximationMethod, XaiAlgorithm};
 use schemas::setting::SETTINGS;
 use serde::de::DeserializeOwned;
 
+use crate::failure::fail;
 use crate::predict::trained::Trained;
 use crate::train::Export;
 use dataset::convert::Subfolders;
@@ -90,7 +93,7 @@ pub struct TrainArgs {
     #[arg(long, default_value = "auto")]
     pub device: String,
     /// Arithmetic of the training step: auto (bf16 where the processor has it and the model gains
-    /// by it), fp32, bf16. Evaluation is fp32 always.
+    /// by it), fp32, bf16, fp16 (CUDA devices, with a scaled loss). Evaluation is fp32 always.
     #[arg(long, default_value = "auto")]
     pub precision: String,
     /// Seed of everything random; the same seed gives the same run.
@@ -117,10 +120,22 @@ pub struct TrainArgs {
     pub resume: bool,
 }
 
-/// A trained model: a checkpoint or an exported file.
+/// A trained model: a checkpoint or an exported file, and where it computes.
+#[derive(Clone, Debug, Args)]
+pub struct ModelArgs {
+    /// Where it lies.
+    #[command(flatten)]
+    pub file: ModelFile,
+    /// Where a checkpoint computes: auto (the first CUDA device if there is one, otherwise the CPU), cpu, cuda:0. Exported files
+    /// run on the CPU.
+    #[arg(long, default_value_t)]
+    pub device: Device,
+}
+
+/// The file of a trained model, of one kind or the other.
 #[derive(Clone, Debug, Args)]
 #[group(required = true, multiple = false)]
-pub struct ModelArgs {
+pub struct ModelFile {
     /// Run folder, checkpoint folder, or model.safetensors.
     #[arg(long, value_name = "PATH")]
     pub checkpoint: Option<PathBuf>,
@@ -133,13 +148,27 @@ impl ModelArgs {
     /// Opens the model that the options name.
     ///
     /// # Errors
-    /// When there is no such model, or it is damaged.
+    /// When there is no such model, or it is damaged; when the device is not there, or not for this kind of model.
     pub fn open(&self) -> anyhow::Result<Trained> {
-        match (&self.checkpoint, &self.onnx) {
-            (Some(path), _) => Trained::from_checkpoint(path),
-            (None, Some(path)) => Trained::from_file(path),
+        match (&self.file.checkpoint, &self.file.onnx) {
+            (Some(path), _) => Trained::from_checkpoint(path, self.device),
+            (None, Some(path)) => match self.device {
+                Device::Auto | Device::Cpu => Trained::from_file(path),
+                Device::Cuda(_) => {
+                    let message = format!(
+                        "device {}: exported files run on the CPU; give the checkpoint with --checkpoint, or use --device cpu",
+                        self.device
+                    );
+                    Err(fail(ErrorCode::InvalidArguments, message))
+                }
+            },
             (None, None) => anyhow::bail!("name a model: --checkpoint runs/NAME or --onnx model.onnx"),
         }
+    }
+
+    /// The file that is read, as it was named.
+    pub fn reads(&self) -> impl Iterator<Item = &PathBuf> {
+        [&self.file.checkpoint, &self.file.onnx].into_iter().flatten()
     }
 }
 

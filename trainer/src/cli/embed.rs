@@ -25,8 +25,7 @@ use schemas::dataset::parse_image_url;
 /// When the model cannot be opened or gives no features, no image could be read, or the file cannot be written.
 pub fn run(args: &EmbedArgs) -> anyhow::Result<Answer> {
     let format = Format::of(&args.output)?;
-    let model = [&args.model.checkpoint, &args.model.onnx].into_iter().flatten();
-    let reads: Vec<PathBuf> = args.data.iter().chain(&args.images).chain(model).cloned().collect();
+    let reads: Vec<PathBuf> = args.data.iter().chain(&args.images).chain(args.model.reads()).cloned().collect();
     let order = Order { command: "embed", output: &args.output, overwrite: args.overwrite, reads: &reads };
     // Before hours of work, whether its result may be written.
     let checked = order.file()?;

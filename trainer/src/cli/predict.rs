@@ -235,8 +235,7 @@ impl Saving<Checked> {
         let mut taken = BTreeSet::new();
         let names: Vec<String> = args.images.iter().map(|path| file_name(path, &mut taken)).collect();
         let targets: Vec<Target> = names.iter().map(Target::new).collect();
-        let model = [&args.model.checkpoint, &args.model.onnx].into_iter().flatten();
-        let reads: Vec<PathBuf> = args.images.iter().chain(model).cloned().collect();
+        let reads: Vec<PathBuf> = args.images.iter().chain(args.model.reads()).cloned().collect();
         let order = Order { command: "predict --save", output: folder, overwrite: args.overwrite, reads: &reads };
         Ok(Self { folder: folder.to_owned(), names, writing: order.folder(Scope::Each, &targets)? })
     }

@@ -9,3 +9,4 @@ pub mod network;
 pub mod params;
 pub mod pretrained;
 pub mod previous;
+pub mod transfer;

@@ -8,6 +8,7 @@ use tch::{Device, Kind, Tensor};
 
 use crate::nn::eager::{Eager, Mode, T, Tape};
 use crate::nn::params::{Layout, Params};
+use crate::nn::transfer::upload;
 
 /// Arithmetic of the training step. Evaluation is always float32, so that a reported metric is the exported file's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,6 +17,8 @@ pub enum Arithmetic {
     Fp32,
     /// Convolutions and matrix products in bfloat16, the rest as libtorch's autocast decides.
     Bf16,
+    /// The same in 16-bit floats, whose range is small: the optimizer scales the loss.
+    Fp16,
 }
 
 /// What is needed to run a model.
@@ -72,7 +75,7 @@ impl Network {
     /// `uint8 [N, h, w, 3]` bytes as a tensor on the network's device, in the layout it prefers.
     pub fn images(&self, bytes: &[u8], n: usize, height: usize, width: usize) -> Tensor {
         let shape = [n, height, width, 3].map(|d| i64::try_from(d).unwrap_or(i64::MAX));
-        let images = Tensor::from_slice(bytes).reshape(shape).to_device(self.params.device());
+        let images = upload(bytes, &shape, self.params.device());
         match self.params.layout() {
             Layout::ChannelsLast => images,
             // The network transposes to NCHW: laid out so, that transposition is free and its result contiguous.
@@ -119,7 +122,12 @@ impl Network {
 
     /// Runs `body`, a forward pass, in this arithmetic.
     pub fn autocast<R>(&self, arithmetic: Arithmetic, body: impl FnOnce() -> R) -> R {
-        let _guard = bridge::autocast(self.params.device(), Kind::BFloat16, arithmetic == Arithmetic::Bf16);
+        let (kind, enabled) = match arithmetic {
+            Arithmetic::Fp32 => (Kind::BFloat16, false),
+            Arithmetic::Bf16 => (Kind::BFloat16, true),
+            Arithmetic::Fp16 => (Kind::Half, true),
+        };
+        let _guard = bridge::autocast(self.params.device(), kind, enabled);
         body()
     }
 

@@ -9,13 +9,14 @@ use models::registry::Kind;
 use ndarray::ArrayView4;
 use runtime::{Form, Outputs, Overrides};
 use schemas::error::ErrorCode;
+use schemas::plan::Device;
 use schemas::prediction::Detection;
 use schemas::{CheckpointMeta, Settings};
 use serde_json::Value;
-use tch::Device;
 
 use crate::failure::fail;
 use crate::nn::checkpoint::Checkpoint;
+use crate::nn::device;
 use crate::nn::network::{self, Network};
 use crate::tasks::Outcome;
 use crate::tasks::classify::evaluate as classes;
@@ -39,13 +40,14 @@ pub enum Trained {
 }
 
 impl Trained {
-    /// Opens a checkpoint: a run folder (its best), a checkpoint folder, or the file itself.
+    /// Opens a checkpoint, which computes on `device`: a run folder (its best), a checkpoint folder, or the file itself.
     ///
     /// # Errors
-    /// When there is no such model, or it is damaged.
-    pub fn from_checkpoint(path: &Path) -> anyhow::Result<Self> {
+    /// When there is no such model, it is damaged, or the device is not there.
+    pub fn from_checkpoint(path: &Path, device: Device) -> anyhow::Result<Self> {
+        let device = device::open(device)?;
         let checkpoint = Checkpoint::read(path)?;
-        let mut network = Network::from_meta(&checkpoint.meta, Device::Cpu)?;
+        let mut network = Network::from_meta(&checkpoint.meta, device)?;
         checkpoint.restore(&mut network.params)?;
         let origin = Origin { path: checkpoint.path, sha256: checkpoint.sha256 };
         Ok(Self::Checkpoint(Box::new(network), Box::new(checkpoint.meta), origin))

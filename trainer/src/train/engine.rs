@@ -9,7 +9,6 @@ use anyhow::Context;
 use schemas::Plan;
 use schemas::error::ErrorCode;
 use schemas::event::{EpochRecord, Timing, TrainScalars};
-use tch::{Kind, Tensor};
 
 use crate::failure::fail;
 use crate::log::Log;
@@ -17,12 +16,14 @@ use crate::nn::ema::Ema;
 use crate::nn::network::{Arithmetic, Network};
 use crate::nn::params::keyed_rng;
 use crate::progress::Progress;
-use crate::tasks::{Losses, Measured, Step, Task};
+use crate::tasks::{Measured, Step, Task};
 use crate::train::blame::{self, Scene};
 use crate::train::early_stopping::Verdict;
+use crate::train::late::{Known, Late, Part, Reading};
 use crate::train::optimizer::Optimizer;
 use crate::train::parts::Parts;
 use crate::train::recorder::Recorder;
+use crate::train::scaler::Scaling;
 use crate::train::schedule::Schedule;
 use crate::train::state::TrainingState;
 use dataset::{Batch, Loader};
@@ -60,6 +61,8 @@ pub struct Engine<'a> {
     pub optimizer: Optimizer,
     /// The average of its weights, when the plan keeps one.
     pub average: Option<Ema>,
+    /// Losses that have not been read.
+    pub late: Late,
     /// Where the loop stands.
     pub state: TrainingState,
     /// Writes checkpoints and records.
@@ -110,15 +113,16 @@ impl Engine<'_> {
         let mut progress = Progress::start(format!("epoch {}/{epochs}", epoch + 1), self.train.images_per_epoch());
         let counter = |index: usize| u64::from(epoch) * batches as u64 + index as u64;
         let nominal = self.plan.settings.nominal_batch_size > 0;
+        let (updates_before, scaling_before) = (self.state.updates, self.optimizer.scaling());
         let mut collected = 0;
         for batch in self.train.train_epoch(self.plan.seed, epoch, self.state.batch) {
             let batch = batch?;
             let index = self.state.batch;
             let accumulate = schedule.accumulate(counter(index), nominal);
-            let value = self.train_batch(&batch, accumulate)?;
+            self.train_batch(&batch, accumulate)?;
             self.state.batch = index + 1;
             collected += 1;
-            progress.advance(batch.n, batch.wait, &format!("loss {value:.4}"));
+            progress.advance(batch.n, batch.wait, &self.late.note());
             if collected >= accumulate || self.state.batch == batches {
                 collected = 0;
                 self.optimizer.step(&schedule.at(counter(index))).context("optimizer step")?;
@@ -128,6 +132,7 @@ impl Engine<'_> {
                 }
                 self.state.out_of_time = clock.is_over(&mut self.state.seconds);
                 if self.stop.load(Ordering::Relaxed) {
+                    self.read_losses()?;
                     self.save_last()?;
                     return Ok(End::Interrupted);
                 }
@@ -136,27 +141,27 @@ impl Engine<'_> {
                 }
             }
         }
+        self.read_losses()?;
+        self.tell_of_scaling(updates_before, scaling_before);
         self.network.params.count_batches(i64::try_from(self.state.batch)?);
         self.finish_epoch(schedule.at(counter(batches.saturating_sub(1))).lr, &progress)?;
         Ok(End::Finished)
     }
 
-    /// Forward and backward of one micro-batch; returns its loss.
-    fn train_batch(&mut self, batch: &Batch, accumulate: usize) -> anyhow::Result<f64> {
+    /// Forward and backward of one micro-batch.
+    fn train_batch(&mut self, batch: &Batch, accumulate: usize) -> anyhow::Result<()> {
         let (seed, epoch) = (self.plan.seed, self.state.epoch);
         blame::check_targets(batch)?;
         tch::manual_seed(step_seed(seed, epoch, self.state.batch));
         let step = Step { arithmetic: self.arithmetic, seed, epoch, batch: self.state.batch };
         let mut parts = Parts { most: self.state.part, may_shrink: self.plan.settings.auto_find_batch_size };
-        let mut value = 0.0;
         let shrank = parts.each(batch.n, |range| {
-            value += if range.len() == batch.n {
-                self.train_part(batch, 1.0, &step, accumulate)?
+            if range.len() == batch.n {
+                self.train_part(batch, 1.0, &step, accumulate)
             } else {
                 let share = range.len() as f64 / batch.n as f64;
-                self.train_part(&batch.part(range), share, &step, accumulate)?
-            };
-            Ok(())
+                self.train_part(&batch.part(range), share, &step, accumulate)
+            }
         })?;
         if shrank {
             self.state.part = parts.most;
@@ -166,8 +171,7 @@ impl Engine<'_> {
                 batch.n, parts.most
             ));
         }
-        self.state.seen += batch.n as u64;
-        Ok(value)
+        Ok(())
     }
 
     /// What is to blame for a loss that is no usable number.
@@ -179,26 +183,69 @@ impl Engine<'_> {
         Scene { plan: self.plan, params, schedule: &schedule, state, done }.blame(loss)
     }
 
-    /// Forward and backward of some images of a batch, of which they are this share; returns what they add to its loss.
-    fn train_part(&mut self, part: &Batch, share: f64, step: &Step, accumulate: usize) -> anyhow::Result<f64> {
+    /// Forward and backward of some images of a batch, of which they are this share.
+    fn train_part(&mut self, part: &Batch, share: f64, step: &Step, accumulate: usize) -> anyhow::Result<()> {
         let losses = self.task.loss(&self.network, part, step);
-        let (value, parts) = read(&losses);
-        if !value.is_finite() || value > DIVERGED {
-            return Err(fail(ErrorCode::TrainingDiverged, self.blame(value)));
+        let weight = if self.task.sums_over_images() { 1.0 } else { share };
+        let mut reading = Reading::begin(&losses, Part { batch: step.batch, images: part.n, share, weight })?;
+        if self.late.is_at_once() {
+            reading = Reading::There(self.usable(reading)?);
         }
         // With a nominal batch size the loss is a sum over images, and so is what is collected.
         let is_sum = self.plan.settings.nominal_batch_size > 0;
         let total = losses.total;
         let scaled = if accumulate > 1 && !is_sum { &total / i64::try_from(accumulate)? } else { total };
-        let weight = if self.task.sums_over_images() { 1.0 } else { share };
         let scaled = if weight < 1.0 { scaled * weight } else { scaled };
         self.optimizer.backward(&scaled).context("backward pass")?;
-        let n = f64::from(u32::try_from(part.n)?);
-        self.state.loss_sum += value * weight / share * n;
-        for (name, value) in parts {
+        self.late.push(reading);
+        while let Some(reading) = self.late.due() {
+            self.count(reading)?;
+        }
+        Ok(())
+    }
+
+    /// A loss that training can go on from.
+    fn usable(&self, reading: Reading) -> anyhow::Result<Known> {
+        let known = reading.known().context("reading the loss")?;
+        if !known.value.is_finite() || known.value > DIVERGED {
+            return Err(fail(ErrorCode::TrainingDiverged, self.blame(known.value)));
+        }
+        Ok(known)
+    }
+
+    /// Adds a loss to those of the epoch.
+    fn count(&mut self, reading: Reading) -> anyhow::Result<()> {
+        let known = self.usable(reading)?;
+        self.late.show(&known);
+        let n = f64::from(u32::try_from(known.of.images)?);
+        self.state.loss_sum += known.value * known.of.weight / known.of.share * n;
+        for (name, value) in known.parts {
             *self.state.part_sums.entry(format!("loss_{name}")).or_insert(0.0) += value * n;
         }
-        Ok(value * weight)
+        self.state.seen += known.of.images as u64;
+        Ok(())
+    }
+
+    /// Looks at every loss that has not been looked at, before anything rests on them.
+    fn read_losses(&mut self) -> anyhow::Result<()> {
+        while let Some(reading) = self.late.next() {
+            self.count(reading)?;
+        }
+        Ok(())
+    }
+
+    /// Says how many updates of an epoch fp16 has left out, if any.
+    fn tell_of_scaling(&self, updates: u64, before: Option<Scaling>) {
+        if let (Some(before), Some(now)) = (before, self.optimizer.scaling())
+            && now.skipped > before.skipped
+        {
+            self.log.line(&format!(
+                "fp16: {} of {} updates were left out, because a gradient overflowed; the loss scale is now {}",
+                now.skipped - before.skipped,
+                self.state.updates - updates,
+                now.scale
+            ));
+        }
     }
 
     /// Evaluates when it is due, records the epoch, and writes the checkpoints.
@@ -310,15 +357,6 @@ impl Clock {
         self.read = now;
         *seconds >= limit
     }
-}
-
-/// The total and the parts of a loss as numbers; waits for the device once.
-fn read(losses: &Losses) -> (f64, Vec<(&'static str, f64)>) {
-    let scalars = std::iter::once(&losses.total).chain(losses.parts.iter().map(|(_, part)| part));
-    let scalars: Vec<Tensor> = scalars.map(|t| t.detach().to_kind(Kind::Double).reshape([])).collect();
-    let values = Vec::<f64>::try_from(Tensor::stack(&scalars, 0)).unwrap_or_default();
-    let parts = losses.parts.iter().zip(values.iter().skip(1)).map(|((name, _), value)| (*name, *value)).collect();
-    (values.first().copied().unwrap_or(f64::NAN), parts)
 }
 
 /// One epoch on one line.

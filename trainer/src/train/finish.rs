@@ -69,7 +69,7 @@ pub fn run(f: &Finished) -> anyhow::Result<Summary> {
     };
     let (mut model, measured) = match &exported {
         Some(summary) => (Trained::from_file(&summary.output)?, "exported file"),
-        None => (Trained::from_checkpoint(&folder.best())?, "best checkpoint"),
+        None => (Trained::from_checkpoint(&folder.best(), plan.device)?, "best checkpoint"),
     };
     f.log.line(&format!("measuring the {measured} on the validation data"));
     let outcome = model.evaluate(&f.run.validation, &plan.settings, "final validation")?;

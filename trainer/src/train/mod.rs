@@ -4,11 +4,13 @@ pub mod blame;
 pub mod early_stopping;
 pub mod engine;
 pub mod finish;
+pub mod late;
 pub mod optimizer;
 pub mod parts;
 pub mod prepare;
 pub mod recorder;
 pub mod run_folder;
+pub mod scaler;
 pub mod schedule;
 pub mod start;
 pub mod state;
@@ -22,6 +24,7 @@ use schemas::event::{EndReason, PrimaryMetric, RunEvent};
 use crate::log::Log;
 use engine::{End, Engine};
 use finish::{Finished, Summary};
+use late::Late;
 use prepare::{Begin, Learner, Prepared, Run, prepare};
 use recorder::Recorder;
 use state::TrainingState;
@@ -73,6 +76,7 @@ fn train(
         train: &run.train,
         validation: &run.validation,
         task: run.task.as_ref(),
+        late: Late::of(run.device),
         network,
         optimizer,
         average,

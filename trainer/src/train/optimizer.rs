@@ -2,12 +2,13 @@
 
 use std::collections::HashMap;
 
-use bridge::{AdamState, AdamStep, BridgeError, SgdStep};
+use bridge::{AdamState, AdamStep, BridgeError, SgdStep, Skip};
 use models::ops::Role;
 use schemas::setting::{GradClip, Optimizer as Kind, Settings};
-use tch::Tensor;
+use tch::{Device, Tensor};
 
 use crate::nn::params::Params;
+use crate::train::scaler::{Scaler, Scaling};
 use crate::train::schedule::Rates;
 
 /// Added to Adam's denominator, PyTorch's default.
@@ -34,6 +35,8 @@ pub struct Optimizer {
     groups: Vec<Group>,
     gradients: Vec<Option<Tensor>>,
     updates: u64,
+    /// What scales the loss, in fp16.
+    scaler: Option<Scaler>,
 }
 
 impl Optimizer {
@@ -66,16 +69,23 @@ impl Optimizer {
             groups,
             gradients: std::iter::repeat_with(|| None).take(count).collect(),
             updates: 0,
+            scaler: None,
         }
+    }
+
+    /// The same, of a loss that is scaled on `device`, as fp16 needs it.
+    #[must_use]
+    pub fn scaled(self, device: Device) -> Self {
+        Self { scaler: Some(Scaler::new(device)), ..self }
     }
 
     /// Adds the gradients of `loss` to those collected since the last step.
     ///
     /// # Errors
     /// What libtorch says, such as running out of memory.
-    pub fn backward(&mut self, loss: &Tensor) -> Result<(), tch::TchError> {
+    pub fn backward(&mut self, loss: &Tensor) -> anyhow::Result<()> {
         let params: Vec<&Tensor> = self.groups.iter().flat_map(|g| &g.params).collect();
-        let gradients = Tensor::f_run_backward(&[loss], &params, false, false)?;
+        let gradients = bridge::backward(loss, self.scaler.as_ref().map(Scaler::scale), &params)?;
         for (slot, gradient) in self.gradients.iter_mut().zip(gradients) {
             match slot {
                 Some(sum) => drop(sum.f_add_(&gradient)?),
@@ -85,7 +95,8 @@ impl Optimizer {
         Ok(())
     }
 
-    /// One update with the collected gradients; clears them.
+    /// One update with the collected gradients; clears them. In fp16 it is left out where a gradient overflowed, and counted all the
+    /// same: whether it was is known on the device alone.
     ///
     /// # Errors
     /// What libtorch says.
@@ -94,8 +105,12 @@ impl Optimizer {
         for (slot, param) in self.gradients.iter_mut().zip(self.groups.iter().flat_map(|g| &g.params)) {
             gradients.push(slot.take().unwrap_or_else(|| param.zeros_like()));
         }
+        if let Some(scaler) = &mut self.scaler {
+            scaler.unscale(&gradients)?;
+        }
         clip(&mut gradients, &self.settings)?;
         self.updates += 1;
+        let step = Step { rates, updates: self.updates, skip: self.scaler.as_ref().map(Scaler::skip) };
         let mut rest = gradients.as_slice();
         for group in &self.groups {
             let (own, others) = rest.split_at(group.params.len());
@@ -103,9 +118,18 @@ impl Optimizer {
             if own.is_empty() {
                 continue;
             }
-            update(&self.settings, group, own, rates, self.updates)?;
+            update(&self.settings, group, own, step)?;
+        }
+        if let Some(scaler) = &mut self.scaler {
+            scaler.update();
         }
         Ok(())
+    }
+
+    /// What scaling the loss has come to, in fp16; waits for the device.
+    #[must_use]
+    pub fn scaling(&self) -> Option<Scaling> {
+        self.scaler.as_ref().map(Scaler::read)
     }
 
     /// Optimizer steps taken.
@@ -114,9 +138,15 @@ impl Optimizer {
         self.updates
     }
 
-    /// State tensors by name, `optimizer.SLOT.KEY`.
+    /// State tensors by name: `optimizer.SLOT.KEY`, and `scaler.NAME` in fp16.
     #[must_use]
     pub fn state(&self) -> Vec<(String, Tensor)> {
+        let mut state = self.slots();
+        state.extend(self.scaler.iter().flat_map(Scaler::state));
+        state
+    }
+
+    fn slots(&self) -> Vec<(String, Tensor)> {
         let mut state = Vec::new();
         for group in &self.groups {
             for (slot, tensors) in slots(group) {
@@ -131,8 +161,8 @@ impl Optimizer {
     #[must_use]
     pub fn restore(&mut self, updates: u64, saved: &HashMap<String, Tensor>) -> Vec<String> {
         self.updates = updates;
-        let mut missing = Vec::new();
-        for (name, mut tensor) in self.state() {
+        let mut missing = self.scaler.as_mut().map(|scaler| scaler.restore(saved)).unwrap_or_default();
+        for (name, mut tensor) in self.slots() {
             match saved.get(&name) {
                 Some(value) if value.size() == tensor.size() => tensor.copy_(value),
                 _ => missing.push(name),
@@ -178,14 +208,24 @@ fn decay(s: &Settings) -> f64 {
     s.weight_decay * batch * (nominal / batch).round().max(1.0) / nominal
 }
 
-fn update(s: &Settings, group: &Group, gradients: &[Tensor], rates: &Rates, updates: u64) -> Result<(), BridgeError> {
+/// One update of all groups.
+#[derive(Clone, Copy)]
+struct Step<'a> {
+    rates: &'a Rates,
+    /// Its number, from 1.
+    updates: u64,
+    skip: Option<Skip<'a>>,
+}
+
+fn update(s: &Settings, group: &Group, gradients: &[Tensor], step: Step) -> Result<(), BridgeError> {
+    let Step { rates, updates, skip } = step;
     let lr = if group.biases { rates.bias_lr } else { rates.lr };
     if s.optimizer == Kind::Sgd {
         let (momentum, nesterov) = (rates.momentum, s.nesterov && s.momentum > 0.0);
         // New buffers are zeros, for which the first step needs no special case.
         let step =
             SgdStep { lr, momentum, dampening: 0.0, weight_decay: group.weight_decay, nesterov, first_step: false };
-        return bridge::fused_sgd(&group.params, gradients, &group.first, &step);
+        return bridge::fused_sgd(&group.params, gradients, &group.first, &step, skip);
     }
     let state = AdamState {
         exp_avgs: &group.first,
@@ -195,7 +235,96 @@ fn update(s: &Settings, group: &Group, gradients: &[Tensor], rates: &Rates, upda
     let step =
         AdamStep { lr, beta1: s.beta1, beta2: s.beta2, eps: EPS, weight_decay: group.weight_decay, step: updates };
     match s.optimizer {
-        Kind::Adamw => bridge::fused_adamw(&group.params, gradients, state, &step),
-        Kind::Adam | Kind::Sgd => bridge::fused_adam(&group.params, gradients, state, &step),
+        Kind::Adamw => bridge::fused_adamw(&group.params, gradients, state, &step, skip),
+        Kind::Adam | Kind::Sgd => bridge::fused_adam(&group.params, gradients, state, &step, skip),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nn::params::Layout;
+
+    /// A network of two layers and what it is to learn.
+    fn learner() -> (Params, impl Fn(&Params) -> Tensor) {
+        let spec = models::registry::find("resnet18").unwrap();
+        let params = Params::init(&spec.manifest(4, 64).unwrap(), 3, Device::Cpu, Layout::Contiguous);
+        let wave = |n: i64| (Tensor::arange(n, (tch::Kind::Float, Device::Cpu)) * 0.7).sin();
+        let (images, targets) = (wave(2 * 3 * 32 * 32).view([2, 3, 32, 32]), Tensor::from_slice(&[1i64, 3]));
+        let loss = move |params: &Params| {
+            let x = images.conv2d(&params.tensor("conv1.weight", &[64, 3, 7, 7]), None::<Tensor>, 2, 3, 1, 1).relu();
+            let features = x.mean_dim([2i64, 3].as_slice(), false, tch::Kind::Float).repeat([1, 8]);
+            let [weight, bias] = [("fc.weight", vec![4, 512]), ("fc.bias", vec![4])].map(|(k, s)| params.tensor(k, &s));
+            let rest: Tensor = params.trained().map(|(_, p)| p.tensor.square().sum(tch::Kind::Float) * 1e-3).sum();
+            features.linear(&weight, Some(&bias)).cross_entropy_for_logits(&targets) + rest
+        };
+        (params, loss)
+    }
+
+    fn values(params: &Params) -> Vec<Tensor> {
+        params.trained().map(|(_, p)| p.tensor.detach().copy()).collect()
+    }
+
+    #[test]
+    fn a_scaled_loss_teaches_the_same_and_an_overflow_teaches_nothing() {
+        for optimizer in [Kind::Sgd, Kind::Adamw] {
+            let settings = Settings {
+                optimizer,
+                grad_clip_type: GradClip::Norm,
+                grad_clip_value: 0.1,
+                momentum: 0.9,
+                ..Settings::default()
+            };
+            let rates = Rates { lr: 0.01, bias_lr: 0.01, momentum: 0.9 };
+            let ((plain, loss), (scaled, _)) = (learner(), learner());
+            let mut by_plain = Optimizer::new(&settings, &plain);
+            let mut by_scaled = Optimizer::new(&settings, &scaled).scaled(Device::Cpu);
+            for step in 0..3 {
+                if step == 1 {
+                    let before = values(&scaled);
+                    by_scaled.backward(&(loss(&scaled) * f64::INFINITY)).unwrap();
+                    by_scaled.step(&rates).unwrap();
+                    assert!(before.iter().zip(&values(&scaled)).all(|(a, b)| a.equal(b)), "{optimizer:?}");
+                    assert_eq!(by_scaled.scaling(), Some(Scaling { skipped: 1, scale: 32_768.0 }));
+                }
+                by_plain.backward(&loss(&plain)).unwrap();
+                by_plain.step(&rates).unwrap();
+                by_scaled.backward(&loss(&scaled)).unwrap();
+                by_scaled.step(&rates).unwrap();
+            }
+            assert_eq!((by_plain.updates(), by_scaled.updates()), (3, 4));
+            for (a, b) in values(&plain).iter().zip(&values(&scaled)) {
+                assert!(a.equal(b), "{optimizer:?}: powers of two change no bit");
+            }
+            // What is saved goes on as what was saved from.
+            let saved: HashMap<String, Tensor> = by_scaled.state().into_iter().map(|(k, t)| (k, t.copy())).collect();
+            let mut restored = Optimizer::new(&settings, &scaled).scaled(Device::Cpu);
+            assert!(restored.restore(by_scaled.updates(), &saved).is_empty());
+            assert_eq!((restored.scaling(), restored.updates()), (by_scaled.scaling(), 4));
+            assert!(Optimizer::new(&settings, &plain).scaled(Device::Cpu).restore(0, &HashMap::new()).len() > 3);
+        }
+    }
+
+    /// The form that reads the norm, which the CPU's results are held to bit by bit.
+    fn clipped(gradients: &[Tensor], limit: f64) -> Vec<Tensor> {
+        let norms: Vec<Tensor> = gradients.iter().map(Tensor::norm).collect();
+        let scale = limit / (Tensor::stack(&norms, 0).norm().double_value(&[]) + 1e-6);
+        gradients.iter().map(|g| if scale < 1.0 { g * scale } else { g.copy() }).collect()
+    }
+
+    #[test]
+    fn gradients_are_cut_to_a_common_norm() {
+        let make = |factor: f64| {
+            let wave = (Tensor::arange(700, (tch::Kind::Float, Device::Cpu)) * 0.7).sin() * factor;
+            [wave.narrow(0, 0, 600).view([20, 30]), wave.narrow(0, 600, 100)]
+        };
+        let settings = Settings { grad_clip_type: GradClip::Norm, grad_clip_value: 5.0, ..Settings::default() };
+        for factor in [0.1, 1.0, 1e3, f64::INFINITY, f64::NAN] {
+            let (mut found, expected) = (make(factor), clipped(&make(factor), 5.0));
+            clip(&mut found, &settings).unwrap();
+            for (f, e) in found.iter().zip(&expected) {
+                assert!(f.nan_to_num(-7.0, None, None).equal(&e.nan_to_num(-7.0, None, None)), "{factor}");
+            }
+        }
     }
 }

@@ -36,6 +36,8 @@ impl Parts {
                     if !is_memory || !self.may_shrink || end - done < 2 {
                         return Err(error);
                     }
+                    // What the failed part left in libtorch's cache is in pieces that the next one may not fit into.
+                    bridge::release_cached_memory()?;
                     (self.most, shrank) = ((end - done).div_ceil(2), true);
                 }
             }
@@ -85,6 +87,22 @@ mod tests {
         });
         assert!(shrank.unwrap());
         assert_eq!(through, [[0, 4], [4, 6], [6, 8], [8, 10]]);
+    }
+
+    #[test]
+    fn an_exception_of_an_allocators_type_is_running_out_of_memory() {
+        let mut parts = Parts { most: 0, may_shrink: true };
+        let mut lengths = Vec::new();
+        let shrank = parts.each(8, |range| {
+            lengths.push(range.len());
+            if range.len() > 4 {
+                let error = bridge::BridgeError::OutOfMemory { call: "backward", message: "2.00 GiB".to_owned() };
+                return Err(anyhow::Error::new(error).context("backward pass"));
+            }
+            Ok(())
+        });
+        assert!(shrank.unwrap());
+        assert_eq!(lengths, [8, 4, 4]);
     }
 
     #[test]

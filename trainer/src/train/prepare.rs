@@ -222,17 +222,16 @@ fn model(plan: &Plan) -> anyhow::Result<&'static ModelSpec> {
 /// Where and in what arithmetic a run computes. What `auto` meant becomes part of its plan: a resume on a changed machine
 /// must not compute otherwise.
 fn compute(plan: &mut Plan, spec: &ModelSpec) -> anyhow::Result<(Device, Arithmetic)> {
-    let unavailable = |e: anyhow::Error| fail(ErrorCode::DeviceUnavailable, failure::text(&e));
-    let device = device::open(plan.device).map_err(unavailable)?;
-    if device == Device::Cpu {
-        // The same sums in the same order in every run; costs nothing measurable on a CPU.
-        bridge::set_deterministic(true)?;
-    }
-    let arithmetic = device::arithmetic(plan.precision, device, spec).map_err(unavailable)?;
+    let device = device::open(plan.device)?;
+    // The same sums in the same order in every run, which a resume that continues exactly rests on. It costs nothing measurable on
+    // a CPU; on a CUDA device libtorch takes slower forms of a few operations, and cuDNN tries no algorithms out.
+    bridge::set_deterministic(true)?;
+    let arithmetic = device::arithmetic(plan.precision, device, spec)?;
     plan.device = device::named(device);
     plan.precision = match arithmetic {
         Arithmetic::Fp32 => Precision::Fp32,
         Arithmetic::Bf16 => Precision::Bf16,
+        Arithmetic::Fp16 => Precision::Fp16,
     };
     Ok((device, arithmetic))
 }
@@ -244,7 +243,9 @@ fn learner(
     fresh: impl FnOnce() -> TrainingState,
 ) -> anyhow::Result<Learner> {
     let mut average = (plan.settings.ema_decay > 0.0).then(|| Ema::new(&network, plan.settings.ema_decay));
-    let mut optimizer = Optimizer::new(&plan.settings, &network.params);
+    let optimizer = Optimizer::new(&plan.settings, &network.params);
+    let mut optimizer =
+        if plan.precision == Precision::Fp16 { optimizer.scaled(network.params.device()) } else { optimizer };
     let state = match last {
         None => fresh(),
         Some(Last { checkpoint, state }) => {

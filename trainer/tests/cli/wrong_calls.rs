@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 /// Program, arguments, and what is said.
 type Call = (&'static str, &'static str, &'static [&'static str]);
 
-const CALLS: [Call; 55] = [
+const CALLS: [Call; 59] = [
     // training
     ("trainer", "trian", &["unrecognized subcommand 'trian'", "'train'"]),
     ("trainer", "train", &["--training_data", "--output"]),
@@ -77,6 +77,12 @@ const CALLS: [Call; 55] = [
     ("trainer", "evaluate --onnx empty --data rows.jsonl", &["empty: ", "it is a folder", "--checkpoint"]),
     ("trainer", "evaluate --onnx empty.onnx --data rows.jsonl", &["empty.onnx", "it is empty", "export it again"]),
     ("trainer", "evaluate --onnx a --checkpoint b --data rows.jsonl", &["cannot be used with '--checkpoint"]),
+    ("trainer", "evaluate --checkpoint nowhere --data rows.jsonl --device tpu", &["`tpu`", "--device", "cuda:N"]),
+    (
+        "trainer",
+        "evaluate --onnx m.onnx --data rows.jsonl --device cuda:0",
+        &["cuda:0", "exported files", "--checkpoint"],
+    ),
     // prediction
     ("trainer", "predict --checkpoint nowhere a.jpg", &["no checkpoint at \"nowhere\""]),
     ("trainer", "predict --checkpoint m.onnx", &["<IMAGE>"]),
@@ -84,6 +90,9 @@ const CALLS: [Call; 55] = [
     ("trainer", "predict --checkpoint nowhere a.jpg --overwrite", &["--save <DIR>"]),
     ("trainer", "embed --checkpoint nowhere --output v.csv a.jpg", &["--output v.csv", ".npy, .safetensors or .jsonl"]),
     ("trainer", "embed --checkpoint nowhere --output v.npy", &["<IMAGE>"]),
+    // A machine without CUDA devices says so; one with some has none of this number.
+    ("trainer", "predict --checkpoint nowhere a.jpg --device cuda:99", &["cuda:99", "--device cpu"]),
+    ("trainer", "embed --checkpoint nowhere --output v.npy a.jpg --device cuda:99", &["cuda:99", "--device cpu"]),
     // data
     ("trainer", "convert pdf", &["unrecognized subcommand 'pdf'"]),
     ("trainer", "convert coco no.json --output o", &["no.json", "No such file", "check the path"]),

@@ -17,6 +17,7 @@ use trainer::nn::network::{Arithmetic, Network};
 use trainer::tasks::classify::Classify;
 use trainer::tasks::{Losses, Measured, Step, Task};
 use trainer::train::engine::{End, Engine};
+use trainer::train::late::Late;
 use trainer::train::optimizer::Optimizer;
 use trainer::train::recorder::{self, Recorder};
 use trainer::train::run_folder::RunFolder;
@@ -118,6 +119,7 @@ fn train(plan: &Plan, task: &Tight, folder: &Path) -> anyhow::Result<(TrainingSt
         train: &train,
         validation: &validation,
         task,
+        late: Late::of(Device::Cpu),
         optimizer: Optimizer::new(settings, &network.params),
         network,
         average: None,

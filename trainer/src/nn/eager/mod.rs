@@ -11,6 +11,7 @@ use models::shapes;
 use tch::{Device, Kind, Tensor};
 
 use crate::nn::params::Params;
+use crate::nn::transfer::upload;
 
 pub use decisions::{Decision, Decisions};
 pub use tape::{Guided, Tape};
@@ -130,7 +131,7 @@ impl Ops for Eager<'_> {
     }
 
     fn constant(&self, values: &[f32], shape: &[i64]) -> T {
-        T(Tensor::from_slice(values).reshape(shape).to_device(self.params.device()))
+        T(upload(values, shape, self.params.device()))
     }
 
     fn conv2d(&self, x: &T, w: &T, b: Option<&T>, c: &Conv) -> T {
@@ -330,7 +331,7 @@ impl Ops for Eager<'_> {
     }
 
     fn integers(&self, values: &[i64], shape: &[i64]) -> T {
-        T(Tensor::from_slice(values).reshape(shape).to_device(self.params.device()))
+        T(upload(values, shape, self.params.device()))
     }
 
     fn repeat(&self, x: &T, like: &T) -> T {
@@ -376,17 +377,13 @@ impl Ops for Eager<'_> {
     }
 
     fn nms(&self, boxes: &T, scores: &T, p: &Nms<T>) -> Selected<T> {
-        let number = |t: &T| t.0.double_value(&[0]) as f32;
-        let p = bridge::Nms {
-            iou_threshold: number(&p.iou_threshold),
-            score_threshold: number(&p.score_threshold),
-            cap: p.cap,
-        };
+        let within =
+            bridge::NmsWithin { iou_threshold: &p.iou_threshold.0, score_threshold: &p.score_threshold.0, cap: p.cap };
         let [boxes, scores] = [boxes, scores].map(|t| t.0.to_kind(Kind::Float));
-        let kept = sound(bridge::nms(&boxes, &scores, &p));
+        let kept = sound(bridge::nms_within(&boxes, &scores, &within));
         self.decide(|| Decision {
             kind: DecisionKind::Nms,
-            limits: vec![p.iou_threshold, p.score_threshold],
+            limits: [&p.iou_threshold, &p.score_threshold].map(|t| t.0.double_value(&[0]) as f32).into(),
             outputs: kept.each_ref().map(Tensor::shallow_clone).into(),
             inputs: vec![boxes, scores],
         });

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use schemas::{Plan, Settings};
-use tch::{Device, Kind, Reduction, Tensor};
+use tch::{Device, Reduction, Tensor};
 
 use super::evaluate;
 use super::mix::Mixing;
 use crate::nn::network::Network;
+use crate::nn::transfer::upload;
 use crate::tasks::losses::Losses;
 use crate::tasks::task::{Measured, Step, Task, shown};
 
@@ -38,12 +39,11 @@ impl Regularization {
         cost: impl Fn(&Tensor, &Tensor) -> Tensor,
     ) -> Losses {
         let images = network.images(&batch.images, batch.n, batch.height, batch.width);
-        let targets = targets.to_device(images.device());
         let total = match self.mixing.map(|mixing| mixing.mix(&images, step)) {
-            None => cost(&network.logits(&images, step.arithmetic), &targets),
+            None => cost(&network.logits(&images, step.arithmetic), targets),
             Some(mixed) => {
                 let logits = network.logits(&mixed.images, step.arithmetic);
-                mixed.loss(&targets, |targets| cost(&logits, targets))
+                mixed.loss(targets, |targets| cost(&logits, targets))
             }
         };
         Losses { total, parts: Vec::new() }
@@ -56,7 +56,7 @@ pub fn of(plan: &Plan, data: &Dataset, device: Device) -> Box<dyn Task> {
     let (counts, s) = (data.class_counts(), &plan.settings);
     let (weighted_loss, threshold) = (s.weighted_loss, s.imbalance_rate_threshold as usize);
     let regularization = Regularization::of(s);
-    let upload = |weights: Vec<f32>| Tensor::from_slice(&weights).to_device(device);
+    let upload = |weights: Vec<f32>| upload(&weights, &[weights.len() as i64], device);
     match plan.task {
         schemas::Task::ImageClassificationMultilabel => Box::new(MultiLabel {
             positive_weights: positive_weights(&counts, data.len(), weighted_loss, threshold).map(upload),
@@ -94,7 +94,8 @@ impl Task for Classify {
     fn loss(&self, network: &Network, batch: &Batch, step: &Step) -> Losses {
         let targets: Vec<i64> = batch.classes.iter().flatten().map(|&class| i64::from(class)).collect();
         let (weights, smoothing) = (self.class_weights.as_ref(), self.regularization.label_smoothing);
-        self.regularization.loss((network, batch, step), &Tensor::from_slice(&targets), |logits, targets| {
+        let targets = upload(&targets, &[targets.len() as i64], network.params.device());
+        self.regularization.loss((network, batch, step), &targets, |logits, targets| {
             logits.cross_entropy_loss(targets, weights, Reduction::Mean, -100, smoothing)
         })
     }
@@ -120,7 +121,7 @@ impl MultiLabel {
 
 impl Task for MultiLabel {
     fn loss(&self, network: &Network, batch: &Batch, step: &Step) -> Losses {
-        let targets = presence(&batch.classes, network.labels.len());
+        let targets = presence(&batch.classes, network.labels.len(), network.params.device());
         self.regularization.loss((network, batch, step), &targets, |logits, targets| self.cost(logits, targets))
     }
 
@@ -135,12 +136,12 @@ impl Task for MultiLabel {
 }
 
 /// Float `[N, n]`: 1 where a class is present, 0 where it is not.
-fn presence(classes: &[Vec<u32>], n: usize) -> Tensor {
+fn presence(classes: &[Vec<u32>], n: usize, device: Device) -> Tensor {
     let mut values = vec![0.0_f32; classes.len() * n];
     for (row, classes) in classes.iter().enumerate() {
         classes.iter().for_each(|&class| values[row * n + class as usize] = 1.0);
     }
-    Tensor::from_slice(&values).reshape([classes.len() as i64, n as i64]).to_kind(Kind::Float)
+    upload(&values, &[classes.len() as i64, n as i64], device)
 }
 
 fn measured(network: &Network, data: &Loader, label: &str) -> anyhow::Result<Measured> {
@@ -200,7 +201,7 @@ mod tests {
 
     #[test]
     fn presence_is_a_row_per_image() {
-        let found = Vec::<f32>::try_from(presence(&[vec![0, 2], vec![]], 3).reshape([-1])).unwrap();
+        let found = Vec::<f32>::try_from(presence(&[vec![0, 2], vec![]], 3, Device::Cpu).reshape([-1])).unwrap();
         assert_eq!(found, [1.0, 0.0, 1.0, 0.0, 0.0, 0.0]);
     }
 
@@ -210,7 +211,7 @@ mod tests {
         let cost = |weights: Option<[f32; 2]>| {
             let positive_weights = weights.map(|weights| Tensor::from_slice(&weights));
             let task = MultiLabel { positive_weights, regularization: Regularization::default() };
-            task.cost(&logits, &presence(&[vec![0], vec![0, 1]], 2)).double_value(&[])
+            task.cost(&logits, &presence(&[vec![0], vec![0, 1]], 2, Device::Cpu)).double_value(&[])
         };
         // -log p of a present class is log(1 + e^-x), -log(1 - p) of an absent one log(1 + e^x).
         let (first, second, third, fourth) =
@@ -226,7 +227,7 @@ mod tests {
         let task = MultiLabel { positive_weights: None, regularization };
         let logits = Tensor::from_slice(&[1.5_f32]).reshape([1, 1]);
         let (present, absent) = ((-1.5_f64).exp().ln_1p(), 1.5_f64.exp().ln_1p());
-        let cost = task.cost(&logits, &presence(&[vec![0]], 1)).double_value(&[]);
+        let cost = task.cost(&logits, &presence(&[vec![0]], 1, Device::Cpu)).double_value(&[]);
         assert!((cost - (0.9 * present + 0.1 * absent)).abs() < 1e-6, "{cost}");
     }
 }

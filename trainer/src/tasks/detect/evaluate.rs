@@ -11,6 +11,7 @@ use tch::{Kind, Tensor};
 use super::transfer::host as values;
 use crate::nn::eager::{Decision, Decisions, Eager, Mode, T};
 use crate::nn::network::Network;
+use crate::nn::transfer::upload;
 use crate::progress::Progress;
 use crate::tasks::classify::evaluate::each_image;
 use dataset::{Batch, Loader};
@@ -122,9 +123,9 @@ fn with(
     let Some(detector) = network.spec.detector() else { panic!("{} detects nothing", network.spec.name) };
     let device = network.params.device();
     let sizes: Vec<i64> = sizes.iter().flatten().map(|&side| i64::from(side)).collect();
-    let sizes = Tensor::from_slice(&sizes).view([-1, 2]).to_device(device);
+    let sizes = upload(&sizes, &[sizes.len() as i64 / 2, 2], device);
     tch::no_grad(|| {
-        let one = |value: f32| T::borrowed(&Tensor::from_slice(&[value]).to_device(device));
+        let one = |value: f32| T::borrowed(&upload(&[value], &[1], device));
         let limits = Selection { score: one(selection.score), iou: one(selection.iou), cap: selection.cap };
         let images = Images { prepared: T::borrowed(images), sizes: T::borrowed(&sizes) };
         let model = Model { detector: &detector, preprocessing: &network.preprocessing, classes: network.classes() };

@@ -1,5 +1,6 @@
 //! Object detection: the losses of the three families, measured by average precision.
 
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 
 use models::classify::{normalise, resnet};
@@ -10,10 +11,12 @@ use schemas::{Plan, Settings};
 use tch::{Device, Kind, Tensor};
 
 use super::target::Target;
+use super::transfer::host;
 use super::{anchors as yolov5_anchors, evaluate, retinanet_loss, roi_loss, rpn_loss, yolov5_loss};
 use crate::log::Log;
 use crate::nn::eager::{Eager, Mode, T};
 use crate::nn::network::Network;
+use crate::nn::transfer::upload;
 use crate::tasks::losses::Losses;
 use crate::tasks::task::{Measured, Step, Task, shown};
 use dataset::{Batch, Images, KeyedRng, Loader};
@@ -22,6 +25,9 @@ use dataset::{Batch, Images, KeyedRng, Loader};
 pub struct Detect {
     detector: Detector,
     settings: Settings,
+    /// YOLOv5's anchors on the host, as the first step found them: training does not change them, and to read them in every step
+    /// would be to wait for the device in every step.
+    anchors: OnceCell<Tensor>,
 }
 
 /// What the losses of every family start from.
@@ -39,7 +45,7 @@ impl Detect {
     /// The task of training `detector` with these settings.
     #[must_use]
     pub fn new(detector: Detector, settings: &Settings) -> Self {
-        Self { detector, settings: settings.clone() }
+        Self { detector, settings: settings.clone(), anchors: OnceCell::new() }
     }
 }
 
@@ -48,7 +54,7 @@ impl Task for Detect {
         let images = network.images(&batch.images, batch.n, batch.height, batch.width);
         let targets: Vec<Target> = batch.objects.iter().map(|objects| target(objects)).collect();
         let inner: Vec<f32> = batch.inner.iter().flatten().map(|&side| side as f32).collect();
-        let inner = Tensor::from_slice(&inner).view([-1, 2]).to_device(network.params.device());
+        let inner = upload(&inner, &[batch.inner.len() as i64, 2], network.params.device());
         let mut rng = KeyedRng::new("sample", &[step.seed, u64::from(step.epoch), step.batch as u64]);
         let eager = Eager::new(&network.params, Mode::Train);
         network.autocast(step.arithmetic, || {
@@ -60,7 +66,7 @@ impl Task for Detect {
                 classes: network.classes(),
             };
             match &self.detector {
-                Detector::Yolov5(size) => yolov5(&pass, *size, self.settings.img_size),
+                Detector::Yolov5(size) => yolov5(&pass, *size, self.settings.img_size, &self.anchors),
                 Detector::FasterRcnn(body) => faster_rcnn(&pass, body, &mut rng),
                 Detector::RetinaNet(body) => retinanet(&pass, body),
             }
@@ -93,13 +99,13 @@ impl Task for Detect {
     }
 }
 
-fn yolov5(pass: &Pass, size: ModelSize, img_size: u32) -> Losses {
+fn yolov5(pass: &Pass, size: ModelSize, img_size: u32, anchors: &OnceCell<Tensor>) -> Losses {
     let heads = yolov5::heads(&Scope::root(pass.eager), &pass.images, size, pass.classes);
-    let anchors = heads.anchors.into_tensor().detach().to_device(Device::Cpu);
+    let anchors = anchors.get_or_init(|| heads.anchors.into_tensor().detach().to_device(Device::Cpu).copy());
     // Multi-scale training changes the size of the images, not the balance of the loss.
     let hyper =
         yolov5_loss::Hyper::default().for_run(pass.classes, i64::from(img_size.next_multiple_of(schemas::STRIDE)));
-    yolov5_loss::loss(&heads.maps.map(T::into_tensor), pass.targets, &anchors, &hyper)
+    yolov5_loss::loss(&heads.maps.map(T::into_tensor), pass.targets, anchors, &hyper)
 }
 
 fn faster_rcnn(pass: &Pass, body: &resnet::Config, rng: &mut KeyedRng) -> Losses {
@@ -112,8 +118,10 @@ fn faster_rcnn(pass: &Pass, body: &resnet::Config, rng: &mut KeyedRng) -> Losses
     let first = rpn_loss::loss(&logits, &deltas, &all.anchors.into_tensor(), pass.targets, rng);
 
     let (boxes, scores) = (proposals.boxes.into_tensor(), proposals.scores.into_tensor());
-    let real = |image: i64| boxes.get(image).index_select(0, &scores.get(image).gt(0.0).nonzero().squeeze_dim(1));
-    let each: Vec<Tensor> = (0..boxes.size()[0]).map(real).collect();
+    // Proposals are sorted by their scores, and padding, whose score is 0, comes last.
+    let counts: Vec<i64> = host(&scores.gt(0.0).sum_dim_intlist(1, false, Kind::Int64));
+    let each: Vec<Tensor> =
+        counts.iter().zip(0..).map(|(&count, image)| boxes.get(image).narrow(0, 0, count)).collect();
     let sampled = roi_loss::sample(&each, pass.targets, rng);
     let pooled = o.roi_align_each(&maps[..roi_heads::LEVELS], &sampled.rois, &roi_heads::align());
     let predicted = roi_heads::head(&s, &pooled, pass.classes);

@@ -2,6 +2,8 @@
 
 use tch::{Device, Kind, Tensor};
 
+use crate::nn::transfer;
+
 /// The precision to compute in: float64 stays, everything else becomes float32.
 pub(super) fn precise(kind: Kind) -> Kind {
     if kind == Kind::Double { Kind::Double } else { Kind::Float }
@@ -9,7 +11,7 @@ pub(super) fn precise(kind: Kind) -> Kind {
 
 /// Host values on a device, without waiting for the work that is queued there.
 pub(super) fn upload<T: tch::kind::Element>(values: &[T], kind: Kind, device: Device) -> Tensor {
-    Tensor::from_slice(values).to_kind(kind).to_device_(device, kind, true, false)
+    transfer::upload(values, &[values.len() as i64], device).to_kind(kind)
 }
 
 /// The values of a tensor on the host, row-major. Waits for the device.
