@@ -208,6 +208,11 @@ pub trait Ops {
     /// ONNX `Conv`: `x [N, Cin, H, W]`, `w [Cout, Cin / groups, kh, kw]`, `b [Cout]`; cross-correlation.
     fn conv2d(&self, x: &Self::T, w: &Self::T, b: Option<&Self::T>, c: &Conv) -> Self::T;
 
+    /// ONNX `ConvTranspose` without padding: `x [N, Cin, H, W]`, `w [Cin, Cout, kh, kw]`, `b [Cout]`; each value of `x` adds
+    /// itself times the kernel to a window, `stride` apart, of `[N, Cout, (H - 1) * stride + kh, (W - 1) * stride + kw]`.
+    /// H and W are at least 1.
+    fn conv_transpose2d(&self, x: &Self::T, w: &Self::T, b: Option<&Self::T>, stride: [i64; 2]) -> Self::T;
+
     /// ONNX `Gemm` with `transB = 1`: `x [N, I]`, `w [O, I]`, `b [O]`; `x wᵀ + b`.
     fn linear(&self, x: &Self::T, w: &Self::T, b: Option<&Self::T>) -> Self::T;
 
@@ -303,6 +308,9 @@ pub trait Ops {
     /// same place. One -1 is inferred: the lengths of `x` that are not copied, multiplied, divided by the positive ones of
     /// `shape`, multiplied. So unlike in ONNX, -1 is well defined beside a copied length that is 0.
     fn reshape(&self, x: &Self::T, shape: &[i64]) -> Self::T;
+
+    /// `x [N * P, ..]` as `[N, P, ..]`, with N and P the first two lengths of `like [N, P, ..]` (ONNX `Shape` and `Reshape`).
+    fn unflatten(&self, x: &Self::T, like: &Self::T) -> Self::T;
 
     /// ONNX `Slice` of one axis: elements `from` up to but not including `to`. Negative positions count from the end,
     /// and positions beyond either end mean that end; `i64::MAX` is the end.

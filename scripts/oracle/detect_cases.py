@@ -25,6 +25,14 @@ def cases():
     for kind in (pointwise, shapes, lookups, suppression, regions):
         yield from kind(r)
     yield from parts(numpy.random.RandomState(13))
+    yield from unflattened(numpy.random.RandomState(17))
+
+
+def unflattened(r):
+    f = lambda *shape: r.standard_normal(shape).astype(numpy.float32)
+    for shape, like in [((6, 4), (2, 3, 7)), ((6,), (3, 2)), ((0, 2, 2), (0, 5)), ((0, 2), (4, 0, 1)), ((5, 1, 2), (1, 5))]:
+        x, name = f(*shape), "x".join(map(str, shape)) + "_like_" + "x".join(map(str, like))
+        yield f"unflatten_{name}", "unflatten", {"method": "unflatten"}, [x, f(*like)], [x.reshape(*like[:2], *shape[1:])]
 
 
 def pointwise(r):

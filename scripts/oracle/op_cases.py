@@ -32,9 +32,9 @@ from safetensors.numpy import save_file
 import detect_cases
 
 OPERATORS = [
-    "Add", "Attention", "AveragePool", "BatchNormalization", "Cast", "Clip", "Concat", "Conv", "Div", "Dropout", "Exp", "Expand", "Flatten", "GatherND", "Gelu", "Gemm",
+    "Add", "Attention", "AveragePool", "BatchNormalization", "Cast", "Clip", "Concat", "Conv", "ConvTranspose", "Div", "Dropout", "Exp", "Expand", "Flatten", "GatherND", "Gelu", "Gemm",
     "GlobalAveragePool", "GreaterOrEqual", "Identity", "LayerNormalization", "Max", "MaxPool", "Min", "Mul", "NonMaxSuppression", "OneHot", "ReduceSum",
-    "Relu", "Reshape", "Resize", "RoiAlign", "Shape", "Sigmoid", "Slice", "Softmax", "Split", "Sub", "Swish", "TopK", "Transpose", "cells",
+    "Relu", "Reshape", "Resize", "RoiAlign", "Shape", "Sigmoid", "Slice", "Softmax", "Split", "Sub", "Swish", "TopK", "Transpose", "cells", "unflatten",
 ]
 OPSET = 18
 # Operators that are younger, which the exporter writes as several nodes.
@@ -91,6 +91,11 @@ def call_of_one(op, attributes, inputs):
         return {"method": "clamp", "lo": lo, "hi": hi}, [x]
     if op == "Conv":
         return {"method": "conv2d", "groups": attributes.get("group", 1), **window(attributes, x.ndim)}, inputs
+    if op == "ConvTranspose":
+        asked = {name: attributes[name] for name in attributes if name not in ("kernel_shape", "strides")}
+        plain = {"dilations": [1, 1], "group": 1, "pads": [0, 0, 0, 0], "auto_pad": b"NOTSET", "output_padding": [0, 0]}
+        require(x.ndim == 4 and all(plain.get(name) == value for name, value in asked.items()), "Ops has it in 2-D, without padding, groups and dilation")
+        return {"method": "conv_transpose2d", "stride": list(attributes.get("strides", [1, 1]))}, inputs
     if op == "Dropout":
         require(len(inputs) < 3, "training is the trainer's, and random")
         ratio = float(inputs[1]) if len(inputs) == 2 else attributes.get("ratio", 0.5)
@@ -267,6 +272,10 @@ def own_cases():
     yield "gelu_far_out", "Gelu", {}, [numpy.array([-inf, -30, -6, -0.75, -0.0, 0.0, 1e-30, 0.75, 6, 30], dtype=numpy.float32)[1:]]
     yield "attention_one_key", "Attention", {}, [f(2, 2, 3, 4), f(2, 2, 1, 4), f(2, 2, 1, 4)]
     yield "attention_large_scores", "Attention", {}, [20 * f(1, 3, 5, 16), 20 * f(1, 3, 5, 16), f(1, 3, 5, 16)]
+    yield "conv_transpose_doubles", "ConvTranspose", {"strides": [2, 2]}, [f(2, 3, 4, 5), f(3, 2, 2, 2), f(2)]
+    yield "conv_transpose_overlaps", "ConvTranspose", {"strides": [1, 2]}, [f(1, 2, 3, 4), f(2, 3, 3, 3)]
+    yield "conv_transpose_one_pixel", "ConvTranspose", {"strides": [2, 2]}, [f(1, 4, 1, 1), f(4, 1, 2, 2), f(1)]
+    yield "conv_transpose_empty_batch", "ConvTranspose", {"strides": [2, 2]}, [f(0, 3, 2, 2), f(3, 2, 2, 2), f(2)]
 
 
 def expected(op, attributes, inputs):

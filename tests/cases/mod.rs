@@ -10,7 +10,7 @@ use serde::Deserialize;
 use crate::fixture;
 
 /// Operators behind the methods of [`Ops`] that take tensors.
-pub const OPERATORS: [&str; 41] = [
+pub const OPERATORS: [&str; 43] = [
     "Add",
     "Attention",
     "AveragePool",
@@ -19,6 +19,7 @@ pub const OPERATORS: [&str; 41] = [
     "Clip",
     "Concat",
     "Conv",
+    "ConvTranspose",
     "Div",
     "Dropout",
     "Exp",
@@ -52,6 +53,7 @@ pub const OPERATORS: [&str; 41] = [
     "TopK",
     "Transpose",
     "cells",
+    "unflatten",
 ];
 
 /// Elements, row-major.
@@ -137,6 +139,7 @@ pub enum Call {
     Sigmoid,
     Linear,
     GlobalAvgPool,
+    ConvTranspose2d { stride: [i64; 2] },
     Conv2d { stride: [i64; 2], padding: Pad, groups: i64 },
     MaxPool { kernel: [i64; 2], stride: [i64; 2], padding: Pad, ceil: bool },
     AvgPool { kernel: [i64; 2], stride: [i64; 2], padding: Pad, ceil: bool, count_include_pad: bool },
@@ -159,6 +162,7 @@ pub enum Call {
     AtLeast,
     Concat { axis: i64 },
     Reshape { shape: Vec<i64> },
+    Unflatten,
     Slice { axis: i64, from: i64, to: i64 },
     Head,
     ResizeNearestLike,
@@ -196,7 +200,11 @@ impl Call {
     #[must_use]
     pub fn given(&self, inputs: usize) -> usize {
         match self {
-            Self::Conv2d { .. } | Self::Linear | Self::BatchNorm { .. } | Self::LayerNorm { .. } => 1,
+            Self::Conv2d { .. }
+            | Self::ConvTranspose2d { .. }
+            | Self::Linear
+            | Self::BatchNorm { .. }
+            | Self::LayerNorm { .. } => 1,
             _ => inputs,
         }
     }
@@ -234,6 +242,8 @@ impl Call {
             (Self::Conv2d { stride, padding, groups }, [x, w, b @ ..]) => {
                 ops.conv2d(x, w, b.first(), &Conv { stride: *stride, padding: (*padding).into(), groups: *groups })
             }
+            (Self::ConvTranspose2d { stride }, [x, w, b @ ..]) => ops.conv_transpose2d(x, w, b.first(), *stride),
+            (Self::Unflatten, [x, like]) => ops.unflatten(x, like),
             (Self::MaxPool { kernel, stride, padding, ceil }, [x]) => {
                 let pool = Pool { kernel: *kernel, stride: *stride, padding: (*padding).into(), ceil: *ceil };
                 ops.max_pool(x, &pool)

@@ -86,6 +86,10 @@ impl Ops for Step<'_> {
         self.eager.conv2d(x, w, b, c)
     }
 
+    fn conv_transpose2d(&self, x: &T, w: &T, b: Option<&T>, stride: [i64; 2]) -> T {
+        self.eager.conv_transpose2d(x, w, b, stride)
+    }
+
     fn linear(&self, x: &T, w: &T, b: Option<&T>) -> T {
         self.eager.linear(x, w, b)
     }
@@ -192,6 +196,10 @@ impl Ops for Step<'_> {
 
     fn reshape(&self, x: &T, shape: &[i64]) -> T {
         self.eager.reshape(x, shape)
+    }
+
+    fn unflatten(&self, x: &T, like: &T) -> T {
+        self.eager.unflatten(x, like)
     }
 
     fn slice(&self, x: &T, axis: i64, from: i64, to: i64) -> T {

@@ -82,6 +82,24 @@ impl Builder<'_> {
         }
     }
 
+    pub(super) fn spread(&self, x: &Value, w: &Value, b: Option<&Value>, stride: [i64; 2]) -> Value {
+        let op = "ConvTranspose";
+        let (&[n, cin, h, width], &[Some(wi), Some(cout), Some(kh), Some(kw)]) = (x.dims(), w.dims()) else {
+            return self.misuse(op, format!("input {:?} or weight {:?} is not 4-D", x.dims(), w.dims()));
+        };
+        if !can_be(cin, wi) || b.is_some_and(|b| b.dims() != [Some(cout)]) {
+            let (x, w, b) = (x.dims(), w.dims(), b.map(Value::dims));
+            return self.misuse(op, format!("input {x:?}, weight {w:?}, bias {b:?}"));
+        }
+        self.floats(op, &[x, w]);
+        let attributes =
+            vec![("kernel_shape", Attribute::Ints(vec![kh, kw])), ("strides", Attribute::Ints(stride.to_vec()))];
+        let side = |length: Length, stride: i64, kernel: i64| length.map(|n| (n - 1) * stride + kernel);
+        let dims = vec![n, Some(cout), side(h, stride[0], kh), side(width, stride[1], kw)];
+        let inputs: Vec<_> = [Some(x), Some(w)].into_iter().chain(b.map(Some)).collect();
+        self.emit(Emit { op, inputs: &inputs, attributes, dtype: DType::F32, dims })
+    }
+
     pub(super) fn pool_regions(&self, levels: &[Value], rois: &Value, r: &RoiAlign) -> Value {
         let &[n, p, last] = rois.dims() else {
             return self.misuse("RoiAlign", format!("regions {:?} are not 3-D", rois.dims()));

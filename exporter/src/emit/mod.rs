@@ -123,6 +123,11 @@ impl Ops for Builder<'_> {
         self.emit(Emit { op: "Conv", inputs: &inputs, attributes, dtype: DType::F32, dims })
     }
 
+    fn conv_transpose2d(&self, x: &Value, w: &Value, b: Option<&Value>, stride: [i64; 2]) -> Value {
+        self.at_owner(w);
+        self.spread(x, w, b, stride)
+    }
+
     fn linear(&self, x: &Value, w: &Value, b: Option<&Value>) -> Value {
         self.at_owner(w);
         let (&[n, i], &[o, wi]) = (x.dims(), w.dims()) else {
@@ -312,6 +317,10 @@ impl Ops for Builder<'_> {
 
     fn reshape(&self, x: &Value, shape: &[i64]) -> Value {
         self.reshaped(x, shape)
+    }
+
+    fn unflatten(&self, x: &Value, like: &Value) -> Value {
+        self.unflattened(x, like)
     }
 
     fn slice(&self, x: &Value, axis: i64, from: i64, to: i64) -> Value {

@@ -106,6 +106,24 @@ impl Builder<'_> {
         self.ints(&[i64::try_from(at).unwrap_or(i64::MAX)])
     }
 
+    pub(super) fn unflattened(&self, x: &Value, like: &Value) -> Value {
+        let (&[rows, ref rest @ ..], &[n, p, ..]) = (x.dims(), like.dims()) else {
+            return self.misuse("Reshape", format!("{:?} like {:?}", x.dims(), like.dims()));
+        };
+        if rows.zip(product(&[n, p])).is_some_and(|(rows, all)| rows != all) {
+            return self.misuse("Reshape", format!("{:?} like {:?}", x.dims(), like.dims()));
+        }
+        let dims = [&[n, p], rest].concat();
+        let shape = if rest.is_empty() {
+            self.shape_of(like, 0..2)
+        } else {
+            self.joined(&[&self.shape_of(like, 0..2), &self.shape_of(x, 1..x.dims().len())], 0)
+        };
+        // A length of 0 is meant as such: without this it would copy the length of `x` at the same place.
+        let attributes = vec![("allowzero", Attribute::Int(1))];
+        self.emit(Emit { op: "Reshape", inputs: &[Some(x), Some(&shape)], attributes, dtype: x.dtype(), dims })
+    }
+
     pub(super) fn joined(&self, parts: &[&Value], axis: i64) -> Value {
         let Some((first, rest)) = parts.split_first() else {
             return self.misuse("Concat", "no parts".to_owned());

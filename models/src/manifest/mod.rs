@@ -182,6 +182,17 @@ impl Ops for Manifest {
         [n, cout, oh, ow].into()
     }
 
+    fn conv_transpose2d(&self, x: &Dims, w: &Dims, b: Option<&Dims>, stride: [i64; 2]) -> Dims {
+        let (&[n, cin, h, width], &[wi, cout, kh, kw]) = (x.as_ref(), w.as_ref()) else {
+            return self.fail("conv_transpose2d", format!("input {x:?} or weight {w:?} is not 4-D"));
+        };
+        if cin != wi || h < 1 || width < 1 || b.is_some_and(|b| b.as_ref() != [cout]) {
+            return self.fail("conv_transpose2d", format!("input {x:?}, weight {w:?}, bias {b:?}"));
+        }
+        self.cost(n * cin * h * width * cout * kh * kw);
+        [n, cout, (h - 1) * stride[0] + kh, (width - 1) * stride[1] + kw].into()
+    }
+
     fn linear(&self, x: &Dims, w: &Dims, b: Option<&Dims>) -> Dims {
         match (x.as_ref(), w.as_ref()) {
             (&[n, i], &[o, wi]) if i == wi && b.is_none_or(|b| b.as_ref() == [o]) => {
@@ -322,6 +333,13 @@ impl Ops for Manifest {
 
     fn reshape(&self, x: &Dims, shape: &[i64]) -> Dims {
         self.shape("reshape", shapes::reshape(x, shape))
+    }
+
+    fn unflatten(&self, x: &Dims, like: &Dims) -> Dims {
+        match (x.as_ref(), like.as_ref()) {
+            (&[rows, ref rest @ ..], &[n, p, ..]) if rows == n * p => [&[n, p], rest].concat().into(),
+            _ => self.fail("unflatten", format!("{x:?} like {like:?}")),
+        }
     }
 
     fn slice(&self, x: &Dims, axis: i64, from: i64, to: i64) -> Dims {

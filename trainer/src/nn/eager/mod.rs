@@ -140,6 +140,10 @@ impl Ops for Eager<'_> {
         T(x.conv2d(&w.0, b.map(|b| &b.0), c.stride, padding, [1, 1], c.groups))
     }
 
+    fn conv_transpose2d(&self, x: &T, w: &T, b: Option<&T>, stride: [i64; 2]) -> T {
+        T(x.0.conv_transpose2d(&w.0, b.map(|b| &b.0), stride, [0, 0], [0, 0], 1, [1, 1]))
+    }
+
     fn linear(&self, x: &T, w: &T, b: Option<&T>) -> T {
         T(x.0.linear(&w.0, b.map(|b| &b.0)))
     }
@@ -300,6 +304,12 @@ impl Ops for Eager<'_> {
         // The manifest has refused every shape that does not fit; libtorch refuses what is left as it is.
         let shape = shapes::reshape(&x.0.size(), shape).unwrap_or_else(|_| shape.to_vec());
         T(x.0.reshape(shape))
+    }
+
+    fn unflatten(&self, x: &T, like: &T) -> T {
+        let mut size = x.0.size();
+        size.splice(..1, like.0.size()[..2].iter().copied());
+        T(x.0.reshape(size))
     }
 
     fn slice(&self, x: &T, axis: i64, from: i64, to: i64) -> T {
