@@ -8,7 +8,7 @@ use crate::synthetic::uniform;
 
 /// Variance of a weight times its fan-in, times 3, of the first row whose place the key begins with and whose layer it
 /// has.
-const GAINS: [(&str, &str, f64); 14] = [
+const GAINS: [(&str, &str, f64); 17] = [
     ("model.24.m.", "", 30.0),
     ("model.", "", 5.0),
     ("backbone.body.", "", 3.0),
@@ -20,6 +20,9 @@ const GAINS: [(&str, &str, f64); 14] = [
     ("roi_heads.box_head.", "", 6.0),
     ("roi_heads.box_predictor.cls_score.", "", 12.0),
     ("roi_heads.box_predictor.bbox_pred.", "", 10.0),
+    ("roi_heads.mask_head.", "", 6.0),
+    ("roi_heads.mask_predictor.conv5_mask.", "", 24.0),
+    ("roi_heads.mask_predictor.mask_fcn_logits.", "", 12.0),
     ("head.", ".conv.", 6.0),
     ("head.", ".cls_logits.", 60.0),
     ("head.", ".bbox_reg.", 0.3),
@@ -29,7 +32,7 @@ const GAINS: [(&str, &str, f64); 14] = [
 fn ends_branch(detector: &Detector, key: &str) -> bool {
     match detector {
         Detector::Yolov5(_) => key.contains(".m.") && key.ends_with(".cv2.bn.weight"),
-        Detector::FasterRcnn(body) | Detector::RetinaNet(body) => match body.block {
+        Detector::FasterRcnn(body) | Detector::RetinaNet(body) | Detector::MaskRcnn(body) => match body.block {
             Block::Basic => key.starts_with("backbone.body.layer") && key.ends_with(".bn2.weight"),
             Block::Bottleneck => key.ends_with(".bn3.weight"),
         },

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use files::OutputError;
 use models::weights::CheckpointError;
 use runtime::RuntimeError;
-use schemas::{Coded, ErrorCode, SettingError, Task};
+use schemas::{Coded, ErrorCode, SettingError};
 
 use crate::builder::BuildError;
 use crate::proto;
@@ -32,14 +32,6 @@ pub enum ExportError {
     Features {
         /// Weights file.
         path: PathBuf,
-    },
-    /// The task has no export.
-    #[error("{path:?} holds a model for {task}; this version exports classifiers and detectors")]
-    Task {
-        /// Weights file.
-        path: PathBuf,
-        /// Its task.
-        task: Task,
     },
     /// The settings of the checkpoint, or those given in their place, cannot be read or mean nothing to the model.
     #[error("{path:?}: {}", .errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
@@ -99,7 +91,7 @@ impl Coded for ExportError {
     fn code(&self) -> ErrorCode {
         match self {
             Self::Checkpoint(error) => error.code(),
-            Self::UnknownModel { .. } | Self::Task { .. } | Self::TooLarge { .. } => ErrorCode::UnsupportedModel,
+            Self::UnknownModel { .. } | Self::TooLarge { .. } => ErrorCode::UnsupportedModel,
             Self::Settings { .. } => ErrorCode::InvalidSettings,
             Self::Output { .. } | Self::Features { .. } => ErrorCode::InvalidArguments,
             Self::InTheWay(error) => error.code(),

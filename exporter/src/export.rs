@@ -76,15 +76,16 @@ pub fn graph(checkpoint: &CheckpointFile, contents: impl Into<Contents>) -> Resu
             let classifier = classifier.ok_or_else(|| unknown(&|m| m.classifier().is_some()))?;
             preprocess::classifier(&classifier, meta, contents, checkpoint)
         }
-        Task::ImageObjectDetection if contents.features => return Err(ExportError::Features { path: path() }),
-        Task::ImageObjectDetection => {
-            let detector = spec.and_then(ModelSpec::detector);
-            let detector = detector.ok_or_else(|| unknown(&|m| m.detector().is_some()))?;
+        Task::ImageObjectDetection | Task::ImageInstanceSegmentation if contents.features => {
+            return Err(ExportError::Features { path: path() });
+        }
+        task @ (Task::ImageObjectDetection | Task::ImageInstanceSegmentation) => {
+            let detector = spec.filter(|spec| spec.tasks().contains(&task)).and_then(ModelSpec::detector);
+            let detector = detector.ok_or_else(|| unknown(&|m| m.tasks().contains(&task)))?;
             let settings = DetectionSettings::try_from(meta)
                 .map_err(|error| ExportError::Settings { path: path(), errors: vec![error] })?;
             preprocess::detector(&detector, meta, &settings, contents.form, checkpoint)
         }
-        task @ Task::ImageInstanceSegmentation => return Err(ExportError::Task { path: path(), task }),
     };
     built.map_err(|error| ExportError::Build { path: path(), error })
 }

@@ -111,7 +111,8 @@ pub enum DecisionKind {
     AtLeast,
     /// Where tiles lie. No inputs; output: I64 `[S, 4]`.
     Places,
-    /// What was found in each tile, before it is merged. No inputs; outputs: boxes, scores, labels.
+    /// What was found in each tile, before it is merged. No inputs; outputs: boxes, scores, labels, and masks if
+    /// there are any.
     Found,
 }
 

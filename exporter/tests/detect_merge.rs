@@ -61,7 +61,7 @@ fn found(seed: &str, tile: &Tile, count: usize, each: usize) -> Vec<Detection> {
         let (y1, y2) = along(tile.y0, tile.y1, v[2], v[3]);
         // Scores of different sources are often equal, those of one source never.
         let score = 1.0 - (i as f32 + (v[4] * 3.0).floor() / 4.0) / (each as f32 + 2.0);
-        Detection { corners: [x1, y1, x2, y2], score, label: usize::from(v[5] > 0.7) }
+        Detection { corners: [x1, y1, x2, y2], score, label: usize::from(v[5] > 0.7), mask: None }
     };
     (0..count).map(one).collect()
 }
@@ -134,6 +134,7 @@ fn compare(grids: &[(u32, u32)], most: Most, trials: usize) {
                         corners: [0, 1, 2, 3].map(|k| boxes[[n, d, k]]),
                         score: scores[[n, d]],
                         label: labels[[n, d]] as usize,
+                        mask: None,
                     })
                     .collect();
                 assert_eq!(answer, expected, "{columns}x{rows}, trial {trial}, image {n}");

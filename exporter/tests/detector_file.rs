@@ -70,7 +70,7 @@ fn open(form: Form, flaw: Flaw) -> Result<Model, RuntimeError> {
 
 /// The certain box of an image of 10 rows and 20 columns, moved by `more`.
 fn certain(more: f32) -> Detection {
-    Detection { corners: [11.0, 22.0, 13.0, 24.0].map(|v| v + more), score: 0.75, label: 1 }
+    Detection { corners: [11.0, 22.0, 13.0, 24.0].map(|v| v + more), score: 0.75, label: 1, mask: None }
 }
 
 #[test]
@@ -82,8 +82,8 @@ fn defaults_hold_until_they_are_overridden() {
     };
     assert_eq!(run(None, None).unwrap(), [[certain(0.0)], [certain(0.0)]]);
     let both = run(Some(0.1), None).unwrap();
-    assert_eq!((both[1].len(), both[1][0]), (2, certain(0.0)));
-    assert_eq!(both[1][1], Detection { corners: [15.0, 26.0, 17.0, 28.0], score: 0.25, label: 0 });
+    assert_eq!((both[1].len(), both[1][0].clone()), (2, certain(0.0)));
+    assert_eq!(both[1][1], Detection { corners: [15.0, 26.0, 17.0, 28.0], score: 0.25, label: 0, mask: None });
     assert_eq!(run(Some(0.0), Some(0.5)).unwrap()[0][0], certain(0.5));
     assert_eq!(run(Some(1.0), None).unwrap(), [[], []]);
     assert_eq!(run(None, Some(1.0)).unwrap(), [[certain(1.0)], [certain(1.0)]]);

@@ -2,10 +2,11 @@
 
 use ort::session::Session;
 use ort::value::{Outlet, TensorElementType, ValueType};
+use schemas::prediction::MASK_SIDE;
 use schemas::{CheckpointMeta, Form, Task, UnknownForm};
 
 use crate::format::{
-    BOXES, FEATURES, FORM_KEY, INPUT, IOU_THRESHOLD, LABELS, META_KEY, OUTPUT, SCORE_THRESHOLD, SCORES, SIZES,
+    BOXES, FEATURES, FORM_KEY, INPUT, IOU_THRESHOLD, LABELS, MASKS, META_KEY, OUTPUT, SCORE_THRESHOLD, SCORES, SIZES,
 };
 
 /// What a model answers about an image.
@@ -15,20 +16,17 @@ pub enum Outputs {
     Probabilities,
     /// Labelled boxes with scores: [`crate::Model::detect`].
     Boxes,
+    /// The same, and a mask for each box: [`crate::Model::detect`].
+    Masks,
 }
 
 impl Outputs {
     /// What models of this task answer.
-    ///
-    /// # Errors
-    /// When this version runs none.
-    fn of(task: Task) -> Result<Self, String> {
+    fn of(task: Task) -> Self {
         match task {
-            Task::ImageClassification | Task::ImageClassificationMultilabel => Ok(Self::Probabilities),
-            Task::ImageObjectDetection => Ok(Self::Boxes),
-            Task::ImageInstanceSegmentation => {
-                Err(format!("its task is {task}, which this version does not run; use a newer one"))
-            }
+            Task::ImageClassification | Task::ImageClassificationMultilabel => Self::Probabilities,
+            Task::ImageObjectDetection => Self::Boxes,
+            Task::ImageInstanceSegmentation => Self::Masks,
         }
     }
 }
@@ -74,7 +72,7 @@ pub(crate) fn describe(session: &Session) -> Result<Description, String> {
     let (meta, form) = metadata(session)?;
     let images = Wanted::new(INPUT, TensorElementType::Uint8, &[-1, -1, -1, 3]);
     let mut features = None;
-    let answers = Outputs::of(meta.task)?;
+    let answers = Outputs::of(meta.task);
     let shapes = match answers {
         Outputs::Probabilities => {
             let labels = i64::try_from(meta.labels.len()).unwrap_or(i64::MAX);
@@ -88,12 +86,17 @@ pub(crate) fn describe(session: &Session) -> Result<Description, String> {
             features = shapes.get(1).and_then(|shape| usize::try_from(*shape.get(1)?).ok());
             accept(session.inputs(), "input", &[images])?
         }
-        Outputs::Boxes => {
-            let outputs = [
+        Outputs::Boxes | Outputs::Masks => {
+            let side = MASK_SIDE as i64;
+            let mut outputs = vec![
                 Wanted::new(BOXES, TensorElementType::Float32, &[-1, -1, 4]),
                 Wanted::new(SCORES, TensorElementType::Float32, &[-1, -1]),
                 Wanted::new(LABELS, TensorElementType::Int64, &[-1, -1]),
             ];
+            let shape = [-1, -1, side, side];
+            if answers == Outputs::Masks {
+                outputs.push(Wanted::new(MASKS, TensorElementType::Float32, &shape));
+            }
             accept(session.outputs(), "output", &outputs)?;
             thresholds(session)?;
             let sizes = Wanted::new(SIZES, TensorElementType::Int64, &[-1, 2]);
@@ -111,7 +114,9 @@ pub(crate) fn describe(session: &Session) -> Result<Description, String> {
     let side = i64::from(meta.preprocessing.side());
     let sides_are_fixed = match (answers, form) {
         (Outputs::Probabilities, Form::Prepared) => true,
-        (Outputs::Probabilities, Form::Whole) | (Outputs::Boxes, Form::Whole | Form::Prepared) => false,
+        (Outputs::Probabilities, Form::Whole) | (Outputs::Boxes | Outputs::Masks, Form::Whole | Form::Prepared) => {
+            false
+        }
     };
     if sides_are_fixed && input_shape[1..3] != [side, side] {
         return Err(format!("input '{INPUT}' has shape {input_shape:?}, but the metadata say {side} x {side} pixels"));

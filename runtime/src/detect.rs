@@ -4,11 +4,11 @@ use ndarray::{Array2, ArrayView4};
 use ort::session::SessionInputValue;
 use ort::value::{Tensor, TensorRef};
 use schemas::Form;
-use schemas::prediction::{Detection, Thresholds};
+use schemas::prediction::{Detection, MASK_SIDE, SoftMask, Thresholds};
 
 use crate::RuntimeError;
 use crate::describe::Outputs;
-use crate::format::{BOXES, INPUT, IOU_THRESHOLD, LABELS, SCORE_THRESHOLD, SCORES, SIZES};
+use crate::format::{BOXES, INPUT, IOU_THRESHOLD, LABELS, MASKS, SCORE_THRESHOLD, SCORES, SIZES};
 use crate::model::{Model, failed};
 
 /// Thresholds for one run in place of those in the file.
@@ -49,12 +49,13 @@ impl Model {
         overrides: &Overrides,
     ) -> Result<Vec<Vec<Detection>>, RuntimeError> {
         let (n, h, w, c) = images.dim();
-        match self.outputs() {
-            Outputs::Boxes => {}
+        let outlined = match self.outputs() {
+            Outputs::Boxes => false,
+            Outputs::Masks => true,
             Outputs::Probabilities => {
                 return Err(input(format!("the model's task is {}; it finds no boxes", self.meta().task)));
             }
-        }
+        };
         self.check([n, h, w, c])?;
         self.check_sizes(n, sizes)?;
         let overrides = given(overrides)?;
@@ -92,13 +93,27 @@ impl Model {
         };
         let each = usize::try_from(each).map_err(|e| wrong(e.to_string()))?;
         let classes = Array2::from_shape_vec((n, each), classes.to_vec()).map_err(|e| wrong(e.to_string()))?;
+        let masks = match outlined {
+            false => None,
+            true => Some(floats(MASKS)?),
+        };
+        let side = MASK_SIDE as i64;
+        if let Some((shape, _)) = masks.as_ref().filter(|(shape, _)| ***shape != [rows, each as i64, side, side]) {
+            return Err(wrong(format!("for {n} images of {each} objects: masks {shape:?}")));
+        }
+        let mask = |at: usize| {
+            let all = masks.as_ref()?.1;
+            let area = MASK_SIDE * MASK_SIDE;
+            SoftMask::new(&all[at * area..(at + 1) * area])
+        };
         let corners = boxes.1.as_chunks::<4>().0;
         let image = |(i, classes): (usize, ndarray::ArrayView1<i64>)| {
             let real = classes.iter().take_while(|&&class| class >= 0).enumerate();
             real.map(|(j, &class)| {
                 let label = usize::try_from(class).ok().filter(|&label| label < labels);
                 let label = label.ok_or_else(|| wrong(format!("label {class} of {labels}")))?;
-                Ok(Detection { corners: corners[i * each + j], score: scores.1[i * each + j], label })
+                let at = i * each + j;
+                Ok(Detection { corners: corners[at], score: scores.1[at], label, mask: mask(at) })
             })
             .collect()
         };

@@ -24,3 +24,5 @@ pub const BOXES: &str = "boxes";
 pub const SCORES: &str = "scores";
 /// Name of a detector's labels.
 pub const LABELS: &str = "labels";
+/// Name of the masks of a detector that outlines what it finds.
+pub const MASKS: &str = "masks";

@@ -24,7 +24,7 @@ pub use describe::Outputs;
 pub use detect::Overrides;
 pub use error::RuntimeError;
 pub use format::{
-    BOXES, FEATURES, FORM_KEY, INPUT, IOU_THRESHOLD, LABELS, META_KEY, OUTPUT, SCORE_THRESHOLD, SCORES, SIZES,
+    BOXES, FEATURES, FORM_KEY, INPUT, IOU_THRESHOLD, LABELS, MASKS, META_KEY, OUTPUT, SCORE_THRESHOLD, SCORES, SIZES,
 };
 pub use library::init;
 pub use model::{Model, Options};

@@ -130,7 +130,7 @@ impl Model {
         let Description { meta, outputs, .. } = &self.about;
         match outputs {
             Outputs::Probabilities => {}
-            Outputs::Boxes => {
+            Outputs::Boxes | Outputs::Masks => {
                 let problem = format!("the model's task is {}; it has no probabilities of whole images", meta.task);
                 return Err(RuntimeError::Input { problem });
             }
@@ -196,8 +196,10 @@ impl Model {
     pub(crate) fn check(&self, shape: [usize; 4]) -> Result<(), RuntimeError> {
         let Description { outputs, form, input_shape, .. } = &self.about;
         let framed = match (outputs, form) {
-            (Outputs::Boxes, Form::Prepared) => true,
-            (Outputs::Boxes, Form::Whole) | (Outputs::Probabilities, Form::Whole | Form::Prepared) => false,
+            (Outputs::Boxes | Outputs::Masks, Form::Prepared) => true,
+            (Outputs::Boxes | Outputs::Masks, Form::Whole) | (Outputs::Probabilities, Form::Whole | Form::Prepared) => {
+                false
+            }
         };
         let fits = shape
             .iter()

@@ -46,6 +46,10 @@ GAINS = [
     (re.compile(r"^roi_heads\.box_head\."), 6.0),
     (re.compile(r"^roi_heads\.box_predictor\.cls_score\."), 12.0),
     (re.compile(r"^roi_heads\.box_predictor\.bbox_pred\."), 10.0),
+    (re.compile(r"^roi_heads\.mask_head\."), 6.0),
+    # The convolution that doubles the side: its weight is [in, out, 2, 2], and each value of the result sums over `in`.
+    (re.compile(r"^roi_heads\.mask_predictor\.conv5_mask\."), 24.0),
+    (re.compile(r"^roi_heads\.mask_predictor\.mask_fcn_logits\."), 12.0),
     (re.compile(r"^head\..*_head\.conv\."), 6.0),
     (re.compile(r"^head\.classification_head\.cls_logits\."), 60.0),
     (re.compile(r"^head\.regression_head\.bbox_reg\."), 0.3),
@@ -117,6 +121,9 @@ def faster_rcnn(net, images, case):
         "logits": logits,
         "deltas": offsets,
     }
+    if heads.has_mask():
+        shown = heads.mask_roi_pool(features, [r.to(images.dtype) for r in rois(case["input"], sizes)], sizes)
+        raw["mask_logits"] = heads.mask_predictor(heads.mask_head(shown))
     proposals, _ = net.rpn(listed, features)
     heads.score_thresh, heads.nms_thresh, heads.detections_per_img = case["score"], case["iou"], case["cap"]
     found, _ = heads(features, proposals, sizes)
@@ -139,7 +146,7 @@ def retinanet(net, images, case):
 
 def run(name, net, case):
     images = forward.images(case["input"], case["shape"]).to(next(net.parameters()).dtype)
-    family = yolov5 if name in detectors.YOLOV5 else faster_rcnn if name in detectors.FASTER_RCNN else retinanet
+    family = yolov5 if name in detectors.YOLOV5 else faster_rcnn if name not in detectors.RETINANET else retinanet
     with torch.no_grad():
         return family(net, images, case)
 

@@ -4,8 +4,10 @@
 Run:     python3 scripts/oracle/detection_losses.py --output tests/fixtures
 Needs:   torch, torchvision, numpy, and yolov5 (see scripts/parity for the versions).
 Writes:  detection_losses.json: cases of a few images with their objects, and for each case and family (yolov5, rpn, roi,
-         retinanet), in float64 and in float32, the parts of the loss, the total, and for each raw output the pair
-         [L2 norm, probe] of the total's gradient; for roi also the pairs of what was sampled.
+         mask, retinanet), in float64 and in float32, the parts of the loss, the total, and for each raw output the pair
+         [L2 norm, probe] of the total's gradient; for roi also the pairs of what was sampled, for mask of what the masks are to be.
+
+The mask of an object is the ellipse in its box: the pixels whose middles lie within it.
 
 Raw outputs, anchors and proposals are the formula of forward.py: an output is 3 (2u - 1), a box has its corner at
 u * 0.8 of the image and sides of 4 + 60 u pixels. Where torchvision draws a random permutation of n, it gets the stable
@@ -172,6 +174,39 @@ def of_roi(case, kind):
     }
 
 
+def ellipses(image, size, kind):
+    """The mask of each object, [n, height, width]."""
+    height, width = size
+    y, x = numpy.mgrid[:height, :width] + 0.5
+    masks = [
+        ((x - (x1 + x2) / 2) / ((x2 - x1) / 2)) ** 2 + ((y - (y1 + y2) / 2) / ((y2 - y1) / 2)) ** 2 <= 1
+        for x1, y1, x2, y2 in image["boxes"]
+    ]
+    return torch.from_numpy(numpy.array(masks).reshape(-1, height, width)).to(kind)
+
+
+def of_mask(case, kind):
+    images, columns = case["images"], case["classes"] + 1
+    network = roi_heads.RoIHeads(None, torch.nn.Identity(), None, 0.5, 0.5, 512, 0.25, None, 0.05, 0.5, 100)
+    proposals = [boxes(f"proposals/{image}", PROPOSALS, case["size"], kind) for image in range(len(images))]
+    chosen, matched, labels, _ = network.select_training_samples(proposals, targets(images, kind, 1))
+    positive = [label > 0 for label in labels]
+    regions, matched = ([v[p] for v, p in zip(values, positive)] for values in (chosen, matched))
+    masks = [ellipses(image, case["size"], kind) for image in images]
+    count = sum(len(r) for r in regions)
+    outputs = {"mask_logits": output(f"mask/{case['name']}/mask_logits", [count, columns, 28, 28], kind)}
+    total = roi_heads.maskrcnn_loss(
+        outputs["mask_logits"], regions, masks, [target["labels"] for target in targets(images, kind, 1)], matched
+    )
+    wanted = [roi_heads.project_masks_on_boxes(m, r, i, 28) for m, r, i in zip(masks, regions, matched) if len(r)]
+    wanted = torch.cat(wanted) if wanted else torch.zeros(0, 28, 28)
+    return {
+        **result(case["name"], "mask", {"roi_mask": total}, total, outputs),
+        "sampled": {"masks": pair("sampled/masks", wanted)},
+        "count": count,
+    }
+
+
 def of_retinanet(case, kind):
     images, classes = case["images"], case["classes"]
     head = retinanet.RetinaNetHead(8, 9, classes)
@@ -188,7 +223,7 @@ def of_retinanet(case, kind):
     return result(case["name"], "retinanet", {"class": cls, "box": box}, cls + box, outputs)
 
 
-FAMILIES = {"yolov5": of_yolov5, "rpn": of_rpn, "roi": of_roi, "retinanet": of_retinanet}
+FAMILIES = {"yolov5": of_yolov5, "rpn": of_rpn, "roi": of_roi, "mask": of_mask, "retinanet": of_retinanet}
 
 
 def in_precision(kind, loss, case):

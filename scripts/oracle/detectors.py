@@ -8,7 +8,7 @@ import io
 import pathlib
 
 import torch
-from torchvision.models.detection import FasterRCNN, RetinaNet
+from torchvision.models.detection import FasterRCNN, MaskRCNN, RetinaNet
 from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
 from torchvision.models.detection.retinanet import _default_anchorgen
 from torchvision.ops import misc
@@ -16,13 +16,14 @@ from torchvision.ops.feature_pyramid_network import LastLevelP6P7
 
 YOLOV5 = {f"yolov5_{size}": f"yolov5{size[0]}" for size in ["nano", "small", "medium", "large", "xlarge"]}
 FASTER_RCNN = {f"fasterrcnn_resnet{depth}_fpn": f"resnet{depth}" for depth in [18, 34, 50, 101, 152]}
+MASK_RCNN = {f"maskrcnn_resnet{depth}_fpn": f"resnet{depth}" for depth in [18, 34, 50, 101, 152]}
 RETINANET = {"retinanet_resnet50_fpn": "resnet50"}
-DETECTORS = [*YOLOV5, *FASTER_RCNN, *RETINANET]
+DETECTORS = [*YOLOV5, *FASTER_RCNN, *MASK_RCNN, *RETINANET]
 
 
 def published_classes(name):
     """Classes that parameter counts are published for, without a background."""
-    return 80 if name in YOLOV5 else 90 if name in FASTER_RCNN else 91
+    return 80 if name in YOLOV5 else 91 if name in RETINANET else 90
 
 
 def detector(name, classes):
@@ -36,9 +37,10 @@ def detector(name, classes):
         with contextlib.redirect_stdout(io.StringIO()):
             return DetectionModel(layout, ch=3, nc=classes).eval()
     frozen = {"weights": None, "norm_layer": misc.FrozenBatchNorm2d, "trainable_layers": 3}
-    if name in FASTER_RCNN:
-        backbone = resnet_fpn_backbone(backbone_name=FASTER_RCNN[name], **frozen)
-        return FasterRCNN(backbone, num_classes=classes + 1).eval()
+    for family, make in [(FASTER_RCNN, FasterRCNN), (MASK_RCNN, MaskRCNN)]:
+        if name in family:
+            backbone = resnet_fpn_backbone(backbone_name=family[name], **frozen)
+            return make(backbone, num_classes=classes + 1).eval()
     extra = LastLevelP6P7(256, 256)
     backbone = resnet_fpn_backbone(
         backbone_name=RETINANET[name], returned_layers=[2, 3, 4], extra_blocks=extra, **frozen
@@ -53,6 +55,8 @@ def first_spelling(name, key):
         return ".".join([*parts[:4], *parts[5:]])
     if parts[:3] == ["rpn", "head", "conv"]:
         return ".".join([*parts[:3], *parts[5:]])
+    if parts[:2] == ["roi_heads", "mask_head"]:
+        return ".".join([*parts[:2], f"mask_fcn{int(parts[2]) + 1}", *parts[4:]])
     if parts[0] == "head" and parts[2] == "conv":
         return ".".join([*parts[:3], str(2 * int(parts[3])), *parts[5:]])
     return key

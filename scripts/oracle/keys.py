@@ -97,7 +97,7 @@ def main():
     for name in detectors.DETECTORS:
         if args.yolov5 or name not in detectors.YOLOV5:
             write(folder / f"{name}.txt", detectors.detector(name, detectors.published_classes(name)).state_dict())
-    for name in ["fasterrcnn_resnet50_fpn", "retinanet_resnet50_fpn"]:
+    for name in ["fasterrcnn_resnet50_fpn", "maskrcnn_resnet50_fpn", "retinanet_resnet50_fpn"]:
         net = detectors.detector(name, detectors.published_classes(name))
         write(folder / f"{name}.first.txt", detectors.first_state_dict(name, net))
 

@@ -70,7 +70,7 @@ impl Predictions {
     pub fn none(description: &Description) -> Self {
         match description.outputs {
             Outputs::Probabilities => Self::Probabilities(Array2::zeros((0, description.meta.labels.len()))),
-            Outputs::Boxes => Self::Boxes(Vec::new()),
+            Outputs::Boxes | Outputs::Masks => Self::Boxes(Vec::new()),
         }
     }
 
@@ -81,7 +81,8 @@ impl Predictions {
             Self::Probabilities(rows) => rows.dim() == (n, labels) && rows.iter().all(|p| p.is_finite()),
             Self::Boxes(images) => {
                 let sound = |one: &Detection| {
-                    one.label < labels && one.score.is_finite() && one.corners.iter().all(|at| at.is_finite())
+                    let mask = one.mask.as_ref().is_none_or(|mask| mask.values().iter().all(|p| p.is_finite()));
+                    mask && one.label < labels && one.score.is_finite() && one.corners.iter().all(|at| at.is_finite())
                 };
                 images.len() == n && images.iter().flatten().all(sound)
             }
@@ -126,7 +127,9 @@ impl Backend for runtime::Model {
         let images = batch.images.view();
         match self.outputs() {
             Outputs::Probabilities => Self::run(self, images).map(Predictions::Probabilities),
-            Outputs::Boxes => self.detect(images, batch.sizes.as_deref(), &batch.thresholds).map(Predictions::Boxes),
+            Outputs::Boxes | Outputs::Masks => {
+                self.detect(images, batch.sizes.as_deref(), &batch.thresholds).map(Predictions::Boxes)
+            }
         }
     }
 }
@@ -157,7 +160,7 @@ impl Description {
         let outputs = model.outputs();
         let settings = match outputs {
             Outputs::Probabilities => Settings::default(),
-            Outputs::Boxes => {
+            Outputs::Boxes | Outputs::Masks => {
                 Settings::try_from(meta.settings.clone()).context("the settings in the file's metadata")?
             }
         };
@@ -169,8 +172,10 @@ impl Description {
     #[must_use]
     pub fn takes_sizes(&self) -> bool {
         match (self.outputs, self.form) {
-            (Outputs::Boxes, Form::Prepared) => true,
-            (Outputs::Boxes, Form::Whole) | (Outputs::Probabilities, Form::Whole | Form::Prepared) => false,
+            (Outputs::Boxes | Outputs::Masks, Form::Prepared) => true,
+            (Outputs::Boxes | Outputs::Masks, Form::Whole) | (Outputs::Probabilities, Form::Whole | Form::Prepared) => {
+                false
+            }
         }
     }
 }

@@ -30,7 +30,7 @@ impl RequestOptions {
     /// [`ServerError::Request`]: a value outside its range, or an option that the model does not have.
     pub(crate) fn new(options: &DetectionOptions, about: &Description) -> Result<Self, ServerError> {
         match about.outputs {
-            Outputs::Boxes => {}
+            Outputs::Boxes | Outputs::Masks => {}
             Outputs::Probabilities => {
                 if let Some(option) = options.given().next() {
                     let (name, task) = (option.name, about.meta.task);
@@ -89,7 +89,7 @@ pub(crate) fn check_explanations(
 fn check_explanation(p: &XaiParameters, about: &Description) -> Result<(), String> {
     match about.outputs {
         Outputs::Probabilities => {}
-        Outputs::Boxes => {
+        Outputs::Boxes | Outputs::Masks => {
             let task = about.meta.task;
             return Err(format!("model_explainability is for classifiers; the task of this model is {task}"));
         }

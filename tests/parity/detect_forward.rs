@@ -4,9 +4,10 @@
 use std::collections::BTreeMap;
 
 use models::detect::{
-    Detections, Detector, Selection, View, anchors, faster_rcnn, geometry, retinanet, roi_heads, rpn, yolov5,
+    Detections, Detector, Selection, View, anchors, faster_rcnn, geometry, mask_rcnn, retinanet, roi_heads, rpn, yolov5,
 };
 use models::host::Placement;
+use models::ops::Ops as _;
 use models::registry::{self, ModelSpec};
 use models::scope::Scope;
 use schemas::Fit;
@@ -37,6 +38,18 @@ fn inner(case: &DetectCase) -> T {
     T::borrowed(&Tensor::from_slice(&sizes).reshape([-1, 2]).to_kind(Kind::Float))
 }
 
+/// Regions whose place a formula gives, F32 `[N, 8, 4]`.
+fn rois(case: &DetectCase) -> T {
+    T::borrowed(&tensor(&synthetic_detect::rois(&case.input, &case.inner), &[case.shape[0], 8, 4]))
+}
+
+/// What both stages say, of pyramid `maps`.
+fn two_stages(s: &Scope<Eager>, maps: &[T], case: &DetectCase, images: &T) -> Vec<(&'static str, T)> {
+    let all = anchors::join(s.ops(), &rpn::heads(s, images, maps));
+    let head = roi_heads::box_head(s, maps, &rois(case), case.classes);
+    vec![("objectness", all.logits), ("rpn_deltas", all.deltas), ("logits", head.logits), ("deltas", head.deltas)]
+}
+
 /// The outputs that the oracle's fixture names.
 fn raw(eager: &Eager, detector: &Detector, case: &DetectCase, images: &T) -> Vec<(&'static str, T)> {
     let s = Scope::root(eager);
@@ -45,13 +58,12 @@ fn raw(eager: &Eager, detector: &Detector, case: &DetectCase, images: &T) -> Vec
             let [fine, middle, coarse] = yolov5::heads(&s, images, *size, case.classes).maps;
             vec![("map0", fine), ("map1", middle), ("map2", coarse)]
         }
-        Detector::FasterRcnn(body) => {
+        Detector::FasterRcnn(body) => two_stages(&s, &faster_rcnn::features(&s, images, body), case, images),
+        Detector::MaskRcnn(body) => {
             let maps = faster_rcnn::features(&s, images, body);
-            let all = anchors::join(eager, &rpn::heads(&s, images, &maps));
-            let rois = tensor(&synthetic_detect::rois(&case.input, &case.inner), &[case.shape[0], 8, 4]);
-            let head = roi_heads::box_head(&s, &maps, &T::borrowed(&rois), case.classes);
-            let rpn = [("objectness", all.logits), ("rpn_deltas", all.deltas)];
-            rpn.into_iter().chain([("logits", head.logits), ("deltas", head.deltas)]).collect()
+            let pooled = s.ops().roi_align(&maps[..roi_heads::LEVELS], &rois(case), &mask_rcnn::align());
+            let masks = mask_rcnn::head(&s, &pooled, case.classes);
+            [two_stages(&s, &maps, case, images), vec![("mask_logits", masks)]].concat()
         }
         Detector::RetinaNet(body) => {
             let maps = retinanet::features(&s, images, body);
@@ -171,6 +183,11 @@ each_detector! {
     fasterrcnn_resnet101_fpn: "fasterrcnn_resnet101_fpn",
     fasterrcnn_resnet152_fpn: "fasterrcnn_resnet152_fpn",
     retinanet_resnet50_fpn: "retinanet_resnet50_fpn",
+    maskrcnn_resnet18_fpn: "maskrcnn_resnet18_fpn",
+    maskrcnn_resnet34_fpn: "maskrcnn_resnet34_fpn",
+    maskrcnn_resnet50_fpn: "maskrcnn_resnet50_fpn",
+    maskrcnn_resnet101_fpn: "maskrcnn_resnet101_fpn",
+    maskrcnn_resnet152_fpn: "maskrcnn_resnet152_fpn",
 }
 
 #[test]

@@ -3,12 +3,14 @@
 
 use std::collections::BTreeMap;
 
+use models::host::Tile;
+use models::host::mask::Mask;
 use serde::Deserialize;
 use tch::{Device, Kind, Tensor};
 use tests::{fixture, synthetic};
 use trainer::tasks::Losses;
 use trainer::tasks::detect::sampler::Permutation;
-use trainer::tasks::detect::{Target, retinanet_loss, roi_loss, rpn_loss, yolov5_loss};
+use trainer::tasks::detect::{Target, mask_loss, retinanet_loss, roi_loss, rpn_loss, yolov5_loss};
 
 /// Numbers of boxes, as in the script.
 const ANCHORS: i64 = 1500;
@@ -156,6 +158,31 @@ impl Case {
         self.check("roi", kind, &losses, &[("class_logits", &class_logits), ("deltas", &deltas)]);
     }
 
+    fn check_mask(&self, kind: Kind) {
+        let proposals: Vec<Tensor> =
+            (0..self.batch()).map(|i| boxes(&format!("proposals/{i}"), PROPOSALS, self.size, kind)).collect();
+        let sampled = roi_loss::sample(&proposals, &self.targets(kind), &mut Given);
+        let rows = (0..).zip(&sampled.objects).filter_map(|(row, object)| object.map(|_| row)).collect::<Vec<i64>>();
+        let rows = Tensor::from_slice(&rows);
+        let corners = sampled.rois.index_select(0, &rows).narrow(1, 1, 4).to_kind(Kind::Double).contiguous();
+        let corners = Vec::<f64>::try_from(corners.reshape([-1])).expect("numbers");
+        let size = self.size.map(|side| u32::try_from(side).expect("a side"));
+        let wanted = sampled.objects.iter().flatten().zip(corners.as_chunks().0).flat_map(|([image, row], region)| {
+            let pixels = ellipse(self.images[*image].boxes[*row], size);
+            mask_loss::target(&mask_loss::Covered { pixels: &pixels, size }, *region)
+        });
+        let wanted = Tensor::from_slice(&wanted.collect::<Vec<f64>>()).to_kind(kind).view([-1, 28, 28]);
+        let expected = self.expected("mask", kind).sampled.as_ref().expect("what masks are to be");
+        let apart = apart(pair("sampled/masks", &wanted), expected["masks"]);
+        let (of_losses, _) = tolerance(kind);
+        assert!(apart <= of_losses, "{}: {kind:?} masks: {apart:e} apart", self.name);
+        let count = rows.size()[0];
+        let logits = self.output("mask", "mask_logits", &[count, self.classes + 1, 28, 28], kind);
+        let own = sampled.labels.index_select(0, &rows).view([-1, 1, 1, 1]).expand([-1, 1, 28, 28], false);
+        let losses = mask_loss::loss(&logits.gather(1, &own, false), &wanted);
+        self.check("mask", kind, &losses, &[("mask_logits", &logits)]);
+    }
+
     fn check_retinanet(&self, kind: Kind) {
         let class_logits = self.output("retinanet", "class_logits", &[self.batch(), ANCHORS, self.classes], kind);
         let deltas = self.output("retinanet", "deltas", &[self.batch(), ANCHORS, 4], kind);
@@ -204,6 +231,14 @@ fn apart(found: [f64; 2], expected: [f64; 2]) -> f64 {
     if difference == 0.0 { 0.0 } else { difference / expected[0] }
 }
 
+/// The pixels whose middles lie within the ellipse in a box.
+fn ellipse([x1, y1, x2, y2]: [f64; 4], [height, width]: [u32; 2]) -> Mask {
+    let away = |at: u32, from: f64, to: f64| (f64::from(at) + 0.5 - f64::midpoint(from, to)) / ((to - from) / 2.0);
+    Mask::from_pixels(Tile { x0: 0, y0: 0, x1: width, y1: height }, |x, y| {
+        away(x, x1, x2).powi(2) + away(y, y1, y2).powi(2) <= 1.0
+    })
+}
+
 /// One test per family and precision, over all cases.
 macro_rules! equals_the_oracle {
     ($($name:ident: $check:ident $kind:ident,)*) => {
@@ -223,6 +258,8 @@ equals_the_oracle! {
     rpn_in_single_precision: check_rpn Float,
     roi_in_double_precision: check_roi Double,
     roi_in_single_precision: check_roi Float,
+    mask_in_double_precision: check_mask Double,
+    mask_in_single_precision: check_mask Float,
     retinanet_in_double_precision: check_retinanet Double,
     retinanet_in_single_precision: check_retinanet Float,
 }

@@ -30,7 +30,7 @@ fn meta(model: &str, fit: Fit, tiles: &str) -> CheckpointMeta {
     let spec = registry::find(model).expect("a model");
     CheckpointMeta {
         schema_version: SCHEMA_VERSION,
-        task: Task::ImageObjectDetection,
+        task: spec.tasks()[0],
         model_name: model.to_owned(),
         labels: ["a", "b", "c"].map(str::to_owned).to_vec(),
         preprocessing: schemas::Preprocessing { fit, ..spec.preprocessing() },
@@ -82,8 +82,15 @@ fn pair_up(found: &[Detection], expected: &[Detection]) -> Result<f32, String> {
     let mut rest = found.to_vec();
     let mut worst = 0.0_f32;
     let apart = |a: &Detection, b: &Detection| (0..4).map(|i| (a.corners[i] - b.corners[i]).abs()).fold(0.0, f32::max);
+    let masks = |a: &Detection, b: &Detection| match (&a.mask, &b.mask) {
+        (Some(a), Some(b)) => a.values().iter().zip(b.values()).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max),
+        (None, None) => 0.0,
+        (Some(_), None) | (None, Some(_)) => f32::INFINITY,
+    };
     for e in expected {
-        let near = |f: &Detection| f.label == e.label && (f.score - e.score).abs() <= 1e-3 && apart(f, e) <= 0.05;
+        let near = |f: &Detection| {
+            f.label == e.label && (f.score - e.score).abs() <= 1e-3 && apart(f, e) <= 0.05 && masks(f, e) <= 1e-3
+        };
         let at = rest.iter().position(near).ok_or_else(|| format!("nothing like {e:?}"))?;
         worst = worst.max(apart(&rest.swap_remove(at), e));
     }
@@ -161,15 +168,20 @@ fn faster_rcnn_equals_eager() {
 }
 
 #[test]
+fn mask_rcnn_equals_eager() {
+    prepared_equals_eager("maskrcnn_resnet18_fpn", SHORTER);
+    whole_equals_host_and_eager("maskrcnn_resnet18_fpn", SHORTER, &[(96, 96), (131, 96), (160, 50)]);
+}
+
+#[test]
 fn retinanet_equals_eager() {
     prepared_equals_eager("retinanet_resnet50_fpn", SHORTER);
     whole_equals_host_and_eager("retinanet_resnet50_fpn", SHORTER, &[(96, 96), (96, 131), (50, 160)]);
 }
 
 /// With tiles some pixels differ by a step, which moves few boxes.
-#[test]
-fn tiles_are_united_as_in_evaluation() {
-    let meta = meta("yolov5", LETTERBOX, "2x2");
+fn tiles_are_united_as_in_evaluation(name: &str, fit: Fit) {
+    let meta = meta(name, fit, "2x2");
     let network = network(&meta);
     let mut model = model(&network, &meta, Form::Whole);
     let settings = Settings::try_from(meta.settings.clone()).expect("settings");
@@ -178,6 +190,17 @@ fn tiles_are_united_as_in_evaluation() {
     let expected = eager_in_image(&network, &image, &settings);
     let near = |e: &&Detection| found.iter().any(|f| f.label == e.label && f.iou(e) > 0.95);
     let agree = expected.iter().filter(near).count();
-    println!("tiles: {agree} of {} boxes ({} found)", expected.len(), found.len());
+    println!("{name} tiles: {agree} of {} boxes ({} found)", expected.len(), found.len());
     assert!(!expected.is_empty() && agree * 10 >= expected.len() * 9 && found.len().abs_diff(expected.len()) <= 3);
+    assert!(found.iter().all(|f| f.mask.is_some() == expected[0].mask.is_some()), "all have masks, or none");
+}
+
+#[test]
+fn yolov5_unites_tiles_as_in_evaluation() {
+    tiles_are_united_as_in_evaluation("yolov5", LETTERBOX);
+}
+
+#[test]
+fn mask_rcnn_unites_tiles_as_in_evaluation() {
+    tiles_are_united_as_in_evaluation("maskrcnn_resnet18_fpn", SHORTER);
 }

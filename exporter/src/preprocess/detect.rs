@@ -1,6 +1,6 @@
 //! Detectors: images in; boxes in their pixels, scores and labels out.
 
-use models::detect::{self, Detections, Detector, Images, Selection, tiling};
+use models::detect::{self, Detections, Detector, Images, Selection, mask_rcnn, tiling};
 use models::ops::{DType, Ops};
 use runtime::Form;
 use schemas::CheckpointMeta;
@@ -59,12 +59,14 @@ pub fn detector(
     let doc = "left, top, right, bottom in pixels of the image, by falling score; meaningless where the label is -1";
     b.output(&found.boxes, runtime::BOXES, &[n.clone(), d.clone(), Dim::Fixed(4)], doc);
     b.output(&found.scores, runtime::SCORES, &[n.clone(), d.clone()], "confidence; 0 where the label is -1");
-    b.output(
-        &found.labels,
-        runtime::LABELS,
-        &[n, d],
-        "place of the class in the labels of the metadata; -1 is padding",
-    );
+    let doc = "place of the class in the labels of the metadata; -1 is padding";
+    b.output(&found.labels, runtime::LABELS, &[n.clone(), d.clone()], doc);
+    if let Some(masks) = &found.masks {
+        let doc = "probability that a part of the box is the object, for 28 x 28 equal parts of it, row by row; meaningless where \
+                   the label is -1";
+        let side = Dim::Fixed(mask_rcnn::SIDE);
+        b.output(masks, runtime::MASKS, &[n, d, side.clone(), side], doc);
+    }
     b.finish()
 }
 
@@ -103,23 +105,27 @@ impl Finder<'_, '_> {
         let found = b.scan(&places, |place| {
             let found = self.in_place(images, place);
             let dims = [Dim::Named("N"), Dim::Fixed(cap)];
-            let corners = [dims.as_slice(), &[Dim::Fixed(4)]].concat();
-            vec![
-                (found.boxes, "tile_boxes", corners),
+            let of_each = |rest: &[Dim]| [dims.as_slice(), rest].concat();
+            let mut parts = vec![
+                (found.boxes, "tile_boxes", of_each(&[Dim::Fixed(4)])),
                 (found.scores, "tile_scores", dims.to_vec()),
                 (found.labels, "tile_labels", dims.to_vec()),
-            ]
+            ];
+            let side = Dim::Fixed(mask_rcnn::SIDE);
+            parts.extend(found.masks.map(|masks| (masks, "tile_masks", of_each(&[side.clone(), side]))));
+            parts
         });
         b.decide(DecisionKind::Found, &[], &found.iter().collect::<Vec<_>>());
         b.at("merge");
         let how = tiling::Merge { sources: i64::from(tiling.sources()), each: cap, threshold: tiling.threshold, cap };
-        match <[Value; 3]>::try_from(found) {
-            Ok([boxes, scores, labels]) => {
-                let found = Detections { boxes, scores, labels };
+        let mut found = found.into_iter();
+        match (found.next(), found.next(), found.next()) {
+            (Some(boxes), Some(scores), Some(labels)) => {
+                let found = Detections { boxes, scores, labels, masks: found.next() };
                 tiling::merge(b, &tiling::Sources { places, found }, &how)
             }
             // Only after an error.
-            Err(_) => self.whole(images),
+            _ => self.whole(images),
         }
     }
 
@@ -145,6 +151,13 @@ impl Finder<'_, '_> {
             boxes: padded(&boxes, &b.constant(&vec![0.0; 4 * rows], &[1, cap, 4])),
             scores: padded(&found.scores, &b.constant(&vec![0.0; rows], &[1, cap])),
             labels: padded(&found.labels, &b.integers(&vec![-1; rows], &[1, cap])),
+            masks: found.masks.map(|masks| {
+                // The sum of a column and a mask is as large as all masks; the file holds the two.
+                let column = b.constant(&vec![0.0; rows], &[1, cap, 1, 1]);
+                let side = mask_rcnn::SIDE;
+                let mask = b.constant(&vec![0.0; usize::try_from(side * side).unwrap_or(0)], &[1, 1, side, side]);
+                padded(&masks, &b.add(column, &mask))
+            }),
         }
     }
 }

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use models::host::{self, Merge, MergeRule, Placement, Tile};
 use ndarray::{Array4, Axis, concatenate};
 use runtime::{Data, Form, Model, Overrides, Tensor};
-use schemas::prediction::{Detection, Thresholds};
+use schemas::prediction::{Detection, MASK_SIDE, SoftMask, Thresholds};
 
 use super::check::{BoxCheck, Check};
 use super::decisions::{self, Decided, PIXELS, SCORES, Taken};
@@ -22,6 +22,8 @@ use super::subject::{Subject, open};
 use crate::graph::DecisionKind;
 use crate::probe::{self, Probe};
 
+/// Outputs of a file; the last one only of a model that outlines what it finds.
+const ANSWER: [&str; 4] = [runtime::BOXES, runtime::SCORES, runtime::LABELS, runtime::MASKS];
 /// Batch sizes besides 1.
 const BATCHES: [usize; 2] = [2, 5];
 /// Share of merged boxes that may differ: long chains of boxes that drop each other are merged approximately in the graph.
@@ -75,6 +77,7 @@ struct Tally {
     boxes: usize,
     corner: f32,
     score: f32,
+    mask: f32,
     close: usize,
 }
 
@@ -124,7 +127,7 @@ impl<'a> Network<'a> {
             name: self.name.to_owned(),
             batch,
             images: count,
-            largest_difference: tally.score,
+            largest_difference: tally.score.max(tally.mask),
             limit: SCORES.absolute,
             labels_differ: 0,
             boxes: Some(BoxCheck {
@@ -216,14 +219,10 @@ impl<'a> Network<'a> {
                 taken.push(Taken { kind, inputs: by.iter().map(share).collect(), outputs });
             }
         }
-        let names = if tiled {
-            [0, 1, 2].map(probe::found)
-        } else {
-            [runtime::BOXES, runtime::SCORES, runtime::LABELS].map(str::to_owned)
-        };
+        let names = if tiled { [0, 1, 2, 3].map(probe::found) } else { ANSWER.map(str::to_owned) };
         let answer = names.each_ref().map(|name| take(name));
         let found = match &answer {
-            [Some(boxes), Some(scores), Some(labels)] => detections(boxes, scores, labels),
+            [Some(boxes), Some(scores), Some(labels), masks] => detections(boxes, scores, labels, masks.as_ref()),
             _ => None,
         };
         let found = found.filter(|found| found.len() == images);
@@ -251,7 +250,7 @@ impl<'a> Network<'a> {
         let [x, y] = offset.map(|pixels| pixels as f32);
         let expected = source.found.iter().map(|one| {
             let [x1, y1, x2, y2] = one.corners;
-            Detection { corners: [x1 + x, y1 + y, x2 + x, y2 + y], ..*one }
+            Detection { corners: [x1 + x, y1 + y, x2 + x, y2 + y], ..one.clone() }
         });
         let expected: Vec<Detection> = expected.collect();
         same_boxes(&outcome.found[row], &expected, self.shrinking(source), tally)
@@ -320,16 +319,37 @@ fn same_boxes(found: &[Detection], recorded: &[Detection], shrinking: f32, tally
                 SCORES.absolute
             ));
         }
+        let mask = mask_apart(a.mask.as_ref(), b.mask.as_ref());
+        if mask.is_nan() || mask > SCORES.absolute {
+            return Err(format!(
+                "the mask of box {i} differs by {mask} from the one that was recorded; {} is accepted",
+                SCORES.absolute
+            ));
+        }
+        tally.mask = tally.mask.max(mask);
         tally.corner = tally.corner.max(corner);
         tally.score = tally.score.max(score);
     }
     Ok(())
 }
 
+/// Largest difference between two masks; NaN, which is within no limit, if one is no number or only one is there.
+fn mask_apart(a: Option<&SoftMask>, b: Option<&SoftMask>) -> f32 {
+    match (a, b) {
+        (Some(a), Some(b)) => largest(a.values().iter().zip(b.values()).map(|(a, b)| (a - b).abs())),
+        (None, None) => 0.0,
+        (Some(_), None) | (None, Some(_)) => f32::NAN,
+    }
+}
+
 /// Largest difference in a corner; NaN, which is within no limit, if a corner is no number.
 fn furthest(a: &Detection, b: &Detection) -> f32 {
-    let differences = a.corners.iter().zip(b.corners).map(|(a, b)| (a - b).abs());
-    differences.fold(0.0, |worst, d| if d.is_nan() || d > worst { d } else { worst })
+    largest(a.corners.iter().zip(b.corners).map(|(a, b)| (a - b).abs()))
+}
+
+/// The largest; NaN if one is.
+fn largest(differences: impl Iterator<Item = f32>) -> f32 {
+    differences.fold(0.0, |worst: f32, d| if d.is_nan() || d > worst { d } else { worst })
 }
 
 fn batch(images: &[&Array4<u8>]) -> Result<Tensor, String> {
@@ -339,16 +359,22 @@ fn batch(images: &[&Array4<u8>]) -> Result<Tensor, String> {
 }
 
 /// Dense tensors `[N, D, ..]` as a list for each image, without the padding; `None` if they do not belong together.
-fn detections(boxes: &Tensor, scores: &Tensor, labels: &Tensor) -> Option<Vec<Vec<Detection>>> {
+fn detections(boxes: &Tensor, scores: &Tensor, labels: &Tensor, masks: Option<&Tensor>) -> Option<Vec<Vec<Detection>>> {
     let &[images, each] = labels.shape.as_slice() else { return None };
     if scores.shape != [images, each] || boxes.shape != [images, each, 4] {
         return None;
     }
     let (corners, _) = boxes.floats()?.as_chunks::<4>();
     let (scores, labels) = (scores.floats()?, labels.integers()?);
+    let masks = match masks {
+        None => None,
+        Some(masks) if masks.shape == [images, each, MASK_SIDE, MASK_SIDE] => Some(masks.floats()?),
+        Some(_) => return None,
+    };
+    let mask = |at: usize| SoftMask::new(&masks?[at * MASK_SIDE * MASK_SIDE..][..MASK_SIDE * MASK_SIDE]);
     let one = |at: usize| {
         let label = usize::try_from(labels[at]).ok()?;
-        Some(Detection { corners: corners[at], score: scores[at], label })
+        Some(Detection { corners: corners[at], score: scores[at], label, mask: mask(at) })
     };
     Some((0..images).map(|image| (image * each..(image + 1) * each).filter_map(one).collect()).collect())
 }
@@ -411,20 +437,28 @@ impl Merged<'_> {
         let cap = self.recording.settings.max_boxes as usize;
         let count = sources.len();
         let places = image.sources.iter().flat_map(|source| source.place).collect();
-        let row = |found: &[Detection], i: usize| found.get(i).copied();
-        let rows = || sources.iter().flat_map(|(_, found)| (0..cap).map(|i| row(found, i)));
+        let rows = || sources.iter().flat_map(|(_, found)| (0..cap).map(|i| found.get(i)));
         let boxes = rows().flat_map(|one| one.map_or([0.0; 4], |one| one.corners)).collect();
         let scores = rows().map(|one| one.map_or(0.0, |one| one.score)).collect();
         let labels = rows().map(|one| one.map_or(-1, |one| i64::try_from(one.label).unwrap_or(-1))).collect();
-        let inputs = [
+        let mut inputs = vec![
             (probe::PLACES[0].to_owned(), Tensor { shape: vec![count, 4], data: Data::I64(places) }),
             (probe::found(0), Tensor { shape: vec![count, 1, cap, 4], data: Data::F32(boxes) }),
             (probe::found(1), Tensor { shape: vec![count, 1, cap], data: Data::F32(scores) }),
             (probe::found(2), Tensor { shape: vec![count, 1, cap], data: Data::I64(labels) }),
         ];
+        if sources.iter().flat_map(|(_, found)| found).any(|one| one.mask.is_some()) {
+            let nothing = [0.0; MASK_SIDE * MASK_SIDE];
+            let values = |one: Option<&Detection>| {
+                one.and_then(|one| one.mask.as_ref()).map_or(nothing.to_vec(), |mask| mask.values().to_vec())
+            };
+            let shape = vec![count, 1, cap, MASK_SIDE, MASK_SIDE];
+            inputs.push((probe::found(3), Tensor { shape, data: Data::F32(rows().flat_map(values).collect()) }));
+        }
         let outputs = session.run(&inputs).map_err(|error| error.to_string())?;
         let part = |name: &str| outputs.get(name).ok_or_else(|| format!("no output named {name}"));
-        let found = detections(part(runtime::BOXES)?, part(runtime::SCORES)?, part(runtime::LABELS)?);
+        let [boxes, scores, labels, masks] = ANSWER;
+        let found = detections(part(boxes)?, part(scores)?, part(labels)?, outputs.get(masks));
         found.and_then(|mut found| found.pop()).ok_or_else(|| "its outputs do not belong together".to_owned())
     }
 

@@ -11,7 +11,7 @@ pub struct Check {
     pub batch: usize,
     /// Recorded images compared.
     pub images: usize,
-    /// Largest difference in a probability or score, or in a feature as a share of the largest.
+    /// Largest difference in a probability, a score or a mask, or in a feature as a share of the largest.
     pub largest_difference: f32,
     /// Largest accepted one.
     pub limit: f32,

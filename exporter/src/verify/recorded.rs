@@ -6,6 +6,7 @@
 //! | `image.0.source.0.place` | I64 `[4]` | the whole of it: first row and column, row and column after the last |
 //! | `image.0.source.0` | U8 `[1, h, w, 3]` | the same pixels, fitted and framed |
 //! | `image.0.source.0.boxes`, `.scores`, `.labels` | F32 `[n, 4]`, F32 `[n]`, I64 `[n]` | what is in it, in pixels of that place |
+//! | `image.0.source.0.masks` | F32 `[n, 28, 28]` | of a model that outlines what it finds, their masks |
 //! | `image.0.source.0.decision.0.nms.input.0` | F32 `[m]` | some values that the first decision was taken by ([`Sample`]) |
 //! | `....input.0.shape` | I64 | shape of all of them |
 //! | `....limits` | F32 | numbers of its rule |
@@ -18,8 +19,8 @@ use ndarray::Array4;
 use runtime::{Data, Overrides, Tensor};
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
-use schemas::CheckpointMeta;
-use schemas::prediction::{Detection, DetectionSettings};
+use schemas::prediction::{Detection, DetectionSettings, MASK_SIDE, SoftMask};
+use schemas::{CheckpointMeta, Labels};
 
 use super::decisions::{Decided, Sample};
 use super::tensors::{floats, integers, tensor};
@@ -103,7 +104,9 @@ pub(super) fn read(file: &SafeTensors, meta: &CheckpointMeta) -> Result<Recordin
         Overrides { score_threshold: threshold("score_threshold")?, iou_threshold: threshold("iou_threshold")? };
     let settings = DetectionSettings::try_from(meta).map_err(|error| format!("settings of the model: {error}"))?;
     let sources = settings.tiling.sources();
-    let reader = Reader { file, classes: meta.labels.len(), sources: usize::try_from(sources).unwrap_or(1) };
+    let sources = usize::try_from(sources).unwrap_or(1);
+    let outlined = meta.task.labels() == Labels::Outlines;
+    let reader = Reader { file, classes: meta.labels.len(), sources, outlined };
     let names = (0..).map(|i| format!("image.{i}")).take_while(|name| file.tensor(name).is_ok());
     let images = names.map(|name| reader.image(&name)).collect::<Result<Vec<_>, _>>()?;
     if images.is_empty() {
@@ -116,6 +119,8 @@ struct Reader<'a> {
     file: &'a SafeTensors<'a>,
     classes: usize,
     sources: usize,
+    /// Whether detections have masks.
+    outlined: bool,
 }
 
 impl Reader<'_> {
@@ -198,14 +203,33 @@ impl Reader<'_> {
         match labels {
             Some(labels) if labels.len() == count && boxes.shape() == [count, 4] => {
                 let boxes = floats(&boxes);
-                let rows = boxes.as_chunks::<4>().0.iter().zip(floats(&scores)).zip(labels);
-                Ok(rows.map(|((corners, score), label)| Detection { corners: *corners, score, label }).collect())
+                let masks = self.masks(name, count)?;
+                let rows = boxes.as_chunks::<4>().0.iter().zip(floats(&scores)).zip(labels).zip(masks);
+                let found = rows.map(|(((&corners, score), label), mask)| Detection { corners, score, label, mask });
+                Ok(found.collect())
             }
             _ => Err(format!(
                 "the boxes, scores and labels of '{name}' do not belong together, or to {} classes",
                 self.classes
             )),
         }
+    }
+}
+
+impl Reader<'_> {
+    /// The masks of this many detections, where the model outlines what it finds.
+    fn masks(&self, name: &str, count: usize) -> Result<Vec<Option<SoftMask>>, String> {
+        if !self.outlined {
+            return Ok(vec![None; count]);
+        }
+        let masks = tensor(self.file, &format!("{name}.masks"), Dtype::F32, 3)?;
+        if masks.shape() != [count, MASK_SIDE, MASK_SIDE] {
+            return Err(format!(
+                "'{name}.masks' is {:?}; [{count}, {MASK_SIDE}, {MASK_SIDE}] is needed",
+                masks.shape()
+            ));
+        }
+        Ok(floats(&masks).chunks_exact(MASK_SIDE * MASK_SIDE).map(SoftMask::new).collect())
     }
 }
 

@@ -27,10 +27,20 @@ pub fn predict<B: Ops>(
     classes: i64,
     t: &Selection<B::T>,
 ) -> Detections<B::T> {
+    select(s, &features(s, view.images, body), view, classes, t)
+}
+
+/// What the pyramid `maps` of a view holds: proposals, and what the second stage makes of them.
+pub(super) fn select<B: Ops>(
+    s: &Scope<B>,
+    maps: &[B::T],
+    view: &View<B::T>,
+    classes: i64,
+    t: &Selection<B::T>,
+) -> Detections<B::T> {
     let (o, k) = (s.ops(), rpn::TopK::TEST);
-    let maps = features(s, view.images, body);
-    let proposals = rpn::proposals(o, &rpn::heads(s, view.images, &maps), view.inner, k);
-    let predicted = roi_heads::box_head(s, &maps, &proposals.boxes, classes);
+    let proposals = rpn::proposals(o, &rpn::heads(s, view.images, maps), view.inner, k);
+    let predicted = roi_heads::box_head(s, maps, &proposals.boxes, classes);
     let regions = roi_heads::Regions { proposals: &proposals, count: k.after, inner: view.inner };
     roi_heads::select(o, &predicted, &regions, classes, t)
 }

@@ -10,6 +10,7 @@ pub mod faster_rcnn;
 mod found;
 pub mod fpn;
 pub mod geometry;
+pub mod mask_rcnn;
 pub mod retinanet;
 pub mod roi_heads;
 pub mod rpn;
@@ -37,6 +38,8 @@ pub enum Detector {
     FasterRcnn(resnet::Config),
     /// RetinaNet on a feature pyramid of a ResNet.
     RetinaNet(resnet::Config),
+    /// Faster R-CNN that outlines what it finds.
+    MaskRcnn(resnet::Config),
 }
 
 /// Images as the network wants them, fitted and framed by [`schemas::Fit`].
@@ -62,6 +65,7 @@ impl Detector {
             Self::Yolov5(size) => yolov5::predict(s, view.images, *size, classes, t),
             Self::FasterRcnn(body) => faster_rcnn::predict(s, view, body, classes, t),
             Self::RetinaNet(body) => retinanet::predict(s, view, body, classes, t),
+            Self::MaskRcnn(body) => mask_rcnn::predict(s, view, body, classes, t),
         }
     }
 }

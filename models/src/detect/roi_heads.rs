@@ -106,6 +106,7 @@ pub fn select<B: Ops>(
         boxes: o.gather(&o.reshape(&kept.boxes, &[-1, classes * each, 4]), &best),
         labels: o.sub(o.mul(o.add(class, &one), &found), &one),
         scores,
+        masks: None,
     }
 }
 

@@ -1,6 +1,7 @@
 //! One answer from what was found in an image and in its tiles: `host::merge` for an exported file.
 
-use super::found::Detections;
+use super::found::{self, Detections};
+use super::mask_rcnn;
 use super::scalar::scalar;
 use crate::ops::{DType, Ops};
 
@@ -18,7 +19,8 @@ const ROUNDS: usize = 16;
 pub struct Sources<T> {
     /// I64 `[S, 4]`: first row and column, row and column after the last, in pixels of the image; of source 0 the image.
     pub places: T,
-    /// By source: boxes F32 `[S, N, D, 4]` in pixels of the image, scores F32 `[S, N, D]`, labels I64 `[S, N, D]`, padded.
+    /// By source: boxes F32 `[S, N, D, 4]` in pixels of the image, scores F32 `[S, N, D]`, labels I64 `[S, N, D]`, padded;
+    /// masks F32 `[S, N, D, 28, 28]`, where there are any.
     pub found: Detections<T>,
 }
 
@@ -53,7 +55,8 @@ pub fn merge<B: Ops>(o: &B, s: &Sources<B::T>, how: &Merge) -> Detections<B::T> 
     let rows = |x: &B::T| o.reshape(&o.transpose(x, &[1, 0, 2]), &[0, how.sources * how.each]);
     let boxes = o.reshape(&o.transpose(&s.found.boxes, &[1, 0, 2, 3]), &[0, how.sources * how.each, 4]);
     let (scores, at) = o.topk(&rows(&s.found.scores), how.candidates());
-    let count = filled(o, &scores);
+    // The rest is padding, with which pairs need not be compared.
+    let count = found::most(o, &scores);
     let (scores, at) = (o.head(&scores, &count), o.head(&at, &count));
     let all = Candidates {
         corners: corners(o, &o.gather(&boxes, &at)),
@@ -66,15 +69,13 @@ pub fn merge<B: Ops>(o: &B, s: &Sources<B::T>, how: &Merge) -> Detections<B::T> 
     let one = o.integers(&[1], &[1]);
     let found = o.cast(&o.greater_equal(&scores, &scalar(o, f32::MIN_POSITIVE)), DType::I64);
     let labels = o.add(o.gather(&all.labels, &best), &one);
-    Detections { boxes: o.gather(&o.gather(&boxes, &at), &best), labels: o.sub(o.mul(labels, &found), &one), scores }
-}
-
-/// I64 `[1]`: how many boxes the image with the most of them has, at least 1. The rest of `scores [N, K]` is padding, and pairs
-/// need not be compared with it.
-fn filled<B: Ops>(o: &B, scores: &B::T) -> B::T {
-    let counts = o.sum(&o.greater_equal(scores, &scalar(o, f32::MIN_POSITIVE)), 1);
-    let counts = o.concat(&[&o.reshape(&counts, &[1, -1]), &o.constant(&[1.0], &[1, 1])], 1);
-    o.reshape(&o.cast(&o.topk(&counts, 1).0, DType::I64), &[1])
+    let masks = s.found.masks.as_ref().map(|masks| {
+        let rows = o.transpose(masks, &[1, 0, 2, 3, 4]);
+        let rows = o.reshape(&rows, &[0, how.sources * how.each, mask_rcnn::SIDE, mask_rcnn::SIDE]);
+        o.gather(&rows, &o.gather(&at, &best))
+    });
+    let boxes = o.gather(&o.gather(&boxes, &at), &best);
+    Detections { boxes, labels: o.sub(o.mul(labels, &found), &one), scores, masks }
 }
 
 /// K boxes of each image by falling score.

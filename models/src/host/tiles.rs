@@ -141,13 +141,13 @@ pub enum MergeRule {
 #[must_use]
 pub fn merge(whole: &[Detection], tiles: &[(Tile, Vec<Detection>)], how: &Merge) -> Vec<Detection> {
     let mut all: Vec<Candidate> =
-        whole.iter().map(|found| Candidate { found: *found, source: 0, cut: false }).collect();
+        whole.iter().map(|found| Candidate { found: found.clone(), source: 0, cut: false }).collect();
     for (number, (tile, found)) in tiles.iter().enumerate() {
         let cut = |one: &Detection| match how.rule {
             MergeRule::CutLast => is_cut(one, *tile, how),
             MergeRule::Specification => false,
         };
-        all.extend(found.iter().map(|one| Candidate { found: *one, source: number + 1, cut: cut(one) }));
+        all.extend(found.iter().map(|one| Candidate { found: one.clone(), source: number + 1, cut: cut(one) }));
     }
     // Stable, and `all` is in the order of sources.
     all.sort_by(|a, b| a.cut.cmp(&b.cut).then(by_score(a, b)));
@@ -199,7 +199,7 @@ mod tests {
     }
 
     fn found(corners: [f32; 4], score: f32) -> Detection {
-        Detection { corners, score, label: 0 }
+        Detection { corners, score, label: 0, mask: None }
     }
 
     const HOW: Merge = Merge { width: 200, height: 100, threshold: 0.25, limit: 100, rule: MergeRule::CutLast };
@@ -268,7 +268,7 @@ mod tests {
         let seen = |score| found([90.0, 40.0, 110.0, 60.0], score);
         assert_eq!(merge(&[], &[(LEFT, vec![seen(0.9), seen(0.8)])], &HOW).len(), 2);
         let other = Detection { label: 1, ..seen(0.8) };
-        assert_eq!(merge(&[seen(0.9)], &[(RIGHT, vec![other])], &HOW).len(), 2);
+        assert_eq!(merge(&[seen(0.9)], &[(RIGHT, vec![other.clone()])], &HOW).len(), 2);
     }
 
     #[test]
@@ -276,11 +276,14 @@ mod tests {
         // 60 x 40 whole; the left tile ends at column 120 and sees 20 x 40 of it: IoU 0.33; a sliver of 6 x 40: IoU 0.1.
         let whole = found([100.0, 30.0, 160.0, 70.0], 0.6);
         for fragment in [found([100.0, 30.0, 119.0, 70.0], 0.9), found([113.0, 30.0, 119.5, 70.0], 0.9)] {
-            assert_eq!(merge(&[], &[(LEFT, vec![fragment]), (RIGHT, vec![whole])], &HOW), [whole]);
+            assert_eq!(
+                merge(&[], &[(LEFT, vec![fragment.clone()]), (RIGHT, vec![whole.clone()])], &HOW),
+                [whole.clone()]
+            );
         }
         let specification = Merge { rule: MergeRule::Specification, ..HOW };
         let fragment = found([113.0, 30.0, 119.5, 70.0], 0.9);
-        let answer = merge(&[], &[(LEFT, vec![fragment]), (RIGHT, vec![whole])], &specification);
+        let answer = merge(&[], &[(LEFT, vec![fragment.clone()]), (RIGHT, vec![whole.clone()])], &specification);
         assert_eq!(answer, [fragment, whole], "the sliver stays there");
         // Where the image itself ends, nothing is cut: a small object before a large one stays.
         let small = found([0.0, 30.0, 10.0, 40.0], 0.9);
@@ -291,10 +294,10 @@ mod tests {
     #[test]
     fn two_fragments_compete_by_score_and_overlap_alone() {
         let (a, b) = (found([70.0, 30.0, 119.0, 70.0], 0.5), found([81.0, 30.0, 130.0, 70.0], 0.7));
-        assert_eq!(merge(&[], &[(LEFT, vec![a]), (RIGHT, vec![b])], &HOW), [b]);
+        assert_eq!(merge(&[], &[(LEFT, vec![a.clone()]), (RIGHT, vec![b.clone()])], &HOW), [b]);
         let (a, b) = (found([60.0, 30.0, 119.0, 70.0], 0.5), found([81.0, 45.0, 100.0, 55.0], 0.7));
         // The smaller lies inside the larger, but both are cut, and the overlap is 0.08.
-        assert_eq!(merge(&[], &[(LEFT, vec![a]), (RIGHT, vec![b])], &HOW), [b, a]);
+        assert_eq!(merge(&[], &[(LEFT, vec![a.clone()]), (RIGHT, vec![b.clone()])], &HOW), [b, a]);
     }
 
     #[test]
@@ -303,7 +306,7 @@ mod tests {
         let cut = found([110.0, 0.0, 119.0, 9.0], 0.95);
         let answer = merge(
             &[at(10.0, 0.5), at(30.0, f32::NAN)],
-            &[(LEFT, vec![at(50.0, 0.5), cut]), (RIGHT, vec![at(130.0, 0.7)])],
+            &[(LEFT, vec![at(50.0, 0.5), cut.clone()]), (RIGHT, vec![at(130.0, 0.7)])],
             &Merge { limit: 4, ..HOW },
         );
         assert_eq!(answer, [cut, at(130.0, 0.7), at(10.0, 0.5), at(50.0, 0.5)]);

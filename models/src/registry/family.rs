@@ -45,7 +45,8 @@ impl ModelSpec {
                 let other = |m: &&Self| m.kind == Kind::Detector(Detector::Yolov5(size));
                 YOLOV5.iter().find(other).unwrap_or(self)
             }
-            Kind::Classifier(_) | Kind::Detector(Detector::FasterRcnn(_) | Detector::RetinaNet(_)) => self,
+            Kind::Classifier(_)
+            | Kind::Detector(Detector::FasterRcnn(_) | Detector::RetinaNet(_) | Detector::MaskRcnn(_)) => self,
         }
     }
 
@@ -54,7 +55,8 @@ impl ModelSpec {
     pub fn size(&self) -> Option<ModelSize> {
         match self.kind {
             Kind::Detector(Detector::Yolov5(size)) => Some(size),
-            Kind::Classifier(_) | Kind::Detector(Detector::FasterRcnn(_) | Detector::RetinaNet(_)) => None,
+            Kind::Classifier(_)
+            | Kind::Detector(Detector::FasterRcnn(_) | Detector::RetinaNet(_) | Detector::MaskRcnn(_)) => None,
         }
     }
 
@@ -81,7 +83,7 @@ impl ModelSpec {
     pub fn body(&self) -> Option<&'static Self> {
         let body = match self.kind {
             Kind::Classifier(_) | Kind::Detector(Detector::Yolov5(_)) => return None,
-            Kind::Detector(Detector::FasterRcnn(body) | Detector::RetinaNet(body)) => body,
+            Kind::Detector(Detector::FasterRcnn(body) | Detector::RetinaNet(body) | Detector::MaskRcnn(body)) => body,
         };
         MODELS.iter().find(|m| m.kind == Kind::Classifier(Classifier::Resnet(body)))
     }
@@ -91,7 +93,10 @@ impl ModelSpec {
     pub const fn tasks(&self) -> &'static [Task] {
         match self.kind {
             Kind::Classifier(_) => &[Task::ImageClassification, Task::ImageClassificationMultilabel],
-            Kind::Detector(_) => &[Task::ImageObjectDetection],
+            Kind::Detector(Detector::MaskRcnn(_)) => &[Task::ImageInstanceSegmentation],
+            Kind::Detector(Detector::Yolov5(_) | Detector::FasterRcnn(_) | Detector::RetinaNet(_)) => {
+                &[Task::ImageObjectDetection]
+            }
         }
     }
 
@@ -101,7 +106,9 @@ impl ModelSpec {
         match self.kind {
             Kind::Classifier(_) => Augmentation::Crop,
             Kind::Detector(Detector::Yolov5(_)) => Augmentation::Mosaic,
-            Kind::Detector(Detector::FasterRcnn(_) | Detector::RetinaNet(_)) => Augmentation::Flip,
+            Kind::Detector(Detector::FasterRcnn(_) | Detector::RetinaNet(_) | Detector::MaskRcnn(_)) => {
+                Augmentation::Flip
+            }
         }
     }
 
@@ -159,7 +166,7 @@ impl ModelSpec {
             Kind::Classifier(Classifier::Vit(_)) => (Fit::Crop { resize: 248, crop: 224 }, Bicubic, SIGNED),
             Kind::Classifier(Classifier::EfficientNetLite0) => (crop, Bilinear, ([127.0; 3], [128.0; 3])),
             Kind::Detector(Detector::Yolov5(_)) => (Fit::Letterbox { side: 640 }, Bilinear, ([0.0; 3], [255.0; 3])),
-            Kind::Detector(Detector::FasterRcnn(_) | Detector::RetinaNet(_)) => {
+            Kind::Detector(Detector::FasterRcnn(_) | Detector::RetinaNet(_) | Detector::MaskRcnn(_)) => {
                 (Fit::Shorter { min_size: 600, max_size: 1333 }, Bilinear, IMAGENET)
             }
         };
@@ -173,23 +180,32 @@ impl ModelSpec {
         match self.kind {
             Kind::Classifier(_) => 1000,
             Kind::Detector(Detector::Yolov5(_)) => 80,
-            Kind::Detector(Detector::FasterRcnn(_)) => 90,
+            Kind::Detector(Detector::FasterRcnn(_) | Detector::MaskRcnn(_)) => 90,
             Kind::Detector(Detector::RetinaNet(_)) => 91,
         }
     }
 
     /// Prefixes of the parameters that depend on the number of classes; a prefix ends at a dot.
     #[must_use]
-    pub const fn head(&self) -> &'static str {
+    pub const fn heads(&self) -> &'static [&'static str] {
         match self.kind {
-            Kind::Classifier(Classifier::Resnet(_) | Classifier::Resnest(_) | Classifier::SeResnext) => "fc",
-            Kind::Classifier(Classifier::Vit(_)) => "head",
-            Kind::Classifier(Classifier::MobileNetV2) => "classifier.1",
-            Kind::Classifier(Classifier::EfficientNetLite0) => "_fc",
-            Kind::Detector(Detector::Yolov5(_)) => "model.24.m",
-            Kind::Detector(Detector::FasterRcnn(_)) => "roi_heads.box_predictor",
-            Kind::Detector(Detector::RetinaNet(_)) => "head.classification_head.cls_logits",
+            Kind::Classifier(Classifier::Resnet(_) | Classifier::Resnest(_) | Classifier::SeResnext) => &["fc"],
+            Kind::Classifier(Classifier::Vit(_)) => &["head"],
+            Kind::Classifier(Classifier::MobileNetV2) => &["classifier.1"],
+            Kind::Classifier(Classifier::EfficientNetLite0) => &["_fc"],
+            Kind::Detector(Detector::Yolov5(_)) => &["model.24.m"],
+            Kind::Detector(Detector::FasterRcnn(_)) => &["roi_heads.box_predictor"],
+            Kind::Detector(Detector::RetinaNet(_)) => &["head.classification_head.cls_logits"],
+            Kind::Detector(Detector::MaskRcnn(_)) => {
+                &["roi_heads.box_predictor", "roi_heads.mask_predictor.mask_fcn_logits"]
+            }
         }
+    }
+
+    /// Whether the parameter under `key` depends on the number of classes.
+    #[must_use]
+    pub fn is_head(&self, key: &str) -> bool {
+        self.heads().iter().any(|head| key.strip_prefix(head).is_some_and(|rest| rest.starts_with('.')))
     }
 
     /// What `layers_to_freeze` counts, from the input: groups of keys and key prefixes (a prefix ends at a dot). The order is
@@ -217,7 +233,9 @@ impl ModelSpec {
                 [pair("_conv_stem", "_bn0"), numbered(0, 15, "_blocks."), pair("_conv_head", "_bn1")].concat()
             }
             Kind::Detector(Detector::Yolov5(_)) => numbered(0, 9, "model."),
-            Kind::Detector(Detector::FasterRcnn(_) | Detector::RetinaNet(_)) => resnet("backbone.body."),
+            Kind::Detector(Detector::FasterRcnn(_) | Detector::RetinaNet(_) | Detector::MaskRcnn(_)) => {
+                resnet("backbone.body.")
+            }
         }
     }
 
@@ -227,7 +245,7 @@ impl ModelSpec {
     pub const fn frozen_by_default(&self) -> usize {
         match self.kind {
             Kind::Classifier(_) | Kind::Detector(Detector::Yolov5(_)) => 0,
-            Kind::Detector(Detector::FasterRcnn(_) | Detector::RetinaNet(_)) => 2,
+            Kind::Detector(Detector::FasterRcnn(_) | Detector::RetinaNet(_) | Detector::MaskRcnn(_)) => 2,
         }
     }
 

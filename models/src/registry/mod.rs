@@ -60,7 +60,7 @@ mod tests {
 
     #[test]
     fn detectors_have_the_published_number_of_parameters() {
-        // Of yolov5 as its authors print them, of fasterrcnn_resnet50_fpn and RetinaNet as torchvision states them.
+        // Of yolov5 as its authors print them, of the R-CNNs of 50 layers and RetinaNet as torchvision states them.
         let yolov5 = [1_872_157, 7_235_389, 21_190_557, 46_563_709, 86_749_405];
         let others = [
             ("fasterrcnn_resnet18_fpn", 28_730_006),
@@ -69,6 +69,11 @@ mod tests {
             ("fasterrcnn_resnet101_fpn", 60_695_190),
             ("fasterrcnn_resnet152_fpn", 76_292_758),
             ("retinanet_resnet50_fpn", 34_014_999),
+            ("maskrcnn_resnet18_fpn", 31_376_113),
+            ("maskrcnn_resnet34_fpn", 41_476_849),
+            ("maskrcnn_resnet50_fpn", 44_401_393),
+            ("maskrcnn_resnet101_fpn", 63_341_297),
+            ("maskrcnn_resnet152_fpn", 78_938_865),
         ];
         let count = |spec: &ModelSpec| spec.manifest(spec.published_classes(), 64).unwrap().parameters();
         for (size, published) in SIZES.into_iter().zip(yolov5) {

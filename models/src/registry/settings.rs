@@ -52,7 +52,9 @@ impl ModelSpec {
                 | Classifier::EfficientNetLite0,
             ) => (&[], &[], false),
             Kind::Detector(Detector::Yolov5(_)) => (&[RCNN], &[], false),
-            Kind::Detector(Detector::FasterRcnn(_) | Detector::RetinaNet(_)) => (&[YOLO], &[], false),
+            Kind::Detector(Detector::FasterRcnn(_) | Detector::RetinaNet(_) | Detector::MaskRcnn(_)) => {
+                (&[YOLO], &[], false)
+            }
         };
         ModelSettings { defaults: self.defaults(task), foreign, fixed, one_size }
     }
@@ -91,7 +93,7 @@ impl ModelSpec {
             Kind::Classifier(
                 Classifier::Resnet(_) | Classifier::Resnest(_) | Classifier::SeResnext | Classifier::MobileNetV2,
             )
-            | Kind::Detector(Detector::FasterRcnn(_) | Detector::RetinaNet(_)) => {}
+            | Kind::Detector(Detector::FasterRcnn(_) | Detector::RetinaNet(_) | Detector::MaskRcnn(_)) => {}
         }
         s
     }

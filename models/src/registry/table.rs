@@ -32,7 +32,7 @@ const fn yolov5_row(size: ModelSize) -> ModelSpec {
     detector("yolov5", "one stage, quick; in five sizes, here the default", Detector::Yolov5(size))
 }
 
-pub(super) static MODELS: [ModelSpec; 20] = [
+pub(super) static MODELS: [ModelSpec; 25] = [
     classifier(
         "efficientnet_lite0",
         "small and fast; its ImageNet weights come with scripts/setup",
@@ -57,6 +57,11 @@ pub(super) static MODELS: [ModelSpec; 20] = [
     detector("fasterrcnn_resnet101_fpn", "two stages, deeper", Detector::FasterRcnn(R101)),
     detector("fasterrcnn_resnet152_fpn", "two stages, deepest", Detector::FasterRcnn(R152)),
     detector("retinanet_resnet50_fpn", "one stage on a ResNet, focal loss", Detector::RetinaNet(R50)),
+    detector("maskrcnn_resnet50_fpn", "outlines what it finds; the usual reference", Detector::MaskRcnn(R50)),
+    detector("maskrcnn_resnet18_fpn", "outlines what it finds, small body", Detector::MaskRcnn(R18)),
+    detector("maskrcnn_resnet34_fpn", "outlines what it finds, a deeper small body", Detector::MaskRcnn(R34)),
+    detector("maskrcnn_resnet101_fpn", "outlines what it finds, deeper", Detector::MaskRcnn(R101)),
+    detector("maskrcnn_resnet152_fpn", "outlines what it finds, deepest", Detector::MaskRcnn(R152)),
 ];
 
 /// Sizes of YOLOv5, from small to large.

@@ -1,11 +1,43 @@
 //! Detected objects and the settings of their detection, between the parts of Fovea. Answers to the outside are
 //! [`super::ScoredBox`].
 
+use std::fmt;
+use std::sync::Arc;
+
 use crate::setting::TileGrid;
 use crate::{CheckpointMeta, SettingError, Settings};
 
-/// A box that was found.
-#[derive(Clone, Copy, Debug, PartialEq)]
+/// Side of a [`SoftMask`], in parts of a box.
+pub const MASK_SIDE: usize = 28;
+
+/// What is said about the parts of a detection's box, [`MASK_SIDE`] by [`MASK_SIDE`] of equal size, row by row: the probability
+/// that each is the object, 0 to 1. Copies share their values.
+#[derive(Clone, PartialEq)]
+pub struct SoftMask(Arc<[f32]>);
+
+impl SoftMask {
+    /// A mask of these values; `None` if they are not as many as a mask has.
+    #[must_use]
+    pub fn new(values: &[f32]) -> Option<Self> {
+        (values.len() == MASK_SIDE * MASK_SIDE).then(|| Self(values.into()))
+    }
+
+    /// The values, row by row.
+    #[must_use]
+    pub fn values(&self) -> &[f32] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for SoftMask {
+    /// Errors show detections, of which nobody reads 784 numbers.
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "SoftMask({MASK_SIDE} x {MASK_SIDE})")
+    }
+}
+
+/// An object that was found.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Detection {
     /// `x1 y1 x2 y2` in continuous pixels: 0 is the left (top) edge of the image, its width (height) the right (bottom) one.
     pub corners: [f32; 4],
@@ -13,6 +45,8 @@ pub struct Detection {
     pub score: f32,
     /// Index into the labels.
     pub label: usize,
+    /// Which parts of the box are the object; `None` from a model that finds boxes only.
+    pub mask: Option<SoftMask>,
 }
 
 impl Detection {

@@ -24,7 +24,7 @@ mod tensor;
 mod tests;
 mod v2;
 
-pub use detection::{Detection, DetectionSettings, Thresholds, Tiling};
+pub use detection::{Detection, DetectionSettings, MASK_SIDE, SoftMask, Thresholds, Tiling};
 pub use explain::{ApproximationMethod, XaiAlgorithm, XaiParameters};
 pub use limits::MAX_IMAGES;
 pub use options::{DETECTION_OPTIONS, DetectionOption, DetectionOptions, MAX_OPTION_LENGTH, Scalar};

@@ -1,19 +1,9 @@
-//! Names of the specification that are no setting here: those of other tasks, and those whose answer is fixed.
+//! Names of the specification that are no setting here, because their answer is fixed.
 
 use serde_json::Value;
 
 use super::error::SettingError;
 use super::kind::Kind;
-
-const SEGMENTATION: &str = "an instance segmentation setting";
-
-/// Settings of tasks that cannot be trained yet, with whose they are.
-const OTHER_TASKS: &[(&str, &str)] = &[
-    ("mask_pixel_score_threshold", SEGMENTATION),
-    ("max_number_of_polygon_points", SEGMENTATION),
-    ("export_as_image", SEGMENTATION),
-    ("image_type", SEGMENTATION),
-];
 
 /// What Fovea always does where the specification has a switch: the values that agree with it are accepted.
 struct Fixed {
@@ -32,28 +22,32 @@ const FIXED: &[Fixed] = &[
         reason: "the exported file always contains its preprocessing; remove it",
     },
     Fixed { name: "log_validation_loss", accepts: &[true], reason: "the validation loss is always logged; remove it" },
+    Fixed { name: "export_as_image", accepts: &[false], reason: DRAWN },
     Fixed { name: "stream_image_files", accepts: &[true, false], reason: "images are read where they lie; remove it" },
 ];
 
 const INCREMENTAL: &str =
     "runs are folders here; name that of the previous run, or a checkpoint of it, by `checkpoint_run`";
 
+const DRAWN: &str = "masks are answered as polygons; `trainer predict --save` draws them";
+
 /// Names that no value makes sense for.
-const REFUSED: &[(&str, &str)] =
-    &[("checkpoint_run_id", INCREMENTAL), ("checkpoint_dataset_id", INCREMENTAL), ("checkpoint_filename", INCREMENTAL)];
+const REFUSED: &[(&str, &str)] = &[
+    ("checkpoint_run_id", INCREMENTAL),
+    ("checkpoint_dataset_id", INCREMENTAL),
+    ("checkpoint_filename", INCREMENTAL),
+    ("image_type", DRAWN),
+];
 
 /// Every name that this file knows, for suggestions and tests.
 pub(super) fn names() -> impl Iterator<Item = &'static str> {
-    let other = OTHER_TASKS.iter().chain(REFUSED).map(|(name, _)| *name);
-    other.chain(FIXED.iter().map(|fixed| fixed.name))
+    let refused = REFUSED.iter().map(|(name, _)| *name);
+    refused.chain(FIXED.iter().map(|fixed| fixed.name))
 }
 
 /// Judges a name that is not in [`super::SETTINGS`]: `None` when it is not here either, `Some(Ok(()))` when there is
 /// nothing to set because Fovea does what was asked in any case.
 pub(super) fn judge(name: &str, given: &str, value: &Value) -> Option<Result<(), SettingError>> {
-    if let Some((_, owner)) = OTHER_TASKS.iter().find(|(other, _)| *other == name) {
-        return Some(Err(SettingError::other_task(given, owner)));
-    }
     let refuse = |reason: &str| SettingError::NotOffered {
         name: given.to_owned(),
         value: value.clone(),

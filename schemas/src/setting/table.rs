@@ -14,6 +14,7 @@ use crate::Task;
 const ALL: &[Task] = &Task::ALL;
 const DETECTION: &[Task] = &[Task::ImageObjectDetection];
 const BOXES: &[Task] = &[Task::ImageObjectDetection, Task::ImageInstanceSegmentation];
+const OUTLINES: &[Task] = &[Task::ImageInstanceSegmentation];
 const CLASSIFICATION: &[Task] = &[Task::ImageClassification, Task::ImageClassificationMultilabel];
 
 const fn int(min: u32, max: u32) -> Kind {
@@ -215,6 +216,10 @@ settings! {
     box_nms_thresh: f64 = 0.5, closed(0.0, 1.0), BOXES, v2 = "nms_iou_threshold" "box_iou_thresh";
     /// Most boxes predicted in one image, all classes together.
     box_detections_per_img: u32 = 100, int(1, 1_000), BOXES, v2 = "box_detections_per_image";
+    /// A pixel belongs to an object if its probability is above this.
+    mask_pixel_score_threshold: f64 = 0.5, closed(0.0, 1.0), OUTLINES;
+    /// Most points of the polygons that outline one object in an answer.
+    max_number_of_polygon_points: u32 = 100, int(3, 100_000), OUTLINES;
     /// Length in pixels of the longer side of an image (yolov5); rounded up to a multiple of 32.
     img_size: u32 = 640, int(32, 4_096), DETECTION, v2 = "image_size";
     /// Depth and width of the network (yolov5).
@@ -234,11 +239,11 @@ settings! {
     /// Replace the anchors by ones fitted to the training data where fewer than 98 % of its boxes have a near one (yolov5).
     autoanchor: bool = false, Kind::Bool, DETECTION;
     /// Grid of overlapping tiles that images are also cut into, for small objects: columns x rows.
-    tile_grid_size: TileGrid = TileGrid::NONE, Kind::Grid, DETECTION;
+    tile_grid_size: TileGrid = TileGrid::NONE, Kind::Grid, BOXES;
     /// Overlap of neighbouring tiles, as a share of their side.
-    tile_overlap_ratio: f64 = 0.25, below(0.0, 1.0), DETECTION;
+    tile_overlap_ratio: f64 = 0.25, below(0.0, 1.0), BOXES;
     /// Of two boxes of a class from different tiles that overlap by more than this, the less certain one is dropped.
-    tile_predictions_nms_thresh: f64 = 0.25, closed(0.0, 1.0), DETECTION, v2 = "tile_predictions_nms_threshold";
+    tile_predictions_nms_thresh: f64 = 0.25, closed(0.0, 1.0), BOXES, v2 = "tile_predictions_nms_threshold";
     /// Random crops, flips and colours in training; off, training sees what validation sees.
     apply_automl_train_augmentations: bool = true, Kind::Bool, ALL;
     /// Skip bad rows and images and list them; off, the first one ends the run.

@@ -123,7 +123,7 @@ fn booleans_and_whole_numbers_have_many_spellings() {
 fn names_of_other_tasks_and_fixed_answers_are_explained() {
     let mut s = defaults();
     let refuse = |s: &mut Settings, name: &str, value: Value| s.set(name, &value).unwrap_err().to_string();
-    assert!(refuse(&mut s, "image_type", json!("PNG")).contains("is an instance segmentation setting"));
+    assert!(refuse(&mut s, "image_type", json!("PNG")).contains("polygons"));
     assert!(refuse(&mut s, "checkpoint_run_id", json!("x")).contains("checkpoint_run"));
     assert!(refuse(&mut s, "deterministic", json!(false)).contains("reproducible"));
     assert!(refuse(&mut s, "enable_onnx_normalization", json!("maybe")).contains("true or false"));
@@ -146,7 +146,7 @@ fn advanced_settings_are_taken_apart() {
         (json!("{"), "JSON object"),
         (json!("[]"), "JSON object"),
         (json!(1), "JSON object"),
-        (json!({"image_type": "JPG"}), "segmentation setting"),
+        (json!({"image_type": "JPG"}), "polygons"),
         (json!({"aply_automl_train_augmentations": true}), "did you mean"),
     ] {
         let message = s.set("advanced_settings", &value).unwrap_err().to_string();

@@ -3,8 +3,8 @@
 use actix_web::{HttpResponse, web, web::Data};
 use runtime::Outputs;
 use schemas::prediction::{
-    Datatype, DetectionDefaults, ModelMetadata, ModelParameters, ModelReady, ModelState, ServerLive, ServerMetadata,
-    ServerReady, TensorMetadata,
+    Datatype, DetectionDefaults, MASK_SIDE, ModelMetadata, ModelParameters, ModelReady, ModelState, ServerLive,
+    ServerMetadata, ServerReady, TensorMetadata,
 };
 use serde::Deserialize;
 
@@ -74,13 +74,17 @@ fn metadata(about: &Description) -> ModelMetadata {
     let labels = i64::try_from(about.meta.labels.len()).unwrap_or(-1);
     let (outputs, detection) = match about.outputs {
         Outputs::Probabilities => (vec![tensor(runtime::OUTPUT, Datatype::Fp32, &[-1, labels])], None),
-        Outputs::Boxes => {
-            let outputs = vec![
+        outputs @ (Outputs::Boxes | Outputs::Masks) => {
+            let mut tensors = vec![
                 tensor(runtime::BOXES, Datatype::Fp32, &[-1, -1, 4]),
                 tensor(runtime::SCORES, Datatype::Fp32, &[-1, -1]),
                 tensor(runtime::LABELS, Datatype::Int64, &[-1, -1]),
             ];
-            (outputs, Some(DetectionDefaults::from(&about.settings)))
+            if outputs == Outputs::Masks {
+                let side = MASK_SIDE as i64;
+                tensors.push(tensor(runtime::MASKS, Datatype::Fp32, &[-1, -1, side, side]));
+            }
+            (tensors, Some(DetectionDefaults::from(&about.settings)))
         }
     };
     ModelMetadata {

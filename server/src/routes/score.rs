@@ -122,6 +122,7 @@ pub(crate) async fn score(state: Data<State>, request: HttpRequest) -> Result<Ht
     };
     let is_list = parsed.is_list;
     let (predicted, mut explained) = predict(&work, parsed, query.detection).await?;
+    let (predicted, mut outlines) = work.outlines(predicted).await?;
     work.timings.time(Stage::Render, || {
         let labels = &work.model().description.meta.labels;
         let name = |i: usize| query.filename.clone().unwrap_or_else(|| format!("image_{i}"));
@@ -136,7 +137,10 @@ pub(crate) async fn score(state: Data<State>, request: HttpRequest) -> Result<Ht
             }
             Predictions::Boxes(images) => {
                 let about = |(i, (original, found)): (usize, (&Original, &Vec<Detection>))| {
-                    let boxes = found.iter().map(|one| scored(one, original, labels)).collect();
+                    let polygons = std::mem::take(&mut outlines[i]);
+                    let boxes = found.iter().zip(polygons);
+                    let boxes =
+                        boxes.map(|(one, polygon)| ScoredBox { polygon, ..scored(one, original, labels) }).collect();
                     DetectionAnswer { filename: Some(name(i)), boxes }
                 };
                 let answers: Vec<_> = predicted.originals.iter().zip(images).enumerate().map(about).collect();

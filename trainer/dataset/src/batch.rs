@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crossbeam_channel::Sender;
+use models::host::mask::Outline;
 use models::host::{Rgb, Tile};
 
 /// An object in a view.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Target {
     /// `x1 y1 x2 y2` in pixels of the network's input.
     pub corners: [f32; 4],
@@ -16,6 +17,8 @@ pub struct Target {
     pub class: usize,
     /// A group of objects: trained on, but left out of metrics.
     pub is_crowd: bool,
+    /// What it covers, in the same pixels, where the task outlines objects.
+    pub outline: Option<Arc<Outline>>,
 }
 
 /// One finished view.

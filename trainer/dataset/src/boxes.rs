@@ -1,13 +1,15 @@
-//! One line of a detection JSONL file.
+//! One line of a JSONL file whose rows list objects.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
+use models::host::mask::Outline;
 use schemas::Labels;
-use schemas::dataset::{BoxLabel, ClassName, Corners, Label, parse_line};
+use schemas::dataset::{BoxLabel, ClassName, Corners, Label, OutlineLabel, parse_line};
 
 use super::reject::{Refusal, RejectKind, refusal};
 
-/// A box of a row.
+/// An object of a row.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RowBox {
     /// Place in the row's label, from 0.
@@ -18,6 +20,8 @@ pub struct RowBox {
     pub corners: [f32; 4],
     /// Whether it stands for a group.
     pub is_crowd: bool,
+    /// Its outline, in the same fractions, where rows outline their objects.
+    pub outline: Option<Arc<Outline>>,
 }
 
 /// The usable part of a row.
@@ -37,11 +41,15 @@ pub struct BoxRow {
 ///
 /// # Errors
 /// When nothing of the row can be used, though it lists objects.
-pub fn parse(line: &[u8]) -> Result<BoxRow, Refusal> {
-    let row = parse_line(Labels::Boxes, line).map_err(refusal)?;
+pub fn parse(labels: Labels, line: &[u8]) -> Result<BoxRow, Refusal> {
+    let row = parse_line(labels, line).map_err(refusal)?;
     let mut rejected: Vec<String> = row.rejected.iter().map(ToString::to_string).collect();
     let gone: BTreeSet<usize> = row.rejected.iter().filter(|r| r.segment.is_none()).map(|r| r.object).collect();
-    let Label::Boxes(listed) = row.label else { unreachable!("a detection row holds boxes") };
+    let listed: Vec<Listed> = match row.label {
+        Label::Boxes(boxes) => boxes.into_iter().map(Listed::from).collect(),
+        Label::Outlines(outlines) => outlines.into_iter().map(Listed::from).collect(),
+        Label::Class(_) | Label::Classes(_) => unreachable!("a row of objects lists objects"),
+    };
     let listed_any = !listed.is_empty();
     let numbers = (0..).filter(|number| !gone.contains(number));
     let cut = listed.iter().filter(|one| one.cut).count();
@@ -59,14 +67,36 @@ pub fn parse(line: &[u8]) -> Result<BoxRow, Refusal> {
     Ok(BoxRow { image_url: row.image_url, boxes, rejected, cut })
 }
 
-fn row_box(number: usize, one: BoxLabel) -> Result<RowBox, String> {
+/// An object as listed, with an outline or without.
+struct Listed {
+    label: ClassName,
+    corners: Corners,
+    is_crowd: bool,
+    cut: bool,
+    outline: Option<Arc<Outline>>,
+}
+
+impl From<BoxLabel> for Listed {
+    fn from(BoxLabel { label, corners, is_crowd, cut }: BoxLabel) -> Self {
+        Self { label, corners, is_crowd, cut, outline: None }
+    }
+}
+
+impl From<OutlineLabel> for Listed {
+    fn from(OutlineLabel { label, corners, is_crowd, polygon, cut }: OutlineLabel) -> Self {
+        let rings = polygon.iter().map(|segment| segment.as_chunks().0.to_vec()).collect();
+        Self { label, corners, is_crowd, cut, outline: Some(Arc::new(Outline { rings })) }
+    }
+}
+
+fn row_box(number: usize, one: Listed) -> Result<RowBox, String> {
     let Corners { top_x, top_y, bottom_x, bottom_y } = one.corners;
     let corners = [top_x, top_y, bottom_x, bottom_y].map(|value| value as f32);
     // What is left of a box below the precision of its corners is nothing.
     if corners[0] >= corners[2] || corners[1] >= corners[3] {
         return Err(format!("object {number}: its box is narrower than a ten-millionth of the image"));
     }
-    Ok(RowBox { number, label: one.label, corners, is_crowd: one.is_crowd })
+    Ok(RowBox { number, label: one.label, corners, is_crowd: one.is_crowd, outline: one.outline })
 }
 
 #[cfg(test)]
@@ -82,7 +112,7 @@ mod tests {
             {"label":"y","topX":0.5,"topY":0.2,"bottomX":0.500000001,"bottomY":0.6},
             {"label":"y","polygon":[[0.1,0.1,0.3,0.1,0.2,0.4]]},
             {"label":"y","topX":-0.01,"topY":0.2,"bottomX":0.5,"bottomY":1.02}]}"#;
-        let row = parse(line).unwrap();
+        let row = parse(Labels::Boxes, line).unwrap();
         assert_eq!(row.boxes.iter().map(|one| one.number).collect::<Vec<_>>(), [0, 4, 5]);
         assert_eq!(row.boxes[0].corners, [0.1, 0.2, 0.5, 0.6]);
         assert!(row.boxes[0].is_crowd && !row.boxes[1].is_crowd);
@@ -94,7 +124,7 @@ mod tests {
 
     #[test]
     fn background_is_kept_and_a_row_without_a_usable_box_is_not() {
-        assert!(parse(br#"{"image_url":"a","label":[]}"#).unwrap().boxes.is_empty());
+        assert!(parse(Labels::Boxes, br#"{"image_url":"a","label":[]}"#).unwrap().boxes.is_empty());
         for (line, kind, part) in [
             (&br#"{"image_url":"a","label":[{"label":"x"}]}"#[..], RejectKind::BadLabel, "none of its 1 objects"),
             (
@@ -107,7 +137,7 @@ mod tests {
             (br#"["a",[]]"#, RejectKind::BadJson, "not a JSON object"),
             (b"{\"image_url\":\"\xff\"}", RejectKind::BadJson, "UTF-8"),
         ] {
-            let (found, _, reason) = parse(line).unwrap_err();
+            let (found, _, reason) = parse(Labels::Boxes, line).unwrap_err();
             assert!(found == kind && reason.contains(part), "{reason}");
         }
     }

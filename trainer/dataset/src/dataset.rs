@@ -283,7 +283,10 @@ impl Dataset {
                 Targets::Objects(objects) => {
                     let bytes = |o: &Object| {
                         let corners = o.corners.iter().flat_map(|value| value.to_le_bytes());
-                        corners.chain(o.class.to_le_bytes()).chain([u8::from(o.is_crowd)]).collect::<Vec<u8>>()
+                        let rings = o.outline.iter().flat_map(|outline| &outline.rings);
+                        let points = rings.flatten().flatten().flat_map(|value| value.to_le_bytes());
+                        let class = o.class.to_le_bytes();
+                        corners.chain(class).chain([u8::from(o.is_crowd)]).chain(points).collect::<Vec<u8>>()
                     };
                     part(&objects.of(index).iter().flat_map(bytes).collect::<Vec<u8>>());
                 }
@@ -321,6 +324,10 @@ impl Dataset {
             Ok(number) if self.labels.are_integers => Value::from(number),
             Ok(_) | Err(_) => Value::from(name.as_str()),
         };
+        if let Some(outline) = &object.outline {
+            let polygon: Vec<&[f64]> = outline.rings.iter().map(|ring| ring.as_flattened()).collect();
+            return json!({ "label": label, "polygon": polygon, "isCrowd": object.is_crowd });
+        }
         let [top_x, top_y, bottom_x, bottom_y] = object.corners.map(shortest);
         json!({
             "label": label, "topX": top_x, "topY": top_y, "bottomX": bottom_x, "bottomY": bottom_y,

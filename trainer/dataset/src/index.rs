@@ -11,7 +11,7 @@ use schemas::dataset::{ClassName, Label, parse_image_url, parse_line};
 use schemas::{Labels, Task};
 use sha2::{Digest, Sha256};
 
-use super::boxes;
+use super::boxes::{self, RowBox};
 use super::error::DataError;
 use super::location::{Location, Resolver};
 use super::reject::{Refusal, RejectKind, Rejection, Rejections, refusal};
@@ -57,6 +57,8 @@ pub struct Scan {
     pub rows: u64,
     /// Boxes that stuck out of their image and were cut at its edge.
     pub cut: usize,
+    /// What the rows hold.
+    labels: Labels,
 }
 
 /// Labels met so far, numbered as they were met.
@@ -161,10 +163,9 @@ impl Files {
     /// # Errors
     /// A file cannot be read or is UTF-16, labels are of two types, or a row is bad and data errors are not ignored.
     pub fn scan(&self, task: Task, rule: &mut LabelRule, rejections: &mut Rejections) -> Result<Scan, DataError> {
-        let limit =
-            "rows are read for image-classification, image-classification-multilabel and image-object-detection";
-        let targets = Targets::new(task).ok_or(DataError::Setting { name: "task", value: task.to_string(), limit })?;
-        let mut scan = Scan { entries: Vec::new(), keys: Vec::new(), targets, rows: 0, cut: 0 };
+        let labels = task.labels();
+        let targets = Targets::new(labels);
+        let mut scan = Scan { labels, entries: Vec::new(), keys: Vec::new(), targets, rows: 0, cut: 0 };
         for number in 0..self.files.len() {
             self.scan_file(number, rule, rejections, &mut scan)?;
         }
@@ -190,10 +191,10 @@ impl Files {
             } else {
                 let place = || format!("{}:{}", path.display(), line.number);
                 let text = lines.text.trim_ascii();
-                match &scan.targets {
-                    Targets::Classes(_) => self.class_row(number, (Labels::Class, text), rule, place)?,
-                    Targets::Sets(_) => self.class_row(number, (Labels::Classes, text), rule, place)?,
-                    Targets::Objects(_) => self.box_row(number, text, rule, place)?,
+                let row = (scan.labels, text);
+                match scan.labels {
+                    Labels::Class | Labels::Classes => self.class_row(number, row, rule, place)?,
+                    Labels::Boxes | Labels::Outlines => self.object_row(number, row, rule, place)?,
                 }
             };
             let reject = |kind, image_url, reason| {
@@ -249,14 +250,14 @@ impl Files {
     }
 
     /// A row of objects; the inner error is why it is left out.
-    fn box_row(
+    fn object_row(
         &self,
         file: usize,
-        text: &[u8],
+        (labels, text): (Labels, &[u8]),
         rule: &mut LabelRule,
         place: impl Fn() -> String,
     ) -> Result<Result<Usable, Refusal>, DataError> {
-        let row = match boxes::parse(text) {
+        let row = match boxes::parse(labels, text) {
             Ok(row) => row,
             Err(refusal) => return Ok(Err(refusal)),
         };
@@ -265,7 +266,10 @@ impl Files {
         let mut objects = Vec::with_capacity(listed);
         for one in row.boxes {
             match rule.number(one.label, &place)? {
-                Ok(class) => objects.push(Object { corners: one.corners, class, is_crowd: one.is_crowd }),
+                Ok(class) => {
+                    let RowBox { corners, is_crowd, outline, .. } = one;
+                    objects.push(Object { corners, class, is_crowd, outline });
+                }
                 Err(reason) => left_out.push(format!("object {}: {reason}", one.number)),
             }
         }

@@ -36,6 +36,7 @@ mod look;
 mod mltable;
 pub mod offline;
 mod options;
+mod outline;
 mod part;
 mod preflight;
 mod prepare;

@@ -41,7 +41,7 @@ pub(crate) struct Part {
 impl Part {
     /// What a scan found, of whose images nothing is known yet.
     pub fn new(scan: Scan) -> Self {
-        let Scan { entries, keys, targets, rows, cut } = scan;
+        let Scan { entries, keys, targets, rows, cut, .. } = scan;
         Self { entries, keys, targets, groups: None, cache: Cache::None, facts: Vec::new(), rows, cut, checked: false }
     }
 
@@ -299,8 +299,8 @@ fn merge(objects: &Objects, repeated: &[&[u32]]) -> Objects {
     let mut all = Objects::default();
     for row in 0..objects.len() as u32 {
         match firsts.get(&row) {
-            Some(rows) => all.push(rows.iter().flat_map(|&at| objects.of(at as usize)).copied()),
-            None => all.push(objects.of(row as usize).iter().copied()),
+            Some(rows) => all.push(rows.iter().flat_map(|&at| objects.of(at as usize)).cloned()),
+            None => all.push(objects.of(row as usize).iter().cloned()),
         }
     }
     all

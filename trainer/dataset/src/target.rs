@@ -2,11 +2,13 @@
 
 use std::collections::BTreeSet;
 use std::ops::Range;
+use std::sync::Arc;
 
-use schemas::{Labels, Task};
+use models::host::mask::Outline;
+use schemas::Labels;
 
 /// An object in an image.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Object {
     /// `x1 y1 x2 y2` as fractions of the image's width and height, `x1 < x2` and `y1 < y2`.
     pub corners: [f32; 4],
@@ -14,6 +16,8 @@ pub struct Object {
     pub class: u32,
     /// A group of objects: trained on, but left out of metrics.
     pub is_crowd: bool,
+    /// What it covers, as fractions of the image's width and height, where the task outlines objects; `corners` are around it.
+    pub outline: Option<Arc<Outline>>,
 }
 
 /// A list for each of many images, kept one after the other.
@@ -65,10 +69,10 @@ impl<T> Lists<T> {
     }
 }
 
-impl<T: Copy> Lists<T> {
+impl<T: Clone> Lists<T> {
     fn retain(&mut self, keep: &[u32]) {
         let mut kept = Self::default();
-        keep.iter().for_each(|&at| kept.push(self.of(at as usize).iter().copied()));
+        keep.iter().for_each(|&at| kept.push(self.of(at as usize).iter().cloned()));
         *self = kept;
     }
 }
@@ -85,13 +89,12 @@ pub enum Targets {
 }
 
 impl Targets {
-    /// Nothing yet, of what the rows of a task show; `None` for a task whose rows cannot be read.
-    pub fn new(task: Task) -> Option<Self> {
-        match task.labels() {
-            Labels::Class => Some(Self::Classes(Vec::new())),
-            Labels::Classes => Some(Self::Sets(Lists::default())),
-            Labels::Boxes => Some(Self::Objects(Objects::default())),
-            Labels::Outlines => None,
+    /// Nothing yet, of what the rows show.
+    pub fn new(labels: Labels) -> Self {
+        match labels {
+            Labels::Class => Self::Classes(Vec::new()),
+            Labels::Classes => Self::Sets(Lists::default()),
+            Labels::Boxes | Labels::Outlines => Self::Objects(Objects::default()),
         }
     }
 
@@ -212,7 +215,7 @@ mod tests {
     use super::*;
 
     fn object(class: u32) -> Object {
-        Object { corners: [0.0, 0.0, 0.5, 0.5], class, is_crowd: false }
+        Object { corners: [0.0, 0.0, 0.5, 0.5], class, is_crowd: false, outline: None }
     }
 
     fn targets(images: &[&[u32]]) -> Targets {

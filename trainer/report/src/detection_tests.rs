@@ -4,7 +4,7 @@ use schemas::setting::MetricType;
 
 use super::tests::{HOSTILE, check_ids, full, skeleton, thumbnail};
 use super::*;
-use metrics::detection::{Found, ImageResult, Options, Truth, detection};
+use metrics::detection::{Found, ImageResult, Options, Shapes, Truth, detection};
 
 const CORNERS: [f64; 4] = [10.0, 10.0, 50.0, 50.0];
 
@@ -29,6 +29,7 @@ fn results(classes: usize) -> Vec<ImageResult> {
             1 => vec![found((class + 1) % classes, 0.8)],
             _ => vec![],
         },
+        masks: None,
     };
     (0..classes).map(image).collect()
 }
@@ -39,8 +40,13 @@ fn comparison(text: &str) -> Comparison {
 }
 
 fn section(labels: &[String], results: &[ImageResult]) -> DetectionSection {
-    let options =
-        Options { metric_type: MetricType::Voc, iou_threshold: 0.5, score_threshold: 0.3, max_detections: 100 };
+    let options = Options {
+        metric_type: MetricType::Voc,
+        iou_threshold: 0.5,
+        score_threshold: 0.3,
+        max_detections: 100,
+        shapes: metrics::detection::Shapes::Boxes,
+    };
     let text = labels.first().map_or("", String::as_str);
     let cutout = |score| Cutout { image: thumbnail(text), label: text.to_owned(), score, size: [12, 34] };
     let bins = || vec![Bin { name: "small".to_owned(), train: 3, validation: 0 }];
@@ -151,9 +157,9 @@ fn nothing_found_and_nothing_to_find_have_a_report() {
         assert!(!bare.contains("Truth beside predictions") && !bare.contains("NaN"));
         bare
     };
-    let blind = show(&[ImageResult { truth: vec![truth(0)], found: vec![] }]);
+    let blind = show(&[ImageResult { truth: vec![truth(0)], found: vec![], masks: None }]);
     assert!(blind.contains("No box has such a score") && !blind.contains("hold no object"));
-    let background = show(&[ImageResult { truth: vec![], found: vec![found(1, 0.9)] }]);
+    let background = show(&[ImageResult { truth: vec![], found: vec![found(1, 0.9)], masks: None }]);
     assert!(background.contains("hold no object") && background.contains("class 1 where there is nothing: 1 of 1"));
     show(&[]);
 }

@@ -1,6 +1,7 @@
-//! Boxes on images.
+//! Boxes and masks on images.
 
-use models::host::Rgb;
+use models::host::mask::{Mask, Paste};
+use models::host::{Rgb, Tile};
 use schemas::prediction::Detection;
 
 use crate::caption::{self, GLYPH};
@@ -8,6 +9,9 @@ use crate::caption::{self, GLYPH};
 /// Colours of classes, far apart on screens and in print (Okabe and Ito 2008, without black and yellow's pale twin).
 const COLOURS: [[u8; 3]; 7] =
     [[230, 159, 0], [86, 180, 233], [0, 158, 115], [213, 94, 0], [204, 121, 167], [0, 114, 178], [240, 228, 66]];
+
+/// Share of the colour in the pixels of an object.
+const TINT: f32 = 0.4;
 
 /// A box to draw.
 #[derive(Clone, Debug)]
@@ -18,6 +22,8 @@ pub struct Mark {
     pub colour: [u8; 3],
     /// Text on the tag; nothing is no tag.
     pub text: String,
+    /// Pixels to tint, where an object is outlined.
+    pub covered: Option<Mask>,
 }
 
 /// The colour of a class; they repeat after seven.
@@ -26,12 +32,15 @@ pub fn colour(class: usize) -> [u8; 3] {
     COLOURS[class % COLOURS.len()]
 }
 
-/// The image with every detection outlined and tagged with its class and score, the most certain on top.
+/// The image with every detection boxed and tagged with its class and score, the most certain on top. Where it has a mask, the
+/// pixels with a probability above `pixel_threshold` are tinted.
 #[must_use]
-pub fn boxes(image: &Rgb, found: &[Detection], labels: &[String]) -> Rgb {
+pub fn detections(image: &Rgb, found: &[Detection], labels: &[String], pixel_threshold: f32) -> Rgb {
+    let paste = Paste { width: image.width, height: image.height, threshold: pixel_threshold };
     let mark = |d: &Detection| {
         let label = labels.get(d.label).map_or("", String::as_str);
-        Mark { corners: d.corners, colour: colour(d.label), text: format!("{label} {:.2}", d.score) }
+        let covered = d.mask.as_ref().map(|mask| paste.mask(mask.values(), d.corners));
+        Mark { corners: d.corners, colour: colour(d.label), text: format!("{label} {:.2}", d.score), covered }
     };
     let marks: Vec<Mark> = found.iter().rev().map(mark).collect();
     marked(image, &marks)
@@ -43,6 +52,9 @@ pub fn marked(image: &Rgb, marks: &[Mark]) -> Rgb {
     let mut out = image.clone();
     let thick = (image.width.min(image.height) / 240).clamp(1, 8);
     for mark in marks {
+        if let Some(covered) = &mark.covered {
+            tint(&mut out, covered, mark.colour, thick);
+        }
         outline(&mut out, mark, thick);
     }
     for mark in marks.iter().filter(|mark| !mark.text.is_empty()) {
@@ -56,6 +68,25 @@ fn pixels(image: &Rgb, corners: [f32; 4]) -> [u32; 4] {
     let edge = |value: f32, most: u32| value.round().clamp(0.0, most as f32) as u32;
     let [x1, y1, x2, y2] = corners;
     [edge(x1, image.width), edge(y1, image.height), edge(x2, image.width), edge(y2, image.height)]
+}
+
+/// Mixes the pixels of an object with its colour, and paints those near the edge of it in it.
+fn tint(image: &mut Rgb, covered: &Mask, colour: [u8; 3], thick: u32) {
+    let Tile { x0, y0, x1, y1 } = covered.window();
+    let (x1, y1) = (x1.min(image.width), y1.min(image.height));
+    for y in y0..y1 {
+        for x in (x0..x1).filter(|&x| covered.contains(x, y)) {
+            let near = |at: u32| [at.checked_sub(thick), Some(at + thick)];
+            let beside = near(x).map(|x| x.is_some_and(|x| covered.contains(x, y)));
+            let above = near(y).map(|y| y.is_some_and(|y| covered.contains(x, y)));
+            let inside = beside.into_iter().chain(above).all(|inside| inside);
+            let share = if inside { TINT } else { 1.0 };
+            let at = (y as usize * image.width as usize + x as usize) * 3;
+            for (value, colour) in image.data[at..at + 3].iter_mut().zip(colour) {
+                *value = (f32::from(*value) * (1.0 - share) + f32::from(colour) * share).round() as u8;
+            }
+        }
+    }
 }
 
 fn outline(image: &mut Rgb, mark: &Mark, thick: u32) {
@@ -104,8 +135,8 @@ mod tests {
     #[test]
     fn a_box_is_outlined_tagged_and_cut_at_the_edges() {
         let image = Rgb::filled(100, 80, [9; 3]);
-        let found = Detection { corners: [-20.0, 30.0, 60.0, 500.0], score: 0.5, label: 1 };
-        let out = boxes(&image, &[found], &["a".into(), "b".into()]);
+        let found = Detection { corners: [-20.0, 30.0, 60.0, 500.0], score: 0.5, label: 1, mask: None };
+        let out = detections(&image, &[found], &["a".into(), "b".into()], 0.5);
         let pixel = |x: usize, y: usize| &out.data[3 * (y * 100 + x)..][..3];
         assert_eq!(pixel(0, 50), colour(1));
         assert_eq!(pixel(59, 50), colour(1));
@@ -114,7 +145,7 @@ mod tests {
         assert_eq!(pixel(70, 50), [9; 3], "the outside stays");
         assert!(out.data[3 * 21 * 100..][..3 * 50].contains(&0), "there is text above the box");
         for corners in [[f32::NAN; 4], [1e30, -1e30, 2e30, 3e30], [50.0, 50.0, 40.0, 40.0]] {
-            let odd = marked(&image, &[Mark { corners, colour: [0; 3], text: "x".repeat(99) }]);
+            let odd = marked(&image, &[Mark { corners, colour: [0; 3], text: "x".repeat(99), covered: None }]);
             assert_eq!(odd.data.len(), image.data.len());
         }
     }

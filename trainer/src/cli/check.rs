@@ -169,6 +169,7 @@ fn thumbnail(found: &FoundImage) -> Result<Thumbnail, report::ReportError> {
         corners: [x1 * width, y1 * height, x2 * width, y2 * height],
         colour: draw::colour(number),
         text: label.clone(),
+        covered: None,
     };
     let marks: Vec<Mark> = found.marks.iter().enumerate().map(mark).collect();
     let drawn = draw::marked(image, &marks);

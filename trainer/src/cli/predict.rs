@@ -93,8 +93,8 @@ struct Prediction {
 enum Marks {
     /// Lines of text below it.
     Lines(Vec<String>),
-    /// Boxes with their labels.
-    Boxes(Vec<Detection>, Vec<String>),
+    /// Objects with their labels, and the probability from which a pixel is of one.
+    Objects(Vec<Detection>, Vec<String>, f32),
     /// Another image: what the answer came from.
     Explained(Rgb),
 }
@@ -128,11 +128,11 @@ impl Predictor {
                     (count > 0).then(|| format!("{count} {label}"))
                 });
                 let line = counts.collect::<Vec<_>>().join(", ");
-                let boxes: Vec<Value> = found.iter().map(|d| scored(d, &labels, image)).collect();
+                let boxes: Vec<Value> = found.iter().map(|d| self.scored(d, &labels, image)).collect();
                 Ok(Prediction {
                     line: if line.is_empty() { "nothing".to_owned() } else { line },
                     json: Map::from_iter([("boxes".to_owned(), Value::Array(boxes))]),
-                    marks: Marks::Boxes(found, labels),
+                    marks: Marks::Objects(found, labels, self.settings.mask_pixel_score_threshold as f32),
                 })
             }
         }
@@ -167,7 +167,7 @@ impl Prediction {
     fn drawn(&self, image: &Rgb) -> Rgb {
         match &self.marks {
             Marks::Lines(lines) => caption::below(image, lines),
-            Marks::Boxes(found, labels) => draw::boxes(image, found, labels),
+            Marks::Objects(found, labels, threshold) => draw::detections(image, found, labels, *threshold),
             Marks::Explained(drawn) => drawn.clone(),
         }
     }
@@ -197,12 +197,20 @@ fn explaining(args: &ExplainArgs, model: &Trained, saved: bool) -> anyhow::Resul
     }))
 }
 
-/// A box as the specification's scoring JSON has it: fractions of the image's size.
-fn scored(d: &Detection, labels: &[String], image: &Rgb) -> Value {
-    let [x1, y1, x2, y2] = d.corners.map(f64::from);
-    let (w, h) = (f64::from(image.width), f64::from(image.height));
-    let corners = Corners { top_x: x1 / w, top_y: y1 / h, bottom_x: x2 / w, bottom_y: y2 / h };
-    json!({ "box": corners, "label": labels[d.label], "score": d.score })
+impl Predictor {
+    /// An object as the specification's scoring JSON has it: box and polygon are fractions of the image's size.
+    fn scored(&self, d: &Detection, labels: &[String], image: &Rgb) -> Value {
+        let [x1, y1, x2, y2] = d.corners.map(f64::from);
+        let (w, h) = (f64::from(image.width), f64::from(image.height));
+        let corners = Corners { top_x: x1 / w, top_y: y1 / h, bottom_x: x2 / w, bottom_y: y2 / h };
+        let mut json = json!({ "box": corners, "label": labels[d.label], "score": d.score });
+        if let Some(mask) = &d.mask {
+            let most = self.settings.max_number_of_polygon_points as usize;
+            let paste = boxes::pasting(&self.settings, image.width, image.height);
+            json["polygon"] = json!(paste.polygon(mask.values(), d.corners, most));
+        }
+        json
+    }
 }
 
 /// An image for a model.

@@ -126,11 +126,10 @@ fn fit_pixels(network: &mut Network, published: &Published) {
 
 fn load_file(network: &mut Network, path: &Path) -> anyhow::Result<LoadReport> {
     let file = weights::read(path)?;
-    let head = format!("{}.", network.spec.head());
     let entries: Vec<_> = network.params.iter().map(|(key, p)| (key.to_owned(), p.tensor.size(), p.role)).collect();
     let wanted: Vec<Wanted> = entries
         .iter()
-        .map(|(key, shape, role)| Wanted { key, shape, role: *role, head: key.starts_with(&head) })
+        .map(|(key, shape, role)| Wanted { key, shape, role: *role, head: network.spec.is_head(key) })
         .collect();
     let assignments = weights::load(network.spec.name, &wanted, &file).with_context(|| {
         let other = size_of(network, &file);
@@ -151,13 +150,12 @@ fn load_file(network: &mut Network, path: &Path) -> anyhow::Result<LoadReport> {
 /// The size of the network's model that a file fits, where it has several.
 fn size_of(network: &Network, file: &TensorFile) -> Option<ModelSize> {
     let own = network.spec.size()?;
-    let head = format!("{}.", network.spec.head());
     SIZES.into_iter().filter(|size| *size != own).find(|size| {
         let manifest = network.spec.sized(*size).manifest(network.classes(), i64::from(network.preprocessing.side()));
         let entries = manifest.map(|manifest| manifest.entries()).unwrap_or_default();
         let wanted: Vec<Wanted> = entries
             .iter()
-            .map(|(key, e)| Wanted { key, shape: &e.shape, role: e.role, head: key.starts_with(&head) })
+            .map(|(key, e)| Wanted { key, shape: &e.shape, role: e.role, head: network.spec.is_head(key) })
             .collect();
         !wanted.is_empty() && weights::load(network.spec.name, &wanted, file).is_ok()
     })

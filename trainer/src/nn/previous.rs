@@ -37,7 +37,6 @@ pub fn load(network: &mut Network, place: &Path) -> anyhow::Result<Taken> {
             meta.model_name, network.spec.name, meta.model_name
         )));
     }
-    let head = format!("{}.", network.spec.head());
     let same_labels = meta.labels == network.labels;
     let tensors = checkpoint.tensors.iter().filter(|(key, _)| !key.starts_with(PRIVATE));
     let mut tensors: BTreeMap<&str, &Tensor> = tensors.map(|(key, tensor)| (key.as_str(), tensor)).collect();
@@ -45,7 +44,7 @@ pub fn load(network: &mut Network, place: &Path) -> anyhow::Result<Taken> {
     let mut report = LoadReport::default();
     for (key, wanted) in entries {
         match tensors.remove(key.as_str()) {
-            _ if key.starts_with(&head) && !same_labels => report.new_head.push(key),
+            _ if network.spec.is_head(&key) && !same_labels => report.new_head.push(key),
             Some(tensor) if tensor.size() == wanted => {
                 network.params.set(&key, tensor);
                 report.loaded.push(key);

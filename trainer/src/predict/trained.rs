@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
-use models::detect::Selection;
+use models::detect::{Detector, Selection};
 use models::host::{self, Rgb};
 use models::registry::Kind;
 use ndarray::ArrayView4;
@@ -78,7 +78,10 @@ impl Trained {
         match self {
             Self::Checkpoint(network, ..) => match network.spec.kind {
                 Kind::Classifier(_) => Outputs::Probabilities,
-                Kind::Detector(_) => Outputs::Boxes,
+                Kind::Detector(Detector::MaskRcnn(_)) => Outputs::Masks,
+                Kind::Detector(Detector::Yolov5(_) | Detector::FasterRcnn(_) | Detector::RetinaNet(_)) => {
+                    Outputs::Boxes
+                }
             },
             Self::File(model) => model.outputs(),
         }
@@ -165,7 +168,7 @@ impl Trained {
     /// When the model is a detector or a file without features, or fails on the image.
     pub fn features(&mut self, image: &Rgb) -> anyhow::Result<Vec<f32>> {
         let task = self.meta().task;
-        if self.outputs() == Outputs::Boxes {
+        if self.outputs() != Outputs::Probabilities {
             let message = format!("the model's task is {task}; only classifiers have features of whole images");
             return Err(fail(ErrorCode::UnsupportedModel, message));
         }
@@ -227,15 +230,17 @@ impl Trained {
             (Self::Checkpoint(network, ..), Outputs::Probabilities) => {
                 Outcome::Classes(classes::with_network(network, data, label)?)
             }
-            (Self::Checkpoint(network, ..), Outputs::Boxes) => {
+            (Self::Checkpoint(network, ..), Outputs::Boxes | Outputs::Masks) => {
                 Outcome::Boxes(boxes::with_network(network, data, settings, label)?)
             }
             (Self::File(model), Outputs::Probabilities) => match model.form() {
                 Form::Whole => Outcome::Classes(classes::with_whole_file(model, data, label)?),
                 Form::Prepared => Outcome::Classes(classes::with_file(model, data, label)?),
             },
-            (Self::File(model), Outputs::Boxes) => match model.form() {
-                Form::Whole => Outcome::Boxes(boxes::over_whole(data, label, |image| whole(model, image, &selection))?),
+            (Self::File(model), Outputs::Boxes | Outputs::Masks) => match model.form() {
+                Form::Whole => {
+                    Outcome::Boxes(boxes::over_whole(data, settings, label, |image| whole(model, image, &selection))?)
+                }
                 Form::Prepared => Outcome::Boxes(boxes::over(data, settings, label, |batch| {
                     let images = ArrayView4::from_shape((batch.n, batch.height, batch.width, 3), &batch.images)?;
                     let sizes: Vec<[i64; 2]> = batch.sizes.iter().map(|size| size.map(i64::from)).collect();

@@ -1,6 +1,7 @@
 //! Masks of objects in plain Rust: run lengths, polygons and what a network gives, so that data, evaluation, prediction and
 //! server use one rule for each.
 
+mod answer;
 mod between;
 mod bits;
 mod coco;

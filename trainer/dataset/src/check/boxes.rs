@@ -93,7 +93,7 @@ fn cut(data: &Data, at: At, found: &mut Vec<Found>) -> Result<(), DataError> {
         return Ok(());
     }
     let text = side.reader.files.text(&side.rows.entries[at.index])?;
-    let boxes = match crate::boxes::parse(text.trim_ascii()) {
+    let boxes = match crate::boxes::parse(data.task.labels(), text.trim_ascii()) {
         Ok(row) if row.cut > 0 => row.cut,
         Ok(_) | Err(_) => return Ok(()),
     };

@@ -13,12 +13,15 @@ mod tests;
 
 use std::sync::Arc;
 
-use models::host::{self, Rgb, Tile};
+use models::host::mask::Outline;
+use models::host::{self, Region, Rgb, Tile};
 use schemas::{Fit, Preprocessing};
 
 use super::batch::{Scene, Target, View};
 use super::dataset::{Images, SampleError};
 use super::error::DataError;
+use super::outline::within;
+
 use super::target::Object;
 use super::viewing::{Ground, Scratch, ViewKey};
 
@@ -48,16 +51,28 @@ pub enum DetectorAugmentation {
 }
 
 /// An object while it is carried about, with corners in pixels of whatever it is in.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct Placed {
     pub corners: [f64; 4],
     pub class: usize,
     pub is_crowd: bool,
+    pub outline: Option<Arc<Outline>>,
 }
 
 impl Placed {
     fn target(&self) -> Target {
-        Target { corners: self.corners.map(|value| value as f32), class: self.class, is_crowd: self.is_crowd }
+        let (corners, outline) = (self.corners.map(|value| value as f32), self.outline.clone());
+        Target { corners, class: self.class, is_crowd: self.is_crowd, outline }
+    }
+
+    /// The same elsewhere: every horizontal coordinate through `x`, every vertical one through `y`. Both grow with their
+    /// argument, or both edges of a box change places.
+    fn moved(&self, x: impl Fn(f64) -> f64, y: impl Fn(f64) -> f64) -> Self {
+        let [x1, y1, x2, y2] = self.corners;
+        let ((a, b), (c, d)) = ((x(x1), x(x2)), (y(y1), y(y2)));
+        let corners = [a.min(b), c.min(d), a.max(b), c.max(d)];
+        let outline = self.outline.as_ref().map(|outline| Arc::new(outline.map(|[px, py]| [x(px), y(py)])));
+        Self { corners, outline, ..*self }
     }
 }
 
@@ -164,7 +179,11 @@ fn plain(ground: &Ground, source: &Source, scratch: &mut Scratch) -> View {
     };
     let [height, width] = source.size();
     let place = ground.placement(width, height);
-    let forward = |placed: &Placed| Placed { corners: place.forward(placed.corners, width, height), ..*placed };
+    let forward = |placed: &Placed| {
+        let across = |x: f64| place.forward([x, 0.0, x, 0.0], width, height)[0];
+        let down = |y: f64| place.forward([0.0, y, 0.0, y], width, height)[1];
+        placed.moved(across, down)
+    };
     let objects: Vec<Placed> = source.objects.iter().map(forward).collect();
     source.finished(image, [place.inner_height, place.inner_width], &objects)
 }
@@ -175,17 +194,27 @@ fn objects_in(objects: &[Object], image: &Rgb, part: Tile) -> Vec<Placed> {
     let (width, height) = (f64::from(image.width), f64::from(image.height));
     let [left, top, right, bottom] = [part.x0, part.y0, part.x1, part.y1].map(f64::from);
     let placed = |object: &Object| {
+        let outline = object.outline.as_ref().map(|outline| outline.map(|[x, y]| [x * width - left, y * height - top]));
         let [x1, y1, x2, y2] = object.corners.map(f64::from);
-        let inside = [
-            (x1 * width).max(left) - left,
-            (y1 * height).max(top) - top,
-            (x2 * width).min(right) - left,
-            (y2 * height).min(bottom) - top,
-        ];
+        let around = [x1 * width - left, y1 * height - top, x2 * width - left, y2 * height - top];
+        let (around, outline) = match outline {
+            // What the data says of a whole image is not judged.
+            Some(outline) if part != whole => {
+                let outline = within(&outline, [0.0, 0.0, right - left, bottom - top])?;
+                let Region { x0, y0, x1, y1 } = outline.bounds()?;
+                ([x0, y0, x1, y1], Some(outline))
+            }
+            outline => (around, outline),
+        };
+        let inside = [around[0].max(0.0), around[1].max(0.0), around[2].min(right - left), around[3].min(bottom - top)];
         let area = (inside[2] - inside[0]).max(0.0) * (inside[3] - inside[1]).max(0.0);
-        // What the data says of a whole image is not judged.
         let kept = part == whole || area.floor() > 0.0;
-        kept.then_some(Placed { corners: inside, class: object.class as usize, is_crowd: object.is_crowd })
+        kept.then(|| Placed {
+            corners: inside,
+            class: object.class as usize,
+            is_crowd: object.is_crowd,
+            outline: outline.map(Arc::new),
+        })
     };
     objects.iter().filter_map(placed).collect()
 }

@@ -37,10 +37,7 @@ impl Paste {
         let sx = f64::from(self.width) / f64::from(source.from.width());
         let sy = f64::from(self.height) / f64::from(source.from.height());
         let (left, top) = (self.left as f64, self.top as f64);
-        source.objects.iter().map(move |placed| {
-            let [x1, y1, x2, y2] = placed.corners;
-            Placed { corners: [x1 * sx + left, y1 * sy + top, x2 * sx + left, y2 * sy + top], ..*placed }
-        })
+        source.objects.iter().map(move |placed| placed.moved(|x| x * sx + left, |y| y * sy + top))
     }
 }
 

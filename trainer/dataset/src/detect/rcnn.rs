@@ -130,8 +130,7 @@ fn scaled(start: u32, length: u32, of: u32, to: u32) -> (i64, u32) {
 /// The objects of `source` in pixels of `from`.
 fn moved(source: &Source, from: Tile) -> Vec<Placed> {
     let (x, y) = (f64::from(from.x0 - source.from.x0), f64::from(from.y0 - source.from.y0));
-    let corners = |[x1, y1, x2, y2]: [f64; 4]| [x1 - x, y1 - y, x2 - x, y2 - y];
-    source.objects.iter().map(|placed| Placed { corners: corners(placed.corners), ..*placed }).collect()
+    source.objects.iter().map(|placed| placed.moved(|at| at - x, |at| at - y)).collect()
 }
 
 /// Mirrors left and right.
@@ -139,7 +138,6 @@ pub(super) fn flip(canvas: &mut Rgb, objects: &mut [Placed]) {
     host::flip_horizontal(canvas);
     let width = f64::from(canvas.width);
     for placed in objects {
-        let [x1, y1, x2, y2] = placed.corners;
-        placed.corners = [width - x2, y1, width - x1, y2];
+        *placed = placed.moved(|x| width - x, |y| y);
     }
 }

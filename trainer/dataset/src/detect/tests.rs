@@ -63,7 +63,7 @@ fn scenes(n: usize) -> Scenes {
             paint(&mut image, Tile { x0: x, y0: y, x1: x + w, y1: y + h }, COLOURS[class as usize]);
             let share = |at: u32, of: u32| at as f32 / of as f32;
             let corners = [share(x, width), share(y, height), share(x + w, width), share(y + h, height)];
-            objects.push(Object { corners, class, is_crowd: class == 2 });
+            objects.push(Object { corners, class, is_crowd: class == 2, outline: None });
         }
         scenes.push((image, objects));
     }
@@ -334,7 +334,7 @@ fn evaluation_is_what_is_served_in_batches_of_one_size() {
 fn tiles_that_show_an_object_are_samples_of_their_own() {
     let grid = TileGrid { columns: 2, rows: 1 };
     let tiling = Tiling { grid, overlap: 0.0 };
-    let object = |corners| Object { corners, class: 0, is_crowd: false };
+    let object = |corners| Object { corners, class: 0, is_crowd: false, outline: None };
     let scene = |objects| (Rgb::filled(100, 80, BACK), objects);
     // On the left; on both sides; nowhere.
     let scenes =

@@ -55,21 +55,35 @@ pub fn image(shape: Shape, rng: &mut KeyedRng) -> Rgb {
     image
 }
 
-/// An image with these shapes in it, wholly inside and apart from each other, and the box around each, `x1 y1 x2 y2` in pixels. A
-/// shape for which no room is found is left out.
-pub fn scene(shapes: &[Shape], rng: &mut KeyedRng) -> (Rgb, Vec<(Shape, [f64; 4])>) {
+/// A shape in an image.
+pub struct Placed {
+    /// Which.
+    pub shape: Shape,
+    /// Its corners, `x y` in pixels.
+    pub corners: Vec<[f64; 2]>,
+}
+
+impl Placed {
+    /// The box around it: `x1 y1 x2 y2` in pixels.
+    pub fn bounds(&self) -> [f64; 4] {
+        bounds(&self.corners)
+    }
+}
+
+/// An image with these shapes in it, wholly inside and apart from each other. A shape for which no room is found is left out.
+pub fn scene(shapes: &[Shape], rng: &mut KeyedRng) -> (Rgb, Vec<Placed>) {
     let mut image = empty(rng);
-    let mut placed: Vec<(Shape, [f64; 4])> = Vec::new();
+    let mut placed: Vec<Placed> = Vec::new();
     for &shape in shapes {
         for _ in 0..50 {
             let outline = outline(shape, [11.0, 38.0], rng);
             let bounds = bounds(&outline.corners);
-            let apart = |other: &[f64; 4]| {
+            let apart = |other: [f64; 4]| {
                 bounds[0] > other[2] || other[0] > bounds[2] || bounds[1] > other[3] || other[1] > bounds[3]
             };
-            if placed.iter().all(|(_, other)| apart(other)) {
+            if placed.iter().all(|other| apart(other.bounds())) {
                 paint(&mut image, &outline, rng);
-                placed.push((shape, bounds));
+                placed.push(Placed { shape, corners: outline.corners });
                 break;
             }
         }

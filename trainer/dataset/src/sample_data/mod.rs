@@ -1,4 +1,4 @@
-//! A small generated data set, for the first five minutes: shapes to be told apart (and, for detection, found) whatever their
+//! A small generated data set, for the first five minutes: shapes to be told apart (and, for some tasks, found) whatever their
 //! colour, place, size, turn and background, so that a model has to look at the outline.
 
 mod draw;
@@ -13,7 +13,7 @@ use schemas::{Labels, Task};
 use crate::convert::boxes::{LabelledImage, LabelledObject, rows};
 use crate::convert::{ConvertedLabel, ConvertedRow, Groups, write_rows};
 use crate::{DataError, KeyedRng};
-use draw::Shape;
+use draw::{Placed, Shape};
 
 /// JPEG quality of the images.
 const QUALITY: u8 = 88;
@@ -42,20 +42,17 @@ pub struct SampleSummary {
 
 /// Draws `count` images (240 x 180, JPEG) into `images` in the output of `order` and writes `train.jsonl`, `validation.jsonl` and
 /// `test.jsonl` beside it. For classification an image shows one shape, every class equally often up to one; for multi-label
-/// classification and for detection one to four, or, every tenth, none, under their names or with the box around each. The same seed and count give the same bytes.
+/// classification, detection and segmentation one to four, or, every tenth, none, under their names, with the box around each or with its
+/// outline. The same seed and count give the same bytes.
 ///
 /// # Errors
-/// `task` is another, `count` is below 12, a file may not be written, or an IO error.
+/// `count` is below 12, a file may not be written, or an IO error.
 pub fn generate(task: Task, order: &Order, seed: u64, count: usize) -> Result<SampleSummary, DataError> {
     let make = match task.labels() {
         Labels::Class => classification,
-        Labels::Boxes => detection,
         Labels::Classes => multilabel,
-        Labels::Outlines => {
-            let limit = "images can be generated for image-classification, image-classification-multilabel and \
-                         image-object-detection";
-            return Err(DataError::Setting { name: "task", value: task.to_string(), limit });
-        }
+        Labels::Boxes => detection,
+        Labels::Outlines => segmentation,
     };
     if count < FEWEST {
         let limit = "at least 12 are needed: one of each of 4 classes in each of 3 parts";
@@ -104,9 +101,9 @@ impl Draft {
         KeyedRng::new("sample data", &[self.seed, self.part, number as u64])
     }
 
-    /// An image of some shapes, and the box around each. The first images show every class between them; every tenth shows
+    /// An image of some shapes. The first images show every class between them; every tenth shows
     /// nothing.
-    fn scene(&self, number: usize) -> (Rgb, Vec<(Shape, [f64; 4])>) {
+    fn scene(&self, number: usize) -> (Rgb, Vec<Placed>) {
         let mut rng = self.rng(number);
         let mut shapes = vec![Shape::ALL[number % Shape::ALL.len()]];
         shapes.extend((0..rng.below(4)).map(|_| Shape::ALL[rng.below(Shape::ALL.len() as u64) as usize]));
@@ -139,7 +136,7 @@ fn multilabel(draft: &Draft, writing: &mut Writing) -> Result<(), DataError> {
     for number in 0..draft.images {
         let (image, placed) = draft.scene(number);
         let image_url = draft.save(writing, number, &image)?;
-        let names: BTreeSet<&str> = placed.iter().map(|(shape, _)| shape.name()).collect();
+        let names: BTreeSet<&str> = placed.iter().map(|placed| placed.shape.name()).collect();
         let names = names.into_iter().map(str::to_owned).collect();
         rows.push(ConvertedRow::new(image_url, ConvertedLabel::Classes(names)));
     }
@@ -147,17 +144,34 @@ fn multilabel(draft: &Draft, writing: &mut Writing) -> Result<(), DataError> {
 }
 
 fn detection(draft: &Draft, writing: &mut Writing) -> Result<(), DataError> {
+    objects(draft, writing, |_| Vec::new())
+}
+
+fn segmentation(draft: &Draft, writing: &mut Writing) -> Result<(), DataError> {
+    objects(draft, writing, |corners| vec![corners.into_flattened()])
+}
+
+/// Images of objects; `polygon` makes the segments of an object from its corners, in fractions of the image.
+fn objects(
+    draft: &Draft,
+    writing: &mut Writing,
+    polygon: impl Fn(Vec<[f64; 2]>) -> Vec<Vec<f64>>,
+) -> Result<(), DataError> {
     let mut images = Vec::with_capacity(draft.images);
     for number in 0..draft.images {
         let (image, placed) = draft.scene(number);
         // Of rows only: where the folder lies does not matter to a name that is relative to it.
         let path = Path::new(ROOT).join(draft.save(writing, number, &image)?);
         let (width, height) = (f64::from(image.width), f64::from(image.height));
-        let objects = placed.into_iter().map(|(shape, [x1, y1, x2, y2])| LabelledObject {
-            label: shape.name().to_owned(),
-            corners: [x1 / width, y1 / height, x2 / width, y2 / height],
-            is_crowd: false,
-            polygon: Vec::new(),
+        let objects = placed.into_iter().map(|placed| {
+            let [x1, y1, x2, y2] = placed.bounds();
+            let corners = placed.corners.iter().map(|[x, y]| [x / width, y / height]).collect();
+            LabelledObject {
+                label: placed.shape.name().to_owned(),
+                corners: [x1 / width, y1 / height, x2 / width, y2 / height],
+                is_crowd: false,
+                polygon: polygon(corners),
+            }
         });
         let objects = objects.collect();
         images.push(LabelledImage { path, size: Some([image.width, image.height]), objects });
@@ -214,7 +228,6 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let make = |task, count| generate(task, &order(dir.path()), 1, count).unwrap_err().to_string();
         assert!(make(Task::ImageClassification, 11).contains("count is 11"));
-        assert!(make(Task::ImageInstanceSegmentation, 50).contains("task is image-instance-segmentation"));
     }
 
     #[test]
@@ -228,6 +241,23 @@ mod tests {
         let all: BTreeSet<&str> =
             rows.iter().flat_map(|row| row["label"].as_array().unwrap()).map(|one| one.as_str().unwrap()).collect();
         assert_eq!(all.into_iter().collect::<Vec<_>>(), made.labels);
+    }
+
+    #[test]
+    fn scenes_have_the_outlines_of_their_shapes() {
+        let dir = tempfile::tempdir().unwrap();
+        let made = generate(Task::ImageInstanceSegmentation, &order(dir.path()), 3, 40).unwrap();
+        let boxes = tempfile::tempdir().unwrap();
+        let boxed = generate(Task::ImageObjectDetection, &order(boxes.path()), 3, 40).unwrap();
+        let (outlined, boxed) = (rows::read(&made.train, None).unwrap(), rows::read(&boxed.train, None).unwrap());
+        assert_eq!((outlined.left_out.len(), outlined.images.len()), (0, 28));
+        for (one, other) in outlined.images.iter().zip(&boxed.images) {
+            assert_eq!(one.objects.len(), other.objects.len());
+            for (one, other) in one.objects.iter().zip(&other.objects) {
+                assert!(one.polygon.len() == 1 && one.polygon[0].len() >= 6, "{one:?}");
+                assert!(one.corners.iter().zip(other.corners).all(|(a, b)| (a - b).abs() < 1e-9), "{one:?} {other:?}");
+            }
+        }
     }
 
     #[test]

@@ -54,7 +54,7 @@ fn rows_are_judged_by_row_and_box_merged_and_read_back_the_same() {
         (data.train.len(), data.train.class_counts(), data.validation.class_counts()),
         (4, vec![0, 3, 2], vec![1, 0, 0])
     );
-    let object = |class, corners: [f32; 4], is_crowd| Object { corners, class, is_crowd };
+    let object = |class, corners: [f32; 4], is_crowd| Object { corners, class, is_crowd, outline: None };
     let wide = BOX.map(|value| value as f32);
     assert_eq!(
         data.train.objects(0),

@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::curves::{Verdict, envelope, interpolate, mean};
-use super::overlap::{Overlap, area};
+use super::overlap::Overlap;
 use super::view::View;
 
 /// IoU thresholds: 0.50, 0.55 .. 0.95.
@@ -19,7 +19,7 @@ const AREAS: [[f64; 2]; 4] = [[0.0, 1e10], [0.0, 1024.0], [1024.0, 9216.0], [921
 
 /// COCO's numbers, 0 to 1, means over the classes that have truth (of the size in question); `None` where none has.
 ///
-/// Areas are those of the boxes, in pixels of the original image. At most 100 boxes of one class count in one image,
+/// Areas are those of the boxes or masks, in pixels of the original image. At most 100 boxes of one class count in one image,
 /// those of the highest scores, however many were found: so does pycocotools.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct CocoNumbers {
@@ -110,10 +110,8 @@ impl Coco {
         let ignored: Vec<[bool; AREAS.len()]> = image
             .truth
             .iter()
-            .map(|one| {
-                let area = area(&one.corners);
-                AREAS.map(|range| one.is_crowd || outside(area, range))
-            })
+            .zip(&image.truth_areas)
+            .map(|(one, &area)| AREAS.map(|range| one.is_crowd || outside(area, range)))
             .collect();
         for (one, ignored) in image.truth.iter().zip(&ignored) {
             for (count, ignored) in self.pools[one.class].truth.iter_mut().zip(ignored) {
@@ -130,7 +128,7 @@ impl Coco {
             if rank >= MOST {
                 continue;
             }
-            let outside_of = AREAS.map(|range| outside(area(&one.corners), range));
+            let outside_of = AREAS.map(|range| outside(image.found_areas[place], range));
             let mut met = outside_of.map(|outside| Met { matched: 0, ignored: if outside { u16::MAX } else { 0 } });
             let of_class = |overlap: &&Overlap| image.truth[overlap.truth].class == one.class;
             near.clear();

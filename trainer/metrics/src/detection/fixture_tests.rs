@@ -133,6 +133,7 @@ fn check(cases: &[Case]) {
             iou_threshold: case.iou_threshold,
             score_threshold: case.score_threshold,
             max_detections: case.max_detections,
+            shapes: Shapes::Boxes,
         };
         let report = detection(&labels, &input(case), &options);
         let place = |what: &str| format!("seed {}, {what}", case.seed);

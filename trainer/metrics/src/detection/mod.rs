@@ -25,10 +25,10 @@ use serde::{Deserialize, Serialize};
 pub use coco::{CocoNumbers, IOU_THRESHOLDS};
 pub use confusion::{Cell, ConfusionMatrix, Partner};
 pub use curves::{BestF1, Curve, RECALL_POINTS, THRESHOLDS};
-pub use given::{Found, ImageResult, Options, Truth};
+pub use given::{Found, ImageResult, Masks, Options, Shapes, Shared, Truth};
 pub use image_level::ImageLevel;
 pub use report::{Counts, DetectionReport, DetectionRow, SizeRow, VocNumbers};
-pub use size::{SIZES, size_of};
+pub use size::{SIZES, size_of, size_of_area};
 
 use confusion::partners;
 use tally::Tally;
@@ -48,7 +48,7 @@ use view::View;
 /// # Panics
 /// Where a class is not below `labels.len()`: a bug of the caller, not of the data.
 pub fn detection(labels: &[String], images: &[ImageResult], options: &Options) -> DetectionReport {
-    let mut tally = Tally::new(labels.len());
+    let mut tally = Tally::new(labels.len(), options.shapes);
     for image in images {
         tally.add(image, options);
     }
@@ -67,7 +67,7 @@ pub struct Pairs {
 /// Pairs the kept boxes of an image with its objects, across classes, as in the confusion matrix: each takes, in falling
 /// order of score, the free object that it covers best with at least `iou_threshold`.
 pub fn pairs(image: &ImageResult, options: &Options) -> Pairs {
-    let view = View::new(image, options.max_detections);
+    let view = View::new(image, options.max_detections, options.shapes);
     let mut found = vec![None; image.found.len()];
     let mut missed: Vec<usize> = (0..image.truth.len()).filter(|&index| !image.truth[index].is_crowd).collect();
     for (place, partner) in partners(&view, options.iou_threshold).into_iter().enumerate() {

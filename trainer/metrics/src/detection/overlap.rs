@@ -1,6 +1,6 @@
 //! How much found boxes cover true ones.
 
-use super::given::{Found, Truth};
+use super::given::{Found, Masks, Shared, Truth};
 
 /// A box as COCO's tools keep it. The far edges are computed as `left + width`, which in floating point need not be the
 /// corner they came from: an overlap that lies exactly on a threshold then falls on the same side as in pycocotools.
@@ -34,23 +34,24 @@ pub(super) fn area(corners: &[f64; 4]) -> f64 {
     Extent::of(corners).area()
 }
 
-/// A true box that a found one covers in part.
+/// A true object that a found one covers in part.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Overlap {
     /// Index into the image's truth.
     pub truth: usize,
-    /// Above 0, at most 1: intersection over union, for a crowd intersection over the area of the found box.
+    /// Above 0, at most 1: intersection over union, for a crowd intersection over the area of the found object.
     pub iou: f64,
 }
 
-/// For each found box of an image the true boxes of any class that it covers in part, in the order of the truth.
+/// For each found object of an image the true ones of any class that it covers in part, in the order of the truth.
 pub(super) struct Overlaps {
     ends: Vec<usize>,
     all: Vec<Overlap>,
 }
 
 impl Overlaps {
-    pub fn new<'a>(truth: &[Truth], found: impl Iterator<Item = &'a Found>) -> Self {
+    /// Of boxes.
+    pub fn of_boxes<'a>(truth: &[Truth], found: impl Iterator<Item = &'a Found>) -> Self {
         let extents: Vec<Extent> = truth.iter().map(|one| Extent::of(&one.corners)).collect();
         let (mut ends, mut all) = (Vec::new(), Vec::new());
         for one in found {
@@ -68,7 +69,25 @@ impl Overlaps {
         Self { ends, all }
     }
 
-    /// Those of the found box at `place`.
+    /// Of masks; those found are looked at in this `order`.
+    pub fn of_masks(truth: &[Truth], masks: &Masks, order: &[usize]) -> Self {
+        let mut of_each: Vec<Vec<Overlap>> = vec![Vec::new(); masks.found.len()];
+        for &Shared { found, truth: index, pixels } in &masks.shared {
+            let (area, true_area) = (masks.found[found], masks.truth[index]);
+            let whole = if truth[index].is_crowd { area } else { area + true_area - pixels };
+            of_each[found].push(Overlap { truth: index, iou: pixels as f64 / whole as f64 });
+        }
+        let (mut ends, mut all) = (Vec::new(), Vec::new());
+        for &found in order {
+            let mut own = of_each.get(found).cloned().unwrap_or_default();
+            own.sort_by_key(|overlap| overlap.truth);
+            all.extend(own);
+            ends.push(all.len());
+        }
+        Self { ends, all }
+    }
+
+    /// Those of the found object at `place`.
     pub fn of(&self, place: usize) -> &[Overlap] {
         let start = if place == 0 { 0 } else { self.ends[place - 1] };
         &self.all[start..self.ends[place]]
@@ -93,7 +112,7 @@ mod tests {
             truth([f64::NAN, 0.0, 10.0, 10.0], false),
             truth([0.0, 0.0, f64::INFINITY, 10.0], true),
         ];
-        let overlaps = Overlaps::new(&truth, [found, found].iter());
+        let overlaps = Overlaps::of_boxes(&truth, [found, found].iter());
         let expected = [(0, 1.0), (1, 50.0 / 150.0), (2, 0.5)];
         for place in 0..2 {
             let pairs: Vec<_> = overlaps.of(place).iter().map(|one| (one.truth, one.iou)).collect();
@@ -113,7 +132,7 @@ mod tests {
         for (unit, truth, found, iou) in cases {
             let truth = [Truth { corners: truth.map(|edge: f64| edge / unit), class: 0, is_crowd: false }];
             let found = [Found { corners: found.map(|edge: f64| edge / unit), class: 0, score: 1.0 }];
-            assert_eq!(Overlaps::new(&truth, found.iter()).of(0), [Overlap { truth: 0, iou }]);
+            assert_eq!(Overlaps::of_boxes(&truth, found.iter()).of(0), [Overlap { truth: 0, iou }]);
         }
     }
 }

@@ -103,6 +103,9 @@ pub struct DetectionReport {
     pub counts: Counts,
     /// COCO's twelve numbers, over all scores.
     pub coco: CocoNumbers,
+    /// The same of the boxes, where masks are compared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub box_coco: Option<CocoNumbers>,
     /// COCO's AP50 of the kept boxes only: what the specification calls mean average precision with `coco`.
     pub ap50_truncated: Option<f64>,
     /// The specification's numbers.
@@ -155,9 +158,11 @@ impl DetectionReport {
     ///   metric;
     /// - `precision`, `recall`: of the boxes with at least the score threshold, by the specification's rule, means over
     ///   the classes that have truth;
-    /// - `image_average_precision`, `image_precision`, `image_recall`: of [`ImageLevel`].
+    /// - `image_average_precision`, `image_precision`, `image_recall`: of [`ImageLevel`];
+    /// - `box_ap50_95`, `box_ap50`, `box_ap75`: COCO's of the boxes, where all others are of masks.
     pub fn scalars(&self) -> BTreeMap<String, f64> {
         let (coco, voc, image) = (&self.coco, &self.voc, &self.image_level);
+        let boxes = self.box_coco.unwrap_or_default();
         let all = [
             ("mean_average_precision", self.primary()),
             ("mean_average_precision_truncated", self.truncated()),
@@ -179,6 +184,9 @@ impl DetectionReport {
             ("image_average_precision", image.average_precision),
             ("image_precision", image.precision),
             ("image_recall", image.recall),
+            ("box_ap50_95", boxes.ap50_95),
+            ("box_ap50", boxes.ap50),
+            ("box_ap75", boxes.ap75),
         ];
         all.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
     }

@@ -3,16 +3,18 @@
 use super::coco::Coco;
 use super::confusion::Confusion;
 use super::curves::{Curve, Judged, Kept, Verdict, mean, ratio};
-use super::given::{ImageResult, Options};
+use super::given::{ImageResult, Options, Shapes};
 use super::image_level::Images;
 use super::report::{Counts, DetectionReport, DetectionRow, SizeRow, VocNumbers};
-use super::size::{SIZES, size_of};
+use super::size::{SIZES, size_of_area};
 use super::view::View;
 use super::voc;
 
 /// What is collected from image to image.
 pub(super) struct Tally {
     coco: Coco,
+    /// Of boxes, where masks are compared.
+    boxes: Option<Coco>,
     pools: Vec<voc::Pool>,
     confusion: Confusion,
     images: Images,
@@ -28,9 +30,14 @@ struct SizeCounts {
 }
 
 impl Tally {
-    pub fn new(classes: usize) -> Self {
+    pub fn new(classes: usize, shapes: Shapes) -> Self {
+        let boxes = match shapes {
+            Shapes::Boxes => None,
+            Shapes::Masks => Some(Coco::new(classes)),
+        };
         Self {
             coco: Coco::new(classes),
+            boxes,
             pools: (0..classes).map(|_| voc::Pool::default()).collect(),
             confusion: Confusion::new(classes),
             images: Images::default(),
@@ -44,7 +51,7 @@ impl Tally {
         let highest = image.truth.iter().map(|one| one.class).chain(image.found.iter().map(|one| one.class)).max();
         assert!(highest.is_none_or(|class| class < classes), "class {highest:?} is not below {classes}");
 
-        let view = View::new(image, options.max_detections);
+        let view = View::new(image, options.max_detections, options.shapes);
         let outcomes = voc::judge(&view, options.iou_threshold);
         self.coco.add(&view);
         self.confusion.add(&view, options.iou_threshold);
@@ -52,13 +59,16 @@ impl Tally {
         self.counts.images += 1;
         self.counts.unusable += view.unusable;
         self.counts.found += view.found.len() as u64;
-        for one in view.truth {
+        if let Some(boxes) = &mut self.boxes {
+            boxes.add(&View::new(image, options.max_detections, Shapes::Boxes));
+        }
+        for (one, &area) in view.truth.iter().zip(&view.truth_areas) {
             if one.is_crowd {
                 self.counts.crowds += 1;
             } else {
                 self.counts.objects += 1;
                 self.pools[one.class].truth += 1;
-                self.sizes[size_of(one)].objects += 1;
+                self.sizes[size_of_area(area)].objects += 1;
             }
         }
         for (one, outcome) in view.found.iter().zip(&outcomes) {
@@ -68,7 +78,7 @@ impl Tally {
                 self.counts.hits += u64::from(outcome.verdict == Verdict::Hit);
                 self.counts.false_alarms += u64::from(outcome.verdict == Verdict::FalseAlarm);
                 if let Some(truth) = outcome.truth {
-                    self.sizes[size_of(&view.truth[truth])].hits += 1;
+                    self.sizes[size_of_area(view.truth_areas[truth])].hits += 1;
                 }
             }
         }
@@ -129,6 +139,7 @@ impl Tally {
             options,
             counts: Counts { missed: self.counts.objects - self.counts.hits, ..self.counts },
             coco,
+            box_coco: self.boxes.map(|boxes| boxes.finish(options.score_threshold).0),
             ap50_truncated,
             voc,
             curve: Curve::mean(&present().map(|row| &row.curve).collect::<Vec<_>>()),

@@ -13,7 +13,7 @@ fn found(corners: [f64; 4], class: usize, score: f64) -> Found {
 }
 
 fn options(metric_type: MetricType) -> Options {
-    Options { metric_type, iou_threshold: 0.5, score_threshold: 0.3, max_detections: 100 }
+    Options { metric_type, iou_threshold: 0.5, score_threshold: 0.3, max_detections: 100, shapes: Shapes::Boxes }
 }
 
 fn names(classes: usize) -> Vec<String> {
@@ -44,7 +44,11 @@ fn nothing_in_nothing_out() {
 
 #[test]
 fn perfect_is_one() {
-    let image = ImageResult { truth: vec![truth(A, 0), truth(B, 1)], found: vec![found(A, 0, 0.9), found(B, 1, 0.8)] };
+    let image = ImageResult {
+        truth: vec![truth(A, 0), truth(B, 1)],
+        found: vec![found(A, 0, 0.9), found(B, 1, 0.8)],
+        masks: None,
+    };
     for metric_type in [MetricType::Voc, MetricType::Coco, MetricType::CocoVoc] {
         let report = alone(3, &image, &options(metric_type));
         assert!(report.primary().is_some_and(|value| (value - 1.0).abs() < 1e-12));
@@ -68,6 +72,7 @@ fn voc_compares_with_the_best_object_only_and_coco_takes_a_free_one() {
     let image = ImageResult {
         truth: vec![truth(left, 0), truth(right, 0)],
         found: vec![found(left, 0, 0.9), found(between, 0, 0.8)],
+        masks: None,
     };
     let report = alone(1, &image, &options(MetricType::CocoVoc));
     assert_eq!(report.coco.ap50.map(|ap| (ap * 1e6).round()), Some(1e6));
@@ -81,6 +86,7 @@ fn the_score_threshold_truncates_the_specifications_numbers_only() {
     let image = ImageResult {
         truth: vec![truth(A, 0), truth(B, 0)],
         found: vec![found(A, 0, 0.9), found(FAR, 0, 0.4), found(B, 0, 0.2)],
+        masks: None,
     };
     let report = alone(1, &image, &options(MetricType::Voc));
     // Precision 1 at recall 1/2, 2/3 at recall 1; what scores .2 is not kept.
@@ -105,7 +111,7 @@ fn the_score_threshold_truncates_the_specifications_numbers_only() {
 
 #[test]
 fn a_class_without_objects_is_in_no_average_but_in_the_table() {
-    let image = ImageResult { truth: vec![truth(A, 0)], found: vec![found(A, 0, 0.9), found(B, 1, 0.8)] };
+    let image = ImageResult { truth: vec![truth(A, 0)], found: vec![found(A, 0, 0.9), found(B, 1, 0.8)], masks: None };
     let report = alone(3, &image, &options(MetricType::Voc));
     assert_eq!((report.primary(), report.voc.precision, report.voc.recall), (Some(1.0), Some(1.0), Some(1.0)));
     let invented = &report.classes[1];
@@ -117,7 +123,7 @@ fn a_class_without_objects_is_in_no_average_but_in_the_table() {
 
 #[test]
 fn an_object_never_found_has_no_precision() {
-    let image = ImageResult { truth: vec![truth(A, 0)], found: vec![] };
+    let image = ImageResult { truth: vec![truth(A, 0)], found: vec![], masks: None };
     let report = alone(1, &image, &options(MetricType::Voc));
     let row = &report.classes[0];
     assert_eq!((row.voc_ap, row.ap50, row.recall, row.precision), (Some(0.0), Some(0.0), Some(0.0), None));
@@ -135,8 +141,9 @@ fn crowds_count_neither_way() {
             found([50.0, 50.0, 70.0, 70.0], 0, 0.8),
             found(FAR, 0, 0.7),
         ],
+        masks: None,
     };
-    let only = ImageResult { truth: vec![crowd], found: vec![found([10.0, 10.0, 30.0, 30.0], 0, 0.95)] };
+    let only = ImageResult { truth: vec![crowd], found: vec![found([10.0, 10.0, 30.0, 30.0], 0, 0.95)], masks: None };
     let report = detection(&names(1), &[image, only], &options(MetricType::Voc));
     assert_eq!((report.primary(), report.voc.precision, report.voc.recall), (Some(1.0), Some(1.0), Some(1.0)));
     assert_eq!(report.coco.ap50_95.map(|ap| (ap * 1e6).round()), Some(1e6));
@@ -151,6 +158,7 @@ fn the_confusion_matrix_adds_up() {
         truth: vec![truth(A, 0), truth(B, 1)],
         // A is taken for class 1, B is found twice, and something is invented.
         found: vec![found(A, 1, 0.9), found(B, 1, 0.8), found(B, 0, 0.55), found(FAR, 1, 0.35), found(A, 0, 0.05)],
+        masks: None,
     };
     let report = alone(2, &image, &options(MetricType::Voc));
     let at = |threshold: f64| {
@@ -171,6 +179,7 @@ fn pairs_of_an_image_keep_its_order() {
     let image = ImageResult {
         truth: vec![truth(FAR, 0), truth(A, 0), Truth { corners: B, class: 0, is_crowd: true }],
         found: vec![found(A, 0, 0.1), found(B, 0, 0.5), found([300.0, 0.0, 310.0, 10.0], 0, 0.6), found(A, 1, 0.9)],
+        masks: None,
     };
     let found = pairs(&image, &options(MetricType::Voc));
     let expected = [None, Some(Partner::Crowd), Some(Partner::Nothing), Some(Partner::Truth(1))];
@@ -179,9 +188,13 @@ fn pairs_of_an_image_keep_its_order() {
 
 #[test]
 fn images_without_objects_are_the_negatives() {
-    let positive =
-        |score| ImageResult { truth: vec![truth(A, 0)], found: vec![found(FAR, 0, 0.99), found(A, 0, score)] };
-    let negative = |score| ImageResult { truth: vec![], found: vec![found(A, 0, score), found(B, 0, score)] };
+    let positive = |score| ImageResult {
+        truth: vec![truth(A, 0)],
+        found: vec![found(FAR, 0, 0.99), found(A, 0, score)],
+        masks: None,
+    };
+    let negative =
+        |score| ImageResult { truth: vec![], found: vec![found(A, 0, score), found(B, 0, score)], masks: None };
     let images = [positive(0.9), negative(0.8), positive(0.7), negative(0.2), ImageResult::default()];
     let image = detection(&names(1), &images, &options(MetricType::Voc)).image_level;
     assert_eq!((image.positives, image.negatives, image.recognised, image.false_alarms), (2, 3, 2, 1));
@@ -195,7 +208,8 @@ fn sizes_are_those_of_the_original_image() {
     let sides = [31.0, 32.0, 95.0, 96.0];
     let truths: Vec<Truth> = (0..4).map(|place| truth(square(sides[place], 200.0 * place as f64), 0)).collect();
     let hits = [&truths[1], &truths[3]].map(|one| found(one.corners, 0, 0.9)).to_vec();
-    let report = detection(&names(1), &[ImageResult { truth: truths, found: hits }], &options(MetricType::Voc));
+    let report =
+        detection(&names(1), &[ImageResult { truth: truths, found: hits, masks: None }], &options(MetricType::Voc));
     let sizes: Vec<_> = report.sizes.iter().map(|size| (size.name.as_str(), size.objects, size.hits)).collect();
     assert_eq!(sizes, [("small", 1, 0), ("medium", 2, 1), ("large", 1, 1)]);
     // COCO's ranges share their limits: the one of 32 x 32 is small as well.
@@ -204,12 +218,12 @@ fn sizes_are_those_of_the_original_image() {
 
 #[test]
 fn at_most_so_many_boxes_of_an_image_are_looked_at() {
-    let image = ImageResult { truth: vec![truth(A, 0)], found: vec![found(A, 0, 0.5), found(B, 0, 0.9)] };
+    let image = ImageResult { truth: vec![truth(A, 0)], found: vec![found(A, 0, 0.5), found(B, 0, 0.9)], masks: None };
     let one = Options { max_detections: 1, ..options(MetricType::Voc) };
     let report = alone(1, &image, &one);
     assert_eq!((report.primary(), report.counts.found), (Some(0.0), 1));
     // COCO's numbers stop at 100 per image and class, the others do not.
-    let mut many = ImageResult { truth: vec![truth(A, 0)], found: vec![found(FAR, 0, 0.9); 100] };
+    let mut many = ImageResult { truth: vec![truth(A, 0)], found: vec![found(FAR, 0, 0.9); 100], masks: None };
     many.found.push(found(A, 0, 0.5));
     let all = Options { max_detections: 300, ..options(MetricType::Voc) };
     let report = detection(&names(1), &[many], &all);
@@ -222,6 +236,7 @@ fn what_is_not_finite_finds_nothing_and_is_not_found() {
     let image = ImageResult {
         truth: vec![truth(A, 0), truth(nan, 0)],
         found: vec![found(A, 0, f64::NAN), found(nan, 0, 0.9), found(A, 0, f64::INFINITY), found(A, 0, 0.4)],
+        masks: None,
     };
     let report = alone(1, &image, &options(MetricType::Voc));
     assert_eq!((report.counts.unusable, report.counts.found, report.counts.objects), (3, 1, 2));
@@ -231,7 +246,7 @@ fn what_is_not_finite_finds_nothing_and_is_not_found() {
 
 #[test]
 fn survives_json() {
-    let image = ImageResult { truth: vec![truth(A, 0)], found: vec![found(A, 0, 0.9), found(B, 1, 0.8)] };
+    let image = ImageResult { truth: vec![truth(A, 0)], found: vec![found(A, 0, 0.9), found(B, 1, 0.8)], masks: None };
     let report = alone(2, &image, &options(MetricType::CocoVoc));
     let text = serde_json::to_string(&report).expect("it is serialisable");
     let back: DetectionReport = serde_json::from_str(&text).expect("it reads what it wrote");

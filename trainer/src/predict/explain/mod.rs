@@ -43,7 +43,7 @@ pub fn check(model: &Trained, algorithm: XaiAlgorithm) -> anyhow::Result<()> {
     let refuse = |reason: String| Err(fail(ErrorCode::InvalidSettings, reason));
     match model.outputs() {
         Outputs::Probabilities => {}
-        Outputs::Boxes => {
+        Outputs::Boxes | Outputs::Masks => {
             return refuse(format!("--explain explains classifiers; the task of this model is {}", model.meta().task));
         }
     }

@@ -114,7 +114,7 @@ fn recording_changes_no_value_and_the_pooled_map_has_its_ordinary_gradient() {
         let (map, gradient) = guided.pooled.unwrap();
         // The head is linear in the pooled map: its gradient is the class's row of weights over the map's area.
         let area = (map.size()[2] * map.size()[3]) as f64;
-        let key = format!("{}.weight", network.spec.head());
+        let key = format!("{}.weight", network.spec.heads()[0]);
         let row = network.params.tensor(&key, &[3, map.size()[1]]).select(0, 2).view([1, -1, 1, 1]) / area;
         assert!((gradient - row).abs().max().double_value(&[]) < 1e-7, "{name}");
         let cam = guided::gradcam(&network, &x, 2).unwrap();

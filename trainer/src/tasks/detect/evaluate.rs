@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use models::detect::{Images, Model, Selection, detections};
+use models::detect::{Detections, Images, Model, Selection, detections};
+use models::host::mask::{Fill, Mask, Paste};
 use models::host::{self, Merge, MergeRule, Rgb, Tile};
 use schemas::Settings;
-use schemas::prediction::Detection;
+use schemas::prediction::{Detection, MASK_SIDE, SoftMask};
 use tch::{Kind, Tensor};
 
 use super::transfer::host as values;
@@ -14,14 +15,20 @@ use crate::nn::network::Network;
 use crate::nn::transfer::upload;
 use crate::progress::Progress;
 use crate::tasks::classify::evaluate::each_image;
-use dataset::{Batch, Loader};
-use metrics::detection::{DetectionReport, Found, ImageResult, Options, Truth};
+use dataset::{Batch, Loader, Object};
+use metrics::detection::{DetectionReport, Found, ImageResult, Masks, Options, Shapes, Shared, Truth};
 
 /// Score from which boxes are measured: the precision-recall curve needs the uncertain ones too.
 pub const MEASURED_SCORE: f32 = 0.001;
 
 /// Score from which boxes are recorded for the verification of exports.
 const VERIFIED_SCORE: f32 = 0.05;
+
+/// How masks are pasted into an image of this size, by the settings.
+#[must_use]
+pub fn pasting(settings: &Settings, width: u32, height: u32) -> Paste {
+    Paste { width, height, threshold: settings.mask_pixel_score_threshold as f32 }
+}
 
 /// The boxes that predictions are made of, by the settings.
 #[must_use]
@@ -52,9 +59,23 @@ pub struct Outcome {
     pub results: Vec<ImageResult>,
     /// Index in the data set of each.
     pub indices: Vec<usize>,
+    /// Masks of what was found in each, where there are any, to be drawn: of what a prediction would answer. Others are dropped once they
+    /// are measured, since they take a hundred times the memory of a box.
+    pub masks: Vec<Vec<Option<SoftMask>>>,
+    /// The probability from which a pixel was an object's.
+    pub pixel_threshold: f32,
 }
 
 impl Outcome {
+    /// Adds what was found in an image, by these settings.
+    fn add(&mut self, data: &Loader, index: usize, paste: Paste, (found, settings): (Vec<Detection>, &Settings)) {
+        self.results.push(result(data, index, paste, &found));
+        self.indices.push(index);
+        self.pixel_threshold = paste.threshold;
+        let answered = |one: Detection| one.mask.filter(|_| f64::from(one.score) >= settings.box_score_thresh);
+        self.masks.push(found.into_iter().map(answered).collect());
+    }
+
     /// Every metric of detection.
     #[must_use]
     pub fn report(&self, labels: &[String], settings: &Settings) -> DetectionReport {
@@ -63,6 +84,8 @@ impl Outcome {
             iou_threshold: settings.validation_iou_threshold,
             score_threshold: settings.box_score_thresh,
             max_detections: settings.box_detections_per_img as usize,
+            // Nothing is outlined in one image only.
+            shapes: if self.results.iter().any(|image| image.masks.is_some()) { Shapes::Masks } else { Shapes::Boxes },
         };
         metrics::detection(labels, &self.results, &options)
     }
@@ -130,7 +153,7 @@ fn with(
         let images = Images { prepared: T::borrowed(images), sizes: T::borrowed(&sizes) };
         let model = Model { detector: &detector, preprocessing: &network.preprocessing, classes: network.classes() };
         let found = detections(eager, &model, &images, &limits);
-        rows(&found.boxes.into_tensor(), &found.scores.into_tensor(), &found.labels.into_tensor())
+        rows(found)
     })
 }
 
@@ -162,15 +185,17 @@ pub fn in_image<E>(
 }
 
 /// Dense tensors `[N, D, ..]` as lists, without the padding.
-fn rows(boxes: &Tensor, scores: &Tensor, labels: &Tensor) -> Vec<Vec<Detection>> {
+fn rows(found: Detections<T>) -> Vec<Vec<Detection>> {
+    let floats = |t: T| -> Vec<f32> { values(&t.into_tensor().to_kind(Kind::Float)) };
+    let labels = found.labels.into_tensor();
     let (n, each) = (labels.size()[0] as usize, labels.size()[1] as usize);
-    let (boxes, scores): (Vec<f32>, Vec<f32>) =
-        (values(&boxes.to_kind(Kind::Float)), values(&scores.to_kind(Kind::Float)));
-    let labels: Vec<i64> = values(labels);
+    let (boxes, scores, masks) = (floats(found.boxes), floats(found.scores), found.masks.map(floats));
+    let labels: Vec<i64> = values(&labels);
     let (corners, _) = boxes.as_chunks::<4>();
+    let mask = |at: usize| SoftMask::new(&masks.as_ref()?[at * MASK_SIDE * MASK_SIDE..][..MASK_SIDE * MASK_SIDE]);
     let row = |at: usize| {
         let label = usize::try_from(labels[at]).ok()?;
-        Some(Detection { corners: corners[at], score: scores[at], label })
+        Some(Detection { corners: corners[at], score: scores[at], label, mask: mask(at) })
     };
     (0..n).map(|image| (image * each..(image + 1) * each).filter_map(row).collect()).collect()
 }
@@ -233,9 +258,7 @@ pub fn over(
     let mut outcome = Outcome::default();
     for (index, parts) in parts {
         let [height, width] = parts.size;
-        let found = parts.join(settings);
-        outcome.results.push(result(data, index, (width, height), &found));
-        outcome.indices.push(index);
+        outcome.add(data, index, pasting(settings, width, height), (parts.join(settings), settings));
     }
     Ok(outcome)
 }
@@ -246,26 +269,55 @@ pub fn over(
 /// When the data cannot be read or `predict` fails.
 pub fn over_whole(
     data: &Loader,
+    settings: &Settings,
     label: &str,
     mut predict: impl FnMut(&Rgb) -> anyhow::Result<Vec<Detection>>,
 ) -> anyhow::Result<Outcome> {
     let mut outcome = Outcome::default();
     each_image(data, label, |index, image| {
-        let found = predict(image)?;
-        outcome.results.push(result(data, index, (image.width, image.height), &found));
-        outcome.indices.push(index);
+        outcome.add(data, index, pasting(settings, image.width, image.height), (predict(image)?, settings));
         Ok(())
     })?;
     Ok(outcome)
 }
 
-fn result(data: &Loader, index: usize, (width, height): (u32, u32), found: &[Detection]) -> ImageResult {
-    let truth = data.images().objects(index).iter().map(|object| {
+/// What was found in an image beside what is there.
+fn result(data: &Loader, index: usize, paste: Paste, found: &[Detection]) -> ImageResult {
+    let Paste { width, height, .. } = paste;
+    let objects = data.images().objects(index);
+    let truth = objects.iter().map(|object| {
         let [x1, y1, x2, y2] = object.corners.map(f64::from);
         let (w, h) = (f64::from(width), f64::from(height));
         Truth { corners: [x1 * w, y1 * h, x2 * w, y2 * h], class: object.class as usize, is_crowd: object.is_crowd }
     });
+    let truth = truth.collect();
+    let outlined = objects.iter().any(|object| object.outline.is_some()) || found.iter().any(|one| one.mask.is_some());
+    let masks = outlined.then(|| masks(objects, found, paste));
     let found =
         found.iter().map(|d| Found { corners: d.corners.map(f64::from), class: d.label, score: f64::from(d.score) });
-    ImageResult { truth: truth.collect(), found: found.collect() }
+    ImageResult { truth, found: found.collect(), masks }
+}
+
+/// Areas of the masks of an image's objects, and what they share.
+fn masks(objects: &[Object], found: &[Detection], paste: Paste) -> Masks {
+    let Paste { width, height, .. } = paste;
+    let nothing = || Mask::empty(Tile { x0: 0, y0: 0, x1: 0, y1: 0 });
+    let truth = objects.iter().map(|object| match &object.outline {
+        Some(outline) => {
+            let outline = outline.map(|[x, y]| [x * f64::from(width), y * f64::from(height)]);
+            outline.rasterise(Fill::CocoEvenOdd, outline.window(width, height))
+        }
+        None => nothing(),
+    });
+    let truth: Vec<Mask> = truth.collect();
+    let mut all = Masks { truth: truth.iter().map(Mask::area).collect(), ..Masks::default() };
+    // One mask at a time: a hundred of them need not be kept.
+    for (number, one) in found.iter().enumerate() {
+        let mask = one.mask.as_ref().map_or_else(nothing, |mask| paste.mask(mask.values(), one.corners));
+        all.found.push(mask.area());
+        let shared = truth.iter().enumerate().map(|(index, truth)| (index, mask.shared(truth)));
+        let shared = shared.filter(|(_, pixels)| *pixels > 0);
+        all.shared.extend(shared.map(|(truth, pixels)| Shared { found: number, truth, pixels }));
+    }
+    all
 }

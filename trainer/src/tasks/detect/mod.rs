@@ -20,6 +20,7 @@ pub mod autoanchor;
 pub mod boxes;
 pub mod coder;
 pub mod evaluate;
+pub mod mask_loss;
 pub mod matcher;
 pub mod recorded;
 pub mod report;

@@ -3,8 +3,8 @@
 use exporter::verify::decisions::Sample;
 use exporter::verify::recorded;
 use models::host::{Rgb, Tile, cut, tiles};
-use schemas::Settings;
-use schemas::prediction::Detection;
+use schemas::prediction::{Detection, MASK_SIDE, SoftMask};
+use schemas::{Settings, Task};
 use tch::Tensor;
 
 use super::evaluate as boxes;
@@ -23,6 +23,7 @@ pub fn answers(network: &Network, settings: &Settings, examples: &[Rgb]) -> anyh
         // The network is sure of nothing yet; without boxes an export could not be told from a wrong one.
         selection.score = 0.0;
     }
+    let outlined = network.spec.tasks().contains(&Task::ImageInstanceSegmentation);
     let mut tensors = Vec::new();
     for (i, image) in examples.iter().enumerate() {
         let name = format!("image.{i}");
@@ -36,7 +37,7 @@ pub fn answers(network: &Network, settings: &Settings, examples: &[Rgb]) -> anyh
             let corners = [place.y0, place.x0, place.y1, place.x1].map(i64::from);
             tensors.push((format!("{name}.place"), Tensor::from_slice(&corners)));
             tensors.push((name.clone(), pixels(&small)));
-            tensors.extend(found(&name, &answer));
+            tensors.extend(found(&name, &answer, outlined));
             for (k, decision) in decisions.iter().enumerate() {
                 tensors.extend(decided(&format!("{name}.decision.{k}"), decision)?);
             }
@@ -66,13 +67,20 @@ fn decided(name: &str, decision: &Decision) -> anyhow::Result<Vec<(String, Tenso
     Ok(tensors)
 }
 
-fn found(name: &str, found: &[Detection]) -> [(String, Tensor); 3] {
+fn found(name: &str, found: &[Detection], outlined: bool) -> Vec<(String, Tensor)> {
     let corners: Vec<f32> = found.iter().flat_map(|d| d.corners).collect();
     let scores: Vec<f32> = found.iter().map(|d| d.score).collect();
     let labels: Vec<i64> = found.iter().map(|d| d.label as i64).collect();
-    [
+    let mut tensors = vec![
         (format!("{name}.boxes"), Tensor::from_slice(&corners).reshape([-1, 4])),
         (format!("{name}.scores"), Tensor::from_slice(&scores)),
         (format!("{name}.labels"), Tensor::from_slice(&labels)),
-    ]
+    ];
+    if outlined {
+        let masks: Vec<f32> =
+            found.iter().flat_map(|d| d.mask.as_ref().map_or(&[][..], SoftMask::values)).copied().collect();
+        let side = MASK_SIDE as i64;
+        tensors.push((format!("{name}.masks"), Tensor::from_slice(&masks).reshape([found.len() as i64, side, side])));
+    }
+    tensors
 }

@@ -5,11 +5,13 @@
 
 use std::cmp::Reverse;
 
+use models::host::mask::{Fill, Mask, Paste};
 use models::host::{self, Region, Rgb};
 use schemas::Interpolation;
+use schemas::prediction::SoftMask;
 
 use super::evaluate::Outcome;
-use dataset::Images;
+use dataset::{Images, Object};
 use metrics::detection::{Found, ImageResult, Options, Pairs, Partner, Truth, pairs};
 use report::draw::{self, Mark};
 use report::{ClassColour, Comparison, Cutout, ReportError, Thumbnail};
@@ -64,6 +66,8 @@ pub struct Drawn {
 struct Judged<'a> {
     index: usize,
     result: &'a ImageResult,
+    /// Of what was found, in its order.
+    masks: &'a [Option<SoftMask>],
     pairs: Pairs,
 }
 
@@ -71,6 +75,13 @@ impl<'a> Judged<'a> {
     /// Boxes that count, in the order of the result.
     fn kept(&self) -> impl Iterator<Item = (&'a Found, Partner)> {
         self.result.found.iter().zip(&self.pairs.found).filter_map(|(found, partner)| Some((found, (*partner)?)))
+    }
+
+    /// The same, with their masks.
+    fn kept_with_masks(&self) -> impl Iterator<Item = (&'a Found, Option<&'a SoftMask>)> {
+        let all = self.result.found.iter().enumerate().zip(&self.pairs.found);
+        let kept = all.filter_map(|(found, partner)| partner.is_some().then_some(found));
+        kept.map(|(at, found)| (found, self.masks.get(at).and_then(Option::as_ref)))
     }
 
     fn invented(&self) -> impl Iterator<Item = &'a Found> {
@@ -110,9 +121,12 @@ pub fn colours(labels: &[String]) -> Vec<ClassColour> {
 /// # Errors
 /// When an image cannot be encoded.
 pub fn drawn(seen: &Seen) -> Result<Drawn, ReportError> {
-    let images = seen.outcome.indices.iter().zip(&seen.outcome.results);
-    let judged: Vec<Judged> =
-        images.map(|(&index, result)| Judged { index, result, pairs: pairs(result, &seen.options) }).collect();
+    let Outcome { results, indices, masks, .. } = seen.outcome;
+    let judged = results.iter().zip(indices).enumerate().map(|(at, (result, &index))| {
+        let masks = masks.get(at).map_or(&[][..], Vec::as_slice);
+        Judged { index, result, masks, pairs: pairs(result, &seen.options) }
+    });
+    let judged: Vec<Judged> = judged.collect();
 
     let step = judged.len().div_ceil(COMPARED).max(1);
     let compared = judged.iter().step_by(step).filter_map(|one| seen.compare(one));
@@ -164,29 +178,36 @@ impl Seen<'_> {
         let image = self.images.image(one.index).ok()?;
         let small = host::thumbnail(&image, SIDE);
         let view = View::new(Region::whole(&image), &small);
-        let mark = |corners, class, many: bool, text: String| Mark {
+        let mark = |corners, class, text: String, covered| Mark {
             corners: view.place(corners),
             colour: draw::colour(class),
-            text: if many { String::new() } else { text },
+            text,
+            covered,
         };
+        let tag = |many: usize, text: String| if many > MOST_TAGS { String::new() } else { text };
+        let objects = self.images.objects(one.index);
         let truth: Vec<Mark> = one
             .result
             .truth
             .iter()
-            .map(|truth| {
+            .enumerate()
+            .map(|(at, truth)| {
                 let crowd = if truth.is_crowd { ", crowd" } else { "" };
-                let text = format!("{}{crowd}", self.label(truth.class));
-                mark(truth.corners, truth.class, one.result.truth.len() > MOST_TAGS, text)
+                let text = tag(one.result.truth.len(), format!("{}{crowd}", self.label(truth.class)));
+                let covered = objects.get(at).and_then(|object| covered(object, &small));
+                mark(truth.corners, truth.class, text, covered)
             })
             .collect();
-        let mut kept: Vec<&Found> = one.kept().map(|(found, _)| found).collect();
+        let mut kept: Vec<(&Found, Option<&SoftMask>)> = one.kept_with_masks().collect();
         // The surest on top.
-        kept.sort_by(|a, b| a.score.total_cmp(&b.score));
+        kept.sort_by(|a, b| a.0.score.total_cmp(&b.0.score));
+        let paste = Paste { width: small.width, height: small.height, threshold: self.outcome.pixel_threshold };
         let found: Vec<Mark> = kept
             .iter()
-            .map(|found| {
-                let text = format!("{} {:.2}", self.label(found.class), found.score);
-                mark(found.corners, found.class, kept.len() > MOST_TAGS, text)
+            .map(|(found, mask)| {
+                let text = tag(kept.len(), format!("{} {:.2}", self.label(found.class), found.score));
+                let covered = mask.map(|mask| paste.mask(mask.values(), view.place(found.corners)));
+                mark(found.corners, found.class, text, covered)
             })
             .collect();
         let [right, confused] = one.found();
@@ -217,10 +238,17 @@ impl Seen<'_> {
         let pixels = |side: f64| ((side * scale).round() as u32).max(1);
         let cut = host::resize(&image, region, pixels(width), pixels(height), Interpolation::Bicubic);
         let view = View::new(region, &cut);
-        let mark = |corners, colour| Mark { corners: view.place(corners), colour, text: String::new() };
+        let mark = |corners, colour| Mark { corners: view.place(corners), colour, text: String::new(), covered: None };
         let marks: Vec<Mark> = others.iter().map(|&other| mark(other, RIGHT)).chain([mark(corners, WRONG)]).collect();
         Some(thumbnail(&draw::marked(&cut, &marks), &self.images.name(index)))
     }
+}
+
+/// The pixels that an object covers of its image drawn at another size; `None` where it is not outlined.
+fn covered(object: &Object, drawn: &Rgb) -> Option<Mask> {
+    let (width, height) = (f64::from(drawn.width), f64::from(drawn.height));
+    let outline = object.outline.as_ref()?.map(|[x, y]| [x * width, y * height]);
+    Some(outline.rasterise(Fill::CocoEvenOdd, outline.window(drawn.width, drawn.height)))
 }
 
 /// A part of an image drawn at another size.
@@ -302,8 +330,13 @@ mod tests {
     }
 
     fn seen<'a>(images: &'a dyn Images, labels: &'a [String], outcome: &'a Outcome) -> Seen<'a> {
-        let options =
-            Options { metric_type: MetricType::Voc, iou_threshold: 0.5, score_threshold: 0.3, max_detections: 100 };
+        let options = Options {
+            metric_type: MetricType::Voc,
+            iou_threshold: 0.5,
+            score_threshold: 0.3,
+            max_detections: 100,
+            shapes: metrics::detection::Shapes::Boxes,
+        };
         Seen { images, labels, outcome, options }
     }
 
@@ -319,8 +352,9 @@ mod tests {
             ImageResult {
                 truth: vec![truth([10.0, 10.0, 50.0, 50.0], 0)],
                 found: vec![found([10.0, 10.0, 50.0, 50.0], 1, 0.9), found([0.0, 0.0, 5.0, 5.0], 1, 0.1)],
+                masks: None,
             },
-            ImageResult { truth: vec![truth([0.0, 0.0, 90.0, 60.0], 0); 5], found: vec![] },
+            ImageResult { truth: vec![truth([0.0, 0.0, 90.0, 60.0], 0); 5], found: vec![], masks: None },
             // One right, one missed, two invented.
             ImageResult {
                 truth: vec![truth([10.0, 10.0, 50.0, 50.0], 0), truth([60.0, 10.0, 90.0, 50.0], 1)],
@@ -329,10 +363,11 @@ mod tests {
                     found([0.0, 50.0, 5.0, 55.0], 1, 0.4),
                     found([95.0, 50.0, 140.0, 85.0], 1, 0.8),
                 ],
+                masks: None,
             },
             ImageResult::default(),
         ];
-        let outcome = Outcome { results, indices: vec![0, 1, 2, 3] };
+        let outcome = Outcome { results, indices: vec![0, 1, 2, 3], ..Outcome::default() };
         let (images, labels) = (Grey(100, 60), labels());
         let drawn = drawn(&seen(&images, &labels, &outcome)).unwrap();
 
@@ -363,8 +398,9 @@ mod tests {
         );
 
         let corners = [-50.0, 100.0, 6000.0, 4100.0];
-        let results = vec![ImageResult { truth: vec![truth(corners, 0), truth([f64::NAN; 4], 1)], found: vec![] }];
-        let outcome = Outcome { results, indices: vec![0] };
+        let results =
+            vec![ImageResult { truth: vec![truth(corners, 0), truth([f64::NAN; 4], 1)], found: vec![], masks: None }];
+        let outcome = Outcome { results, indices: vec![0], ..Outcome::default() };
         let large = drawn(&seen(&images, &labels, &outcome)).unwrap();
         assert_eq!((large.compared[0].found.width, large.compared[0].found.height), (480, 384));
         assert_eq!((large.missed.len(), large.missed[0].image.width), (1, 200));

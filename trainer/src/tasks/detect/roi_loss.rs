@@ -23,6 +23,8 @@ pub struct Sampled {
     pub labels: Tensor,
     /// `[K, 4]`: what the box of the label's class should predict; 0 for background.
     pub deltas: Tensor,
+    /// Of each: its image and the row of its object in the image's target; `None` for background.
+    pub objects: Vec<Option<[usize; 2]>>,
 }
 
 /// Draws the regions to train on from the proposals `[P, 4]` of each image, to which its objects are added, so that there
@@ -35,7 +37,8 @@ pub fn sample(proposals: &[Tensor], targets: &[Target], permutation: &mut impl P
         let Some(first) = proposals.first() else {
             let options = (Kind::Float, tch::Device::Cpu);
             let labels = Tensor::zeros([0], (Kind::Int64, tch::Device::Cpu));
-            return Sampled { rois: Tensor::zeros([0, 5], options), labels, deltas: Tensor::zeros([0, 4], options) };
+            let (rois, deltas) = (Tensor::zeros([0, 5], options), Tensor::zeros([0, 4], options));
+            return Sampled { rois, labels, deltas, objects: vec![] };
         };
         let (kind, device) = (precise(first.kind()), first.device());
         let objects = Objects::of(targets);
@@ -62,7 +65,7 @@ pub fn sample(proposals: &[Tensor], targets: &[Target], permutation: &mut impl P
             wanted.where_self(&labels.gt(BACKGROUND_LABEL).unsqueeze(1), &regions.zeros_like())
         };
         let images = upload(&chosen.images, kind, device).unsqueeze(1);
-        Sampled { rois: Tensor::cat(&[images, regions], 1), labels, deltas }
+        Sampled { rois: Tensor::cat(&[images, regions], 1), labels, deltas, objects: chosen.matched }
     })
 }
 
@@ -75,10 +78,12 @@ struct Chosen {
     /// Row among the objects of all images; 0 for background.
     objects: Vec<i64>,
     labels: Vec<i64>,
+    /// Image, and row of the object in the image's target; `None` for background.
+    matched: Vec<Option<[usize; 2]>>,
 }
 
 fn choose(objects: &Objects, candidates: &[Tensor], matches: &[i64], permutation: &mut impl Permutation) -> Chosen {
-    let mut chosen = Chosen { images: vec![], rows: vec![], objects: vec![], labels: vec![] };
+    let mut chosen = Chosen { images: vec![], rows: vec![], objects: vec![], labels: vec![], matched: vec![] };
     let mut start = 0;
     for (image, candidates) in candidates.iter().enumerate() {
         let count = candidates.size()[0] as usize;
@@ -91,6 +96,7 @@ fn choose(objects: &Objects, candidates: &[Tensor], matches: &[i64], permutation
             chosen.images.push(image as f64);
             chosen.rows.push((start + row) as i64);
             chosen.objects.push(object.map_or(0, |o| (objects.first(image) + o) as i64));
+            chosen.matched.push(object.map(|o| [image, objects.image(image)[o].row]));
             chosen.labels.push(object.map_or(BACKGROUND_LABEL, |o| objects.image(image)[o].class + 1));
         }
         start += count;

@@ -123,7 +123,7 @@ mod tests {
     }
 
     fn object(side: f32, is_crowd: bool) -> Object {
-        Object { corners: [0.0, 0.0, side, side], class: 0, is_crowd }
+        Object { corners: [0.0, 0.0, side, side], class: 0, is_crowd, outline: None }
     }
 
     #[test]
@@ -132,8 +132,8 @@ mod tests {
         let train = Part(vec![vec![object(0.1, false), object(0.5, true), object(0.5, false)], vec![]]);
         let validation = Part(vec![vec![object(0.03, false)]]);
         let truth = Truth { corners: [0.0, 0.0, 96.0, 96.0], class: 0, is_crowd: false };
-        let results = vec![ImageResult { truth: vec![truth], found: vec![] }];
-        let statistics = statistics(&train, &validation, &Outcome { results, indices: vec![0] });
+        let results = vec![ImageResult { truth: vec![truth], found: vec![], masks: None }];
+        let statistics = statistics(&train, &validation, &Outcome { results, indices: vec![0], ..Outcome::default() });
         assert_eq!(statistics.train, PartObjects { images: 2, background: 1, objects: 3, crowds: 1 });
         assert_eq!(statistics.sized_images, 1, "the other one is unreadable");
         let rows = |bins: &[Bin]| bins.iter().map(|b| (b.name.clone(), b.train, b.validation)).collect::<Vec<_>>();

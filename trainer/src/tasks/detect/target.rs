@@ -19,6 +19,8 @@ pub struct Object {
     pub bounds: [f64; 4],
     /// Class from 0.
     pub class: i64,
+    /// Row in the target of its image.
+    pub row: usize,
 }
 
 /// The objects of a batch on the host, image after image.
@@ -38,8 +40,8 @@ impl Objects {
         for target in targets {
             let boxes: Vec<f64> = host(&target.boxes);
             let labels: Vec<i64> = host(&target.labels);
-            let objects =
-                boxes.as_chunks().0.iter().zip(labels).map(|(bounds, class)| Object { bounds: *bounds, class });
+            let rows = boxes.as_chunks().0.iter().zip(labels).enumerate();
+            let objects = rows.map(|(row, (bounds, class))| Object { bounds: *bounds, class, row });
             list.extend(objects.filter(Object::is_sound));
             starts.push(list.len());
         }
@@ -114,7 +116,7 @@ mod tests {
         let objects = Objects::of(&[empty(), full, empty()]);
         assert_eq!(objects.images(), 3);
         assert!(objects.image(0).is_empty() && objects.image(2).is_empty());
-        assert_eq!(objects.image(1).iter().map(|o| o.class).collect::<Vec<_>>(), [4, 0]);
+        assert_eq!(objects.image(1).iter().map(|o| (o.class, o.row)).collect::<Vec<_>>(), [(4, 0), (0, 4)]);
         assert_eq!(host::<f32>(&objects.boxes(Kind::Float, Device::Cpu)), [0.0, 0.0, 4.0, 4.0, 1.0, 2.0, 3.0, 5.0]);
         assert_eq!(objects.of_image(&objects.boxes(Kind::Double, Device::Cpu), 2).size(), [0, 4]);
         assert_eq!(Objects::of(&[empty()]).boxes(Kind::Float, Device::Cpu).size(), [0, 4]);

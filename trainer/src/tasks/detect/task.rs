@@ -4,7 +4,10 @@ use std::cell::OnceCell;
 use std::collections::BTreeMap;
 
 use models::classify::{normalise, resnet};
+use models::detect::mask_rcnn::{self, SIDE};
 use models::detect::{Detector, anchors, faster_rcnn, retinanet, roi_heads, rpn, yolov5};
+use models::host::Tile;
+use models::host::mask::{Fill, Mask};
 use models::scope::Scope;
 use schemas::setting::ModelSize;
 use schemas::{Plan, Settings};
@@ -12,7 +15,7 @@ use tch::{Device, Kind, Tensor};
 
 use super::target::Target;
 use super::transfer::host;
-use super::{anchors as yolov5_anchors, evaluate, retinanet_loss, roi_loss, rpn_loss, yolov5_loss};
+use super::{anchors as yolov5_anchors, evaluate, mask_loss, retinanet_loss, roi_loss, rpn_loss, yolov5_loss};
 use crate::log::Log;
 use crate::nn::eager::{Eager, Mode, T};
 use crate::nn::network::Network;
@@ -67,8 +70,12 @@ impl Task for Detect {
             };
             match &self.detector {
                 Detector::Yolov5(size) => yolov5(&pass, *size, self.settings.img_size, &self.anchors),
-                Detector::FasterRcnn(body) => faster_rcnn(&pass, body, &mut rng),
+                Detector::FasterRcnn(body) => two_stages(&pass, body, &mut rng).losses,
                 Detector::RetinaNet(body) => retinanet(&pass, body),
+                Detector::MaskRcnn(body) => {
+                    let scene = Scene { objects: &batch.objects, inner: &batch.inner };
+                    mask_rcnn(&pass, body, &scene, &mut rng)
+                }
             }
         })
     }
@@ -80,7 +87,7 @@ impl Task for Detect {
     fn fit(&self, network: &mut Network, plan: &Plan, data: &dyn Images, log: &Log) {
         match self.detector {
             Detector::Yolov5(_) => yolov5_anchors::fit(network, plan, data, log),
-            Detector::FasterRcnn(_) | Detector::RetinaNet(_) => {}
+            Detector::FasterRcnn(_) | Detector::RetinaNet(_) | Detector::MaskRcnn(_) => {}
         }
     }
 
@@ -108,7 +115,14 @@ fn yolov5(pass: &Pass, size: ModelSize, img_size: u32, anchors: &OnceCell<Tensor
     yolov5_loss::loss(&heads.maps.map(T::into_tensor), pass.targets, anchors, &hyper)
 }
 
-fn faster_rcnn(pass: &Pass, body: &resnet::Config, rng: &mut KeyedRng) -> Losses {
+/// What both stages of an R-CNN cost, and what the third one goes on from.
+struct Stages {
+    losses: Losses,
+    maps: Vec<T>,
+    sampled: roi_loss::Sampled,
+}
+
+fn two_stages(pass: &Pass, body: &resnet::Config, rng: &mut KeyedRng) -> Stages {
     let (o, s) = (pass.eager, Scope::root(pass.eager));
     let maps = faster_rcnn::features(&s, &pass.images, body);
     let levels = rpn::heads(&s, &pass.images, &maps);
@@ -126,7 +140,46 @@ fn faster_rcnn(pass: &Pass, body: &resnet::Config, rng: &mut KeyedRng) -> Losses
     let pooled = o.roi_align_each(&maps[..roi_heads::LEVELS], &sampled.rois, &roi_heads::align());
     let predicted = roi_heads::head(&s, &pooled, pass.classes);
     let second = roi_loss::loss(&predicted.logits.into_tensor(), &predicted.deltas.into_tensor(), &sampled);
-    first.and(second)
+    Stages { losses: first.and(second), maps, sampled }
+}
+
+/// Both stages, and the masks of the regions that answer for an object.
+fn mask_rcnn(pass: &Pass, body: &resnet::Config, scene: &Scene, rng: &mut KeyedRng) -> Losses {
+    let (o, s) = (pass.eager, Scope::root(pass.eager));
+    let Stages { losses, maps, sampled } = two_stages(pass, body, rng);
+    let chosen: Vec<i64> = (0..).zip(&sampled.objects).filter_map(|(row, object)| object.map(|_| row)).collect();
+    let rows = upload(&chosen, &[chosen.len() as i64], sampled.rois.device());
+    let rois = sampled.rois.index_select(0, &rows);
+    let pooled = o.roi_align_each(&maps[..roi_heads::LEVELS], &rois, &mask_rcnn::align());
+    let labels = T::borrowed(&(sampled.labels.index_select(0, &rows) - 1));
+    let logits = mask_rcnn::of_own_class(o, &mask_rcnn::head(&s, &pooled, pass.classes), &labels);
+    let wanted = scene.masks(&sampled, &rois);
+    losses.and(mask_loss::loss(&logits.into_tensor(), &wanted))
+}
+
+/// The objects of a batch with their outlines.
+struct Scene<'a> {
+    objects: &'a [Vec<dataset::Target>],
+    /// Height and width of each image in its view.
+    inner: &'a [[u32; 2]],
+}
+
+impl Scene<'_> {
+    /// What the object of each of `rois`, float `[P, 5]` in the order of what was sampled, covers of it: float `[P, 28, 28]`. Each
+    /// object is rasterised once, in the box around it.
+    fn masks(&self, sampled: &roi_loss::Sampled, rois: &Tensor) -> Tensor {
+        let corners: Vec<f64> = host(&rois.narrow(1, 1, 4).contiguous());
+        let mut covered = BTreeMap::new();
+        let mut values = Vec::new();
+        for (&object, &region) in sampled.objects.iter().flatten().zip(corners.as_chunks().0) {
+            let [image, row] = object;
+            let size = self.inner[image];
+            let pixels = covered.entry(object).or_insert_with(|| pixels(&self.objects[image][row], size));
+            values.extend(mask_loss::target(&mask_loss::Covered { pixels, size }, region));
+        }
+        let values: Vec<f32> = values.into_iter().map(|share: f64| share as f32).collect();
+        upload(&values, &[rois.size()[0], SIDE, SIDE], rois.device())
+    }
 }
 
 fn retinanet(pass: &Pass, body: &resnet::Config) -> Losses {
@@ -135,6 +188,14 @@ fn retinanet(pass: &Pass, body: &resnet::Config) -> Losses {
     let all = anchors::join(o, &retinanet::heads(&s, &pass.images, &maps, pass.classes));
     let (logits, deltas) = (all.logits.into_tensor(), all.deltas.into_tensor());
     retinanet_loss::loss(&logits, &deltas, &all.anchors.into_tensor(), pass.targets)
+}
+
+/// The pixels that an object covers of an image of this height and width.
+fn pixels(object: &dataset::Target, [height, width]: [u32; 2]) -> Mask {
+    match &object.outline {
+        Some(outline) => outline.rasterise(Fill::CocoEvenOdd, outline.window(width, height)),
+        None => Mask::empty(Tile { x0: 0, y0: 0, x1: 0, y1: 0 }),
+    }
 }
 
 /// The objects of one image as the losses take them. Crowds are trained on, as the specification has it.
