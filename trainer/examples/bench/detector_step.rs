@@ -106,7 +106,7 @@ fn batch(case: &BTreeMap<String, Tensor>, p: &Preprocessing) -> anyhow::Result<B
     let labels = Vec::<i64>::try_from(tensor("labels")?)?;
     let corners = Vec::<f32>::try_from(tensor("boxes")?.reshape([-1]))?;
     for ((owner, label), corners) in owners.into_iter().zip(labels).zip(corners.as_chunks().0) {
-        let target = Target { corners: *corners, class: usize::try_from(label)?, is_crowd: false };
+        let target = Target { corners: *corners, class: usize::try_from(label)?, is_crowd: false, outline: None };
         decoded[usize::try_from(owner)?].1.push(target);
     }
     Ok(Batch::of_images(decoded, p.mean.map(|m| m.round() as u8)))
