@@ -79,8 +79,8 @@ def trained(task):
     return run
 
 
-# float32 on both sides: sums in another order, then a step of an optimizer from each. Far above that, and far below a fault.
-NEAR = 0.02
+# float32 on both sides: sums in another order. The learning rate is so small that no step carries a difference on to the next.
+NEAR, RATE = 0.002, 1e-6
 
 
 def near_the_cpu(task):
@@ -93,11 +93,11 @@ def near_the_cpu(task):
             # A rehearsal compares two numbers of threads, which split sums differently.
             threads = 2 if bench.rehearses and "device" in losses else 1 if bench.rehearses else 0
             name = "cpu" if "device" in losses else "device"
-            options = {"count": count, "precision": "fp32", "device": device, "threads": threads, "training_batch_size": 4}
+            options = {"count": count, "precision": "fp32", "device": device, "threads": threads, "training_batch_size": 4, "learning_rate": RATE}
             losses[name] = bench.train(task, folder / name, **options)[0]["train"]["loss"]
         relative = abs(losses["device"] - losses["cpu"]) / abs(losses["cpu"])
         if not relative <= NEAR:
-            raise Failed(f"the loss is {losses['device']:.6g} on {bench.device} and {losses['cpu']:.6g} on the CPU; {NEAR:.0%} apart is allowed")
+            raise Failed(f"the loss is {losses['device']:.6g} on {bench.device} and {losses['cpu']:.6g} on the CPU; {NEAR:.1%} apart is allowed")
         return {"loss": losses["device"], "loss on the CPU": losses["cpu"], "apart": relative}
 
     return run

@@ -1,9 +1,7 @@
 """The server on ONNX Runtime's CUDA provider, as scripts/gpu looks at it: what it answers, how much, and what memory it takes."""
 
 import itertools
-import os
 import pathlib
-import subprocess
 import threading
 import time
 import zipfile
@@ -51,14 +49,15 @@ def library(bench):
     return made
 
 
-def options(bench):
+def options(bench, graphs=False):
     """How the server is told where to compute. Raises `Skipped` where it knows of no providers."""
-    done = subprocess.run([str(bench.place.programs / "server"), "--help"], stdout=subprocess.PIPE, text=True, env={**os.environ, **bench.place.environment})
-    if "--provider" in done.stdout:
-        return ["--provider", bench.device, "--library", str(library(bench))]
-    if bench.rehearses:
-        return ["--library", str(library(bench))]
-    raise Skipped("this server has no --provider: it computes on the CPU alone")
+    known = bench.attempt([bench.place.programs / "server", "--help"])
+    if graphs and (bench.rehearses or "--cuda-graphs" not in known):
+        raise Skipped("graphs are recorded on a card only, by a server that has --cuda-graphs")
+    if "--provider" not in known and not bench.rehearses:
+        raise Skipped("this server has no --provider: it computes on the CPU alone")
+    chosen = ["--provider", bench.device] if "--provider" in known else []
+    return [*chosen, *(["--cuda-graphs"] if graphs else []), "--library", str(library(bench))]
 
 
 def model(bench):
@@ -72,12 +71,13 @@ def model(bench):
     return folder / "model.onnx", sorted((data / "images/test").iterdir())
 
 
-def golden(bench):
+def golden(bench, graphs=False):
     """Answers of the server on the device beside those of the same file on the CPU."""
+    chosen = options(bench, graphs)
     onnx, images = model(bench)
     expected = bench.place.trainer("predict", "--onnx", onnx, "--top", 1000, *images)["predictions"]
     largest = 0.0
-    with served(bench.place, onnx, *options(bench)) as url:
+    with served(bench.place, onnx, *chosen) as url:
         for image, wanted in zip(images, expected):
             answer = asked(url, image)
             by_label = dict(zip(answer["labels"], answer["probs"]))
@@ -112,11 +112,12 @@ def load(url, images, clients, seconds):
     return sum(answered) / (time.monotonic() - started)
 
 
-def throughput(bench):
+def throughput(bench, graphs=False):
     """Images a second at several numbers of clients, and the card's memory before and after."""
+    chosen = options(bench, graphs)
     onnx, images = model(bench)
     facts, seconds = {}, 1 if bench.rehearses else 10
-    with served(bench.place, onnx, *options(bench)) as url:
+    with served(bench.place, onnx, *chosen) as url:
         for image in images:
             asked(url, image)
         before = of_card() if bench.card else None
@@ -131,3 +132,5 @@ def throughput(bench):
 def units():
     yield Unit("server/golden", "the server's answers, beside the file's on the CPU", golden, needs=120)
     yield Unit("server/throughput", "the server's throughput", throughput, needs=120)
+    for name, run in [("golden", golden), ("throughput", throughput)]:
+        yield Unit(f"server/graphs-{name}", f"the same as `server/{name}` with CUDA graphs", lambda bench, run=run: run(bench, True), needs=120)
