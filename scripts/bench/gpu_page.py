@@ -52,7 +52,7 @@ def checks(units, outcomes):
             continue
         found = outcomes.of(unit.name)
         facts = (found or {}).get("facts", {})
-        told = "; ".join(f"{key}: {plain(value)}" for key, value in facts.items() if not isinstance(value, (dict, list)))
+        told = "; ".join(f"{key}: {plain(value)}" for key, value in facts.items())
         rows.append({"unit": f"`{unit.name}`", "what": unit.title, "outcome": outcome(found), "found": told})
     return "### Checks\n\n" + page.table(rows)
 

@@ -115,12 +115,14 @@ def told(found):
     """What an outcome says, on one line."""
     if "why" in found:
         return f"\n    {found['why']}"
-    facts = ", ".join(f"{key} {plain(value)}" for key, value in found.get("facts", {}).items() if not isinstance(value, (dict, list)))
+    facts = ", ".join(f"{key} {plain(value)}" for key, value in found.get("facts", {}).items())
     return f": {facts}" if facts else ""
 
 
 def plain(value):
-    """A fact as it is read."""
+    """A fact as it is read; of several measurements their median."""
+    if isinstance(value, dict):
+        return plain(value.get("median"))
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):

@@ -26,7 +26,7 @@ import gpu_environment
 import gpu_memory
 import gpu_page
 import gpu_serving
-from gpu_unit import Outcomes, Skipped, Unit, outcome, run_all, selected
+from gpu_unit import Outcomes, Skipped, Unit, outcome, run_all, selected, told
 from machine import ROOT, Failed
 from place import Place
 
@@ -70,6 +70,11 @@ class Units(unittest.TestCase):
             self.assertEqual(found["status"], status)
             self.assertIn(why, found["why"])
         self.assertEqual(outcome(Unit("a/b", "", giving({"n": 1})), bench("."))["facts"], {"n": 1})
+
+    def test_an_outcome_is_told_on_one_line(self):
+        facts = {"bits equal": True, "loss": 1.23456, "ratio": {"median": 0.89, "low": 0.8, "high": 0.9}}
+        self.assertEqual(told({"facts": facts}), ": bits equal yes, loss 1.235, ratio 0.89")
+        self.assertEqual(told({"why": "no wheel"}), "\n    no wheel")
 
     def test_units_are_named_by_their_beginnings(self):
         units = [Unit(name, "", giving({})) for name in ("tests/ops", "tests/vision", "speed/x")]
