@@ -43,9 +43,9 @@ def say(text: str) -> None:
     print(f"setup: {text}", flush=True)
 
 
-def read_lock() -> Dict[str, Wheel]:
+def read_lock(name: str = "native.lock") -> Dict[str, Wheel]:
     wheels = {}
-    for line in (ROOT / "scripts" / "native.lock").read_text().splitlines():
+    for line in (ROOT / "scripts" / name).read_text().splitlines():
         if line.strip() and not line.startswith("#"):
             wheel = Wheel(*line.split())
             wheels[wheel.package] = wheel

@@ -5,10 +5,12 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
-/// A path under `tests/fixtures`.
+/// A path under `tests/fixtures`, or under the folder that `FOVEA_FIXTURES` names: where these tests were built, and where the
+/// project lies, need not be where they run.
 #[must_use]
 pub fn path(name: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(name)
+    let built = || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fixtures");
+    std::env::var_os("FOVEA_FIXTURES").map_or_else(built, PathBuf::from).join(name)
 }
 
 /// The text of a fixture.

@@ -7,6 +7,7 @@ import pathlib
 import subprocess
 import time
 import urllib.parse
+from typing import Optional
 
 from machine import ROOT, Failed
 
@@ -61,21 +62,31 @@ class Place:
     # Of a program; 0 leaves it to the program.
     threads: int = 0
     quick: bool = False
+    # Where our programs lie, and what their environment has besides.
+    programs: pathlib.Path = PROGRAMS
+    environment: dict = dataclasses.field(default_factory=dict)
+    # The moment of time.monotonic() at which a program is ended, if it has not ended; none without one.
+    deadline: Optional[float] = None
+
+    def remaining(self):
+        """Seconds until the deadline, at least one; None without one."""
+        return None if self.deadline is None else max(1.0, self.deadline - time.monotonic())
 
     def run(self, command, words=None):
         """Runs a command of the tables: in each part, {name} is filled in from `words` or from this place."""
         known = {
-            "programs": PROGRAMS, "bench": BENCH, "peers": BENCH / "peers", "python": self.python, "threads": self.threads,
+            "programs": self.programs, "bench": BENCH, "peers": BENCH / "peers", "python": self.python, "threads": self.threads,
             **(words or {}),
         }
         parts = [str(part).format(**known) for part in command]
         # The last lines of a program that fails are shown: they are to say why, and not where in its code.
-        environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "RUST_BACKTRACE": "0"}
+        ours = self.environment if str(self.programs) in parts[0] else {}
+        environment = {**os.environ, **ours, "PYTHONDONTWRITEBYTECODE": "1", "RUST_BACKTRACE": "0"}
         if known["threads"]:
             environment["OMP_NUM_THREADS"] = str(known["threads"])
         started = time.perf_counter()
         try:
-            done = subprocess.run(parts, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+            done = subprocess.run(parts, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, timeout=self.remaining())
         except OSError as error:
             raise Failed(f"{parts[0]} could not be started: {error.strerror}. {self._hint(parts[0])}") from error
         seconds = time.perf_counter() - started
@@ -85,7 +96,7 @@ class Place:
         return Finished(done.stdout, seconds)
 
     def _hint(self, program):
-        if str(PROGRAMS) in program:
+        if str(self.programs) in program:
             return (
                 "Build the programs and their benchmark drivers: cargo build --release --workspace --features tests/torch --bins --examples"
             )

@@ -2,12 +2,12 @@
 
 import contextlib
 import json
+import os
 import pathlib
 import subprocess
 import urllib.request
 
 from machine import Failed
-from place import PROGRAMS
 
 
 def said(answer, many):
@@ -17,10 +17,11 @@ def said(answer, many):
 
 
 @contextlib.contextmanager
-def served(onnx):
-    """The address of a server on this file."""
-    command = [str(PROGRAMS / "server"), "--model", f"m={onnx}", "--bind", "127.0.0.1:0"]
-    server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+def served(place, onnx, *options):
+    """The address of a server on this file, started with these options besides."""
+    command = [str(place.programs / "server"), "--model", f"m={onnx}", "--bind", "127.0.0.1:0", *options]
+    environment = {**os.environ, **place.environment}
+    server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment)
     try:
         announced = server.stdout.readline().split()
         if not announced:
@@ -31,15 +32,19 @@ def served(onnx):
         server.wait()
 
 
-def equal_labels(place, onnx, images, many):
-    """Of how many images the server and `trainer predict` say the same."""
+def asked(url, image, timeout=60):
+    """The server's answer about an image."""
     # No proxy: the server is on this machine.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    headers, labels = {"Content-Type": "application/octet-stream"}, []
-    with served(onnx) as url:
-        for image in images:
-            request = urllib.request.Request(f"{url}/score", pathlib.Path(image).read_bytes(), headers)
-            with opener.open(request, timeout=60) as answer:
-                labels.append(said(json.load(answer), many))
+    headers = {"Content-Type": "application/octet-stream"}
+    request = urllib.request.Request(f"{url}/score", pathlib.Path(image).read_bytes(), headers)
+    with opener.open(request, timeout=timeout) as answer:
+        return json.load(answer)
+
+
+def equal_labels(place, onnx, images, many):
+    """Of how many images the server and `trainer predict` say the same."""
+    with served(place, onnx) as url:
+        labels = [said(asked(url, image), many) for image in images]
     by_file = [said(answer, many) for answer in place.trainer("predict", "--onnx", onnx, *images)["predictions"]]
     return sum(a == b for a, b in zip(labels, by_file))

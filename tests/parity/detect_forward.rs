@@ -12,18 +12,18 @@ use models::registry::{self, ModelSpec};
 use models::scope::Scope;
 use schemas::Fit;
 use schemas::setting::ModelSize;
-use tch::{Device, Kind, Tensor};
+use tch::{Kind, Tensor};
 use tests::fixture::{self, DetectCase};
 use tests::{synthetic, synthetic_detect};
 use trainer::nn::eager::{Eager, Mode, T};
 use trainer::nn::params::{Layout, Params};
 
-use crate::support::{floats, tensor};
+use crate::support::{device, floats, tensor};
 
 /// A store with the formula's values.
 fn params(spec: &ModelSpec, detector: &Detector, classes: i64, layout: Layout) -> Params {
     let manifest = spec.manifest(classes, 64).expect("a sound definition");
-    let mut params = Params::init(&manifest, 0, Device::Cpu, layout);
+    let mut params = Params::init(&manifest, 0, device(), layout);
     let entries: Vec<_> = params.iter().map(|(key, p)| (key.to_owned(), p.tensor.size(), p.role)).collect();
     for (key, shape, role) in entries {
         if let Some(values) = synthetic_detect::param(detector, &key, &shape, role) {
@@ -35,7 +35,7 @@ fn params(spec: &ModelSpec, detector: &Detector, classes: i64, layout: Layout) -
 
 fn inner(case: &DetectCase) -> T {
     let sizes: Vec<i64> = case.inner.iter().flatten().copied().collect();
-    T::borrowed(&Tensor::from_slice(&sizes).reshape([-1, 2]).to_kind(Kind::Float))
+    T::borrowed(&Tensor::from_slice(&sizes).reshape([-1, 2]).to_kind(Kind::Float).to_device(device()))
 }
 
 /// Regions whose place a formula gives, F32 `[N, 8, 4]`.
@@ -128,7 +128,7 @@ fn check(spec: &'static ModelSpec, name: &str, layout: Layout) {
             assert!(apart <= 1e-4, "{name} {} {key}: {found:?} instead of {expected:?}", case.input);
             worst = worst.max(apart);
         }
-        let one = |value: f32| T::borrowed(&Tensor::from_slice(&[value]));
+        let one = |value: f32| T::borrowed(&tensor(&[value], &[1]));
         let selection = Selection { score: one(case.score), iou: one(case.iou), cap: case.cap };
         let predict = |images: &T, inner: &T| {
             let s = Scope::root(&eager);
@@ -141,7 +141,7 @@ fn check(spec: &'static ModelSpec, name: &str, layout: Layout) {
             let (score, corner) = pair_up(&what, found, expected);
             (scores, corners) = (scores.max(score), corners.max(corner));
         }
-        let nothing = |shape: &[i64]| T::borrowed(&Tensor::zeros(shape, (Kind::Float, Device::Cpu)));
+        let nothing = |shape: &[i64]| T::borrowed(&Tensor::zeros(shape, (Kind::Float, device())));
         assert!(rows(predict(&nothing(&[0, 3, 64, 96]), &nothing(&[0, 2]))).is_empty(), "{name} of no images");
     }
     println!(
@@ -192,13 +192,13 @@ each_detector! {
 
 #[test]
 fn images_lie_where_the_host_puts_them() {
-    let params = Params::init(&models::manifest::Manifest::default(), 0, Device::Cpu, Layout::Contiguous);
+    let params = Params::init(&models::manifest::Manifest::default(), 0, device(), Layout::Contiguous);
     let eager = Eager::new(&params, Mode::Evaluate);
     let mut sizes: Vec<[i64; 2]> = vec![[1, 1], [1, 10_000], [10_000, 1], [333, 500], [640, 640], [4000, 1000]];
     let odd = synthetic::uniform("sizes", 400).map(|u| 1 + (u * u * 5000.0) as i64).collect::<Vec<_>>();
     sizes.extend(odd.chunks_exact(2).map(|pair| [pair[0], pair[1]]));
     let flat: Vec<i64> = sizes.iter().flatten().copied().collect();
-    let values = T::borrowed(&Tensor::from_slice(&flat).reshape([-1, 2]));
+    let values = T::borrowed(&Tensor::from_slice(&flat).reshape([-1, 2]).to_device(device()));
     let corners = [-3.0_f32, 2.5, 61.25, 5000.0];
     let boxes = tensor(&corners, &[1, 1, 4]).repeat([sizes.len() as i64, 1, 1]);
     for fit in [

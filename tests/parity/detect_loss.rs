@@ -12,6 +12,8 @@ use trainer::tasks::Losses;
 use trainer::tasks::detect::sampler::Permutation;
 use trainer::tasks::detect::{Target, mask_loss, retinanet_loss, roi_loss, rpn_loss, yolov5_loss};
 
+use crate::support::device;
+
 /// Numbers of boxes, as in the script.
 const ANCHORS: i64 = 1500;
 const PROPOSALS: i64 = 700;
@@ -70,7 +72,7 @@ fn cases() -> Vec<Case> {
 
 /// Rounded to single precision, as the script does.
 fn tensor(values: &[f64], shape: &[i64], kind: Kind) -> Tensor {
-    Tensor::from_slice(values).to_kind(Kind::Float).to_kind(kind).reshape(shape)
+    Tensor::from_slice(values).to_kind(Kind::Float).to_kind(kind).reshape(shape).to_device(device())
 }
 
 fn boxes(key: &str, count: i64, [height, width]: [i64; 2], kind: Kind) -> Tensor {
@@ -276,8 +278,10 @@ fn boxes_without_an_area_change_nothing() {
     let sound = case.targets(kind);
     let mut hostile = case.targets(kind);
     let broken = [[5.0, 5.0, 5.0, 50.0], [60.0, 60.0, 20.0, 70.0], [f64::NAN, 0.0, 9.0, 9.0]];
-    hostile[1].boxes =
-        Tensor::cat(&[tensor(broken.as_flattened(), &[3, 4], kind), hostile[1].boxes.shallow_clone()], 0);
+    hostile[1].boxes = Tensor::cat(
+        &[Tensor::from_slice(broken.as_flattened()).reshape([3, 4]).to_kind(kind), hostile[1].boxes.shallow_clone()],
+        0,
+    );
     hostile[1].labels = Tensor::cat(&[Tensor::from_slice(&[0i64, 1, 2]), hostile[1].labels.shallow_clone()], 0);
     let anchors = boxes("anchors", ANCHORS, case.size, kind);
     let (heads, logits) = (case.heads(kind), case.output("rpn", "objectness", &[case.batch(), ANCHORS], kind));

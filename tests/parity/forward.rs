@@ -2,7 +2,7 @@
 
 use models::classify::Classifier;
 use models::registry::ModelSpec;
-use tch::{Device, Kind, Reduction, Tensor};
+use tch::{Kind, Reduction, Tensor};
 use tests::{check_close, fixture, synthetic};
 use trainer::nn::eager::{Eager, Mode, T};
 use trainer::nn::params::{Layout, Params};
@@ -21,7 +21,7 @@ fn logits(spec: &'static ModelSpec) {
             let (eager, side) = (Eager::new(params, Mode::Evaluate), images.size()[3]);
             tch::no_grad(|| classifier.logits(&eager, &T::borrowed(images), side, fixture.classes).into_tensor())
         };
-        let empty = forward(&params, &Tensor::zeros([0, 3, 64, 64], (Kind::Float, Device::Cpu)));
+        let empty = forward(&params, &Tensor::zeros([0, 3, 64, 64], (Kind::Float, support::device())));
         assert_eq!(empty.size(), [0, fixture.classes], "{} of no images", spec.name);
         let mut worst = 0.0_f64;
         for (i, case) in fixture.eval.iter().enumerate() {
@@ -53,12 +53,12 @@ struct Apart {
 }
 
 fn step(spec: &ModelSpec, expected: &fixture::Step, classes: i64, kind: Kind) -> Apart {
-    let nobody = Params::init(&models::manifest::Manifest::default(), 0, Device::Cpu, Layout::Contiguous);
+    let nobody = Params::init(&models::manifest::Manifest::default(), 0, support::device(), Layout::Contiguous);
     let side = expected.shape[3];
     let ops = Step::new(&nobody, spec, (side, classes), kind);
     let images = support::tensor(&synthetic::input(&expected.input, &expected.shape), &expected.shape).to_kind(kind);
     let logits = classifier(spec).logits(&ops, &T::borrowed(&images), side, classes).into_tensor();
-    let targets = Tensor::from_slice(&expected.targets);
+    let targets = Tensor::from_slice(&expected.targets).to_device(support::device());
     let loss = logits.cross_entropy_loss(&targets, None::<&Tensor>, Reduction::Mean, -100, 0.0);
     loss.backward();
 

@@ -3,13 +3,13 @@
 
 use models::manifest::Manifest;
 use models::ops::RoiAlign;
-use tch::Device;
 use tests::cases::{Array, Call, Data, Regions, onnx};
 use tests::{check_close, synthetic};
 use trainer::nn::eager::{Eager, Mode, T};
 use trainer::nn::params::{Layout, Params};
 
 use crate::ops::{array, tensor};
+use crate::support::device;
 
 const CASES: usize = 200;
 
@@ -51,7 +51,7 @@ impl Draw {
 
 /// Runs the call on both, with and without known sizes, and compares them: floats within `tolerance` (0: bit for bit).
 fn compare(what: &str, call: &Call, inputs: &[Array], tolerance: f64) -> f64 {
-    let params = Params::init(&Manifest::default(), 0, Device::Cpu, Layout::Contiguous);
+    let params = Params::init(&Manifest::default(), 0, device(), Layout::Contiguous);
     let eager = Eager::new(&params, Mode::Evaluate);
     let tensors: Vec<T> = inputs.iter().map(|a| T::borrowed(&tensor(a))).collect();
     let expected: Vec<Array> = call.on(&eager, &tensors).into_iter().map(|t| array(&t.into_tensor())).collect();

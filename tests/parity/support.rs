@@ -1,6 +1,7 @@
-//! Parameters of the formula on libtorch.
+//! Parameters of the formula on libtorch, on the device that the tests are about.
 
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
 
 use exporter::source::{ParamError, ParamSource};
 use models::ops::{Bn, BnParams, Conv, DType, Init, Nms, Ops, Pool, RoiAlign, Role, Selected};
@@ -11,10 +12,20 @@ use trainer::nn::eager::{Eager, Mode, T};
 use trainer::nn::network::Network;
 use trainer::nn::params::{Layout, Params};
 
+/// The device that the tests compute on: what `FOVEA_DEVICE` names, as `--device` does; without it the CPU.
+pub fn device() -> Device {
+    static DEVICE: OnceLock<Device> = OnceLock::new();
+    *DEVICE.get_or_init(|| {
+        let named = std::env::var("FOVEA_DEVICE").unwrap_or_else(|_| "cpu".to_owned());
+        let wanted = named.parse().unwrap_or_else(|e| panic!("FOVEA_DEVICE={named}: {e}"));
+        trainer::nn::device::open(wanted).unwrap_or_else(|e| panic!("FOVEA_DEVICE={named}: {e:#}"))
+    })
+}
+
 /// A store with the formula's values for a model of images of this side.
 pub fn params(spec: &ModelSpec, side: i64, classes: i64, layout: Layout) -> Params {
     let manifest = spec.manifest(classes, side).expect("a sound definition");
-    let mut params = Params::init(&manifest, 0, Device::Cpu, layout);
+    let mut params = Params::init(&manifest, 0, device(), layout);
     fill(&mut params, spec.name);
     params
 }
@@ -29,7 +40,7 @@ pub fn fill(params: &mut Params, model: &str) {
 
 /// A float tensor.
 pub fn tensor(values: &[f32], shape: &[i64]) -> Tensor {
-    Tensor::from_slice(values).reshape(shape)
+    Tensor::from_slice(values).reshape(shape).to_device(device())
 }
 
 /// The values of a tensor, row-major.

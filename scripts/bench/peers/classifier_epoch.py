@@ -1,6 +1,8 @@
-"""A training of a classifier as a torchvision user writes it: classifier_epoch.py MODEL BATCH fp32|bf16 EPOCHS THREADS DATA.jsonl
+"""A training of a classifier as a torchvision user writes it: classifier_epoch.py MODEL BATCH fp32|bf16 EPOCHS THREADS DATA.jsonl [DEVICE]
+[WORKERS]
 
-A DataLoader with two processes over PIL images, the views that Fovea makes, SGD. Prints the milliseconds an image of each epoch.
+A DataLoader with two processes, or as many as WORKERS says, over PIL images, the views that Fovea makes, SGD. Prints the milliseconds an
+image of each epoch.
 """
 
 import json
@@ -13,8 +15,11 @@ import torchvision
 from PIL import Image
 from torchvision.transforms import v2 as transforms
 
-WORKERS = 2
-model, batch, arithmetic, epochs, threads, listing = sys.argv[1:]
+import steps as stepping
+
+model, batch, arithmetic, epochs, threads, listing, *named = sys.argv[1:]
+device = stepping.device(named)
+workers = int(named[1]) if len(named) > 1 else 2
 
 
 class Images(torch.utils.data.Dataset):
@@ -45,27 +50,32 @@ def main():
     path = pathlib.Path(listing)
     data = Images([json.loads(line) for line in path.read_text().splitlines() if line.strip()], path.parent)
     loader = torch.utils.data.DataLoader(
-        data, int(batch), shuffle=True, num_workers=WORKERS, persistent_workers=True, prefetch_factor=2
+        data, int(batch), shuffle=True, num_workers=workers, persistent_workers=True, prefetch_factor=2,
+        pin_memory=device.type != "cpu",
     )
     name = {"mobilenetv2": "mobilenet_v2"}.get(model, model)
-    network = getattr(torchvision.models, name)(num_classes=len(data.classes)).train()
+    network = getattr(torchvision.models, name)(num_classes=len(data.classes)).train().to(device)
     half = arithmetic == "bf16"
     if half:
         network = network.to(memory_format=torch.channels_last)
-    optimizer = torch.optim.SGD(network.parameters(), lr=0.01, momentum=0.9, nesterov=True, weight_decay=1e-4)
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.01, momentum=0.9, nesterov=True, weight_decay=1e-4, fused=device.type != "cpu" or None)
     times = []
     for _ in range(int(epochs)):
         started = time.perf_counter()
         for images, targets in loader:
+            images, targets = images.to(device, non_blocking=True), targets.to(device, non_blocking=True)
             if half:
                 images = images.to(memory_format=torch.channels_last)
-            with torch.autocast("cpu", torch.bfloat16, enabled=half):
+            with torch.autocast(device.type, torch.bfloat16, enabled=half):
                 logits = network(images)
             loss = torch.nn.functional.cross_entropy(logits.float(), targets)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             optimizer.step()
-            loss.item()
+            if device.type == "cpu":
+                loss.item()
+        if device.type != "cpu":
+            torch.cuda.synchronize(device)
         times.append(1e3 * (time.perf_counter() - started) / len(data))
     print(json.dumps({"image": times}))
 

@@ -1,7 +1,7 @@
 """Training steps of a detector by the PyTorch originals.
 
 detector_step.py prepare MODEL HEIGHTxWIDTH BATCH FOLDER
-detector_step.py MODEL HEIGHTxWIDTH BATCH fp32|bf16 contiguous|channels_last STEPS THREADS FOLDER
+detector_step.py MODEL HEIGHTxWIDTH BATCH fp32|bf16 contiguous|channels_last STEPS THREADS FOLDER [DEVICE]
 
 `prepare` writes what both sides read: FOLDER/weights.safetensors, the original's random initial values under its own keys, and
 FOLDER/case.safetensors with `images` (uint8 [n, h, w, 3]), `boxes` (float32 [k, 4], xyxy in pixels), `labels` (int64 [k], from 0)
@@ -11,11 +11,11 @@ and `owners` (int64 [k], the image of each box). The second form prints the mill
 import json
 import pathlib
 import sys
-import time
 
 import torch
 from safetensors.torch import load_file, save_file
 
+import steps as stepping
 from originals import damp_residuals, first_label, is_yolov5, torchvision_detector, yolov5
 
 CLASSES = 80
@@ -48,7 +48,7 @@ def prepare(model, size, batch, folder):
     save_file({key: value.clone() for key, value in network.state_dict().items()}, folder / "weights.safetensors")
 
 
-def yolov5_loss(network, case):
+def yolov5_loss(network, case, device):
     """The package's own loss on a batch of pixels."""
     from yolov5.utils.loss import ComputeLoss
 
@@ -56,16 +56,17 @@ def yolov5_loss(network, case):
     height, width = case["images"].shape[1:3]
     boxes = case["boxes"] / torch.tensor([width, height, width, height])
     centres, sides = (boxes[:, :2] + boxes[:, 2:]) / 2, boxes[:, 2:] - boxes[:, :2]
-    targets = torch.cat([case["owners"][:, None], case["labels"][:, None], centres, sides], 1)
+    targets = torch.cat([case["owners"][:, None], case["labels"][:, None], centres, sides], 1).to(device)
     return lambda pixels: loss(network(pixels.float() / 255), targets)[0]
 
 
-def torchvision_loss(model, network, case):
+def torchvision_loss(model, network, case, device):
     """The sum of the losses that torchvision's detector returns in training."""
     targets = []
     for image in range(len(case["images"])):
         own = case["owners"] == image
-        targets.append({"boxes": case["boxes"][own], "labels": case["labels"][own] + first_label(model)})
+        boxes, labels = case["boxes"][own], case["labels"][own] + first_label(model)
+        targets.append({"boxes": boxes.to(device), "labels": labels.to(device)})
     return lambda pixels: sum(network(list(pixels.float() / 255), targets).values())
 
 
@@ -81,31 +82,35 @@ def main():
     if sys.argv[1] == "prepare":
         model, size, batch, folder = sys.argv[2:]
         return prepare(model, size, int(batch), pathlib.Path(folder))
-    model, size, batch, arithmetic, layout, steps, threads, folder = sys.argv[1:]
+    model, size, batch, arithmetic, layout, steps, threads, folder, *named = sys.argv[1:]
+    device = stepping.device(named)
     torch.set_num_threads(int(threads))
     height, width = map(int, size.split("x"))
     case = load_file(pathlib.Path(folder) / "case.safetensors")
     assert case["images"].shape == (int(batch), height, width, 3)
     network = build(model, height, width)
     network.load_state_dict(load_file(pathlib.Path(folder) / "weights.safetensors"))
-    network.train()
+    network.train().to(device)
     pixels = case["images"].permute(0, 3, 1, 2)
     if layout == "channels_last":
         network = network.to(memory_format=torch.channels_last)
     else:
         pixels = pixels.contiguous()
-    loss_of = yolov5_loss(network, case) if is_yolov5(model) else torchvision_loss(model, network, case)
-    optimizer = torch.optim.SGD(groups(network), lr=1e-3, momentum=0.9, nesterov=True)
-    times, losses = [], []
-    for _ in range(int(steps)):
-        started = time.perf_counter()
-        with torch.autocast("cpu", torch.bfloat16, enabled=arithmetic == "bf16"):
-            loss = loss_of(pixels)
+    loss_of = yolov5_loss(network, case, device) if is_yolov5(model) else torchvision_loss(model, network, case, device)
+    # On a CUDA device the faster of PyTorch's own.
+    optimizer = torch.optim.SGD(groups(network), lr=1e-3, momentum=0.9, nesterov=True, fused=device.type != "cpu" or None)
+    upload, losses = stepping.upload(pixels, device), []
+
+    def step():
+        with torch.autocast(device.type, torch.bfloat16, enabled=arithmetic == "bf16"):
+            loss = loss_of(upload())
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
-        losses.append(loss.item())
-        times.append((time.perf_counter() - started) * 1e3)
+        losses.append(loss.detach())
+
+    times = stepping.timed(device, int(steps), step)
+    losses = [value.sum().item() for value in losses]
     assert all(value == value for value in losses), losses
     print(json.dumps({"step": times, "loss": losses[0]}))
 

@@ -12,6 +12,7 @@
 #include <c10/util/BFloat16.h>
 #include <c10/util/Half.h>
 #include <torch/csrc/autograd/functions/utils.h>
+#include <torch/version.h>
 
 #include <algorithm>
 #include <array>
@@ -382,6 +383,15 @@ template <typename A> struct RoiAlignBackward : public torch::autograd::Node {
     void release_variables() override { plan.reset(); }
 };
 
+// libtorch 2.11 holds the nodes of the autograd graph by shared_ptr, 2.13 by intrusive_ptr.
+template <typename N> auto make_node() {
+#if TORCH_VERSION_MAJOR == 2 && TORCH_VERSION_MINOR < 12
+    return std::make_shared<N>();
+#else
+    return c10::make_intrusive<N>();
+#endif
+}
+
 template <typename S, typename A>
 at::Tensor run(const std::vector<at::Tensor> &tensors, const at::Tensor &rois, const at::Tensor &level_of, const FoveaRoiAlign &p) {
     const bool differentiate = torch::autograd::compute_requires_grad(tensors);
@@ -395,7 +405,7 @@ at::Tensor run(const std::vector<at::Tensor> &tensors, const at::Tensor &rois, c
         pooled = pool<S, A>(tensors, levels, *plan);
     }
     if (differentiate) {
-        auto node = c10::make_intrusive<RoiAlignBackward<A>>();
+        auto node = make_node<RoiAlignBackward<A>>();
         node->set_next_edges(torch::autograd::collect_next_edges(tensors));
         node->levels = std::move(levels);
         node->plan = std::move(plan);

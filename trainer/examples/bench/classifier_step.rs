@@ -1,7 +1,5 @@
 //! Training steps of a classifier on random images. The peer is `scripts/bench/peers/classifier_step.py`.
 
-use std::time::Instant;
-
 use anyhow::Context;
 use models::registry;
 use schemas::setting::{GradClip, Optimizer as Kind};
@@ -12,15 +10,18 @@ use trainer::nn::params::{Layout, Params};
 use trainer::train::optimizer::Optimizer;
 use trainer::train::schedule::Rates;
 
+use crate::device;
+
 const CLASSES: usize = 1000;
 const SIDE: u32 = 224;
 
-/// Milliseconds of each step.
+/// Milliseconds of each step, and the loss of the last.
 pub(crate) fn run(arguments: &[String]) -> anyhow::Result<serde_json::Value> {
     bridge::keep_freed_memory();
-    let [model, batch, arithmetic, layout, steps, threads] = arguments else {
-        anyhow::bail!("classifier-step takes six arguments: {}", crate::USAGE);
+    let [model, batch, arithmetic, layout, steps, threads, named @ ..] = arguments else {
+        anyhow::bail!("classifier-step takes six or seven arguments: {}", crate::USAGE);
     };
+    let device = device::open(named.first())?;
     let mut settings = registry::settings(Task::ImageClassification, model).defaults;
     let batch: usize = batch.parse()?;
     tch::set_num_threads(threads.parse()?);
@@ -38,22 +39,24 @@ pub(crate) fn run(arguments: &[String]) -> anyhow::Result<serde_json::Value> {
         task: Task::ImageClassification,
         labels: (0..CLASSES).map(|i| i.to_string()).collect(),
         preprocessing,
-        params: Params::init(&manifest, 0, Device::Cpu, layout),
+        params: Params::init(&manifest, 0, device, layout),
     };
     (settings.optimizer, settings.grad_clip_type) = (Kind::Sgd, GradClip::None);
     let mut optimizer = Optimizer::new(&settings, &network.params);
     let side = SIDE as usize;
     let pixels = Tensor::randint(256, [(batch * side * side * 3) as i64], (Type::Uint8, Device::Cpu));
     let pixels = Vec::<u8>::try_from(&pixels)?;
-    let targets = Tensor::randint(CLASSES as i64, [batch as i64], (Type::Int64, Device::Cpu));
-    let mut times = Vec::new();
-    for _ in 0..steps.parse()? {
-        let started = Instant::now();
+    let targets = Tensor::randint(CLASSES as i64, [batch as i64], (Type::Int64, Device::Cpu)).to_device(device);
+    let mut last = None;
+    let times = device::timed(device, steps.parse()?, |_| {
         let images = network.images(&pixels, batch, side, side);
         let loss = network.logits(&images, arithmetic).cross_entropy_for_logits(&targets);
         optimizer.backward(&loss)?;
         optimizer.step(&Rates { lr: 0.01, bias_lr: 0.01, momentum: 0.9 })?;
-        times.push(started.elapsed().as_secs_f64() * 1e3);
-    }
-    Ok(serde_json::json!({ "step": times }))
+        last = Some(loss.detach());
+        Ok(())
+    })?;
+    let last = last.context("no step")?.double_value(&[]);
+    anyhow::ensure!(last.is_finite(), "the loss is {last} in the last step");
+    Ok(serde_json::json!({ "step": times, "loss": last }))
 }

@@ -5,7 +5,6 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::time::Instant;
 
 use anyhow::Context;
 use dataset::{Batch, Target};
@@ -13,7 +12,7 @@ use models::host::Rgb;
 use models::registry::{self, ModelSpec};
 use schemas::setting::{GradClip, ModelSize, Optimizer as Kind};
 use schemas::{Preprocessing, Task};
-use tch::{Device, Kind as Type, Tensor};
+use tch::{Kind as Type, Tensor};
 use trainer::nn::network::{self, Arithmetic, Network};
 use trainer::nn::params::{Layout, Params};
 use trainer::tasks::detect::Detect;
@@ -21,15 +20,18 @@ use trainer::tasks::{Step, Task as _};
 use trainer::train::optimizer::Optimizer;
 use trainer::train::schedule::Rates;
 
+use crate::device;
+
 const CLASSES: usize = 80;
 const LR: f64 = 1e-3;
 
 /// Milliseconds of each step, and the loss of the first.
 pub(crate) fn run(arguments: &[String]) -> anyhow::Result<serde_json::Value> {
     bridge::keep_freed_memory();
-    let [model, size, count, arithmetic, layout, steps, threads, folder] = arguments else {
-        anyhow::bail!("detector-step takes eight arguments: {}", crate::USAGE);
+    let [model, size, count, arithmetic, layout, steps, threads, folder, named @ ..] = arguments else {
+        anyhow::bail!("detector-step takes eight or nine arguments: {}", crate::USAGE);
     };
+    let device = device::open(named.first())?;
     tch::set_num_threads(threads.parse()?);
     let arithmetic = if arithmetic == "bf16" { Arithmetic::Bf16 } else { Arithmetic::Fp32 };
     let layout = if layout == "contiguous" { Layout::Contiguous } else { Layout::ChannelsLast };
@@ -48,7 +50,7 @@ pub(crate) fn run(arguments: &[String]) -> anyhow::Result<serde_json::Value> {
         task: Task::ImageObjectDetection,
         labels: (0..CLASSES).map(|i| i.to_string()).collect(),
         preprocessing: spec.preprocessing(),
-        params: Params::init(&manifest, 0, Device::Cpu, layout),
+        params: Params::init(&manifest, 0, device, layout),
     };
     let weights = read(&Path::new(folder).join("weights.safetensors"))?;
     for key in manifest.entries().keys() {
@@ -62,18 +64,19 @@ pub(crate) fn run(arguments: &[String]) -> anyhow::Result<serde_json::Value> {
     settings.img_size = height.max(width);
     let task = Detect::new(detector, &settings);
     let mut optimizer = Optimizer::new(&settings, &network.params);
-    let (mut times, mut first) = (Vec::new(), None);
-    for index in 0..steps.parse()? {
-        let started = Instant::now();
+    let mut losses = Vec::new();
+    let times = device::timed(device, steps.parse()?, |index| {
         let loss = task.loss(&network, &batch, &Step { arithmetic, seed: 0, epoch: 0, batch: index }).total;
         optimizer.backward(&loss)?;
         optimizer.step(&Rates { lr: LR, bias_lr: LR, momentum: 0.9 })?;
-        let value = loss.sum(Type::Float).double_value(&[]);
+        losses.push(loss.detach().sum(Type::Float));
+        Ok(())
+    })?;
+    let losses: Vec<f64> = losses.iter().map(|loss| loss.double_value(&[])).collect();
+    for (index, value) in losses.iter().enumerate() {
         anyhow::ensure!(value.is_finite(), "the loss is {value} in step {index}");
-        first.get_or_insert(value);
-        times.push(started.elapsed().as_secs_f64() * 1e3);
     }
-    Ok(serde_json::json!({ "step": times, "loss": first }))
+    Ok(serde_json::json!({ "step": times, "loss": losses.first() }))
 }
 
 fn find(model: &str) -> anyhow::Result<&'static ModelSpec> {

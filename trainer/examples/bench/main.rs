@@ -8,15 +8,17 @@ mod classifier_step;
 mod detector_files;
 mod detector_loader;
 mod detector_step;
+mod device;
 mod process;
 
 const USAGE: &str = "bench COMMAND, one of
-  classifier-step MODEL BATCH fp32|bf16 preferred|contiguous|channels_last STEPS THREADS
+  classifier-step MODEL BATCH fp32|bf16 preferred|contiguous|channels_last STEPS THREADS [DEVICE]
   classifier-loader DATA.jsonl PASSES WORKERS
   rows DATA.jsonl
-  detector-step MODEL HEIGHTxWIDTH BATCH fp32|bf16 contiguous|channels_last STEPS THREADS FOLDER
+  detector-step MODEL HEIGHTxWIDTH BATCH fp32|bf16 contiguous|channels_last STEPS THREADS FOLDER [DEVICE]
   detector-loader DATA.jsonl PASSES WORKERS
-  detector-files RUN FOLDER IMAGE...";
+  detector-files RUN FOLDER IMAGE...
+  device";
 
 fn main() -> anyhow::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -28,6 +30,7 @@ fn main() -> anyhow::Result<()> {
         "detector-step" => detector_step::run(arguments),
         "detector-loader" => detector_loader::run(arguments),
         "detector-files" => detector_files::run(arguments),
+        "device" => Ok(device::describe()),
         _ => anyhow::bail!("there is no command '{command}'\n{USAGE}"),
     }?;
     println!("{answer}");
