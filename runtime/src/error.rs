@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use schemas::{Coded, ErrorCode};
 use thiserror::Error;
 
+use crate::provider::Provider;
+
 /// A failure to find ONNX Runtime, to open a model, or to run it.
 #[derive(Debug, Error)]
 #[non_exhaustive]
@@ -54,6 +56,20 @@ pub enum RuntimeError {
         /// What is missing or does not fit.
         reason: String,
     },
+    /// A provider that is not there, cannot be started, or does not take the model.
+    #[error("the provider {provider} cannot be used: {reason}")]
+    Provider {
+        /// What was asked for.
+        provider: Provider,
+        /// What is missing, or what ONNX Runtime said, and what to do.
+        reason: String,
+    },
+    /// Which provider runs what could not be found out.
+    #[error("it is not known which provider runs what: {reason}")]
+    Profile {
+        /// What there is no place for, or what ONNX Runtime did not tell.
+        reason: String,
+    },
     /// The images, their sizes or the thresholds do not fit the model; or it answers another question.
     #[error("{problem}")]
     Input {
@@ -71,10 +87,12 @@ pub enum RuntimeError {
 impl Coded for RuntimeError {
     fn code(&self) -> ErrorCode {
         match self {
-            Self::Telemetry { .. } | Self::LibraryNotFound { .. } | Self::Library { .. } => ErrorCode::NativeLibrary,
+            Self::Telemetry { .. } | Self::LibraryNotFound { .. } | Self::Library { .. } | Self::Provider { .. } => {
+                ErrorCode::NativeLibrary
+            }
             Self::Open { .. } | Self::NotFovea { .. } => ErrorCode::InvalidModelFile,
             Self::Input { .. } => ErrorCode::InvalidRequest,
-            Self::Run { .. } => ErrorCode::ModelFailed,
+            Self::Run { .. } | Self::Profile { .. } => ErrorCode::ModelFailed,
         }
     }
 }
