@@ -35,7 +35,7 @@ pub(crate) struct Bound {
 
 impl Bound {
     pub(crate) fn new(session: &Session, provider: Provider, buckets: Buckets) -> ort::Result<Self> {
-        let host = Allocator::new(session, provider.host()?)?;
+        let host = provider.host(session)?;
         let outputs = session.outputs().iter().map(|output| output.name().to_owned()).collect();
         Ok(Self { binding: session.create_binding()?, host, answers: cpu_memory()?, outputs, buckets })
     }

@@ -64,6 +64,18 @@ pub enum RuntimeError {
         /// What is missing, or what ONNX Runtime said, and what to do.
         reason: String,
     },
+    /// A provider that answers otherwise than the processor.
+    #[error(
+        "the provider {provider} does not reproduce the processor's answers about {} images: {reason}. Its answers are not to \
+         be trusted; run the model on the cpu, or try another version of the driver and its libraries",
+        crate::sample::IMAGES
+    )]
+    Differs {
+        /// What was asked for.
+        provider: Provider,
+        /// What differs, and by how much.
+        reason: String,
+    },
     /// Which provider runs what could not be found out.
     #[error("it is not known which provider runs what: {reason}")]
     Profile {
@@ -92,7 +104,7 @@ impl Coded for RuntimeError {
             }
             Self::Open { .. } | Self::NotFovea { .. } => ErrorCode::InvalidModelFile,
             Self::Input { .. } => ErrorCode::InvalidRequest,
-            Self::Run { .. } | Self::Profile { .. } => ErrorCode::ModelFailed,
+            Self::Run { .. } | Self::Profile { .. } | Self::Differs { .. } => ErrorCode::ModelFailed,
         }
     }
 }

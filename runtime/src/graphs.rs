@@ -59,8 +59,7 @@ impl Graphs {
         side: usize,
         outputs: &Columns,
     ) -> ort::Result<Self> {
-        let host = Allocator::new(session, provider.host()?)?;
-        let card = Allocator::new(session, provider.memory()?)?;
+        let (host, card) = (provider.host(session)?, provider.memory(session)?);
         let recording = |(i, rows): (usize, usize)| -> ort::Result<Recording> {
             let mut binding = session.create_binding()?;
             let images = Tensor::new(&host, [rows, side, side, 3])?;

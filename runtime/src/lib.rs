@@ -11,6 +11,7 @@
 //! ```
 
 mod bound;
+mod cuda;
 mod describe;
 mod detect;
 mod error;
@@ -22,6 +23,7 @@ mod model;
 mod placement;
 mod probe;
 mod provider;
+pub mod sample;
 pub mod telemetry;
 mod variable;
 

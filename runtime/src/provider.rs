@@ -1,16 +1,13 @@
 //! Providers: what the operators of a session run on, and how ONNX Runtime is asked for one.
 
-use std::{fmt, path::Path, str::FromStr};
+use std::{fmt, str::FromStr};
 
-use ort::ep::{self, ArenaExtendStrategy, ExecutionProvider as _, cuda::ConvAlgorithmSearch};
-use ort::memory::{AllocationDevice, AllocatorType, MemoryInfo, MemoryType};
-use ort::session::builder::SessionBuilder;
+use ort::ep::{self, ExecutionProvider as _};
+use ort::memory::{AllocationDevice, Allocator, AllocatorType, MemoryInfo, MemoryType};
+use ort::session::{Session, builder::SessionBuilder};
 use thiserror::Error;
 
-use crate::{RuntimeError, library};
-
-/// Files that ONNX Runtime looks for beside its own library when it is asked for CUDA.
-const CUDA_FILES: [&str; 2] = ["libonnxruntime_providers_shared.so", "libonnxruntime_providers_cuda.so"];
+use crate::{RuntimeError, cuda};
 
 /// What runs a model's operators.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -79,47 +76,9 @@ impl Provider {
 
     /// Asks for it, as the first choice for every operator; what it cannot run, the processor runs.
     pub(crate) fn register(self, builder: SessionBuilder, wishes: Wishes) -> Result<SessionBuilder, RuntimeError> {
-        let Self::Cuda { device } = self else { return Ok(builder) };
-        self.built_in()?;
-        let search = if wishes.one_size { ConvAlgorithmSearch::Exhaustive } else { ConvAlgorithmSearch::Heuristic };
-        let cuda = ep::CUDA::default()
-            .with_device_id(i32::from(device))
-            .with_arena_extend_strategy(ArenaExtendStrategy::SameAsRequested)
-            .with_conv_algorithm_search(search)
-            // Ten bits of mantissa would not reproduce the processor's answers within the limits of `sample`.
-            .with_tf32(false)
-            .with_cuda_graph(wishes.graphs);
-        builder.with_execution_providers([cuda.build().error_on_failure()]).map_err(|e| {
-            let missing = missing_libraries();
-            let missing = if missing.is_empty() {
-                String::new()
-            } else {
-                format!(
-                    "; of the libraries of CUDA 13 and cuDNN 9 these cannot be loaded: {}. Name their folders in \
-                     LD_LIBRARY_PATH before the program starts",
-                    missing.join(", ")
-                )
-            };
-            self.refused(format!("{}{missing}", e.message()))
-        })
-    }
-
-    /// Whether the ONNX Runtime that is loaded has CUDA at all.
-    fn built_in(self) -> Result<(), RuntimeError> {
-        let library = library::path().unwrap_or(Path::new("libonnxruntime.so"));
-        let get =
-            "use the library, and the libonnxruntime_providers_*.so beside it, of the Python package onnxruntime-gpu";
-        if !ep::CUDA::is_available().unwrap_or(false) {
-            let place = library.display();
-            return Err(self.refused(format!("ONNX Runtime at {place} was built without CUDA; {get}")));
-        }
-        let folder = library.parent().unwrap_or(Path::new("."));
-        match CUDA_FILES.iter().find(|name| !folder.join(name).is_file()) {
-            Some(name) => {
-                Err(self
-                    .refused(format!("ONNX Runtime looks for {name} in {}, where it is not; {get}", folder.display())))
-            }
-            None => Ok(()),
+        match self {
+            Self::Cpu => Ok(builder),
+            Self::Cuda { device } => cuda::register(builder, device, wishes).map_err(|reason| self.refused(reason)),
         }
     }
 
@@ -129,37 +88,36 @@ impl Provider {
     }
 
     /// Memory that this processor writes and the provider reads without a copy in between.
-    pub(crate) fn host(self) -> ort::Result<MemoryInfo<'static>> {
+    pub(crate) fn host(self, session: &Session) -> ort::Result<Allocator> {
         match self {
-            Self::Cpu => cpu_memory(),
+            Self::Cpu => Allocator::new(session, cpu_memory()?),
             Self::Cuda { device } => {
-                let device = i32::from(device);
-                MemoryInfo::new(AllocationDevice::CUDA_PINNED, device, AllocatorType::Device, MemoryType::CPUInput)
+                let pinned = |number: i32| {
+                    let (kind, use_of) = (AllocatorType::Device, MemoryType::CPUInput);
+                    Allocator::new(session, MemoryInfo::new(AllocationDevice::CUDA_PINNED, number, kind, use_of)?)
+                };
+                // Versions of ONNX Runtime differ in whether pinned memory goes by the card's number or always by 0.
+                pinned(i32::from(device)).or_else(|_| pinned(0))
             }
         }
     }
 
     /// Its own memory.
-    pub(crate) fn memory(self) -> ort::Result<MemoryInfo<'static>> {
-        match self {
-            Self::Cpu => cpu_memory(),
+    pub(crate) fn memory(self, session: &Session) -> ort::Result<Allocator> {
+        let memory = match self {
+            Self::Cpu => cpu_memory()?,
             Self::Cuda { device } => {
                 let device = i32::from(device);
-                MemoryInfo::new(AllocationDevice::CUDA, device, AllocatorType::Device, MemoryType::Default)
+                MemoryInfo::new(AllocationDevice::CUDA, device, AllocatorType::Device, MemoryType::Default)?
             }
-        }
+        };
+        Allocator::new(session, memory)
     }
 }
 
 /// The processor's memory, for answers.
 pub(crate) fn cpu_memory() -> ort::Result<MemoryInfo<'static>> {
     MemoryInfo::new(AllocationDevice::CPU, 0, AllocatorType::Device, MemoryType::Default)
-}
-
-/// Libraries that the CUDA provider needs and the loader does not find. ONNX Runtime itself tells this to its log only.
-fn missing_libraries() -> Vec<&'static str> {
-    let all = ep::cuda::CUDA_DYLIBS.iter().chain(ep::cuda::CUDNN_DYLIBS);
-    all.copied().filter(|name| ort::util::preload_dylib(*name).is_err()).collect()
 }
 
 #[cfg(test)]
