@@ -57,7 +57,7 @@ impl Bound {
         let (n, h, w, c) = inputs.images.dim();
         let rows = self.buckets.fit(n);
         let mut images = Tensor::<u8>::new(&self.host, [rows, h, w, c])?;
-        fill(images.try_extract_tensor_mut::<u8>()?.1, inputs.images);
+        fill(images.try_extract_tensor_mut::<u8>()?.1, &inputs.images);
         self.binding.bind_input(INPUT, &images)?;
         if let Some(sizes) = inputs.sizes {
             let mut all = sizes.as_flattened().to_vec();
@@ -77,11 +77,11 @@ impl Bound {
 }
 
 /// Writes images to the front of a buffer that is at least as long, and makes the rest black.
-pub(crate) fn fill(buffer: &mut [u8], images: ArrayView4<'_, u8>) {
+pub(crate) fn fill(buffer: &mut [u8], images: &ArrayView4<'_, u8>) {
     let (front, rest) = buffer.split_at_mut(images.len());
     match images.as_slice() {
         Some(pixels) => front.copy_from_slice(pixels),
-        None => front.iter_mut().zip(&images).for_each(|(to, &from)| *to = from),
+        None => front.iter_mut().zip(images).for_each(|(to, &from)| *to = from),
     }
     rest.fill(0);
 }

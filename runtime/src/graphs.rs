@@ -84,7 +84,7 @@ impl Graphs {
     pub(crate) fn run(
         &mut self,
         session: &mut Session,
-        images: ArrayView4<'_, u8>,
+        images: &ArrayView4<'_, u8>,
         name: &str,
     ) -> Result<Array2<f32>, RuntimeError> {
         let n = images.dim().0;
@@ -104,7 +104,7 @@ impl Recording {
     fn run(
         &mut self,
         session: &mut Session,
-        images: ArrayView4<'_, u8>,
+        images: &ArrayView4<'_, u8>,
         name: &str,
     ) -> ort::Result<Option<Array2<f32>>> {
         fill(self.images.extract_tensor_mut().1, images);

@@ -49,7 +49,7 @@ enum Runner {
     /// From the memory that they come in.
     Plain,
     /// Padded, through memory that is bound to it.
-    Bound(Bound),
+    Bound(Box<Bound>),
     /// As recordings of padded batches.
     Graphs(Graphs),
 }
@@ -119,7 +119,9 @@ impl Model {
         let refused = |e: ort::Error| provider.refused(e.message().to_owned());
         let runner = match (buckets, graphs) {
             (None, false) => Runner::Plain,
-            (Some(buckets), false) => Runner::Bound(Bound::new(&session, provider, buckets).map_err(refused)?),
+            (Some(buckets), false) => {
+                Runner::Bound(Box::new(Bound::new(&session, provider, buckets).map_err(refused)?))
+            }
             (Some(buckets), true) => {
                 let (side, columns) = about.recordable().map_err(|reason| provider.refused(reason))?;
                 Runner::Graphs(Graphs::new(&session, provider, buckets, side, &columns).map_err(refused)?)
@@ -217,7 +219,7 @@ impl Model {
             return Ok(Array2::zeros((0, width)));
         }
         if let Runner::Graphs(graphs) = &mut self.runner {
-            return graphs.run(&mut self.session, images.view(), name);
+            return graphs.run(&mut self.session, &images.view(), name);
         }
         let inputs = Inputs { images: images.view(), sizes: None, thresholds: Vec::new() };
         let outputs = self.answer(&inputs)?;

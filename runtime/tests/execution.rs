@@ -1,6 +1,8 @@
 //! The ways in which a session runs its batches, all on the processor: in bound and padded memory, and through the fixed memory
 //! that CUDA graphs need. Needs ONNX Runtime, one without CUDA.
 
+#![expect(clippy::unwrap_used, reason = "a panic is how a test reports")]
+
 use std::path::{Path, PathBuf};
 
 use ndarray::{Array4, s};
