@@ -8,6 +8,7 @@ use schemas::{CheckpointMeta, Form, Task, UnknownForm};
 use crate::format::{
     BOXES, FEATURES, FORM_KEY, INPUT, IOU_THRESHOLD, LABELS, MASKS, META_KEY, OUTPUT, SCORE_THRESHOLD, SCORES, SIZES,
 };
+use crate::graphs::Columns;
 
 /// What a model answers about an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +41,31 @@ pub(crate) struct Description {
     pub input_shape: [i64; 4],
     /// Width of a classifier's penultimate layer, where the file gives it.
     pub features: Option<usize>,
+}
+
+impl Description {
+    /// The side of the images, and the outputs, of a model whose runs can be recorded and played again.
+    ///
+    /// # Errors
+    /// Why they cannot be.
+    pub(crate) fn recordable(&self) -> Result<(usize, Columns), String> {
+        let fixed = match (self.outputs, self.form) {
+            (Outputs::Probabilities, Form::Prepared) => usize::try_from(self.input_shape[1]).ok(),
+            (Outputs::Probabilities, Form::Whole) | (Outputs::Boxes | Outputs::Masks, Form::Whole | Form::Prepared) => {
+                None
+            }
+        };
+        let side = fixed.ok_or_else(|| {
+            let (task, form) = (self.meta.task, self.form);
+            format!(
+                "CUDA graphs are for prepared classifiers, whose images and answers have one shape, and this is a {form} \
+                 model for {task}; run it without"
+            )
+        })?;
+        let mut columns = vec![(OUTPUT.to_owned(), self.meta.labels.len())];
+        columns.extend(self.features.map(|width| (FEATURES.to_owned(), width)));
+        Ok((side, columns))
+    }
 }
 
 /// A value that a file must declare; -1 stands for any length.

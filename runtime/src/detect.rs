@@ -1,14 +1,13 @@
 //! Detection: images in, lists of boxes out.
 
 use ndarray::{Array2, ArrayView4};
-use ort::session::SessionInputValue;
-use ort::value::{Tensor, TensorRef};
 use schemas::Form;
 use schemas::prediction::{Detection, MASK_SIDE, SoftMask, Thresholds};
 
 use crate::RuntimeError;
+use crate::bound::Inputs;
 use crate::describe::Outputs;
-use crate::format::{BOXES, INPUT, IOU_THRESHOLD, LABELS, MASKS, SCORE_THRESHOLD, SCORES, SIZES};
+use crate::format::{BOXES, IOU_THRESHOLD, LABELS, MASKS, SCORE_THRESHOLD, SCORES, SIZES};
 use crate::model::{Model, failed};
 
 /// Thresholds for one run in place of those in the file.
@@ -62,19 +61,8 @@ impl Model {
         if n == 0 {
             return Ok(vec![]);
         }
-        let images = images.as_standard_layout();
-        let mut values: Vec<(&str, SessionInputValue)> =
-            vec![(INPUT, TensorRef::from_array_view(images.view()).map_err(|e| failed(&e))?.into())];
-        if let Some(sizes) = sizes {
-            let sizes = Tensor::from_array(([n, 2], sizes.as_flattened().to_vec())).map_err(|e| failed(&e))?;
-            values.push((SIZES, sizes.into()));
-        }
-        for (name, value) in overrides {
-            values.push((name, Tensor::from_array(([1], vec![value])).map_err(|e| failed(&e))?.into()));
-        }
         let labels = self.meta().labels.len();
-        let options = self.run_options()?;
-        let outputs = self.session().run_with_options(values, &options).map_err(|e| failed(&e))?;
+        let outputs = self.answer(&Inputs { images: images.view(), sizes, thresholds: overrides })?;
         let missing = |name: &str| RuntimeError::Run { reason: format!("no output named {name}") };
         let floats = |name: &str| -> Result<_, RuntimeError> {
             outputs.get(name).ok_or_else(|| missing(name))?.try_extract_tensor::<f32>().map_err(|e| failed(&e))
@@ -83,22 +71,25 @@ impl Model {
         let found = outputs.get(LABELS).ok_or_else(|| missing(LABELS))?;
         let (shape, classes) = found.try_extract_tensor::<i64>().map_err(|e| failed(&e))?;
         let wrong = |reason: String| RuntimeError::Run { reason };
-        let rows = n as i64;
-        let each = match **shape {
-            [found, each] if found == rows && **scores.0 == [rows, each] && **boxes.0 == [rows, each, 4] => each,
+        let (rows, each) = match **shape {
+            // A padded batch has more rows, at its end.
+            [rows, each] if rows >= n as i64 && **scores.0 == [rows, each] && **boxes.0 == [rows, each, 4] => {
+                (rows as usize, each)
+            }
             _ => {
                 let (boxes, scores) = (boxes.0, scores.0);
                 return Err(wrong(format!("for {n} images: boxes {boxes:?}, scores {scores:?}, labels {shape:?}")));
             }
         };
         let each = usize::try_from(each).map_err(|e| wrong(e.to_string()))?;
-        let classes = Array2::from_shape_vec((n, each), classes.to_vec()).map_err(|e| wrong(e.to_string()))?;
+        let classes = Array2::from_shape_vec((rows, each), classes.to_vec()).map_err(|e| wrong(e.to_string()))?;
         let masks = match outlined {
             false => None,
             true => Some(floats(MASKS)?),
         };
         let side = MASK_SIDE as i64;
-        if let Some((shape, _)) = masks.as_ref().filter(|(shape, _)| ***shape != [rows, each as i64, side, side]) {
+        if let Some((shape, _)) = masks.as_ref().filter(|(shape, _)| ***shape != [rows as i64, each as i64, side, side])
+        {
             return Err(wrong(format!("for {n} images of {each} objects: masks {shape:?}")));
         }
         let mask = |at: usize| {
@@ -117,7 +108,7 @@ impl Model {
             })
             .collect()
         };
-        classes.outer_iter().enumerate().map(image).collect()
+        classes.outer_iter().take(n).enumerate().map(image).collect()
     }
 
     fn check_sizes(&self, n: usize, sizes: Option<&[[i64; 2]]>) -> Result<(), RuntimeError> {

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use schemas::{Coded, ErrorCode};
 use thiserror::Error;
 
+use crate::provider::Provider;
+
 /// A failure to find ONNX Runtime, to open a model, or to run it.
 #[derive(Debug, Error)]
 #[non_exhaustive]
@@ -54,6 +56,32 @@ pub enum RuntimeError {
         /// What is missing or does not fit.
         reason: String,
     },
+    /// A provider that is not there, cannot be started, or does not take the model.
+    #[error("the provider {provider} cannot be used: {reason}")]
+    Provider {
+        /// What was asked for.
+        provider: Provider,
+        /// What is missing, or what ONNX Runtime said, and what to do.
+        reason: String,
+    },
+    /// A provider that answers otherwise than the processor.
+    #[error(
+        "the provider {provider} does not reproduce the processor's answers about {} images: {reason}. Its answers are not to \
+         be trusted; run the model on the cpu, or try another version of the driver and its libraries",
+        crate::sample::IMAGES
+    )]
+    Differs {
+        /// What was asked for.
+        provider: Provider,
+        /// What differs, and by how much.
+        reason: String,
+    },
+    /// Which provider runs what could not be found out.
+    #[error("it is not known which provider runs what: {reason}")]
+    Profile {
+        /// What there is no place for, or what ONNX Runtime did not tell.
+        reason: String,
+    },
     /// The images, their sizes or the thresholds do not fit the model; or it answers another question.
     #[error("{problem}")]
     Input {
@@ -71,10 +99,12 @@ pub enum RuntimeError {
 impl Coded for RuntimeError {
     fn code(&self) -> ErrorCode {
         match self {
-            Self::Telemetry { .. } | Self::LibraryNotFound { .. } | Self::Library { .. } => ErrorCode::NativeLibrary,
+            Self::Telemetry { .. } | Self::LibraryNotFound { .. } | Self::Library { .. } | Self::Provider { .. } => {
+                ErrorCode::NativeLibrary
+            }
             Self::Open { .. } | Self::NotFovea { .. } => ErrorCode::InvalidModelFile,
             Self::Input { .. } => ErrorCode::InvalidRequest,
-            Self::Run { .. } => ErrorCode::ModelFailed,
+            Self::Run { .. } | Self::Profile { .. } | Self::Differs { .. } => ErrorCode::ModelFailed,
         }
     }
 }

@@ -10,24 +10,34 @@
 //! # Ok(()) }
 //! ```
 
+mod bound;
+mod cuda;
 mod describe;
 mod detect;
 mod error;
+mod execution;
 mod format;
+mod graphs;
 mod library;
 mod model;
+mod placement;
 mod probe;
+mod provider;
+pub mod sample;
 pub mod telemetry;
 mod variable;
 
 pub use describe::Outputs;
 pub use detect::Overrides;
 pub use error::RuntimeError;
+pub use execution::{Buckets, Execution};
 pub use format::{
     BOXES, FEATURES, FORM_KEY, INPUT, IOU_THRESHOLD, LABELS, MASKS, META_KEY, OUTPUT, SCORE_THRESHOLD, SCORES, SIZES,
 };
 pub use library::init;
 pub use model::{Model, Options};
+pub use placement::Placement;
 pub use probe::{Data, Probe, Tensor};
+pub use provider::{Provider, UnknownProvider};
 pub use schemas::Form;
 pub use variable::LIBRARY_VARIABLE;

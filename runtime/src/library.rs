@@ -11,7 +11,7 @@ use ort::{environment::Environment, logging::LogLevel};
 use crate::variable::LIBRARY_VARIABLE;
 use crate::{RuntimeError, telemetry};
 
-static ENVIRONMENT: OnceLock<Environment> = OnceLock::new();
+static LOADED: OnceLock<(Environment, PathBuf)> = OnceLock::new();
 static LOADING: Mutex<()> = Mutex::new(());
 
 /// Loads ONNX Runtime and returns the process's one environment.
@@ -26,11 +26,11 @@ static LOADING: Mutex<()> = Mutex::new(());
 /// [`RuntimeError::LibraryNotFound`] with the places searched, [`RuntimeError::Library`] when the file is not a usable
 /// ONNX Runtime (wrong version, missing dependency). A failed call may be repeated with another path.
 pub fn init(explicit: Option<&Path>) -> Result<&'static Environment, RuntimeError> {
-    if let Some(environment) = ENVIRONMENT.get() {
+    if let Some((environment, _)) = LOADED.get() {
         return Ok(environment);
     }
     let _one_at_a_time = LOADING.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(environment) = ENVIRONMENT.get() {
+    if let Some((environment, _)) = LOADED.get() {
         return Ok(environment);
     }
     if !telemetry::is_off() {
@@ -48,7 +48,13 @@ pub fn init(explicit: Option<&Path>) -> Result<&'static Environment, RuntimeErro
     // Messages go through `tracing`; without this every one, down to the most verbose, is formatted and then thrown away.
     environment.set_log_level(LogLevel::Warning);
     tracing::debug!(library = %path.display(), "ONNX Runtime loaded");
-    Ok(ENVIRONMENT.get_or_init(|| environment))
+    let (environment, _) = LOADED.get_or_init(|| (environment, path));
+    Ok(environment)
+}
+
+/// The library's file, once it is loaded.
+pub(crate) fn path() -> Option<&'static Path> {
+    LOADED.get().map(|(_, path)| path.as_path())
 }
 
 fn find(explicit: Option<&Path>) -> Result<PathBuf, RuntimeError> {

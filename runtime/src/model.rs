@@ -10,13 +10,18 @@ use std::{
 use ndarray::{Array2, ArrayView4};
 use ort::{
     logging::LogLevel,
-    session::{RunOptions, Session, builder::SessionBuilder},
-    value::TensorRef,
+    session::{RunOptions, Session, SessionInputValue, SessionOutputs, builder::SessionBuilder},
+    value::{Tensor, TensorRef},
 };
 use schemas::{CheckpointMeta, Form};
 
+use crate::bound::{Bound, Inputs};
 use crate::describe::{Description, Outputs, describe};
-use crate::format::{FEATURES, INPUT, OUTPUT};
+use crate::execution::Execution;
+use crate::format::{FEATURES, INPUT, OUTPUT, SIZES};
+use crate::graphs::{Graphs, RECORDING, UNRECORDED};
+use crate::placement::{Placement, ProfileFolder};
+use crate::provider::{Provider, Wishes};
 use crate::{RuntimeError, library};
 
 /// How to open a model.
@@ -34,6 +39,19 @@ pub struct Options {
 pub struct Model {
     session: Session,
     about: Description,
+    provider: Provider,
+    options: RunOptions,
+    runner: Runner,
+}
+
+/// How batches get into the session.
+enum Runner {
+    /// From the memory that they come in.
+    Plain,
+    /// Padded, through memory that is bound to it.
+    Bound(Box<Bound>),
+    /// As recordings of padded batches.
+    Graphs(Graphs),
 }
 
 impl fmt::Debug for Model {
@@ -67,7 +85,7 @@ impl Model {
         }
         let session = builder(options)
             .and_then(|mut builder| builder.commit_from_file(path).map_err(|e| open_error(&place, &e)))?;
-        Self::from_session(session, place)
+        Self::from_session(session, place, &Execution::default())
     }
 
     /// Opens a model held in memory. It must not refer to other files.
@@ -78,14 +96,43 @@ impl Model {
         let place = "model in memory".to_owned();
         let session = builder(options)
             .and_then(|mut builder| builder.commit_from_memory(bytes).map_err(|e| open_error(&place, &e)))?;
-        Self::from_session(session, place)
+        Self::from_session(session, place, &Execution::default())
     }
 
-    fn from_session(session: Session, place: String) -> Result<Self, RuntimeError> {
-        match describe(&session) {
-            Ok(about) => Ok(Self { session, about }),
-            Err(reason) => Err(RuntimeError::NotFovea { place, reason }),
-        }
+    /// Opens the file of this model once more, to be run elsewhere or otherwise. This model has been opened from the file on the
+    /// processor, so what fails is not the file's fault.
+    ///
+    /// # Errors
+    /// [`RuntimeError::Provider`] when the provider cannot be started, or does not take the model as `execution` wants it.
+    pub fn open_again(&self, path: &Path, options: &Options, execution: &Execution) -> Result<Self, RuntimeError> {
+        let Execution { provider, graphs, .. } = *execution;
+        let one_size = self.about.input_shape[1..3].iter().all(|&side| side > 0);
+        let refused = |e: &ort::Error| provider.refused(e.message().to_owned());
+        let mut builder = provider.register(builder(options)?, Wishes { graphs, one_size })?;
+        let session = builder.commit_from_file(path).map_err(|e| refused(&e))?;
+        Self::from_session(session, path.display().to_string(), execution)
+    }
+
+    fn from_session(session: Session, place: String, execution: &Execution) -> Result<Self, RuntimeError> {
+        let about = describe(&session).map_err(|reason| RuntimeError::NotFovea { place, reason })?;
+        let Execution { provider, buckets, graphs } = *execution;
+        let refused = |e: ort::Error| provider.refused(e.message().to_owned());
+        let runner = match (buckets, graphs) {
+            (None, false) => Runner::Plain,
+            (Some(buckets), false) => {
+                Runner::Bound(Box::new(Bound::new(&session, provider, buckets).map_err(refused)?))
+            }
+            (Some(buckets), true) => {
+                let (side, columns) = about.recordable().map_err(|reason| provider.refused(reason))?;
+                Runner::Graphs(Graphs::new(&session, provider, buckets, side, &columns).map_err(refused)?)
+            }
+            (None, true) => {
+                let reason = "CUDA graphs are recorded of padded batches; have batches padded".to_owned();
+                return Err(provider.refused(reason));
+            }
+        };
+        let options = run_options(about.form)?;
+        Ok(Self { session, about, provider, options, runner })
     }
 
     /// What the file says about itself.
@@ -98,6 +145,12 @@ impl Model {
     #[must_use]
     pub fn form(&self) -> Form {
         self.about.form
+    }
+
+    /// What it was opened to run on.
+    #[must_use]
+    pub fn provider(&self) -> Provider {
+        self.provider
     }
 
     /// What its answers are.
@@ -165,31 +218,58 @@ impl Model {
         if n == 0 {
             return Ok(Array2::zeros((0, width)));
         }
-        let images = images.as_standard_layout();
-        let tensor = TensorRef::from_array_view(images.view()).map_err(|e| failed(&e))?;
-        let options = self.run_options()?;
-        let outputs = self.session.run_with_options(ort::inputs![INPUT => tensor], &options).map_err(|e| failed(&e))?;
+        if let Runner::Graphs(graphs) = &mut self.runner {
+            return graphs.run(&mut self.session, &images.view(), name);
+        }
+        let inputs = Inputs { images: images.view(), sizes: None, thresholds: Vec::new() };
+        let outputs = self.answer(&inputs)?;
         let output =
             outputs.get(name).ok_or_else(|| RuntimeError::Run { reason: format!("no output named {name}") })?;
         let (shape, values) = output.try_extract_tensor::<f32>().map_err(|e| failed(&e))?;
         let wrong = || RuntimeError::Run { reason: format!("{name} has shape {shape:?}, expected [{n}, {width}]") };
-        if shape.iter().copied().ne([n as i64, width as i64]) {
-            return Err(wrong());
+        // A padded batch has more rows, at its end.
+        match **shape {
+            [rows, columns] if rows >= n as i64 && columns == width as i64 => {}
+            _ => return Err(wrong()),
         }
+        let values = values.get(..n * width).ok_or_else(wrong)?;
         Array2::from_shape_vec((n, width), values.to_vec()).map_err(|_| wrong())
     }
 
-    pub(crate) fn session(&mut self) -> &mut Session {
-        &mut self.session
+    /// The outputs for a batch that has been checked. Those of a padded batch have more rows than there are images.
+    pub(crate) fn answer(&mut self, inputs: &Inputs<'_>) -> Result<SessionOutputs<'_>, RuntimeError> {
+        match &mut self.runner {
+            // Detectors are not recorded, and classifiers do not come here.
+            Runner::Plain | Runner::Graphs(_) => run_plainly(&mut self.session, &self.options, inputs),
+            Runner::Bound(bound) => bound.run(&mut self.session, &self.options, inputs),
+        }
     }
 
-    pub(crate) fn run_options(&self) -> Result<RunOptions, RuntimeError> {
-        let mut options = RunOptions::new().map_err(|e| failed(&e))?;
-        if self.about.form == Form::Whole {
-            // One large photograph would otherwise fix the arena's size for the life of the session.
-            options.set("memory.enable_memory_arena_shrinkage", "cpu:0").map_err(|e| failed(&e))?;
-        }
-        Ok(options)
+    /// Runs a batch as [`Self::run`] and [`Self::detect`] take it, and tells which provider ran which operators.
+    ///
+    /// ```no_run
+    /// # fn place(model: &mut runtime::Model) -> Result<(), runtime::RuntimeError> {
+    /// let images = ndarray::Array4::<u8>::zeros((1, 224, 224, 3));
+    /// let placement = model.place(images.view(), None)?;
+    /// assert!(placement.on(model.provider().name()) > 0);
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// [`RuntimeError::Input`] as there; [`RuntimeError::Run`] when ONNX Runtime fails; [`RuntimeError::Profile`] when there is
+    /// no place for the profile of the run, or it does not tell.
+    #[expect(clippy::needless_pass_by_value, reason = "a view is a reference")]
+    pub fn place(&mut self, images: ArrayView4<'_, u8>, sizes: Option<&[[i64; 2]]>) -> Result<Placement, RuntimeError> {
+        let (n, h, w, c) = images.dim();
+        self.check([n, h, w, c])?;
+        let profile = |reason: String| RuntimeError::Profile { reason };
+        let folder = ProfileFolder::new().map_err(profile)?;
+        let mut options = run_options(self.about.form)?;
+        options.enable_profiling(folder.prefix()).map_err(|e| failed(&e))?;
+        options.set(RECORDING, UNRECORDED).map_err(|e| failed(&e))?;
+        let inputs = Inputs { images: images.view(), sizes, thresholds: Vec::new() };
+        run_plainly(&mut self.session, &options, &inputs)?;
+        folder.read().map_err(profile)
     }
 
     /// Whether the model takes images of this shape.
@@ -246,6 +326,34 @@ fn unfit(path: &Path) -> Option<String> {
         _ => return None,
     };
     Some(what)
+}
+
+/// Runs a batch from the memory that it comes in.
+fn run_plainly<'a>(
+    session: &'a mut Session,
+    options: &'a RunOptions,
+    inputs: &Inputs<'_>,
+) -> Result<SessionOutputs<'a>, RuntimeError> {
+    let images = inputs.images.as_standard_layout();
+    let mut values: Vec<(&str, SessionInputValue)> =
+        vec![(INPUT, TensorRef::from_array_view(images.view()).map_err(|e| failed(&e))?.into())];
+    if let Some(sizes) = inputs.sizes {
+        let sizes = Tensor::from_array(([sizes.len(), 2], sizes.as_flattened().to_vec())).map_err(|e| failed(&e))?;
+        values.push((SIZES, sizes.into()));
+    }
+    for &(name, value) in &inputs.thresholds {
+        values.push((name, Tensor::from_array(([1], vec![value])).map_err(|e| failed(&e))?.into()));
+    }
+    session.run_with_options(values, options).map_err(|e| failed(&e))
+}
+
+fn run_options(form: Form) -> Result<RunOptions, RuntimeError> {
+    let mut options = RunOptions::new().map_err(|e| failed(&e))?;
+    if form == Form::Whole {
+        // One large photograph would otherwise fix the arena's size for the life of the session.
+        options.set("memory.enable_memory_arena_shrinkage", "cpu:0").map_err(|e| failed(&e))?;
+    }
+    Ok(options)
 }
 
 /// A failure of ONNX Runtime while running.

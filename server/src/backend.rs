@@ -2,7 +2,6 @@
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
-    path::PathBuf,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
@@ -24,8 +23,9 @@ use tokio::sync::oneshot;
 use crate::{
     admit::{Permit, Reservation},
     error::ServerError,
-    metrics::{Metrics, Stage, Timings},
+    metrics::{BatchSizes, Metrics, Stage, Timings},
     pool::panic_text,
+    providers::{Running, Source},
 };
 
 /// A batch as a model takes it. Whatever is in it is run together, so its images share one size and its thresholds.
@@ -46,12 +46,12 @@ impl Batch {
         self.images.dim().0
     }
 
-    /// A black image as this model takes it.
-    fn blank(description: &Description) -> Self {
+    /// Black images as this model takes them.
+    fn blank(description: &Description, n: usize) -> Self {
         let side = description.meta.preprocessing.side();
-        let sizes = description.takes_sizes().then(|| vec![[i64::from(side); 2]]);
+        let sizes = description.takes_sizes().then(|| vec![[i64::from(side); 2]; n]);
         let side = side as usize;
-        Self { images: Array4::zeros((1, side, side, 3)), sizes, thresholds: Thresholds::default() }
+        Self { images: Array4::zeros((n, side, side, 3)), sizes, thresholds: Thresholds::default() }
     }
 }
 
@@ -152,10 +152,12 @@ pub struct Description {
     pub input_shape: [i64; 4],
     /// The model's own thresholds and tiles, for detectors: what holds unless a request says otherwise.
     pub settings: Settings,
+    /// How it is run.
+    pub running: Running,
 }
 
 impl Description {
-    fn new(name: &str, model: &runtime::Model) -> anyhow::Result<Self> {
+    fn new(name: &str, model: &runtime::Model, running: Running) -> anyhow::Result<Self> {
         let meta = model.meta().clone();
         let outputs = model.outputs();
         let settings = match outputs {
@@ -165,7 +167,7 @@ impl Description {
             }
         };
         let (form, input_shape) = (model.form(), model.input_shape());
-        Ok(Self { name: name.to_owned(), meta, outputs, form, input_shape, settings })
+        Ok(Self { name: name.to_owned(), meta, outputs, form, input_shape, settings, running })
     }
 
     /// Whether the model needs the sizes of the original images.
@@ -211,32 +213,30 @@ pub struct Workers {
 pub struct ServedModel {
     /// What it says about itself.
     pub description: Description,
+    /// How many batches of each size were run.
+    pub batches: Arc<BatchSizes>,
     queue: Mutex<Option<Sender<Queued>>>,
     alive: Arc<AtomicUsize>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl ServedModel {
-    /// Opens the model file once per worker and runs one blank image through each, so that a model that cannot run is an
-    /// error now and not at the first request.
+    /// Opens the model file once per worker and runs blank images through each, so that a model that cannot run is an error now
+    /// and not at the first request.
     ///
     /// # Errors
     /// What opening or running says.
-    pub fn open(
-        name: &str,
-        path: PathBuf,
-        options: runtime::Options,
-        workers: Workers,
-        metrics: &Arc<Metrics>,
-    ) -> anyhow::Result<Self> {
-        let first = runtime::Model::open(&path, &options)?;
-        let description = Description::new(name, &first)?;
+    pub fn open(name: &str, source: Source, workers: Workers, metrics: &Arc<Metrics>) -> anyhow::Result<Self> {
+        let (mut first, running) = source.open()?;
+        let mut description = Description::new(name, &first, running)?;
+        let blank = Batch::blank(&description, 1);
+        description.running.ask(&mut first, &blank.images, blank.sizes.as_deref())?;
         let first = Mutex::new(Some(first));
         let open: Open = Box::new(move || {
             let opened = first.lock().unwrap_or_else(PoisonError::into_inner).take();
             Ok(Box::new(match opened {
                 Some(model) => model,
-                None => runtime::Model::open(&path, &options)?,
+                None => source.open()?.0,
             }))
         });
         Self::start(description, open, workers, metrics)
@@ -254,23 +254,29 @@ impl ServedModel {
     ) -> anyhow::Result<Self> {
         let (queue, jobs) = bounded(workers.queue.max(1));
         let alive = Arc::new(AtomicUsize::new(0));
+        let batches = Arc::new(BatchSizes::default());
         let open = Arc::new(open);
         let mut threads = Vec::new();
         for i in 0..workers.count.max(1) {
-            let mut backend = open()?;
-            warm_up(&mut *backend, &description).context("the model does not run on a blank image")?;
             let worker = Worker {
-                backend,
+                backend: open()?,
                 open: Arc::clone(&open),
                 labels: description.meta.labels.len(),
+                running: description.running.clone(),
+                batches: Arc::clone(&batches),
                 jobs: jobs.clone(),
                 alive: Arc::clone(&alive),
                 metrics: Arc::clone(metrics),
             };
             alive.fetch_add(1, Ordering::SeqCst);
-            threads.push(thread::Builder::new().name(format!("run-{}-{i}", description.name)).spawn(|| worker.work())?);
+            let (tell, told) = bounded(1);
+            let about = description.clone();
+            let thread = thread::Builder::new().name(format!("run-{}-{i}", description.name));
+            threads.push(thread.spawn(move || worker.begin(&about, &tell))?);
+            let warm = told.recv().context("the worker ended")?;
+            warm.context("the model does not run on blank images")?;
         }
-        Ok(Self { description, queue: Mutex::new(Some(queue)), alive, threads: Mutex::new(threads) })
+        Ok(Self { description, batches, queue: Mutex::new(Some(queue)), alive, threads: Mutex::new(threads) })
     }
 
     /// Whether a worker is there to answer.
@@ -323,10 +329,15 @@ impl Drop for ServedModel {
     }
 }
 
+/// Runs one image; and a batch of every size that batches are padded to, for each of which a card chooses its kernels.
 fn warm_up(backend: &mut dyn Backend, description: &Description) -> anyhow::Result<()> {
-    let answer = backend.run(&Batch::blank(description))?;
-    let sound = answer.is_sound(1, description.meta.labels.len());
-    ensure!(sound, "its answer has a wrong shape or values that are no numbers");
+    let padded = description.running.batch_sizes();
+    let sizes = if padded.is_empty() { vec![1] } else { padded };
+    for n in sizes {
+        let answer = backend.run(&Batch::blank(description, n)).with_context(|| format!("a batch of {n}"))?;
+        let sound = answer.is_sound(n, description.meta.labels.len());
+        ensure!(sound, "its answer has a wrong shape or values that are no numbers");
+    }
     Ok(())
 }
 
@@ -334,12 +345,24 @@ struct Worker {
     backend: Box<dyn Backend>,
     open: Arc<Open>,
     labels: usize,
+    running: Running,
+    batches: Arc<BatchSizes>,
     jobs: Receiver<Queued>,
     alive: Arc<AtomicUsize>,
     metrics: Arc<Metrics>,
 }
 
 impl Worker {
+    /// Warms up, tells how that went, and works. On the thread that will do the work, because what a card records and keeps
+    /// belongs to the thread.
+    fn begin(mut self, description: &Description, tell: &Sender<anyhow::Result<()>>) {
+        let warm = warm_up(&mut *self.backend, description);
+        let is_warm = warm.is_ok();
+        if tell.send(warm).is_ok() && is_warm {
+            self.work();
+        }
+    }
+
     fn work(mut self) {
         let jobs = self.jobs.clone();
         for Queued { job, since, reply } in jobs.iter() {
@@ -350,7 +373,9 @@ impl Worker {
             job.timings.add(Stage::Queue, since.elapsed());
             let result = self.run(&job);
             if result.is_ok() {
-                self.metrics.count_images(job.batch.count());
+                let n = job.batch.count();
+                self.metrics.count_images(n);
+                self.batches.count(self.running.batch_size(n));
             }
             let panicked = matches!(result, Err(ServerError::Internal));
             // What the request held is free before its answer is written.

@@ -5,6 +5,8 @@ use std::{path::PathBuf, time::Duration};
 use clap::Args;
 use schemas::prediction::MAX_IMAGES;
 
+use crate::providers::Providers;
+
 /// Bounds on what one request, and all of them together, may take. Every one of them has a clear answer when it is hit.
 #[derive(Args, Clone, Debug)]
 pub struct Limits {
@@ -85,6 +87,8 @@ pub struct Config {
     pub bind: String,
     /// ONNX Runtime's file or folder; `None` searches.
     pub library: Option<PathBuf>,
+    /// What the models run on.
+    pub providers: Providers,
     /// Sessions (worker threads) per model, at least 1.
     pub workers: usize,
     /// Threads per session, at least 1.

@@ -22,6 +22,7 @@ mod openapi;
 pub mod paths;
 pub mod pool;
 mod prepare;
+pub mod providers;
 mod request;
 mod routes;
 pub mod state;

@@ -10,6 +10,7 @@ use server::{
     app::{self, Listening},
     config::{Config, Limits, is_model_name},
     log::{Log, write_patiently},
+    providers::Providers,
     stop::{self, Stop},
 };
 use tokio::sync::oneshot;
@@ -55,6 +56,8 @@ struct Arguments {
     /// Print one JSON object instead of a line of text once it listens
     #[arg(long)]
     json: bool,
+    #[command(flatten, next_help_heading = "Providers")]
+    providers: Providers,
     #[command(flatten, next_help_heading = "Limits")]
     limits: Limits,
 }
@@ -79,6 +82,7 @@ impl Arguments {
             models: self.models.clone(),
             bind: self.bind.clone(),
             library: self.library.clone(),
+            providers: self.providers.clone(),
             workers,
             threads: self.threads.map_or((processors / workers).max(1), |n| n as usize),
             decode_threads: self.decode_threads.map_or(processors, |n| n as usize),

@@ -148,12 +148,49 @@ impl Histogram {
     }
 }
 
+/// How many batches of each size a model has run.
+#[derive(Default)]
+pub struct BatchSizes(Mutex<BTreeMap<usize, u64>>);
+
+impl BatchSizes {
+    /// Counts a batch of this size.
+    pub fn count(&self, size: usize) {
+        *lock(&self.0).entry(size).or_default() += 1;
+    }
+
+    /// Sizes and counts, in rising order.
+    #[must_use]
+    pub fn all(&self) -> Vec<(usize, u64)> {
+        lock(&self.0).iter().map(|(&size, &n)| (size, n)).collect()
+    }
+}
+
+/// What kind of value a [`Reading`] is.
+#[derive(Clone, Copy, Debug)]
+pub enum Kind {
+    /// It goes up and down.
+    Gauge,
+    /// It only goes up.
+    Counter,
+}
+
+impl Kind {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Gauge => "gauge",
+            Self::Counter => "counter",
+        }
+    }
+}
+
 /// A value that is read when the metrics are.
-pub struct Gauge {
+pub struct Reading {
     /// Name of the metric.
     pub name: &'static str,
     /// What it counts.
     pub help: &'static str,
+    /// How it moves.
+    pub kind: Kind,
     /// Labels (as written between braces, or empty) and values.
     pub values: Vec<(String, f64)>,
 }
@@ -195,16 +232,16 @@ impl Metrics {
         self.skipped.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// The text that Prometheus reads, with `gauges` added.
+    /// The text that Prometheus reads, with `readings` added.
     #[must_use]
-    pub fn render(&self, gauges: &[Gauge]) -> String {
+    pub fn render(&self, readings: &[Reading]) -> String {
         let mut out = String::with_capacity(8192);
         // Writing to a String cannot fail.
-        let _ = self.write(&mut out, gauges);
+        let _ = self.write(&mut out, readings);
         out
     }
 
-    fn write(&self, out: &mut String, gauges: &[Gauge]) -> fmt::Result {
+    fn write(&self, out: &mut String, readings: &[Reading]) -> fmt::Result {
         head(out, "fovea_requests_total", "counter", "Requests by route and outcome.")?;
         for ((route, outcome), n) in &*lock(&self.requests) {
             writeln!(out, "fovea_requests_total{{route=\"{route}\",outcome=\"{}\"}} {n}", outcome.name())?;
@@ -219,10 +256,10 @@ impl Metrics {
         writeln!(out, "fovea_skipped_total {}", self.skipped.load(Ordering::Relaxed))?;
         head(out, "fovea_in_flight_requests", "gauge", "Requests being read, worked on or answered.")?;
         writeln!(out, "fovea_in_flight_requests {}", self.in_flight.load(Ordering::Relaxed))?;
-        for gauge in gauges {
-            head(out, gauge.name, "gauge", gauge.help)?;
-            for (labels, value) in &gauge.values {
-                writeln!(out, "{}{labels} {value}", gauge.name)?;
+        for reading in readings {
+            head(out, reading.name, reading.kind.name(), reading.help)?;
+            for (labels, value) in &reading.values {
+                writeln!(out, "{}{labels} {value}", reading.name)?;
             }
         }
         let name = "fovea_request_duration_seconds";
@@ -321,12 +358,14 @@ mod tests {
             assert!(text.lines().any(|l| l == line), "{line} is missing in\n{text}");
         }
         drop(open);
-        let text = metrics.render(&[Gauge { name: "g", help: "h", values: vec![("{a=\"b\"}".to_owned(), 2.0)] }]);
+        let values = vec![("{a=\"b\"}".to_owned(), 2.0)];
+        let text = metrics.render(&[Reading { name: "g", help: "h", kind: Kind::Counter, values }]);
         for line in [
             "fovea_in_flight_requests 0",
             "fovea_stage_duration_seconds_bucket{stage=\"run\",le=\"0.0025\"} 0",
             "fovea_stage_duration_seconds_bucket{stage=\"run\",le=\"0.005\"} 1",
             "fovea_stage_duration_seconds_bucket{stage=\"run\",le=\"+Inf\"} 1",
+            "# TYPE g counter",
             "g{a=\"b\"} 2",
         ] {
             assert!(text.lines().any(|l| l == line), "{line} is missing in\n{text}");

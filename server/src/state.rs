@@ -7,14 +7,16 @@ use std::sync::{
 
 use anyhow::{Context, bail};
 use futures_util::{StreamExt, TryStreamExt, stream};
+use runtime::Placement;
 
 use crate::{
     admit::Admission,
     backend::{Job, Predictions, ServedModel, Workers},
     config::{Config, Limits, is_model_name},
     error::ServerError,
-    metrics::{Gauge, Metrics},
+    metrics::{Kind, Metrics, Reading},
     pool::Pool,
+    providers::Source,
 };
 
 /// Models, admission, threads and metrics of one server.
@@ -42,17 +44,21 @@ impl State {
         let queue = usize::try_from(config.limits.queue).unwrap_or(usize::MAX);
         let workers = Workers { count: config.workers, queue };
         let options = runtime::Options { intra_threads: config.threads, library: config.library.clone() };
+        let names: Vec<&str> = config.models.iter().map(|(name, _)| name.as_str()).collect();
+        let wanted = config.providers.wanted(&names, usize::try_from(config.limits.max_batch).unwrap_or(usize::MAX))?;
         let mut models: Vec<ServedModel> = Vec::new();
-        for (name, path) in &config.models {
+        for ((name, path), wanted) in config.models.iter().zip(wanted) {
             if !is_model_name(name) {
                 bail!("model name {name:?}: use 1 to 64 of A-Z a-z 0-9 _ . - and no dot in front");
             }
             if models.iter().any(|m| m.description.name == *name) {
                 bail!("model name '{name}' is given twice; a name serves one file");
             }
-            let model = ServedModel::open(name, path.clone(), options.clone(), workers, &metrics)
-                .with_context(|| format!("model '{name}'"))?;
-            tracing::info!(name, form = %model.description.form, labels = model.description.meta.labels.len(), "model opened");
+            let source = Source { path: path.clone(), options: options.clone(), wanted };
+            let model =
+                ServedModel::open(name, source, workers, &metrics).with_context(|| format!("model '{name}'"))?;
+            let about = &model.description;
+            tracing::info!(name, form = %about.form, labels = about.meta.labels.len(), provider = %about.running, "model opened");
             models.push(model);
         }
         Self::with_models(models, metrics, config.decode_threads, &config.limits)
@@ -126,6 +132,16 @@ impl State {
         Predictions::concatenate(parts, &model.description)
     }
 
+    /// Values of each model, each with a label besides the model's name.
+    fn per_model(&self, values: impl Fn(&ServedModel) -> Vec<(&'static str, String, f64)>) -> Vec<(String, f64)> {
+        let of = |model: &ServedModel| {
+            let name = model.description.name.clone();
+            let label = move |(key, value, n)| (format!("{{model=\"{name}\",{key}=\"{value}\"}}"), n);
+            values(model).into_iter().map(label).collect::<Vec<_>>()
+        };
+        self.models.iter().flat_map(of).collect()
+    }
+
     /// Metrics in Prometheus' text format.
     #[must_use]
     pub fn render_metrics(&self) -> String {
@@ -133,32 +149,62 @@ impl State {
             self.models.iter().map(|m| (format!("{{model=\"{}\"}}", m.description.name), value(m))).collect()
         };
         self.metrics.render(&[
-            Gauge {
+            Reading {
+                kind: Kind::Gauge,
                 name: "fovea_ready",
                 help: "1 when the server wants requests.",
                 values: vec![(String::new(), f64::from(u8::from(self.is_ready())))],
             },
-            Gauge {
+            Reading {
+                kind: Kind::Gauge,
                 name: "fovea_model_ready",
                 help: "1 when a worker of the model is there to answer.",
                 values: named(|m| f64::from(u8::from(m.is_ready()))),
             },
-            Gauge {
+            Reading {
+                kind: Kind::Gauge,
                 name: "fovea_queue_jobs",
                 help: "Batches waiting for a worker of the model.",
                 values: named(|m| m.waiting() as f64),
             },
-            Gauge {
+            Reading {
+                kind: Kind::Gauge,
+                name: "fovea_model_provider",
+                help: "1, with what the model runs on as label.",
+                values: self
+                    .per_model(|m| vec![("provider", m.description.running.execution.provider.to_string(), 1.0)]),
+            },
+            Reading {
+                kind: Kind::Gauge,
+                name: "fovea_model_nodes",
+                help: "Nodes of the model's graph that each of ONNX Runtime's providers runs.",
+                values: self.per_model(|m| {
+                    let nodes = m.description.running.placement.as_ref().map(Placement::nodes).unwrap_or_default();
+                    nodes.into_iter().map(|(provider, n)| ("provider", provider, n as f64)).collect()
+                }),
+            },
+            Reading {
+                kind: Kind::Counter,
+                name: "fovea_batches_total",
+                help: "Batches that the model has run, by their size, padding included.",
+                values: self.per_model(|m| {
+                    m.batches.all().into_iter().map(|(size, n)| ("size", size.to_string(), n as f64)).collect()
+                }),
+            },
+            Reading {
+                kind: Kind::Gauge,
                 name: "fovea_stuck_threads",
                 help: "Decoding threads that have been at one task for more than twice --decode-timeout.",
                 values: vec![(String::new(), self.stuck() as f64)],
             },
-            Gauge {
+            Reading {
+                kind: Kind::Gauge,
                 name: "fovea_memory_reserved_bytes",
                 help: "Memory taken by request bodies and decoded images.",
                 values: vec![(String::new(), self.admission.budget.used() as f64)],
             },
-            Gauge {
+            Reading {
+                kind: Kind::Gauge,
                 name: "fovea_build_info",
                 help: "1, with the version as label.",
                 values: vec![(format!("{{version=\"{}\"}}", env!("CARGO_PKG_VERSION")), 1.0)],

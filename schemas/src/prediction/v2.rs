@@ -1,6 +1,7 @@
 //! Messages of the Open Inference Protocol, version 2.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::IgnoredAny;
@@ -111,9 +112,29 @@ pub struct ModelParameters {
     pub form: Form,
     /// Class names, in the order of the outputs.
     pub labels: Vec<String>,
+    /// What runs it.
+    pub execution: ModelExecution,
     /// Of a detector: what holds where a request says nothing.
     #[serde(flatten, default, skip_serializing_if = "Option::is_none")]
     pub detection: Option<DetectionDefaults>,
+}
+
+/// What runs a model, and how.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ModelExecution {
+    /// `cpu`, or `cuda:` and the number of the card.
+    pub provider: String,
+    /// What was asked for in place of it and could not be started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instead_of: Option<String>,
+    /// How many nodes of the graph each of ONNX Runtime's providers runs, by its name there; absent where it could not be found
+    /// out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nodes: Option<BTreeMap<String, usize>>,
+    /// Sizes that batches are padded to; empty where they are run as they come.
+    pub batch_sizes: Vec<usize>,
+    /// Whether the run of each size is recorded once and played again.
+    pub cuda_graphs: bool,
 }
 
 /// The values of a detector's options where a request says nothing.

@@ -1,16 +1,17 @@
 //! Health and metadata of the V2 protocol (Open Inference Protocol).
 
 use actix_web::{HttpResponse, web, web::Data};
-use runtime::Outputs;
+use runtime::{Outputs, Placement};
 use schemas::prediction::{
-    Datatype, DetectionDefaults, MASK_SIDE, ModelMetadata, ModelParameters, ModelReady, ModelState, ServerLive,
-    ServerMetadata, ServerReady, TensorMetadata,
+    Datatype, DetectionDefaults, MASK_SIDE, ModelExecution, ModelMetadata, ModelParameters, ModelReady, ModelState,
+    ServerLive, ServerMetadata, ServerReady, TensorMetadata,
 };
 use serde::Deserialize;
 
 use crate::{
     backend::{Description, ServedModel},
     error::ServerError,
+    providers::Running,
     state::State,
 };
 
@@ -98,8 +99,19 @@ fn metadata(about: &Description) -> ModelMetadata {
             architecture: about.meta.model_name.clone(),
             form: about.form,
             labels: about.meta.labels.clone(),
+            execution: execution(&about.running),
             detection,
         },
+    }
+}
+
+fn execution(running: &Running) -> ModelExecution {
+    ModelExecution {
+        provider: running.execution.provider.to_string(),
+        instead_of: running.instead_of.map(|wanted| wanted.to_string()),
+        nodes: running.placement.as_ref().map(Placement::nodes),
+        batch_sizes: running.batch_sizes(),
+        cuda_graphs: running.execution.graphs,
     }
 }
 

@@ -87,6 +87,7 @@ fn start(options: &[&str]) -> Local {
         form: Form::Prepared,
         input_shape: [-1, 8, 8, 3],
         settings: schemas::Settings::default(),
+        running: server::providers::Running::default(),
     };
     let counter = Arc::clone(&runs);
     let workers = Workers { count: 1, queue: limits.queue as usize };

@@ -13,6 +13,7 @@ mod images;
 mod load;
 mod outputs;
 mod protocol;
+mod providers;
 mod slow;
 mod start;
 mod stop;

@@ -1,0 +1,311 @@
+//! What models run on: the operator's choice, and a model opened as it says.
+//!
+//! A model on anything but the processor is held against the processor before it is served: it has to answer about made images as
+//! that does. What cannot be started is an error, unless the operator has asked for a fallback; then the log and the model's
+//! metadata say so.
+
+use std::{fmt, path::PathBuf, str::FromStr};
+
+use anyhow::{anyhow, bail};
+use clap::{Args, ValueEnum};
+use ndarray::Array4;
+use runtime::{Buckets, Execution, Model, Placement, Provider, RuntimeError, sample};
+
+use crate::config::is_model_name;
+
+/// The operator's options about what models run on.
+#[derive(Args, Clone, Debug, Default)]
+pub struct Providers {
+    /// What models run on: cpu, or cuda:N for the NVIDIA card of that number; NAME= in front means one model only. Repeat for
+    /// several. A provider that cannot be started, or does not answer as the processor does, is an error [default: cpu]
+    #[arg(long = "provider", value_name = "[NAME=]PROVIDER")]
+    pub choices: Vec<Choice>,
+    /// Run a model on this where its --provider cannot be started, and say so in the log and in the model's metadata
+    #[arg(long = "provider-fallback", value_name = "PROVIDER")]
+    pub fallback: Option<Fallback>,
+    /// Whether batches are filled up with black images to 1, 2, 4, .. --max-batch images, so that few shapes are run, each of them
+    /// once before the server is ready; auto: on everything but the cpu
+    #[arg(long = "pad-batches", value_name = "WHEN", default_value = "auto")]
+    pub pad: Pad,
+    /// Record the run of each batch size once and play it again from then on; for prepared classifiers on cuda
+    #[arg(long)]
+    pub cuda_graphs: bool,
+}
+
+/// A provider, for one model or for all.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Choice {
+    /// The model's name; `None` for all that are not named.
+    pub model: Option<String>,
+    /// What it runs on.
+    pub provider: Provider,
+}
+
+impl FromStr for Choice {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (model, provider) = match text.split_once('=') {
+            None => (None, text),
+            Some((name, provider)) if is_model_name(name) => (Some(name.to_owned()), provider),
+            Some((name, _)) => return Err(format!("'{name}' can be no model's name; write NAME=PROVIDER or PROVIDER")),
+        };
+        Ok(Self { model, provider: provider.parse().map_err(|e: runtime::UnknownProvider| e.to_string())? })
+    }
+}
+
+/// What a model may run on in place of its provider.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Fallback {
+    /// The processor.
+    Cpu,
+}
+
+/// When batches are padded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Pad {
+    /// On everything but the processor, where it only costs.
+    #[default]
+    Auto,
+    /// Everywhere.
+    Always,
+    /// Nowhere.
+    Never,
+}
+
+impl Providers {
+    /// What each of these models is to run on, in their order.
+    ///
+    /// # Errors
+    /// A choice for a model that is not there, two for one model, and CUDA graphs of nothing.
+    pub fn wanted(&self, models: &[&str], max_batch: usize) -> anyhow::Result<Vec<Wanted>> {
+        for (i, choice) in self.choices.iter().enumerate() {
+            if let Some(name) = choice.model.as_deref().filter(|name| !models.contains(name)) {
+                bail!(
+                    "--provider {name}={}: no --model has that name; there are {}",
+                    choice.provider,
+                    models.join(", ")
+                );
+            }
+            if self.choices[..i].iter().any(|earlier| earlier.model == choice.model) {
+                let whom =
+                    choice.model.as_deref().map_or("all models".to_owned(), |name| format!("the model '{name}'"));
+                bail!("--provider is given twice for {whom}; give it once");
+            }
+        }
+        let of = |name: Option<&str>| self.choices.iter().find(|choice| choice.model.as_deref() == name);
+        let wanted = models.iter().map(|name| Wanted {
+            provider: of(Some(name)).or_else(|| of(None)).map_or(Provider::Cpu, |choice| choice.provider),
+            fallback: self.fallback,
+            pad: self.pad,
+            cuda_graphs: self.cuda_graphs,
+            max_batch,
+        });
+        let wanted: Vec<Wanted> = wanted.collect();
+        if self.cuda_graphs && wanted.iter().all(|wanted| wanted.provider == Provider::Cpu) {
+            bail!("--cuda-graphs without a model on cuda; add --provider cuda:0, or leave it out");
+        }
+        Ok(wanted)
+    }
+}
+
+/// What one model is to run on.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Wanted {
+    /// What was chosen.
+    pub provider: Provider,
+    /// What to run it on where that cannot be started.
+    pub fallback: Option<Fallback>,
+    /// When batches are padded.
+    pub pad: Pad,
+    /// Whether runs are recorded where the provider is CUDA.
+    pub cuda_graphs: bool,
+    /// Most images of a batch.
+    pub max_batch: usize,
+}
+
+impl Wanted {
+    fn execution(&self, provider: Provider) -> Execution {
+        let on_cpu = provider == Provider::Cpu;
+        let pads = match self.pad {
+            Pad::Auto => !on_cpu,
+            Pad::Always => true,
+            Pad::Never => false,
+        };
+        let buckets = pads.then(|| Buckets::up_to(self.max_batch));
+        Execution { provider, buckets, graphs: self.cuda_graphs && !on_cpu }
+    }
+}
+
+/// How a model is run.
+#[derive(Clone, Debug, Default)]
+pub struct Running {
+    /// What it runs on, and how.
+    pub execution: Execution,
+    /// What was wanted, where it could not be started.
+    pub instead_of: Option<Provider>,
+    /// Which of ONNX Runtime's providers ran which operators, where that could be found out.
+    pub placement: Option<Placement>,
+}
+
+impl Running {
+    /// The size of the batch that is run for `n` images.
+    #[must_use]
+    pub fn batch_size(&self, n: usize) -> usize {
+        self.execution.buckets.map_or(n, |buckets| buckets.fit(n))
+    }
+
+    /// Sizes that batches are padded to; none where they are run as they come.
+    #[must_use]
+    pub fn batch_sizes(&self) -> Vec<usize> {
+        self.execution.buckets.map(Buckets::sizes).unwrap_or_default()
+    }
+
+    /// Asks the model which provider runs its operators, by a run of these images.
+    ///
+    /// # Errors
+    /// A provider that runs none of them. On the processor, which runs them all, it is not one that they cannot be told.
+    pub fn ask(&mut self, model: &mut Model, images: &Array4<u8>, sizes: Option<&[[i64; 2]]>) -> anyhow::Result<()> {
+        let provider = self.execution.provider;
+        match model.place(images.view(), sizes) {
+            Ok(placement) if placement.on(provider.name()) == 0 => {
+                bail!("no operator of the model ran on {provider}: {placement}; run it on another --provider")
+            }
+            Ok(placement) => self.placement = Some(placement),
+            Err(error @ RuntimeError::Profile { .. }) if provider == Provider::Cpu => {
+                tracing::warn!(%error, "the model's metadata will not show it");
+            }
+            Err(error) => return Err(error.into()),
+        }
+        Ok(())
+    }
+}
+
+/// What the log says of a model that was opened.
+impl fmt::Display for Running {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.execution.provider)?;
+        if let Some(wanted) = self.instead_of {
+            write!(f, " in place of {wanted}")?;
+        }
+        if let Some(placement) = &self.placement {
+            write!(f, "; nodes: {placement}")?;
+        }
+        if let Some(buckets) = self.execution.buckets {
+            let how = if self.execution.graphs { "recorded" } else { "padded" };
+            write!(f, "; batches {how} to {:?}", buckets.sizes())?;
+        }
+        Ok(())
+    }
+}
+
+/// A model's file, and how it is to be opened.
+#[derive(Clone, Debug)]
+pub struct Source {
+    /// The ONNX file.
+    pub path: PathBuf,
+    /// Threads, and the library.
+    pub options: runtime::Options,
+    /// What it is to run on.
+    pub wanted: Wanted,
+}
+
+impl Source {
+    /// Opens the model as it is wanted, or as the fallback says.
+    ///
+    /// # Errors
+    /// What cannot be opened; a provider that cannot be started, where there is no fallback; one that answers otherwise than the
+    /// processor does, in any case.
+    pub fn open(&self) -> anyhow::Result<(Model, Running)> {
+        let mut plain = Model::open(&self.path, &self.options)?;
+        let provider = self.wanted.provider;
+        match self.open_on(provider, &mut plain) {
+            Ok(Some(model)) => Ok((model, self.running(provider, None))),
+            Ok(None) => Ok((plain, self.running(provider, None))),
+            Err(error @ RuntimeError::Provider { .. }) => match (provider, self.wanted.fallback) {
+                (Provider::Cuda { .. }, Some(Fallback::Cpu)) => {
+                    tracing::warn!(%error, "the model runs on the cpu instead, as --provider-fallback says");
+                    let model = self.open_on(Provider::Cpu, &mut plain)?.unwrap_or(plain);
+                    Ok((model, self.running(Provider::Cpu, Some(provider))))
+                }
+                (Provider::Cuda { .. }, None) => {
+                    Err(anyhow!("{error}. With --provider-fallback cpu it is served from the processor in such a case"))
+                }
+                (Provider::Cpu, _) => Err(error.into()),
+            },
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn running(&self, provider: Provider, instead_of: Option<Provider>) -> Running {
+        Running { execution: self.wanted.execution(provider), instead_of, placement: None }
+    }
+
+    /// The model on this provider, once it has answered as `plain` does; `None` where `plain` is what is wanted.
+    fn open_on(&self, provider: Provider, plain: &mut Model) -> Result<Option<Model>, RuntimeError> {
+        let execution = self.wanted.execution(provider);
+        if execution == Execution::default() {
+            return Ok(None);
+        }
+        let mut model = plain.open_again(&self.path, &self.options, &execution)?;
+        let agreement = sample::reproduces(&mut model, plain)?;
+        tracing::info!(%provider, %agreement, "the model answers about the made images as the cpu does");
+        Ok(Some(model))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn providers(choices: &[&str]) -> Providers {
+        Providers { choices: choices.iter().map(|text| text.parse().unwrap()).collect(), ..Providers::default() }
+    }
+
+    fn of(providers: &Providers) -> Result<Vec<String>, String> {
+        let wanted = providers.wanted(&["a", "b"], 16).map_err(|e| e.to_string())?;
+        Ok(wanted.iter().map(|wanted| wanted.provider.to_string()).collect())
+    }
+
+    #[test]
+    fn a_choice_is_for_one_model_or_for_all_others() {
+        for (choices, chosen) in [
+            (&[][..], ["cpu", "cpu"]),
+            (&["cuda"], ["cuda:0", "cuda:0"]),
+            (&["b=cuda:1"], ["cpu", "cuda:1"]),
+            (&["cuda:2", "a=cpu"], ["cpu", "cuda:2"]),
+            (&["a=cuda:0", "b=cuda:1"], ["cuda:0", "cuda:1"]),
+        ] {
+            assert_eq!(of(&providers(choices)).unwrap(), chosen, "{choices:?}");
+        }
+        for (choices, said) in [
+            (&["c=cpu"][..], "there are a, b"),
+            (&["cpu", "cuda"], "twice for all models"),
+            (&["a=cpu", "a=cuda"], "the model 'a'"),
+        ] {
+            let error = of(&providers(choices)).unwrap_err();
+            assert!(error.contains(said), "{error}");
+        }
+        for text in ["gpu", "a=gpu", "../a=cpu", "=cpu", "a=", ""] {
+            assert!(text.parse::<Choice>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_cpu_pads_only_when_told_and_records_nothing() {
+        let wanted = |pad, cuda_graphs| Wanted { pad, cuda_graphs, max_batch: 16, ..Wanted::default() };
+        let cuda = Provider::Cuda { device: 0 };
+        for (wanted, provider, padded, graphs) in [
+            (wanted(Pad::Auto, false), Provider::Cpu, false, false),
+            (wanted(Pad::Auto, true), Provider::Cpu, false, false),
+            (wanted(Pad::Always, true), Provider::Cpu, true, false),
+            (wanted(Pad::Auto, true), cuda, true, true),
+            (wanted(Pad::Never, false), cuda, false, false),
+        ] {
+            let execution = wanted.execution(provider);
+            assert_eq!((execution.buckets.is_some(), execution.graphs), (padded, graphs), "{wanted:?}");
+        }
+        let graphs = Providers { cuda_graphs: true, ..Providers::default() };
+        assert!(of(&graphs).unwrap_err().contains("--cuda-graphs"));
+    }
+}
