@@ -5,7 +5,7 @@ import re
 import time
 
 from gpu_bench import TASKS, apart, epochs, kill_after
-from gpu_unit import Unit
+from gpu_unit import Skipped, Unit
 from machine import Failed
 
 # Parts of the tests of parity, by what they hold Fovea against, with the beginnings of their names. What concerns ONNX Runtime on the
@@ -61,12 +61,14 @@ def shortened(text, lines=10):
     return "\n".join(text.strip().splitlines()[-lines:])
 
 
-def trained(task):
-    """An epoch of a training, and how far its loss is from that of the same epoch in float32 on the CPU, where that is quick enough."""
+def trained(task, precision="auto"):
+    """An epoch of a training: its loss has to be a number."""
 
     def run(bench):
-        folder = bench.folder(f"train-{task}")
-        [record] = bench.train(task, folder / "run")
+        if precision == "fp16" and bench.rehearses:
+            raise Skipped("fp16 is for cards")
+        folder = bench.folder(f"train-{task}-{precision}")
+        [record] = bench.train(task, folder / "run", precision=precision)
         timing = record["timing"]
         loss = record["train"]["loss"]
         if not loss < float("inf"):
@@ -193,5 +195,7 @@ def units():
         yield Unit(f"resume/{task}", f"{task}: killed with SIGKILL and resumed", resumed(task), needs=150)
     for task in TASKS:
         yield Unit(f"train/{task}", f"{task}: an epoch of 168 images", trained(task), needs=90)
+    for task in ("classification", "yolov5", "fasterrcnn"):
+        yield Unit(f"train/{task}-fp16", f"{task}: the same in fp16 with a scaled loss", trained(task, "fp16"), needs=90)
     for task in ("classification", "yolov5"):
         yield Unit(f"use/{task}", f"{task}: evaluate, predict and embed, beside the CPU", used(task), needs=120)
