@@ -34,6 +34,7 @@ fn merger(sources: usize, most: Most) -> Session {
         boxes: b.input("boxes", DType::F32, &[lead.as_slice(), &[Dim::Fixed(4)]].concat(), ""),
         scores: b.input("scores", DType::F32, &lead, ""),
         labels: b.input("labels", DType::I64, &lead, ""),
+        masks: None,
     };
     let how =
         tiling::Merge { sources: sources as i64, each: most.each as i64, threshold: THRESHOLD, cap: most.cap as i64 };
