@@ -208,10 +208,10 @@ mod tests {
 
     #[test]
     fn a_wrong_box_is_found() {
-        let one = found([10.0, 10.0, 50.0, 60.0], 0.6, 1);
-        let two = found([0.0, 5.0, 20.0, 25.0], 0.4, 0);
-        let expected = [vec![one, two], vec![two]];
-        let close = [vec![two, found([10.2, 10.0, 50.0, 59.9], 0.6004, 1)], vec![two]];
+        let one = || found([10.0, 10.0, 50.0, 60.0], 0.6, 1);
+        let two = || found([0.0, 5.0, 20.0, 25.0], 0.4, 0);
+        let expected = [vec![one(), two()], vec![two()]];
+        let close = [vec![two(), found([10.2, 10.0, 50.0, 59.9], 0.6004, 1)], vec![two()]];
         let agreement = boxes(&expected, &close).unwrap();
         assert_eq!((agreement.compared, agreement.missing), (6, 0));
         assert!(agreement.corner > 0.19 && agreement.score > 3e-4, "{agreement:?}");
@@ -222,13 +222,13 @@ mod tests {
             found([10.0, 10.0, f32::NAN, 60.0], 0.6, 1),
             found([10.0, 10.0, 50.0, 60.0], f32::NAN, 1),
         ] {
-            assert!(boxes(&expected, &[vec![wrong, two], vec![two]]).is_err(), "{wrong:?}");
+            assert!(boxes(&expected, &[vec![wrong.clone(), two()], vec![two()]]).is_err(), "{wrong:?}");
         }
-        for lacking in [vec![vec![one, two]], vec![vec![one], vec![two]], vec![vec![one, two], vec![]]] {
+        for lacking in [vec![vec![one(), two()]], vec![vec![one()], vec![two()]], vec![vec![one(), two()], vec![]]] {
             assert!(boxes(&expected, &lacking).is_err(), "{lacking:?}");
         }
         // The same box twice has one partner.
-        assert!(boxes(&[vec![one, two]], &[vec![one, one]]).is_err());
+        assert!(boxes(&[vec![one(), two()]], &[vec![one(), one()]]).is_err());
         assert!(boxes(&[vec![]], &[vec![]]).is_err());
     }
 
