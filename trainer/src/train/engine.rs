@@ -228,7 +228,7 @@ impl Engine<'_> {
 
     /// Looks at every loss that has not been looked at, before anything rests on them.
     fn read_losses(&mut self) -> anyhow::Result<()> {
-        while let Some(reading) = self.late.next() {
+        while let Some(reading) = self.late.rest() {
             self.count(reading)?;
         }
         Ok(())

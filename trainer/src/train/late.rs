@@ -108,8 +108,8 @@ impl Late {
         if self.queue.len() > self.behind { self.queue.pop_front() } else { None }
     }
 
-    /// The next loss, whether or not it is time.
-    pub fn next(&mut self) -> Option<Reading> {
+    /// The next of the rest, whether or not it is time.
+    pub fn rest(&mut self) -> Option<Reading> {
         self.queue.pop_front()
     }
 
@@ -162,7 +162,7 @@ mod tests {
                 all.extend(due);
             }
             assert_eq!(counts, expected);
-            all.extend(values(std::iter::from_fn(|| late.next())));
+            all.extend(values(std::iter::from_fn(|| late.rest())));
             assert_eq!(all, [0.0, 1.0, 2.0, 3.0]);
         }
     }

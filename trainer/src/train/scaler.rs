@@ -59,7 +59,6 @@ impl Scaler {
     }
 
     /// What the loss is multiplied by.
-    #[must_use]
     pub fn scale(&self) -> &Tensor {
         &self.scale
     }
