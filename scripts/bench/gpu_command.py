@@ -116,7 +116,7 @@ def run(args):
         print(f"missing: no kit in {args.kit}: scripts/gpu-kit makes one, --kit names its folder")
         return USAGE if found or rehearses else NO_CARD
     outcomes = Outcomes(args.json or pathlib.Path("gpu-rehearsal.json" if rehearses else "gpu.json"))
-    outcomes.belong_to(gpu_environment.describe({} if rehearses else found, asked, manifest))
+    outcomes.belong_to({"device": args.device, **gpu_environment.describe({} if rehearses else found, asked, manifest)})
     if not args.again:
         chosen = [unit for unit in chosen if not settled(outcomes.of(unit.name))]
     with tempfile.TemporaryDirectory() as folder:
