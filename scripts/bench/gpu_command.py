@@ -81,6 +81,8 @@ def bench(args, folder, machine, manifest):
     environment = {
         **({"LD_LIBRARY_PATH": path} if path else {}), "FOVEA_ONNXRUNTIME": str(kit / "onnxruntime"), "FOVEA_FIXTURES": str(kit / "fixtures"),
         "FOVEA_DEVICE": args.device, "FOVEA_OFFLINE": "1",
+        # The programs see to it themselves; the tests do not open ONNX Runtime without it.
+        "ORT_DISABLE_TELEMETRY": "1",
     }
     peers = kit / "peers"
     if peers.exists():
@@ -116,7 +118,7 @@ def run(args):
         print(f"missing: no kit in {args.kit}: scripts/gpu-kit makes one, --kit names its folder")
         return USAGE if found or rehearses else NO_CARD
     outcomes = Outcomes(args.json or pathlib.Path("gpu-rehearsal.json" if rehearses else "gpu.json"))
-    outcomes.belong_to(gpu_environment.describe({} if rehearses else found, asked, manifest))
+    outcomes.belong_to({"device": args.device, **gpu_environment.describe({} if rehearses else found, asked, manifest)})
     if not args.again:
         chosen = [unit for unit in chosen if not settled(outcomes.of(unit.name))]
     with tempfile.TemporaryDirectory() as folder:

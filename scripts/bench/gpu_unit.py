@@ -74,8 +74,11 @@ class Outcomes:
         return next((one for one in self.units if one["unit"] == name), None)
 
     def belong_to(self, machine):
-        """Raises `Failed` where the file holds outcomes of another card or of another libtorch: numbers of two are no table."""
-        for key in ("card", "driver", "torch"):
+        """Raises `Failed` where the file holds outcomes of another card or of another libtorch: numbers of two are no table. What was found
+        without a card does not stand where there is one."""
+        if self.machine.get("device") == machine.get("device") and machine.get("card") and not self.machine.get("card"):
+            self.units = []
+        for key in ("device", "card", "driver", "torch"):
             if self.units and self.machine.get(key) != machine.get(key):
                 raise Failed(
                     f"{self.path} has outcomes of {key} {self.machine.get(key)}, and this is {machine.get(key)}. Name another file with "

@@ -108,6 +108,19 @@ class Units(unittest.TestCase):
             with self.assertRaisesRegex(Failed, "outcomes of card one, and this is two"):
                 again.belong_to({"card": "two", "driver": "1", "torch": "2"})
 
+    def test_what_was_found_without_a_card_does_not_stand_where_there_is_one_and_a_rehearsal_is_not_mixed_in(self):
+        with tempfile.TemporaryDirectory() as folder:
+            outcomes = Outcomes(pathlib.Path(folder) / "x.json")
+            outcomes.belong_to({"device": "cuda:0", "torch": "2"})
+            outcomes.keep({"unit": "programs", "status": "done"})
+            outcomes.belong_to({"device": "cuda:0", "card": "one", "torch": "2"})
+            self.assertEqual(outcomes.units, [])
+            rehearsed = Outcomes(pathlib.Path(folder) / "y.json")
+            rehearsed.belong_to({"device": "cpu", "torch": "2"})
+            rehearsed.keep({"unit": "programs", "status": "done"})
+            with self.assertRaisesRegex(Failed, "outcomes of device cpu, and this is cuda:0"):
+                rehearsed.belong_to({"device": "cuda:0", "card": "one", "torch": "2"})
+
     def test_a_unit_that_was_left_out_is_tried_again_and_one_with_an_outcome_is_not(self):
         self.assertFalse(gpu_command.settled(None))
         self.assertFalse(gpu_command.settled({"status": "skipped"}))
