@@ -255,7 +255,7 @@ fn checkpoints_that_do_not_fit_are_refused() {
     broken(|m, _| m.labels.clear(), &["labels"]);
     broken(|m, _| m.model_name = "resnet9".to_owned(), &["resnet9", "resnet18"]);
     broken(|m, _| m.schema_version += 1, &["version 2", "newer"]);
-    broken(|m, _| m.task = Task::ImageInstanceSegmentation, &["image-instance-segmentation"]);
+    broken(|m, _| m.task = Task::ImageInstanceSegmentation, &["mobilenetv2", "maskrcnn_resnet50_fpn"]);
     broken(|m, _| m.task = Task::ImageObjectDetection, &["mobilenetv2", "yolov5"]);
     broken(|m, _| m.preprocessing.fit = schemas::Fit::Crop { resize: 63, crop: 64 }, &["crop 64", "resize 63"]);
     broken(|m, _| m.preprocessing.std[1] = 0.0, &["std"]);

@@ -113,7 +113,7 @@ fn every_error_is_reported_at_once() {
         .set("ams_gradient", true, Source::File)
         .set("seed", -1, Source::File)
         .set("device", "cuda:x", Source::CommandLine)
-        .set("image_type", "PNG", Source::File)
+        .set("mask_pixel_score_threshold", "0.5", Source::File)
         .set("advanced_settings", "no JSON", Source::File)
         .set("valid_crop_size", 300, Source::File);
     let found = messages(request);

@@ -17,8 +17,8 @@ const BEGIN: &str = "<!-- begin: made by models/tests/settings_page.rs -->\n";
 const END: &str = "<!-- end -->\n";
 /// Longest line of a paragraph, in characters.
 const WIDTH: usize = 118;
-/// The tasks that can be trained.
-const TRAINED: [Task; 3] = [Task::ImageClassification, Task::ImageClassificationMultilabel, Task::ImageObjectDetection];
+/// The tasks that can be trained, in the order of the page.
+const TRAINED: [Task; 4] = Task::ALL;
 
 fn page() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/settings.md")
@@ -74,9 +74,8 @@ fn differences(task: Task, model: &ModelSpec) -> String {
 
 /// A list item for each set of models of a task that have the same defaults.
 fn models_of(task: Task) -> String {
-    let detects = task == Task::ImageObjectDetection;
     let mut groups: Vec<(String, Vec<&str>)> = Vec::new();
-    for model in registry::all().iter().filter(|model| model.detector().is_some() == detects) {
+    for model in registry::all().iter().filter(|model| model.tasks().contains(&task)) {
         let differences = differences(task, model);
         match groups.iter_mut().find(|(known, _)| *known == differences) {
             Some((_, names)) => names.push(model.name),
@@ -90,11 +89,18 @@ fn models_of(task: Task) -> String {
     groups.iter().map(list).collect()
 }
 
+fn is_classification(task: Task) -> bool {
+    matches!(task, Task::ImageClassification | Task::ImageClassificationMultilabel)
+}
+
 fn generated() -> String {
     let general = section("Of all tasks", |tasks| Task::ALL.iter().all(|task| tasks.contains(task)));
-    let classification = section("Of classification", |tasks| !tasks.contains(&Task::ImageObjectDetection));
-    let detection = section("Of detection", |tasks| !tasks.contains(&Task::ImageClassification));
-    let mut text = general + &classification + &detection + "\n## Defaults of models\n";
+    let classification = section("Of classification", |tasks| tasks.iter().all(|task| is_classification(*task)));
+    let boxes = |tasks: &[Task]| tasks.contains(&Task::ImageObjectDetection);
+    let detection =
+        section("Of detection and segmentation", |tasks| boxes(tasks) && !tasks.contains(&Task::ImageClassification));
+    let outlines = section("Of segmentation", |tasks| tasks == [Task::ImageInstanceSegmentation]);
+    let mut text = general + &classification + &detection + &outlines + "\n## Defaults of models\n";
     for task in TRAINED {
         write!(text, "\n`{task}`:\n\n{}", models_of(task)).unwrap();
     }

@@ -168,6 +168,11 @@ fn first_torchvision(key: &str) -> Option<String> {
     if place == "rpn.head.conv" {
         return Some(format!("{place}.0.0.{leaf}"));
     }
+    if let Some(layer) = place.strip_prefix("roi_heads.mask_head.mask_fcn") {
+        // Counted from 1.
+        let layer = layer.parse::<usize>().ok()?.checked_sub(1)?;
+        return Some(format!("roi_heads.mask_head.{layer}.0.{leaf}"));
+    }
     let (list, index) = place.rsplit_once('.')?;
     let index: usize = index.parse().ok()?;
     match list {
@@ -218,6 +223,8 @@ mod tests {
             ("head.classification_head.conv.6.bias", "head.classification_head.conv.3.0.bias"),
             ("head.regression_head.conv.2.weight", "head.regression_head.conv.1.0.weight"),
             ("head.regression_head.conv.4.weight", "head.regression_head.conv.2.0.weight"),
+            ("roi_heads.mask_head.mask_fcn1.weight", "roi_heads.mask_head.0.0.weight"),
+            ("roi_heads.mask_head.mask_fcn4.bias", "roi_heads.mask_head.3.0.bias"),
         ];
         for (theirs, ours) in rows {
             assert_eq!(Spelling::FirstTorchvision.to_own(theirs), ours, "{theirs}");
@@ -231,6 +238,9 @@ mod tests {
             "head.classification_head.conv.1.weight",
             "head.classification_head.conv.1.0.weight",
             "roi_heads.box_head.fc6.weight",
+            "roi_heads.mask_head.0.0.weight",
+            "roi_heads.mask_head.mask_fcn0.weight",
+            "roi_heads.mask_predictor.mask_fcn_logits.weight",
         ];
         for key in same {
             assert_eq!(Spelling::FirstTorchvision.to_own(key), key);

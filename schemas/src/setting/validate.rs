@@ -53,9 +53,6 @@ impl Settings {
 /// Whose a setting is, for people.
 fn owner(tasks: &[Task]) -> &'static str {
     match tasks.first().map(|task| task.labels()) {
-        Some(Labels::Boxes) if tasks.contains(&Task::ImageInstanceSegmentation) => {
-            "a detection and instance segmentation setting"
-        }
         Some(Labels::Boxes) => "a detection setting",
         Some(Labels::Outlines) => "an instance segmentation setting",
         Some(Labels::Class | Labels::Classes) | None => "a classification setting",

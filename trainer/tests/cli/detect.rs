@@ -8,22 +8,33 @@ use std::time::{Duration, Instant};
 use crate::resume::assert_same;
 use crate::support::{expect, run, trainer};
 
+const BOXES: &str = "image-object-detection";
+const OUTLINES: &str = "image-instance-segmentation";
+
 fn sample(folder: &Path, count: &str) -> PathBuf {
+    sample_of(BOXES, folder, count)
+}
+
+fn sample_of(task: &str, folder: &Path, count: &str) -> PathBuf {
     let data = folder.join("data");
     let output = data.to_str().unwrap();
-    expect(0, ["sample-data", "--task", "image-object-detection", "--output", output, "--count", count]);
+    expect(0, ["sample-data", "--task", task, "--output", output, "--count", count]);
     data
 }
 
 /// Arguments of a training that takes seconds.
 fn quick(data: &Path, run: &Path, more: &[&str]) -> Vec<String> {
+    quick_of(BOXES, data, run, more)
+}
+
+fn quick_of(task: &str, data: &Path, run: &Path, more: &[&str]) -> Vec<String> {
     let path = |p: PathBuf| p.to_str().unwrap().to_owned();
     let (train, validation) = (path(data.join("train.jsonl")), path(data.join("validation.jsonl")));
     let run = run.to_str().unwrap();
     let given = [
         "train",
         "--task",
-        "image-object-detection",
+        task,
         "--training_data",
         &train,
         "--validation_data",
@@ -51,14 +62,17 @@ fn json(text: &str) -> serde_json::Value {
 }
 
 /// Trains, and asks the checkpoint and the file about the same images.
-fn file_equals_checkpoint(more: &[&str]) {
+fn file_equals_checkpoint(task: &str, more: &[&str]) {
     let folder = tempfile::tempdir().unwrap();
-    let data = sample(folder.path(), "24");
+    let data = sample_of(task, folder.path(), "24");
     let path = folder.path().join("run");
-    let answer = json(&expect(0, quick(&data, &path, more).into_iter().chain(["--json".to_owned()])));
+    let answer = json(&expect(0, quick_of(task, &data, &path, more).into_iter().chain(["--json".to_owned()])));
     let onnx = answer["onnx"].as_str().unwrap().to_owned();
-    let names = ["ap50", "ap50_95", "mean_average_precision", "mean_average_precision_truncated"];
-    for name in names {
+    let mut names = vec!["ap50", "ap50_95", "mean_average_precision", "mean_average_precision_truncated"];
+    if task == OUTLINES {
+        names.extend(["box_ap50", "box_ap50_95"]);
+    }
+    for name in &names {
         assert!(answer["metrics"][name].is_number(), "{name} in {}", answer["metrics"]);
     }
     let (test, run_folder) = (data.join("test.jsonl"), path.to_str().unwrap());
@@ -79,7 +93,13 @@ fn file_equals_checkpoint(more: &[&str]) {
     let (image, drawn) = (image.to_str().unwrap(), drawn.to_str().unwrap());
     let ask = ["predict", "--onnx", &onnx, image, "--save", drawn, "--box_score_thresh", "0.01", "--json"];
     let answer = json(&expect(0, ask));
-    for found in answer["predictions"][0]["boxes"].as_array().unwrap() {
+    let found = answer["predictions"][0]["boxes"].as_array().unwrap();
+    assert!(task == BOXES || found.iter().any(|found| found["polygon"][0].is_array()), "{answer}");
+    for found in found {
+        let rings = found["polygon"].as_array().map_or(&[][..], Vec::as_slice);
+        assert_eq!(found["polygon"].is_array(), task == OUTLINES, "{found}");
+        let points = || rings.iter().flat_map(|ring| ring.as_array().unwrap()).map(|at| at.as_f64().unwrap());
+        assert!(points().all(|at| (0.0..=1.0).contains(&at)) && points().count() <= 200, "{found}");
         let side = |name: &str| found["box"][name].as_f64().unwrap();
         assert!(0.0 <= side("topX") && side("topX") <= side("bottomX") && side("bottomX") <= 1.0, "{found}");
         assert!(found["score"].as_f64().unwrap() > 0.01);
@@ -90,18 +110,30 @@ fn file_equals_checkpoint(more: &[&str]) {
 
 #[test]
 fn yolov5_files_measure_and_predict_as_their_checkpoint_does() {
-    file_equals_checkpoint(&NANO);
+    file_equals_checkpoint(BOXES, &NANO);
 }
 
 #[test]
 fn tiled_yolov5_files_measure_and_predict_as_their_checkpoint_does() {
-    file_equals_checkpoint(&[&NANO[..], &["--tile_grid_size", "2x1", "--export", "whole"]].concat());
+    file_equals_checkpoint(BOXES, &[&NANO[..], &["--tile_grid_size", "2x1", "--export", "whole"]].concat());
 }
 
 #[test]
 fn prepared_faster_rcnn_files_measure_and_predict_as_their_checkpoint_does() {
     let sizes = ["--model_name", "fasterrcnn_resnet18_fpn", "--min_size", "64", "--max_size", "96"];
-    file_equals_checkpoint(&[&sizes[..], &["--export", "prepared"]].concat());
+    file_equals_checkpoint(BOXES, &[&sizes[..], &["--export", "prepared"]].concat());
+}
+
+const MASK: [&str; 6] = ["--model_name", "maskrcnn_resnet18_fpn", "--min_size", "64", "--max_size", "96"];
+
+#[test]
+fn mask_rcnn_files_measure_and_predict_as_their_checkpoint_does() {
+    file_equals_checkpoint(OUTLINES, &[&MASK[..], &["--export", "prepared"]].concat());
+}
+
+#[test]
+fn tiled_mask_rcnn_files_measure_and_predict_as_their_checkpoint_does() {
+    file_equals_checkpoint(OUTLINES, &[&MASK[..], &["--tile_grid_size", "2x1", "--export", "whole"]].concat());
 }
 
 #[test]

@@ -264,6 +264,11 @@ fn settings_of_detection_are_refused_by_name() {
         let value = Settings::default().get(setting.name).unwrap();
         let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         let error = lab.refusal(&format!("--{} {value}", setting.name));
-        assert!(error.contains(setting.name) && error.contains("a detection setting"), "{error}");
+        let owner = if setting.tasks.len() == 1 && setting.tasks[0] == Task::ImageInstanceSegmentation {
+            "an instance segmentation setting"
+        } else {
+            "a detection setting"
+        };
+        assert!(error.contains(setting.name) && error.contains(owner), "{error}");
     }
 }

@@ -7,9 +7,9 @@ use schemas::setting::MetricType;
 
 use super::*;
 
-/// A generated case: how to make its input (see [`input`]), and what is expected of it (null: undefined).
+/// How to make the input of a case, see [`input`].
 #[derive(Deserialize)]
-struct Case {
+struct Plan {
     seed: u64,
     images: usize,
     objects: u64,
@@ -24,6 +24,13 @@ struct Case {
     iou_threshold: f64,
     score_threshold: f64,
     max_detections: usize,
+}
+
+/// A generated case and what is expected of it (null: undefined).
+#[derive(Deserialize)]
+struct Case {
+    #[serde(flatten)]
+    plan: Plan,
     scalars: BTreeMap<String, Option<f64>>,
     /// What [`columns`] picks.
     per_class: Vec<[Option<f64>; COLUMNS]>,
@@ -65,20 +72,20 @@ impl Lcg {
     }
 
     /// Left, top, width, height over `unit`.
-    fn anywhere(&mut self, case: &Case) -> [i64; 4] {
+    fn anywhere(&mut self, case: &Plan) -> [i64; 4] {
         const SIDES: [i64; 7] = [8, 16, 32, 48, 96, 128, 200];
         let mut side = || SIDES[self.below(7) as usize] * case.unit + self.signed(3) / 2;
         let (width, height) = (side(), side());
         [self.signed(case.canvas * case.unit), self.signed(case.canvas * case.unit), width, height]
     }
 
-    fn moved(&mut self, side: i64, case: &Case) -> i64 {
+    fn moved(&mut self, side: i64, case: &Plan) -> i64 {
         ((self.signed(2 * case.spread + 1) - case.spread) * side).div_euclid(16)
     }
 }
 
 /// What `generate` of the script makes.
-fn input(case: &Case) -> Vec<ImageResult> {
+fn input(case: &Plan) -> Vec<ImageResult> {
     let mut random = Lcg(case.seed);
     let corners =
         |[x, y, width, height]: [i64; 4]| [x, y, x + width, y + height].map(|at| at as f64 / case.unit as f64);
@@ -124,19 +131,24 @@ fn close(place: &str, found: Option<f64>, expected: Option<f64>) {
     }
 }
 
+impl Plan {
+    fn options(&self, shapes: Shapes) -> Options {
+        Options {
+            metric_type: MetricType::CocoVoc,
+            iou_threshold: self.iou_threshold,
+            score_threshold: self.score_threshold,
+            max_detections: self.max_detections,
+            shapes,
+        }
+    }
+}
+
 /// Compares every number of every case.
 fn check(cases: &[Case]) {
     for case in cases {
-        let labels: Vec<String> = (0..case.classes).map(|class| format!("c{class}")).collect();
-        let options = Options {
-            metric_type: MetricType::CocoVoc,
-            iou_threshold: case.iou_threshold,
-            score_threshold: case.score_threshold,
-            max_detections: case.max_detections,
-            shapes: Shapes::Boxes,
-        };
-        let report = detection(&labels, &input(case), &options);
-        let place = |what: &str| format!("seed {}, {what}", case.seed);
+        let labels: Vec<String> = (0..case.plan.classes).map(|class| format!("c{class}")).collect();
+        let report = detection(&labels, &input(&case.plan), &case.plan.options(Shapes::Boxes));
+        let place = |what: &str| format!("seed {}, {what}", case.plan.seed);
 
         let mut scalars = report.scalars();
         close(&place("primary"), scalars.remove("mean_average_precision"), case.scalars["voc_map"]);
@@ -190,4 +202,62 @@ fn equals_them_on_a_file_of_your_own() {
     let cases: Vec<Case> = serde_json::from_str(&text).expect("it is what detection_metric_fixtures.py writes");
     check(&cases);
     eprintln!("{} cases equal", cases.len());
+}
+
+/// A case of `scripts/oracle/mask_metric_fixtures.py`.
+#[derive(Deserialize)]
+struct MaskCase {
+    #[serde(flatten)]
+    plan: Plan,
+    /// Width and height of each image.
+    side: i64,
+    /// The twelve numbers.
+    masks: BTreeMap<String, Option<f64>>,
+}
+
+/// The pixels of an image of `side` by `side` that lie in the diamonds of all these boxes.
+fn pixels(boxes: &[[f64; 4]], side: i64) -> u64 {
+    let whole: Vec<[i64; 4]> = boxes.iter().map(|corners| corners.map(|at| at as i64)).collect();
+    let most = |at: usize| whole.iter().map(|corners| corners[at]).fold(0, i64::max);
+    let least = |at: usize| whole.iter().map(|corners| corners[at]).fold(side, i64::min);
+    let inside = |[x1, y1, x2, y2]: [i64; 4], x: i64, y: i64| {
+        let (width, height) = (x2 - x1, y2 - y1);
+        let across = (2 * (x - x1) + 1 - width).abs() * height;
+        across + (2 * (y - y1) + 1 - height).abs() * width <= width * height
+    };
+    let in_all = |x: i64, y: i64| whole.iter().all(|&corners| inside(corners, x, y));
+    (most(1)..least(3)).map(|y| (most(0)..least(2)).filter(|&x| in_all(x, y)).count() as u64).sum()
+}
+
+fn masks(image: &ImageResult, side: i64) -> Masks {
+    let truth = image.truth.iter().map(|one| pixels(&[one.corners], side)).collect();
+    let found = image.found.iter().map(|one| pixels(&[one.corners], side)).collect();
+    let pair = |(found, one): (usize, &Found)| {
+        let shared = |(truth, other): (usize, &Truth)| Shared {
+            found,
+            truth,
+            pixels: pixels(&[one.corners, other.corners], side),
+        };
+        image.truth.iter().enumerate().map(shared).filter(|shared| shared.pixels > 0).collect::<Vec<_>>()
+    };
+    Masks { truth, found, shared: image.found.iter().enumerate().flat_map(pair).collect() }
+}
+
+#[test]
+fn masks_are_measured_as_by_pycocotools() {
+    let text = include_str!("../../tests/fixtures/mask_metrics.json");
+    let cases: Vec<MaskCase> = serde_json::from_str(text).expect("the fixture is valid JSON");
+    assert!(cases.len() >= 24, "only {} cases", cases.len());
+    for MaskCase { plan, side, masks: expected } in &cases {
+        let labels: Vec<String> = (0..plan.classes).map(|class| format!("c{class}")).collect();
+        let images = input(plan).into_iter().map(|image| ImageResult { masks: Some(masks(&image, *side)), ..image });
+        let images: Vec<ImageResult> = images.collect();
+        let report = detection(&labels, &images, &plan.options(Shapes::Masks));
+        let scalars = report.scalars();
+        for (name, &expected) in expected {
+            close(&format!("seed {}, {name} of masks", plan.seed), scalars.get(name).copied(), expected);
+        }
+        let boxes = detection(&labels, &images, &plan.options(Shapes::Boxes));
+        assert_eq!(report.box_coco, Some(boxes.coco), "seed {}", plan.seed);
+    }
 }
