@@ -308,6 +308,11 @@ fn a_folder_of_class_folders_is_data_too() {
     assert_eq!(deep.report.findings[0].images[0].image_url.as_deref(), Some("pets/cat/0.jpg"));
     let sites = checked(&["rome/cat", "rome/dog", "oslo/cat", "oslo/dog"]);
     assert_eq!(kinds(&sites), BTreeMap::from([(Kind::FolderTooHigh, 1)]));
+    let zipped = checked(&["archive/data/cat", "archive/data/dog"]);
+    assert_eq!(kinds(&zipped), BTreeMap::from([(Kind::FolderTooHigh, 1)]));
+    let parts = checked(&["archive/train/cat", "archive/train/dog", "archive/val/cat", "archive/val/dog"]);
+    let found = messages(&parts, Kind::FolderTooHigh);
+    assert!(found.len() == 1 && found[0].contains("look like the parts of a data set: train, val"), "{found:?}");
     // Folders within classes that have nothing to do with each other say nothing.
     assert!(checked(&["cat/a", "cat/b", "dog/c", "dog/d"]).report.findings.is_empty());
     let mixed = checked(&["train/cat", "train/dog", "Valid/cat", "Valid/dog"]);
