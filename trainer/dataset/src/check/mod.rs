@@ -170,8 +170,23 @@ impl Data<'_> {
         let (url, location) = side.reader.files.location(entry)?;
         let file = side.reader.files.path(entry).display().to_string();
         let rejected = Rejected { file, line: u64::from(entry.line), url: Some(url), location: Some(location) };
-        let objects = shown.objects.iter().map(|&object| object as u64).collect();
+        let objects = self.numbers(shown)?.into_iter().flatten().collect();
         Ok(FindingPlace { objects, ..rejected.place(side.part, side.folder) })
+    }
+
+    /// Where the objects that matter stand in the label of their row, from 0: what training leaves out before them counts,
+    /// too. Nothing for objects of further rows of the image.
+    pub fn numbers(&self, shown: &Shown) -> Result<Vec<Option<u64>>, DataError> {
+        if shown.objects.is_empty() {
+            return Ok(Vec::new());
+        }
+        let side = &self.sides[shown.at.side];
+        let text = side.reader.files.text(&side.rows.entries[shown.at.index])?;
+        let mut boxes = crate::boxes::parse(text.trim_ascii()).map(|row| row.boxes).unwrap_or_default();
+        // Objects of classes that the model does not have are left out, too.
+        boxes.retain(|one| self.labels.contains(&one.label.to_string()));
+        let number = |&object: &usize| boxes.get(object).map(|one| one.number as u64);
+        Ok(shown.objects.iter().map(number).collect())
     }
 
     /// A finding about these images, of which the first is where it is.
