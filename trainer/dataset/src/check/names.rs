@@ -75,14 +75,14 @@ fn below(data: &Data, used: &BTreeSet<u32>) -> Result<Below, DataError> {
     for side in &data.sides {
         totals.iter_mut().zip(showing(&side.rows.targets, data.labels.len())).for_each(|(total, n)| *total += n);
     }
-    let mut seen = vec![0; data.labels.len()];
+    let mut seen = vec![0_u64; data.labels.len()];
     let mut folders = Below::new();
     let mut elsewhere = BTreeSet::new();
     for at in data.images() {
         let Some(&class) = data.sides[at.side].rows.targets.classes(at.index).first() else { continue };
         let place = class as usize;
         seen[place] += 1;
-        let is_looked_at = (seen[place] - 1) % totals[place].div_ceil(LOOKED_AT).max(1) == 0;
+        let is_looked_at = (seen[place] - 1).is_multiple_of(totals[place].div_ceil(LOOKED_AT).max(1));
         if !is_looked_at || !used.contains(&class) {
             continue;
         }
