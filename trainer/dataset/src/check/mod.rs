@@ -12,6 +12,7 @@ mod images;
 mod names;
 mod rows;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -151,8 +152,18 @@ impl Data<'_> {
 
     /// The name of an image, for people: the end of its `image_url`.
     pub fn name(&self, at: At) -> Result<String, DataError> {
-        let url = self.place(&at.into())?.image_url.unwrap_or_default();
-        Ok(url.rsplit('/').next().unwrap_or_default().to_owned())
+        Ok(self.names(&[at])?.concat())
+    }
+
+    /// The names of some images: as much of the end of each `image_url` as tells them apart.
+    pub fn names(&self, images: &[At]) -> Result<Vec<String>, DataError> {
+        let url = |&at: &At| Ok(self.place(&at.into())?.image_url.unwrap_or_default());
+        let urls = images.iter().map(url).collect::<Result<Vec<String>, DataError>>()?;
+        let different = |names: &[String]| names.iter().collect::<BTreeSet<_>>().len();
+        let deepest = urls.iter().map(|url| url.split('/').count()).max().unwrap_or(1);
+        let of = |depth: usize| urls.iter().map(|url| ending(url, depth).to_owned()).collect::<Vec<String>>();
+        let apart = different(&urls);
+        Ok((1..=deepest).map(of).find(|names| different(names) == apart).unwrap_or(urls))
     }
 
     /// The absolute path of an image that has one.
@@ -204,6 +215,11 @@ impl Data<'_> {
         let file = self.sides[side].source.display().to_string();
         Found { finding: finding(said, file, None, Vec::new()), shown: Vec::new() }
     }
+}
+
+/// The last names of a path or URL, at most so many.
+fn ending(url: &str, names: usize) -> &str {
+    url.rmatch_indices('/').nth(names - 1).map_or(url, |(at, _)| &url[at + 1..])
 }
 
 fn finding(said: Said, file: String, line: Option<u64>, images: Vec<FindingPlace>) -> Finding {

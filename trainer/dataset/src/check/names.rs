@@ -14,6 +14,9 @@ use crate::error::DataError;
 /// Images of a class whose paths are looked at, at most and evenly: folders follow each other.
 const LOOKED_AT: u64 = 100;
 
+/// Names in a message.
+const NAMED: usize = 5;
+
 pub(super) fn check(data: &Data, found: &mut Vec<Found>) -> Result<(), DataError> {
     similar(data, found)?;
     let mut used: BTreeSet<u32> = BTreeSet::new();
@@ -156,6 +159,14 @@ fn parts(data: &Data, used: &BTreeSet<u32>, folders: &Below, found: &mut Vec<Fou
     Ok(true)
 }
 
+/// The first few of some names.
+fn few(names: impl IntoIterator<Item = String>) -> String {
+    let mut names = names.into_iter();
+    let mut few: Vec<String> = names.by_ref().take(NAMED).collect();
+    few.extend(names.next().map(|_| "...".to_owned()));
+    few.join(", ")
+}
+
 /// Finds classes that hold folders of the same names, and one class alone that holds several, at once or in the only
 /// folder that it holds.
 fn too_high(data: &Data, folders: &Below, found: &mut Vec<Found>) -> Result<(), DataError> {
@@ -178,17 +189,15 @@ fn too_high(data: &Data, folders: &Below, found: &mut Vec<Found>) -> Result<(), 
         return Ok(());
     }
     let are_parts = shared.iter().all(|name| part(name).is_some());
-    let mut classes: Vec<String> = folders.keys().map(|&class| format!("{:?}", data.labels[class as usize])).collect();
+    let mut classes: Vec<&str> = folders.keys().map(|&class| data.labels[class as usize].as_str()).collect();
     classes.sort_unstable();
-    let inner: Vec<&str> = shared.iter().map(String::as_str).take(5).collect();
     let said = Said::new(
         FindingKind::FolderTooHigh,
         format!(
-            "the images of each class ({}) lie in folders below it that look like the {}: {}{}",
-            classes.join(", "),
+            "the images of each class ({}) lie in folders below it that look like the {}: {}",
+            few(classes.iter().map(|name| format!("{name:?}"))),
             if are_parts { "parts of a data set" } else { "classes" },
-            inner.join(", "),
-            if shared.len() > inner.len() { ", ..." } else { "" }
+            few(shared),
         ),
         "name the folder that holds these folders, which lies deeper",
     );

@@ -290,6 +290,41 @@ fn tree(garden: &Garden, paths: &[&str]) -> tempfile::TempDir {
 }
 
 #[test]
+fn messages_name_few_things_and_tell_them_apart() {
+    let garden = Garden::new(Task::ImageClassification);
+    let folder = tree(&garden, &["a/x", "b/x", "c/x"]);
+    for class in ["b", "c"] {
+        fs::copy(folder.path().join("a/x/0.jpg"), folder.path().join(class).join("x/0.jpg")).unwrap();
+    }
+    for class in ["b", "c"] {
+        fs::copy(folder.path().join("a/x/1.jpg"), folder.path().join(class).join("x/1.jpg")).unwrap();
+    }
+    fs::rename(folder.path().join("a/x/1.jpg"), folder.path().join("a/x/one.jpg")).unwrap();
+    let checked = check(&request(garden.task, folder.path(), None, None), &quiet).unwrap();
+    let found = messages(&checked, Kind::ContradictingLabel);
+    assert!(found[0].contains("a/x/0.jpg, b/x/0.jpg and c/x/0.jpg are one image"), "{found:?}");
+    assert!(found[0].contains("under \"a\", \"b\" and \"c\""), "{found:?}");
+    assert!(found[1].contains(" a/x/one.jpg, b/x/1.jpg and c/x/1.jpg are one image"), "{found:?}");
+
+    let classes: Vec<String> = (0..12).map(|class| format!("class {class:02}")).collect();
+    let folder = tempfile::tempdir().unwrap();
+    for (class, other) in classes.iter().flat_map(|class| [(class, "one"), (class, "two")]) {
+        let within = folder.path().join(class).join(other);
+        fs::create_dir_all(&within).unwrap();
+        fs::copy(garden.file("train", 0), within.join("0.jpg")).unwrap();
+    }
+    let checked = check(&request(garden.task, folder.path(), None, None), &quiet).unwrap();
+    let found = messages(&checked, Kind::FolderTooHigh);
+    assert!(
+        found[0].contains("(\"class 00\", \"class 01\", \"class 02\", \"class 03\", \"class 04\", ...)"),
+        "{found:?}"
+    );
+    let found = messages(&checked, Kind::ContradictingLabel);
+    let names = "class 00/one/0.jpg, class 00/two/0.jpg, class 01/one/0.jpg and 21 more are one image";
+    assert!(found[0].contains(names) && found[0].contains("\"class 02\" and 9 more"), "{found:?}");
+}
+
+#[test]
 fn a_folder_of_class_folders_is_data_too() {
     let garden = Garden::new(Task::ImageClassification);
     let checked = |paths: &[&str]| {
