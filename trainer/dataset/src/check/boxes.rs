@@ -130,12 +130,13 @@ fn tiny(data: &Data, at: At, objects: &[Object], found: &mut Vec<Found>) -> Resu
         2 => "; 1 more box is as small".to_owned(),
         n => format!("; {} more boxes are as small", n - 1),
     };
-    let message = format!(
-        "{}: {named} is {x:.1} x {y:.1} pixels where a model sees the image with a longer side of {} pixels, and \
-         {SHORTEST} are the least{more}",
-        data.name(at)?,
-        data.side,
-    );
+    let seen = if scale < 1.0 {
+        format!("where a model sees the image with a longer side of {} pixels", data.side)
+    } else {
+        format!("in an image of {width} x {height}")
+    };
+    let message =
+        format!("{}: {named} is {x:.1} x {y:.1} pixels {seen}, and {SHORTEST} are the least{more}", data.name(at)?);
     let advice = "remove it if it is a slip; for small objects cut images into tiles (--tile_grid_size) or train at a \
                   larger size";
     found.push(data.found(Said::new(FindingKind::TinyBox, message, advice), vec![Shown { at, objects: tiny }])?);
