@@ -15,8 +15,13 @@ use schemas::Interpolation;
 const SIDE: usize = 16;
 /// Steps of a standard deviation.
 const STEPS: f32 = 32.0;
-/// Images of a smaller standard deviation, of 255, have nothing to be told apart by.
+/// Images of a smaller standard deviation, of 255, are of one colour and have nothing to be told apart by.
+const PLAIN: f32 = 1.0;
+/// Of images of a smaller standard deviation, what rounding and compression leave is no smaller than what tells them
+/// apart, so that only those that are stored without loss can be known again.
 const FLAT: f32 = 4.0;
+/// Farthest distance of a flat image.
+const EQUAL: f32 = 0.02;
 /// Root of the mean squared distance, in standard deviations, from which images count as different. In seven public
 /// data sets, copies saved again at a quality of 40, halved in size or darkened by a fifth stay below 0.12 and those
 /// brightened by a fifth below 0.15; different images begin at 0.2.
@@ -33,6 +38,7 @@ const BRIGHTER: i32 = 2;
 pub(crate) struct Look {
     hash: u64,
     levels: Box<[i8; SIDE * SIDE]>,
+    flat: bool,
 }
 
 /// An image reduced to what a [`Look`] is taken from, and whether it has no colour; of an upright image.
@@ -54,14 +60,14 @@ impl Look {
         let n = values.len() as f32;
         let mean = values.iter().sum::<f32>() / n;
         let deviation = (values.iter().map(|value| (value - mean).powi(2)).sum::<f32>() / n).sqrt();
-        if deviation < FLAT {
+        if deviation < PLAIN {
             return None;
         }
         let mut levels = Box::new([0; SIDE * SIDE]);
         for (level, value) in levels.iter_mut().zip(&values) {
             *level = ((value - mean) / deviation * STEPS).round().clamp(-127.0, 127.0) as i8;
         }
-        Some(Self { hash: hash(&levels), levels })
+        Some(Self { hash: hash(&levels), levels, flat: deviation < FLAT })
     }
 
     /// Root of the mean squared distance, in standard deviations.
@@ -72,7 +78,8 @@ impl Look {
     }
 
     fn is_like(&self, other: &Self) -> bool {
-        (self.hash ^ other.hash).count_ones() <= MOST_BITS && self.distance(other) < FARTHEST
+        let farthest = if self.flat || other.flat { EQUAL } else { FARTHEST };
+        (self.hash ^ other.hash).count_ones() <= MOST_BITS && self.distance(other) < farthest
     }
 
     fn band(&self, band: u32) -> u64 {
@@ -155,7 +162,7 @@ fn united(n: usize, links: &[(usize, usize)]) -> Vec<Vec<usize>> {
 
 #[cfg(test)]
 mod tests {
-    use models::host::{Limits, brightness, decode, encode_jpeg, thumbnail};
+    use models::host::{Limits, brightness, decode, encode_jpeg, encode_png, thumbnail};
 
     use super::*;
     use crate::KeyedRng;
@@ -184,6 +191,22 @@ mod tests {
             }
         }
         assert!(look(&Rgb::filled(50, 50, [9, 8, 7])).0.is_none(), "nothing to be told apart by");
+    }
+
+    #[test]
+    fn dark_images_are_alike_only_where_nothing_was_lost() {
+        let dark = |seed| {
+            let mut image = scene(seed);
+            image.data.iter_mut().for_each(|value| *value = 8 + *value / 16);
+            image
+        };
+        let scenes: Vec<Look> = (0..60).map(|seed| look(&dark(seed)).0.unwrap()).collect();
+        assert!(scenes.iter().all(|scene| scene.flat));
+        assert!(alike(&scenes.iter().collect::<Vec<_>>(), 2).is_empty());
+        let again = decode(&encode_png(&dark(7)), &Limits::default()).unwrap();
+        let copy = look(&again).0.unwrap();
+        let all: Vec<&Look> = scenes.iter().chain([&copy]).collect();
+        assert_eq!(alike(&all, 2), [[7, 60]]);
     }
 
     #[test]

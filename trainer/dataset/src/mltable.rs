@@ -80,7 +80,8 @@ fn read_table(path: &Path) -> Result<Source, DataError> {
 
 fn local(table: &Path, folder: &Path, name: &str) -> Result<PathBuf, DataError> {
     match name.split_once("://") {
-        None => Ok(folder.join(name)),
+        // Without the dots of `./train.jsonl`, which every message about a row would have in its middle.
+        None => Ok(folder.join(name).components().collect()),
         Some(("file", rest)) => Ok(PathBuf::from(rest)),
         Some(_) => Err(wrong(
             table,
@@ -186,6 +187,7 @@ mod tests {
         );
         let source = source.unwrap();
         assert_eq!(names(&source), ["a.jsonl"]);
+        assert!(!source.files[0].to_str().unwrap().contains("/./"), "{:?}", source.files);
         assert!(source.warnings.is_empty(), "{:?}", source.warnings);
     }
 

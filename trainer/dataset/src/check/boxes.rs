@@ -68,22 +68,28 @@ fn pairs(
     pairs.sort_by_key(|&(a, b, _)| (a, b));
     let Some(&(a, b, by)) = pairs.first() else { return Ok(()) };
     let Targets::Objects(all) = &data.sides[at.side].rows.targets else { return Ok(()) };
-    let label = |object: usize| &data.labels[all.of(at.index)[object].class as usize];
+    let named = names(data, &Shown { at, objects: vec![a, b] }, all.of(at.index))?.join(" and ");
     let more = match pairs.len() {
         1 => String::new(),
+        2 => "; so does 1 more pair".to_owned(),
         n => format!("; so do {} more pairs", n - 1),
     };
-    let message = format!(
-        "{}: boxes {a} ({}) and {b} ({}) overlap by {by:.2}, at least {limit}{more}",
-        data.name(at)?,
-        label(a),
-        label(b)
-    );
+    let message = format!("{}: {named} overlap by {by:.2}, at least {limit}{more}", data.name(at)?);
     let mut objects: Vec<usize> = pairs.iter().flat_map(|&(a, b, _)| [a, b]).collect();
     objects.sort_unstable();
     objects.dedup();
     found.push(data.found(Said::new(kind, message, advice), vec![Shown { at, objects }])?);
     Ok(())
+}
+
+/// Objects of an image for people: by their places in the row, with their labels.
+fn names(data: &Data, shown: &Shown, objects: &[Object]) -> Result<Vec<String>, DataError> {
+    let label = |object: usize| &data.labels[objects[object].class as usize];
+    let name = |(number, &object): (Option<u64>, &usize)| match number {
+        Some(number) => format!("box {number} ({})", label(object)),
+        None => format!("a box of a further row of it ({})", label(object)),
+    };
+    Ok(data.numbers(shown)?.into_iter().zip(&shown.objects).map(name).collect())
 }
 
 /// Boxes that stick out are cut when they are read, so the row is read again where there are any.
@@ -118,14 +124,19 @@ fn tiny(data: &Data, at: At, objects: &[Object], found: &mut Vec<Found>) -> Resu
     let tiny: Vec<usize> = all.iter().filter(is_tiny).copied().collect();
     let Some(&first) = tiny.first() else { return Ok(()) };
     let [x, y] = sides(&objects[first]);
-    let message = format!(
-        "{}: box {first} ({}) is {x:.1} x {y:.1} pixels where a model sees the image with a longer side of {} \
-         pixels, and {SHORTEST} are the least{}",
-        data.name(at)?,
-        data.labels[objects[first].class as usize],
-        data.side,
-        if tiny.len() > 1 { format!("; {} more boxes are as small", tiny.len() - 1) } else { String::new() }
-    );
+    let named = names(data, &Shown { at, objects: vec![first] }, objects)?.concat();
+    let more = match tiny.len() {
+        1 => String::new(),
+        2 => "; 1 more box is as small".to_owned(),
+        n => format!("; {} more boxes are as small", n - 1),
+    };
+    let seen = if scale < 1.0 {
+        format!("where a model sees the image with a longer side of {} pixels", data.side)
+    } else {
+        format!("in an image of {width} x {height}")
+    };
+    let message =
+        format!("{}: {named} is {x:.1} x {y:.1} pixels {seen}, and {SHORTEST} are the least{more}", data.name(at)?);
     let advice = "remove it if it is a slip; for small objects cut images into tiles (--tile_grid_size) or train at a \
                   larger size";
     found.push(data.found(Said::new(FindingKind::TinyBox, message, advice), vec![Shown { at, objects: tiny }])?);

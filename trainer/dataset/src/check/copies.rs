@@ -74,13 +74,18 @@ fn near(data: &Data, images: &[At], found: &mut Vec<Found>) -> Result<(), DataEr
 
 /// The first few of some images, by name.
 fn names(data: &Data, images: &[At]) -> Result<String, DataError> {
-    let named = images.iter().take(NAMED).map(|&at| data.name(at)).collect::<Result<Vec<_>, _>>()?;
-    let more = images.len() - named.len();
-    let (last, first) = named.split_last().map_or((String::new(), &[][..]), |(last, first)| (last.clone(), first));
-    Ok(match more {
-        0 => format!("{} and {last}", first.join(", ")),
-        more => format!("{}, {last} and {more} more", first.join(", ")),
-    })
+    Ok(listed(&data.names(&images[..images.len().min(NAMED)])?, images.len()))
+}
+
+/// The first few of `all` names, for people.
+fn listed(names: &[String], all: usize) -> String {
+    let named = &names[..names.len().min(NAMED)];
+    match (named.split_last(), all - named.len()) {
+        (None, _) => String::new(),
+        (Some((last, [])), 0) => last.clone(),
+        (Some((last, first)), 0) => format!("{} and {last}", first.join(", ")),
+        (Some(_), more) => format!("{} and {more} more", named.join(", ")),
+    }
 }
 
 /// The parts that images are in, each once.
@@ -105,5 +110,5 @@ fn different_labels(data: &Data, images: &[At]) -> Option<String> {
     };
     let mut names: Vec<String> = sets.iter().map(name).collect();
     names.sort_unstable();
-    (names.len() > 1).then(|| names.join(" and "))
+    (names.len() > 1).then(|| listed(&names, names.len()))
 }

@@ -1,6 +1,6 @@
 //! Groups of rows on two sides of a split; and names of files that suggest groups where none are named.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use schemas::check::FindingKind;
 
@@ -15,6 +15,9 @@ const FEWEST_IMAGES: usize = 20;
 const FEWEST_GROUPS: usize = 5;
 /// Share of the images that have to be in groups of at least two.
 const COVERED: f64 = 0.8;
+/// Share of the images of groups that have the commonest class of their group, from which groups are the classes: a few
+/// labels may be wrong.
+const OF_ITS_CLASS: f64 = 0.9;
 /// Images that a finding about a group shows.
 const SHOWN: usize = 4;
 
@@ -126,15 +129,21 @@ fn telling(data: &Data, mut groups: Grouping, all: usize) -> Option<Grouping> {
     (!groups.is_empty()).then_some(groups)
 }
 
-/// Whether each group has one class, and there are hardly more groups than classes.
+/// Whether groups have one class each, but for slips, and there are hardly more of them than classes.
 fn are_classes(data: &Data, groups: &Grouping) -> bool {
     if !has_one_class(data.task) {
         return false;
     }
-    let class = |at: &At| data.sides[at.side].rows.targets.classes(at.index).first().copied();
-    let of = |images: &Vec<At>| -> BTreeSet<Option<u32>> { images.iter().map(class).collect() };
+    let commonest = |images: &Vec<At>| {
+        let mut counts: BTreeMap<Option<u32>, usize> = BTreeMap::new();
+        let class = |at: &At| data.sides[at.side].rows.targets.classes(at.index).first().copied();
+        images.iter().for_each(|at| *counts.entry(class(at)).or_default() += 1);
+        counts.into_values().max().unwrap_or_default()
+    };
+    let of_its_class: usize = groups.values().map(commonest).sum();
+    let all: usize = groups.values().map(Vec::len).sum();
     // A folder of a class may be in each of three parts.
-    groups.values().all(|images| of(images).len() == 1) && groups.len() <= data.labels.len() * data.sides.len().max(2)
+    of_its_class as f64 >= OF_ITS_CLASS * all as f64 && groups.len() <= data.labels.len() * data.sides.len().max(2)
 }
 
 fn say(data: &Data, groups: &Grouping, what: &str, found: &mut Vec<Found>) -> Result<(), DataError> {
@@ -142,9 +151,12 @@ fn say(data: &Data, groups: &Grouping, what: &str, found: &mut Vec<Found>) -> Re
     else {
         return Ok(());
     };
-    let split = if data.sides.len() > 1 { " that are in more than one part" } else { "" };
-    let message =
-        format!("{what} suggest {} groups{split}, such as {name:?} with {} images", groups.len(), images.len());
+    let split = match (data.sides.len(), groups.len()) {
+        (1, n) => format!("{n} groups"),
+        (_, 1) => "1 group that is in more than one part".to_owned(),
+        (_, n) => format!("{n} groups that are in more than one part"),
+    };
+    let message = format!("{what} suggest {split}, such as {name:?} with {} images", images.len());
     let advice = "where images of one patient, scene or day belong together, write that into each row under a key \
                   of its own and name it with --group_column, so that no group is on both sides of a split";
     let shown: Vec<Shown> = match images.iter().find(|at| at.side != images[0].side) {

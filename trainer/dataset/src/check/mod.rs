@@ -12,6 +12,7 @@ mod images;
 mod names;
 mod rows;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -151,8 +152,18 @@ impl Data<'_> {
 
     /// The name of an image, for people: the end of its `image_url`.
     pub fn name(&self, at: At) -> Result<String, DataError> {
-        let url = self.place(&at.into())?.image_url.unwrap_or_default();
-        Ok(url.rsplit('/').next().unwrap_or_default().to_owned())
+        Ok(self.names(&[at])?.concat())
+    }
+
+    /// The names of some images: as much of the end of each `image_url` as tells them apart.
+    pub fn names(&self, images: &[At]) -> Result<Vec<String>, DataError> {
+        let url = |&at: &At| Ok(self.place(&at.into())?.image_url.unwrap_or_default());
+        let urls = images.iter().map(url).collect::<Result<Vec<String>, DataError>>()?;
+        let different = |names: &[String]| names.iter().collect::<BTreeSet<_>>().len();
+        let deepest = urls.iter().map(|url| url.split('/').count()).max().unwrap_or(1);
+        let of = |depth: usize| urls.iter().map(|url| ending(url, depth).to_owned()).collect::<Vec<String>>();
+        let apart = different(&urls);
+        Ok((1..=deepest).map(of).find(|names| different(names) == apart).unwrap_or(urls))
     }
 
     /// The absolute path of an image that has one.
@@ -170,8 +181,23 @@ impl Data<'_> {
         let (url, location) = side.reader.files.location(entry)?;
         let file = side.reader.files.path(entry).display().to_string();
         let rejected = Rejected { file, line: u64::from(entry.line), url: Some(url), location: Some(location) };
-        let objects = shown.objects.iter().map(|&object| object as u64).collect();
+        let objects = self.numbers(shown)?.into_iter().flatten().collect();
         Ok(FindingPlace { objects, ..rejected.place(side.part, side.folder) })
+    }
+
+    /// Where the objects that matter stand in the label of their row, from 0: what training leaves out before them counts,
+    /// too. Nothing for objects of further rows of the image.
+    pub fn numbers(&self, shown: &Shown) -> Result<Vec<Option<u64>>, DataError> {
+        if shown.objects.is_empty() {
+            return Ok(Vec::new());
+        }
+        let side = &self.sides[shown.at.side];
+        let text = side.reader.files.text(&side.rows.entries[shown.at.index])?;
+        let mut boxes = crate::boxes::parse(text.trim_ascii()).map(|row| row.boxes).unwrap_or_default();
+        // Objects of classes that the model does not have are left out, too.
+        boxes.retain(|one| self.labels.contains(&one.label.to_string()));
+        let number = |&object: &usize| boxes.get(object).map(|one| one.number as u64);
+        Ok(shown.objects.iter().map(number).collect())
     }
 
     /// A finding about these images, of which the first is where it is.
@@ -189,6 +215,11 @@ impl Data<'_> {
         let file = self.sides[side].source.display().to_string();
         Found { finding: finding(said, file, None, Vec::new()), shown: Vec::new() }
     }
+}
+
+/// The last names of a path or URL, at most so many.
+fn ending(url: &str, names: usize) -> &str {
+    url.rmatch_indices('/').nth(names - 1).map_or(url, |(at, _)| &url[at + 1..])
 }
 
 fn finding(said: Said, file: String, line: Option<u64>, images: Vec<FindingPlace>) -> Finding {

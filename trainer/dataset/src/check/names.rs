@@ -4,14 +4,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path};
 
-use schemas::check::{DataPart, FindingKind};
+use schemas::check::FindingKind;
 
 use super::classes::examples;
-use super::{At, Data, Found, Said, has_one_class};
+use super::{Data, Found, Said, has_one_class, showing};
+use crate::convert::parts::part_named;
 use crate::error::DataError;
 
-/// Images of a class whose paths are looked at.
-const LOOKED_AT: usize = 50;
+/// Images of a class whose paths are looked at, at most and evenly: folders follow each other.
+const LOOKED_AT: u64 = 100;
+
+/// Names in a message.
+const NAMED: usize = 5;
 
 pub(super) fn check(data: &Data, found: &mut Vec<Found>) -> Result<(), DataError> {
     similar(data, found)?;
@@ -66,24 +70,27 @@ fn similar(data: &Data, found: &mut Vec<Found>) -> Result<(), DataError> {
     Ok(())
 }
 
-/// What lies between the folder of a class and its images: the next folder, or nothing. Of classes whose images lie in
-/// a folder of their name.
-type Below = BTreeMap<u32, BTreeSet<Option<String>>>;
+/// The folders between that of a class and its images, if any. Of classes whose images lie in a folder of their name.
+type Below = BTreeMap<u32, BTreeSet<Vec<String>>>;
 
 fn below(data: &Data, used: &BTreeSet<u32>) -> Result<Below, DataError> {
-    let mut looked: BTreeMap<u32, usize> = BTreeMap::new();
+    let mut totals = vec![0; data.labels.len()];
+    for side in &data.sides {
+        totals.iter_mut().zip(showing(&side.rows.targets, data.labels.len())).for_each(|(total, n)| *total += n);
+    }
+    let mut seen = vec![0_u64; data.labels.len()];
     let mut folders = Below::new();
     let mut elsewhere = BTreeSet::new();
-    let images: Vec<At> = data.images().collect();
-    for at in images {
+    for at in data.images() {
         let Some(&class) = data.sides[at.side].rows.targets.classes(at.index).first() else { continue };
-        let looked = looked.entry(class).or_default();
-        if *looked == LOOKED_AT || !used.contains(&class) {
+        let place = class as usize;
+        seen[place] += 1;
+        let is_looked_at = (seen[place] - 1).is_multiple_of(totals[place].div_ceil(LOOKED_AT).max(1));
+        if !is_looked_at || !used.contains(&class) {
             continue;
         }
-        *looked += 1;
-        match data.path(at)?.as_deref().and_then(|path| next_folder(path, &data.labels[class as usize])) {
-            Some(next) => drop(folders.entry(class).or_default().insert(next)),
+        match data.path(at)?.as_deref().and_then(|path| folders_below(path, &data.labels[place])) {
+            Some(below) => drop(folders.entry(class).or_default().insert(below)),
             None => drop(elsewhere.insert(class)),
         }
     }
@@ -91,9 +98,8 @@ fn below(data: &Data, used: &BTreeSet<u32>) -> Result<Below, DataError> {
     Ok(folders)
 }
 
-/// Of the last folder called `label` in a path, the folder below it, or `None` where that is the file. `None` without
-/// one.
-fn next_folder(path: &Path, label: &str) -> Option<Option<String>> {
+/// The folders below the last one called `label` in the path of a file; `None` where there is no such folder.
+fn folders_below(path: &Path, label: &str) -> Option<Vec<String>> {
     let names: Vec<&str> = path
         .components()
         .filter_map(|part| match part {
@@ -102,22 +108,25 @@ fn next_folder(path: &Path, label: &str) -> Option<Option<String>> {
         })
         .collect();
     let at = names.iter().rposition(|name| *name == label).filter(|at| at + 1 < names.len())?;
-    Some((at + 2 < names.len()).then(|| names[at + 1].to_owned()))
+    Some(names[at + 1..names.len() - 1].iter().map(|&name| name.to_owned()).collect())
+}
+
+/// The folders at a depth, where every image lies in one.
+fn at_depth(below: &BTreeSet<Vec<String>>, depth: usize) -> Option<BTreeSet<String>> {
+    let names: Option<BTreeSet<String>> = below.iter().map(|folders| folders.get(depth).cloned()).collect();
+    names.filter(|names| !names.is_empty())
 }
 
 /// The part that a name stands for.
-fn part(name: &str) -> Option<DataPart> {
-    match name.trim().to_lowercase().as_str() {
-        "train" | "training" => Some(DataPart::Training),
-        "valid" | "validation" | "validate" | "val" | "dev" => Some(DataPart::Validation),
-        "test" | "testing" => Some(DataPart::Test),
-        _ => None,
-    }
+fn part(name: &str) -> Option<&'static str> {
+    part_named(name.trim())
 }
 
-/// Names that nothing else is called by; a train is a thing, and a ticket may be valid.
+/// Names of parts that nothing else is called by; a train is a thing, as is a train set, and a ticket may be valid.
 fn is_plain(name: &str) -> bool {
-    matches!(name.trim().to_lowercase().as_str(), "training" | "validation" | "val" | "testing")
+    let name = name.trim().to_lowercase();
+    let of_things = name.starts_with("train") && !name.starts_with("training");
+    part(&name).is_some() && !of_things && !matches!(name.as_str(), "valid" | "validate" | "test" | "dev")
 }
 
 /// Finds parts that were taken for classes: two different ones, or one that holds folders or is called as nothing else
@@ -127,7 +136,7 @@ fn parts(data: &Data, used: &BTreeSet<u32>, folders: &Below, found: &mut Vec<Fou
     let named: Vec<u32> = used.iter().copied().filter(|class| part(label(class)).is_some()).collect();
     let distinct: BTreeSet<_> = named.iter().map(|class| part(label(class))).collect();
     let holds_folders =
-        |class: &&u32| folders.get(class).is_some_and(|below| !below.contains(&None) && below.len() > 1);
+        |class: &&u32| folders.get(class).and_then(|below| at_depth(below, 0)).is_some_and(|names| names.len() > 1);
     let sure = distinct.len() > 1 || named.len() == used.len() || named.iter().any(|class| is_plain(label(class)));
     if named.is_empty() || !sure && !named.iter().any(|class| holds_folders(&class)) {
         return Ok(false);
@@ -150,31 +159,47 @@ fn parts(data: &Data, used: &BTreeSet<u32>, folders: &Below, found: &mut Vec<Fou
     Ok(true)
 }
 
-/// Finds classes that hold folders of the same names, or one class that holds several.
+/// The first few of some names.
+fn few(names: impl IntoIterator<Item = String>) -> String {
+    let mut names = names.into_iter();
+    let mut few: Vec<String> = names.by_ref().take(NAMED).collect();
+    few.extend(names.next().map(|_| "...".to_owned()));
+    few.join(", ")
+}
+
+/// Finds classes that hold folders of the same names, and one class alone that holds several, at once or in the only
+/// folder that it holds.
 fn too_high(data: &Data, folders: &Below, found: &mut Vec<Found>) -> Result<(), DataError> {
     let all = data.labels.iter().filter(|label| !label.is_empty()).count();
-    let names = |below: &BTreeSet<Option<String>>| -> BTreeSet<String> {
-        if below.contains(&None) { BTreeSet::new() } else { below.iter().flatten().cloned().collect() }
-    };
-    let mut shared =
-        folders.values().map(names).reduce(|a, b| a.intersection(&b).cloned().collect()).unwrap_or_default();
-    // A folder of each part within each class says nothing of the classes.
-    shared.retain(|name| part(name).is_none());
-    if folders.len() < all || shared.len() < 2 {
+    if folders.len() < all {
         return Ok(());
     }
-    let mut classes: Vec<String> = folders.keys().map(|&class| format!("{:?}", data.labels[class as usize])).collect();
+    let shared = match folders.values().collect::<Vec<_>>().as_slice() {
+        // Nothing can be learnt of one class, so that these are the classes, or their parts.
+        [only] => (0..).map_while(|depth| at_depth(only, depth)).find(|names| names.len() > 1).unwrap_or_default(),
+        several => {
+            let names = several.iter().map(|below| at_depth(below, 0).unwrap_or_default());
+            let mut shared = names.reduce(|a, b| a.intersection(&b).cloned().collect()).unwrap_or_default();
+            // A folder of each part within each class says nothing of the classes.
+            shared.retain(|name| part(name).is_none());
+            shared
+        }
+    };
+    if shared.len() < 2 {
+        return Ok(());
+    }
+    let are_parts = shared.iter().all(|name| part(name).is_some());
+    let mut classes: Vec<&str> = folders.keys().map(|&class| data.labels[class as usize].as_str()).collect();
     classes.sort_unstable();
-    let inner: Vec<&str> = shared.iter().map(String::as_str).take(5).collect();
     let said = Said::new(
         FindingKind::FolderTooHigh,
         format!(
-            "the images of each class ({}) lie in folders below it that look like the classes: {}{}",
-            classes.join(", "),
-            inner.join(", "),
-            if shared.len() > inner.len() { ", ..." } else { "" }
+            "the images of each class ({}) lie in folders below it that look like the {}: {}",
+            few(classes.iter().map(|name| format!("{name:?}"))),
+            if are_parts { "parts of a data set" } else { "classes" },
+            few(shared),
         ),
-        "name the folder that holds the class folders, which is one level below",
+        "name the folder that holds these folders, which lies deeper",
     );
     let shown = folders.keys().flat_map(|&class| examples(data, class)).collect();
     found.push(data.found(said, shown)?);
@@ -207,10 +232,21 @@ mod tests {
     }
 
     #[test]
-    fn the_folder_below_a_class() {
-        let next = |path: &str, label: &str| next_folder(Path::new(path), label);
-        assert_eq!(next("/d/pets/cat/1.jpg", "pets"), Some(Some("cat".to_owned())));
-        assert_eq!(next("/d/cat/1.jpg", "cat"), Some(None));
-        assert_eq!((next("/d/1.jpg", "cat"), next("/d/cat", "cat")), (None, None));
+    fn the_folders_below_a_class() {
+        let below = |path: &str, label: &str| folders_below(Path::new(path), label).map(|names| names.join("/"));
+        assert_eq!(below("/d/pets/cat/1.jpg", "pets").as_deref(), Some("cat"));
+        assert_eq!(below("/d/pets/old/cat/1.jpg", "pets").as_deref(), Some("old/cat"));
+        assert_eq!(below("/d/cat/1.jpg", "cat").as_deref(), Some(""));
+        assert_eq!((below("/d/1.jpg", "cat"), below("/d/cat", "cat")), (None, None));
+    }
+
+    #[test]
+    fn names_of_parts_that_may_be_things_are_no_proof() {
+        for name in ["training", "Val", "validation_set", "TESTING", "test-set"] {
+            assert!(is_plain(name), "{name}");
+        }
+        for name in ["train", "Trainset", "valid", "test", "dev", "cat", ""] {
+            assert!(!is_plain(name), "{name}");
+        }
     }
 }

@@ -9,7 +9,7 @@ mod folders;
 mod groups;
 mod labels;
 mod left_out;
-mod parts;
+pub(crate) mod parts;
 mod relative;
 pub mod table;
 mod walk;

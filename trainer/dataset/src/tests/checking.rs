@@ -217,7 +217,8 @@ fn forty_planted_faults_of_ten_kinds_are_found() {
     let severities: Vec<Severity> = checked.report.findings.iter().map(|one| one.severity).collect();
     assert!(severities.is_sorted());
     let tiny = messages(&checked, Kind::TinyBox);
-    assert!(tiny[0].contains("4 are the least") && tiny[0].contains("train.jsonl:Some("), "{tiny:?}");
+    let words = ["in an image of 240 x 180, and 4 are the least", "train.jsonl:Some("];
+    assert!(words.iter().all(|word| tiny[0].contains(word)), "{tiny:?}");
     let at = checked.report.findings.iter().position(|one| one.kind == Kind::DoubledBox).unwrap();
     let images = checked.images(at, 9).unwrap();
     assert_eq!((images.len(), images[0].marks.len()), (1, 2));
@@ -290,6 +291,41 @@ fn tree(garden: &Garden, paths: &[&str]) -> tempfile::TempDir {
 }
 
 #[test]
+fn messages_name_few_things_and_tell_them_apart() {
+    let garden = Garden::new(Task::ImageClassification);
+    let folder = tree(&garden, &["a/x", "b/x", "c/x"]);
+    for class in ["b", "c"] {
+        fs::copy(folder.path().join("a/x/0.jpg"), folder.path().join(class).join("x/0.jpg")).unwrap();
+    }
+    for class in ["b", "c"] {
+        fs::copy(folder.path().join("a/x/1.jpg"), folder.path().join(class).join("x/1.jpg")).unwrap();
+    }
+    fs::rename(folder.path().join("a/x/1.jpg"), folder.path().join("a/x/one.jpg")).unwrap();
+    let checked = check(&request(garden.task, folder.path(), None, None), &quiet).unwrap();
+    let found = messages(&checked, Kind::ContradictingLabel);
+    assert!(found[0].contains("a/x/0.jpg, b/x/0.jpg and c/x/0.jpg are one image"), "{found:?}");
+    assert!(found[0].contains("under \"a\", \"b\" and \"c\""), "{found:?}");
+    assert!(found[1].contains(" a/x/one.jpg, b/x/1.jpg and c/x/1.jpg are one image"), "{found:?}");
+
+    let classes: Vec<String> = (0..12).map(|class| format!("class {class:02}")).collect();
+    let folder = tempfile::tempdir().unwrap();
+    for (class, other) in classes.iter().flat_map(|class| [(class, "one"), (class, "two")]) {
+        let within = folder.path().join(class).join(other);
+        fs::create_dir_all(&within).unwrap();
+        fs::copy(garden.file("train", 0), within.join("0.jpg")).unwrap();
+    }
+    let checked = check(&request(garden.task, folder.path(), None, None), &quiet).unwrap();
+    let found = messages(&checked, Kind::FolderTooHigh);
+    assert!(
+        found[0].contains("(\"class 00\", \"class 01\", \"class 02\", \"class 03\", \"class 04\", ...)"),
+        "{found:?}"
+    );
+    let found = messages(&checked, Kind::ContradictingLabel);
+    let names = "class 00/one/0.jpg, class 00/two/0.jpg, class 01/one/0.jpg and 21 more are one image";
+    assert!(found[0].contains(names) && found[0].contains("\"class 02\" and 9 more"), "{found:?}");
+}
+
+#[test]
 fn a_folder_of_class_folders_is_data_too() {
     let garden = Garden::new(Task::ImageClassification);
     let checked = |paths: &[&str]| {
@@ -308,6 +344,11 @@ fn a_folder_of_class_folders_is_data_too() {
     assert_eq!(deep.report.findings[0].images[0].image_url.as_deref(), Some("pets/cat/0.jpg"));
     let sites = checked(&["rome/cat", "rome/dog", "oslo/cat", "oslo/dog"]);
     assert_eq!(kinds(&sites), BTreeMap::from([(Kind::FolderTooHigh, 1)]));
+    let zipped = checked(&["archive/data/cat", "archive/data/dog"]);
+    assert_eq!(kinds(&zipped), BTreeMap::from([(Kind::FolderTooHigh, 1)]));
+    let parts = checked(&["archive/train/cat", "archive/train/dog", "archive/val/cat", "archive/val/dog"]);
+    let found = messages(&parts, Kind::FolderTooHigh);
+    assert!(found.len() == 1 && found[0].contains("look like the parts of a data set: train, val"), "{found:?}");
     // Folders within classes that have nothing to do with each other say nothing.
     assert!(checked(&["cat/a", "cat/b", "dog/c", "dog/d"]).report.findings.is_empty());
     let mixed = checked(&["train/cat", "train/dog", "Valid/cat", "Valid/dog"]);
