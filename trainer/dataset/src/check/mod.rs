@@ -193,7 +193,8 @@ impl Data<'_> {
         }
         let side = &self.sides[shown.at.side];
         let text = side.reader.files.text(&side.rows.entries[shown.at.index])?;
-        let mut boxes = crate::boxes::parse(text.trim_ascii()).map(|row| row.boxes).unwrap_or_default();
+        let mut boxes =
+            crate::boxes::parse(self.task.labels(), text.trim_ascii()).map(|row| row.boxes).unwrap_or_default();
         // Objects of classes that the model does not have are left out, too.
         boxes.retain(|one| self.labels.contains(&one.label.to_string()));
         let number = |&object: &usize| boxes.get(object).map(|one| one.number as u64);
