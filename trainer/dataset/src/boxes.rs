@@ -22,6 +22,8 @@ pub struct RowBox {
     pub is_crowd: bool,
     /// Its outline, in the same fractions, where rows outline their objects.
     pub outline: Option<Arc<Outline>>,
+    /// Whether it stuck out of the image and was cut at its edge.
+    pub is_cut: bool,
 }
 
 /// The usable part of a row.
@@ -33,8 +35,13 @@ pub struct BoxRow {
     pub boxes: Vec<RowBox>,
     /// What was left out, in words that name its place in the label.
     pub rejected: Vec<String>,
+}
+
+impl BoxRow {
     /// Boxes that stuck out of the image and were cut at its edge.
-    pub cut: usize,
+    pub fn cut(&self) -> usize {
+        self.boxes.iter().filter(|one| one.is_cut).count()
+    }
 }
 
 /// Reads one line. Boxes that cannot be used are listed in the result.
@@ -52,7 +59,6 @@ pub fn parse(labels: Labels, line: &[u8]) -> Result<BoxRow, Refusal> {
     };
     let listed_any = !listed.is_empty();
     let numbers = (0..).filter(|number| !gone.contains(number));
-    let cut = listed.iter().filter(|one| one.cut).count();
     let mut boxes = Vec::with_capacity(listed.len());
     for (number, one) in numbers.zip(listed) {
         match row_box(number, one) {
@@ -64,7 +70,7 @@ pub fn parse(labels: Labels, line: &[u8]) -> Result<BoxRow, Refusal> {
         let reason = format!("none of its objects is usable: {}", rejected.join("; "));
         return Err((RejectKind::BadLabel, Some(row.image_url), reason));
     }
-    Ok(BoxRow { image_url: row.image_url, boxes, rejected, cut })
+    Ok(BoxRow { image_url: row.image_url, boxes, rejected })
 }
 
 /// An object as listed, with an outline or without.
@@ -96,7 +102,8 @@ fn row_box(number: usize, one: Listed) -> Result<RowBox, String> {
     if corners[0] >= corners[2] || corners[1] >= corners[3] {
         return Err(format!("object {number}: its box is narrower than a ten-millionth of the image"));
     }
-    Ok(RowBox { number, label: one.label, corners, is_crowd: one.is_crowd, outline: one.outline })
+    let (is_crowd, outline, is_cut) = (one.is_crowd, one.outline, one.cut);
+    Ok(RowBox { number, label: one.label, corners, is_crowd, outline, is_cut })
 }
 
 #[cfg(test)]
@@ -117,7 +124,7 @@ mod tests {
         assert_eq!(row.boxes[0].corners, [0.1, 0.2, 0.5, 0.6]);
         assert!(row.boxes[0].is_crowd && !row.boxes[1].is_crowd);
         assert_eq!(row.boxes[1].corners, [0.1, 0.1, 0.3, 0.4]);
-        assert_eq!((row.boxes[2].corners, row.cut), ([0.0, 0.2, 0.5, 1.0], 1));
+        assert_eq!((row.boxes[2].corners, row.boxes[2].is_cut, row.cut()), ([0.0, 0.2, 0.5, 1.0], true, 1));
         let named: Vec<&str> = row.rejected.iter().map(|reason| &reason[..8]).collect();
         assert_eq!(named, ["object 1", "object 2", "object 3"]);
     }

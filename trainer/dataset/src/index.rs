@@ -261,7 +261,7 @@ impl Files {
             Ok(row) => row,
             Err(refusal) => return Ok(Err(refusal)),
         };
-        let listed = row.boxes.len();
+        let (listed, cut) = (row.boxes.len(), row.cut());
         let mut left_out = row.rejected;
         let mut objects = Vec::with_capacity(listed);
         for one in row.boxes {
@@ -278,7 +278,7 @@ impl Files {
             return Ok(Err((RejectKind::BadLabel, Some(row.image_url), reason)));
         }
         let usable = self.usable(file, row.image_url, Shown::Objects(objects), left_out);
-        Ok(usable.map(|usable| Usable { cut: row.cut, ..usable }))
+        Ok(usable.map(|usable| Usable { cut, ..usable }))
     }
 
     fn usable(&self, file: usize, image_url: String, shown: Shown, left_out: Vec<String>) -> Result<Usable, Refusal> {

@@ -98,15 +98,16 @@ fn cut(data: &Data, at: At, found: &mut Vec<Found>) -> Result<(), DataError> {
     if side.rows.cut == 0 {
         return Ok(());
     }
-    let text = side.reader.files.text(&side.rows.entries[at.index])?;
-    let boxes = match crate::boxes::parse(data.task.labels(), text.trim_ascii()) {
-        Ok(row) if row.cut > 0 => row.cut,
-        Ok(_) | Err(_) => return Ok(()),
+    let boxes = data.boxes(at)?;
+    let objects: Vec<usize> = (0..boxes.len()).filter(|&object| boxes[object].is_cut).collect();
+    let many = match objects.len() {
+        0 => return Ok(()),
+        1 => "1 box sticks".to_owned(),
+        n => format!("{n} boxes stick"),
     };
-    let many = if boxes == 1 { "1 box sticks".to_owned() } else { format!("{boxes} boxes stick") };
     let message = format!("{}: {many} out of the image", data.name(at)?);
     let advice = "correct what wrote the boxes if it is more than rounding; training cuts them at the edge";
-    found.push(data.found(Said::new(FindingKind::CutBox, message, advice), vec![at.into()])?);
+    found.push(data.found(Said::new(FindingKind::CutBox, message, advice), vec![Shown { at, objects }])?);
     Ok(())
 }
 

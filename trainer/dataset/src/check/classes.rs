@@ -14,7 +14,8 @@ pub(super) fn check(data: &Data, found: &mut Vec<Found>) -> Result<(), DataError
     for (number, side) in data.sides.iter().enumerate() {
         if side.rows.entries.is_empty() {
             let message = format!("none of {} {} rows has a usable image", side.rows.rows, side.part.as_str());
-            let advice = "correct the rows; what is wrong with each is listed, too";
+            let advice =
+                "correct the rows, of which each is listed, too, or name what they are labelled for with --task";
             found.push(data.of_side(Said::new(FindingKind::EmptyPart, message, advice), number));
         }
     }
@@ -47,8 +48,9 @@ pub(super) fn check(data: &Data, found: &mut Vec<Found>) -> Result<(), DataError
     Ok(())
 }
 
-/// The first images that show a class.
+/// The first images that show a class, with its objects.
 pub(super) fn examples(data: &Data, class: u32) -> Vec<Shown> {
     let shows = |at: &At| data.sides[at.side].rows.targets.shown(at.index).contains(&class);
-    data.images().filter(shows).take(SHOWN).map(Shown::from).collect()
+    let shown = |at| data.with_objects(at, |object| object.class == class);
+    data.images().filter(shows).take(SHOWN).map(shown).collect()
 }

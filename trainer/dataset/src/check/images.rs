@@ -74,7 +74,9 @@ impl Album<'_, '_> {
         let Some(&first) = images.first() else { return Ok(()) };
         let (all, name) = (self.known.len(), self.data.name(first)?);
         let message = format!("{} of {all} images {what}, such as {name}", images.len());
-        let shown = images.into_iter().map(Shown::from).collect();
+        // Whether boxes fit a turned image is to be seen.
+        let boxed = kind == FindingKind::TurnedImage;
+        let shown: Vec<Shown> = images.into_iter().map(|at| self.data.with_objects(at, |_| boxed)).collect();
         self.found.push(self.data.found(Said::new(kind, message, advice), shown)?);
         Ok(())
     }

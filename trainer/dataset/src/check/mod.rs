@@ -20,6 +20,7 @@ use models::host::Rgb;
 use schemas::check::{CheckReport, CheckedClass, CheckedPart, DataPart, Finding, FindingKind, FindingPlace, Severity};
 use schemas::{Labels, Task};
 
+use crate::boxes::RowBox;
 use crate::dataset::Reader;
 use crate::error::DataError;
 use crate::facts::Facts;
@@ -29,7 +30,7 @@ use crate::options::ReadOptions;
 use crate::part::{Depth, Part, Reading};
 use crate::preflight::{FULL_CHECK, OnProgress};
 use crate::reject::{Rejection, Rejections};
-use crate::target::Targets;
+use crate::target::{Object, Targets};
 
 use folder::Sources;
 
@@ -185,20 +186,38 @@ impl Data<'_> {
         Ok(FindingPlace { objects, ..rejected.place(side.part, side.folder) })
     }
 
+    /// The usable boxes of an image's row; those of further rows of the image are not among them.
+    pub fn boxes(&self, at: At) -> Result<Vec<RowBox>, DataError> {
+        let side = &self.sides[at.side];
+        let text = side.reader.files.text(&side.rows.entries[at.index])?;
+        let mut boxes =
+            crate::boxes::parse(self.task.labels(), text.trim_ascii()).map(|row| row.boxes).unwrap_or_default();
+        // Objects of classes that the model does not have are left out, too.
+        boxes.retain(|one| self.labels.contains(&one.label.to_string()));
+        Ok(boxes)
+    }
+
     /// Where the objects that matter stand in the label of their row, from 0: what training leaves out before them counts,
     /// too. Nothing for objects of further rows of the image.
     pub fn numbers(&self, shown: &Shown) -> Result<Vec<Option<u64>>, DataError> {
         if shown.objects.is_empty() {
             return Ok(Vec::new());
         }
-        let side = &self.sides[shown.at.side];
-        let text = side.reader.files.text(&side.rows.entries[shown.at.index])?;
-        let mut boxes =
-            crate::boxes::parse(self.task.labels(), text.trim_ascii()).map(|row| row.boxes).unwrap_or_default();
-        // Objects of classes that the model does not have are left out, too.
-        boxes.retain(|one| self.labels.contains(&one.label.to_string()));
+        let boxes = self.boxes(shown.at)?;
         let number = |&object: &usize| boxes.get(object).map(|one| one.number as u64);
         Ok(shown.objects.iter().map(number).collect())
+    }
+
+    /// An image with those of its objects that are meant.
+    pub fn with_objects(&self, at: At, which: impl Fn(&Object) -> bool) -> Shown {
+        let objects = match &self.sides[at.side].rows.targets {
+            Targets::Classes(_) | Targets::Sets(_) => Vec::new(),
+            Targets::Objects(all) => {
+                let all = all.of(at.index).iter().enumerate();
+                all.filter(|(_, object)| which(object)).map(|(place, _)| place).collect()
+            }
+        };
+        Shown { at, objects }
     }
 
     /// A finding about these images, of which the first is where it is.
@@ -389,6 +408,8 @@ pub struct FoundImage {
     pub image: Arc<Rgb>,
     /// What to call it.
     pub place: FindingPlace,
+    /// Its classes, where it is images that have them.
+    pub classes: Vec<String>,
     /// Label and corners, as fractions of width and height, of the objects that the finding is about.
     pub marks: Vec<(String, [f32; 4])>,
 }
@@ -414,7 +435,8 @@ impl Checked {
             };
             let label = |class: u32| self.label(class);
             let marks = shown.objects.iter().filter_map(mark).map(|(class, corners)| (label(class), corners)).collect();
-            images.push(FoundImage { image, place: place.clone(), marks });
+            let classes = read.rows.targets.classes(shown.at.index).iter().map(|&class| label(class)).collect();
+            images.push(FoundImage { image, place: place.clone(), classes, marks });
         }
         Ok(images)
     }

@@ -223,6 +223,10 @@ fn forty_planted_faults_of_ten_kinds_are_found() {
     let images = checked.images(at, 9).unwrap();
     assert_eq!((images.len(), images[0].marks.len()), (1, 2));
     assert_eq!(images[0].marks[0].1, images[0].marks[1].1);
+    for (kind, marks) in [(Kind::CutBox, 1), (Kind::TinyBox, 1), (Kind::ConflictingBox, 2)] {
+        let at = checked.report.findings.iter().position(|one| one.kind == kind).unwrap();
+        assert_eq!(checked.images(at, 1).unwrap()[0].marks.len(), marks, "{kind:?} shows the boxes that it is about");
+    }
 }
 
 #[test]
@@ -374,6 +378,8 @@ fn one_image_under_two_labels_and_groups_are_found() {
     let found = messages(&checked, Kind::ContradictingLabel);
     assert!(found.len() == 1 && found[0].contains("again.jpg") && found[0].contains("\" and \""), "{found:?}");
     assert_eq!(checked.report.findings.len(), 1, "it is no duplicate besides");
+    let classes: Vec<String> = checked.images(0, 2).unwrap().iter().flat_map(|image| image.classes.clone()).collect();
+    assert!(classes.len() == 2 && classes[0] != classes[1], "{classes:?}");
 
     let garden = Garden::new(Task::ImageClassification);
     for part in ["train", "validation", "test"] {
@@ -436,6 +442,9 @@ fn odd_colours_turns_and_sizes_are_noted() {
     for kind in [Kind::TurnedImage, Kind::MixedGrey, Kind::SixteenBit, Kind::Alpha, Kind::Palette] {
         assert_eq!(found.get(&kind), Some(&1), "{kind:?}: {}", all(&checked));
     }
+    let turned = checked.report.findings.iter().position(|one| one.kind == Kind::TurnedImage).unwrap();
+    let boxes = garden.rows("train")[0]["label"].as_array().unwrap().len();
+    assert!(boxes > 0 && checked.images(turned, 1).unwrap()[0].marks.len() == boxes, "they are to be looked at");
     let mut request = garden.request();
     request.side = 4000;
     let small = messages(&check(&request, &quiet).unwrap(), Kind::SmallImage);
