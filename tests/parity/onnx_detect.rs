@@ -12,7 +12,7 @@ use ndarray::ArrayView4;
 use runtime::{Form, Model, Options, Overrides};
 use schemas::prediction::{Detection, DetectionSettings};
 use schemas::setting::ModelSize;
-use schemas::{CheckpointMeta, Fit, SCHEMA_VERSION, Settings, Task};
+use schemas::{CheckpointMeta, Fit, SCHEMA_VERSION, Settings};
 use tch::Device;
 use tests::{synthetic, synthetic_detect};
 use trainer::nn::network::Network;

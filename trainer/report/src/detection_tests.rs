@@ -4,7 +4,7 @@ use schemas::setting::MetricType;
 
 use super::tests::{HOSTILE, check_ids, full, skeleton, thumbnail};
 use super::*;
-use metrics::detection::{Found, ImageResult, Options, Shapes, Truth, detection};
+use metrics::detection::{Found, ImageResult, Options, Truth, detection};
 
 const CORNERS: [f64; 4] = [10.0, 10.0, 50.0, 50.0];
 
