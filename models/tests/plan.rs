@@ -113,7 +113,7 @@ fn every_error_is_reported_at_once() {
         .set("ams_gradient", true, Source::File)
         .set("seed", -1, Source::File)
         .set("device", "cuda:x", Source::CommandLine)
-        .set("mask_pixel_score_threshold", "0.5", Source::File)
+        .set("image_type", "PNG", Source::File)
         .set("advanced_settings", "no JSON", Source::File)
         .set("valid_crop_size", 300, Source::File);
     let found = messages(request);
@@ -124,7 +124,7 @@ fn every_error_is_reported_at_once() {
         "`amsgrad` is given twice in the file",
         "`seed` is -1",
         "auto, cpu, cuda or cuda:N",
-        "is an instance segmentation setting",
+        "`image_type` cannot be \"PNG\"",
         "JSON object",
         "`model_name` is missing",
         "`training_data` is missing",

@@ -372,6 +372,10 @@ fn what_a_family_or_the_task_does_not_have_is_refused_by_name() {
         let value = Settings::default().get(setting.name).unwrap();
         let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         let error = lab.refusal(&format!("--model_name yolov5 --{} {value}", setting.name));
-        assert!(error.contains(setting.name) && error.contains("a classification setting"), "{error}");
+        let owner = match setting.tasks {
+            [Task::ImageInstanceSegmentation] => "an instance segmentation setting",
+            _ => "a classification setting",
+        };
+        assert!(error.contains(setting.name) && error.contains(owner), "{error}");
     }
 }
