@@ -30,7 +30,7 @@ struct KindView<'a> {
     title: &'static str,
     severity: &'static str,
     count: usize,
-    advice: &'a str,
+    advice: Vec<Piece<'a>>,
     findings: Vec<FindingView<'a>>,
     /// Findings that are not shown.
     more: usize,
@@ -43,6 +43,31 @@ struct FindingView<'a> {
     /// Places that are not shown.
     more: usize,
     images: &'a [Thumbnail],
+}
+
+/// A piece of a text; what is to be typed is code.
+#[derive(Debug, PartialEq, Serialize)]
+struct Piece<'a> {
+    text: &'a str,
+    code: bool,
+}
+
+/// A text by its options (`--name`) and what stands between backticks.
+fn pieces(text: &str) -> Vec<Piece<'_>> {
+    let mut pieces = Vec::new();
+    for (number, quoted) in text.split('`').enumerate() {
+        let mut rest = quoted;
+        while let Some(at) = rest.find("--").filter(|_| number % 2 == 0) {
+            let of_option = |c: char| c == '-' || c == '_' || c.is_ascii_alphanumeric();
+            let end = rest[at..].find(|c| !of_option(c)).map_or(rest.len(), |length| at + length);
+            pieces.push(Piece { text: &rest[..at], code: false });
+            pieces.push(Piece { text: &rest[at..end], code: true });
+            rest = &rest[end..];
+        }
+        pieces.push(Piece { text: rest, code: number % 2 == 1 });
+    }
+    pieces.retain(|piece| !piece.text.is_empty());
+    pieces
 }
 
 /// Places of a finding that are written out.
@@ -63,7 +88,7 @@ pub fn render_check(page: &CheckPage) -> Result<String, ReportError> {
             title: first.kind.title(),
             severity: first.severity.as_str(),
             count: of_kind.len(),
-            advice: &first.advice,
+            advice: pieces(&first.advice),
             findings: all.into_iter().take(page.shown).collect(),
             more,
         })
@@ -129,5 +154,15 @@ mod tests {
             assert!(html.contains(part), "{part}");
         }
         assert!(render_check(&page("x", 0)).unwrap().contains("Nothing was found."));
+    }
+
+    #[test]
+    fn what_is_to_be_typed_is_told_from_words() {
+        let shown = |text| -> String {
+            pieces(text).iter().map(|p| if p.code { format!("[{}]", p.text) } else { p.text.to_owned() }).collect()
+        };
+        assert_eq!(shown("cut (--tile_grid_size) it"), "cut ([--tile_grid_size]) it");
+        assert_eq!(shown("--a and --b; `x --c y` z"), "[--a] and [--b]; [x --c y] z");
+        assert_eq!(shown("no code <b>"), "no code <b>");
     }
 }

@@ -1,7 +1,8 @@
 //! Boxes and masks on images.
 
 use models::host::mask::{Mask, Paste};
-use models::host::{Rgb, Tile};
+use models::host::{self, Region, Rgb, Tile};
+use schemas::Interpolation;
 use schemas::prediction::Detection;
 
 use crate::caption::{self, GLYPH};
@@ -57,10 +58,73 @@ pub fn marked(image: &Rgb, marks: &[Mark]) -> Rgb {
         }
         outline(&mut out, mark, thick);
     }
+    let mut taken = Vec::new();
     for mark in marks.iter().filter(|mark| !mark.text.is_empty()) {
-        tag(&mut out, mark, thick);
+        tag(&mut out, mark, thick, &mut taken);
     }
     out
+}
+
+/// The image, reduced until its longer side is at most `side` pixels, with marks that are drawn at that size.
+#[must_use]
+pub fn fitted(image: &Rgb, marks: &[Mark], side: u32) -> Rgb {
+    let small = host::thumbnail(image, side);
+    let scale = [small.width as f32 / image.width as f32, small.height as f32 / image.height as f32];
+    marked(&small, &moved(marks, [0.0; 2], scale))
+}
+
+/// What lies around the first mark and those in the same place, `side` x `side` pixels; nothing where the whole image,
+/// reduced to `side`, shows it well.
+#[must_use]
+pub fn close_up(image: &Rgb, marks: &[Mark], side: u32) -> Option<Rgb> {
+    /// Shortest side of a mark that is seen well, in pixels of what is shown.
+    const SEEN: f32 = 40.0;
+    /// How much wider the part is than the mark, and how wide at least, in pixels of the image.
+    const AROUND: f32 = 3.0;
+    const LEAST: f32 = 24.0;
+    let [x1, y1, x2, y2] = marks.first()?.corners;
+    let (width, height) = (image.width as f32, image.height as f32);
+    let (longest, shortest) = ((x2 - x1).max(y2 - y1), (x2 - x1).min(y2 - y1));
+    let shown = shortest * (side as f32 / width.max(height)).min(1.0);
+    let part = (longest * AROUND).max(LEAST).min(width.min(height));
+    if shown.is_nan() || shown >= SEEN || part >= width.max(height) {
+        return None;
+    }
+    let start = |from: f32, to: f32, most: f32| ((from + to - part) / 2.0).clamp(0.0, most - part).floor();
+    let (left, top) = (start(x1, x2, width), start(y1, y2, height));
+    let [x0, y0, part] = [left, top, part.floor()].map(f64::from);
+    let region = Region { x0, y0, x1: x0 + part, y1: y0 + part };
+    let near = host::resize(image, region, side, side, Interpolation::Bilinear);
+    let scale = side as f32 / part as f32;
+    let same = |mark: &&Mark| overlap(&mark.corners, &marks[0].corners) > 0.5;
+    let here: Vec<Mark> = marks.iter().filter(same).cloned().collect();
+    Some(marked(&near, &moved(&here, [left, top], [scale; 2])))
+}
+
+/// Intersection over union.
+fn overlap(a: &[f32; 4], b: &[f32; 4]) -> f32 {
+    let area = |c: &[f32; 4]| (c[2] - c[0]).max(0.0) * (c[3] - c[1]).max(0.0);
+    let shared = area(&[a[0].max(b[0]), a[1].max(b[1]), a[2].min(b[2]), a[3].min(b[3])]);
+    let all = area(a) + area(b) - shared;
+    // Of a mark without an area, only itself is in its place.
+    if all > 0.0 { shared / all } else { f32::from(u8::from(a == b)) }
+}
+
+/// Boxes and texts of marks on a part of the image that is drawn at another scale; covered pixels belong to the whole
+/// image and stay there. What is left of a box is at least so wide that its outline is seen.
+fn moved(marks: &[Mark], [left, top]: [f32; 2], [across, down]: [f32; 2]) -> Vec<Mark> {
+    const LEAST: f32 = 6.0;
+    let span = |from: f32, to: f32| {
+        let more = ((LEAST - (to - from)) / 2.0).max(0.0);
+        (from - more, to + more)
+    };
+    let mark = |mark: &Mark| {
+        let [x1, y1, x2, y2] = mark.corners;
+        let (x1, x2) = span((x1 - left) * across, (x2 - left) * across);
+        let (y1, y2) = span((y1 - top) * down, (y2 - top) * down);
+        Mark { corners: [x1, y1, x2, y2], covered: None, ..mark.clone() }
+    };
+    marks.iter().map(mark).collect()
 }
 
 /// `corners` as whole pixels within the image: left, top, right, bottom, the last two excluded.
@@ -103,18 +167,28 @@ fn outline(image: &mut Rgb, mark: &Mark, thick: u32) {
     fill(image, [inner[2].max(left), top, right, bottom], mark.colour);
 }
 
-/// The text on a ground of the mark's colour, above the box or, where there is no room, in it.
-fn tag(image: &mut Rgb, mark: &Mark, scale: u32) {
-    let [left, top, ..] = pixels(image, mark.corners);
+/// The text on a ground of the mark's colour: above the box or, where there is no room or another text, below it, or
+/// else in it.
+fn tag(image: &mut Rgb, mark: &Mark, scale: u32, taken: &mut Vec<[u32; 4]>) {
+    let [left, top, _, bottom] = pixels(image, mark.corners);
     let length = u32::try_from(mark.text.chars().count()).unwrap_or(0);
-    let (width, height) = ((length * GLYPH + 2) * scale, (GLYPH + 2) * scale);
+    let (width, height) = (length.saturating_mul(GLYPH).saturating_add(2).saturating_mul(scale), (GLYPH + 2) * scale);
     let left = left.min(image.width.saturating_sub(width));
-    let top = top.checked_sub(height).unwrap_or(top);
-    fill(image, [left, top, left + width, top + height], mark.colour);
+    let at = |top: u32| [left, top, left.saturating_add(width), top.saturating_add(height)];
+    let is_free = |place: &[u32; 4]| {
+        let meets =
+            |other: &[u32; 4]| place[0] < other[2] && other[0] < place[2] && place[1] < other[3] && other[1] < place[3];
+        place[3] <= image.height && !taken.iter().any(meets)
+    };
+    let places = [top.checked_sub(height), Some(bottom), Some(top), top.checked_add(height)];
+    let free = places.into_iter().flatten().map(at).find(is_free);
+    let place = free.unwrap_or_else(|| at(top.checked_sub(height).unwrap_or(top)));
+    taken.push(place);
+    fill(image, place, mark.colour);
     let [r, g, b] = mark.colour.map(u32::from);
     // Black or white, whichever stands out more (luma of ITU-R BT.601).
     let ink = if 299 * r + 587 * g + 114 * b > 128_000 { 0 } else { 255 };
-    caption::write(image, &mark.text, [left + scale, top + scale], scale, ink);
+    caption::write(image, &mark.text, [place[0] + scale, place[1] + scale], scale, ink);
 }
 
 fn fill(image: &mut Rgb, [left, top, right, bottom]: [u32; 4], colour: [u8; 3]) {
@@ -148,5 +222,30 @@ mod tests {
             let odd = marked(&image, &[Mark { corners, colour: [0; 3], text: "x".repeat(99), covered: None }]);
             assert_eq!(odd.data.len(), image.data.len());
         }
+    }
+
+    #[test]
+    fn two_texts_of_one_place_are_both_seen() {
+        let image = Rgb::filled(100, 80, [9; 3]);
+        let mark = |colour| Mark { corners: [20.0, 30.0, 60.0, 50.0], colour, text: "x".into(), covered: None };
+        let out = marked(&image, &[mark([200, 0, 0]), mark([0, 0, 200])]);
+        let pixel = |x: usize, y: usize| &out.data[3 * (y * 100 + x)..][..3];
+        assert_eq!((pixel(20, 25), pixel(20, 55)), (&[200, 0, 0][..], &[0, 0, 200][..]), "above and below");
+    }
+
+    #[test]
+    fn a_small_mark_is_shown_from_near_and_a_large_one_is_not() {
+        let image = Rgb::filled(1000, 800, [9; 3]);
+        let mark = |corners| Mark { corners, colour: [200, 0, 0], text: String::new(), covered: None };
+        assert!(close_up(&image, &[], 320).is_none());
+        assert!(close_up(&image, &[mark([100.0, 100.0, 400.0, 500.0])], 320).is_none());
+        for corners in [[0.0, 0.0, 3.0, 4.0], [990.0, 700.0, 1000.0, 800.0], [500.0, 0.0, 502.0, 800.0]] {
+            let near = close_up(&image, &[mark(corners), mark([0.0, 0.0, 900.0, 700.0])], 320).unwrap();
+            assert_eq!((near.width, near.height), (320, 320));
+            let red = near.data.as_chunks::<3>().0.iter().filter(|pixel| **pixel == [200, 0, 0]).count();
+            assert!((50..6000).contains(&red), "{corners:?}: {red}");
+        }
+        assert!(close_up(&image, &[mark([f32::NAN; 4])], 320).is_none());
+        assert_eq!(fitted(&image, &[mark([0.0, 0.0, 1000.0, 800.0])], 320).width, 320);
     }
 }

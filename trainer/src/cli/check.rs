@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use dataset::check::{CheckRequest, Checked, FoundImage, check};
 use dataset::{ReadOptions, data_files, default_workers};
 use files::{Order, Scope, Target, console};
-use models::host::Limits;
+use models::host::{Limits, Rgb};
 use models::registry::{self, ModelSpec};
 use report::draw::{self, Mark};
 use report::{CheckPage, Thumbnail};
@@ -20,10 +20,12 @@ use crate::progress::checking;
 
 /// The page, and the findings for programs.
 const FILES: [&str; 2] = ["check.html", "check.json"];
-/// Findings of a kind that the page shows, images of one of them, and their longer side in pixels.
+/// Findings of a kind that the page shows, images of one of them, and their longer side in pixels: whole, and with
+/// objects marked.
 const SHOWN: usize = 24;
 const IMAGES: usize = 6;
 const SIDE: u32 = 240;
+const MARKED: u32 = 320;
 /// Findings of a kind in the text.
 const EXAMPLES: usize = 5;
 
@@ -156,13 +158,15 @@ fn page(checked: &Checked) -> anyhow::Result<CheckPage> {
     for (at, finding) in checked.report.findings.iter().enumerate() {
         of_kind = if of_kind.0 == Some(finding.kind) { (of_kind.0, of_kind.1 + 1) } else { (Some(finding.kind), 1) };
         let most = if of_kind.1 <= SHOWN { IMAGES } else { 0 };
-        images.push(checked.images(at, most)?.iter().map(thumbnail).collect::<Result<Vec<_>, _>>()?);
+        let found = checked.images(at, most)?;
+        images.push(found.iter().map(thumbnails).collect::<Result<Vec<_>, _>>()?.concat());
     }
     Ok(CheckPage { report: checked.report.clone(), images, shown: SHOWN })
 }
 
-/// A small image with the objects that a finding is about drawn on it.
-fn thumbnail(found: &FoundImage) -> Result<Thumbnail, report::ReportError> {
+/// A small image, with the objects that a finding is about drawn on it; and what lies around the first of them, where it
+/// would be hard to see.
+fn thumbnails(found: &FoundImage) -> Result<Vec<Thumbnail>, report::ReportError> {
     let image = &found.image;
     let [width, height] = [image.width, image.height].map(|side| side as f32);
     let mark = |(number, (label, [x1, y1, x2, y2])): (usize, &(String, [f32; 4]))| Mark {
@@ -172,13 +176,28 @@ fn thumbnail(found: &FoundImage) -> Result<Thumbnail, report::ReportError> {
         covered: None,
     };
     let marks: Vec<Mark> = found.marks.iter().enumerate().map(mark).collect();
-    let drawn = draw::marked(image, &marks);
+    let side = if marks.is_empty() { SIDE } else { MARKED };
+    let thumbnail =
+        |drawn: &Rgb, caption: &str| Thumbnail::new((drawn.width, drawn.height), &drawn.data, side, caption);
+    let caption = caption(found);
+    let mut all = vec![thumbnail(&draw::fitted(image, &marks, side), &caption)?];
+    if let Some(near) = draw::close_up(image, &marks, side) {
+        all.push(thumbnail(&near, &format!("{caption}, enlarged"))?);
+    }
+    Ok(all)
+}
+
+/// What to call an image: its file, its classes, its row.
+fn caption(found: &FoundImage) -> String {
     let place = &found.place;
     let name = place.image_url.as_deref().map(Path::new).and_then(Path::file_name);
-    let name = name.map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let caption = match place.line {
-        Some(line) => format!("{name}, {} line {line}", place.part.as_str()),
-        None => format!("{name}, {}", place.part.as_str()),
-    };
-    Thumbnail::new((drawn.width, drawn.height), &drawn.data, SIDE, &caption)
+    let mut caption = name.map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    if !found.classes.is_empty() {
+        caption.push_str(&format!(" ({})", found.classes.join(", ")));
+    }
+    caption.push_str(&format!(", {}", place.part.as_str()));
+    if let Some(line) = place.line {
+        caption.push_str(&format!(" line {line}"));
+    }
+    caption
 }
