@@ -105,7 +105,7 @@ pub struct DetectionReport {
     pub coco: CocoNumbers,
     /// The same of the boxes, where masks are compared.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub box_coco: Option<CocoNumbers>,
+    pub box_coco: Option<Box<CocoNumbers>>,
     /// COCO's AP50 of the kept boxes only: what the specification calls mean average precision with `coco`.
     pub ap50_truncated: Option<f64>,
     /// The specification's numbers.
@@ -162,7 +162,7 @@ impl DetectionReport {
     /// - `box_ap50_95`, `box_ap50`, `box_ap75`: COCO's of the boxes, where all others are of masks.
     pub fn scalars(&self) -> BTreeMap<String, f64> {
         let (coco, voc, image) = (&self.coco, &self.voc, &self.image_level);
-        let boxes = self.box_coco.unwrap_or_default();
+        let boxes = self.box_coco.as_deref().copied().unwrap_or_default();
         let all = [
             ("mean_average_precision", self.primary()),
             ("mean_average_precision_truncated", self.truncated()),

@@ -139,7 +139,7 @@ impl Tally {
             options,
             counts: Counts { missed: self.counts.objects - self.counts.hits, ..self.counts },
             coco,
-            box_coco: self.boxes.map(|boxes| boxes.finish(options.score_threshold).0),
+            box_coco: self.boxes.map(|boxes| Box::new(boxes.finish(options.score_threshold).0)),
             ap50_truncated,
             voc,
             curve: Curve::mean(&present().map(|row| &row.curve).collect::<Vec<_>>()),
