@@ -175,12 +175,12 @@ impl ModelArgs {
 /// Options of `check`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "What is found is an error (images are lost, or what a training learns or measures is wrong), a\n\
-        warning (most likely a mistake) or a note. Exit codes: 0 no errors, 3 errors were found, 2 the data cannot be\n\
+    after_help = "What is found is an error (images are lost, or what a training learns or measures is wrong), a \
+        warning (most likely a mistake) or a note. Exit codes: 0 no errors, 3 errors were found, 2 the data cannot be \
         read at all.\n\n\
         Name all parts at once: an image that is in two of them flatters every metric, and only then can it be found.\n  \
-        trainer check train.jsonl --validation_data validation.jsonl --test_data test.jsonl --output runs/check\n\n\
-        Images that look the same are copies saved again, resized or darkened, and photographs of one scene that hardly\n\
+        trainer check train.jsonl --validation_data validation.jsonl --output runs/check\n\n\
+        Images that look the same are copies saved again, resized or darkened, and photographs of one scene that hardly \
         differ. A copy that was mirrored or cut by a few per cent is not found."
 )]
 pub struct CheckArgs {
