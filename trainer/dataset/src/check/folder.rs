@@ -61,7 +61,8 @@ impl Sources {
                 warnings.extend(not_read);
             } else {
                 let message = "is a folder without an MLTable file; name a JSONL file or an MLTable folder \
-                               (a folder of class folders is for image-classification)";
+                               (a folder of class folders is for image-classification; rows of other layouts are made \
+                               by `trainer convert voc`, `coco` or `yolo`)";
                 return Err(DataError::Source { path: path.clone(), message: message.to_owned() });
             }
         }

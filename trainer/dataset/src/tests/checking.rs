@@ -366,6 +366,8 @@ fn a_folder_of_class_folders_is_data_too() {
     assert!(checked.warnings[0].contains("cow: it holds no image"), "{:?}", checked.warnings);
     let empty = tempfile::tempdir().unwrap();
     assert!(check(&request(garden.task, empty.path(), None, None), &quiet).is_err());
+    let boxes = check(&request(Task::ImageObjectDetection, empty.path(), None, None), &quiet);
+    assert!(boxes.err().unwrap().to_string().contains("`trainer convert voc`"), "a folder of boxes is to be converted");
 }
 
 #[test]
