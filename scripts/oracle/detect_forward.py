@@ -33,7 +33,7 @@ BRANCH_ENDS = re.compile(r"\.m\.\d+\.cv2\.bn\.weight$")
 BRANCH_ENDS_BASIC = re.compile(r"^backbone\.body\.layer.*\.bn2\.weight$")
 BRANCH_ENDS_BOTTLENECK = re.compile(r"^backbone\.body\.layer.*\.bn3\.weight$")
 # Variance of a weight times its fan-in, times 3, of the first row that fits: outputs are then of order 1, scores differ,
-# and boxes are neither points nor whole pictures.
+# and boxes are neither points nor whole images.
 GAINS = [
     (re.compile(r"^model\.24\.m\."), 30.0),
     (re.compile(r"^model\."), 5.0),

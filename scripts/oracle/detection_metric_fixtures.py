@@ -26,6 +26,8 @@ from pycocotools.cocoeval import COCOeval
 
 MULTIPLIER, INCREMENT, MASK = 6364136223846793005, 1442695040888963407, (1 << 64) - 1
 SIDES = [8, 16, 32, 48, 96, 128, 200]
+# pycocotools' stats, in its order.
+NAMES = "ap50_95 ap50 ap75 ap_small ap_medium ap_large ar_1 ar_10 ar_100 ar_small ar_medium ar_large".split()
 
 
 class Lcg:
@@ -134,6 +136,22 @@ def capped(images, most):
     return [(truth, sorted(found, key=lambda one: -one[2])[:most]) for truth, found in images]
 
 
+def evaluated(true, found, kind):
+    """pycocotools' evaluation of two contents of COCO files, of `kind` bbox or segm."""
+    with contextlib.redirect_stdout(io.StringIO()):
+        tables = []
+        for content in (true, found):
+            table = COCO()
+            table.dataset = content
+            table.createIndex()
+            tables.append(table)
+        evaluation = COCOeval(*tables, kind)
+        evaluation.evaluate()
+        evaluation.accumulate()
+        evaluation.summarize()
+    return evaluation
+
+
 def coco(images, classes):
     """pycocotools' stats, and its precision [T, R, K] for all sizes and 100 boxes."""
     info = {
@@ -149,17 +167,7 @@ def coco(images, classes):
         for corners, category, score in found:
             row = {"image_id": index, "category_id": category, "bbox": width_and_height(corners), "area": area(corners)}
             guessed["annotations"].append({**row, "iscrowd": 0, "score": score, "id": len(guessed["annotations"]) + 1})
-    with contextlib.redirect_stdout(io.StringIO()):
-        tables = []
-        for content in (true, guessed):
-            table = COCO()
-            table.dataset = content
-            table.createIndex()
-            tables.append(table)
-        evaluation = COCOeval(*tables, "bbox")
-        evaluation.evaluate()
-        evaluation.accumulate()
-        evaluation.summarize()
+    evaluation = evaluated(true, guessed, "bbox")
     return evaluation.stats, evaluation.eval["precision"][:, :, :, 0, 2]
 
 
@@ -291,8 +299,7 @@ def expected(images, case):
     images = capped(images, case["max_detections"])
     classes = range(case["classes"])
     stats, precision = coco(images, case["classes"])
-    names = "ap50_95 ap50 ap75 ap_small ap_medium ap_large ar_1 ar_10 ar_100 ar_small ar_medium ar_large".split()
-    scalars = {name: defined(value) for name, value in zip(names, stats)}
+    scalars = {name: defined(value) for name, value in zip(NAMES, stats)}
     above = [(truth, [one for one in found if one[2] >= case["score_threshold"]]) for truth, found in images]
     rule = Rule(images, case)
     rows = [rule.row(category) for category in classes]

@@ -279,7 +279,7 @@ def odd_images(folder):
             data = path.read_bytes()
             entry["format"] = Image.open(io.BytesIO(data)).format
             entry |= summary(upright_rgb(data))
-        except Exception:  # whatever Pillow has against a file, it has no picture
+        except Exception:  # whatever Pillow has against a file, it holds no image
             pass
         if entry.get("format") in {"JPEG", "PNG", "WEBP", "BMP", "TIFF", "MPO"}:
             table.append(entry)

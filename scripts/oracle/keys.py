@@ -37,7 +37,7 @@ LITE0_DEPTHS = [1, 2, 2, 3, 3, 4, 1]
 
 
 def oracle_net(name, classes, side=224):
-    """The oracle of a network for square pictures of this side, with random weights and no dropout."""
+    """The oracle of a network for square images of this side, with random weights and no dropout."""
     if name in TIMM:
         return timm.create_model(TIMM[name], num_classes=classes, **({"img_size": side} if name.startswith("vit") else {}))
     return torchvision_net(name, classes)

@@ -11,18 +11,12 @@ height is in it if |2 (px - x) + 1 - width| height + |2 (py - y) + 1 - height| w
 """
 
 import argparse
-import contextlib
-import io
 import json
 
 import numpy as np
 from pycocotools import mask
-from pycocotools.coco import COCO
-from pycocotools.cocoeval import COCOeval
 
-from detection_metric_fixtures import capped, defined, generate, plan, rounded, width_and_height
-
-NAMES = "ap50_95 ap50 ap75 ap_small ap_medium ap_large ar_1 ar_10 ar_100 ar_small ar_medium ar_large".split()
+from detection_metric_fixtures import NAMES, capped, defined, evaluated, generate, plan, rounded, width_and_height
 
 
 def diamond(corners, side):
@@ -47,18 +41,7 @@ def numbers(images, classes, side):
                 row = {"image_id": index, "category_id": category, "segmentation": shape, "area": float(mask.area(shape))}
                 row |= {"iscrowd": int(last)} if table is true else {"iscrowd": 0, "score": last}
                 table["annotations"].append({**row, "id": len(table["annotations"]) + 1})
-    with contextlib.redirect_stdout(io.StringIO()):
-        tables = []
-        for content in (true, guessed):
-            table = COCO()
-            table.dataset = content
-            table.createIndex()
-            tables.append(table)
-        evaluation = COCOeval(*tables, "segm")
-        evaluation.evaluate()
-        evaluation.accumulate()
-        evaluation.summarize()
-    return {name: defined(value) for name, value in zip(NAMES, evaluation.stats)}
+    return {name: defined(value) for name, value in zip(NAMES, evaluated(true, guessed, "segm").stats)}
 
 
 def main():

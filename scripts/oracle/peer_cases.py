@@ -93,12 +93,12 @@ def distinct(objects):
 
 def write_rows(parts, folder):
     """Images, and a JSONL file per part; gives these files."""
-    (folder / "pictures").mkdir(parents=True)
+    (folder / "images").mkdir(parents=True)
     files = []
     for part, images in parts.items():
         lines = []
         for image in images:
-            image.save(folder / "pictures")
+            image.save(folder / "images")
             label = []
             for one in image.objects:
                 x1, y1, x2, y2 = image.fractions(one.pixels)
@@ -106,7 +106,7 @@ def write_rows(parts, folder):
                 if one.outline:
                     row["polygon"] = [image.fractions(one.outline)]
                 label.append(row)
-            lines.append(json.dumps({"image_url": f"pictures/{image.name}", "label": label}, ensure_ascii=False) + "\n")
+            lines.append(json.dumps({"image_url": f"images/{image.name}", "label": label}, ensure_ascii=False) + "\n")
         files.append(folder / f"{part}.jsonl")
         files[-1].write_text("".join(lines), encoding="utf-8")
     return files

@@ -62,12 +62,12 @@ def write(parts, folder):
     description = {"path": ".", "nc": len(classes), "names": dict(enumerate(classes))}
     for part, images in parts.items():
         key = KEYS[part]
-        pictures, texts = folder / "images" / key, folder / "labels" / key
-        pictures.mkdir(parents=True)
+        stored, texts = folder / "images" / key, folder / "labels" / key
+        stored.mkdir(parents=True)
         texts.mkdir(parents=True)
         description[key] = f"images/{key}"
         for number, image in enumerate(images):
-            image.save(pictures)
+            image.save(stored)
             if image.objects or number % 2:
                 lines = [line(image, one, classes) for one in image.objects]
                 mark = "utf-8-sig" if number % 5 == 0 else "utf-8"

@@ -5,7 +5,7 @@ Run:     scripts/parity does, or: python3 scripts/oracle/real_files.py --output 
 Needs:   torch, torchvision, timm, safetensors (see scripts/parity for the versions); the PyPI package yolov5 7.0.14 for files
          of the original YOLOv5.
 Writes:  FOLDER/*.safetensors, *.pth, *.pt (about 1 GB, never committed) and files.json: for each file the model that it is of,
-         the side of the pictures, and the logits of the input `input/NAME` of the formula in forward.py; for each file of a
+         the side of the images, and the logits of the input `input/NAME` of the formula in forward.py; for each file of a
          detector its size and the detections of such an input.
 
 Weights are random. tests/parity/files.rs loads every file with all that `--pretrained FILE` does and compares the logits.
