@@ -16,7 +16,7 @@ pub struct Lines<'a> {
 
 /// What was seen beyond objects.
 #[derive(Default)]
-pub struct Seen {
+pub struct LineCounts {
     /// Objects with key points.
     key_points: usize,
     /// Boxes with a confidence.
@@ -35,12 +35,12 @@ impl Lines<'_> {
     ///
     /// # Errors
     /// Why it is none.
-    pub fn object(&self, line: &str, place: String, seen: &mut Seen) -> Result<DraftObject, String> {
+    pub fn object(&self, line: &str, place: String, counts: &mut LineCounts) -> Result<DraftObject, String> {
         let fields = fields(line);
         let (class, rest) = fields.split_first().ok_or("it holds no number")?;
         let values = numbers(rest)?;
-        let label = self.label(class, number(class)?, seen)?;
-        let shape = self.shape(&values, seen)?;
+        let label = self.label(class, number(class)?, counts)?;
+        let shape = self.shape(&values, counts)?;
         if let Some(far) = shape.iter().find(|value| value.abs() > FURTHEST) {
             return Err(format!(
                 "{far} is no fraction of the image; coordinates go from 0 to 1, so divide pixels by the image's width or height"
@@ -55,9 +55,9 @@ impl Lines<'_> {
         Ok(DraftObject { place, label, corners, segments, is_crowd: false })
     }
 
-    fn label(&self, text: &str, class: f64, seen: &mut Seen) -> Result<String, String> {
+    fn label(&self, text: &str, class: f64, counts: &mut LineCounts) -> Result<String, String> {
         let whole = (class >= 0.0 && class.fract() == 0.0 && class < 1e9).then_some(class as u64);
-        seen.classes.extend(whole);
+        counts.classes.extend(whole);
         let known = whole.and_then(|class| self.names.get(&class));
         known.cloned().ok_or_else(|| match self.names.len() {
             1 => format!("class {text} is none of the 1 that has a name; classes are counted from 0"),
@@ -66,20 +66,20 @@ impl Lines<'_> {
     }
 
     /// The four numbers of a box, or those of an outline.
-    fn shape<'v>(&self, values: &'v [f64], seen: &mut Seen) -> Result<&'v [f64], String> {
+    fn shape<'v>(&self, values: &'v [f64], counts: &mut LineCounts) -> Result<&'v [f64], String> {
         let count = values.len();
         match (count, self.shape) {
             (4, _) => Ok(values),
             (_, Shape::KeyPoints(points)) if count == 4 + points => {
-                seen.key_points += 1;
+                counts.key_points += 1;
                 Ok(&values[..4])
             }
             (5.., Shape::Boxes) => {
-                seen.behind += 1;
+                counts.behind += 1;
                 Ok(&values[..4])
             }
             (5, _) if (0.0..=1.0).contains(&values[4]) => {
-                seen.confidences += 1;
+                counts.confidences += 1;
                 Ok(&values[..4])
             }
             (_, Shape::KeyPoints(points)) => Err(format!(
@@ -99,7 +99,7 @@ impl Lines<'_> {
     }
 }
 
-impl Seen {
+impl LineCounts {
     /// What was taken for granted, for people.
     pub fn notes(&self, names: &BTreeMap<u64, String>) -> Vec<String> {
         let mut notes = Vec::new();

@@ -7,7 +7,7 @@ use super::super::draft::{Draft, Unit, settle};
 use super::super::locate::{endings, files_below};
 use super::super::{Part, absolute, text, wrong};
 use super::description::{Description, Place};
-use super::labels::{Lines, Seen};
+use super::labels::{LineCounts, Lines};
 use super::layout::{Layout, shared};
 use super::shape::{Shape, YoloRows, told};
 use crate::DataError;
@@ -70,15 +70,15 @@ pub fn read(file: &Path, rows: Option<YoloRows>) -> Result<Vec<Part>, DataError>
     }
     let (shape, note) = shape(&description, rows, &labelled)?;
     let lines = Lines { names: &description.names, shape };
-    let mut seen = Seen::default();
+    let mut counts = LineCounts::default();
     let mut parts = Vec::new();
     for (mut part, texts) in labelled {
-        let drafts = drafts(&lines, &mut part, texts, &mut seen);
+        let drafts = drafts(&lines, &mut part, texts, &mut counts);
         settle(&mut part, drafts, Unit::Fractions);
         parts.push(part.usable(file, "check `path` and the folders that the file names:")?);
     }
     let first = &mut parts[0];
-    first.assumed.splice(0..0, description.assumed.iter().cloned().chain(note).chain(seen.notes(&description.names)));
+    first.assumed.splice(0..0, description.assumed.iter().cloned().chain(note).chain(counts.notes(&description.names)));
     first.left_out.append(&mut gone);
     Ok(parts)
 }
@@ -222,7 +222,7 @@ fn shape(
 }
 
 /// What label files say of the images of a part.
-fn drafts(lines: &Lines, part: &mut Part, images: Vec<Labelled>, seen: &mut Seen) -> Vec<Draft> {
+fn drafts(lines: &Lines, part: &mut Part, images: Vec<Labelled>, counts: &mut LineCounts) -> Vec<Draft> {
     let mut drafts = Vec::with_capacity(images.len());
     for Labelled { image: path, labels } in images {
         let source = labels.as_ref().map_or_else(|| path.clone(), |(file, _)| file.clone());
@@ -230,7 +230,7 @@ fn drafts(lines: &Lines, part: &mut Part, images: Vec<Labelled>, seen: &mut Seen
         let text = labels.as_ref().map_or("", |(_, text)| text.as_str());
         for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
             let place = format!("line {}", number + 1);
-            match lines.object(line, place.clone(), seen) {
+            match lines.object(line, place.clone(), counts) {
                 Ok(object) => draft.objects.push(object),
                 Err(reason) => part.leave_out(&draft.source, place, reason),
             }
