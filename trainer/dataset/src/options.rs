@@ -26,3 +26,19 @@ pub struct ReadOptions {
     /// the order of every epoch depends on their number.
     pub resumed: Option<bool>,
 }
+
+impl ReadOptions {
+    /// Bad rows are left out and listed, images cost at most the default, nothing is kept in memory, no run goes on.
+    pub fn new(task: Task, threads: usize) -> Self {
+        Self {
+            task,
+            data_root: None,
+            ignore_data_errors: true,
+            limits: Limits::default(),
+            cache_bytes: 0,
+            threads,
+            fetch_folder: None,
+            resumed: None,
+        }
+    }
+}

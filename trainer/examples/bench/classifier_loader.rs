@@ -8,7 +8,6 @@ use dataset::{
     Augmentation, ClassifierViews, DataError, Images, Loader, LoaderOptions, ReadOptions, TrainingRequest, Views,
     count_rows, training,
 };
-use models::host::Limits;
 use schemas::{Fit, Interpolation, Preprocessing, Task};
 
 /// Time and memory that opening the rows of a dataset takes.
@@ -37,16 +36,7 @@ pub(crate) fn run(arguments: &[String]) -> anyhow::Result<serde_json::Value> {
         seed: 1,
         group_column: None,
         side: 224,
-        read: ReadOptions {
-            task: Task::ImageClassification,
-            data_root: None,
-            ignore_data_errors: true,
-            limits: Limits::default(),
-            cache_bytes: 0,
-            threads: 1,
-            fetch_folder: None,
-            resumed: None,
-        },
+        read: ReadOptions::new(Task::ImageClassification, 1),
     };
     let data = training(&request, &|_, _| {})?;
     let loader = loader(data.train, workers)?;

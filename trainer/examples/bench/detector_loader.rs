@@ -8,7 +8,6 @@ use dataset::{
     DetectorAugmentation, DetectorViews, Loader, LoaderOptions, ReadOptions, Tiling, TrainingRequest, Views,
     YoloAugmentation, training,
 };
-use models::host::Limits;
 use schemas::{Fit, Interpolation, Preprocessing, Task};
 
 const SIDE: u32 = 640;
@@ -29,16 +28,7 @@ pub(crate) fn run(arguments: &[String]) -> anyhow::Result<serde_json::Value> {
             seed: 1,
             group_column: None,
             side: 224,
-            read: ReadOptions {
-                task: Task::ImageObjectDetection,
-                data_root: None,
-                ignore_data_errors: true,
-                limits: Limits::default(),
-                cache_bytes,
-                threads: 2,
-                fetch_folder: None,
-                resumed: None,
-            },
+            read: ReadOptions { cache_bytes, ..ReadOptions::new(Task::ImageObjectDetection, 2) },
         };
         let data = training(&request, &|_, _| {})?;
         let options = LoaderOptions {

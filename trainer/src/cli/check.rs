@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use dataset::check::{CheckRequest, Checked, FoundImage, check};
 use dataset::{ReadOptions, data_files, default_workers};
 use files::{Order, Scope, Target, console};
-use models::host::{Limits, Rgb};
+use models::host::Rgb;
 use models::registry::{self, ModelSpec};
 use report::draw::{self, Mark};
 use report::{CheckPage, Thumbnail};
@@ -69,16 +69,7 @@ fn request(args: &CheckArgs) -> anyhow::Result<CheckRequest> {
         let known = Task::ALL.map(Task::as_str).join(", ");
         invalid(format!("task {:?} is none of {known}", args.task))
     })?;
-    let read = ReadOptions {
-        task,
-        data_root: args.data_root.clone(),
-        ignore_data_errors: true,
-        limits: Limits::default(),
-        cache_bytes: 0,
-        threads: default_workers(usize::MAX),
-        fetch_folder: None,
-        resumed: None,
-    };
+    let read = ReadOptions { data_root: args.data_root.clone(), ..ReadOptions::new(task, default_workers(usize::MAX)) };
     Ok(CheckRequest {
         training: args.data.clone(),
         validation: args.validation_data.clone(),

@@ -3,7 +3,6 @@
 use std::path::Path;
 
 use files::console;
-use models::host::Limits;
 use models::weights::published::sha256_of;
 use serde_json::{Value, json};
 
@@ -26,14 +25,9 @@ pub fn run(args: &EvaluateArgs) -> anyhow::Result<Answer> {
     let mut model = args.model.open()?;
     let meta = model.meta().clone();
     let options = ReadOptions {
-        task: meta.task,
         data_root: args.data_root.clone(),
         ignore_data_errors: args.ignore_data_errors,
-        limits: Limits::default(),
-        cache_bytes: 0,
-        threads: default_workers(usize::MAX),
-        fetch_folder: None,
-        resumed: None,
+        ..ReadOptions::new(meta.task, default_workers(usize::MAX))
     };
     let test = dataset::test(&args.data, &meta.labels, &options, &checking())?;
     for warning in &test.warnings {

@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use dataset::loading;
 use dataset::{self, Batch, Loader, ReadOptions, TrainingRequest};
-use models::host::Limits;
 use schemas::error::ErrorCode;
 use schemas::{Plan, PlanRequest, Source};
 use tch::Device;
@@ -85,16 +84,7 @@ fn train(plan: &Plan, task: &Tight, folder: &Path) -> anyhow::Result<(TrainingSt
         seed: 0,
         group_column: None,
         side: 224,
-        read: ReadOptions {
-            task: plan.task,
-            data_root: None,
-            ignore_data_errors: true,
-            limits: Limits::default(),
-            cache_bytes: 0,
-            threads: 1,
-            fetch_folder: Some(folder.join("fetched")),
-            resumed: None,
-        },
+        read: ReadOptions { fetch_folder: Some(folder.join("fetched")), ..ReadOptions::new(plan.task, 1) },
     };
     let data = dataset::training(&request, &|_, _| {})?;
     let spec = models::registry::find(&plan.model_name).unwrap();

@@ -81,16 +81,7 @@ impl Garden {
 }
 
 fn request(task: Task, training: &Path, validation: Option<PathBuf>, test: Option<PathBuf>) -> CheckRequest {
-    let read = ReadOptions {
-        task,
-        data_root: None,
-        ignore_data_errors: true,
-        limits: Limits::default(),
-        cache_bytes: 0,
-        threads: 2,
-        fetch_folder: None,
-        resumed: None,
-    };
+    let read = ReadOptions::new(task, 2);
     let side = if task == Task::ImageObjectDetection { 640 } else { 224 };
     CheckRequest { training: training.to_owned(), validation, test, group_column: None, side, read }
 }

@@ -55,14 +55,9 @@ impl Folder {
             group_column: None,
             side: 224,
             read: ReadOptions {
-                task: Task::ImageClassification,
-                data_root: None,
-                ignore_data_errors: true,
-                limits: Limits::default(),
                 cache_bytes: 1 << 20,
-                threads: 3,
                 fetch_folder: Some(self.path("fetched")),
-                resumed: None,
+                ..ReadOptions::new(Task::ImageClassification, 3)
             },
         }
     }

@@ -245,16 +245,7 @@ fn empty(task: Task) -> CheckReport {
 
 /// How a data set is checked.
 pub fn request(task: Task, training: &Path) -> CheckRequest {
-    let read = ReadOptions {
-        task,
-        data_root: None,
-        ignore_data_errors: true,
-        limits: Limits::default(),
-        cache_bytes: 0,
-        threads: 2,
-        fetch_folder: None,
-        resumed: None,
-    };
+    let read = ReadOptions::new(task, 2);
     let side = if task == Task::ImageObjectDetection { 640 } else { 224 };
     let training = training.to_owned();
     CheckRequest { training, validation: None, test: None, group_column: None, side, read }
