@@ -7,20 +7,8 @@ use serde_json::{Value, json};
 
 use crate::{
     images::{parts, plain, png_header},
-    support::{Response, Server, fixture, post},
+    support::{Response, Server, post},
 };
-
-/// Serves `d` (prepared), `dw` (whole) and `dt` (prepared, 2x2 tiles unless told otherwise) beside the classifiers.
-fn start(options: &[&str]) -> Server {
-    let model = |name: &str, file: &str| format!("--model={name}={}", fixture(file).display());
-    let models = [
-        model("d", "tiny_detector_prepared.onnx"),
-        model("dw", "tiny_detector_whole.onnx"),
-        model("dt", "tiny_detector_tiled.onnx"),
-    ];
-    let all: Vec<&str> = models.iter().map(String::as_str).chain(options.iter().copied()).collect();
-    Server::start(&all)
-}
 
 /// The boxes of an answer: label, score, corners as fractions.
 type Found = Vec<(String, f64, [f64; 4])>;
@@ -62,7 +50,7 @@ fn score(server: &Server, query: &str, image: &[u8]) -> Response {
 
 #[test]
 fn score_answers_with_boxes_in_every_shape_of_request() {
-    let server = start(&[]);
+    let server = Server::with_detectors(&[]);
     let image = plain(64, 64, COLOUR, Png);
     let none = plain(64, 64, [0, 0, 0], Png);
     let (text, dark) = (STANDARD.encode(&image), STANDARD.encode(&none));
@@ -87,7 +75,7 @@ fn score_answers_with_boxes_in_every_shape_of_request() {
 
 #[test]
 fn images_of_many_sizes_in_one_request_keep_their_order() {
-    let server = start(&["--max-batch", "2", "--queue", "1"]);
+    let server = Server::with_detectors(&["--max-batch", "2", "--queue", "1"]);
     let sizes = [(64, 64), (32, 32), (200, 100), (96, 96), (64, 64), (40, 90), (32, 32)];
     let images: Vec<String> = sizes.iter().map(|&(w, h)| STANDARD.encode(plain(w, h, [250, 0, 0], Png))).collect();
     let body = json!({ "input_data": { "columns": ["image"], "data": images } }).to_string();
@@ -105,7 +93,7 @@ fn images_of_many_sizes_in_one_request_keep_their_order() {
 
 #[test]
 fn thresholds_of_a_request_replace_those_of_the_file() {
-    let server = start(&[]);
+    let server = Server::with_detectors(&[]);
     let image = plain(64, 64, COLOUR, Png);
     let all = expected();
     for model in ["d", "dw"] {
@@ -130,7 +118,7 @@ fn quarter() -> Vec<u8> {
 
 #[test]
 fn tiles_find_what_the_whole_does_not_and_are_united_with_it() {
-    let server = start(&[]);
+    let server = Server::with_detectors(&[]);
     let image = quarter();
     let (tile, again) = ([0.05, 0.1, 0.25, 0.3], [0.05, 0.1, 0.25, 0.18]);
     check(&score(&server, "model=d", &image).json(), &[]);
@@ -156,7 +144,7 @@ fn tiles_find_what_the_whole_does_not_and_are_united_with_it() {
 
 #[test]
 fn v2_describes_detectors() {
-    let server = start(&[]);
+    let server = Server::with_detectors(&[]);
     let about = server.get("/v2/models/d").json();
     serde_json::from_value::<ModelMetadata>(about.clone()).unwrap();
     let images = json!({ "name": "images", "datatype": "UINT8", "shape": [-1, -1, -1, 3] });
@@ -177,7 +165,7 @@ fn v2_describes_detectors() {
 
 #[test]
 fn v2_answers_detectors_in_json() {
-    let server = start(&[]);
+    let server = Server::with_detectors(&[]);
     let data = [STANDARD.encode(plain(64, 32, [0, 0, 0], Png)), STANDARD.encode(plain(40, 40, COLOUR, Png))];
     let input = json!({ "name": "images", "datatype": "BYTES", "shape": [2], "data": data });
     for model in ["d", "dw"] {
@@ -205,7 +193,7 @@ fn v2_answers_detectors_in_json() {
 
 #[test]
 fn v2_answers_detectors_in_bytes() {
-    let server = start(&["--max-batch", "1"]);
+    let server = Server::with_detectors(&["--max-batch", "1"]);
     let pixels: Vec<u8> = [COLOUR, [0, 0, 90]].iter().flat_map(|colour| colour.repeat(32 * 32)).collect();
     let sizes: Vec<u8> = [64i64, 100, 10, 20].iter().flat_map(|side| side.to_le_bytes()).collect();
     let bytes = |n: usize| json!({ "binary_data_size": n });
@@ -240,7 +228,7 @@ fn v2_answers_detectors_in_bytes() {
 
 #[test]
 fn options_that_cannot_be_followed_are_refused_with_a_reason() {
-    let server = start(&[]);
+    let server = Server::with_detectors(&[]);
     let image = plain(64, 64, COLOUR, Png);
     for (query, says) in [
         ("model=d&score_threshold=NaN", "score_threshold"),
@@ -289,7 +277,7 @@ fn options_that_cannot_be_followed_are_refused_with_a_reason() {
 
 #[test]
 fn v2_inputs_that_do_not_fit_a_detector_are_refused() {
-    let server = start(&[]);
+    let server = Server::with_detectors(&[]);
     let pixels = vec![0; 32 * 32 * 3];
     let images = json!({ "name": "images", "datatype": "UINT8", "shape": [1, 32, 32, 3], "data": pixels });
     let sizes =
@@ -331,7 +319,7 @@ fn v2_inputs_that_do_not_fit_a_detector_are_refused() {
 
 #[test]
 fn tiles_count_against_the_limits_of_pixels_and_memory() {
-    let server = start(&["--memory", "16", "--max-pixels", "200000"]);
+    let server = Server::with_detectors(&["--memory", "16", "--max-pixels", "200000"]);
     let image = plain(400, 400, COLOUR, Png);
     assert_eq!(score(&server, "model=d", &image).status, 200);
     assert_eq!(score(&server, "model=d&tile_grid_size=4x4", &image).status, 200);
@@ -342,7 +330,7 @@ fn tiles_count_against_the_limits_of_pixels_and_memory() {
     let answer = score(&server, "model=d&tile_grid_size=2x2", &png_header(30_000, 30_000));
     assert_eq!(answer.status, 413);
     // 1330 x 1330 pixels take 15.9 MB while they are prepared, 16 x 16 tiles another 1.6, and there are 16.8.
-    let server = start(&["--memory", "16", "--decode-threads", "4"]);
+    let server = Server::with_detectors(&["--memory", "16", "--decode-threads", "4"]);
     let large = STANDARD.encode(plain(1330, 1330, COLOUR, Png));
     let one = json!({ "image": large }).to_string();
     assert_eq!(server.post("/score?model=d", "application/json", one.as_bytes()).status, 200);

@@ -10,22 +10,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use image::ImageFormat::Png;
 use serde_json::{Value, json};
 
-use crate::{
-    images::plain,
-    support::{Server, fixture},
-};
-
-/// The classifiers, and the detectors `d` (prepared), `dw` (whole) and `dt` (prepared, 2x2 tiles).
-fn start(options: &[&str]) -> Server {
-    let model = |name: &str, file: &str| format!("--model={name}={}", fixture(file).display());
-    let models = [
-        model("d", "tiny_detector_prepared.onnx"),
-        model("dw", "tiny_detector_whole.onnx"),
-        model("dt", "tiny_detector_tiled.onnx"),
-    ];
-    let all: Vec<&str> = models.iter().map(String::as_str).chain(options.iter().copied()).collect();
-    Server::start(&all)
-}
+use crate::{images::plain, support::Server};
 
 fn execution(server: &Server, model: &str) -> Value {
     server.get(&format!("/v2/models/{model}")).json()["parameters"]["execution"].clone()
@@ -50,7 +35,7 @@ fn refused(options: &[&str]) -> (Option<i32>, String) {
 
 #[test]
 fn every_node_runs_on_the_processor_and_everything_says_so() {
-    let server = start(&[]);
+    let server = Server::with_detectors(&[]);
     let metrics = server.get("/metrics").text();
     for model in ["tiny", "whole", "multi", "d", "dw", "dt"] {
         let about = execution(&server, model);
@@ -105,7 +90,8 @@ fn a_fallback_is_taken_and_told() {
 
 #[test]
 fn padded_batches_are_counted_and_answered_alike() {
-    let (alone, padded) = (start(&[]), start(&["--pad-batches", "always", "--max-batch", "6"]));
+    let (alone, padded) =
+        (Server::with_detectors(&[]), Server::with_detectors(&["--pad-batches", "always", "--max-batch", "6"]));
     assert_eq!(execution(&padded, "d")["batch_sizes"], json!([1, 2, 4, 6]));
     let colours = [[200, 100, 0], [0, 250, 30], [90, 90, 90], [10, 0, 255], [77, 201, 140]];
     for model in ["tiny", "whole", "multi", "d", "dw", "dt"] {

@@ -65,6 +65,18 @@ impl Server {
         Self::start_from(&mut Self::command(options))
     }
 
+    /// Serves the detectors `d` (prepared), `dw` (whole) and `dt` (prepared, 2x2 tiles) beside the classifiers.
+    pub fn with_detectors(options: &[&str]) -> Self {
+        let model = |name: &str, file: &str| format!("--model={name}={}", fixture(file).display());
+        let models = [
+            model("d", "tiny_detector_prepared.onnx"),
+            model("dw", "tiny_detector_whole.onnx"),
+            model("dt", "tiny_detector_tiled.onnx"),
+        ];
+        let all: Vec<&str> = models.iter().map(String::as_str).chain(options.iter().copied()).collect();
+        Self::start(&all)
+    }
+
     /// Starts [`Self::command`], changed as a test wants it. Its standard output must be a pipe. The log is kept when it is one too.
     pub fn start_from(command: &mut Command) -> Self {
         let mut child = command.spawn().unwrap();
