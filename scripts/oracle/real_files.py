@@ -4,9 +4,9 @@
 Run:     scripts/parity does, or: python3 scripts/oracle/real_files.py --output FOLDER
 Needs:   torch, torchvision, timm, safetensors (see scripts/parity for the versions); the PyPI package yolov5 7.0.14 for files
          of the original YOLOv5.
-Writes:  FOLDER/*.safetensors, *.pth, *.pt (about 1 GB, never committed) and files.json: for each file the model that it is of,
+Writes:  FOLDER/*.safetensors, *.pth, *.pt (about 4 GB, never committed) and files.json: for each file the model that it is of,
          the side of the images, and the logits of the input `input/NAME` of the formula in forward.py; for each file of a
-         detector its size and the detections of such an input.
+         detector its size and the detections of such an input; and files with the keys and shapes of those in the registry's table.
 
 Weights are random. tests/parity/files.rs loads every file with all that `--pretrained FILE` does and compares the logits.
 """
@@ -78,14 +78,31 @@ def rows():
     yield "vitb16r224", "torchvision_vitb16r224", 64, net, net, "zip"
 
 
-def write(path, net, how):
-    state = net.state_dict()
+def published():
+    """(model, state dict, how it is written) with the keys and shapes of each published file, which the packages would load. That of
+    EfficientNet-Lite0 is not among them: scripts/setup fetches the file itself."""
+    for depth in [18, 34, 50, 101, 152]:
+        yield f"resnet{depth}", getattr(torchvision.models, f"resnet{depth}")().state_dict(), "legacy"
+    yield "mobilenetv2", torchvision.models.mobilenet_v2().state_dict(), "legacy"
+    for model, name, how in [
+        ("resnest50", "resnest50d", "legacy"), ("resnest101", "resnest101e", "legacy"), ("seresnext", "seresnext50_32x4d", "zip"),
+        ("vits16r224", "deit_small_patch16_224", "model"), ("vitb16r224", "vit_base_patch16_224", "zip"),
+        ("vitl16r224", "vit_large_patch16_224", "zip"),
+    ]:
+        yield model, timm.create_model(name).state_dict(), how
+    for model in ["fasterrcnn_resnet50_fpn", "maskrcnn_resnet50_fpn", "retinanet_resnet50_fpn"]:
+        net = detectors.detector(model, detectors.published_classes(model))
+        yield model, detectors.first_state_dict(model, net), "legacy"
+        yield model, net.state_dict(), "zip"
+
+
+def write(path, state, how):
     if how == "safetensors":
         path = path.with_suffix(".safetensors")
         save_file(state, path)
     else:
         path = path.with_suffix(".pth")
-        value = {"epoch": 3, "state_dict": state} if how == "nested" else state
+        value = {"nested": {"epoch": 3, "state_dict": state}, "model": {"model": state}}.get(how, state)
         torch.save(value, path, _use_new_zipfile_serialization=how != "legacy")
     return path.name
 
@@ -125,7 +142,7 @@ def main():
     folder.mkdir(parents=True, exist_ok=True)
     files = []
     for model, name, side, writer, net, how in rows():
-        file = write(folder / name, writer, how)
+        file = write(folder / name, writer.state_dict(), how)
         with torch.no_grad():
             logits = net(forward.images(name, [2, 3, side, side]))
         files.append({"file": file, "model": model, "side": side, "input": name, "logits": logits.tolist()})
@@ -136,7 +153,8 @@ def main():
         found = []
     else:
         found = list(original_files(folder))
-    (folder / "files.json").write_text(json.dumps({"classes": CLASSES, "files": files, "detectors": found}))
+    named = [{"model": model, "file": write(folder / f"published_{model}_{how}", state, how)} for model, state, how in published()]
+    (folder / "files.json").write_text(json.dumps({"classes": CLASSES, "files": files, "detectors": found, "published": named}))
 
 
 if __name__ == "__main__":

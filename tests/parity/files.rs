@@ -2,14 +2,16 @@
 //! `scripts/oracle/real_files.py`. They are too large to be committed, so that this runs only where `FOVEA_REAL_FILES` names
 //! a folder of them, which `scripts/parity` makes.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use models::detect::{Selection, View};
-use models::registry;
+use models::registry::{self, ModelSpec};
 use models::scope::Scope;
+use models::weights::LoadReport;
+use models::weights::published::PUBLISHED;
 use schemas::plan::Pretrained;
 use schemas::setting::ModelSize;
-use schemas::{Fit, Preprocessing, Task};
+use schemas::{Fit, Preprocessing};
 use serde::Deserialize;
 use tch::Device;
 use tests::{check_close, synthetic};
@@ -26,6 +28,14 @@ struct Files {
     files: Vec<File>,
     /// Empty where the original YOLOv5 is not installed.
     detectors: Vec<DetectorFile>,
+    /// Files with the keys and shapes of the published ones.
+    published: Vec<PublishedFile>,
+}
+
+#[derive(Deserialize)]
+struct PublishedFile {
+    model: String,
+    file: String,
 }
 
 #[derive(Deserialize)]
@@ -52,6 +62,24 @@ fn made() -> Option<(PathBuf, Files)> {
     Some((folder, serde_json::from_str(&text).expect("what real_files.py writes")))
 }
 
+/// A network with a file's weights, and what was loaded where.
+fn loaded(spec: &'static ModelSpec, preprocessing: Preprocessing, classes: i64, file: &Path) -> (Network, LoadReport) {
+    let labels: Vec<String> = (0..classes).map(|i| i.to_string()).collect();
+    let manifest = manifest(spec, labels.len(), &preprocessing).expect("a sound definition");
+    let params = Params::init(&manifest, 0, Device::Cpu, spec.layout());
+    let mut network = Network { spec, task: spec.tasks()[0], labels, preprocessing, params };
+    let (_, report) = (pretrained::load(&mut network, &Pretrained::File(file.to_string_lossy().into_owned())))
+        .unwrap_or_else(|e| panic!("{}: {e:#}", file.display()))
+        .expect("a report");
+    (network, report)
+}
+
+/// That every parameter came from the file, and that nothing in the file was left over.
+fn whole(file: &str, report: &LoadReport) {
+    let left = [&report.missing, &report.unexpected, &report.new_head].map(Vec::len);
+    assert_eq!((left, report.wrong_shape.len()), ([0; 3], 0), "{file}: {report}");
+}
+
 #[derive(Deserialize)]
 struct File {
     file: String,
@@ -69,17 +97,8 @@ fn files_of_timm_and_torchvision_load_whole_and_give_their_logits() {
         let spec = registry::find(&file.model).expect("a model");
         let fit = Fit::Crop { resize: file.side, crop: file.side };
         let preprocessing = Preprocessing { fit, ..spec.preprocessing() };
-        let labels: Vec<String> = (0..classes).map(|i| i.to_string()).collect();
-        let manifest = manifest(spec, labels.len(), &preprocessing).expect("a sound definition");
-        let params = Params::init(&manifest, 0, Device::Cpu, spec.layout());
-        let mut network = Network { spec, task: Task::ImageClassification, labels, preprocessing, params };
-        let path = folder.join(&file.file);
-        let (_, report) = (pretrained::load(&mut network, &Pretrained::File(path.to_string_lossy().into_owned())))
-            .unwrap_or_else(|e| panic!("{}: {e:#}", file.file))
-            .expect("a report");
-        let left = [&report.missing, &report.unexpected, &report.new_head].map(Vec::len);
-        assert_eq!((left, report.wrong_shape.len()), ([0; 3], 0), "{}: {report}", file.file);
-
+        let (network, report) = loaded(spec, preprocessing, classes, &folder.join(&file.file));
+        whole(&file.file, &report);
         let shape = [2, 3, i64::from(file.side), i64::from(file.side)];
         let images = support::tensor(&synthetic::input(&file.input, &shape), &shape);
         let eager = Eager::new(&network.params, Mode::Evaluate);
@@ -95,17 +114,8 @@ fn files_of_the_original_yolov5_load_whole_and_find_its_boxes() {
     let Some((folder, Files { detectors, .. })) = made() else { return };
     for file in detectors {
         let spec = registry::find(&file.model).expect("a model").sized(file.model_size);
-        let labels: Vec<String> = (0..file.classes).map(|i| i.to_string()).collect();
-        let preprocessing = spec.preprocessing();
-        let manifest = manifest(spec, labels.len(), &preprocessing).expect("a sound definition");
-        let params = Params::init(&manifest, 0, Device::Cpu, spec.layout());
-        let mut network = Network { spec, task: Task::ImageObjectDetection, labels, preprocessing, params };
-        let path = folder.join(&file.file);
-        let (_, report) = (pretrained::load(&mut network, &Pretrained::File(path.to_string_lossy().into_owned())))
-            .unwrap_or_else(|e| panic!("{}: {e:#}", file.file))
-            .expect("a report");
-        assert!(report.fits() && report.new_head.is_empty(), "{}: {report}", file.file);
-
+        let (network, report) = loaded(spec, spec.preprocessing(), file.classes, &folder.join(&file.file));
+        whole(&file.file, &report);
         let images = T::borrowed(&support::tensor(&synthetic::input(&file.input, &file.shape), &file.shape));
         let sizes = file.shape[2..].iter().map(|&d| d as f32).collect::<Vec<_>>().repeat(2);
         let inner = T::borrowed(&support::tensor(&sizes, &[2, 2]));
@@ -124,6 +134,24 @@ fn files_of_the_original_yolov5_load_whole_and_find_its_boxes() {
                 file.file,
                 found.len()
             );
+        }
+    }
+}
+
+#[test]
+fn every_published_file_loads_whole() {
+    let Some((folder, Files { published, .. })) = made() else { return };
+    for row in PUBLISHED {
+        let made = published.iter().filter(|file| file.model == row.model).map(|file| folder.join(&file.file));
+        // scripts/setup has fetched this one itself.
+        let native = Path::new(env!("CARGO_MANIFEST_DIR")).join("../native/weights").join(row.file);
+        let files: Vec<PathBuf> = made.chain(Some(native).filter(|file| file.exists())).collect();
+        assert!(!files.is_empty(), "no file has the keys of {}", row.file);
+        let spec = registry::find(row.model).expect("a model");
+        for file in files {
+            let (_, report) = loaded(spec, spec.preprocessing(), row.classes, &file);
+            whole(row.file, &report);
+            println!("{:44} {report}", row.file);
         }
     }
 }
