@@ -248,7 +248,24 @@ fn masks_are_measured_as_by_pycocotools() {
     let text = include_str!("../../tests/fixtures/mask_metrics.json");
     let cases: Vec<MaskCase> = serde_json::from_str(text).expect("the fixture is valid JSON");
     assert!(cases.len() >= 24, "only {} cases", cases.len());
-    for MaskCase { plan, side, masks: expected } in &cases {
+    check_masks(&cases);
+}
+
+/// The same against a larger file that is not committed: FOVEA_MASK_METRIC_CASES=FILE, made with `--cases 300 --output FILE`.
+#[test]
+fn masks_of_a_file_of_your_own_are_measured_as_by_pycocotools() {
+    let Some(path) = std::env::var_os("FOVEA_MASK_METRIC_CASES") else {
+        eprintln!("skipped: FOVEA_MASK_METRIC_CASES names no file");
+        return;
+    };
+    let text = std::fs::read_to_string(path).expect("FOVEA_MASK_METRIC_CASES is readable");
+    let cases: Vec<MaskCase> = serde_json::from_str(&text).expect("it is what mask_metric_fixtures.py writes");
+    check_masks(&cases);
+    eprintln!("{} cases equal", cases.len());
+}
+
+fn check_masks(cases: &[MaskCase]) {
+    for MaskCase { plan, side, masks: expected } in cases {
         let labels: Vec<String> = (0..plan.classes).map(|class| format!("c{class}")).collect();
         let images = input(plan).into_iter().map(|image| ImageResult { masks: Some(masks(&image, *side)), ..image });
         let images: Vec<ImageResult> = images.collect();
