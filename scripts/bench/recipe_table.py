@@ -41,9 +41,12 @@ def yolo(side, epochs, warm_up):
     return {**YOLO, "img_size": side, "number_of_epochs": epochs, "warmup_cosine_lr_warmup_epochs": warm_up}
 
 
+# Small images, so that two processor cores train it in half an hour.
+MASK_RCNN = {**FASTER_RCNN, **settings("--task image-instance-segmentation --model_name maskrcnn_resnet18_fpn")}
 ACCURACY = {"accuracy": "accuracy"}
 SETS = {"accuracy": "accuracy", "iou": "iou"}
 AP = {"ap50_95": "AP50:95", "ap50": "AP50"}
+MASK_AP = {"ap50_95": "AP50:95", "ap50": "AP50", "box_ap50": "AP50 of boxes"}
 QUICK_CLASSIFIER = settings(
     "--number_of_epochs 1 --training_batch_size 4 --train_crop_size 64 --valid_resize_size 64 --valid_crop_size 64 --pretrained none"
 )
@@ -153,21 +156,47 @@ SECTIONS: List[Section] = [
         ],
     ),
     Section(
-        "by-heart", "A few images by heart",
-        "Faster R-CNN on ResNet-18 from random weights is trained on eight images and measured on the same eight.",
+        "masks", "Instance segmentation",
+        """Mask R-CNN on ResNet-18 from random weights, images of 256 px. Average precision is COCO's, of masks but for the last
+        column of metrics. The set is Azure's shelf photographs (fridge, MIT; 102 + 26 images) without the corner of the image that most of
+        its rings begin with, a slip of whoever wrote them. The known figure starts from COCO's weights, which were not at hand.""",
         [
             Recipe(
-                "fridge", "eight fridge images", "fridge-detection", AP, {"60 epochs": {**FASTER_RCNN, "number_of_epochs": 60}},
+                "fridge", "fridge", "fridge-masks", MASK_AP, {"40 epochs": {**MASK_RCNN, "number_of_epochs": 40, "evaluation_frequency": 5}},
+                seeds=range(2), known="mask AP50 .969, box .878 (ResNet-50 from COCO)", quick=QUICK_FASTER_RCNN,
+            ),
+        ],
+    ),
+    Section(
+        "by-heart", "A few images by heart",
+        "Models on ResNet-18 from random weights are trained on eight images and measured on the same eight.",
+        [
+            Recipe(
+                "masks", "eight fridge images, Mask R-CNN", "fridge-masks", MASK_AP,
+                {"60 epochs": {**MASK_RCNN, "number_of_epochs": 60, "evaluation_frequency": 5}},
+                parts=("train",), by_heart=8, quick=QUICK_FASTER_RCNN,
+            ),
+            Recipe(
+                "fridge", "eight fridge images, Faster R-CNN", "fridge-detection", AP, {"60 epochs": {**FASTER_RCNN, "number_of_epochs": 60}},
                 parts=("train",), by_heart=8, quick=QUICK_FASTER_RCNN,
             ),
         ],
     ),
     Section(
         "files", "Exported files beside their checkpoint, box by box",
-        """The detector of `detection/fridge`, seed 1, is exported in both forms, without tiles and with a grid of 2x2. Each file is asked
-        about the validation images and about ten pieces of odd sizes cut from them, 1, 2 and 5 at once, and its boxes with scores from
-        .05 on are compared with the checkpoint's: each has to have a partner of the same label. Shown is the largest difference.""",
-        [Recipe("fridge", "fridge", "fridge-detection", {}, FRIDGE_YOLO, seeds=(1,), quick=QUICK_YOLO)],
+        """The detector of `detection/fridge`, seed 1, and the mask model of `by-heart/masks` are exported in both forms, without
+        tiles and with a grid of 2x2. Each file is asked about images and about five pieces of odd sizes cut from them, 1, 3 and 8 at once;
+        the first image and one among the others are empty. Its boxes with scores from .05 on are compared with the checkpoint's: each
+        has to have a partner of the same label. Shown is the largest difference, and of masks how many pixels, pasted into the image, are
+        the object's in one of the two only, though their probability is further than .001 from the threshold.""",
+        [
+            Recipe("fridge", "fridge", "fridge-detection", {}, FRIDGE_YOLO, seeds=(1,), quick=QUICK_YOLO),
+            Recipe(
+                "masks", "eight fridge images", "fridge-masks", {},
+                {"60 epochs": {**MASK_RCNN, "number_of_epochs": 60, "evaluation_frequency": 5}}, seeds=(0,), by_heart=8,
+                parts=("train",), quick=QUICK_FASTER_RCNN,
+            ),
+        ],
         files=True,
     ),
 ]

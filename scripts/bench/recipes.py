@@ -110,13 +110,13 @@ def files(place, recipe, options, seed, output):
     """Records of a training whose exported files are compared with the checkpoint: of each file and kind of images."""
     train(place, recipe, options, seed, output)
     # Generated data has fewer images to validate with than there are odd pieces to cut.
-    images = [path for path, _ in rows(parts(place, recipe)["train" if place.quick else "validation"])]
+    images = [path for path, _ in rows(place.dataset(recipe.data)["train" if place.quick else "validation"])]
     (output / "files").mkdir()
     compared = place.run(["{programs}/examples/bench", "detector-files", output, output / "files", *images]).answer()
     found = {}
     for row in compared:
         of_file = found.setdefault((f"{row['form']}, tiles {row['tiles']}", row["images"]), {})
-        for key in ("boxes", "unmatched", "corners", "scores"):
+        for key in ("boxes", "unmatched", "corners", "scores", "masks", "pixels", "strays"):
             of_file[key] = max(of_file.get(key, 0), float(f"{row[key]:.2g}") if isinstance(row[key], float) else row[key])
     return [
         {"variant": file, "part": kind, "side": "ours", "seeds": [seed], "metrics": metrics} for (file, kind), metrics in found.items()
@@ -193,8 +193,16 @@ def files_row(record, runs):
     metrics = record["metrics"]
     return {
         "file": record["variant"], "images": record["part"], "boxes": str(metrics["boxes"]), "without partner": str(metrics["unmatched"]),
-        "corners, px": page.number(metrics["corners"]), "scores": page.number(metrics["scores"]), "run": runs.mark(record["run"]),
+        "corners, px": page.number(metrics["corners"]), "scores": page.number(metrics["scores"]),
+        **masks_cells(metrics), "run": runs.mark(record["run"]),
     }
+
+
+def masks_cells(metrics):
+    """What differs between masks, and nothing for models without: a count of pixels would read as if they had been compared."""
+    if not metrics.get("pixels"):
+        return {"mask probabilities": "", "pixels": ""}
+    return {"mask probabilities": page.number(metrics["masks"]), "pixels": f"{metrics['strays']} of {metrics['pixels']}"}
 
 
 def section_text(section, records, runs):
