@@ -7,7 +7,7 @@ Writes:  a JSON list of cases. Inputs are not stored: a case holds the seed and 
          test (trainer/metrics/src/detection/fixture_tests.rs) repeats bit for bit; see `generate`.
 
 What is asked:
-- pycocotools: the twelve numbers, AP50 and AP50:95 of each class, AP50 of the boxes with at least the score threshold,
+- pycocotools: the twelve numbers, AP50 and AP50:95 of each class, AP50 of the boxes above the score threshold,
   and the precision at every tenth recall at IoU 0.50. Areas are those of the boxes. -1 becomes null.
 - `Rule`, below, slow and to the letter: the specification's average precision (whole and truncated), precision and recall
   at the score threshold, best F1, image level, confusion matrix, recall by size.
@@ -203,7 +203,7 @@ class Rule:
                     used.add(best)
                     self.boxes.append((score, index, category, best))
         self.boxes.sort(key=lambda one: -one[0])
-        self.kept = [one for one in self.boxes if one[0] >= case["score_threshold"]]
+        self.kept = [one for one in self.boxes if one[0] > case["score_threshold"]]
 
     def support(self, category):
         return sum(1 for truth, _ in self.images for one in truth if one[1] == category and not one[2])
@@ -226,9 +226,10 @@ class Rule:
         best = None
         for threshold in sorted({one[0] for one in self.boxes if one[2] == category}, reverse=True):
             hits = [one[3] is not None for one in self.boxes if one[2] == category and one[0] >= threshold]
+            lower = [one[2] for _, found in self.images for one in found if one[1] == category and one[2] < threshold]
             f1 = 2 * sum(hits) / (support + len(hits))
             if sum(hits) and (best is None or f1 > best[1]):
-                best = (threshold, f1)
+                best = (max(lower, default=0.0), f1)
         return [
             self.average_precision(every, support),
             self.average_precision(kept, support),
@@ -247,7 +248,7 @@ class Rule:
             elif not truth:
                 judged += [(one[0], False) for one in mine][:1]
         judged.sort(key=lambda one: -one[0])
-        kept = [hit for score, hit in judged if score >= self.case["score_threshold"]]
+        kept = [hit for score, hit in judged if score > self.case["score_threshold"]]
         return {
             "image_average_precision": self.average_precision([hit for _, hit in judged], positives),
             "image_precision": sum(kept) / len(kept) if kept else None,
@@ -260,7 +261,7 @@ class Rule:
         for truth, found in self.images:
             free = {place for place, one in enumerate(truth) if not one[2]}
             for corners, category, score in sorted(found, key=lambda one: -one[2]):
-                if score < threshold:
+                if score <= threshold:
                     continue
                 near = [place for place in sorted(free) if overlap(corners, truth[place]) >= self.case["iou_threshold"]]
                 if near:
@@ -300,7 +301,7 @@ def expected(images, case):
     classes = range(case["classes"])
     stats, precision = coco(images, case["classes"])
     scalars = {name: defined(value) for name, value in zip(NAMES, stats)}
-    above = [(truth, [one for one in found if one[2] >= case["score_threshold"]]) for truth, found in images]
+    above = [(truth, [one for one in found if one[2] > case["score_threshold"]]) for truth, found in images]
     rule = Rule(images, case)
     rows = [rule.row(category) for category in classes]
     present = [category for category in classes if rule.support(category)]

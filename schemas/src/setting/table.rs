@@ -210,7 +210,7 @@ settings! {
     min_size: u32 = 600, int(32, 8_192), BOXES;
     /// Largest length in pixels of the longer side after that (R-CNN, RetinaNet).
     max_size: u32 = 1_333, int(32, 8_192), BOXES;
-    /// Boxes with a lower score are not predicted. The average precision is measured without it.
+    /// Boxes are predicted if their score is above it. The average precision is measured without it.
     box_score_thresh: f64 = 0.3, closed(0.0, 1.0), BOXES, v2 = "box_score_threshold";
     /// Of two boxes of a class that overlap by more than this intersection over union, the less certain one is dropped.
     box_nms_thresh: f64 = 0.5, closed(0.0, 1.0), BOXES, v2 = "nms_iou_threshold" "box_iou_thresh";

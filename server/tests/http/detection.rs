@@ -100,6 +100,10 @@ fn thresholds_of_a_request_replace_those_of_the_file() {
         let path = format!("model={model}");
         check(&score(&server, &format!("{path}&score_threshold=0.5"), &image).json(), &all[..1]);
         check(&score(&server, &format!("{path}&score_threshold=1"), &image).json(), &[]);
+        // A box whose score is the threshold is not above it.
+        let best = found(&score(&server, &path, &image).json())[0].1 as f32;
+        check(&score(&server, &format!("{path}&score_threshold={best}"), &image).json(), &[]);
+        check(&score(&server, &format!("{path}&score_threshold={}", best.next_down()), &image).json(), &all[..1]);
         check(&score(&server, &format!("{path}&iou_threshold=0.3"), &image).json(), &all[..2]);
         let v1 = json!({ "image": STANDARD.encode(&image), "score_threshold": 0.5 }).to_string();
         check(&server.post(&format!("/score?{path}"), "application/json", v1.as_bytes()).json(), &all[..1]);

@@ -73,7 +73,7 @@ pub fn note(report: &DetectionReport, name: &str) -> Option<String> {
         "mean_average_precision" => Some(format!("{}, over all scores", options.metric_type)),
         "mean_average_precision_truncated" => {
             let threshold = short(options.score_threshold);
-            Some(format!("of boxes with a score of at least {threshold} only, as the specification has it"))
+            Some(format!("of boxes with a score above {threshold} only, as the specification has it"))
         }
         "ap50" | "ap50_95" => Some("COCO, over all scores".to_owned()),
         _ => None,

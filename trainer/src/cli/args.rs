@@ -258,7 +258,7 @@ pub struct PredictArgs {
     /// Most classes to print per image (classification; default: 3, and all above 0.5 of a multi-label model).
     #[arg(long)]
     pub top: Option<usize>,
-    /// Leave out boxes with a lower score, 0 to 1 (detection; default: the model's).
+    /// Show boxes whose score is above it, 0 to 1 (detection; default: the model's).
     #[arg(long = "box_score_thresh", alias = "score_threshold", value_name = "FLOAT")]
     pub score_threshold: Option<f64>,
     /// Of two boxes of a class that overlap by more than this, leave the less certain one out (detection; default: the

@@ -121,7 +121,7 @@ fn boxes(report: &DetectionReport) -> String {
     let threshold = report.options.score_threshold;
     format!(
         "AP50 {}, AP50:95 {} on {} images (COCO, over all scores)\n\
-         mean average precision ({}) {}; of boxes with a score of at least {threshold} only, as the specification has it: {}\n\
+         mean average precision ({}) {}; of boxes with a score above {threshold} only, as the specification has it: {}\n\
          precision and recall at a score of {threshold}:\n{table}",
         number(report.coco.ap50),
         number(report.coco.ap50_95),

@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::curves::{Verdict, envelope, interpolate, mean};
+use super::curves::{Verdict, envelope, interpolate, is_kept, mean};
 use super::overlap::Overlap;
 use super::view::View;
 
@@ -93,7 +93,7 @@ pub(super) struct ClassNumbers {
     pub ap50_95: Option<f64>,
     /// At IoU 0.50; empty without truth.
     pub interpolated: Vec<f64>,
-    /// `ap50` of the boxes with at least the score threshold.
+    /// `ap50` of the boxes above the score threshold.
     pub ap50_truncated: Option<f64>,
 }
 
@@ -222,7 +222,7 @@ impl Pool {
         let Some(at_all) = at_all else {
             return ClassNumbers { ap50: None, ap50_95: None, interpolated: Vec::new(), ap50_truncated: None };
         };
-        let kept = self.found.partition_point(|one| one.score >= score_threshold);
+        let kept = self.found.partition_point(|one| is_kept(one.score, score_threshold));
         ClassNumbers {
             ap50: Some(at_all[0]),
             ap50_95: average(at_all.iter()),

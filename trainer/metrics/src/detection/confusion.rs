@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::curves::is_kept;
 use super::view::View;
 
 /// What a found box stands for, whatever its class.
@@ -58,7 +59,7 @@ pub struct Cell {
     pub count: u64,
 }
 
-/// The confusion matrix of the boxes with a score of at least `threshold`.
+/// The confusion matrix of the boxes with a score above `threshold`.
 ///
 /// Rows are true classes and, last, "invented"; columns found classes and, last, "missed". A row of a class adds up to its
 /// objects (crowds are none), a column of a class to the boxes of that class that do not lie in a crowd.
@@ -121,7 +122,7 @@ impl Confusion {
         let classes = self.support.len();
         let mut cells: Vec<Cell> = Vec::new();
         let mut missed = self.support.clone();
-        for &(_, truth, found) in self.pairs.iter().filter(|pair| pair.0 >= threshold) {
+        for &(_, truth, found) in self.pairs.iter().filter(|pair| is_kept(pair.0, threshold)) {
             if let Some(missed) = missed.get_mut(truth) {
                 *missed -= 1;
             }

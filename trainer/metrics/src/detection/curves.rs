@@ -108,7 +108,12 @@ pub(super) fn ratio(part: u64, whole: u64) -> Option<f64> {
 /// Score thresholds of a [`Curve`]: 0.00, 0.01 .. 0.99.
 pub const THRESHOLDS: usize = 100;
 
-/// What is kept at each of the 100 thresholds (scores at or above it), of boxes in falling order of score.
+/// Whether a box of this score is kept at a threshold: above it, in single precision, as the graph compares.
+pub(super) fn is_kept(score: f64, threshold: f64) -> bool {
+    score as f32 > threshold as f32
+}
+
+/// What is kept at each of the 100 thresholds, of boxes in falling order of score.
 pub(super) fn at_thresholds(ranked: &[Judged]) -> Vec<Kept> {
     let mut rest = ranked.iter().peekable();
     let mut kept = Kept::default();
@@ -116,7 +121,7 @@ pub(super) fn at_thresholds(ranked: &[Judged]) -> Vec<Kept> {
         .rev()
         .map(|hundredths| {
             let threshold = hundredths as f64 / THRESHOLDS as f64;
-            while let Some(one) = rest.next_if(|one| one.score >= threshold) {
+            while let Some(one) = rest.next_if(|one| is_kept(one.score, threshold)) {
                 kept.add(one.verdict);
             }
             kept
@@ -129,7 +134,8 @@ pub(super) fn at_thresholds(ranked: &[Judged]) -> Vec<Kept> {
 /// The threshold at which F1 is highest, and what holds there.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct BestF1 {
-    /// Boxes with this score or a higher one are kept. It is a score that occurs; the highest of several equally good.
+    /// Boxes with a higher score are kept. It is the highest score that occurs among the others, 0 where there are none; of
+    /// several equally good thresholds the highest.
     pub threshold: f64,
     /// 2 hits / (2 hits + false alarms + misses).
     pub f1: f64,
@@ -145,11 +151,12 @@ pub(super) fn best_f1(ranked: &[Judged], truth: u64) -> Option<BestF1> {
     let mut kept = Kept::default();
     for (place, one) in ranked.iter().enumerate() {
         kept.add(one.verdict);
-        let last_of_tie = ranked.get(place + 1).is_none_or(|next| next.score < one.score);
+        let next = ranked.get(place + 1).map_or(0.0, |next| next.score);
+        let last_of_tie = place + 1 == ranked.len() || next < one.score;
         let f1 = 2.0 * kept.hits as f64 / (truth + kept.hits + kept.false_alarms) as f64;
         if last_of_tie && kept.hits > 0 && best.is_none_or(|best| f1 > best.f1) {
             let (Some(precision), Some(recall)) = (kept.precision(), kept.recall(truth)) else { continue };
-            best = Some(BestF1 { threshold: one.score, f1, precision, recall });
+            best = Some(BestF1 { threshold: next, f1, precision, recall });
         }
     }
     best
@@ -157,7 +164,7 @@ pub(super) fn best_f1(ranked: &[Judged], truth: u64) -> Option<BestF1> {
 
 /// Precision and recall of one class, or averaged over the classes that have truth.
 ///
-/// `precision[i]` and `recall[i]` are those of the boxes with a score of at least `i / 100` ([`THRESHOLDS`] of them),
+/// `precision[i]` and `recall[i]` are those of the boxes with a score above `i / 100` ([`THRESHOLDS`] of them),
 /// `None` where nothing was found, or nothing is to be found. `interpolated[i]` is the highest precision at a recall of
 /// at least `i / 100` by COCO's rule at IoU 0.50 ([`RECALL_POINTS`] of them, empty without truth): its mean is AP50.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -216,13 +223,15 @@ mod tests {
     }
 
     #[test]
-    fn thresholds_include_their_score() {
+    fn thresholds_leave_their_score_out() {
         let kept = at_thresholds(&judged(&[(1.5, Hit), (0.5, Hit), (0.5, FalseAlarm), (0.0, FalseAlarm), (-1.0, Hit)]));
         assert_eq!(kept.len(), THRESHOLDS);
         assert_eq!(kept[99], Kept { hits: 1, false_alarms: 0 });
-        assert_eq!(kept[51], Kept { hits: 1, false_alarms: 0 });
-        assert_eq!(kept[50], Kept { hits: 2, false_alarms: 1 });
-        assert_eq!(kept[0], Kept { hits: 2, false_alarms: 2 });
+        assert_eq!(kept[50], Kept { hits: 1, false_alarms: 0 });
+        assert_eq!(kept[49], Kept { hits: 2, false_alarms: 1 });
+        assert_eq!(kept[0], Kept { hits: 2, false_alarms: 1 });
+        // 0.3 in single precision is above 0.3: the graph, which compares it with the same number, does not keep it.
+        assert!(!is_kept(f64::from(0.3_f32), 0.3) && f64::from(0.3_f32) > 0.3);
     }
 
     #[test]
@@ -231,8 +240,9 @@ mod tests {
         let best =
             best_f1(&judged(&[(0.9, Hit), (0.5, Hit), (0.5, FalseAlarm), (0.5, FalseAlarm), (0.1, FalseAlarm)]), 2);
         let best = best.expect("there are hits");
-        assert_eq!((best.threshold, best.precision, best.recall), (0.9, 1.0, 0.5));
+        assert_eq!((best.threshold, best.precision, best.recall), (0.5, 1.0, 0.5));
         assert_eq!(best.f1, 2.0 / 3.0);
+        assert_eq!(best_f1(&judged(&[(0.9, Hit)]), 1).map(|best| best.threshold), Some(0.0));
         assert_eq!(best_f1(&judged(&[(0.9, FalseAlarm)]), 2), None);
         assert_eq!(best_f1(&[], 0), None);
     }

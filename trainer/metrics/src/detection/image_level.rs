@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::curves::{Judged, Kept, Verdict, area, envelope, rank};
+use super::curves::{Judged, Kept, Verdict, area, envelope, is_kept, rank};
 use super::view::View;
 use super::voc::Outcome;
 
@@ -57,7 +57,7 @@ impl Images {
     pub fn finish(mut self, score_threshold: f64) -> ImageLevel {
         rank(&mut self.judged);
         let mut kept = Kept::default();
-        let above = self.judged.iter().take_while(|one| one.score >= score_threshold);
+        let above = self.judged.iter().take_while(|one| is_kept(one.score, score_threshold));
         above.for_each(|one| kept.add(one.verdict));
         ImageLevel {
             positives: self.positives,

@@ -31,6 +31,7 @@ pub use report::{Counts, DetectionReport, DetectionRow, SizeRow, VocNumbers};
 pub use size::{SIZES, size_of, size_of_area};
 
 use confusion::partners;
+use curves::is_kept;
 use tally::Tally;
 use view::View;
 
@@ -71,7 +72,7 @@ pub fn pairs(image: &ImageResult, options: &Options) -> Pairs {
     let mut found = vec![None; image.found.len()];
     let mut missed: Vec<usize> = (0..image.truth.len()).filter(|&index| !image.truth[index].is_crowd).collect();
     for (place, partner) in partners(&view, options.iou_threshold).into_iter().enumerate() {
-        if view.found[place].score >= options.score_threshold {
+        if is_kept(view.found[place].score, options.score_threshold) {
             found[view.order[place]] = Some(partner);
             missed.retain(|&index| partner != Partner::Truth(index));
         }

@@ -11,7 +11,7 @@ use super::curves::{BestF1, Curve};
 use super::given::Options;
 use super::image_level::ImageLevel;
 
-/// How much of what there was. "Kept" are boxes with at least the score threshold; hits and false alarms are those of the
+/// How much of what there was. "Kept" are boxes above the score threshold; hits and false alarms are those of the
 /// specification's rule.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
@@ -25,7 +25,7 @@ pub struct Counts {
     pub found: u64,
     /// Found boxes left out for a value that is not finite.
     pub unusable: u64,
-    /// Found boxes with at least the score threshold: hits, false alarms, and those in crowds.
+    /// Found boxes above the score threshold: hits, false alarms, and those in crowds.
     pub kept: u64,
     /// Kept boxes that hit.
     pub hits: u64,
@@ -133,7 +133,7 @@ impl DetectionReport {
         }
     }
 
-    /// [`Self::primary`] as the specification computes it: of the boxes with at least the score threshold, whose
+    /// [`Self::primary`] as the specification computes it: of the boxes above the score threshold, whose
     /// precision-recall curve breaks off there. It is never higher, and falls when the threshold is raised.
     pub fn truncated(&self) -> Option<f64> {
         match self.options.metric_type {
@@ -156,7 +156,7 @@ impl DetectionReport {
     ///   `ar_medium`, `ar_large`: COCO's, over all scores ([`CocoNumbers`]);
     /// - `voc_map`: the specification's mean average precision at `iou_threshold`, over all scores, whatever the primary
     ///   metric;
-    /// - `precision`, `recall`: of the boxes with at least the score threshold, by the specification's rule, means over
+    /// - `precision`, `recall`: of the boxes above the score threshold, by the specification's rule, means over
     ///   the classes that have truth;
     /// - `image_average_precision`, `image_precision`, `image_recall`: of [`ImageLevel`];
     /// - `box_ap50_95`, `box_ap50`, `box_ap75`: COCO's of the boxes, where all others are of masks.

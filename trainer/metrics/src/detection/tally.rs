@@ -2,7 +2,7 @@
 
 use super::coco::Coco;
 use super::confusion::Confusion;
-use super::curves::{Curve, Judged, Kept, Verdict, mean, ratio};
+use super::curves::{Curve, Judged, Kept, Verdict, is_kept, mean, ratio};
 use super::given::{ImageResult, Options, Shapes};
 use super::image_level::Images;
 use super::report::{Counts, DetectionReport, DetectionRow, SizeRow, VocNumbers};
@@ -73,7 +73,7 @@ impl Tally {
         }
         for (one, outcome) in view.found.iter().zip(&outcomes) {
             self.pools[one.class].judged.push(Judged { score: one.score, verdict: outcome.verdict });
-            if one.score >= options.score_threshold {
+            if is_kept(one.score, options.score_threshold) {
                 self.counts.kept += 1;
                 self.counts.hits += u64::from(outcome.verdict == Verdict::Hit);
                 self.counts.false_alarms += u64::from(outcome.verdict == Verdict::FalseAlarm);

@@ -1,7 +1,7 @@
 //! The specification's metric, after that of PASCAL VOC: each found box is compared with one true box only, that of its
 //! class which it covers best.
 
-use super::curves::{BestF1, Judged, Kept, Verdict, area, at_thresholds, best_f1, envelope, rank};
+use super::curves::{BestF1, Judged, Kept, Verdict, area, at_thresholds, best_f1, envelope, is_kept, rank};
 use super::view::View;
 
 /// What a found box is, and which object it hit.
@@ -55,7 +55,7 @@ pub(super) struct Pool {
 pub(super) struct ClassNumbers {
     /// Undefined without truth.
     pub average_precision: Option<f64>,
-    /// The same of the boxes with at least the score threshold.
+    /// The same of the boxes above the score threshold.
     pub truncated: Option<f64>,
     /// Kept at the score threshold.
     pub kept: Kept,
@@ -67,7 +67,7 @@ pub(super) struct ClassNumbers {
 impl Pool {
     pub fn finish(&mut self, score_threshold: f64) -> ClassNumbers {
         rank(&mut self.judged);
-        let kept = &self.judged[..self.judged.partition_point(|one| one.score >= score_threshold)];
+        let kept = &self.judged[..self.judged.partition_point(|one| is_kept(one.score, score_threshold))];
         let precision = |judged: &[Judged]| area(&envelope(judged.iter().map(|one| one.verdict), 0.0), self.truth);
         let mut counts = Kept::default();
         kept.iter().for_each(|one| counts.add(one.verdict));

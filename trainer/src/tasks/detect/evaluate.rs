@@ -72,7 +72,7 @@ impl Outcome {
         self.results.push(result(data, index, paste, &found));
         self.indices.push(index);
         self.pixel_threshold = paste.threshold;
-        let answered = |one: Detection| one.mask.filter(|_| f64::from(one.score) >= settings.box_score_thresh);
+        let answered = |one: Detection| one.mask.filter(|_| one.score > settings.box_score_thresh as f32);
         self.masks.push(found.into_iter().map(answered).collect());
     }
 
