@@ -3,8 +3,9 @@
 use std::{
     io::Write,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
+        mpsc,
     },
     thread,
     time::{Duration, Instant},
@@ -41,6 +42,8 @@ fn limits(options: &[&str]) -> Limits {
 /// Does what the first pixel's red says.
 struct Puppet {
     runs: Arc<AtomicUsize>,
+    /// A run of [`HELD`] ends when the other side says so.
+    held: Arc<Mutex<mpsc::Receiver<()>>>,
 }
 
 const SLOW: u8 = 10;
@@ -48,6 +51,7 @@ const PANIC: u8 = 20;
 const ERROR: u8 = 30;
 const NAN: u8 = 40;
 const FAST: u8 = 50;
+const HELD: u8 = 60;
 
 impl Backend for Puppet {
     fn run(&mut self, batch: &Batch) -> Result<Predictions, RuntimeError> {
@@ -55,6 +59,7 @@ impl Backend for Puppet {
         let n = batch.count();
         match batch.images[[0, 0, 0, 0]] {
             SLOW => thread::sleep(Duration::from_millis(700)),
+            HELD => self.held.lock().unwrap().recv().unwrap(),
             PANIC => panic!("secret /home/me/model.rs:1 0xdeadbeef"),
             ERROR => return Err(RuntimeError::Run { reason: "secret /home/me".to_owned() }),
             NAN => return Ok(Predictions::Probabilities(Array2::from_elem((n, 2), f32::NAN))),
@@ -68,6 +73,24 @@ struct Local {
     port: u16,
     state: Arc<State>,
     runs: Arc<AtomicUsize>,
+    /// Ends a run of [`HELD`].
+    release: mpsc::Sender<()>,
+}
+
+impl Local {
+    fn metrics(&self) -> String {
+        send(self.port, b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").text()
+    }
+
+    /// Waits until a line of the metrics stands there.
+    #[track_caller]
+    fn wait_for(&self, line: &str) {
+        let end = Instant::now() + Duration::from_secs(30);
+        while !self.metrics().lines().any(|one| one == line) {
+            assert!(Instant::now() < end, "the metrics never say {line:?}:\n{}", self.metrics());
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
 }
 
 /// A server within the test's process around a [`Puppet`].
@@ -90,12 +113,16 @@ fn start(options: &[&str]) -> Local {
         running: server::providers::Running::default(),
     };
     let counter = Arc::clone(&runs);
+    let (release, held) = mpsc::channel();
+    let held = Arc::new(Mutex::new(held));
     let workers = Workers { count: 1, queue: limits.queue as usize };
-    let open = Box::new(move || Ok(Box::new(Puppet { runs: Arc::clone(&counter) }) as Box<dyn Backend>));
+    let open = Box::new(move || {
+        Ok(Box::new(Puppet { runs: Arc::clone(&counter), held: Arc::clone(&held) }) as Box<dyn Backend>)
+    });
     let model = ServedModel::start(description, open, workers, &metrics).unwrap();
     let state = Arc::new(State::with_models(vec![model], metrics, 2, &limits).unwrap());
     let shared = Arc::clone(&state);
-    let (sender, receiver) = std::sync::mpsc::channel();
+    let (sender, receiver) = mpsc::channel();
     thread::spawn(move || {
         actix_web::rt::System::new().block_on(async move {
             let listening = listen_with(shared, "127.0.0.1:0", 1, Duration::from_secs(1)).unwrap();
@@ -104,7 +131,7 @@ fn start(options: &[&str]) -> Local {
         });
     });
     runs.store(0, Ordering::SeqCst);
-    Local { port: receiver.recv().unwrap(), state, runs }
+    Local { port: receiver.recv().unwrap(), state, runs, release }
 }
 
 fn request(red: u8) -> Vec<u8> {
@@ -129,7 +156,7 @@ fn a_thread_that_does_not_come_back_ends_readiness_until_it_does() {
     let local = start(&["--decode-timeout", "1"]);
     let ready = || send(local.port, b"GET /v2/health/ready HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
     assert_eq!(ready().status, 200);
-    let (release, blocked) = std::sync::mpsc::channel::<()>();
+    let (release, blocked) = mpsc::channel::<()>();
     let state = Arc::clone(&local.state);
     let stuck = thread::spawn(move || {
         actix_web::rt::System::new().block_on(state.pool.run(move || {
@@ -199,20 +226,22 @@ fn places_are_counted_after_the_body_is_here() {
 #[test]
 fn a_client_that_goes_away_is_not_computed_for() {
     let local = start(&[]);
-    let mut slow = connect(local.port);
-    slow.write_all(&request(SLOW)).unwrap();
-    thread::sleep(Duration::from_millis(150));
-    for _ in 0..5 {
-        let mut gone = connect(local.port);
-        gone.write_all(&request(FAST)).unwrap();
-        thread::sleep(Duration::from_millis(30));
-        drop(gone);
+    let mut held = connect(local.port);
+    held.write_all(&request(HELD)).unwrap();
+    while local.runs.load(Ordering::SeqCst) == 0 {
+        thread::sleep(Duration::from_millis(5));
     }
-    assert_eq!(Response::read(&mut slow).status, 200);
+    for gone in 1..=5 {
+        let mut client = connect(local.port);
+        client.write_all(&request(FAST)).unwrap();
+        local.wait_for(&format!("fovea_queue_jobs{{model=\"puppet\"}} {gone}"));
+        drop(client);
+        local.wait_for(&format!("fovea_requests_total{{route=\"score\",outcome=\"cancelled\"}} {gone}"));
+    }
+    local.release.send(()).unwrap();
+    assert_eq!(Response::read(&mut held).status, 200);
     assert_eq!(send(local.port, &request(FAST)).status, 200);
-    assert_eq!(local.runs.load(Ordering::SeqCst), 2, "only the slow one and the last one run");
-    let metrics = send(local.port, b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").text();
-    assert!(metrics.contains("fovea_skipped_total 5"), "{metrics}");
-    assert!(metrics.contains("fovea_requests_total{route=\"score\",outcome=\"cancelled\"} 5"), "{metrics}");
+    assert_eq!(local.runs.load(Ordering::SeqCst), 2, "only the held one and the last one run");
+    local.wait_for("fovea_skipped_total 5");
     assert_eq!(local.state.admission.budget.used(), 0);
 }
