@@ -8,8 +8,11 @@ model without Fovea's metadata. The network answers with the mean colour: logits
 be worked out by hand, so the tests state it as a formula. Rewriting gives identical bytes.
 
 Also writes tiny_detector_{whole,prepared,tiled}.onnx, the last a prepared one whose settings ask for 2x2 tiles. They find four
-boxes at fixed places of every picture (BOXES, as fractions), labelled red, green, blue and red; the scores are the picture's mean
+boxes at fixed places of every image (BOXES, as fractions), labelled red, green, blue and red; the scores are the image's mean
 red, green, blue and half of red, each / 255. The fourth overlaps the first by 0.4 and goes when iou_threshold is below that.
+
+And tiny_masks_{whole,prepared}.onnx, the same with masks: a disc, a ring, a diamond and a square, whose probability falls from 1
+to 0 across their edge (see `patterns`).
 """
 
 import json
@@ -19,6 +22,7 @@ from onnx import TensorProto, checker, helper
 
 FOLDER = pathlib.Path("server/tests/fixtures")
 CROP = 16
+MASK_SIDE = 28
 
 
 BOXES = [[0.1, 0.2, 0.5, 0.6], [0.25, 0.25, 0.75, 0.75], [0.0, 0.0, 1.0, 1.0], [0.1, 0.2, 0.5, 0.36]]
@@ -78,7 +82,21 @@ def write(name, form=None, task="image-classification"):
     (FOLDER / name).write_bytes(model.SerializeToString(deterministic=True))
 
 
-def detector(name, form, settings):
+def patterns():
+    """The masks of the four boxes, row by row. Of the distance r of a part from the middle of the box, in halves of its side:
+    1.3 - r; 1.25 - |r - 0.6| / 0.4; 1.4 - |x| - |y|; 1.2 - max(|x|, |y|); each cut off at 0 and 1."""
+    values = []
+    for shape in range(4):
+        for row in range(MASK_SIDE):
+            for column in range(MASK_SIDE):
+                x, y = ((2 * at + 1) / MASK_SIDE - 1 for at in (column, row))
+                r = (x * x + y * y) ** 0.5
+                inside = [1.3 - r, 1.25 - abs(r - 0.6) / 0.4, 1.4 - abs(x) - abs(y), 1.2 - max(abs(x), abs(y))]
+                values.append(min(max(inside[shape], 0.0), 1.0))
+    return values
+
+
+def detector(name, form, settings, masks=False):
     def floats(name, shape, values):
         return helper.make_tensor(name, TensorProto.FLOAT, shape, values)
 
@@ -125,9 +143,13 @@ def detector(name, form, settings):
         helper.make_tensor_value_info("scores", TensorProto.FLOAT, ["n", "d"]),
         helper.make_tensor_value_info("labels", TensorProto.INT64, ["n", "d"]),
     ]
+    if masks:
+        constants.append(floats("patterns", [4, MASK_SIDE, MASK_SIDE], patterns()))
+        nodes.append(node("Gather", ["patterns", "order"], ["masks"], axis=0))
+        outputs.append(helper.make_tensor_value_info("masks", TensorProto.FLOAT, ["n", "d", MASK_SIDE, MASK_SIDE]))
     graph = helper.make_graph(nodes, "tiny", inputs, outputs, constants)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], producer_name="fovea", ir_version=10)
-    about = meta("image-object-detection", ["red", "green", "blue"])
+    about = meta("image-instance-segmentation" if masks else "image-object-detection", ["red", "green", "blue"])
     about["preprocessing"] = {"letterbox": 32, "interpolation": "bilinear", "mean": [0.0] * 3, "std": [255.0] * 3}
     about["settings"] = {"box_score_thresh": 0.3, "box_nms_thresh": 0.5, "box_detections_per_img": 100} | settings
     text = json.dumps(about, separators=(",", ":"))
@@ -145,3 +167,5 @@ if __name__ == "__main__":
     detector("tiny_detector_whole.onnx", "whole", {})
     detector("tiny_detector_prepared.onnx", "prepared", {})
     detector("tiny_detector_tiled.onnx", "prepared", {"tile_grid_size": "2x2", "tile_overlap_ratio": 0.0})
+    detector("tiny_masks_whole.onnx", "whole", {}, masks=True)
+    detector("tiny_masks_prepared.onnx", "prepared", {}, masks=True)

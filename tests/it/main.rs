@@ -1,4 +1,5 @@
 //! Integration tests that need no libtorch.
 
 mod keys;
+mod masks;
 mod ops;
