@@ -58,7 +58,9 @@ pub(crate) fn path() -> Option<&'static Path> {
 }
 
 fn find(explicit: Option<&Path>) -> Result<PathBuf, RuntimeError> {
-    let named = explicit.map(Path::to_path_buf).or_else(|| env::var_os(LIBRARY_VARIABLE).map(PathBuf::from));
+    // An empty variable is one that is not set, as for the others.
+    let variable = || env::var_os(LIBRARY_VARIABLE).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let named = explicit.map(Path::to_path_buf).or_else(variable);
     if let Some(named) = named {
         return library_at(&named).ok_or(RuntimeError::LibraryNotFound { searched: vec![named] });
     }

@@ -141,10 +141,18 @@ kinds! {
     CutBox = "cut_box", Warning, "Boxes that stick out of their image";
     /// A box too small to be seen by a model.
     TinyBox = "tiny_box", Warning, "Tiny boxes";
+    /// An outline with a point far from all others.
+    StrayPoint = "stray_point", Warning, "Outlines with a point far from all others";
+    /// An outline that crosses itself.
+    CrossingOutline = "crossing_outline", Warning, "Outlines that cross themselves";
+    /// An outline that covers no pixel.
+    EmptyOutline = "empty_outline", Warning, "Outlines that cover no pixel";
     /// An image with boxes that its EXIF data turn.
     TurnedImage = "turned_image", Warning, "Images with boxes that EXIF turns";
     /// An image that has to be enlarged very much.
     SmallImage = "small_image", Warning, "Images that are small for the model";
+    /// Outlines that are upright rectangles.
+    BoxOutline = "box_outline", Note, "Outlines that are boxes";
     /// Grey images among coloured ones.
     MixedGrey = "mixed_grey", Note, "Grey and coloured images in one data set";
     /// An image of 16 bits a channel.

@@ -284,7 +284,7 @@ fn objects<T: Object>(label: &Value) -> Result<(Vec<T>, Vec<ObjectError>), (RowE
     }
     if usable.is_empty() && !items.is_empty() {
         let reasons: Vec<String> = rejected.iter().take(3).map(ToString::to_string).collect();
-        let message = format!("none of its {} objects is usable: {}", items.len(), reasons.join("; "));
+        let message = format!("none of its objects is usable: {}", reasons.join("; "));
         return Err((RowErrorKind::NoObject, message));
     }
     Ok((usable, rejected))

@@ -30,6 +30,8 @@ pub enum RejectionKind {
     BadLabel,
     /// One object of the label cannot be used; the rest of the row stands.
     BadObject,
+    /// None of the label's objects can be used.
+    NoObject,
     /// The `image_url` cannot be resolved.
     BadUrl,
     /// The file is not there or cannot be read or fetched.

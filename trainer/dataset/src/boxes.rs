@@ -68,7 +68,7 @@ pub fn parse(labels: Labels, line: &[u8]) -> Result<BoxRow, Refusal> {
     }
     if boxes.is_empty() && listed_any {
         let reason = format!("none of its objects is usable: {}", rejected.join("; "));
-        return Err((RejectKind::BadLabel, Some(row.image_url), reason));
+        return Err((RejectKind::NoObject, Some(row.image_url), reason));
     }
     Ok(BoxRow { image_url: row.image_url, boxes, rejected })
 }
@@ -133,10 +133,10 @@ mod tests {
     fn background_is_kept_and_a_row_without_a_usable_box_is_not() {
         assert!(parse(Labels::Boxes, br#"{"image_url":"a","label":[]}"#).unwrap().boxes.is_empty());
         for (line, kind, part) in [
-            (&br#"{"image_url":"a","label":[{"label":"x"}]}"#[..], RejectKind::BadLabel, "none of its 1 objects"),
+            (&br#"{"image_url":"a","label":[{"label":"x"}]}"#[..], RejectKind::NoObject, "none of its objects"),
             (
                 br#"{"image_url":"a","label":[{"label":"x","topX":0.5,"topY":0,"bottomX":0.500000001,"bottomY":1}]}"#,
-                RejectKind::BadLabel,
+                RejectKind::NoObject,
                 "ten-millionth",
             ),
             (br#"{"image_url":"a","label":"x"}"#, RejectKind::BadLabel, "a list of objects"),

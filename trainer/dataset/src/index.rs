@@ -275,7 +275,7 @@ impl Files {
         }
         if objects.is_empty() && listed > 0 {
             let reason = format!("none of its objects is usable: {}", left_out.join("; "));
-            return Ok(Err((RejectKind::BadLabel, Some(row.image_url), reason)));
+            return Ok(Err((RejectKind::NoObject, Some(row.image_url), reason)));
         }
         let usable = self.usable(file, row.image_url, Shown::Objects(objects), left_out);
         Ok(usable.map(|usable| Usable { cut, ..usable }))

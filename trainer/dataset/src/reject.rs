@@ -104,9 +104,8 @@ pub type Refusal = (RejectKind, Option<String>, String);
 pub fn refusal(error: RowError) -> Refusal {
     let kind = match error.kind {
         RowErrorKind::Json | RowErrorKind::ImageUrl => RejectKind::BadJson,
-        RowErrorKind::LabelMissing | RowErrorKind::LabelType | RowErrorKind::OddOutline | RowErrorKind::NoObject => {
-            RejectKind::BadLabel
-        }
+        RowErrorKind::LabelMissing | RowErrorKind::LabelType | RowErrorKind::OddOutline => RejectKind::BadLabel,
+        RowErrorKind::NoObject => RejectKind::NoObject,
     };
     (kind, error.image_url, error.message)
 }

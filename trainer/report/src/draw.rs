@@ -1,6 +1,6 @@
 //! Boxes and masks on images.
 
-use models::host::mask::{Mask, Paste};
+use models::host::mask::{Mask, Outline, Paste};
 use models::host::{self, Region, Rgb, Tile};
 use schemas::Interpolation;
 use schemas::prediction::Detection;
@@ -63,6 +63,29 @@ pub fn marked(image: &Rgb, marks: &[Mark]) -> Rgb {
         tag(&mut out, mark, thick, &mut taken);
     }
     out
+}
+
+/// Draws the lines of an outline, in fractions of the image, on it.
+pub fn outline_of(image: &mut Rgb, outline: &Outline, colour: [u8; 3]) {
+    let thick = (image.width.min(image.height) / 160).clamp(1, 8);
+    let pixels = outline.map(|[x, y]| [x * f64::from(image.width), y * f64::from(image.height)]);
+    for ring in &pixels.rings {
+        for (from, to) in ring.iter().zip(ring.iter().cycle().skip(1)) {
+            line(image, (*from, *to), colour, thick);
+        }
+    }
+}
+
+/// A line of square dots, one pixel apart.
+fn line(image: &mut Rgb, (from, to): ([f64; 2], [f64; 2]), colour: [u8; 3], thick: u32) {
+    let along = [0, 1].map(|axis| to[axis] - from[axis]);
+    let steps = along[0].abs().max(along[1].abs()).ceil().clamp(1.0, 1e5);
+    for step in 0..=steps as u32 {
+        let share = f64::from(step) / steps;
+        // What lies before the image becomes its first pixel.
+        let [left, top] = [0, 1].map(|axis| (from[axis] + share * along[axis] - f64::from(thick) / 2.0).round() as u32);
+        fill(image, [left, top, left.saturating_add(thick), top.saturating_add(thick)], colour);
+    }
 }
 
 /// The image, reduced until its longer side is at most `side` pixels, with marks that are drawn at that size.
@@ -222,6 +245,20 @@ mod tests {
             let odd = marked(&image, &[Mark { corners, colour: [0; 3], text: "x".repeat(99), covered: None }]);
             assert_eq!(odd.data.len(), image.data.len());
         }
+    }
+
+    #[test]
+    fn an_outline_is_a_closed_line() {
+        let mut image = Rgb::filled(100, 50, [9; 3]);
+        let ring = vec![[0.1, 0.2], [0.9, 0.2], [0.9, 0.8], [0.1, 0.8]];
+        outline_of(
+            &mut image,
+            &Outline { rings: vec![ring, vec![[-3.0, 0.5], [f64::NAN, 2.0], [9.0, 0.5]]] },
+            [200, 0, 0],
+        );
+        let is_red = |x: usize, y: usize| image.data[3 * (y * 100 + x)..][..3] == [200, 0, 0];
+        assert!([(50, 10), (50, 40), (10, 25), (90, 25)].into_iter().all(|(x, y)| is_red(x, y)));
+        assert!(!is_red(50, 15));
     }
 
     #[test]

@@ -342,6 +342,10 @@ pub struct ConvertArgs {
     /// belongs. Any other file that is in the way stays, and nothing is written.
     #[arg(long, global = true)]
     pub overwrite: bool,
+    /// Drop points of outlines that lie far from all others of their outline, such as a corner of the image that a program
+    /// began with (`trainer check` finds them), and take boxes from what is left.
+    #[arg(long = "drop_stray_points", global = true)]
+    pub drop_stray_points: bool,
 }
 
 /// Layouts that can be converted.
@@ -434,7 +438,7 @@ pub enum ConvertFrom {
         /// of one is a change of the other.
         #[arg(long)]
         link: bool,
-        /// Folder to write, or, for COCO with one input, a .json file.
+        /// Folder to write, or, with one input, a .json file for COCO and a .jsonl file for JSONL.
         #[arg(long, value_name = "PATH")]
         output: PathBuf,
     },
@@ -610,6 +614,8 @@ pub enum BoxLayout {
     Voc,
     /// YOLO's folders; images are copied, or linked with --link.
     Yolo,
+    /// JSONL again: rows of one form, with their images where they are.
+    Jsonl,
 }
 
 /// Options of `sample-data`.

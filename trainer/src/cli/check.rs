@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use dataset::check::{CheckRequest, Checked, FoundImage, check};
-use dataset::{ReadOptions, data_files, default_workers};
+use dataset::{Object, ReadOptions, data_files, default_workers};
 use files::{Order, Scope, Target, console};
 use models::host::Rgb;
 use models::registry::{self, ModelSpec};
@@ -160,18 +160,27 @@ fn page(checked: &Checked) -> anyhow::Result<CheckPage> {
 fn thumbnails(found: &FoundImage) -> Result<Vec<Thumbnail>, report::ReportError> {
     let image = &found.image;
     let [width, height] = [image.width, image.height].map(|side| side as f32);
-    let mark = |(number, (label, [x1, y1, x2, y2])): (usize, &(String, [f32; 4]))| Mark {
-        corners: [x1 * width, y1 * height, x2 * width, y2 * height],
-        colour: draw::colour(number),
-        text: label.clone(),
-        covered: None,
+    let mark = |(number, (label, object)): (usize, &(String, Object))| {
+        let [x1, y1, x2, y2] = object.corners;
+        Mark {
+            corners: [x1 * width, y1 * height, x2 * width, y2 * height],
+            colour: draw::colour(number),
+            text: label.clone(),
+            covered: None,
+        }
     };
-    let marks: Vec<Mark> = found.marks.iter().enumerate().map(mark).collect();
+    let marks: Vec<Mark> = found.objects.iter().enumerate().map(mark).collect();
     let side = if marks.is_empty() { SIDE } else { MARKED };
     let thumbnail =
         |drawn: &Rgb, caption: &str| Thumbnail::new((drawn.width, drawn.height), &drawn.data, side, caption);
     let caption = caption(found);
-    let mut all = vec![thumbnail(&draw::fitted(image, &marks, side), &caption)?];
+    let mut whole = draw::fitted(image, &marks, side);
+    for ((_, object), mark) in found.objects.iter().zip(&marks) {
+        if let Some(outline) = &object.outline {
+            draw::outline_of(&mut whole, outline, mark.colour);
+        }
+    }
+    let mut all = vec![thumbnail(&whole, &caption)?];
     if let Some(near) = draw::close_up(image, &marks, side) {
         all.push(thumbnail(&near, &format!("{caption}, enlarged"))?);
     }

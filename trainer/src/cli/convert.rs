@@ -10,7 +10,7 @@ use serde_json::json;
 use super::Answer;
 use crate::cli::args::{BoxLayout, ConvertArgs, ConvertFrom, SampleDataArgs};
 use crate::failure::fail;
-use dataset::convert::boxes::{BoxSummary, Part, Placing, coco, rows, voc, yolo};
+use dataset::convert::boxes::{BoxSummary, Part, Placing, coco, drop_stray_points, rows, voc, yolo};
 use dataset::convert::table::{self, Table};
 use dataset::convert::{Folders, LabelSummary, Labelled, LeftOut, List, write_labels};
 use dataset::data_files;
@@ -22,6 +22,12 @@ use dataset::sample_data as generator;
 /// When the input cannot be read, or the output may not or cannot be written.
 pub fn run(args: &ConvertArgs) -> anyhow::Result<Answer> {
     let order = |command: &'static str, output, reads| Order { command, output, overwrite: args.overwrite, reads };
+    let cleaned = |mut parts: Vec<Part>| {
+        if args.drop_stray_points {
+            drop_stray_points(&mut parts);
+        }
+        parts
+    };
     match &args.from {
         ConvertFrom::Folders { input, subfolders, output } => {
             let folders = Folders::read(input)?;
@@ -42,34 +48,35 @@ pub fn run(args: &ConvertArgs) -> anyhow::Result<Answer> {
             let order = order("convert csv", output, std::slice::from_ref(input));
             match table::read(input, &table.into())? {
                 Table::Labels(labelled) => labels(&labelled, &order),
-                Table::Boxes(parts) => boxes(&parts, &order),
+                Table::Boxes(parts) => boxes(&cleaned(parts), &order),
             }
         }
         ConvertFrom::Coco { inputs, images, sizes, output } => {
             let parts = inputs.iter().map(|input| coco::read(input, images.as_deref(), (*sizes).into()));
-            to_rows(&parts.collect::<Result<Vec<_>, _>>()?, &order("convert coco", output, inputs))
+            to_rows(&cleaned(parts.collect::<Result<_, _>>()?), &order("convert coco", output, inputs))
         }
         ConvertFrom::Voc { input, images, pixels, sizes, output } => to_rows(
-            &voc::read(input, images.as_deref(), (*pixels).into(), (*sizes).into())?,
+            &cleaned(voc::read(input, images.as_deref(), (*pixels).into(), (*sizes).into())?),
             &order("convert voc", output, &[]),
         ),
         ConvertFrom::Yolo { input, rows, output } => {
             let parts = yolo::read(input, rows.map(Into::into))?;
-            to_rows(&parts, &order("convert yolo", output, std::slice::from_ref(input)))
+            to_rows(&cleaned(parts), &order("convert yolo", output, std::slice::from_ref(input)))
         }
         ConvertFrom::Jsonl { inputs, to, data_root, pixels, link, output } => {
             let parts = inputs.iter().map(|input| rows::read(input, data_root.as_deref()));
-            let mut parts: Vec<Part> = parts.collect::<Result<_, _>>()?;
+            let mut parts = cleaned(parts.collect::<Result<_, _>>()?);
             distinct(&parts)?;
             let placing = if *link { Placing::Linked } else { Placing::Copied };
             let reads = inputs.iter().map(|input| data_files(input)).collect::<Result<Vec<_>, _>>()?.concat();
             let count = parts.len();
             let everywhere = |written| (vec![output.clone(); count], written);
             let (files, written) = match to {
-                BoxLayout::Coco if *link => {
-                    let message = "--link is for voc and yolo; a COCO file names images where they are";
+                BoxLayout::Coco | BoxLayout::Jsonl if *link => {
+                    let message = "--link is for voc and yolo; COCO and JSONL files name images where they are";
                     return Err(fail(ErrorCode::InvalidArguments, message));
                 }
+                BoxLayout::Jsonl => return to_rows(&parts, &order("convert jsonl --to jsonl", output, &reads)),
                 BoxLayout::Coco => coco::write(&order("convert jsonl --to coco", output, &reads), &parts)?,
                 BoxLayout::Voc => everywhere(voc::write(
                     &order("convert jsonl --to voc", output, &reads),

@@ -10,6 +10,7 @@ mod folder;
 mod groups;
 mod images;
 mod names;
+mod outlines;
 mod rows;
 
 use std::collections::BTreeSet;
@@ -349,6 +350,7 @@ fn found_in(data: &Data) -> Result<Vec<Found>, DataError> {
     classes::check(data, &mut found)?;
     copies::check(data, &mut found)?;
     boxes::check(data, &mut found)?;
+    outlines::check(data, &mut found)?;
     images::check(data, &mut found)?;
     Ok(found)
 }
@@ -410,8 +412,8 @@ pub struct FoundImage {
     pub place: FindingPlace,
     /// Its classes, where it is images that have them.
     pub classes: Vec<String>,
-    /// Label and corners, as fractions of width and height, of the objects that the finding is about.
-    pub marks: Vec<(String, [f32; 4])>,
+    /// The objects that the finding is about, with their labels.
+    pub objects: Vec<(String, Object)>,
 }
 
 impl Checked {
@@ -429,14 +431,14 @@ impl Checked {
             else {
                 continue;
             };
-            let mark = |&object: &usize| match &read.rows.targets {
+            let object = |&object: &usize| match &read.rows.targets {
                 Targets::Classes(_) | Targets::Sets(_) => None,
-                Targets::Objects(all) => all.of(shown.at.index).get(object).map(|one| (one.class, one.corners)),
+                Targets::Objects(all) => all.of(shown.at.index).get(object).cloned(),
             };
             let label = |class: u32| self.label(class);
-            let marks = shown.objects.iter().filter_map(mark).map(|(class, corners)| (label(class), corners)).collect();
+            let objects = shown.objects.iter().filter_map(object).map(|one| (label(one.class), one)).collect();
             let classes = read.rows.targets.classes(shown.at.index).iter().map(|&class| label(class)).collect();
-            images.push(FoundImage { image, place: place.clone(), classes, marks });
+            images.push(FoundImage { image, place: place.clone(), classes, objects });
         }
         Ok(images)
     }

@@ -3,7 +3,6 @@
 use std::path::Path;
 
 use schemas::check::FindingKind;
-use schemas::{Labels, Task};
 
 use super::{Data, Found, Rejected, Said, finding};
 use crate::error::DataError;
@@ -13,7 +12,7 @@ use crate::reject::{RejectKind, Rejection};
 pub(super) fn check(data: &Data, side: usize, all: &[Rejection], found: &mut Vec<Found>) -> Result<(), DataError> {
     let side = &data.sides[side];
     for row in all {
-        let (kind, advice) = about(row, data.task);
+        let (kind, advice) = about(row);
         let location = row.image_url.as_deref().and_then(|url| {
             let root = side.reader.data_root.as_deref();
             crate::resolver(Path::new(&row.source), root).resolve(url).ok()
@@ -27,17 +26,11 @@ pub(super) fn check(data: &Data, side: usize, all: &[Rejection], found: &mut Vec
     Ok(())
 }
 
-fn about(row: &Rejection, task: Task) -> (FindingKind, &'static str) {
+fn about(row: &Rejection) -> (FindingKind, &'static str) {
     const ROW: &str = "correct the row; training leaves it out";
     const BOX: &str = "correct the box; training leaves it out";
-    // All objects of such a row are at fault.
-    let of_objects = match task.labels() {
-        Labels::Boxes | Labels::Outlines => row.reason.starts_with("none of its"),
-        Labels::Class | Labels::Classes => false,
-    };
     match row.kind {
-        RejectKind::BadLabel if of_objects => (FindingKind::BadBox, BOX),
-        RejectKind::BadObject => (FindingKind::BadBox, BOX),
+        RejectKind::BadObject | RejectKind::NoObject => (FindingKind::BadBox, BOX),
         RejectKind::BadJson | RejectKind::BadLabel | RejectKind::BadUrl => (FindingKind::BadRow, ROW),
         RejectKind::MissingFile => (
             FindingKind::MissingImage,

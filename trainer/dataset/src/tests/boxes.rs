@@ -69,7 +69,7 @@ fn rows_are_judged_by_row_and_box_merged_and_read_back_the_same() {
     let rejected = lines(&folder.path("run/rejected.jsonl"));
     let found: Vec<_> =
         rejected.iter().map(|row| (row["line"].as_u64().unwrap(), row["kind"].as_str().unwrap())).collect();
-    assert_eq!(found, [(1, "bad_object"), (4, "bad_label"), (6, "bad_object"), (5, "missing_file")]);
+    assert_eq!(found, [(1, "bad_object"), (4, "no_object"), (6, "bad_object"), (5, "missing_file")]);
     assert!(rejected[0]["reason"].as_str().unwrap().starts_with("object 1: topX 0.5"), "{}", rejected[0]);
     assert!(rejected[2]["reason"].as_str().unwrap().starts_with("object 0, segment 1:"), "{}", rejected[2]);
     assert_eq!(data.rejections.counts()[&RejectKind::BadObject], 2);
@@ -159,7 +159,7 @@ fn test_data_keeps_to_the_labels_of_the_model_box_by_box() {
     let data = test(&request.training, &["cat".to_owned()], &request.read, &quiet).unwrap();
     assert_eq!((data.dataset.len(), data.dataset.objects(0).len()), (1, 1));
     let counts = data.rejections.counts();
-    assert_eq!((counts[&RejectKind::BadObject], counts[&RejectKind::BadLabel]), (1, 1));
+    assert_eq!((counts[&RejectKind::BadObject], counts[&RejectKind::NoObject]), (1, 1));
     assert!(data.rejections.examples()[0].reason.contains("object 0: label \"dog\""));
 }
 

@@ -212,11 +212,11 @@ fn forty_planted_faults_of_ten_kinds_are_found() {
     assert!(words.iter().all(|word| tiny[0].contains(word)), "{tiny:?}");
     let at = checked.report.findings.iter().position(|one| one.kind == Kind::DoubledBox).unwrap();
     let images = checked.images(at, 9).unwrap();
-    assert_eq!((images.len(), images[0].marks.len()), (1, 2));
-    assert_eq!(images[0].marks[0].1, images[0].marks[1].1);
+    assert_eq!((images.len(), images[0].objects.len()), (1, 2));
+    assert_eq!(images[0].objects[0].1.corners, images[0].objects[1].1.corners);
     for (kind, marks) in [(Kind::CutBox, 1), (Kind::TinyBox, 1), (Kind::ConflictingBox, 2)] {
         let at = checked.report.findings.iter().position(|one| one.kind == kind).unwrap();
-        assert_eq!(checked.images(at, 1).unwrap()[0].marks.len(), marks, "{kind:?} shows the boxes that it is about");
+        assert_eq!(checked.images(at, 1).unwrap()[0].objects.len(), marks, "{kind:?} shows the boxes that it is about");
     }
 }
 
@@ -437,7 +437,7 @@ fn odd_colours_turns_and_sizes_are_noted() {
     }
     let turned = checked.report.findings.iter().position(|one| one.kind == Kind::TurnedImage).unwrap();
     let boxes = garden.rows("train")[0]["label"].as_array().unwrap().len();
-    assert!(boxes > 0 && checked.images(turned, 1).unwrap()[0].marks.len() == boxes, "they are to be looked at");
+    assert!(boxes > 0 && checked.images(turned, 1).unwrap()[0].objects.len() == boxes, "they are to be looked at");
     let mut request = garden.request();
     request.side = 4000;
     let small = messages(&check(&request, &quiet).unwrap(), Kind::SmallImage);

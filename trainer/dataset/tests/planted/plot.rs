@@ -276,13 +276,14 @@ pub fn boxed(object: &Value, change: impl FnOnce([f64; 4]) -> [f64; 4]) -> Value
     let corner = |name: &str| object[name].as_f64();
     let corners = match (corner("topX"), corner("topY"), corner("bottomX"), corner("bottomY")) {
         (Some(x1), Some(y1), Some(x2), Some(y2)) => [x1, y1, x2, y2],
-        _ => bounds(&object["polygon"]),
+        _ => outline_bounds(&object["polygon"]),
     };
     let [x1, y1, x2, y2] = change(corners);
     json!({ "label": object["label"], "topX": x1, "topY": y1, "bottomX": x2, "bottomY": y2, "isCrowd": 0 })
 }
 
-fn bounds(polygon: &Value) -> [f64; 4] {
+/// The box around an outline.
+pub fn outline_bounds(polygon: &Value) -> [f64; 4] {
     let numbers = |at: usize| {
         let segments = polygon.as_array().unwrap().iter();
         let all = segments.flat_map(|one| one.as_array().unwrap().iter().skip(at).step_by(2));

@@ -12,6 +12,7 @@ mod locate;
 mod part;
 mod place;
 pub mod rows;
+mod stray;
 mod text;
 pub mod voc;
 pub mod yolo;
@@ -35,6 +36,7 @@ use crate::error::wrong;
 pub use frame::Sizes;
 pub use part::{BoxSummary, LabelledImage, LabelledObject, Part};
 pub use place::Placing;
+pub use stray::drop_stray_points;
 
 pub(super) fn absolute(path: &Path) -> Result<PathBuf, DataError> {
     let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
