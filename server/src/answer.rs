@@ -4,13 +4,12 @@
 use std::sync::Arc;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use models::host::mask::Paste;
 use models::host::{self, Attribution, Merge, MergeRule, Occlusion};
 use ndarray::{Array4, ArrayView4, Axis};
 use runtime::Form;
 use schemas::{
     Labels,
-    prediction::{Attributions, Detection, Thresholds, Visualizations, XaiParameters},
+    prediction::{Attributions, Thresholds, Visualizations, XaiParameters},
 };
 
 use crate::{
@@ -33,9 +32,6 @@ pub(crate) struct Explained {
     pub attributions: Option<Attributions>,
     _reservation: Reservation,
 }
-
-/// An outline, `x1 y1 x2 y2 ..` for each ring.
-pub(crate) type Polygon = Vec<Vec<f32>>;
 
 /// Predictions about images that came encoded.
 pub(crate) struct Predicted {
@@ -87,45 +83,6 @@ impl Work {
         };
         self.state.infer_all(self.model(), jobs).await
     }
-}
-
-impl Work {
-    /// Outlines of what was found in each image, as fractions of it; `None` where there are no masks.
-    pub(crate) async fn outlines(
-        &self,
-        predicted: Predicted,
-    ) -> Result<(Predicted, Vec<Vec<Option<Polygon>>>), ServerError> {
-        let Predictions::Boxes(images) = &predicted.predictions else {
-            return Ok((predicted, Vec::new()));
-        };
-        if images.iter().flatten().all(|one| one.mask.is_none()) {
-            let none = images.iter().map(|found| vec![None; found.len()]).collect();
-            return Ok((predicted, none));
-        }
-        let settings = &self.model().description.settings;
-        let threshold = settings.mask_pixel_score_threshold as f32;
-        let most = settings.max_number_of_polygon_points as usize;
-        let (timings, permit) = (Arc::clone(&self.timings), self.permit.clone());
-        let outlined = self.state.pool.run(move || {
-            let _permit = permit;
-            let all = timings.time(Stage::Render, || outlines(&predicted, threshold, most));
-            Ok((predicted, all))
-        });
-        outlined.await
-    }
-}
-
-fn outlines(predicted: &Predicted, threshold: f32, most: usize) -> Vec<Vec<Option<Polygon>>> {
-    let Predictions::Boxes(images) = &predicted.predictions else { return Vec::new() };
-    let image = |(original, found): (&Original, &Vec<Detection>)| {
-        let paste = Paste { width: original.width, height: original.height, threshold };
-        let polygon = |one: &Detection| {
-            let rings = paste.polygon(one.mask.as_ref()?.values(), one.corners, most);
-            Some(rings.into_iter().map(|ring| ring.into_iter().map(|at| at as f32).collect()).collect())
-        };
-        found.iter().map(polygon).collect()
-    };
-    predicted.originals.iter().zip(images).map(image).collect()
 }
 
 /// One prediction about each image from those about its parts.

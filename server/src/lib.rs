@@ -16,6 +16,7 @@ mod connections;
 mod descriptors;
 pub mod error;
 pub mod log;
+mod masks;
 pub mod metrics;
 mod observe;
 mod openapi;

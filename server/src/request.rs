@@ -1,9 +1,11 @@
 //! Request options against a model: thresholds and tiles in place of the model's own, and which answers are explained.
 
 use runtime::{Form, Outputs};
-use schemas::prediction::{DetectionOptions, DetectionSettings, Thresholds, Tiling, XaiAlgorithm, XaiParameters};
+use schemas::prediction::{
+    DetectionOptions, DetectionSettings, MaskForm, OptionOf, Thresholds, Tiling, XaiAlgorithm, XaiParameters,
+};
 
-use crate::{backend::Description, error::ServerError};
+use crate::{backend::Description, error::ServerError, masks::MaskOptions};
 
 /// Most boxes that the parts of one image may answer with: merging them takes time that grows with the square.
 const MOST_BOXES: u32 = 32_768;
@@ -17,6 +19,8 @@ pub(crate) struct RequestOptions {
     pub tiling: Tiling,
     /// Most boxes in the answer about one image.
     pub max_boxes: u32,
+    /// How masks are answered.
+    pub masks: MaskOptions,
 }
 
 fn bad<T>(text: String) -> Result<T, ServerError> {
@@ -38,7 +42,10 @@ impl RequestOptions {
                 }
             }
         }
-        if let Some(option) = options.given().find(|option| option.of_tiles && about.form == Form::Whole) {
+        if let Some(option) = options.given().find(|option| option.of == OptionOf::Masks) {
+            check_masks(option.name, about)?;
+        }
+        if let Some(option) = options.given().find(|option| option.of == OptionOf::Tiles && about.form == Form::Whole) {
             let text = "this model's file is of the form 'whole', which cuts its own tiles as it was exported with; \
                         export it with the form 'prepared' to choose tiles for each request";
             return bad(format!("{} cannot be given: {text}", option.name));
@@ -53,7 +60,23 @@ impl RequestOptions {
             score_threshold: options.score_threshold.is_some().then_some(thresholds.score_threshold),
             iou_threshold: options.iou_threshold.is_some().then_some(thresholds.iou_threshold),
         };
-        Ok(Self { thresholds, tiling, max_boxes })
+        let masks = MaskOptions {
+            form: MaskForm::default(),
+            threshold: settings.mask_pixel_score_threshold as f32,
+            most_points: settings.max_number_of_polygon_points as usize,
+        };
+        Ok(Self { thresholds, tiling, max_boxes, masks })
+    }
+}
+
+/// Whether the model has masks that an option could be about.
+pub(crate) fn check_masks(name: &str, about: &Description) -> Result<(), ServerError> {
+    match about.outputs {
+        Outputs::Masks => Ok(()),
+        Outputs::Boxes | Outputs::Probabilities => {
+            let task = about.meta.task;
+            bad(format!("{name} is for models that segment instances; the task of this one is {task}"))
+        }
     }
 }
 

@@ -269,6 +269,14 @@ function draw(canvas, image, drawing) {
     pen.globalAlpha = drawing.marked && !marked ? 0.3 : 1;
     pen.strokeStyle = pen.fillStyle = object.colour;
     pen.lineWidth = marked ? 4 : 2;
+    if (object.polygon) {
+      const path = outlined(object.polygon, left, top, w, h);
+      pen.stroke(path);
+      pen.globalAlpha *= 0.35;
+      pen.fill(path, "evenodd");
+      pen.globalAlpha /= 0.35;
+      pen.lineWidth = marked ? 2 : 1;
+    }
     pen.strokeRect(x, y, (bottomX - topX) * w, (bottomY - topY) * h);
     const text = `${object.label} ${percent(object.score)}`;
     const wide = pen.measureText(text).width + 8;
@@ -279,6 +287,18 @@ function draw(canvas, image, drawing) {
     pen.fillStyle = "#fff";
     pen.fillText(text, at[0] + 4, at[1] + 9.5);
   }
+}
+
+// The rings of an object, which come as fractions of the image; a ring within another is a hole.
+function outlined(polygon, left, top, w, h) {
+  const path = new Path2D();
+  for (const ring of polygon) {
+    for (let at = 0; at + 1 < ring.length; at += 2) {
+      path[at ? "lineTo" : "moveTo"](left + ring[at] * w, top + ring[at + 1] * h);
+    }
+    path.closePath();
+  }
+  return path;
 }
 
 function showTiming(card, total, stages) {

@@ -16,6 +16,7 @@
 mod detection;
 mod explain;
 mod limits;
+mod masks;
 mod object;
 mod options;
 mod score;
@@ -27,7 +28,8 @@ mod v2;
 pub use detection::{Detection, DetectionSettings, MASK_SIDE, SoftMask, Thresholds, Tiling};
 pub use explain::{ApproximationMethod, XaiAlgorithm, XaiParameters};
 pub use limits::MAX_IMAGES;
-pub use options::{DETECTION_OPTIONS, DetectionOption, DetectionOptions, MAX_OPTION_LENGTH, Scalar};
+pub use masks::{MaskForm, MaskPng, MaskRle};
+pub use options::{DETECTION_OPTIONS, DetectionOption, DetectionOptions, MAX_OPTION_LENGTH, OptionOf, Scalar};
 pub use score::{
     Attributions, ClassificationAnswer, DetectionAnswer, ImageRequest, InputData, MAX_FILENAME, ScoreCell, ScoreQuery,
     ScoreRequest, ScoredBox, Visualizations,

@@ -74,6 +74,21 @@ pub struct DetectionOptions {
     pub tile_overlap_ratio: Option<Scalar>,
     /// Boxes of a class from two tiles that overlap by more than this are one object.
     pub tile_predictions_nms_thresh: Option<Scalar>,
+    /// A pixel is an object's if its probability is above it.
+    pub mask_pixel_score_threshold: Option<Scalar>,
+    /// Most points of the polygons of one object.
+    pub max_number_of_polygon_points: Option<Scalar>,
+}
+
+/// What an option of detection is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OptionOf {
+    /// Which boxes are answered.
+    Boxes,
+    /// Tiles, which only a file of the form `prepared` leaves to the server.
+    Tiles,
+    /// Masks, which only models of segmentation have.
+    Masks,
 }
 
 /// One of the [`DetectionOptions`].
@@ -83,19 +98,19 @@ pub struct DetectionOption {
     pub name: &'static str,
     /// The setting that states its range and is the model's own value.
     pub setting: &'static str,
-    /// Whether it is about tiles, which only a file of the form `prepared` leaves to the server.
-    pub of_tiles: bool,
+    /// What it is about.
+    pub of: OptionOf,
     value: fn(&DetectionOptions) -> Option<&Scalar>,
     place: fn(&mut DetectionOptions) -> &mut Option<Scalar>,
 }
 
 /// Declares the option that the field of this name is.
 macro_rules! option {
-    ($name:ident, $setting:literal, of_tiles: $of_tiles:literal) => {
+    ($name:ident, $setting:literal, $of:ident) => {
         DetectionOption {
             name: stringify!($name),
             setting: $setting,
-            of_tiles: $of_tiles,
+            of: OptionOf::$of,
             value: |options| options.$name.as_ref(),
             place: |options| &mut options.$name,
         }
@@ -103,12 +118,14 @@ macro_rules! option {
 }
 
 /// Every option of detection.
-pub static DETECTION_OPTIONS: [DetectionOption; 5] = [
-    option!(score_threshold, "box_score_thresh", of_tiles: false),
-    option!(iou_threshold, "box_nms_thresh", of_tiles: false),
-    option!(tile_grid_size, "tile_grid_size", of_tiles: true),
-    option!(tile_overlap_ratio, "tile_overlap_ratio", of_tiles: true),
-    option!(tile_predictions_nms_thresh, "tile_predictions_nms_thresh", of_tiles: true),
+pub static DETECTION_OPTIONS: [DetectionOption; 7] = [
+    option!(score_threshold, "box_score_thresh", Boxes),
+    option!(iou_threshold, "box_nms_thresh", Boxes),
+    option!(tile_grid_size, "tile_grid_size", Tiles),
+    option!(tile_overlap_ratio, "tile_overlap_ratio", Tiles),
+    option!(tile_predictions_nms_thresh, "tile_predictions_nms_thresh", Tiles),
+    option!(mask_pixel_score_threshold, "mask_pixel_score_threshold", Masks),
+    option!(max_number_of_polygon_points, "max_number_of_polygon_points", Masks),
 ];
 
 impl DetectionOptions {
@@ -187,4 +204,12 @@ pub(super) fn tile_overlap_ratio(_: &mut SchemaGenerator) -> Schema {
 
 pub(super) fn tile_predictions_nms_thresh(_: &mut SchemaGenerator) -> Schema {
     value_schema("tile_predictions_nms_thresh")
+}
+
+pub(super) fn mask_pixel_score_threshold(_: &mut SchemaGenerator) -> Schema {
+    value_schema("mask_pixel_score_threshold")
+}
+
+pub(super) fn max_number_of_polygon_points(_: &mut SchemaGenerator) -> Schema {
+    value_schema("max_number_of_polygon_points")
 }

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::explain::XaiParameters;
 use super::limits::MAX_IMAGES;
+use super::masks::{MaskForm, MaskPng, MaskRle};
 use super::object;
 use super::options::{self, DetectionOptions, Scalar};
 use super::tensor::at_most;
@@ -53,6 +54,17 @@ pub struct ScoreRequest<'a> {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "options::tile_predictions_nms_thresh")]
     pub tile_predictions_nms_thresh: Option<Scalar>,
+    /// Segmentation: how the mask of each object is answered; a polygon when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub masks: Option<MaskForm>,
+    /// Segmentation: a pixel is an object's if its probability is above it. The model's own when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "options::mask_pixel_score_threshold")]
+    pub mask_pixel_score_threshold: Option<Scalar>,
+    /// Segmentation: most points of the polygons of one object. The model's own when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "options::max_number_of_polygon_points")]
+    pub max_number_of_polygon_points: Option<Scalar>,
 }
 
 /// Schema of a request that has either a table or an image. Null is as good as absent.
@@ -94,6 +106,17 @@ pub struct ScoreQuery {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "options::tile_predictions_nms_thresh")]
     pub tile_predictions_nms_thresh: Option<Scalar>,
+    /// Segmentation: how the mask of each object is answered; a polygon when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub masks: Option<MaskForm>,
+    /// Segmentation: a pixel is an object's if its probability is above it. The model's own when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "options::mask_pixel_score_threshold")]
+    pub mask_pixel_score_threshold: Option<Scalar>,
+    /// Segmentation: most points of the polygons of one object. The model's own when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "options::max_number_of_polygon_points")]
+    pub max_number_of_polygon_points: Option<Scalar>,
 }
 
 /// Longest `filename` of a query string, in bytes.
@@ -164,6 +187,8 @@ impl<'a> ScoreRequest<'a> {
             tile_grid_size: self.tile_grid_size.take(),
             tile_overlap_ratio: self.tile_overlap_ratio.take(),
             tile_predictions_nms_thresh: self.tile_predictions_nms_thresh.take(),
+            mask_pixel_score_threshold: self.mask_pixel_score_threshold.take(),
+            max_number_of_polygon_points: self.max_number_of_polygon_points.take(),
         }
     }
 }
@@ -300,6 +325,12 @@ pub struct ScoredBox {
     /// Outline `[x1, y1, x2, y2, ..]` per contour, as fractions of the image's size; segmentation only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub polygon: Option<Vec<Vec<f32>>>,
+    /// The pixels as COCO's run lengths; segmentation with `masks=rle` only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rle: Option<MaskRle>,
+    /// The pixels as an image; segmentation with `masks=png` only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub png: Option<MaskPng>,
 }
 
 /// The answer about one image of a detection or segmentation model, best score first.

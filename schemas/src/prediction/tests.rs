@@ -121,7 +121,7 @@ fn answers_have_the_specified_keys() {
         r#"{"filename":null,"probs":[0.25,0.75],"labels":["a","b"],"visualizations":null,"attributions":null}"#;
     assert_eq!(text, expected);
     let corners = Corners { top_x: 0.1, top_y: 0.2, bottom_x: 0.3, bottom_y: 0.4 };
-    let found = ScoredBox { corners, label: "a".to_owned(), score: 0.5, polygon: None };
+    let found = ScoredBox { corners, label: "a".to_owned(), score: 0.5, polygon: None, rle: None, png: None };
     let text =
         serde_json::to_string(&DetectionAnswer { filename: Some("x.jpg".to_owned()), boxes: vec![found] }).unwrap();
     let expected = r#"{"filename":"x.jpg","boxes":[{"box":{"topX":0.1,"topY":0.2,"bottomX":0.3,"bottomY":0.4},"label":"a","score":0.5}]}"#;

@@ -245,6 +245,9 @@ impl RequestParameters {
             tile_grid_size: self.tile_grid_size,
             tile_overlap_ratio: self.tile_overlap_ratio,
             tile_predictions_nms_thresh: self.tile_predictions_nms_thresh,
+            // The tensor `masks` is what the network says; nothing is pasted.
+            mask_pixel_score_threshold: None,
+            max_number_of_polygon_points: None,
         }
     }
 }

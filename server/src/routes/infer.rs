@@ -8,7 +8,7 @@ use actix_web::{HttpRequest, HttpResponse, web, web::Data};
 use ndarray::Array4;
 use runtime::Form;
 use schemas::prediction::{
-    Datatype, DetectionOptions, DetectionSettings, InferInput, InferRequest, MAX_ID_LENGTH, MAX_IMAGES,
+    Datatype, DetectionOptions, DetectionSettings, InferInput, InferRequest, MAX_ID_LENGTH, MAX_IMAGES, OptionOf,
     RequestedOutput, TensorData,
 };
 
@@ -122,7 +122,7 @@ impl Parser<'_> {
         let detection = parameters.detection();
         let options = RequestOptions::new(&detection, self.about)?;
         let images = self.inputs(&request.inputs, blob, reservation)?;
-        match (&images, detection.given().find(|option| option.of_tiles)) {
+        match (&images, detection.given().find(|option| option.of == OptionOf::Tiles)) {
             (Images::Tensor(_), Some(option)) => {
                 bad(format!("{} is for encoded images (BYTES): pixels are run as they come", option.name))
             }

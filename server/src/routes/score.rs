@@ -12,7 +12,7 @@ use schemas::{
     dataset::Corners,
     prediction::{
         ClassificationAnswer, DETECTION_OPTIONS, Detection, DetectionAnswer, DetectionOptions, MAX_FILENAME,
-        MAX_OPTION_LENGTH, Scalar, ScoreRequest, ScoredBox, XaiParameters,
+        MAX_OPTION_LENGTH, MaskForm, Scalar, ScoreRequest, ScoredBox, XaiParameters,
     },
     setting::nearest,
 };
@@ -24,9 +24,10 @@ use crate::{
     answer::{Explained, Predicted},
     backend::Predictions,
     error::ServerError,
+    masks::Masks,
     metrics::Stage,
     prepare::{Original, Work},
-    request::{RequestOptions, check_explanations},
+    request::{RequestOptions, check_explanations, check_masks},
     state::State,
 };
 
@@ -37,7 +38,9 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 );
 const MEDIA_TYPES: &str = "image/*, application/octet-stream or application/json";
 const SHAPES: &str = "{\"input_data\": {\"columns\": [\"image\"], \"data\": [base64, ...]}} or {\"image\": base64}, and for a \
-                      detector score_threshold, iou_threshold, tile_grid_size, tile_overlap_ratio, tile_predictions_nms_thresh";
+                      detector score_threshold, iou_threshold, tile_grid_size, tile_overlap_ratio, \
+                      tile_predictions_nms_thresh; for a model that segments instances also masks (polygon, rle, png or none), \
+                      mask_pixel_score_threshold, max_number_of_polygon_points";
 
 /// The query string: [`schemas::prediction::ScoreQuery`], read name by name.
 #[derive(Default)]
@@ -47,6 +50,8 @@ struct Query {
     /// Repeated in the answer.
     filename: Option<String>,
     detection: DetectionOptions,
+    /// How masks are to be answered.
+    masks: Option<MaskForm>,
 }
 
 fn bad<T>(text: String) -> Result<T, ServerError> {
@@ -62,6 +67,7 @@ impl Query {
             let is_repeated = match name.as_str() {
                 "model" => query.model.replace(value).is_some(),
                 "filename" => query.filename.replace(value).is_some(),
+                "masks" => query.masks.replace(value.parse().map_err(ServerError::Request)?).is_some(),
                 _ => query.add_option(&name, &value)?,
             };
             if is_repeated {
@@ -77,7 +83,8 @@ impl Query {
     /// Whether the option was there before.
     fn add_option(&mut self, name: &str, value: &str) -> Result<bool, ServerError> {
         let Some(option) = DETECTION_OPTIONS.iter().find(|option| option.name == name) else {
-            let names = || ["model", "filename"].into_iter().chain(DETECTION_OPTIONS.iter().map(|option| option.name));
+            let names =
+                || ["model", "filename", "masks"].into_iter().chain(DETECTION_OPTIONS.iter().map(|option| option.name));
             let all = names().collect::<Vec<_>>().join(", ");
             let near = nearest(name, names()).map(|near| format!(" (did you mean {near}?)")).unwrap_or_default();
             return bad(format!("the query string holds an unknown name{near}; it may hold {all}"));
@@ -121,8 +128,8 @@ pub(crate) async fn score(state: Data<State>, request: HttpRequest) -> Result<Ht
         Parsed::of_bytes(body.bytes, body.reservation)
     };
     let is_list = parsed.is_list;
-    let (predicted, mut explained) = predict(&work, parsed, query.detection).await?;
-    let (predicted, mut outlines) = work.outlines(predicted).await?;
+    let asked = Asked { detection: query.detection, masks: query.masks };
+    let (predicted, mut explained, mut masks) = predict(&work, parsed, asked).await?;
     work.timings.time(Stage::Render, || {
         let labels = &work.model().description.meta.labels;
         let name = |i: usize| query.filename.clone().unwrap_or_else(|| format!("image_{i}"));
@@ -137,10 +144,9 @@ pub(crate) async fn score(state: Data<State>, request: HttpRequest) -> Result<Ht
             }
             Predictions::Boxes(images) => {
                 let about = |(i, (original, found)): (usize, (&Original, &Vec<Detection>))| {
-                    let polygons = std::mem::take(&mut outlines[i]);
-                    let boxes = found.iter().zip(polygons);
-                    let boxes =
-                        boxes.map(|(one, polygon)| ScoredBox { polygon, ..scored(one, original, labels) }).collect();
+                    let masks = std::mem::take(&mut masks.of_images[i]);
+                    let boxes = found.iter().zip(masks);
+                    let boxes = boxes.map(|(one, mask)| mask.on(scored(one, original, labels))).collect();
                     DetectionAnswer { filename: Some(name(i)), boxes }
                 };
                 let answers: Vec<_> = predicted.originals.iter().zip(images).enumerate().map(about).collect();
@@ -150,17 +156,42 @@ pub(crate) async fn score(state: Data<State>, request: HttpRequest) -> Result<Ht
     })
 }
 
-/// What the model says about the images, and the explanations that are asked for, one place for each image.
+/// What a request says about detection and masks, in its query string or its body.
+#[derive(Default)]
+struct Asked {
+    detection: DetectionOptions,
+    masks: Option<MaskForm>,
+}
+
+impl Asked {
+    /// Both together.
+    ///
+    /// # Errors
+    /// Something is in both.
+    fn join(self, body: Self) -> Result<Self, ServerError> {
+        let twice =
+            |name: &str| ServerError::Request(format!("{name} is in the query string and in the body; send one"));
+        if self.masks.is_some() && body.masks.is_some() {
+            return Err(twice("masks"));
+        }
+        let detection = self.detection.join(&body.detection).map_err(|option| twice(option.name))?;
+        Ok(Self { detection, masks: self.masks.or(body.masks) })
+    }
+}
+
+/// What the model says about the images; the explanations that are asked for, one place for each image; and the masks.
 async fn predict(
     work: &Work,
     parsed: Parsed,
-    detection: DetectionOptions,
-) -> Result<(Predicted, Vec<Option<Explained>>), ServerError> {
+    query: Asked,
+) -> Result<(Predicted, Vec<Option<Explained>>, Masks), ServerError> {
     let (about, state) = (&work.model().description, &work.state);
-    let detection = detection.join(&parsed.detection).map_err(|option| {
-        ServerError::Request(format!("{} is in the query string and in the body; send one", option.name))
-    })?;
-    let options = RequestOptions::new(&detection, about)?;
+    let Asked { detection, masks } = query.join(parsed.asked)?;
+    let mut options = RequestOptions::new(&detection, about)?;
+    if let Some(form) = masks {
+        check_masks("masks", about)?;
+        options.masks.form = form;
+    }
     check_explanations(&parsed.explanations, about, state.limits.max_explained)?;
     let mut reservation = parsed.reservation;
     let mut to_explain = Vec::new();
@@ -175,7 +206,8 @@ async fn predict(
     for (index, bytes, parameters) in to_explain {
         explained[index] = Some(work.explain(index, bytes, parameters).await?);
     }
-    Ok((predicted, explained))
+    let (predicted, masks) = work.masks(predicted, options.masks).await?;
+    Ok((predicted, explained, masks))
 }
 
 /// A list, or its only answer.
@@ -208,7 +240,14 @@ fn scored(one: &Detection, original: &Original, labels: &[String]) -> ScoredBox 
         bottom_x: share(x2, width),
         bottom_y: share(y2, height),
     };
-    ScoredBox { corners, label: labels.get(one.label).cloned().unwrap_or_default(), score: one.score, polygon: None }
+    ScoredBox {
+        corners,
+        label: labels.get(one.label).cloned().unwrap_or_default(),
+        score: one.score,
+        polygon: None,
+        rle: None,
+        png: None,
+    }
 }
 
 /// The images of a body, decoded from base64.
@@ -218,21 +257,21 @@ struct Parsed {
     images: Vec<Vec<u8>>,
     /// How each of them is to be explained, if it is.
     explanations: Vec<Option<XaiParameters>>,
-    detection: DetectionOptions,
+    asked: Asked,
     reservation: Reservation,
 }
 
 impl Parsed {
     /// A body that is an image.
     fn of_bytes(image: Vec<u8>, reservation: Reservation) -> Self {
-        let detection = DetectionOptions::default();
-        Self { is_list: false, images: vec![image], explanations: vec![None], detection, reservation }
+        let asked = Asked::default();
+        Self { is_list: false, images: vec![image], explanations: vec![None], asked, reservation }
     }
 }
 
 fn parse(body: &[u8], limit: u64, budget: &Budget) -> Result<Parsed, ServerError> {
     let mut request = ScoreRequest::from_json(body).map_err(|e| ServerError::json(&e, SHAPES))?;
-    let detection = request.take_detection();
+    let asked = Asked { detection: request.take_detection(), masks: request.masks };
     request.xai_parameters.check().map_err(ServerError::Request)?;
     let of_all = request.model_explainability.then_some(request.xai_parameters);
     let (is_list, cells) = match (request.input_data, request.image) {
@@ -256,7 +295,7 @@ fn parse(body: &[u8], limit: u64, budget: &Budget) -> Result<Parsed, ServerError
         explanations.push(request.model_explainability.then_some(parameters).or_else(|| of_all.clone()));
         images.push(decode_base64(index, &request.image_base64, budget, &mut reservation)?);
     }
-    Ok(Parsed { is_list, images, explanations, detection, reservation })
+    Ok(Parsed { is_list, images, explanations, asked, reservation })
 }
 
 /// Line breaks and spaces within the text are skipped: common encoders put them there.

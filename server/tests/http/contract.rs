@@ -43,10 +43,11 @@ const OTHER_FAULTS: [&str; 20] = [
 ];
 
 /// Refusals of requests that the schemas accept: a part of the message, and why no schema says it.
-const BEYOND_SCHEMAS: [(&str, &str); 27] = [
+const BEYOND_SCHEMAS: [(&str, &str); 28] = [
     ("outside its range", "a pattern gives no range to a number that is written as text"),
     ("which is not a finite number", "a number written as text may be infinite"),
     ("is for models that detect objects", "depends on the model"),
+    ("is for models that segment instances", "depends on the model"),
     ("this model's file is of the form 'whole'", "depends on the model"),
     ("tiles; this model, with up to", "depends on the model"),
     ("model_explainability is for classifiers", "depends on the model"),

@@ -11,6 +11,7 @@ mod explain;
 mod hostile;
 mod images;
 mod load;
+mod masks;
 mod outputs;
 mod protocol;
 mod providers;
