@@ -9,6 +9,7 @@ mod detector_files;
 mod detector_loader;
 mod detector_step;
 mod device;
+mod mask_answers;
 mod process;
 
 const USAGE: &str = "bench COMMAND, one of
@@ -18,6 +19,7 @@ const USAGE: &str = "bench COMMAND, one of
   detector-step MODEL HEIGHTxWIDTH BATCH fp32|bf16 contiguous|channels_last STEPS THREADS FOLDER [DEVICE]
   detector-loader DATA.jsonl PASSES WORKERS
   detector-files RUN FOLDER IMAGE...
+  mask-answers SERVER MODEL.onnx IMAGE.jpg polygon|rle|png|none ROUNDS THREADS
   device";
 
 fn main() -> anyhow::Result<()> {
@@ -30,6 +32,7 @@ fn main() -> anyhow::Result<()> {
         "detector-step" => detector_step::run(arguments),
         "detector-loader" => detector_loader::run(arguments),
         "detector-files" => detector_files::run(arguments),
+        "mask-answers" => mask_answers::run(arguments),
         "device" => Ok(device::describe()),
         _ => anyhow::bail!("there is no command '{command}'\n{USAGE}"),
     }?;
