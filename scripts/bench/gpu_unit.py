@@ -67,8 +67,18 @@ class Outcomes:
 
     def __init__(self, path):
         self.path = pathlib.Path(path)
-        known = json.loads(self.path.read_text(encoding="utf-8")) if self.path.exists() else {}
-        self.machine, self.units = known.get("machine", {}), known.get("units", [])
+        known = self._known() if self.path.exists() else {"machine": {}, "units": []}
+        self.machine, self.units = known["machine"], known["units"]
+
+    def _known(self):
+        """What the file holds. Raises `Failed` where it holds anything else: it is written anew after each unit."""
+        try:
+            known = json.loads(self.path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise Failed(f"{self.path} is there and is no file of outcomes ({error}). Name another file with --json") from error
+        if not isinstance(known, dict) or set(known) != {"machine", "units"}:
+            raise Failed(f"{self.path} is there and is no file of outcomes. Name another file with --json")
+        return known
 
     def of(self, name):
         return next((one for one in self.units if one["unit"] == name), None)

@@ -285,6 +285,27 @@ class Pages(unittest.TestCase):
 
 
 class Kits(unittest.TestCase):
+    def test_a_folder_that_holds_anything_is_not_built_in(self):
+        kit = kit_script()
+        with tempfile.TemporaryDirectory() as folder:
+            folder = pathlib.Path(folder)
+            (folder / "tree").mkdir()
+            (folder / "tree/thesis.txt").write_text("mine")
+            with self.assertRaisesRegex(kit.SetupError, "is not empty"):
+                kit.claimed(folder)
+            kit.claimed(folder / "new")
+            (folder / "new/tree").mkdir()
+            kit.claimed(folder / "new")
+
+    def test_outcomes_are_not_written_over_another_file(self):
+        with tempfile.TemporaryDirectory() as folder:
+            for text in ['{"name": "package"}', "[1]", "mine"]:
+                path = pathlib.Path(folder) / "package.json"
+                path.write_text(text)
+                with self.assertRaisesRegex(Failed, "no file of outcomes"):
+                    Outcomes(path)
+                self.assertEqual(path.read_text(), text)
+
     def test_only_the_named_crates_change(self):
         kit = kit_script()
         text = 'tch = "=0.26.0"\ntempfile = "3"\ntorch-sys = "=0.26.0"\n'
@@ -307,6 +328,10 @@ class Kits(unittest.TestCase):
             with self.assertRaisesRegex(kit.SetupError, "mine.txt was not made"):
                 kit.replaced(folder)
             (folder / "mine.txt").unlink()
+            (folder / "manifest.json").write_text("changed")
+            with self.assertRaisesRegex(kit.SetupError, "manifest.json was changed"):
+                kit.replaced(folder)
+            (folder / "manifest.json").write_text("{}")
             kit.replaced(folder)
             self.assertFalse(folder.exists())
 
