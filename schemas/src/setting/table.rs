@@ -234,6 +234,10 @@ settings! {
     augment_scale: f64 = 0.5, below(0.0, 1.0), DETECTION;
     /// Largest random shift in training, as a share of the side (yolov5).
     augment_translate: f64 = 0.0, below(0.0, 1.0), DETECTION;
+    /// Largest random rotation in training, in degrees to either side (yolov5).
+    augment_degrees: f64 = 0.0, closed(0.0, 180.0), DETECTION;
+    /// Largest random shear along either axis in training, in degrees (yolov5).
+    augment_shear: f64 = 0.0, below(0.0, 45.0), DETECTION;
     /// Strength of random hue, saturation and value in training, relative to YOLO's 0.015, 0.7, 0.4 (yolov5); 0 is off.
     augment_hsv: f64 = 0.0, closed(0.0, 1.0), DETECTION;
     /// Replace the anchors by ones fitted to the training data where fewer than 98 % of its boxes have a near one (yolov5).

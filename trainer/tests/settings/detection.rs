@@ -196,6 +196,8 @@ static ON_YOLOV5: &[Effect] = &[
     }),
     ("augment_scale", |lab| assert_ne!(lab.losses("--augment_scale 0.1"), lab.losses(""))),
     ("augment_translate", |lab| assert_ne!(lab.losses("--augment_translate 0.2"), lab.losses(""))),
+    ("augment_degrees", |lab| assert_ne!(lab.losses("--augment_degrees 45"), lab.losses(""))),
+    ("augment_shear", |lab| assert_ne!(lab.losses("--augment_shear 20"), lab.losses(""))),
     ("augment_hsv", |lab| assert_ne!(lab.losses("--augment_hsv 1"), lab.losses(""))),
     ("autoanchor", |lab| {
         let slim = slim_objects(lab);
@@ -277,8 +279,10 @@ const SOME_VALUE: &[(&str, &str)] = &[
 struct Grey(usize);
 
 impl Images for Grey {
+    ("augment_degrees", "10"),
     fn len(&self) -> usize {
         self.0
+    ("augment_shear", "5"),
     }
 
     fn objects(&self, _: usize) -> &[Object] {
