@@ -254,6 +254,8 @@ settings! {
     ignore_data_errors: bool = true, Kind::Bool, ALL;
     /// Threads that load images; 0 loads in the training thread. Results do not depend on it.
     number_of_workers: u32 = 8, int(0, 1_024), ALL;
+    /// Also measure the loss on the validation data, after every epoch that is validated.
+    log_validation_loss: bool = true, Kind::Bool, ALL;
     /// Also measure metrics on the training data.
     log_training_metrics: bool = false, Kind::Bool, ALL;
 }
