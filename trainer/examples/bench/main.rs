@@ -9,6 +9,7 @@ mod detector_files;
 mod detector_loader;
 mod detector_step;
 mod device;
+mod mask_evaluation;
 mod process;
 
 const USAGE: &str = "bench COMMAND, one of
@@ -17,6 +18,7 @@ const USAGE: &str = "bench COMMAND, one of
   rows DATA.jsonl
   detector-step MODEL HEIGHTxWIDTH BATCH fp32|bf16 contiguous|channels_last STEPS THREADS FOLDER [DEVICE]
   detector-loader DATA.jsonl PASSES WORKERS
+  mask-evaluation HEIGHTxWIDTH FOLDER
   detector-files RUN FOLDER IMAGE...
   device";
 
@@ -28,6 +30,7 @@ fn main() -> anyhow::Result<()> {
         "classifier-loader" => classifier_loader::run(arguments),
         "rows" => classifier_loader::rows(arguments),
         "detector-step" => detector_step::run(arguments),
+        "mask-evaluation" => mask_evaluation::run(arguments),
         "detector-loader" => detector_loader::run(arguments),
         "detector-files" => detector_files::run(arguments),
         "device" => Ok(device::describe()),

@@ -69,7 +69,7 @@ pub struct Outcome {
 impl Outcome {
     /// Adds what was found in an image, by these settings.
     fn add(&mut self, data: &Loader, index: usize, paste: Paste, (found, settings): (Vec<Detection>, &Settings)) {
-        self.results.push(result(data, index, paste, &found));
+        self.results.push(judged(data.images().objects(index), &found, paste));
         self.indices.push(index);
         self.pixel_threshold = paste.threshold;
         let answered = |one: Detection| one.mask.filter(|_| f64::from(one.score) >= settings.box_score_thresh);
@@ -300,10 +300,12 @@ pub fn over_whole(
     Ok(outcome)
 }
 
-/// What was found in an image beside what is there.
-fn result(data: &Loader, index: usize, paste: Paste, found: &[Detection]) -> ImageResult {
+/// What was found in an image beside its objects, in pixels of the image.
+///
+/// Its memory is a bit for each pixel of the boxes around true objects, and one pasted mask at a time.
+#[must_use]
+pub fn judged(objects: &[Object], found: &[Detection], paste: Paste) -> ImageResult {
     let Paste { width, height, .. } = paste;
-    let objects = data.images().objects(index);
     let truth = objects.iter().map(|object| {
         let [x1, y1, x2, y2] = object.corners.map(f64::from);
         let (w, h) = (f64::from(width), f64::from(height));
