@@ -180,10 +180,11 @@ def detector_steps():
         ("yolov5s", "yolov5s", "320x320", 4), ("yolov5s", "yolov5s", "640x640", 4),
         ("fasterrcnn_resnet50_fpn", "Faster R-CNN ResNet-50", "600x800", 2),
         ("retinanet_resnet50_fpn", "RetinaNet ResNet-50", "600x800", 2),
+        ("maskrcnn_resnet50_fpn", "Mask R-CNN ResNet-50", "600x800", 2),
     ]:
         for precision in PRECISIONS:
-            # Faster R-CNN draws its samples, each side its own.
-            agree = {} if model.startswith("fasterrcnn") else {"loss": 1e-3 if precision == "fp32" else 0.03}
+            # An R-CNN draws its samples, each side its own.
+            agree = {} if "rcnn" in model else {"loss": 1e-3 if precision == "fp32" else 0.03}
             yield Case(
                 f"{model}/{size}/{precision}", {"model": title, "size, batch": f"{size}, {batch}", "precision": precision},
                 {
@@ -192,6 +193,30 @@ def detector_steps():
                 },
                 agree,
             )
+
+
+STEP_OF_A_DETECTOR = dict(
+    ours=[
+        "{programs}/examples/bench", "detector-step", "{model}", "{size}", "{batch}", "{precision}", "channels_last", "{steps}", "{threads}",
+        "{folder}",
+    ],
+    peer=[
+        "{python}", "{peers}/detector_step.py", "{model}", "{size}", "{batch}", "{precision}", "{layout}", "{steps}", "{threads}", "{folder}",
+    ],
+    prepare=prepared_by_peer, quick={"size": "96x96", "batch": 2, "steps": 3},
+)
+EVALUATION_OF_MASKS = dict(
+    ours=["{programs}/examples/bench", "mask-evaluation", "{size}", "{folder}"],
+    prepare=prepared_by_peer, quick={"images": 2, "objects": 5}, shown=[Shown("AP50:95", "AP50:95", both=True)],
+)
+
+
+def mask_evaluation(size, images, objects, agree):
+    return Case(
+        f"{size}/{images}x{objects}", {"size": size, "images": str(images), "objects each": str(objects)},
+        {"size": size, "images": images, "objects": objects, "program": "mask_evaluation.py", "case": ["{images}", "{objects}", "{size}"]},
+        agree,
+    )
 
 
 OPERATIONS = [f"roi_align {layout}{gradient}" for layout in ("contiguous", "channels_last") for gradient in ("", " with gradient")]
@@ -236,19 +261,23 @@ GROUPS: List[Group] = [
         title="Training steps of detectors",
         compares="""As for classifiers, with 80 classes and 8 boxes an image. The peers are the original yolov5 7.0.14 and torchvision's
             detectors with their own assignment and losses, on the same pixels, boxes and initial weights. The losses of the first step
-            have to agree (within .001 in fp32, .03 in bf16), but for Faster R-CNN's, which draws its samples.""",
+            have to agree (within .001 in fp32, .03 in bf16), but for those of R-CNNs, which draw their samples. For Mask R-CNN each object
+            is an ellipse; torchvision is given whole masks, which its references make of annotations, ours the polygons.""",
         unit="ms", better="less", measures={"step": ""}, warm_up=2, images="batch", peer_name="PyTorch",
-        ours=[
-            "{programs}/examples/bench", "detector-step", "{model}", "{size}", "{batch}", "{precision}", "channels_last", "{steps}",
-            "{threads}", "{folder}",
-        ],
-        peer=[
-            "{python}", "{peers}/detector_step.py", "{model}", "{size}", "{batch}", "{precision}", "{layout}", "{steps}", "{threads}",
-            "{folder}",
-        ],
-        prepare=prepared_by_peer, shown=[Shown("loss", "loss", both=True)],
+        shown=[Shown("loss", "loss", both=True)],
         cases=[dataclasses.replace(case, parameters={"steps": 6, **case.parameters}) for case in detector_steps()],
-        quick={"size": "96x96", "batch": 2, "steps": 3},
+        **STEP_OF_A_DETECTOR,
+    ),
+    Group(
+        name="detector-step-memory",
+        title="Memory of training steps of detectors",
+        compares="""The most resident memory of the whole process in the steps above, libraries and the Python of the peer included.""",
+        unit="MB", better="less", measures={"peak": ""}, peer_name="PyTorch",
+        cases=[
+            dataclasses.replace(case, parameters={"steps": 3, **case.parameters}, agree={})
+            for case in detector_steps() if "rcnn" in case.parameters["model"]
+        ],
+        **STEP_OF_A_DETECTOR,
     ),
     Group(
         name="detector-epoch",
@@ -302,6 +331,23 @@ GROUPS: List[Group] = [
             ),
         ],
         quick={"epochs": 1, "images": 8, "training": {**YOLO, "img_size": 256}},
+    ),
+    Group(
+        name="mask-evaluation",
+        title="Evaluation of masks",
+        compares="""From boxes, scores and masks of 28 x 28 probabilities beside true polygons to COCO's numbers, without network and files:
+            torchvision pastes the masks, and pycocotools encodes and evaluates them, as torchvision's references do it. Ours measures
+            everything that a report has of masks and boxes. AP50:95 and AP50 have to agree within .0001.""",
+        unit="s", better="less", measures={"evaluation": ""}, peer_name="pycocotools",
+        peer=["{python}", "{peers}/mask_evaluation.py", "{size}", "{threads}", "{folder}"],
+        cases=[mask_evaluation("480x640", 200, 100, {"AP50:95": 1e-4, "AP50": 1e-4})], **EVALUATION_OF_MASKS,
+    ),
+    Group(
+        name="mask-evaluation-memory",
+        title="Memory of an evaluation of masks",
+        compares="""The most resident memory of our process in such an evaluation of one large image. No peer: torchvision pastes all masks of an
+            image at once, 17 GB of this one.""",
+        unit="MB", better="less", measures={"peak": ""}, cases=[mask_evaluation("2160x3840", 1, 500, {})], **EVALUATION_OF_MASKS,
     ),
     Group(
         name="classifier-loader",

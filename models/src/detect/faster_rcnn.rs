@@ -1,8 +1,8 @@
 //! Faster R-CNN on a feature pyramid (Ren et al. 2015; Lin et al. 2017) with frozen batch normalisation. Keys are
 //! torchvision's; class 0 there is the background, so that a published head of 91 has 90 classes here.
 
+use super::anchors::Level;
 use super::found::{Detections, Selection};
-use super::view::View;
 use super::{fpn, roi_heads, rpn};
 use crate::classify::resnet::{self, Config};
 use crate::ops::Ops;
@@ -19,28 +19,33 @@ pub fn features<B: Ops>(s: &Scope<B>, images: &B::T, body: &Config) -> Vec<B::T>
     levels
 }
 
-/// At most `cap` detections an image; see [`super::Detector::predict`].
-pub fn predict<B: Ops>(
-    s: &Scope<B>,
-    view: &View<B::T>,
-    body: &Config,
-    classes: i64,
-    t: &Selection<B::T>,
-) -> Detections<B::T> {
-    select(s, &features(s, view.images, body), view, classes, t)
+/// What the first stage says.
+#[derive(Clone, Debug)]
+pub struct FirstStage<T> {
+    /// The pyramid, as [`features`] gives it.
+    pub maps: Vec<T>,
+    /// Objectness and offsets of each map, as [`rpn::heads`] gives them.
+    pub levels: Vec<Level<T>>,
 }
 
-/// What the pyramid `maps` of a view holds: proposals, and what the second stage makes of them.
-pub(super) fn select<B: Ops>(
+/// What the first stage says about normalised `images [N, 3, h, w]`. `s` is the detector's root.
+pub fn first_stage<B: Ops>(s: &Scope<B>, images: &B::T, body: &Config) -> FirstStage<B::T> {
+    let maps = features(s, images, body);
+    let levels = rpn::heads(s, images, &maps);
+    FirstStage { maps, levels }
+}
+
+/// At most `cap` detections an image, from what the second stage makes of the proposals; see [`super::Detector::predict`].
+pub fn select<B: Ops>(
     s: &Scope<B>,
-    maps: &[B::T],
-    view: &View<B::T>,
+    first: &FirstStage<B::T>,
+    inner: &B::T,
     classes: i64,
     t: &Selection<B::T>,
 ) -> Detections<B::T> {
     let (o, k) = (s.ops(), rpn::TopK::TEST);
-    let proposals = rpn::proposals(o, &rpn::heads(s, view.images, maps), view.inner, k);
-    let predicted = roi_heads::box_head(s, maps, &proposals.boxes, classes);
-    let regions = roi_heads::Regions { proposals: &proposals, count: k.after, inner: view.inner };
+    let proposals = rpn::proposals(o, &first.levels, inner, k);
+    let predicted = roi_heads::box_head(s, &first.maps, &proposals.boxes, classes);
+    let regions = roi_heads::Regions { proposals: &proposals, count: k.after, inner };
     roi_heads::select(o, &predicted, &regions, classes, t)
 }

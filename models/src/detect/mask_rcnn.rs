@@ -1,11 +1,9 @@
 //! Mask R-CNN (He et al. 2017, arXiv:1703.06870): Faster R-CNN with a third head, which outlines what was found. Keys and
 //! constants are torchvision's.
 
-use super::faster_rcnn;
+use super::faster_rcnn::{self, FirstStage};
 use super::found::{self, Detections, Selection};
-use super::view::View;
 use super::{fpn, roi_heads};
-use crate::classify::resnet::Config;
 use crate::ops::{Init, Ops, RoiAlign, Role};
 use crate::scope::{ConvSpec, Scope, biased_conv};
 
@@ -47,16 +45,15 @@ pub fn of_own_class<B: Ops>(o: &B, masks: &B::T, labels: &B::T) -> B::T {
 
 /// At most `cap` detections an image, as many as the image with the most of them has, and at least one; see
 /// [`super::Detector::predict`].
-pub fn predict<B: Ops>(
+pub fn select<B: Ops>(
     s: &Scope<B>,
-    view: &View<B::T>,
-    body: &Config,
+    first: &FirstStage<B::T>,
+    inner: &B::T,
     classes: i64,
     t: &Selection<B::T>,
 ) -> Detections<B::T> {
-    let o = s.ops();
-    let maps = faster_rcnn::features(s, view.images, body);
-    let all = faster_rcnn::select(s, &maps, view, classes, t);
+    let (o, maps) = (s.ops(), &first.maps);
+    let all = faster_rcnn::select(s, first, inner, classes, t);
     // Padding costs as much as a detection here.
     let count = found::most(o, &all.scores);
     let [boxes, scores, labels] = [&all.boxes, &all.scores, &all.labels].map(|x| o.head(x, &count));

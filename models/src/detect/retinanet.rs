@@ -3,7 +3,6 @@
 
 use super::anchors::{self, Level};
 use super::found::{Detections, Selection, suppress};
-use super::view::View;
 use super::{coder, fpn, geometry};
 use crate::classify::resnet::{self, Config};
 use crate::ops::{Init, Ops};
@@ -56,7 +55,7 @@ pub fn heads<B: Ops>(s: &Scope<B>, images: &B::T, maps: &[B::T], classes: i64) -
     maps.iter().zip(&SIZES).map(|(map, sizes)| level(map, sizes)).collect()
 }
 
-/// The best detections of all levels. `inner` is F32 `[N, 2]`: height and width of the image in the prepared image.
+/// The best detections of all levels; see [`super::Detector::predict`]. `inner` is F32 `[N, 2]`: height and width of the image in the prepared image.
 pub fn select<B: Ops>(
     o: &B,
     levels: &[Level<B::T>],
@@ -80,18 +79,6 @@ pub fn select<B: Ops>(
     }
     let join = |parts: &[B::T], axis: i64| o.concat(&parts.iter().collect::<Vec<_>>(), axis);
     suppress(o, &join(&boxes, 1), &join(&scores, 2), t)
-}
-
-/// At most `cap` detections an image; see [`super::Detector::predict`].
-pub fn predict<B: Ops>(
-    s: &Scope<B>,
-    view: &View<B::T>,
-    body: &Config,
-    classes: i64,
-    t: &Selection<B::T>,
-) -> Detections<B::T> {
-    let maps = features(s, view.images, body);
-    select(s.ops(), &heads(s, view.images, &maps, classes), view.inner, classes, t)
 }
 
 #[cfg(test)]

@@ -208,13 +208,7 @@ pub fn decode<B: Ops>(o: &B, heads: &Heads<B::T>, classes: i64) -> Decoded<B::T>
 /// At most `cap` detections an image; see [`super::Detector::predict`]. A box is a candidate for every class whose score
 /// is above the threshold. Suppression stops at `cap` boxes of a class, so no limit on candidates is needed (the original
 /// looks at the best 30,000).
-pub fn predict<B: Ops>(
-    s: &Scope<B>,
-    images: &B::T,
-    size: ModelSize,
-    classes: i64,
-    t: &Selection<B::T>,
-) -> Detections<B::T> {
-    let decoded = decode(s.ops(), &heads(s, images, size, classes), classes);
-    suppress(s.ops(), &decoded.boxes, &decoded.scores, t)
+pub fn select<B: Ops>(o: &B, heads: &Heads<B::T>, classes: i64, t: &Selection<B::T>) -> Detections<B::T> {
+    let decoded = decode(o, heads, classes);
+    suppress(o, &decoded.boxes, &decoded.scores, t)
 }

@@ -1,4 +1,5 @@
-//! Affine changes of an image for training augmentation, equal to Pillow's `transform(AFFINE, NEAREST)`.
+//! Affine changes of an image for training augmentation: by the nearest pixel, equal to Pillow's `transform(AFFINE, NEAREST)`, and
+//! between pixels, as OpenCV's `warpAffine` with `INTER_LINEAR` and a constant border.
 
 use super::rgb::Rgb;
 
@@ -59,6 +60,49 @@ pub fn affine(image: &Rgb, affine: Affine, fill: [u8; 3]) -> Rgb {
                 let from = place(from_x, from_y);
                 out.data[place(x, y)..][..3].copy_from_slice(&image.data[from..from + 3]);
             }
+        }
+    }
+    out
+}
+
+/// An image of `width` x `height` pixels, each between the four pixels of `image` that lie around where `from` says it comes
+/// from, in proportion to how near they are. Around `image` lies `fill`.
+///
+/// # Panics
+/// When the fields of `image` do not fit together.
+#[must_use]
+pub fn warp(image: &Rgb, from: Affine, (width, height): (u32, u32), fill: [u8; 3]) -> Rgb {
+    image.check();
+    let [a, b, c, d, e, f] = from.0;
+    let (columns, rows) = (i64::from(image.width), i64::from(image.height));
+    let mut out = Rgb::filled(width, height, fill);
+    let fill = fill.map(f32::from);
+    let at = |x: i64, y: i64| {
+        if !(0..columns).contains(&x) || !(0..rows).contains(&y) {
+            return fill;
+        }
+        let start = y as usize * image.stride() + x as usize * 3;
+        [0, 1, 2].map(|channel| f32::from(image.data[start + channel]))
+    };
+    let stride = out.stride();
+    for (y, row) in out.data.chunks_exact_mut(stride.max(1)).enumerate() {
+        for (x, pixel) in row.as_chunks_mut::<3>().0.iter_mut().enumerate() {
+            let (to_x, to_y) = (x as f64 + 0.5, y as f64 + 0.5);
+            // Counted from the middle of the first pixel.
+            let (from_x, from_y) = (a * to_x + b * to_y + c - 0.5, d * to_x + e * to_y + f - 0.5);
+            let (left, top) = (from_x.floor(), from_y.floor());
+            let (right_share, lower_share) = ((from_x - left) as f32, (from_y - top) as f32);
+            let (left, top) = (left as i64, top as i64);
+            if left < -1 || top < -1 || left >= columns || top >= rows {
+                continue;
+            }
+            let corners = [at(left, top), at(left + 1, top), at(left, top + 1), at(left + 1, top + 1)];
+            *pixel = std::array::from_fn(|channel| {
+                let [upper_left, upper_right, lower_left, lower_right] = corners.map(|corner| corner[channel]);
+                let upper = upper_left + (upper_right - upper_left) * right_share;
+                let lower = lower_left + (lower_right - lower_left) * right_share;
+                (upper + (lower - upper) * lower_share).round() as u8
+            });
         }
     }
     out

@@ -31,7 +31,7 @@ mod tiles;
 mod tone;
 mod weigh;
 
-pub use affine::{Affine, affine};
+pub use affine::{Affine, affine, warp};
 pub use colour::{brightness, contrast, hue, saturation};
 pub use decode::{Header, decode, decode_top, decode_while, probe, probe_head, probe_memory};
 pub use encode::{encode_jpeg, encode_png};

@@ -19,6 +19,8 @@ const YOLO: Foreign = Foreign {
         "close_mosaic",
         "augment_scale",
         "augment_translate",
+        "augment_degrees",
+        "augment_shear",
         "augment_hsv",
         "autoanchor",
     ],

@@ -21,7 +21,6 @@ const FIXED: &[Fixed] = &[
         accepts: &[true],
         reason: "the exported file always contains its preprocessing; remove it",
     },
-    Fixed { name: "log_validation_loss", accepts: &[true], reason: "the validation loss is always logged; remove it" },
     Fixed { name: "export_as_image", accepts: &[false], reason: DRAWN },
     Fixed { name: "stream_image_files", accepts: &[true, false], reason: "images are read where they lie; remove it" },
 ];

@@ -234,6 +234,10 @@ settings! {
     augment_scale: f64 = 0.5, below(0.0, 1.0), DETECTION;
     /// Largest random shift in training, as a share of the side (yolov5).
     augment_translate: f64 = 0.0, below(0.0, 1.0), DETECTION;
+    /// Largest random rotation in training, in degrees to either side (yolov5).
+    augment_degrees: f64 = 0.0, closed(0.0, 180.0), DETECTION;
+    /// Largest random shear along either axis in training, in degrees (yolov5).
+    augment_shear: f64 = 0.0, below(0.0, 45.0), DETECTION;
     /// Strength of random hue, saturation and value in training, relative to YOLO's 0.015, 0.7, 0.4 (yolov5); 0 is off.
     augment_hsv: f64 = 0.0, closed(0.0, 1.0), DETECTION;
     /// Replace the anchors by ones fitted to the training data where fewer than 98 % of its boxes have a near one (yolov5).
@@ -250,6 +254,8 @@ settings! {
     ignore_data_errors: bool = true, Kind::Bool, ALL;
     /// Threads that load images; 0 loads in the training thread. Results do not depend on it.
     number_of_workers: u32 = 8, int(0, 1_024), ALL;
+    /// Also measure the loss on the validation data, after every epoch that is validated.
+    log_validation_loss: bool = true, Kind::Bool, ALL;
     /// Also measure metrics on the training data.
     log_training_metrics: bool = false, Kind::Bool, ALL;
 }

@@ -5,21 +5,25 @@ detector_step.py MODEL HEIGHTxWIDTH BATCH fp32|bf16 contiguous|channels_last STE
 
 `prepare` writes what both sides read: FOLDER/weights.safetensors, the original's random initial values under its own keys, and
 FOLDER/case.safetensors with `images` (uint8 [n, h, w, 3]), `boxes` (float32 [k, 4], xyxy in pixels), `labels` (int64 [k], from 0)
-and `owners` (int64 [k], the image of each box). The second form prints the milliseconds of each step and the loss of the first.
+and `owners` (int64 [k], the image of each box), of a mask model also `polygons` (float32 [k, points, 2], in pixels), which are ellipses in
+the boxes. The second form prints the milliseconds of each step, the loss of the first, and the most memory that was in use, in MB.
 """
 
 import json
 import pathlib
+import resource
 import sys
 
 import torch
 from safetensors.torch import load_file, save_file
 
 import steps as stepping
-from originals import damp_residuals, first_label, is_yolov5, torchvision_detector, yolov5
+from originals import damp_residuals, first_label, has_masks, is_yolov5, torchvision_detector, yolov5
 
 CLASSES = 80
 BOXES = 8
+# A multiple of four, so that an ellipse touches its box.
+POINTS = 32
 
 
 def build(model, height, width):
@@ -43,9 +47,26 @@ def prepare(model, size, batch, folder):
         "labels": torch.randint(CLASSES, (batch * BOXES,)),
         "owners": torch.arange(batch).repeat_interleave(BOXES),
     }
+    if has_masks(model):
+        case["polygons"] = ellipses(case["boxes"], POINTS)
     folder.mkdir(parents=True, exist_ok=True)
     save_file(case, folder / "case.safetensors")
     save_file({key: value.clone() for key, value in network.state_dict().items()}, folder / "weights.safetensors")
+
+
+def ellipses(boxes, points):
+    """Float [k, points, 2]: of each box the ellipse that touches it."""
+    angles = torch.arange(points) * (2 * torch.pi / points)
+    middles, radii = (boxes[:, :2] + boxes[:, 2:]) / 2, (boxes[:, 2:] - boxes[:, :2]) / 2
+    return middles[:, None] + radii[:, None] * torch.stack([angles.cos(), angles.sin()], 1)
+
+
+def full_masks(polygons, height, width):
+    """Uint8 [k, height, width], by COCO's rule, as torchvision's references make them of annotations."""
+    from pycocotools import mask as coco
+
+    decoded = [coco.decode(coco.merge(coco.frPyObjects([ring.flatten().tolist()], height, width))) for ring in polygons]
+    return torch.stack([torch.from_numpy(mask) for mask in decoded])
 
 
 def yolov5_loss(network, case, device):
@@ -66,7 +87,10 @@ def torchvision_loss(model, network, case, device):
     for image in range(len(case["images"])):
         own = case["owners"] == image
         boxes, labels = case["boxes"][own], case["labels"][own] + first_label(model)
-        targets.append({"boxes": boxes.to(device), "labels": labels.to(device)})
+        target = {"boxes": boxes, "labels": labels}
+        if has_masks(model):
+            target["masks"] = full_masks(case["polygons"][own], *case["images"].shape[1:3])
+        targets.append({name: value.to(device) for name, value in target.items()})
     return lambda pixels: sum(network(list(pixels.float() / 255), targets).values())
 
 
@@ -112,7 +136,8 @@ def main():
     times = stepping.timed(device, int(steps), step)
     losses = [value.sum().item() for value in losses]
     assert all(value == value for value in losses), losses
-    print(json.dumps({"step": times, "loss": losses[0]}))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
+    print(json.dumps({"step": times, "loss": losses[0], "peak": peak}))
 
 
 if __name__ == "__main__":

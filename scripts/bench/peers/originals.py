@@ -9,7 +9,7 @@ import re
 
 import torch
 import torchvision
-from torchvision.models.detection import FasterRCNN, RetinaNet
+from torchvision.models.detection import FasterRCNN, MaskRCNN, RetinaNet
 from torchvision.models.detection.backbone_utils import _resnet_fpn_extractor
 from torchvision.ops.feature_pyramid_network import LastLevelP6P7
 from torchvision.ops.misc import FrozenBatchNorm2d
@@ -43,18 +43,23 @@ def yolov5(model, side, classes):
 
 def torchvision_detector(model, classes, **options):
     """The model as torchvision builds it for fine-tuning: frozen batch norm, three trainable stages."""
-    resnet = re.fullmatch(r"(?:fasterrcnn|retinanet)_(resnet\d+)_fpn", model).group(1)
+    resnet = re.fullmatch(r"(?:fasterrcnn|maskrcnn|retinanet)_(resnet\d+)_fpn", model).group(1)
     body = getattr(torchvision.models, resnet)(norm_layer=FrozenBatchNorm2d)
-    if model.startswith("fasterrcnn"):
-        return FasterRCNN(_resnet_fpn_extractor(body, 3), classes + 1, **options)
+    if not model.startswith("retinanet"):
+        network = MaskRCNN if has_masks(model) else FasterRCNN
+        return network(_resnet_fpn_extractor(body, 3), classes + 1, **options)
     extra = LastLevelP6P7(256, 256)
     backbone = _resnet_fpn_extractor(body, 3, returned_layers=[2, 3, 4], extra_blocks=extra)
     return RetinaNet(backbone, classes, **options)
 
 
+def has_masks(model):
+    return model.startswith("maskrcnn")
+
+
 def first_label(model):
-    """Faster R-CNN's column 0 is the background; RetinaNet has columns for the classes only."""
-    return 1 if model.startswith("fasterrcnn") else 0
+    """Column 0 of an R-CNN is the background; RetinaNet has columns for the classes only."""
+    return 0 if model.startswith("retinanet") else 1
 
 
 def damp_residuals(network):

@@ -6,24 +6,26 @@ use models::host::mask::{Outline, Ring};
 /// other (Sutherland and Hodgman 1974), which keeps what an odd number of rings enclose.
 pub(crate) fn within(outline: &Outline, [left, top, right, bottom]: [f64; 4]) -> Option<Outline> {
     let cut = |ring: &Vec<[f64; 2]>| {
-        let ring = half(ring.clone(), 0, |x| x - left);
-        let ring = half(ring, 0, |x| right - x);
-        let ring = half(ring, 1, |y| y - top);
-        half(ring, 1, |y| bottom - y)
+        let ring = half(ring.clone(), 0, left, |x| x - left);
+        let ring = half(ring, 0, right, |x| right - x);
+        let ring = half(ring, 1, top, |y| y - top);
+        half(ring, 1, bottom, |y| bottom - y)
     };
     let rings: Vec<_> = outline.rings.iter().map(cut).filter(|ring| ring.len() >= 3).collect();
     (!rings.is_empty()).then_some(Outline { rings })
 }
 
-/// What of a ring lies where `depth` of the coordinate on `axis` is not negative.
-fn half(ring: Vec<[f64; 2]>, axis: usize, depth: impl Fn(f64) -> f64) -> Vec<[f64; 2]> {
+/// What of a ring lies where `depth` of the coordinate on `axis` is not negative, which it is on one side of `border`.
+fn half(ring: Vec<[f64; 2]>, axis: usize, border: f64, depth: impl Fn(f64) -> f64) -> Vec<[f64; 2]> {
     let mut kept = Vec::with_capacity(ring.len() + 2);
     let Some(mut before) = ring.last().copied() else { return kept };
     for point in ring {
         let (from, to) = (depth(before[axis]), depth(point[axis]));
         if (from < 0.0) != (to < 0.0) {
             let share = from / (from - to);
-            kept.push([0, 1].map(|at| before[at] + share * (point[at] - before[at])));
+            // On the border itself, not a rounding beside it.
+            let cut = |at: usize| if at == axis { border } else { before[at] + share * (point[at] - before[at]) };
+            kept.push([0, 1].map(cut));
         }
         if to >= 0.0 {
             kept.push(point);

@@ -49,6 +49,8 @@ pub(crate) fn run(arguments: &[String]) -> anyhow::Result<serde_json::Value> {
                     mosaic_epochs: u32::MAX,
                     scale: 0.5,
                     translate: 0.1,
+                    degrees: 0.0,
+                    shear: 0.0,
                     hsv: 1.0,
                     flip_probability: 0.5,
                     multi_scale: false,

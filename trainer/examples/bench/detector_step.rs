@@ -5,10 +5,12 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::Context;
 use dataset::{Batch, Target};
 use models::host::Rgb;
+use models::host::mask::Outline;
 use models::registry::{self, ModelSpec};
 use schemas::setting::{GradClip, ModelSize, Optimizer as Kind};
 use schemas::{Preprocessing, Task};
@@ -20,12 +22,12 @@ use trainer::tasks::{Step, Task as _};
 use trainer::train::optimizer::Optimizer;
 use trainer::train::schedule::Rates;
 
-use crate::device;
+use crate::{device, process};
 
 const CLASSES: usize = 80;
 const LR: f64 = 1e-3;
 
-/// Milliseconds of each step, and the loss of the first.
+/// Milliseconds of each step, the loss of the first, and the most memory that was in use.
 pub(crate) fn run(arguments: &[String]) -> anyhow::Result<serde_json::Value> {
     bridge::keep_freed_memory();
     let [model, size, count, arithmetic, layout, steps, threads, folder, named @ ..] = arguments else {
@@ -45,9 +47,14 @@ pub(crate) fn run(arguments: &[String]) -> anyhow::Result<serde_json::Value> {
     );
 
     let manifest = network::manifest(spec, CLASSES, &spec.preprocessing())?;
+    let task = if spec.tasks().contains(&Task::ImageInstanceSegmentation) {
+        Task::ImageInstanceSegmentation
+    } else {
+        Task::ImageObjectDetection
+    };
     let mut network = Network {
         spec,
-        task: Task::ImageObjectDetection,
+        task,
         labels: (0..CLASSES).map(|i| i.to_string()).collect(),
         preprocessing: spec.preprocessing(),
         params: Params::init(&manifest, 0, device, layout),
@@ -58,7 +65,7 @@ pub(crate) fn run(arguments: &[String]) -> anyhow::Result<serde_json::Value> {
     }
     network.params.freeze(&spec.freezable()[..spec.frozen_by_default()].concat());
 
-    let mut settings = spec.defaults(Task::ImageObjectDetection);
+    let mut settings = spec.defaults(task);
     (settings.optimizer, settings.grad_clip_type) = (Kind::Sgd, GradClip::None);
     (settings.weight_decay, settings.momentum, settings.nesterov) = (5e-4, 0.9, true);
     settings.img_size = height.max(width);
@@ -76,7 +83,7 @@ pub(crate) fn run(arguments: &[String]) -> anyhow::Result<serde_json::Value> {
     for (index, value) in losses.iter().enumerate() {
         anyhow::ensure!(value.is_finite(), "the loss is {value} in step {index}");
     }
-    Ok(serde_json::json!({ "step": times, "loss": losses.first() }))
+    Ok(serde_json::json!({ "step": times, "loss": losses.first(), "peak": process::peak() }))
 }
 
 fn find(model: &str) -> anyhow::Result<&'static ModelSpec> {
@@ -91,7 +98,15 @@ fn find(model: &str) -> anyhow::Result<&'static ModelSpec> {
     Ok(registry::find("yolov5").context("no such model")?.sized(size))
 }
 
-fn read(path: &Path) -> anyhow::Result<BTreeMap<String, Tensor>> {
+/// A ring for each object, of polygons float `[k, points, 2]`; none without them.
+pub(crate) fn outlines(polygons: Option<&Tensor>) -> anyhow::Result<Vec<Outline>> {
+    let Some(polygons) = polygons else { return Ok(Vec::new()) };
+    let points = usize::try_from(polygons.size()[1])?;
+    let values = Vec::<f64>::try_from(polygons.to_kind(Type::Double).reshape([-1]))?;
+    Ok(values.as_chunks::<2>().0.chunks(points).map(|ring| Outline { rings: vec![ring.to_vec()] }).collect())
+}
+
+pub(crate) fn read(path: &Path) -> anyhow::Result<BTreeMap<String, Tensor>> {
     Ok(Tensor::read_safetensors(path).with_context(|| path.display().to_string())?.into_iter().collect())
 }
 
@@ -108,8 +123,10 @@ fn batch(case: &BTreeMap<String, Tensor>, p: &Preprocessing) -> anyhow::Result<B
     let owners = Vec::<i64>::try_from(tensor("owners")?)?;
     let labels = Vec::<i64>::try_from(tensor("labels")?)?;
     let corners = Vec::<f32>::try_from(tensor("boxes")?.reshape([-1]))?;
+    let mut outlines = outlines(case.get("polygons"))?.into_iter();
     for ((owner, label), corners) in owners.into_iter().zip(labels).zip(corners.as_chunks().0) {
-        let target = Target { corners: *corners, class: usize::try_from(label)?, is_crowd: false, outline: None };
+        let outline = outlines.next().map(Arc::new);
+        let target = Target { corners: *corners, class: usize::try_from(label)?, is_crowd: false, outline };
         decoded[usize::try_from(owner)?].1.push(target);
     }
     Ok(Batch::of_images(decoded, p.mean.map(|m| m.round() as u8)))

@@ -10,6 +10,7 @@ mod detector_loader;
 mod detector_step;
 mod device;
 mod mask_answers;
+mod mask_evaluation;
 mod process;
 
 const USAGE: &str = "bench COMMAND, one of
@@ -18,6 +19,7 @@ const USAGE: &str = "bench COMMAND, one of
   rows DATA.jsonl
   detector-step MODEL HEIGHTxWIDTH BATCH fp32|bf16 contiguous|channels_last STEPS THREADS FOLDER [DEVICE]
   detector-loader DATA.jsonl PASSES WORKERS
+  mask-evaluation HEIGHTxWIDTH FOLDER
   detector-files RUN FOLDER IMAGE...
   mask-answers SERVER MODEL.onnx IMAGE.jpg polygon|rle|png|none ROUNDS THREADS
   device";
@@ -30,6 +32,7 @@ fn main() -> anyhow::Result<()> {
         "classifier-loader" => classifier_loader::run(arguments),
         "rows" => classifier_loader::rows(arguments),
         "detector-step" => detector_step::run(arguments),
+        "mask-evaluation" => mask_evaluation::run(arguments),
         "detector-loader" => detector_loader::run(arguments),
         "detector-files" => detector_files::run(arguments),
         "mask-answers" => mask_answers::run(arguments),

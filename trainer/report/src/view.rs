@@ -55,8 +55,9 @@ struct Tile<'a> {
 impl<'a> View<'a> {
     /// Derives the page's parts.
     pub fn new(data: &'a ReportData) -> Self {
-        let columns: BTreeSet<&str> =
-            data.epochs.iter().flat_map(|epoch| epoch.metrics.keys()).map(String::as_str).collect();
+        let names = data.epochs.iter().flat_map(|epoch| epoch.metrics.keys()).map(String::as_str);
+        // What a loss is made of is for metrics.jsonl.
+        let columns: BTreeSet<&str> = names.filter(|name| !name.starts_with("loss_")).collect();
         let final_names: Vec<&str> = data.metrics.keys().map(String::as_str).collect();
         let tiles = preferred(data, &final_names)
             .into_iter()
@@ -101,7 +102,7 @@ fn is_loss(name: &str) -> bool {
 fn charts(data: &ReportData, columns: &[&str]) -> Vec<Chart> {
     let mut losses = vec![curve(data, "training", |epoch| Some(epoch.train_loss))];
     losses.extend(columns.iter().copied().filter(|name| is_loss(name)).take(MOST_CURVES - 1).map(|name| {
-        let shown = if name == "log_loss" { "validation" } else { name };
+        let shown = if ["log_loss", "loss"].contains(&name) { "validation" } else { name };
         curve(data, shown, |epoch| epoch.metrics.get(name).copied())
     }));
     let metrics = preferred(data, columns)

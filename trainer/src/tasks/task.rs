@@ -22,6 +22,19 @@ pub struct Step {
     pub batch: usize,
 }
 
+/// Which evaluation is made.
+#[derive(Clone, Copy, Debug)]
+pub struct Evaluation<'a> {
+    /// Name of the pass on the progress bar.
+    pub label: &'a str,
+    /// Seed of the run.
+    pub seed: u64,
+    /// Epoch, from 0.
+    pub epoch: u32,
+    /// Whether the loss is measured too, by tasks that do not measure it in any case.
+    pub loss: bool,
+}
+
 /// What an evaluation found.
 #[derive(Clone, Debug)]
 pub struct Measured {
@@ -46,11 +59,12 @@ pub trait Task {
         let _ = (network, plan, data, log);
     }
 
-    /// Measures the network on a data set, in float32. `label` names the pass on the progress bar.
+    /// Measures the network on a data set, in float32. The loss, where it is asked for, is among the scalars as `loss`, and what it
+    /// is made of as `loss_` and the name of each part.
     ///
     /// # Errors
     /// When the data cannot be read.
-    fn evaluate(&self, network: &Network, data: &Loader, label: &str) -> anyhow::Result<Measured>;
+    fn evaluate(&self, network: &Network, data: &Loader, evaluation: &Evaluation) -> anyhow::Result<Measured>;
 
     /// The metrics that a line about an epoch shows, as name and text.
     fn headline(&self, scalars: &BTreeMap<String, f64>) -> Vec<(&'static str, String)>;

@@ -16,7 +16,7 @@ use crate::nn::ema::Ema;
 use crate::nn::network::{Arithmetic, Network};
 use crate::nn::params::keyed_rng;
 use crate::progress::Progress;
-use crate::tasks::{Measured, Step, Task};
+use crate::tasks::{Evaluation, Measured, Step, Task};
 use crate::train::blame::{self, Scene};
 use crate::train::early_stopping::Verdict;
 use crate::train::late::{Known, Late, Part, Reading};
@@ -255,13 +255,14 @@ impl Engine<'_> {
         let number = self.state.epoch + 1;
         let is_last = number == settings.number_of_epochs || self.state.out_of_time;
         let due = is_last || self.state.epoch.is_multiple_of(settings.evaluation_frequency.max(1));
-        let report = if due { Some(self.evaluate(self.validation, &format!("validation {number}"))?) } else { None };
+        let report = if due { Some(self.validate(number)?) } else { None };
         #[expect(clippy::cast_precision_loss, reason = "image counts are far below 2^52")]
         let seen = self.state.seen.max(1) as f64;
         let mut on_training: BTreeMap<String, f64> =
             self.state.part_sums.iter().map(|(name, sum)| (name.clone(), sum / seen)).collect();
         if due && settings.log_training_metrics {
-            on_training.extend(self.evaluate(self.train, &format!("training data {number}"))?.scalars);
+            let label = format!("training data {number}");
+            on_training.extend(self.evaluate(self.train, &label, false)?.scalars);
         }
         let verdict = match &report {
             Some(Measured { primary: Some(primary), .. }) => {
@@ -322,8 +323,19 @@ impl Engine<'_> {
         self.average.as_ref().map_or(&self.network, Ema::network)
     }
 
-    fn evaluate(&self, data: &Loader, label: &str) -> anyhow::Result<Measured> {
-        self.task.evaluate(self.evaluated(), data, label)
+    fn evaluate(&self, data: &Loader, label: &str, loss: bool) -> anyhow::Result<Measured> {
+        let evaluation = Evaluation { label, seed: self.plan.seed, epoch: self.state.epoch, loss };
+        self.task.evaluate(self.evaluated(), data, &evaluation)
+    }
+
+    fn validate(&self, number: u32) -> anyhow::Result<Measured> {
+        let loss = self.plan.settings.log_validation_loss;
+        let mut measured = self.evaluate(self.validation, &format!("validation {number}"), loss)?;
+        if !loss {
+            // That of a classifier comes with its metrics.
+            measured.scalars.remove("log_loss");
+        }
+        Ok(measured)
     }
 
     /// Replaces the last checkpoint.

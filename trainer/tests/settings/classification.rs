@@ -189,6 +189,10 @@ static EFFECTS: &[Effect] = &[
         assert_eq!((workers(0), workers(1)), (0, 1));
         assert_eq!(lab.tensors("--number_of_workers 1"), lab.tensors(""), "results do not depend on it");
     }),
+    ("log_validation_loss", |lab| {
+        let logged = |more| lab.epochs(more)[0].validation.contains_key("log_loss");
+        assert!(logged("") && !logged("--log_validation_loss false"));
+    }),
     ("log_training_metrics", |lab| {
         let logged = |more| lab.epochs(more)[0].train.metrics.contains_key("accuracy");
         assert!(logged("--log_training_metrics true") && !logged(""));

@@ -196,6 +196,8 @@ static ON_YOLOV5: &[Effect] = &[
     }),
     ("augment_scale", |lab| assert_ne!(lab.losses("--augment_scale 0.1"), lab.losses(""))),
     ("augment_translate", |lab| assert_ne!(lab.losses("--augment_translate 0.2"), lab.losses(""))),
+    ("augment_degrees", |lab| assert_ne!(lab.losses("--augment_degrees 45"), lab.losses(""))),
+    ("augment_shear", |lab| assert_ne!(lab.losses("--augment_shear 20"), lab.losses(""))),
     ("augment_hsv", |lab| assert_ne!(lab.losses("--augment_hsv 1"), lab.losses(""))),
     ("autoanchor", |lab| {
         let slim = slim_objects(lab);
@@ -231,6 +233,7 @@ static ON_YOLOV5: &[Effect] = &[
         assert!(starts_loaders(0) && starts_loaders(1));
         assert_eq!(lab.tensors("--number_of_workers 2"), lab.tensors(""), "results do not depend on it");
     }),
+    ("log_validation_loss", |lab| validation_loss(lab, &["loss_box", "loss_objectness", "loss_class"], 4.0)),
     ("log_training_metrics", |lab| {
         let logged = |more| lab.epochs(more)[0].train.metrics.contains_key("ap50");
         assert!(logged("--log_training_metrics true") && !logged(""));
@@ -238,6 +241,9 @@ static ON_YOLOV5: &[Effect] = &[
 ];
 
 static ON_FASTER_RCNN: &[Effect] = &[
+    ("log_validation_loss", |lab| {
+        validation_loss(lab, &["loss_rpn_objectness", "loss_rpn_box", "loss_roi_class", "loss_roi_box"], 1.0);
+    }),
     ("min_size", |lab| assert_ne!(lab.losses("--min_size 48"), lab.losses(""))),
     ("max_size", |lab| assert_ne!(lab.losses("--max_size 64"), lab.losses(""))),
     ("layers_to_freeze", |lab| {
@@ -258,12 +264,25 @@ static ON_FASTER_RCNN: &[Effect] = &[
     }),
 ];
 
+/// The loss on the validation data and its parts are recorded unless that is switched off; the loss is their sum times `images`.
+fn validation_loss(lab: &Lab, parts: &[&str], images: f64) {
+    let on = lab.epochs("--validation_batch_size 2").remove(0).validation;
+    let sum: f64 = parts.iter().map(|part| on[*part]).sum();
+    assert!(sum > 0.0 && (on["loss"] / (images * sum) - 1.0).abs() < 1e-5, "{on:?}");
+    // Samples are drawn for each image, wherever it lies.
+    assert_eq!(on, lab.epochs("--validation_batch_size 2 --number_of_workers 2").remove(0).validation);
+    let off = lab.epochs("--validation_batch_size 2 --log_validation_loss false").remove(0).validation;
+    assert!(off.keys().all(|name| !name.contains("loss")) && off["ap50_95"] == on["ap50_95"], "{off:?}");
+}
+
 /// What the settings of tasks other than detection, and those of the other family, are given to be refused.
 const SOME_VALUE: &[(&str, &str)] = &[
     ("apply_mosaic_for_yolo", "true"),
     ("autoanchor", "true"),
+    ("augment_degrees", "10"),
     ("augment_hsv", "0.5"),
     ("augment_scale", "0.5"),
+    ("augment_shear", "5"),
     ("augment_translate", "0.5"),
     ("close_mosaic", "1"),
     ("img_size", "64"),

@@ -14,7 +14,7 @@ use trainer::failure;
 use trainer::log::Log;
 use trainer::nn::network::{Arithmetic, Network};
 use trainer::tasks::classify::Classify;
-use trainer::tasks::{Losses, Measured, Step, Task};
+use trainer::tasks::{Evaluation, Losses, Measured, Step, Task};
 use trainer::train::engine::{End, Engine};
 use trainer::train::late::Late;
 use trainer::train::optimizer::Optimizer;
@@ -43,8 +43,8 @@ impl Task for Tight {
         self.task.loss(network, batch, step)
     }
 
-    fn evaluate(&self, network: &Network, data: &Loader, label: &str) -> anyhow::Result<Measured> {
-        self.task.evaluate(network, data, label)
+    fn evaluate(&self, network: &Network, data: &Loader, evaluation: &Evaluation) -> anyhow::Result<Measured> {
+        self.task.evaluate(network, data, evaluation)
     }
 
     fn headline(&self, scalars: &BTreeMap<String, f64>) -> Vec<(&'static str, String)> {

@@ -1,10 +1,11 @@
 //! What a detector sees: images and their tiles, random views of them for training, and what evaluation sees.
 //!
 //! Boxes are carried through every change exactly: whatever is resized is resized as a whole to a whole number of pixels and put
-//! at a whole number of pixels ([`paste::Paste`]), so that a box goes where its pixels go.
+//! at a whole number of pixels ([`paste::Paste`]), so that a box goes where its pixels go. Rotation and shear ([`turn::Turn`]) follow.
 
 mod paste;
 mod rcnn;
+mod turn;
 mod units;
 mod yolo;
 
@@ -73,6 +74,19 @@ impl Placed {
         let corners = [a.min(b), c.min(d), a.max(b), c.max(d)];
         let outline = self.outline.as_ref().map(|outline| Arc::new(outline.map(|[px, py]| [x(px), y(py)])));
         Self { corners, outline, ..*self }
+    }
+
+    /// What of the object lies within `left, top, right, bottom`, which may be infinite; `None` where nothing of its outline
+    /// does. A box alone is moved to the edges, and may have no area.
+    fn within(&self, [left, top, right, bottom]: [f64; 4]) -> Option<Self> {
+        let Some(outline) = &self.outline else {
+            let [x1, y1, x2, y2] = self.corners;
+            let corners = [x1.clamp(left, right), y1.clamp(top, bottom), x2.clamp(left, right), y2.clamp(top, bottom)];
+            return Some(Self { corners, outline: None, ..*self });
+        };
+        let outline = within(outline, [left, top, right, bottom])?;
+        let Region { x0, y0, x1, y1 } = outline.bounds()?;
+        Some(Self { corners: [x0, y0, x1, y1], outline: Some(Arc::new(outline)), ..*self })
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use models::host::mask::Outline;
 use models::host::{Placement, Rgb, Tile, cut, fill, prepare};
 use schemas::setting::TileGrid;
 use schemas::{Fit, Interpolation, Preprocessing};
@@ -89,6 +90,8 @@ const YOLO: YoloAugmentation = YoloAugmentation {
     mosaic_epochs: 3,
     scale: 0.5,
     translate: 0.1,
+    degrees: 0.0,
+    shear: 0.0,
     hsv: 0.0,
     flip_probability: 0.5,
     multi_scale: false,
@@ -142,6 +145,11 @@ fn painted(batch: &Batch, view: usize, class: usize) -> Option<[f32; 4]> {
 /// Every box of single-image views surrounds its paint, within a pixel and a half.
 #[track_caller]
 fn boxes_fit(batch: &Batch) -> usize {
+    boxes_fit_within(batch, 1.5)
+}
+
+#[track_caller]
+fn boxes_fit_within(batch: &Batch, pixels: f32) -> usize {
     let mut seen = 0;
     for view in 0..batch.n {
         for target in &batch.objects[view] {
@@ -149,7 +157,7 @@ fn boxes_fit(batch: &Batch) -> usize {
                 panic!("{target:?} of view {view} is not there")
             };
             let off = found.iter().zip(target.corners).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
-            assert!(off <= 1.5, "view {view}: {target:?}, but painted {found:?}");
+            assert!(off <= pixels, "view {view}: {target:?}, but painted {found:?}");
             assert_eq!(target.is_crowd, target.class == 2);
             seen += 1;
         }
@@ -245,6 +253,64 @@ fn mosaics_carry_boxes_exactly() {
 }
 
 #[test]
+fn turned_views_carry_boxes_and_outlines() {
+    // Every rectangle is outlined, so that its box fits its paint however it is turned.
+    let outlined = || {
+        let mut scenes = scenes(16);
+        for object in scenes.scenes.iter_mut().flat_map(|(_, objects)| objects) {
+            let [x1, y1, x2, y2] = object.corners.map(f64::from);
+            let ring = vec![[x1, y1], [x2, y1], [x2, y2], [x1, y2]];
+            object.outline = Some(Arc::new(Outline { rings: vec![ring] }));
+        }
+        scenes
+    };
+    for (mosaic_epochs, degrees, shear) in [(0, 180.0, 0.0), (0, 0.0, 20.0), (0, 30.0, 10.0), (2, 30.0, 10.0)] {
+        let yolo = YoloAugmentation { mosaic_epochs, degrees, shear, ..YOLO };
+        let loader = loader(outlined(), LETTERBOX, DetectorAugmentation::Yolo(yolo), Tiling::NONE, 0);
+        let mut seen = 0;
+        for batch in loader.train_epoch(5, 0, 0).chain(loader.train_epoch(5, 1, 0)) {
+            let batch = batch.unwrap();
+            assert_eq!((batch.height, batch.width), (128, 128));
+            if mosaic_epochs == 0 {
+                // The last pixels of a pointed corner are mostly background.
+                seen += boxes_fit_within(&batch, 4.0);
+            }
+            for target in batch.objects.iter().flatten() {
+                let around = target.outline.as_ref().unwrap().bounds().unwrap();
+                let bounds = [around.x0, around.y0, around.x1, around.y1].map(|value| value as f32);
+                assert_eq!(target.corners, bounds);
+                assert!(bounds[0] >= 0.0 && bounds[1] >= 0.0 && bounds[2] <= 128.0 && bounds[3] <= 128.0);
+                seen += usize::from(mosaic_epochs > 0);
+            }
+        }
+        assert!(seen >= 40, "{seen} objects");
+    }
+}
+
+#[test]
+fn boxes_of_turned_mosaics_hold_their_paint() {
+    let yolo = YoloAugmentation { degrees: 20.0, shear: 5.0, ..YOLO };
+    let loader = loader(scenes(16), LETTERBOX, DetectorAugmentation::Yolo(yolo), Tiling::NONE, 0);
+    let mut seen = 0;
+    for batch in loader.train_epoch(3, 0, 0) {
+        let batch = batch.unwrap();
+        for view in 0..batch.n {
+            for target in &batch.objects[view] {
+                let [x1, y1, x2, y2] = target.corners;
+                let (x, y) = ((x1 + x2) / 2.0, (y1 + y2) / 2.0);
+                // Where a box is cut at the edge of the view its middle may show what lies beside the object.
+                if x1 > 0.0 && y1 > 0.0 && x2 < 128.0 && y2 < 128.0 && x2 - x1 > 8.0 && y2 - y1 > 8.0 {
+                    let at = ((view * 128 + y as usize) * 128 + x as usize) * 3;
+                    assert_eq!(batch.images[at..at + 3], COLOURS[target.class], "{target:?}");
+                    seen += 1;
+                }
+            }
+        }
+    }
+    assert!(seen >= 20, "{seen} objects");
+}
+
+#[test]
 fn mosaics_end_when_they_are_told_to() {
     let loader = loader(scenes(8), LETTERBOX, DetectorAugmentation::Yolo(YOLO), Tiling::NONE, 0);
     let boxes =
@@ -258,7 +324,16 @@ fn views_depend_on_seed_epoch_and_sample_alone() {
     let tiling = Tiling { grid: TileGrid { columns: 2, rows: 2 }, overlap: 0.25 };
     let all = [
         (SHORTER, DetectorAugmentation::Rcnn(RcnnAugmentation::default())),
-        (LETTERBOX, DetectorAugmentation::Yolo(YoloAugmentation { hsv: 1.0, multi_scale: true, ..YOLO })),
+        (
+            LETTERBOX,
+            DetectorAugmentation::Yolo(YoloAugmentation {
+                hsv: 1.0,
+                degrees: 9.0,
+                shear: 3.0,
+                multi_scale: true,
+                ..YOLO
+            }),
+        ),
         (LETTERBOX, DetectorAugmentation::None),
     ];
     for (fit, augmentation) in all {
@@ -399,6 +474,10 @@ fn settings_are_checked() {
     assert!(bad(SHORTER, DetectorAugmentation::Yolo(YOLO)).contains("another kind"));
     let scale = YoloAugmentation { scale: 1.0, ..YOLO };
     assert!(bad(LETTERBOX, DetectorAugmentation::Yolo(scale)).contains("augment_scale is 1"));
+    let turned = YoloAugmentation { degrees: 181.0, ..YOLO };
+    assert!(bad(LETTERBOX, DetectorAugmentation::Yolo(turned)).contains("augment_degrees is 181"));
+    let sheared = YoloAugmentation { shear: 45.0, ..YOLO };
+    assert!(bad(LETTERBOX, DetectorAugmentation::Yolo(sheared)).contains("augment_shear is 45"));
     assert!(bad(Fit::Letterbox { side: 100 }, DetectorAugmentation::None).contains("multiple of 32"));
     assert_eq!(fill(&preprocessing(LETTERBOX)), [114; 3]);
 }

@@ -1,13 +1,14 @@
-//! Random views for YOLO: a mosaic of four images, or one letterboxed image, scaled and moved at random, then a flip and
-//! colours.
+//! Random views for YOLO: a mosaic of four images, or one letterboxed image, scaled and moved at random, turned and sheared where that
+//! is asked for, then a flip and colours.
 //!
 //! With side `s`: a mosaic is a canvas of `2s` x `2s` whose four quarters meet at a random point; each holds an image whose longer
 //! side is `s`, with a corner at that point, and what does not fit is cut. The view is the canvas scaled by `a` about its centre,
 //! which comes to lie at `t`, cut to `s` x `s`. Scale and shift are one mapping per image, so neither the canvas nor the
 //! image at side `s` is ever made: each image is resized once, to its final size, and only where it is seen. The meeting
-//! point and the sizes are rounded to whole pixels of the view.
+//! point and the sizes are rounded to whole pixels of the view. Rotation and shear about `t` come after that: what of the canvas they
+//! show is painted as above and then looked at between its pixels.
 
-use models::host::{self, HsvGains, Resizer, Rgb, Tile, fill};
+use models::host::{self, HsvGains, Rgb, Tile, fill};
 use schemas::Preprocessing;
 
 use super::super::batch::View;
@@ -17,6 +18,7 @@ use super::super::rng::KeyedRng;
 use super::super::viewing::{Scratch, ViewKey};
 use super::paste::Paste;
 use super::rcnn::flip;
+use super::turn::{Frame, Turn};
 use super::{Placed, Source};
 
 /// Gains of hue, saturation and value at full strength.
@@ -39,6 +41,10 @@ pub struct YoloAugmentation {
     pub scale: f64,
     /// The centre is moved by up to ± this share of the side, in [0, 1).
     pub translate: f64,
+    /// It is turned by up to ± so many degrees, in [0, 180].
+    pub degrees: f64,
+    /// And sheared along either axis by up to ± so many degrees, in [0, 45).
+    pub shear: f64,
     /// Strength of random hue, saturation and value, in [0, 1].
     pub hsv: f64,
     /// Probability of mirroring left and right, in [0, 1].
@@ -70,6 +76,8 @@ impl YoloAugmentation {
         let checks = [
             (below_one(self.scale), "augment_scale", self.scale, "it must be in [0, 1)"),
             (below_one(self.translate), "augment_translate", self.translate, "it must be in [0, 1)"),
+            ((0.0..=180.0).contains(&self.degrees), "augment_degrees", self.degrees, "it must be in [0, 180]"),
+            ((0.0..45.0).contains(&self.shear), "augment_shear", self.shear, "it must be in [0, 45)"),
             (share(self.hsv), "augment_hsv", self.hsv, "it must be in [0, 1]"),
             (share(self.flip_probability), "flip probability", self.flip_probability, "it must be in [0, 1]"),
         ];
@@ -98,27 +106,33 @@ impl YoloAugmentation {
             (None, Vec::new())
         };
         let affine = self.affine(side, &mut rng);
-        let mut canvas = Rgb::filled(side, side, fill(p));
-        let mut objects = Vec::new();
-        let mut add = |part: &Source, paste: Paste, edges: Edges, resizer: &mut Resizer| {
-            paste.onto(&mut canvas, part, p.interpolation, resizer);
-            objects.extend(paste.objects(part).filter_map(|placed| kept(placed, edges, paste.clip)));
-        };
-        match meeting {
+        let turn = self.turn(affine.centre, &mut rng);
+        let mut places = Vec::with_capacity(4);
+        let edges = match meeting {
             None => {
-                let (paste, edges) = letterboxed(source, side, affine);
-                add(source, paste, edges, &mut scratch.resizer);
+                places.push((source, letterboxed(source, side, affine)));
+                EVERYWHERE
             }
             Some(meeting) => {
                 let mut order = [0, 1, 2, 3];
                 rng.shuffle(&mut order);
                 let seam = Seam::of(side, meeting, affine);
                 let parts = std::iter::once(Some(source)).chain(parts.iter().map(Option::as_ref));
-                for (quarter, part) in order.into_iter().zip(parts) {
-                    let Some(part) = part else { continue };
-                    add(part, seam.quarter(quarter, part, affine), seam.edges, &mut scratch.resizer);
-                }
+                let placed = |(quarter, part)| Some((part?, seam.quarter(quarter, part?, affine)));
+                places.extend(order.into_iter().zip(parts).filter_map(placed));
+                seam.edges
             }
+        };
+        let view = Frame { left: 0, top: 0, width: side, height: side };
+        let frame = turn.map_or(view, |turn| turn.frame(side, Place::around(&places)));
+        let mut canvas = Rgb::filled(frame.width, frame.height, fill(p));
+        let mut objects = Vec::new();
+        for (part, place) in places {
+            place.paste(frame).onto(&mut canvas, part, p.interpolation, &mut scratch.resizer);
+            objects.extend(place.paste(view).objects(part).filter_map(|placed| kept(&placed, edges, turn, side)));
+        }
+        if let Some(turn) = turn {
+            canvas = turn.view(&canvas, frame, side, fill(p));
         }
         if rng.chance(self.flip_probability) {
             flip(&mut canvas, &mut objects);
@@ -148,6 +162,15 @@ impl YoloAugmentation {
         let centre = [0; 2].map(|_| rng.between(0.5 - self.translate, 0.5 + self.translate) * f64::from(side));
         Affine { scale, centre }
     }
+
+    /// The rotation and shear of a view; `None`, and nothing drawn, where neither is asked for.
+    fn turn(&self, about: [f64; 2], rng: &mut KeyedRng) -> Option<Turn> {
+        if self.degrees <= 0.0 && self.shear <= 0.0 {
+            return None;
+        }
+        let angle = rng.between(-self.degrees, self.degrees);
+        Some(Turn::new(angle, [0; 2].map(|_| rng.between(-self.shear, self.shear)), about))
+    }
 }
 
 /// Three more sources, drawn from all samples; `None` for a place that stays empty.
@@ -173,10 +196,55 @@ fn gather(
     Ok(parts)
 }
 
-/// Left, top, right and lower edge of what of the canvas is not cut, in pixels of the view.
+/// Left, top, right and lower edge of a part of the plane, in pixels of the view.
 type Edges = [f64; 4];
 
-/// Where the quarters of a mosaic meet, in pixels of the view.
+const EVERYWHERE: Edges = [f64::NEG_INFINITY, f64::NEG_INFINITY, f64::INFINITY, f64::INFINITY];
+
+/// Where an image comes to lie, in whole pixels of the view before it is turned, and which part of it is not cut.
+struct Place {
+    left: i64,
+    top: i64,
+    width: u32,
+    height: u32,
+    within: Edges,
+}
+
+impl Place {
+    /// The image in what is painted.
+    fn paste(&self, frame: Frame) -> Paste {
+        let [x0, y0, x1, y1] = self.within;
+        let inside = |at: f64, start: i64, length: u32| (at - start as f64).clamp(0.0, f64::from(length)) as u32;
+        let (x, y) = (|at| inside(at, frame.left, frame.width), |at| inside(at, frame.top, frame.height));
+        Paste {
+            left: self.left - frame.left,
+            top: self.top - frame.top,
+            width: self.width,
+            height: self.height,
+            clip: Tile { x0: x(x0), y0: y(y0), x1: x(x1), y1: y(y1) },
+        }
+    }
+
+    /// The smallest rectangle around images.
+    fn around(places: &[(&Source, Self)]) -> Edges {
+        places.iter().fold(
+            [f64::INFINITY, f64::INFINITY, f64::NEG_INFINITY, f64::NEG_INFINITY],
+            |around, (_, place)| {
+                let (left, top) = (place.left as f64, place.top as f64);
+                let (right, bottom) = (left + f64::from(place.width), top + f64::from(place.height));
+                let [x0, y0, x1, y1] = place.within;
+                [
+                    around[0].min(left.max(x0)),
+                    around[1].min(top.max(y0)),
+                    around[2].max(right.min(x1)),
+                    around[3].max(bottom.min(y1)),
+                ]
+            },
+        )
+    }
+}
+
+/// Where the quarters of a mosaic meet, in pixels of the view, and the edges of the canvas.
 struct Seam {
     side: u32,
     x: i64,
@@ -198,31 +266,29 @@ impl Seam {
     }
 
     /// Quarter 0 is upper left, 1 upper right, 2 lower left, 3 lower right.
-    fn quarter(&self, quarter: u32, part: &Source, affine: Affine) -> Paste {
+    fn quarter(&self, quarter: u32, part: &Source, affine: Affine) -> Place {
         let (width, height) = final_size(part, self.side, affine.scale);
         let (right, lower) = (quarter % 2 == 1, quarter >= 2);
-        let [x_low, y_low, x_high, y_high] = self.edges.map(|edge| edge.clamp(0.0, f64::from(self.side)) as u32);
-        let inside = |seam: i64| seam.clamp(0, i64::from(self.side)) as u32;
-        let (x, y) = (inside(self.x), inside(self.y));
-        let (x0, x1) = if right { (x, x_high.max(x)) } else { (x_low.min(x), x) };
-        let (y0, y1) = if lower { (y, y_high.max(y)) } else { (y_low.min(y), y) };
-        Paste {
+        let [left_edge, top_edge, right_edge, lower_edge] = self.edges;
+        let (x, y) = (self.x as f64, self.y as f64);
+        let (x0, x1) = if right { (x, right_edge) } else { (left_edge, x) };
+        let (y0, y1) = if lower { (y, lower_edge) } else { (top_edge, y) };
+        Place {
             left: if right { self.x } else { self.x - i64::from(width) },
             top: if lower { self.y } else { self.y - i64::from(height) },
             width,
             height,
-            clip: Tile { x0, y0, x1, y1 },
+            within: [x0, y0, x1, y1],
         }
     }
 }
 
 /// Where a single image, centred in a square of `side`, comes to lie.
-fn letterboxed(source: &Source, side: u32, affine: Affine) -> (Paste, Edges) {
+fn letterboxed(source: &Source, side: u32, affine: Affine) -> Place {
     let (width, height) = final_size(source, side, affine.scale);
     let start = |length: u32, centre: f64| (centre - f64::from(length) / 2.0).round() as i64;
     let (left, top) = (start(width, affine.centre[0]), start(height, affine.centre[1]));
-    let paste = Paste { left, top, width, height, clip: Tile { x0: 0, y0: 0, x1: side, y1: side } };
-    (paste, [f64::NEG_INFINITY, f64::NEG_INFINITY, f64::INFINITY, f64::INFINITY])
+    Place { left, top, width, height, within: EVERYWHERE }
 }
 
 /// Size of an image whose longer side becomes `side`, scaled.
@@ -233,15 +299,14 @@ fn final_size(source: &Source, side: u32, scale: f64) -> (u32, u32) {
     (scaled(width), scaled(height))
 }
 
-/// An object as far as it is seen in `clip`, unless too little of what the canvas holds of it (up to `edges`) is.
-fn kept(placed: Placed, edges: Edges, clip: Tile) -> Option<Placed> {
-    let within = |[left, top, right, bottom]: Edges| {
-        let [x1, y1, x2, y2] = placed.corners;
-        [x1.clamp(left, right), y1.clamp(top, bottom), x2.clamp(left, right), y2.clamp(top, bottom)]
-    };
+/// An object as far as it is seen in the view of `side` pixels, unless too little of what the canvas holds of it (up to
+/// `edges`) is.
+fn kept(placed: &Placed, edges: Edges, turn: Option<Turn>, side: u32) -> Option<Placed> {
+    let held = placed.within(edges)?;
+    let held = turn.map_or_else(|| held.clone(), |turn| turn.object(&held));
+    let seen = held.within([0.0, 0.0, f64::from(side), f64::from(side)])?;
     let sides = |[x1, y1, x2, y2]: [f64; 4]| (x2 - x1, y2 - y1);
-    let corners = within([clip.x0, clip.y0, clip.x1, clip.y1].map(f64::from));
-    let ((before_w, before_h), (w, h)) = (sides(within(edges)), sides(corners));
+    let ((before_w, before_h), (w, h)) = (sides(held.corners), sides(seen.corners));
     let good = w > SHORTEST && h > SHORTEST && w * h > VISIBLE * before_w * before_h && (w / h).max(h / w) < THINNEST;
-    good.then_some(Placed { corners, ..placed })
+    good.then_some(seen)
 }

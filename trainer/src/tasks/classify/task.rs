@@ -10,7 +10,7 @@ use super::mix::Mixing;
 use crate::nn::network::Network;
 use crate::nn::transfer::upload;
 use crate::tasks::losses::Losses;
-use crate::tasks::task::{Measured, Step, Task, shown};
+use crate::tasks::task::{Evaluation, Measured, Step, Task, shown};
 
 use dataset::{Batch, Dataset, Images, Loader};
 
@@ -100,8 +100,8 @@ impl Task for Classify {
         })
     }
 
-    fn evaluate(&self, network: &Network, data: &Loader, label: &str) -> anyhow::Result<Measured> {
-        measured(network, data, label)
+    fn evaluate(&self, network: &Network, data: &Loader, evaluation: &Evaluation) -> anyhow::Result<Measured> {
+        measured(network, data, evaluation.label)
     }
 
     fn headline(&self, scalars: &BTreeMap<String, f64>) -> Vec<(&'static str, String)> {
@@ -125,8 +125,8 @@ impl Task for MultiLabel {
         self.regularization.loss((network, batch, step), &targets, |logits, targets| self.cost(logits, targets))
     }
 
-    fn evaluate(&self, network: &Network, data: &Loader, label: &str) -> anyhow::Result<Measured> {
-        measured(network, data, label)
+    fn evaluate(&self, network: &Network, data: &Loader, evaluation: &Evaluation) -> anyhow::Result<Measured> {
+        measured(network, data, evaluation.label)
     }
 
     fn headline(&self, scalars: &BTreeMap<String, f64>) -> Vec<(&'static str, String)> {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use models::detect::{Detections, Images, Model, Selection, detections};
+use models::detect::{Detections, Images, Model, Raw, Selection, detections_and};
 use models::host::mask::{Fill, Mask, Paste};
 use models::host::{self, Merge, MergeRule, Rgb, Tile};
 use schemas::Settings;
@@ -69,7 +69,7 @@ pub struct Outcome {
 impl Outcome {
     /// Adds what was found in an image, by these settings.
     fn add(&mut self, data: &Loader, index: usize, paste: Paste, (found, settings): (Vec<Detection>, &Settings)) {
-        self.results.push(result(data, index, paste, &found));
+        self.results.push(judged(data.images().objects(index), &found, paste));
         self.indices.push(index);
         self.pixel_threshold = paste.threshold;
         let answered = |one: Detection| one.mask.filter(|_| one.score > settings.box_score_thresh as f32);
@@ -96,11 +96,35 @@ impl Outcome {
 /// # Errors
 /// When the data cannot be read.
 pub fn with_network(network: &Network, data: &Loader, settings: &Settings, label: &str) -> anyhow::Result<Outcome> {
+    with_network_and(network, data, (settings, label), |_, _, _| {})
+}
+
+/// The same, with a look at what the network says about each batch before detections are chosen from it.
+///
+/// # Errors
+/// When the data cannot be read.
+pub fn with_network_and(
+    network: &Network,
+    data: &Loader,
+    (settings, label): (&Settings, &str),
+    mut look: impl FnMut(&Eager, &Batch, &Raw<T>),
+) -> anyhow::Result<Outcome> {
     let selection = measuring(settings);
+    let eager = Eager::new(&network.params, Mode::Evaluate);
     over(data, settings, label, |batch| {
         let images = network.images(&batch.images, batch.n, batch.height, batch.width);
-        Ok(predict(network, &images, &batch.sizes, &selection))
+        let asked = Asked { images: &images, sizes: &batch.sizes, selection: &selection };
+        Ok(with(&eager, network, &asked, |raw| look(&eager, batch, raw)))
     })
+}
+
+/// What a network is asked.
+struct Asked<'a> {
+    /// `uint8 [N, h, w, 3]`, prepared.
+    images: &'a Tensor,
+    /// Height and width of each original.
+    sizes: &'a [[u32; 2]],
+    selection: &'a Selection<f32>,
 }
 
 /// Boxes in pixels of the originals, best first. `images` is `uint8 [N, h, w, 3]`, prepared; `sizes` is height and width of
@@ -115,7 +139,7 @@ pub fn predict(
     sizes: &[[u32; 2]],
     selection: &Selection<f32>,
 ) -> Vec<Vec<Detection>> {
-    with(&Eager::new(&network.params, Mode::Evaluate), network, images, sizes, selection)
+    with(&Eager::new(&network.params, Mode::Evaluate), network, &Asked { images, sizes, selection }, |_| {})
 }
 
 /// As [`in_prepared`], with the decisions on the way.
@@ -132,17 +156,13 @@ pub fn decided(
     let images = network.images(&prepared.data, 1, prepared.height as usize, prepared.width as usize);
     let decisions = Decisions::default();
     let eager = Eager::deciding(&network.params, &decisions);
-    let found = with(&eager, network, &images, &[[original.height, original.width]], selection);
+    let asked = Asked { images: &images, sizes: &[[original.height, original.width]], selection };
+    let found = with(&eager, network, &asked, |_| {});
     (found.into_iter().next().unwrap_or_default(), decisions.into_vec())
 }
 
-fn with(
-    eager: &Eager,
-    network: &Network,
-    images: &Tensor,
-    sizes: &[[u32; 2]],
-    selection: &Selection<f32>,
-) -> Vec<Vec<Detection>> {
+fn with(eager: &Eager, network: &Network, asked: &Asked, look: impl FnOnce(&Raw<T>)) -> Vec<Vec<Detection>> {
+    let Asked { images, sizes, selection } = *asked;
     let Some(detector) = network.spec.detector() else { panic!("{} detects nothing", network.spec.name) };
     let device = network.params.device();
     let sizes: Vec<i64> = sizes.iter().flatten().map(|&side| i64::from(side)).collect();
@@ -152,8 +172,7 @@ fn with(
         let limits = Selection { score: one(selection.score), iou: one(selection.iou), cap: selection.cap };
         let images = Images { prepared: T::borrowed(images), sizes: T::borrowed(&sizes) };
         let model = Model { detector: &detector, preprocessing: &network.preprocessing, classes: network.classes() };
-        let found = detections(eager, &model, &images, &limits);
-        rows(found)
+        rows(detections_and(eager, &model, &images, &limits, look))
     })
 }
 
@@ -281,10 +300,12 @@ pub fn over_whole(
     Ok(outcome)
 }
 
-/// What was found in an image beside what is there.
-fn result(data: &Loader, index: usize, paste: Paste, found: &[Detection]) -> ImageResult {
+/// What was found in an image beside its objects, in pixels of the image.
+///
+/// Its memory is a bit for each pixel of the boxes around true objects, and one pasted mask at a time.
+#[must_use]
+pub fn judged(objects: &[Object], found: &[Detection], paste: Paste) -> ImageResult {
     let Paste { width, height, .. } = paste;
-    let objects = data.images().objects(index);
     let truth = objects.iter().map(|object| {
         let [x1, y1, x2, y2] = object.corners.map(f64::from);
         let (w, h) = (f64::from(width), f64::from(height));

@@ -88,6 +88,7 @@ fn choose(objects: &Objects, candidates: &[Tensor], matches: &[i64], permutation
     for (image, candidates) in candidates.iter().enumerate() {
         let count = candidates.size()[0] as usize;
         let matches = &matches[start..start + count];
+        permutation.turn_to(image);
         let sample = Sampler::ROI.draw(matches, permutation);
         let mut rows = [sample.positive, sample.negative].concat();
         rows.sort_unstable();

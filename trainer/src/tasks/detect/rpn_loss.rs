@@ -37,6 +37,7 @@ pub fn loss(
     let count = matches.len() / objects.images().max(1);
     let (mut covering, mut empty, mut at, mut covered) = (vec![], vec![], vec![], vec![]);
     for (image, matches) in matches.chunks(count.max(1)).enumerate() {
+        permutation.turn_to(image);
         let sample = Sampler::RPN.draw(matches, permutation);
         covering.extend(sample.positive.iter().map(|a| (image * count + a) as i64));
         empty.extend(sample.negative.iter().map(|a| (image * count + a) as i64));

@@ -7,6 +7,35 @@ use dataset::KeyedRng;
 pub trait Permutation {
     /// The first `count` numbers (at most `n`) of a random permutation of `0..n`.
     fn first(&mut self, n: usize, count: usize) -> Vec<usize>;
+
+    /// What is drawn from here on is for this image of the batch. Those of a training batch share a stream.
+    fn turn_to(&mut self, image: usize) {
+        let _ = image;
+    }
+}
+
+/// A stream for each image, so that what is drawn for one does not depend on what it lies in a batch with.
+pub struct PerImage {
+    streams: Vec<KeyedRng>,
+    current: usize,
+}
+
+impl PerImage {
+    /// The streams of the images of a batch, in order.
+    #[must_use]
+    pub fn new(streams: Vec<KeyedRng>) -> Self {
+        Self { streams, current: 0 }
+    }
+}
+
+impl Permutation for PerImage {
+    fn first(&mut self, n: usize, count: usize) -> Vec<usize> {
+        self.streams[self.current].first(n, count)
+    }
+
+    fn turn_to(&mut self, image: usize) {
+        self.current = image;
+    }
 }
 
 impl Permutation for KeyedRng {
@@ -67,6 +96,24 @@ mod tests {
     use crate::tasks::detect::matcher::IGNORED;
 
     struct Backwards;
+
+    #[test]
+    fn what_is_drawn_for_an_image_does_not_depend_on_the_others() {
+        let stream = |image: u64| KeyedRng::new("sampler", &[image]);
+        let matches: Vec<i64> = (0..600).map(|at| if at % 3 == 0 { 1 } else { BACKGROUND }).collect();
+        let draw = |streams: &[u64], image: usize| {
+            let mut permutation = PerImage::new(streams.iter().map(|&image| stream(image)).collect());
+            for other in 0..image {
+                permutation.turn_to(other);
+                Sampler::RPN.draw(&matches[other..], &mut permutation);
+            }
+            permutation.turn_to(image);
+            Sampler::RPN.draw(&matches, &mut permutation)
+        };
+        assert_eq!(draw(&[4, 7, 9], 1), draw(&[7], 0));
+        assert_eq!(draw(&[4, 7, 9], 1), draw(&[9, 9, 7], 2));
+        assert_ne!(draw(&[4], 0), draw(&[7], 0));
+    }
 
     impl Permutation for Backwards {
         fn first(&mut self, n: usize, count: usize) -> Vec<usize> {

@@ -3,16 +3,18 @@
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
 
-use models::classify::{normalise, resnet};
+use models::classify::normalise;
+use models::detect::anchors::{self, Level};
+use models::detect::faster_rcnn::FirstStage;
 use models::detect::mask_rcnn::{self, SIDE};
-use models::detect::{Detector, anchors, faster_rcnn, retinanet, roi_heads, rpn, yolov5};
+use models::detect::{Detector, Outputs, Raw, roi_heads, rpn, yolov5};
 use models::host::Tile;
 use models::host::mask::{Fill, Mask};
 use models::scope::Scope;
-use schemas::setting::ModelSize;
 use schemas::{Plan, Settings};
 use tch::{Device, Kind, Tensor};
 
+use super::sampler::{PerImage, Permutation};
 use super::target::Target;
 use super::transfer::host;
 use super::{anchors as yolov5_anchors, evaluate, mask_loss, retinanet_loss, roi_loss, rpn_loss, yolov5_loss};
@@ -21,7 +23,7 @@ use crate::nn::eager::{Eager, Mode, T};
 use crate::nn::network::Network;
 use crate::nn::transfer::upload;
 use crate::tasks::losses::Losses;
-use crate::tasks::task::{Measured, Step, Task, shown};
+use crate::tasks::task::{Evaluation, Measured, Step, Task, shown};
 use dataset::{Batch, Images, KeyedRng, Loader};
 
 /// A detector under training.
@@ -36,11 +38,10 @@ pub struct Detect {
 /// What the losses of every family start from.
 struct Pass<'a> {
     eager: &'a Eager<'a>,
-    /// Normalised, `[N, 3, h, w]`.
-    images: T,
-    /// Float `[N, 2]`: height and width of the images in the images.
-    inner: T,
-    targets: &'a [Target],
+    /// Of the batch.
+    raw: &'a Raw<T>,
+    batch: &'a Batch,
+    targets: Vec<Target>,
     classes: i64,
 }
 
@@ -50,33 +51,38 @@ impl Detect {
     pub fn new(detector: Detector, settings: &Settings) -> Self {
         Self { detector, settings: settings.clone(), anchors: OnceCell::new() }
     }
+
+    /// What a batch costs by what the network says about it. `permutation` draws the samples that an R-CNN learns from.
+    fn cost(
+        &self,
+        (eager, network): (&Eager, &Network),
+        batch: &Batch,
+        raw: &Raw<T>,
+        permutation: &mut impl Permutation,
+    ) -> Losses {
+        let targets = batch.objects.iter().map(|objects| target(objects)).collect();
+        let pass = Pass { eager, raw, batch, targets, classes: network.classes() };
+        match &raw.outputs {
+            Outputs::Yolov5(heads) => yolov5(&pass, heads, self.settings.img_size, &self.anchors),
+            Outputs::RetinaNet(levels) => retinanet(&pass, levels),
+            Outputs::FasterRcnn(first) => two_stages(&pass, first, permutation).0,
+            Outputs::MaskRcnn(first) => mask_rcnn(&pass, first, permutation),
+        }
+    }
 }
 
 impl Task for Detect {
     fn loss(&self, network: &Network, batch: &Batch, step: &Step) -> Losses {
         let images = network.images(&batch.images, batch.n, batch.height, batch.width);
-        let targets: Vec<Target> = batch.objects.iter().map(|objects| target(objects)).collect();
         let inner: Vec<f32> = batch.inner.iter().flatten().map(|&side| side as f32).collect();
         let inner = upload(&inner, &[batch.inner.len() as i64, 2], network.params.device());
         let mut rng = KeyedRng::new("sample", &[step.seed, u64::from(step.epoch), step.batch as u64]);
         let eager = Eager::new(&network.params, Mode::Train);
         network.autocast(step.arithmetic, || {
-            let pass = Pass {
-                eager: &eager,
-                images: normalise(&eager, &T::borrowed(&images), &network.preprocessing),
-                inner: T::borrowed(&inner),
-                targets: &targets,
-                classes: network.classes(),
-            };
-            match &self.detector {
-                Detector::Yolov5(size) => yolov5(&pass, *size, self.settings.img_size, &self.anchors),
-                Detector::FasterRcnn(body) => two_stages(&pass, body, &mut rng).losses,
-                Detector::RetinaNet(body) => retinanet(&pass, body),
-                Detector::MaskRcnn(body) => {
-                    let scene = Scene { objects: &batch.objects, inner: &batch.inner };
-                    mask_rcnn(&pass, body, &scene, &mut rng)
-                }
-            }
+            let images = normalise(&eager, &T::borrowed(&images), &network.preprocessing);
+            let outputs = self.detector.outputs(&Scope::root(&eager), &images, network.classes());
+            let raw = Raw { outputs, inner: T::borrowed(&inner) };
+            self.cost((&eager, network), batch, &raw, &mut rng)
         })
     }
 
@@ -91,68 +97,109 @@ impl Task for Detect {
         }
     }
 
-    fn evaluate(&self, network: &Network, data: &Loader, label: &str) -> anyhow::Result<Measured> {
-        let outcome = evaluate::with_network(network, data, &self.settings, label)?;
+    fn evaluate(&self, network: &Network, data: &Loader, evaluation: &Evaluation) -> anyhow::Result<Measured> {
+        let mut mean = MeanLoss::default();
+        let outcome =
+            evaluate::with_network_and(network, data, (&self.settings, evaluation.label), |eager, batch, raw| {
+                if evaluation.loss {
+                    let losses = self.cost((eager, network), batch, raw, &mut samples(evaluation, batch));
+                    // A sum over images becomes that of as many as a training batch has, which is what training records.
+                    let sum = f64::from(self.settings.training_batch_size) / batch.n as f64;
+                    mean.add(&losses, batch.n, if self.sums_over_images() { sum } else { 1.0 });
+                }
+            })?;
         let report = outcome.report(&network.labels, &self.settings);
-        Ok(Measured { primary: report.primary(), scalars: report.scalars() })
+        let mut scalars = report.scalars();
+        scalars.extend(mean.scalars());
+        Ok(Measured { primary: report.primary(), scalars })
     }
 
     fn headline(&self, scalars: &BTreeMap<String, f64>) -> Vec<(&'static str, String)> {
-        vec![
+        let mut shown_as = vec![
             ("mAP", shown(scalars, "mean_average_precision")),
             ("AP50", shown(scalars, "ap50")),
             ("AP50:95", shown(scalars, "ap50_95")),
-        ]
+        ];
+        if scalars.contains_key("loss") {
+            shown_as.push(("validation loss", shown(scalars, "loss")));
+        }
+        shown_as
     }
 }
 
-fn yolov5(pass: &Pass, size: ModelSize, img_size: u32, anchors: &OnceCell<Tensor>) -> Losses {
-    let heads = yolov5::heads(&Scope::root(pass.eager), &pass.images, size, pass.classes);
-    let anchors = anchors.get_or_init(|| heads.anchors.into_tensor().detach().to_device(Device::Cpu).copy());
+/// The streams that draw the samples of the images and tiles of an evaluation batch: the same wherever they lie.
+fn samples(evaluation: &Evaluation, batch: &Batch) -> PerImage {
+    let stream = |(&index, tile): (&usize, &Option<Tile>)| {
+        let place = tile.map_or(0, |tile| 1 + (u64::from(tile.y0) << 32 | u64::from(tile.x0)));
+        KeyedRng::new("validation sample", &[evaluation.seed, u64::from(evaluation.epoch), index as u64, place])
+    };
+    PerImage::new(batch.indices.iter().zip(&batch.tiles).map(stream).collect())
+}
+
+/// The mean of the losses of batches, each by its number of images.
+#[derive(Default)]
+struct MeanLoss {
+    sums: BTreeMap<String, f64>,
+    images: usize,
+}
+
+impl MeanLoss {
+    /// Adds the losses of a batch of so many images; its total counts `scale` times. Waits for the device.
+    fn add(&mut self, losses: &Losses, images: usize, scale: f64) {
+        let parts = losses.parts.iter().map(|(name, part)| (format!("loss_{name}"), part, 1.0));
+        for (name, value, scale) in parts.chain([("loss".to_owned(), &losses.total, scale)]) {
+            *self.sums.entry(name).or_insert(0.0) += value.double_value(&[]) * scale * images as f64;
+        }
+        self.images += images;
+    }
+
+    /// What can be recorded: numbers.
+    fn scalars(self) -> impl Iterator<Item = (String, f64)> {
+        let images = self.images.max(1) as f64;
+        self.sums.into_iter().map(move |(name, sum)| (name, sum / images)).filter(|(_, mean)| mean.is_finite())
+    }
+}
+
+fn yolov5(pass: &Pass, heads: &yolov5::Heads<T>, img_size: u32, anchors: &OnceCell<Tensor>) -> Losses {
+    let anchors = anchors.get_or_init(|| heads.anchors.clone().into_tensor().detach().to_device(Device::Cpu).copy());
     // Multi-scale training changes the size of the images, not the balance of the loss.
     let hyper =
         yolov5_loss::Hyper::default().for_run(pass.classes, i64::from(img_size.next_multiple_of(schemas::STRIDE)));
-    yolov5_loss::loss(&heads.maps.map(T::into_tensor), pass.targets, anchors, &hyper)
+    yolov5_loss::loss(&heads.maps.clone().map(T::into_tensor), &pass.targets, anchors, &hyper)
 }
 
-/// What both stages of an R-CNN cost, and what the third one goes on from.
-struct Stages {
-    losses: Losses,
-    maps: Vec<T>,
-    sampled: roi_loss::Sampled,
-}
-
-fn two_stages(pass: &Pass, body: &resnet::Config, rng: &mut KeyedRng) -> Stages {
+/// What both stages of an R-CNN cost, and the regions that the second one was asked about.
+fn two_stages(pass: &Pass, first: &FirstStage<T>, permutation: &mut impl Permutation) -> (Losses, roi_loss::Sampled) {
     let (o, s) = (pass.eager, Scope::root(pass.eager));
-    let maps = faster_rcnn::features(&s, &pass.images, body);
-    let levels = rpn::heads(&s, &pass.images, &maps);
-    let proposals = tch::no_grad(|| rpn::proposals(o, &levels, &pass.inner, rpn::TopK::TRAIN));
-    let all = anchors::join(o, &levels);
+    let FirstStage { maps, levels } = first;
+    let proposals = tch::no_grad(|| rpn::proposals(o, levels, &pass.raw.inner, rpn::TopK::TRAIN));
+    let all = anchors::join(o, levels);
     let (logits, deltas) = (all.logits.into_tensor(), all.deltas.into_tensor());
-    let first = rpn_loss::loss(&logits, &deltas, &all.anchors.into_tensor(), pass.targets, rng);
+    let first = rpn_loss::loss(&logits, &deltas, &all.anchors.into_tensor(), &pass.targets, permutation);
 
     let (boxes, scores) = (proposals.boxes.into_tensor(), proposals.scores.into_tensor());
     // Proposals are sorted by their scores, and padding, whose score is 0, comes last.
     let counts: Vec<i64> = host(&scores.gt(0.0).sum_dim_intlist(1, false, Kind::Int64));
     let each: Vec<Tensor> =
         counts.iter().zip(0..).map(|(&count, image)| boxes.get(image).narrow(0, 0, count)).collect();
-    let sampled = roi_loss::sample(&each, pass.targets, rng);
+    let sampled = roi_loss::sample(&each, &pass.targets, permutation);
     let pooled = o.roi_align_each(&maps[..roi_heads::LEVELS], &sampled.rois, &roi_heads::align());
     let predicted = roi_heads::head(&s, &pooled, pass.classes);
     let second = roi_loss::loss(&predicted.logits.into_tensor(), &predicted.deltas.into_tensor(), &sampled);
-    Stages { losses: first.and(second), maps, sampled }
+    (first.and(second), sampled)
 }
 
 /// Both stages, and the masks of the regions that answer for an object.
-fn mask_rcnn(pass: &Pass, body: &resnet::Config, scene: &Scene, rng: &mut KeyedRng) -> Losses {
+fn mask_rcnn(pass: &Pass, first: &FirstStage<T>, permutation: &mut impl Permutation) -> Losses {
     let (o, s) = (pass.eager, Scope::root(pass.eager));
-    let Stages { losses, maps, sampled } = two_stages(pass, body, rng);
+    let (losses, sampled) = two_stages(pass, first, permutation);
     let chosen: Vec<i64> = (0..).zip(&sampled.objects).filter_map(|(row, object)| object.map(|_| row)).collect();
     let rows = upload(&chosen, &[chosen.len() as i64], sampled.rois.device());
     let rois = sampled.rois.index_select(0, &rows);
-    let pooled = o.roi_align_each(&maps[..roi_heads::LEVELS], &rois, &mask_rcnn::align());
+    let pooled = o.roi_align_each(&first.maps[..roi_heads::LEVELS], &rois, &mask_rcnn::align());
     let labels = T::borrowed(&(sampled.labels.index_select(0, &rows) - 1));
     let logits = mask_rcnn::of_own_class(o, &mask_rcnn::head(&s, &pooled, pass.classes), &labels);
+    let scene = Scene { objects: &pass.batch.objects, inner: &pass.batch.inner };
     let wanted = scene.masks(&sampled, &rois);
     losses.and(mask_loss::loss(&logits.into_tensor(), &wanted))
 }
@@ -182,12 +229,10 @@ impl Scene<'_> {
     }
 }
 
-fn retinanet(pass: &Pass, body: &resnet::Config) -> Losses {
-    let (o, s) = (pass.eager, Scope::root(pass.eager));
-    let maps = retinanet::features(&s, &pass.images, body);
-    let all = anchors::join(o, &retinanet::heads(&s, &pass.images, &maps, pass.classes));
+fn retinanet(pass: &Pass, levels: &[Level<T>]) -> Losses {
+    let all = anchors::join(pass.eager, levels);
     let (logits, deltas) = (all.logits.into_tensor(), all.deltas.into_tensor());
-    retinanet_loss::loss(&logits, &deltas, &all.anchors.into_tensor(), pass.targets)
+    retinanet_loss::loss(&logits, &deltas, &all.anchors.into_tensor(), &pass.targets)
 }
 
 /// The pixels that an object covers of an image of this height and width.
