@@ -132,6 +132,27 @@ pub struct DetectionSection {
     pub invented: Vec<Cutout>,
     /// Objects that no box stands for, the largest first.
     pub missed: Vec<Cutout>,
+    /// Objects found as another class, the most confident first.
+    pub mistaken: Vec<Cutout>,
+    /// Objects that were found, with the masks that fit them least, the worst first; empty for models without masks.
+    pub worst_masks: Vec<MaskPair>,
+}
+
+/// A true outline and the mask that was found for it, in the same part of an image.
+#[derive(Debug, Clone, Serialize)]
+pub struct MaskPair {
+    /// The true outline, captioned with the image's name.
+    pub truth: Thumbnail,
+    /// The mask.
+    pub found: Thumbnail,
+    /// Class of the object.
+    pub label: String,
+    /// Class that it was found as, if that is another one.
+    pub taken_for: Option<String>,
+    /// Score of what was found.
+    pub score: f64,
+    /// Intersection over union of their pixels, in [0, 1].
+    pub iou: f64,
 }
 
 /// An image twice, and how the boxes in it pair. Each object and each box is in one of the counts.
@@ -160,6 +181,8 @@ pub struct Cutout {
     pub image: Thumbnail,
     /// Class of the box.
     pub label: String,
+    /// Class that an object was found as, where that is what the cutout is about.
+    pub taken_for: Option<String>,
     /// Score of a found box.
     pub score: Option<f64>,
     /// Width and height of the box in whole pixels of the original image.

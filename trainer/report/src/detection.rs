@@ -61,7 +61,9 @@ impl<'a> DetectionView<'a> {
             has_images: !(section.compared.is_empty()
                 && section.worst.is_empty()
                 && section.invented.is_empty()
-                && section.missed.is_empty()),
+                && section.missed.is_empty()
+                && section.mistaken.is_empty()
+                && section.worst_masks.is_empty()),
         }
     }
 }

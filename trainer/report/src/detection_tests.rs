@@ -48,7 +48,8 @@ fn section(labels: &[String], results: &[ImageResult]) -> DetectionSection {
         shapes: metrics::detection::Shapes::Boxes,
     };
     let text = labels.first().map_or("", String::as_str);
-    let cutout = |score| Cutout { image: thumbnail(text), label: text.to_owned(), score, size: [12, 34] };
+    let cutout =
+        |score| Cutout { image: thumbnail(text), label: text.to_owned(), taken_for: None, score, size: [12, 34] };
     let bins = || vec![Bin { name: "small".to_owned(), train: 3, validation: 0 }];
     let part = PartObjects { images: 7, background: 2, objects: 21, crowds: 1 };
     DetectionSection {
@@ -66,6 +67,15 @@ fn section(labels: &[String], results: &[ImageResult]) -> DetectionSection {
         worst: vec![comparison(text)],
         invented: vec![cutout(Some(0.87))],
         missed: vec![cutout(None)],
+        mistaken: vec![Cutout { taken_for: Some(text.to_owned()), ..cutout(Some(0.64)) }],
+        worst_masks: vec![MaskPair {
+            truth: thumbnail(text),
+            found: thumbnail(text),
+            label: text.to_owned(),
+            taken_for: Some(text.to_owned()),
+            score: 0.71,
+            iou: 0.53,
+        }],
     }
 }
 
@@ -107,6 +117,9 @@ fn says_what_it_was_given() {
         "3 invented",
         "12 × 34 px",
         "0.87",
+        "0.64",
+        "IoU 0.53",
+        "taken for cat",
         "rgb(1,2,3)",
         "class 2 missed: 1 of 1 (100 %)",
         "those of 5 images",
@@ -149,6 +162,8 @@ fn nothing_found_and_nothing_to_find_have_a_report() {
         section.worst.clear();
         section.invented.clear();
         section.missed.clear();
+        section.mistaken.clear();
+        section.worst_masks.clear();
         section.colours.clear();
         section.objects = ObjectStatistics::default();
         data.detection = Some(section);

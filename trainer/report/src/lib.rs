@@ -24,8 +24,8 @@ use minijinja::{AutoEscape, Environment, UndefinedBehavior};
 pub use check::{CheckPage, render_check};
 pub use data::{
     Bin, ClassColour, ClassCount, ClassificationSection, Comparison, ConfusedPair, Cutout, DatasetSummary,
-    DetectionSection, EpochRecord, ExportSummary, Fact, ImageCard, ObjectStatistics, PartObjects, RejectedRow,
-    ReportData, Said, Setting,
+    DetectionSection, EpochRecord, ExportSummary, Fact, ImageCard, MaskPair, ObjectStatistics, PartObjects,
+    RejectedRow, ReportData, Said, Setting,
 };
 pub use error::ReportError;
 pub use mistakes::{Confusion, Suspect, most_confused, suspected_label_errors, worst_mistakes};

@@ -71,7 +71,8 @@ fn detection(
     found: &DetectionReport,
 ) -> Result<DetectionSection, ReportError> {
     let Shown { train, images, labels } = *shown;
-    let drawn = detect::report::drawn(&detect::report::Seen { images, labels, outcome, options: found.options })?;
+    let drawn =
+        detect::report::drawn(&detect::report::Predictions { images, labels, outcome, options: found.options })?;
     Ok(DetectionSection {
         report: found.clone(),
         objects: detect::statistics::statistics(train, images, outcome),
@@ -80,6 +81,8 @@ fn detection(
         worst: drawn.worst,
         invented: drawn.invented,
         missed: drawn.missed,
+        mistaken: drawn.mistaken,
+        worst_masks: drawn.worst_masks,
     })
 }
 

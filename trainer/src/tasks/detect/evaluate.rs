@@ -342,3 +342,70 @@ fn masks(objects: &[Object], found: &[Detection], paste: Paste) -> Masks {
     }
     all
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use models::host::mask::Outline;
+
+    use super::*;
+
+    /// Bytes of the most memory that this process had; nothing where the system does not say.
+    fn peak() -> Option<u64> {
+        let status = std::fs::read_to_string("/proc/self/status").ok()?;
+        let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
+        Some(1024 * line.split_whitespace().nth(1)?.parse::<u64>().ok()?)
+    }
+
+    #[test]
+    fn a_large_image_of_many_objects_needs_little_memory() {
+        let (width, height) = (3840, 2160);
+        let side = f64::from(MASK_SIDE as u32);
+        let ellipse: Vec<f32> = (0..MASK_SIDE * MASK_SIDE)
+            .map(|at| {
+                let [x, y] = [at % MASK_SIDE, at / MASK_SIDE].map(|at| (at as f64 + 0.5) / side * 2.0 - 1.0);
+                if x * x + y * y < 1.0 { 0.9 } else { 0.1 }
+            })
+            .collect();
+        // Objects of up to a third of the image's sides; what is found lies a little beside them.
+        let place = |number: u32| {
+            let share = |factor: u32, most: f64| f64::from(number * factor % 500) / 500.0 * most;
+            let (w, h) = (0.05 + share(7, 0.28), 0.05 + share(11, 0.28));
+            let (x, y) = (share(17, 1.0 - w), share(29, 1.0 - h));
+            [x, y, x + w, y + h]
+        };
+        let objects: Vec<Object> = (0..500)
+            .map(|number| {
+                let [x1, y1, x2, y2] = place(number);
+                let point = |at: usize| {
+                    let (sin, cos) = (std::f64::consts::TAU * at as f64 / 64.0).sin_cos();
+                    [(x1 + x2 + (x2 - x1) * cos) / 2.0, (y1 + y2 + (y2 - y1) * sin) / 2.0]
+                };
+                let outline = Some(Arc::new(Outline { rings: vec![(0..64).map(point).collect()] }));
+                Object { corners: [x1, y1, x2, y2].map(|at| at as f32), class: number % 3, is_crowd: false, outline }
+            })
+            .collect();
+        let found: Vec<Detection> = (0..500)
+            .map(|number| {
+                let [x1, y1, x2, y2] = place(number);
+                let size = [f64::from(width), f64::from(height)];
+                let corners = [x1 * size[0] + 2.0, y1 * size[1], x2 * size[0] + 2.0, y2 * size[1]].map(|at| at as f32);
+                Detection { corners, score: 0.9, label: number as usize % 3, mask: SoftMask::new(&ellipse) }
+            })
+            .collect();
+        let before = peak();
+        let settings = Settings { box_detections_per_img: 500, ..Settings::default() };
+        let result = judged(&objects, &found, pasting(&settings, width, height));
+        let masks = result.masks.as_ref().unwrap();
+        assert_eq!((masks.truth.len(), masks.found.len()), (500, 500));
+        let outcome = Outcome { results: vec![result], indices: vec![0], ..Outcome::default() };
+        let labels: Vec<String> = (0..3).map(|class| class.to_string()).collect();
+        assert!(outcome.report(&labels, &settings).scalars()["mean_average_precision"] > 0.95);
+        match (before, peak()) {
+            // Whole masks would take a byte for each pixel: 8.3 MB for each of a thousand.
+            (Some(before), Some(peak)) => assert!(peak - before < 256 << 20, "{before} and {peak} bytes"),
+            _ => eprintln!("skipped: the system does not say how much memory a process had"),
+        }
+    }
+}

@@ -14,7 +14,7 @@ use super::evaluate::Outcome;
 use dataset::{Images, Object};
 use metrics::detection::{Found, ImageResult, Options, Pairs, Partner, Truth, pairs};
 use report::draw::{self, Mark};
-use report::{ClassColour, Comparison, Cutout, ReportError, Thumbnail};
+use report::{ClassColour, Comparison, Cutout, MaskPair, ReportError, Thumbnail};
 
 /// Images shown beside what was found in them, and those with the most errors.
 const COMPARED: usize = 8;
@@ -26,6 +26,8 @@ const MOST_TAGS: usize = 40;
 /// Cutouts of each kind, and their longer side.
 const CUTOUTS: usize = 12;
 const CUTOUT_SIDE: u32 = 200;
+/// Masks shown beside the true outline.
+const MASKS: usize = 12;
 /// A cutout is so many times as large as its box, and has at least so many pixels.
 const CONTEXT: f64 = 2.0;
 const LEAST: f64 = 32.0;
@@ -38,7 +40,7 @@ const WRONG: [u8; 3] = [194, 70, 15];
 const RIGHT: [u8; 3] = [31, 95, 191];
 
 /// What the images are made from.
-pub struct Seen<'a> {
+pub struct Predictions<'a> {
     /// The data set that was measured.
     pub images: &'a dyn Images,
     /// Its classes.
@@ -60,6 +62,10 @@ pub struct Drawn {
     pub invented: Vec<Cutout>,
     /// Objects that no box stands for, the largest first.
     pub missed: Vec<Cutout>,
+    /// Objects found as another class, the most confident first.
+    pub mistaken: Vec<Cutout>,
+    /// Objects that were found, with the masks that fit them least, the worst first.
+    pub worst_masks: Vec<MaskPair>,
 }
 
 /// One image, and what became of its objects and boxes.
@@ -71,34 +77,87 @@ struct Judged<'a> {
     pairs: Pairs,
 }
 
+/// Something found, and the mask of it.
+#[derive(Clone, Copy)]
+struct Detected<'a> {
+    found: &'a Found,
+    /// Its place in the result.
+    row: usize,
+    mask: Option<&'a SoftMask>,
+}
+
+/// A true object: its place in the result and in the data set's list of the image's objects.
+#[derive(Clone, Copy)]
+struct True<'a> {
+    result: &'a ImageResult,
+    row: usize,
+}
+
+impl<'a> True<'a> {
+    fn truth(self) -> &'a Truth {
+        &self.result.truth[self.row]
+    }
+}
+
+/// What is drawn on an image.
+#[derive(Clone, Copy)]
+enum Thing<'a> {
+    Object(True<'a>),
+    Detected(Detected<'a>),
+}
+
+impl Thing<'_> {
+    fn corners(self) -> [f64; 4] {
+        match self {
+            Self::Object(object) => object.truth().corners,
+            Self::Detected(detected) => detected.found.corners,
+        }
+    }
+}
+
 impl<'a> Judged<'a> {
-    /// Boxes that count, in the order of the result.
-    fn kept(&self) -> impl Iterator<Item = (&'a Found, Partner)> {
-        self.result.found.iter().zip(&self.pairs.found).filter_map(|(found, partner)| Some((found, (*partner)?)))
+    /// What was found and counts, in the order of the result.
+    fn kept(&self) -> impl Iterator<Item = (Detected<'a>, Partner)> {
+        self.result.found.iter().enumerate().zip(&self.pairs.found).filter_map(|((row, found), partner)| {
+            let mask = self.masks.get(row).and_then(Option::as_ref);
+            Some((Detected { found, row, mask }, (*partner)?))
+        })
     }
 
-    /// The same, with their masks.
-    fn kept_with_masks(&self) -> impl Iterator<Item = (&'a Found, Option<&'a SoftMask>)> {
-        let all = self.result.found.iter().enumerate().zip(&self.pairs.found);
-        let kept = all.filter_map(|(found, partner)| partner.is_some().then_some(found));
-        kept.map(|(at, found)| (found, self.masks.get(at).and_then(Option::as_ref)))
+    /// What was found where an object is, and the object's row.
+    fn matched(&self) -> impl Iterator<Item = (Detected<'a>, usize)> {
+        self.kept().filter_map(|(detected, partner)| match partner {
+            Partner::Truth(row) => Some((detected, row)),
+            Partner::Crowd | Partner::Nothing => None,
+        })
     }
 
-    fn invented(&self) -> impl Iterator<Item = &'a Found> {
-        self.kept().filter(|(_, partner)| *partner == Partner::Nothing).map(|(found, _)| found)
+    fn invented(&self) -> impl Iterator<Item = Detected<'a>> {
+        self.kept().filter(|(_, partner)| *partner == Partner::Nothing).map(|(detected, _)| detected)
     }
 
-    fn missed(&self) -> impl Iterator<Item = &'a Truth> {
-        self.pairs.missed.iter().map(|&index| &self.result.truth[index])
+    fn object(&self, row: usize) -> True<'a> {
+        True { result: self.result, row }
+    }
+
+    fn objects(&self) -> impl Iterator<Item = Thing<'a>> {
+        (0..self.result.truth.len()).map(|row| Thing::Object(self.object(row)))
+    }
+
+    /// Intersection over union of the pixels of what was found and those of an object; `None` without masks.
+    fn mask_iou(&self, found: usize, truth: usize) -> Option<f64> {
+        let masks = self.result.masks.as_ref()?;
+        let shared = masks.shared.iter().find(|one| one.found == found && one.truth == truth);
+        let shared = shared.map_or(0, |one| one.pixels);
+        let all = masks.found.get(found)? + masks.truth.get(truth)? - shared;
+        (all > 0).then(|| shared as f64 / all as f64)
     }
 
     /// Objects found as what they are, and as something else.
     fn found(&self) -> [usize; 2] {
         let mut counts = [0; 2];
-        for (found, partner) in self.kept() {
-            if let Partner::Truth(truth) = partner {
-                counts[usize::from(self.result.truth[truth].class != found.class)] += 1;
-            }
+        for (detected, truth) in self.matched() {
+            counts[usize::from(self.result.truth[truth].class != detected.found.class)] += 1;
         }
         counts
     }
@@ -120,55 +179,76 @@ pub fn colours(labels: &[String]) -> Vec<ClassColour> {
 ///
 /// # Errors
 /// When an image cannot be encoded.
-pub fn drawn(seen: &Seen) -> Result<Drawn, ReportError> {
-    let Outcome { results, indices, masks, .. } = seen.outcome;
+pub fn drawn(predictions: &Predictions) -> Result<Drawn, ReportError> {
+    let Outcome { results, indices, masks, .. } = predictions.outcome;
     let judged = results.iter().zip(indices).enumerate().map(|(at, (result, &index))| {
         let masks = masks.get(at).map_or(&[][..], Vec::as_slice);
-        Judged { index, result, masks, pairs: pairs(result, &seen.options) }
+        Judged { index, result, masks, pairs: pairs(result, &predictions.options) }
     });
     let judged: Vec<Judged> = judged.collect();
 
     let step = judged.len().div_ceil(COMPARED).max(1);
-    let compared = judged.iter().step_by(step).filter_map(|one| seen.compare(one));
+    let compared = judged.iter().step_by(step).filter_map(|one| predictions.compare(one));
     let mut worst: Vec<&Judged> = judged.iter().filter(|one| one.errors() > 0).collect();
     worst.sort_by_key(|one| Reverse(one.errors()));
-    let worst = worst.into_iter().take(TRIES * WORST).filter_map(|one| seen.compare(one)).take(WORST);
+    let worst = worst.into_iter().take(TRIES * WORST).filter_map(|one| predictions.compare(one)).take(WORST);
 
-    let mut invented: Vec<(&Judged, &Found)> =
+    let mut invented: Vec<(&Judged, Detected)> =
         judged.iter().flat_map(|one| one.invented().map(move |found| (one, found))).collect();
-    invented.sort_by(|a, b| b.1.score.total_cmp(&a.1.score));
-    let invented = invented.into_iter().take(TRIES * CUTOUTS).filter_map(|(one, found)| {
-        let objects = one.result.truth.iter().map(|truth| truth.corners).collect::<Vec<_>>();
-        Some(seen.cutout(one.index, found.corners, &objects)?.map(|image| Cutout {
-            image,
-            label: seen.label(found.class).to_owned(),
-            score: Some(found.score),
-            size: size(found.corners),
-        }))
+    invented.sort_by(|a, b| b.1.found.score.total_cmp(&a.1.found.score));
+    let invented = invented.into_iter().take(TRIES * CUTOUTS).filter_map(|(one, detected)| {
+        let objects: Vec<Thing> = one.objects().collect();
+        let label = predictions.label(detected.found.class).to_owned();
+        predictions.cutout(one.index, Thing::Detected(detected), &objects, label)
     });
 
-    let mut missed: Vec<(&Judged, &Truth)> =
-        judged.iter().flat_map(|one| one.missed().map(move |truth| (one, truth))).collect();
-    missed.sort_by(|a, b| area(b.1.corners).total_cmp(&area(a.1.corners)));
-    let missed = missed.into_iter().take(TRIES * CUTOUTS).filter_map(|(one, truth)| {
-        let boxes = one.kept().map(|(found, _)| found.corners).collect::<Vec<_>>();
-        Some(seen.cutout(one.index, truth.corners, &boxes)?.map(|image| Cutout {
-            image,
-            label: seen.label(truth.class).to_owned(),
-            score: None,
-            size: size(truth.corners),
-        }))
+    let mut missed: Vec<(&Judged, usize)> =
+        judged.iter().flat_map(|one| one.pairs.missed.iter().map(move |&row| (one, row))).collect();
+    let size_of = |&(one, row): &(&Judged, usize)| area(one.result.truth[row].corners);
+    missed.sort_by(|a, b| size_of(b).total_cmp(&size_of(a)));
+    let missed = missed.into_iter().take(TRIES * CUTOUTS).filter_map(|(one, row)| {
+        let boxes: Vec<Thing> = one.kept().map(|(detected, _)| Thing::Detected(detected)).collect();
+        let object = one.object(row);
+        let label = predictions.label(object.truth().class).to_owned();
+        predictions.cutout(one.index, Thing::Object(object), &boxes, label)
     });
+
+    let mut mistaken: Vec<(&Judged, Detected, usize)> = judged
+        .iter()
+        .flat_map(|one| one.matched().map(move |(detected, row)| (one, detected, row)))
+        .filter(|(one, detected, row)| one.result.truth[*row].class != detected.found.class)
+        .collect();
+    mistaken.sort_by(|a, b| b.1.found.score.total_cmp(&a.1.found.score));
+    let mistaken = mistaken.into_iter().take(TRIES * CUTOUTS).filter_map(|(one, detected, row)| {
+        let object = one.object(row);
+        let label = predictions.label(object.truth().class).to_owned();
+        let taken_for = Some(predictions.label(detected.found.class).to_owned());
+        let cutout = predictions.cutout(one.index, Thing::Detected(detected), &[Thing::Object(object)], label)?;
+        Some(cutout.map(|cutout| Cutout { taken_for, ..cutout }))
+    });
+
+    let mut matched: Vec<(&Judged, Detected, usize, f64)> = judged
+        .iter()
+        .flat_map(|one| one.matched().map(move |(detected, row)| (one, detected, row)))
+        .filter_map(|(one, detected, row)| Some((one, detected, row, one.mask_iou(detected.row, row)?)))
+        .collect();
+    matched.sort_by(|a, b| a.3.total_cmp(&b.3));
+    let worst_masks = matched
+        .into_iter()
+        .take(TRIES * MASKS)
+        .filter_map(|(one, detected, row, iou)| predictions.mask_pair(one, detected, one.object(row), iou));
 
     Ok(Drawn {
         compared: compared.collect::<Result<_, _>>()?,
         worst: worst.collect::<Result<_, _>>()?,
         invented: invented.take(CUTOUTS).collect::<Result<_, _>>()?,
         missed: missed.take(CUTOUTS).collect::<Result<_, _>>()?,
+        mistaken: mistaken.take(CUTOUTS).collect::<Result<_, _>>()?,
+        worst_masks: worst_masks.take(MASKS).collect::<Result<_, _>>()?,
     })
 }
 
-impl Seen<'_> {
+impl Predictions<'_> {
     fn label(&self, class: usize) -> &str {
         self.labels.get(class).map_or("", String::as_str)
     }
@@ -178,36 +258,26 @@ impl Seen<'_> {
         let image = self.images.image(one.index).ok()?;
         let small = host::thumbnail(&image, SIDE);
         let view = View::new(Region::whole(&image), &small);
-        let mark = |corners, class, text: String, covered| Mark {
-            corners: view.place(corners),
-            colour: draw::colour(class),
-            text,
-            covered,
-        };
+        let scene = Scene { view: &view, drawn: &small, size: [image.width, image.height], index: one.index };
         let tag = |many: usize, text: String| if many > MOST_TAGS { String::new() } else { text };
-        let objects = self.images.objects(one.index);
         let truth: Vec<Mark> = one
-            .result
-            .truth
-            .iter()
-            .enumerate()
-            .map(|(at, truth)| {
+            .objects()
+            .zip(&one.result.truth)
+            .map(|(object, truth)| {
                 let crowd = if truth.is_crowd { ", crowd" } else { "" };
                 let text = tag(one.result.truth.len(), format!("{}{crowd}", self.label(truth.class)));
-                let covered = objects.get(at).and_then(|object| covered(object, &small));
-                mark(truth.corners, truth.class, text, covered)
+                self.mark(object, &scene, draw::colour(truth.class), text)
             })
             .collect();
-        let mut kept: Vec<(&Found, Option<&SoftMask>)> = one.kept_with_masks().collect();
+        let mut kept: Vec<Detected> = one.kept().map(|(detected, _)| detected).collect();
         // The surest on top.
-        kept.sort_by(|a, b| a.0.score.total_cmp(&b.0.score));
-        let paste = Paste { width: small.width, height: small.height, threshold: self.outcome.pixel_threshold };
+        kept.sort_by(|a, b| a.found.score.total_cmp(&b.found.score));
         let found: Vec<Mark> = kept
             .iter()
-            .map(|(found, mask)| {
-                let text = tag(kept.len(), format!("{} {:.2}", self.label(found.class), found.score));
-                let covered = mask.map(|mask| paste.mask(mask.values(), view.place(found.corners)));
-                mark(found.corners, found.class, text, covered)
+            .map(|&detected| {
+                let Found { class, score, .. } = *detected.found;
+                let text = tag(kept.len(), format!("{} {score:.2}", self.label(class)));
+                self.mark(Thing::Detected(detected), &scene, draw::colour(class), text)
             })
             .collect();
         let [right, confused] = one.found();
@@ -226,8 +296,52 @@ impl Seen<'_> {
         }))
     }
 
-    /// What lies around `corners`, outlined among `others`; `None` when the image has become unreadable.
-    fn cutout(&self, index: usize, corners: [f64; 4], others: &[[f64; 4]]) -> Option<Result<Thumbnail, ReportError>> {
+    /// What lies around something, drawn among others; `None` when it has no place, or the image has become unreadable.
+    fn cutout(
+        &self,
+        index: usize,
+        about: Thing,
+        others: &[Thing],
+        label: String,
+    ) -> Option<Result<Cutout, ReportError>> {
+        let cut = self.cut(index, about.corners())?;
+        let scene = cut.scene();
+        // Of many things beside it the pixels would hide the image.
+        let beside = |&other: &Thing| Mark { covered: None, ..self.mark(other, &scene, RIGHT, String::new()) };
+        let about_mark = self.mark(about, &scene, WRONG, String::new());
+        let marks: Vec<Mark> = others.iter().map(beside).chain([about_mark]).collect();
+        let score = match about {
+            Thing::Object(_) => None,
+            Thing::Detected(detected) => Some(detected.found.score),
+        };
+        let size = size(about.corners());
+        let image = self.thumbnail(&cut, &marks);
+        Some(image.map(|image| Cutout { image, label, taken_for: None, score, size }))
+    }
+
+    /// A true outline beside the mask that was found; `None` as for [`Self::cutout`].
+    fn mask_pair(
+        &self,
+        one: &Judged,
+        detected: Detected,
+        object: True,
+        iou: f64,
+    ) -> Option<Result<MaskPair, ReportError>> {
+        let (a, b) = (object.truth().corners, detected.found.corners);
+        let both = [a[0].min(b[0]), a[1].min(b[1]), a[2].max(b[2]), a[3].max(b[3])];
+        let cut = self.cut(one.index, both)?;
+        let (object_class, class) = (object.truth().class, detected.found.class);
+        let scene = cut.scene();
+        let mark = |thing, class| self.mark(thing, &scene, draw::colour(class), String::new());
+        let truth = self.thumbnail(&cut, &[mark(Thing::Object(object), object_class)]);
+        let found = self.thumbnail(&cut, &[mark(Thing::Detected(detected), class)]);
+        let taken_for = (class != object_class).then(|| self.label(class).to_owned());
+        let (label, score) = (self.label(object_class).to_owned(), detected.found.score);
+        Some(truth.and_then(|truth| Ok(MaskPair { truth, found: found?, label, taken_for, score, iou })))
+    }
+
+    /// The part of an image around `corners`, as it is drawn.
+    fn cut(&self, index: usize, corners: [f64; 4]) -> Option<Cut> {
         if !corners.iter().all(|corner| corner.is_finite()) {
             return None;
         }
@@ -236,19 +350,61 @@ impl Seen<'_> {
         let (width, height) = (region.x1 - region.x0, region.y1 - region.y0);
         let scale = f64::from(CUTOUT_SIDE) / width.max(height);
         let pixels = |side: f64| ((side * scale).round() as u32).max(1);
-        let cut = host::resize(&image, region, pixels(width), pixels(height), Interpolation::Bicubic);
-        let view = View::new(region, &cut);
-        let mark = |corners, colour| Mark { corners: view.place(corners), colour, text: String::new(), covered: None };
-        let marks: Vec<Mark> = others.iter().map(|&other| mark(other, RIGHT)).chain([mark(corners, WRONG)]).collect();
-        Some(thumbnail(&draw::marked(&cut, &marks), &self.images.name(index)))
+        let drawn = host::resize(&image, region, pixels(width), pixels(height), Interpolation::Bicubic);
+        Some(Cut { view: View::new(region, &drawn), drawn, size: [image.width, image.height], index })
+    }
+
+    fn thumbnail(&self, cut: &Cut, marks: &[Mark]) -> Result<Thumbnail, ReportError> {
+        thumbnail(&draw::marked(&cut.drawn, marks), &self.images.name(cut.index))
+    }
+
+    /// A box, and the pixels that are an object's where that is known.
+    fn mark(&self, thing: Thing, scene: &Scene, colour: [u8; 3], text: String) -> Mark {
+        let corners = scene.view.place(thing.corners());
+        let covered = match thing {
+            Thing::Object(object) => {
+                self.images.objects(scene.index).get(object.row).and_then(|one| scene.covered(one))
+            }
+            Thing::Detected(detected) => detected.mask.map(|mask| {
+                let threshold = self.outcome.pixel_threshold;
+                let paste = Paste { width: scene.drawn.width, height: scene.drawn.height, threshold };
+                paste.mask(mask.values(), corners)
+            }),
+        };
+        Mark { corners, colour, text, covered }
     }
 }
 
-/// The pixels that an object covers of its image drawn at another size; `None` where it is not outlined.
-fn covered(object: &Object, drawn: &Rgb) -> Option<Mask> {
-    let (width, height) = (f64::from(drawn.width), f64::from(drawn.height));
-    let outline = object.outline.as_ref()?.map(|[x, y]| [x * width, y * height]);
-    Some(outline.rasterise(Fill::CocoEvenOdd, outline.window(drawn.width, drawn.height)))
+/// What is drawn on: an image of a data set, or a part of it.
+struct Scene<'a> {
+    view: &'a View,
+    drawn: &'a Rgb,
+    /// Width and height of the image.
+    size: [u32; 2],
+    index: usize,
+}
+
+impl Scene<'_> {
+    /// The pixels that an object covers; `None` where it is not outlined.
+    fn covered(&self, object: &Object) -> Option<Mask> {
+        let [width, height] = self.size.map(f64::from);
+        let outline = object.outline.as_ref()?.map(|[x, y]| self.view.point([x * width, y * height]));
+        Some(outline.rasterise(Fill::CocoEvenOdd, outline.window(self.drawn.width, self.drawn.height)))
+    }
+}
+
+/// A part of an image, and where it lies.
+struct Cut {
+    view: View,
+    drawn: Rgb,
+    size: [u32; 2],
+    index: usize,
+}
+
+impl Cut {
+    fn scene(&self) -> Scene<'_> {
+        Scene { view: &self.view, drawn: &self.drawn, size: self.size, index: self.index }
+    }
 }
 
 /// A part of an image drawn at another size.
@@ -265,9 +421,12 @@ impl View {
     }
 
     fn place(&self, [x1, y1, x2, y2]: [f64; 4]) -> [f32; 4] {
-        let x = |at: f64| ((at - self.region.x0) * self.scale[0]) as f32;
-        let y = |at: f64| ((at - self.region.y0) * self.scale[1]) as f32;
-        [x(x1), y(y1), x(x2), y(y2)]
+        let ([x1, y1], [x2, y2]) = (self.point([x1, y1]), self.point([x2, y2]));
+        [x1, y1, x2, y2].map(|at| at as f32)
+    }
+
+    fn point(&self, [x, y]: [f64; 2]) -> [f64; 2] {
+        [(x - self.region.x0) * self.scale[0], (y - self.region.y0) * self.scale[1]]
     }
 }
 
@@ -329,7 +488,7 @@ mod tests {
         Truth { corners, class, is_crowd: false }
     }
 
-    fn seen<'a>(images: &'a dyn Images, labels: &'a [String], outcome: &'a Outcome) -> Seen<'a> {
+    fn predictions<'a>(images: &'a dyn Images, labels: &'a [String], outcome: &'a Outcome) -> Predictions<'a> {
         let options = Options {
             metric_type: MetricType::Voc,
             iou_threshold: 0.5,
@@ -337,7 +496,7 @@ mod tests {
             max_detections: 100,
             shapes: metrics::detection::Shapes::Boxes,
         };
-        Seen { images, labels, outcome, options }
+        Predictions { images, labels, outcome, options }
     }
 
     fn labels() -> Vec<String> {
@@ -369,7 +528,7 @@ mod tests {
         ];
         let outcome = Outcome { results, indices: vec![0, 1, 2, 3], ..Outcome::default() };
         let (images, labels) = (Grey(100, 60), labels());
-        let drawn = drawn(&seen(&images, &labels, &outcome)).unwrap();
+        let drawn = drawn(&predictions(&images, &labels, &outcome)).unwrap();
 
         let names = |list: &[Comparison]| list.iter().map(|one| one.truth.caption.clone()).collect::<Vec<_>>();
         assert_eq!(names(&drawn.compared), ["0.png", "2.png", "3.png"]);
@@ -389,10 +548,41 @@ mod tests {
     }
 
     #[test]
+    fn masks_that_fit_least_come_first_and_mistakes_name_both_classes() {
+        let corners = [10.0, 10.0, 50.0, 50.0];
+        let found = |class, score| Found { corners, class, score };
+        let result = |class, shared| ImageResult {
+            truth: vec![truth(corners, 0)],
+            found: vec![found(class, 0.9)],
+            masks: Some(metrics::detection::Masks {
+                truth: vec![1600],
+                found: vec![1600],
+                shared: vec![metrics::detection::Shared { found: 0, truth: 0, pixels: shared }],
+            }),
+        };
+        let masks = (0..3).map(|_| vec![SoftMask::new(&[1.0; 784])]).collect();
+        let results = vec![result(0, 1500), result(1, 1400), result(0, 1200)];
+        let outcome = Outcome { results, indices: vec![0, 2, 3], masks, pixel_threshold: 0.5 };
+        let (images, labels) = (Grey(100, 60), labels());
+        let mut predictions = predictions(&images, &labels, &outcome);
+        predictions.options.shapes = metrics::detection::Shapes::Masks;
+        let drawn = drawn(&predictions).unwrap();
+        let names: Vec<_> = drawn.worst_masks.iter().map(|one| one.truth.caption.as_str()).collect();
+        assert_eq!(names, ["3.png", "2.png", "0.png"]);
+        assert!((drawn.worst_masks[0].iou - 1200.0 / 2000.0).abs() < 1e-12);
+        assert_ne!(drawn.worst_masks[0].truth.jpeg, drawn.worst_masks[0].found.jpeg, "only what was found has pixels");
+        let mistaken: Vec<_> =
+            drawn.worst_masks.iter().map(|one| (one.label.as_str(), one.taken_for.as_deref())).collect();
+        assert_eq!(mistaken, [("cat", None), ("cat", Some("dog")), ("cat", None)]);
+        assert_eq!(drawn.mistaken.len(), 1);
+        assert_eq!((drawn.mistaken[0].label.as_str(), drawn.mistaken[0].taken_for.as_deref()), ("cat", Some("dog")));
+    }
+
+    #[test]
     fn nothing_found_nothing_there_and_a_large_image() {
         let empty = Outcome::default();
         let (images, labels) = (Grey(5000, 4000), labels());
-        let none = drawn(&seen(&images, &labels, &empty)).unwrap();
+        let none = drawn(&predictions(&images, &labels, &empty)).unwrap();
         assert!(
             none.compared.is_empty() && none.worst.is_empty() && none.invented.is_empty() && none.missed.is_empty()
         );
@@ -401,7 +591,7 @@ mod tests {
         let results =
             vec![ImageResult { truth: vec![truth(corners, 0), truth([f64::NAN; 4], 1)], found: vec![], masks: None }];
         let outcome = Outcome { results, indices: vec![0], ..Outcome::default() };
-        let large = drawn(&seen(&images, &labels, &outcome)).unwrap();
+        let large = drawn(&predictions(&images, &labels, &outcome)).unwrap();
         assert_eq!((large.compared[0].found.width, large.compared[0].found.height), (480, 384));
         assert_eq!((large.missed.len(), large.missed[0].image.width), (1, 200));
     }
