@@ -5,7 +5,7 @@
 
 A set of awkward images and boxes (peer_cases.py) goes both ways for each layout: rows that `trainer convert jsonl` writes are read by the
 peer's own reader, and a data set that is written here is read by `trainer convert`. Each time there must be the same images, with the same
-boxes in the same order. A reader that is not installed is skipped by name.
+boxes in the same order. Masks (peer_masks.py) must have the same pixels. A reader that is not installed is skipped by name.
 """
 import argparse
 import pathlib
@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Callable
 
 import peer_coco
+import peer_masks
 import peer_voc
 import peer_yolo
 from peer_cases import read_rows, samples, write_rows
@@ -144,6 +145,12 @@ def main():
                 continue
         for way, (images, boxes, worst) in zip(("written here and read there", "written there and read here"), ways):
             print(f"{reader.name}, {way}: {images} images, {boxes} boxes, at most {worst:.1e} apart")
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            for name, images, objects in peer_masks.check(trainer, arguments.seed, arguments.count, pathlib.Path(folder)):
+                print(f"masks: {name}: {images} images, {objects} objects, the same pixels")
+        except ModuleNotFoundError as error:
+            print(f"masks: skipped, {error.name} is not installed")
 
 
 if __name__ == "__main__":

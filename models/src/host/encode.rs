@@ -50,6 +50,35 @@ pub(super) fn encode_grey_png(width: u32, height: u32, values: &[u8]) -> Vec<u8>
     png(width, height, values, ExtendedColorType::L8)
 }
 
+/// Encodes `width * height` places in a palette of at most 256 colours, row by row, as PNG. Colours that the palette lacks are
+/// black.
+///
+/// # Panics
+/// When there are not as many places, or none.
+#[must_use]
+pub fn encode_palette(width: u32, height: u32, places: &[u8], palette: &[[u8; 3]]) -> Vec<u8> {
+    let mut colours = palette.to_vec();
+    colours.resize(256, [0; 3]);
+    let mut bytes = Vec::new();
+    let mut encoder = png::Encoder::new(&mut bytes, width, height);
+    encoder.set_color(png::ColorType::Indexed);
+    encoder.set_depth(png::BitDepth::Eight);
+    encoder.set_palette(colours.concat());
+    let written = encoder.write_header().and_then(|mut writer| writer.write_image_data(places));
+    written.expect("an image of as many places as pixels, written to memory");
+    bytes
+}
+
+/// Encodes `width * height` numbers, row by row, as a grey PNG of 16 bits.
+///
+/// # Panics
+/// When there are not as many numbers, or none.
+#[must_use]
+pub fn encode_numbers(width: u32, height: u32, numbers: &[u16]) -> Vec<u8> {
+    let bytes: Vec<u8> = numbers.iter().flat_map(|number| number.to_ne_bytes()).collect();
+    png(width, height, &bytes, ExtendedColorType::L16)
+}
+
 fn png(width: u32, height: u32, values: &[u8], colour: ExtendedColorType) -> Vec<u8> {
     let mut bytes = Vec::new();
     PngEncoder::new(&mut bytes)

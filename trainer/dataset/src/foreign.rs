@@ -38,11 +38,10 @@ pub fn check(path: &Path) -> Result<(), DataError> {
                 Err(_) => None,
             }
         }
-        Some('<') => first
+        Some('<') if text.contains("<annotations") => Some(convert("is CVAT's XML", "cvat", path, "ROWS.jsonl")),
+        Some('<') => text
             .contains("<annotation")
-            .then_some(())
-            .or(text.contains("<annotation").then_some(()))
-            .map(|()| convert("is an annotation of Pascal VOC", "voc", path.parent().unwrap_or(path), "FOLDER")),
+            .then(|| convert("is an annotation of Pascal VOC", "voc", path.parent().unwrap_or(path), "FOLDER")),
         Some(_) => yaml(path, text).or_else(|| table(path, text)),
     };
     match found {
@@ -79,6 +78,9 @@ fn json(path: &Path, text: &str) -> Option<String> {
     match first {
         Ok(Value::Object(map)) if map.get("images").is_some_and(Value::is_array) => {
             Some(convert("is COCO's JSON", "coco", path, "ROWS.jsonl"))
+        }
+        Ok(Value::Object(map)) if map.get("shapes").is_some_and(Value::is_array) && map.contains_key("imagePath") => {
+            Some(convert("is LabelMe's JSON", "labelme", path.parent().unwrap_or(path), "ROWS.jsonl"))
         }
         Ok(Value::Array(rows)) => {
             let one = rows.first().filter(|row| row.is_object())?;
@@ -159,6 +161,8 @@ mod tests {
             ("d", "{\n \"images\": [\n ]}", "trainer convert coco "),
             ("e", "train: images/train\nval: x\nnames: [a]\n", "trainer convert yolo "),
             ("f", "<annotation>\n</annotation>", "trainer convert voc "),
+            ("k", "<?xml version='1.0'?>\n<annotations>\n</annotations>", "trainer convert cvat "),
+            ("l", "{\n \"shapes\": [], \"imagePath\": \"a.jpg\"}", "trainer convert labelme "),
             ("g", "[{\"image_url\": \"a\"},\n{\"image_url\": \"b\"}]", "list of 2 rows"),
             (
                 "h",

@@ -11,9 +11,10 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use dataset::KeyedRng;
-use dataset::convert::boxes::{Sizes, coco, rows, voc, yolo};
+use dataset::convert::boxes::masks::MaskOptions;
+use dataset::convert::boxes::{Sizes, coco, cvat, labelme, masks, rows, voc, yolo};
 use dataset::convert::table::{self, TableOptions};
-use models::host::{Rgb, encode_jpeg};
+use models::host::{Rgb, encode_jpeg, encode_numbers, encode_palette};
 use schemas::Labels;
 use schemas::dataset::parse_line;
 
@@ -171,7 +172,10 @@ fn put(folder: &Path, name: &str, bytes: &[u8]) -> PathBuf {
 fn coco_files() {
     let seed = br#"{"images":[{"id":1,"file_name":"a.jpg","width":64,"height":48}],"categories":[{"id":3,"name":"cat"}],
 "annotations":[{"id":1,"image_id":1,"category_id":3,"bbox":[4,5,20,10.5],"area":210,"iscrowd":0,"segmentation":[[4,5,24,5,24,15]]},
-{"id":2,"image_id":1,"category_id":3,"bbox":[1,1,9,9],"iscrowd":1,"segmentation":{"counts":[0,9],"size":[48,64]}}]}"#;
+{"id":2,"image_id":1,"category_id":3,"bbox":[1,1,9,9],"iscrowd":1,"segmentation":{"counts":[0,9],"size":[48,64]}},
+{"id":3,"image_id":1,"category_id":3,"segmentation":{"counts":[100,20,28,20,2904],"size":[48,64]}},
+{"id":4,"image_id":1,"category_id":3,"segmentation":{"counts":"U??Q100000000DSO5m0KSO5m0KSO5m0KSO5m0KSO5m07000000000000000000kb1","size":[48,64]},"bbox":[1,1,9,9]},
+{"id":5,"image_id":1,"category_id":3,"segmentation":[[1,1,30,1,30,30],[20,2,50,2,50,40,9,40]]}]}"#;
     fuzz("coco", &[seed], |folder, bytes| coco::read(&put(folder, "in.json", bytes), None, Sizes::default()).is_ok());
 }
 
@@ -185,6 +189,57 @@ fn voc_files() {
         put(folder, "a.xml", bytes);
         voc::read(folder, None, voc::Pixels::default(), Sizes::default()).is_ok()
     });
+}
+
+#[test]
+fn labelme_files() {
+    // A mask of 3 x 2 pixels.
+    let png = "iVBORw0KGgoAAAANSUhEUgAAAAMAAAACCAAAAAC4HznGAAAAEElEQVR4nGP8z8DAxMDIAAAHEwEEn1T7WQAAAABJRU5ErkJggg==";
+    let seed = format!(
+        r#"{{"version":"5.2.1","flags":{{}},"imagePath":"a.jpg","imageData":null,"imageHeight":48,"imageWidth":64,"shapes":[
+{{"label":"cat","points":[[1,2],[30,2.5],[30,40]],"group_id":1,"shape_type":"polygon","flags":{{}}}},
+{{"label":"cat","points":[[20,2],[60,40]],"group_id":1,"shape_type":"rectangle","flags":{{"isCrowd":true}}}},
+{{"label":"cat","points":[[20,20],[25,20]],"group_id":null,"shape_type":"circle","flags":{{}}}},
+{{"label":"dog","points":[[4,5],[6,6]],"group_id":null,"shape_type":"mask","flags":{{}},"mask":"{png}"}}]}}"#
+    );
+    fuzz("labelme", &[seed.as_bytes()], |folder, bytes| {
+        labelme::read(&put(folder, "in.json", bytes), None, Sizes::default()).is_ok()
+    });
+}
+
+#[test]
+fn cvat_files() {
+    let seed = br#"<?xml version="1.0" encoding="utf-8"?><annotations><version>1.1</version><meta><task><name>t</name></task></meta>
+<image id="0" name="a.jpg" width="64" height="48" subset="train"><polygon label="cat" points="1,2;30,2.5;30,40" z_order="0" group_id="1">
+<attribute name="is_crowd">true</attribute></polygon><polygon label="cat" points="20,2;60,2;60,40" group_id="1"/>
+<box label="dog" xtl="1" ytl="2" xbr="9.5" ybr="30" rotation="12.5"/><ellipse label="e" cx="20" cy="20" rx="5" ry="8" rotation="3"/>
+<mask label="m" rle="0, 3, 1, 2" left="4" top="5" width="3" height="2"/><polyline label="x" points="1,1;2,2"/></image></annotations>"#;
+    fuzz("cvat", &[seed], |folder, bytes| cvat::read(&put(folder, "in.xml", bytes), None, Sizes::default()).is_ok());
+}
+
+/// A mask beside its image, and a file of names.
+fn mask_set(folder: &Path, mask: &[u8], names: &[u8]) -> bool {
+    for part in ["images", "masks"] {
+        fs::create_dir_all(folder.join(part)).unwrap();
+    }
+    if !folder.join("images/a.jpg").exists() {
+        fs::copy(folder.join("a.jpg"), folder.join("images/a.jpg")).unwrap();
+    }
+    put(folder, "masks/a.png", mask);
+    let label_map = Some(put(folder, "names", names));
+    masks::read(folder, &MaskOptions { label_map, ..MaskOptions::default() }).is_ok()
+}
+
+#[test]
+fn mask_files() {
+    let places: Vec<u8> = (0..64 * 48).map(|at| [0, 1, 2, 255][at / 9 % 4]).collect();
+    let palette = encode_palette(64, 48, &places, &[[0; 3], [128, 0, 0], [0, 128, 0]]);
+    let wide: Vec<u16> = places.iter().map(|place| u16::from(*place).min(2)).collect();
+    let seeds = [palette, encode_numbers(64, 48, &wide)];
+    let names = br##"{"1": "cat", "2": "dog", "#800000": "cat"}"##;
+    fuzz("masks", &seeds.each_ref().map(Vec::as_slice), |folder, bytes| mask_set(folder, bytes, names));
+    let map = b"# label:color_rgb:parts:actions\nbackground:0,0,0::\ncat:128,0,0::\ndog:0,128,0::\n";
+    fuzz("names", &[names, map], |folder, bytes| mask_set(folder, &seeds[0], bytes));
 }
 
 /// An image and its labels where YOLO's layout has them, and a list of classes.

@@ -16,6 +16,7 @@ use crate::failure::fail;
 use crate::predict::trained::Trained;
 use crate::train::Export;
 use dataset::convert::Subfolders;
+use dataset::convert::boxes::masks::{MaskKind, MaskOptions};
 use dataset::convert::boxes::{Sizes, voc, yolo};
 use dataset::convert::table::{BoxForm, TableOptions};
 
@@ -346,6 +347,10 @@ pub struct ConvertArgs {
     /// began with (`trainer check` finds them), and take boxes from what is left.
     #[arg(long = "drop_stray_points", global = true)]
     pub drop_stray_points: bool,
+    /// Most points of an object's outline; one that has more is simplified, where that costs least area. Without it outlines stay
+    /// exact.
+    #[arg(long = "max_points", value_name = "POINTS", global = true, value_parser = clap::value_parser!(u32).range(3..=100_000))]
+    pub max_points: Option<u32>,
 }
 
 /// Layouts that can be converted.
@@ -420,7 +425,50 @@ pub enum ConvertFrom {
         #[arg(long, value_name = "PATH")]
         output: PathBuf,
     },
-    /// The other way: detection rows to COCO, VOC or YOLO.
+    /// Masks as PNG or TIFF files: an image of numbers, one for each object (Pascal VOC's SegmentationObject, or a folder of
+    /// masks beside one of images), or an image for each object, in a folder for each image. Masks become outlines along
+    /// the edges of their pixels.
+    Masks {
+        /// Folder to read.
+        input: PathBuf,
+        /// How it is read.
+        #[command(flatten)]
+        masks: MaskArgs,
+        /// JSONL file to write, or a folder for those of several parts.
+        #[arg(long, value_name = "PATH")]
+        output: PathBuf,
+    },
+    /// LabelMe: a JSON file for each image. Polygons, rectangles, circles and masks are read, and shapes of one group_id and
+    /// label are one object; points and lines are left out.
+    Labelme {
+        /// Folder of the JSON files, or one of them.
+        input: PathBuf,
+        /// Folder of the images; the default is where each file says, beside it.
+        #[arg(long, value_name = "DIR")]
+        images: Option<PathBuf>,
+        /// What points are counted in where a declared size is not the file's: whatever all fit, or as said.
+        #[arg(long, value_enum, default_value_t)]
+        sizes: BoxSizes,
+        /// JSONL file to write, or a folder for those of several parts.
+        #[arg(long, value_name = "PATH")]
+        output: PathBuf,
+    },
+    /// "CVAT for images 1.1": an XML file. Polygons, boxes (also rotated ones), ellipses and masks are read, and shapes of one
+    /// group_id and label are one object; points and lines are left out.
+    Cvat {
+        /// The XML file, or the folder of an annotations.xml.
+        input: PathBuf,
+        /// Folder of the images; the default is `images` beside the file, and its own.
+        #[arg(long, value_name = "DIR")]
+        images: Option<PathBuf>,
+        /// What points are counted in where a declared size is not the file's: whatever all fit, or as said.
+        #[arg(long, value_enum, default_value_t)]
+        sizes: BoxSizes,
+        /// JSONL file to write, or a folder for those of several subsets.
+        #[arg(long, value_name = "PATH")]
+        output: PathBuf,
+    },
+    /// The other way: rows of objects to COCO, VOC, YOLO, masks, LabelMe or CVAT.
     Jsonl {
         /// JSONL files or MLTable folders, one per part.
         #[arg(required = true, value_name = "PATH")]
@@ -434,7 +482,7 @@ pub enum ConvertFrom {
         /// What VOC's coordinates are: corners of the box in pixels, or its first and last pixel counted from 1.
         #[arg(long = "voc_pixels", value_enum, default_value_t)]
         pixels: VocPixels,
-        /// Put hard links to the images into the folder of voc and yolo, in place of copies. They take no space, and a change
+        /// Put hard links to the images into the folder that is written, in place of copies. They take no space, and a change
         /// of one is a change of the other.
         #[arg(long)]
         link: bool,
@@ -519,6 +567,65 @@ fn delimiter(text: &str) -> Result<char, String> {
         ("tab" | "\\t", ..) => Ok('\t'),
         (_, Some(letter), None) => Ok(letter),
         _ => Err("expected one character, or tab".to_owned()),
+    }
+}
+
+/// Options of `convert masks`.
+#[derive(Debug, Args)]
+pub struct MaskArgs {
+    /// What a file holds; otherwise told by the folders: a folder of masks for each image holds an object in each file, a
+    /// folder beside one of images holds a file of numbers for each.
+    #[arg(long, value_enum, value_name = "KIND")]
+    pub kind: Option<MaskHolds>,
+    /// Folder of the images; the default is `images` or JPEGImages beside the masks.
+    #[arg(long, value_name = "DIR")]
+    pub images: Option<PathBuf>,
+    /// Class of every object.
+    #[arg(long, value_name = "NAME")]
+    pub label: Option<String>,
+    /// File that names numbers: {"1": "can"} of all masks, {"a.png": {"1": "can"}} of one, or CVAT's labelmap.txt. Numbers
+    /// are those of --class_masks where they are there, else of the masks themselves; a colour is "#rrggbb".
+    #[arg(long = "label_map", value_name = "FILE")]
+    pub label_map: Option<PathBuf>,
+    /// Folder of images of the same names whose numbers are classes, such as Pascal VOC's SegmentationClass.
+    #[arg(long = "class_masks", value_name = "DIR")]
+    pub class_masks: Option<PathBuf>,
+    /// Folder of Pascal VOC's XML files of the same names: an object is of the class whose box is around it.
+    #[arg(long, value_name = "DIR")]
+    pub annotations: Option<PathBuf>,
+    /// Number of pixels that belong to no object, beside 0; without it 255, where it is far above all other numbers of a mask.
+    #[arg(long, value_name = "NUMBER")]
+    pub void: Option<u32>,
+    /// Which version of its image a mask is of, where EXIF rotates that or they differ in size: the one that has its size, or as
+    /// said.
+    #[arg(long, value_enum, default_value_t)]
+    pub sizes: BoxSizes,
+}
+
+/// What a file of masks holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum MaskHolds {
+    /// One object: all pixels that are not 0.
+    Instances,
+    /// The objects of an image, each a number of its own.
+    Ids,
+}
+
+impl From<&MaskArgs> for MaskOptions {
+    fn from(args: &MaskArgs) -> Self {
+        Self {
+            kind: args.kind.map(|kind| match kind {
+                MaskHolds::Instances => MaskKind::Instances,
+                MaskHolds::Ids => MaskKind::Ids,
+            }),
+            images: args.images.clone(),
+            label: args.label.clone(),
+            label_map: args.label_map.clone(),
+            class_masks: args.class_masks.clone(),
+            annotations: args.annotations.clone(),
+            void: args.void,
+            sizes: args.sizes.into(),
+        }
     }
 }
 
@@ -610,12 +717,22 @@ impl From<VocPixels> for voc::Pixels {
 pub enum BoxLayout {
     /// COCO's JSON.
     Coco,
-    /// Pascal VOC's folders; images are copied, or linked with --link.
+    /// Pascal VOC's folders, with boxes; images are copied, or linked with --link, as into all folders below.
     Voc,
-    /// YOLO's folders; images are copied, or linked with --link.
+    /// YOLO's folders.
     Yolo,
     /// JSONL again: rows of one form, with their images where they are.
     Jsonl,
+    /// Pascal VOC's folders, with SegmentationObject and SegmentationClass: at most 254 objects an image.
+    VocMasks,
+    /// A folder for each image, and in it a PNG for each object in a folder of its class: overlaps are kept.
+    InstanceMasks,
+    /// A PNG of numbers for each image, and label_map.json for their classes.
+    IdMasks,
+    /// LabelMe: a JSON file beside each image.
+    Labelme,
+    /// "CVAT for images 1.1": annotations.xml.
+    Cvat,
 }
 
 /// Options of `sample-data`.

@@ -10,7 +10,9 @@ use serde_json::json;
 use super::Answer;
 use crate::cli::args::{BoxLayout, ConvertArgs, ConvertFrom, SampleDataArgs};
 use crate::failure::fail;
-use dataset::convert::boxes::{BoxSummary, Part, Placing, coco, drop_stray_points, rows, voc, yolo};
+use dataset::convert::boxes::{
+    BoxSummary, Part, Placing, coco, cvat, drop_stray_points, labelme, masks, rows, simplify, voc, yolo,
+};
 use dataset::convert::table::{self, Table};
 use dataset::convert::{Folders, LabelSummary, Labelled, LeftOut, List, write_labels};
 use dataset::data_files;
@@ -22,9 +24,12 @@ use dataset::sample_data as generator;
 /// When the input cannot be read, or the output may not or cannot be written.
 pub fn run(args: &ConvertArgs) -> anyhow::Result<Answer> {
     let order = |command: &'static str, output, reads| Order { command, output, overwrite: args.overwrite, reads };
-    let cleaned = |mut parts: Vec<Part>| {
+    let outlined = |mut parts: Vec<Part>| {
         if args.drop_stray_points {
             drop_stray_points(&mut parts);
+        }
+        if let Some(most) = args.max_points {
+            simplify(&mut parts, most as usize);
         }
         parts
     };
@@ -48,24 +53,35 @@ pub fn run(args: &ConvertArgs) -> anyhow::Result<Answer> {
             let order = order("convert csv", output, std::slice::from_ref(input));
             match table::read(input, &table.into())? {
                 Table::Labels(labelled) => labels(&labelled, &order),
-                Table::Boxes(parts) => boxes(&cleaned(parts), &order),
+                Table::Boxes(parts) => boxes(&outlined(parts), &order),
             }
         }
         ConvertFrom::Coco { inputs, images, sizes, output } => {
             let parts = inputs.iter().map(|input| coco::read(input, images.as_deref(), (*sizes).into()));
-            to_rows(&cleaned(parts.collect::<Result<_, _>>()?), &order("convert coco", output, inputs))
+            to_rows(&outlined(parts.collect::<Result<_, _>>()?), &order("convert coco", output, inputs))
         }
         ConvertFrom::Voc { input, images, pixels, sizes, output } => to_rows(
-            &cleaned(voc::read(input, images.as_deref(), (*pixels).into(), (*sizes).into())?),
+            &outlined(voc::read(input, images.as_deref(), (*pixels).into(), (*sizes).into())?),
             &order("convert voc", output, &[]),
         ),
         ConvertFrom::Yolo { input, rows, output } => {
             let parts = yolo::read(input, rows.map(Into::into))?;
-            to_rows(&cleaned(parts), &order("convert yolo", output, std::slice::from_ref(input)))
+            to_rows(&outlined(parts), &order("convert yolo", output, std::slice::from_ref(input)))
+        }
+        ConvertFrom::Masks { input, masks, output } => {
+            to_rows(&outlined(masks::read(input, &masks.into())?), &order("convert masks", output, &[]))
+        }
+        ConvertFrom::Labelme { input, images, sizes, output } => {
+            let parts = labelme::read(input, images.as_deref(), (*sizes).into())?;
+            to_rows(&outlined(parts), &order("convert labelme", output, &[]))
+        }
+        ConvertFrom::Cvat { input, images, sizes, output } => {
+            let parts = cvat::read(input, images.as_deref(), (*sizes).into())?;
+            to_rows(&outlined(parts), &order("convert cvat", output, &[]))
         }
         ConvertFrom::Jsonl { inputs, to, data_root, pixels, link, output } => {
             let parts = inputs.iter().map(|input| rows::read(input, data_root.as_deref()));
-            let mut parts = cleaned(parts.collect::<Result<_, _>>()?);
+            let mut parts: Vec<Part> = outlined(parts.collect::<Result<_, _>>()?);
             distinct(&parts)?;
             let placing = if *link { Placing::Linked } else { Placing::Copied };
             let reads = inputs.iter().map(|input| data_files(input)).collect::<Result<Vec<_>, _>>()?.concat();
@@ -73,20 +89,29 @@ pub fn run(args: &ConvertArgs) -> anyhow::Result<Answer> {
             let everywhere = |written| (vec![output.clone(); count], written);
             let (files, written) = match to {
                 BoxLayout::Coco | BoxLayout::Jsonl if *link => {
-                    let message = "--link is for voc and yolo; COCO and JSONL files name images where they are";
+                    let message = "--link is for layouts with images; COCO and JSONL files name images where they are";
                     return Err(fail(ErrorCode::InvalidArguments, message));
                 }
                 BoxLayout::Jsonl => return to_rows(&parts, &order("convert jsonl --to jsonl", output, &reads)),
-                BoxLayout::Coco => coco::write(&order("convert jsonl --to coco", output, &reads), &parts)?,
+                BoxLayout::Coco => {
+                    let (notes, files, written) =
+                        coco::write(&order("convert jsonl --to coco", output, &reads), &parts)?;
+                    parts[0].assumed.extend(notes);
+                    (files, written)
+                }
                 BoxLayout::Voc => everywhere(voc::write(
                     &order("convert jsonl --to voc", output, &reads),
                     &parts,
                     (*pixels).into(),
                     placing,
                 )?),
-                BoxLayout::Yolo => {
-                    let (notes, written) =
-                        yolo::write(&order("convert jsonl --to yolo", output, &reads), &parts, placing)?;
+                BoxLayout::Yolo
+                | BoxLayout::VocMasks
+                | BoxLayout::InstanceMasks
+                | BoxLayout::IdMasks
+                | BoxLayout::Labelme
+                | BoxLayout::Cvat => {
+                    let (notes, written) = folders(*to, |command| order(command, output, &reads), &parts, placing)?;
                     // They are about the data set as a whole.
                     parts[0].assumed.extend(notes);
                     everywhere(written)
@@ -95,6 +120,25 @@ pub fn run(args: &ConvertArgs) -> anyhow::Result<Answer> {
             Ok(box_answer(output, &parts, &files, &written))
         }
     }
+}
+
+/// Writes a layout of folders that tells what it could not hold.
+fn folders<'a>(
+    to: BoxLayout,
+    order: impl Fn(&'static str) -> Order<'a>,
+    parts: &[Part],
+    placing: Placing,
+) -> anyhow::Result<(Vec<String>, Written)> {
+    let masks = |command, style| masks::write(&order(command), parts, style, placing);
+    Ok(match to {
+        BoxLayout::Yolo => yolo::write(&order("convert jsonl --to yolo"), parts, placing)?,
+        BoxLayout::Labelme => labelme::write(&order("convert jsonl --to labelme"), parts, placing)?,
+        BoxLayout::Cvat => cvat::write(&order("convert jsonl --to cvat"), parts, placing)?,
+        BoxLayout::VocMasks => masks("convert jsonl --to voc-masks", masks::Style::Voc)?,
+        BoxLayout::InstanceMasks => masks("convert jsonl --to instance-masks", masks::Style::Instances)?,
+        BoxLayout::IdMasks => masks("convert jsonl --to id-masks", masks::Style::Ids)?,
+        BoxLayout::Coco | BoxLayout::Voc | BoxLayout::Jsonl => unreachable!("these are written by themselves"),
+    })
 }
 
 /// Writes images with classes: a file, or one per part.

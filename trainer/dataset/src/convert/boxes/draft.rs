@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use models::host::Turn;
+use models::host::mask::Fill;
 
 use super::frame::{Chosen, Evidence, Frame, Reason, Sizes, StoredSize, choose};
-use super::geometry::{bounds, fitted, is_box, is_outline, outline};
+use super::geometry::{bounds, fitted, is_box, is_outline, outline, united};
 use super::{LabelledImage, LabelledObject, Part};
 
 /// An image as described.
@@ -35,6 +36,8 @@ pub struct DraftObject {
     pub corners: Option<[f64; 4]>,
     /// Outline as segments `x1 y1 x2 y2 ..`; empty where none is known.
     pub segments: Vec<Vec<f64>>,
+    /// What several segments hold together.
+    pub fill: Fill,
     /// A group of objects.
     pub is_crowd: bool,
 }
@@ -61,13 +64,29 @@ impl DraftObject {
         self.segments.iter().filter(|segment| is_outline(segment))
     }
 
-    fn settled(self, frame: &Frame) -> Result<(LabelledObject, bool), String> {
+    /// `size`: that of the upright image, in pixels, where it is known.
+    fn settled(self, frame: &Frame, size: Option<[u32; 2]>) -> Result<Settled, String> {
         let corners = self.box_or_bounds().ok_or("it has no box and no outline")?;
         let fitted = fitted(corners, frame)?;
         let polygon = outline(self.segments, frame);
-        let (label, is_crowd) = (self.label, self.is_crowd);
-        Ok((LabelledObject { label, corners: fitted.corners, is_crowd, polygon }, fitted.cut))
+        let united = match self.fill {
+            Fill::Coco => size.and_then(|size| united(&polygon, size)),
+            Fill::CocoEvenOdd | Fill::EvenOdd => None,
+        };
+        let (label, is_crowd, is_united) = (self.label, self.is_crowd, united.is_some());
+        let polygon = united.unwrap_or(polygon);
+        let object = LabelledObject { label, corners: fitted.corners, is_crowd, polygon };
+        Ok(Settled { object, cut: fitted.cut, united: is_united })
     }
+}
+
+/// An object whose numbers are fractions of its image.
+struct Settled {
+    object: LabelledObject,
+    /// Its box stuck out of the image.
+    cut: bool,
+    /// Its segments overlapped and became the outline of all their pixels.
+    united: bool,
 }
 
 /// Adds the images to a part, once it is settled what their boxes are counted in: images for which that cannot be told, and
@@ -83,6 +102,7 @@ pub fn settle(part: &mut Part, drafts: Vec<Draft>, unit: Unit) {
         }
     };
     let mut reasons: BTreeMap<Reason, usize> = BTreeMap::new();
+    let mut united = 0;
     for ((draft, evidence), chosen) in drafts.into_iter().zip(evidence).zip(chosen) {
         match chosen {
             Err(reason) => {
@@ -92,11 +112,25 @@ pub fn settle(part: &mut Part, drafts: Vec<Draft>, unit: Unit) {
             Ok(chosen) => {
                 *reasons.entry(chosen.reason).or_default() += 1;
                 let size = evidence.stored.map(|stored| stored.upright()).or(draft.declared);
-                add(part, draft, &chosen.frame, size);
+                united += add(part, draft, &chosen.frame, size);
             }
         }
     }
     part.assumed.extend(reasons.into_iter().filter_map(|(reason, images)| reason.note(images)));
+    note_united(part, united);
+}
+
+/// Says how many objects had segments that overlap.
+pub fn note_united(part: &mut Part, united: usize) {
+    let objects = match united {
+        0 => return,
+        1 => "1 object has".to_owned(),
+        several => format!("{several} objects have"),
+    };
+    part.assumed.push(format!(
+        "{objects} segments that overlap, which this layout unites and rows would take for holes; each became the outline of \
+         its pixels"
+    ));
 }
 
 /// The frame of boxes that are fractions of an image that is yet to be turned.
@@ -113,17 +147,21 @@ fn evidence(draft: &Draft) -> Evidence {
     }
 }
 
-fn add(part: &mut Part, draft: Draft, frame: &Frame, size: Option<[u32; 2]>) {
+/// Adds an image of `size` pixels whose numbers are of `frame`; and how many of its objects had segments that overlap.
+pub fn add(part: &mut Part, draft: Draft, frame: &Frame, size: Option<[u32; 2]>) -> usize {
+    let mut united = 0;
     let mut image = LabelledImage { path: draft.path, size, objects: Vec::with_capacity(draft.objects.len()) };
     for object in draft.objects {
         let place = object.place.clone();
-        match object.settled(frame) {
-            Ok((object, cut)) => {
-                part.cut += usize::from(cut);
-                image.objects.push(object);
+        match object.settled(frame, size) {
+            Ok(settled) => {
+                part.cut += usize::from(settled.cut);
+                united += usize::from(settled.united);
+                image.objects.push(settled.object);
             }
             Err(reason) => part.leave_out(&draft.source, place, reason),
         }
     }
     part.images.push(image);
+    united
 }

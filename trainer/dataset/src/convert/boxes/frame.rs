@@ -69,7 +69,8 @@ impl StoredSize {
     }
 
     /// The frame of boxes from before the rotation.
-    fn frame(&self) -> Frame {
+    #[must_use]
+    pub fn frame(&self) -> Frame {
         Frame { size: self.size.map(f64::from), turn: self.turn }
     }
 

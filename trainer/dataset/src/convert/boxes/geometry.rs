@@ -1,6 +1,9 @@
 //! Boxes and outlines in an annotation's unit, as fractions of an image.
 
+use models::host::mask::{Fill, Outline};
+
 use super::frame::Frame;
+use crate::outline::within;
 
 /// A box as fractions of the upright image.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -50,10 +53,10 @@ pub fn fitted(corners: [f64; 4], frame: &Frame) -> Result<Fitted, String> {
 /// dropped, and those that have no area left.
 pub fn outline(segments: impl IntoIterator<Item = Vec<f64>>, frame: &Frame) -> Vec<Vec<f64>> {
     let [width, height] = frame.size;
-    let fraction = |(at, value): (usize, f64)| (value / if at % 2 == 0 { width } else { height }).clamp(0.0, 1.0);
+    let fraction = |(at, value): (usize, f64)| value / if at % 2 == 0 { width } else { height };
     let within = segments.into_iter().filter(|segment| is_outline(segment)).map(|segment| -> Vec<f64> {
         let fractions: Vec<f64> = segment.into_iter().enumerate().map(fraction).collect();
-        frame.upright(&fractions)
+        frame.upright(&cut(fractions))
     });
     within
         .filter(|segment| {
@@ -61,6 +64,31 @@ pub fn outline(segments: impl IntoIterator<Item = Vec<f64>>, frame: &Frame) -> V
             x1 < x2 && y1 < y2
         })
         .collect()
+}
+
+/// What of a segment lies in the image, by which a line that leaves it goes along the edge.
+fn cut(segment: Vec<f64>) -> Vec<f64> {
+    let sticks_out = |value: &f64| !(-ROUNDING..=1.0 + ROUNDING).contains(value);
+    if !segment.iter().any(sticks_out) {
+        return segment.into_iter().map(|value| value.clamp(0.0, 1.0)).collect();
+    }
+    let outline = Outline { rings: vec![segment.as_chunks().0.to_vec()] };
+    let part = within(&outline, [0.0, 0.0, 1.0, 1.0]).unwrap_or_default();
+    part.rings.concat().concat().into_iter().map(|value| value.clamp(0.0, 1.0)).collect()
+}
+
+/// The outline of all pixels of segments, fractions of an image of `size` pixels, where they hold more together than an odd
+/// number of them does: where they overlap.
+pub fn united(polygon: &[Vec<f64>], size: [u32; 2]) -> Option<Vec<Vec<f64>>> {
+    if polygon.len() < 2 {
+        return None;
+    }
+    let [width, height] = size;
+    let outline = Outline::from_segments(polygon, size.map(f64::from)).ok()?;
+    let window = outline.window(width, height);
+    let all = outline.rasterise(Fill::Coco, window);
+    let odd = outline.rasterise(Fill::CocoEvenOdd, window);
+    (all != odd).then(|| all.outline().fractions(width, height))
 }
 
 /// Whether a segment has at least three points, all of them numbers.

@@ -1,17 +1,24 @@
-//! Images with boxes, between JSONL and the layouts of others: COCO, Pascal VOC and YOLO, each in both directions.
+//! Images with boxes and outlines, between JSONL and the layouts of others: COCO, Pascal VOC, YOLO, image files of masks, LabelMe
+//! and CVAT, each in both directions.
 //!
 //! Whatever is read becomes [`LabelledImage`]s, whose boxes are fractions of the upright image as in JSONL rows; whatever is
 //! written is made from them. A box that sticks out of its image is cut at the edge and counted. Objects and images that
 //! cannot be used are left out and listed with file and place; where nothing is left, that is an error ([`Part::usable`]).
 
 pub mod coco;
+pub mod cvat;
 pub(super) mod draft;
+mod fewer;
+mod form;
 mod frame;
 mod geometry;
+pub mod labelme;
 mod locate;
+pub mod masks;
 mod part;
 mod place;
 pub mod rows;
+mod shapes;
 mod stray;
 mod text;
 pub mod voc;
@@ -33,6 +40,7 @@ use crate::DataError;
 use crate::convert::parts::part_name;
 use crate::error::wrong;
 
+pub use fewer::simplify;
 pub use frame::Sizes;
 pub use part::{BoxSummary, LabelledImage, LabelledObject, Part};
 pub use place::Placing;

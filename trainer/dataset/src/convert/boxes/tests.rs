@@ -1,7 +1,10 @@
 //! Layouts of others: what is read, and that nothing is lost there and back.
 
 mod coco_files;
+mod cvat;
 mod frame;
+mod labelme;
+mod masks;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -134,7 +137,7 @@ fn renamed(mut images: Vec<LabelledImage>) -> Vec<LabelledImage> {
 fn coco_there_and_back() {
     let folder = Folder::new();
     let part = through_rows(&folder, &part(&folder));
-    let (written, _) = coco::write(&order(&folder.path("out/set.json")), std::slice::from_ref(&part)).unwrap();
+    let (_, written, _) = coco::write(&order(&folder.path("out/set.json")), std::slice::from_ref(&part)).unwrap();
     assert_eq!(written, [folder.path("out/set.json")]);
     let back = coco::read(&written[0], None, Sizes::Fitting).unwrap();
     assert_eq!(back.left_out, []);
@@ -421,6 +424,6 @@ fn circuit_boards_go_round() {
     let part = coco::read(&file, None, Sizes::Fitting).unwrap();
     assert_eq!((part.name.as_str(), part.images.len(), part.left_out.len()), ("test", 110, 0));
     let rows = through_rows(&folder, &part);
-    let (written, _) = coco::write(&order(&folder.path("coco.json")), &[rows]).unwrap();
+    let (_, written, _) = coco::write(&order(&folder.path("coco.json")), &[rows]).unwrap();
     check_same(&coco::read(&written[0], None, Sizes::Fitting).unwrap().images, &part.images);
 }

@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
+use models::host::mask::Fill;
+
 use super::boxes::{BoxColumns, BoxForm, are_fractions, only_form};
 use super::records::Record;
 use super::{ADVICE, Reading};
@@ -83,6 +85,7 @@ fn gather(reading: &Reading, columns: &BoxColumns, row: &Record, into: &mut Gath
         label: one.label,
         corners: Some(one.numbers),
         segments: Vec::new(),
+        fill: Fill::CocoEvenOdd,
         is_crowd: one.crowd,
     }));
     Ok(path)

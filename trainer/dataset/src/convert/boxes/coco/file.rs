@@ -3,12 +3,13 @@
 use std::fmt;
 use std::marker::PhantomData;
 
+use models::host::mask::Rle;
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
 use super::super::geometry::is_outline;
 use super::json::{id, number, shown};
-use super::rle::{MaskBox, mask_box};
+use super::rle;
 
 /// An image as listed.
 #[derive(Clone, Debug, PartialEq)]
@@ -25,10 +26,12 @@ pub struct Annotation {
     pub id: Option<String>,
     pub image: String,
     pub category: String,
-    /// `x1 y1 x2 y2` of its bbox, or of its mask where it has none.
+    /// `x1 y1 x2 y2` of its bbox, where it has one.
     pub corners: Option<[f64; 4]>,
-    /// Width and height of the mask that the corners are from.
-    pub mask: Option<[u32; 2]>,
+    /// Its run lengths.
+    pub mask: Option<Rle>,
+    /// Why its run lengths are none, where its box is used in their place.
+    pub fault: Option<String>,
     pub segments: Vec<Vec<f64>>,
     pub is_crowd: bool,
 }
@@ -115,24 +118,21 @@ impl Judged for Annotation {
         };
         let segmentation = unquoted(map.get("segmentation"));
         let segments = segments(&segmentation);
-        let mask = || if segmentation.is_object() { mask_box(&segmentation).map(Some) } else { Ok(None) };
-        let outlined = segments.iter().any(|segment| is_outline(segment));
+        let mask = if segmentation.is_object() { rle::read(&segmentation) } else { Ok(None) };
+        let (mask, fault) = mask.map_or_else(|fault| (None, Some(fault)), |mask| (mask, None));
+        let outlined = mask.is_some() || segments.iter().any(|segment| is_outline(segment));
         let bbox = bbox(&unquoted(map.get("bbox")));
         let empty = matches!(bbox, Ok(Some([x1, y1, x2, y2])) if x1 >= x2 || y1 >= y2);
-        let (corners, mask) = match bbox {
-            Ok(Some(_)) | Err(_) if outlined && (empty || bbox.is_err()) => (None, None),
-            Ok(Some(corners)) => (Some(corners), None),
-            Ok(None) if outlined => (None, None),
-            Ok(None) => match mask()? {
-                Some(MaskBox { corners, size }) => (Some(corners), Some(size)),
-                None => (None, None),
-            },
-            Err(reason) => match mask() {
-                Ok(Some(MaskBox { corners, size })) => (Some(corners), Some(size)),
-                Ok(None) | Err(_) => return Err(reason),
-            },
+        let corners = match bbox {
+            Ok(Some(_)) | Err(_) if outlined && (empty || bbox.is_err()) => None,
+            Ok(corners) => corners,
+            Err(reason) => return Err(reason),
         };
-        Ok(Self { id: map.get("id").and_then(id), image, category, corners, mask, segments, is_crowd })
+        match fault {
+            Some(fault) if corners.is_none() => return Err(fault),
+            Some(_) | None => {}
+        }
+        Ok(Self { id: map.get("id").and_then(id), image, category, corners, mask, fault, segments, is_crowd })
     }
 }
 
@@ -312,7 +312,9 @@ mod tests {
             (json!({"bbox": [0, 0, 0, 0], "segmentation": []}), Some([0.0; 4]), 0),
         ] {
             let found = judge(extra.clone()).unwrap();
-            assert_eq!((found.corners, found.segments.len()), (corners, segments), "{extra}");
+            let around = found.mask.as_ref().and_then(Rle::bounds);
+            let around = around.map(|b| [b.x0, b.y0, b.x1, b.y1].map(f64::from));
+            assert_eq!((found.corners.or(around), found.segments.len()), (corners, segments), "{extra}");
             assert_eq!((found.image.as_str(), found.category.as_str()), ("1", "2"));
         }
         for (extra, part) in [

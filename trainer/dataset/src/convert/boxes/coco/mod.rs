@@ -1,7 +1,8 @@
 //! COCO's detection JSON: `images`, `annotations` with `bbox` (`x y width height` in pixels, from the left upper corner, not
 //! rounded), `iscrowd`, `segmentation`, and `categories`.
 //!
-//! Polygons are kept as outlines; run-length masks, which COCO uses for crowds, are not, but their boxes are.
+//! Polygons and run-length masks become outlines; segments of one object that overlap are united, as pycocotools does. Written
+//! are polygons, and run lengths of objects with holes, of segments that overlap, and of crowds.
 
 mod file;
 mod foreign;
@@ -11,5 +12,6 @@ mod rle;
 mod unit;
 mod write;
 
+pub(super) use json::{lenient, number};
 pub use read::read;
 pub use write::write;

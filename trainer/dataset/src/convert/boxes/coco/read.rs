@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use models::host::mask::{Fill, Mask};
+
 use super::super::draft::{Draft, DraftObject, Unit, settle};
 use super::super::{Part, Sizes, absolute, io_error, part_name, wrong};
 use super::file::{Annotation, Category, Image, Listed, Root, Top};
@@ -60,6 +62,13 @@ pub fn read(path: &Path, images: Option<&Path>, sizes: Sizes) -> Result<Part, Da
         }
     }
     part.assumed.extend(zeros.note());
+    if images.masks > 0 {
+        part.assumed
+            .push(format!("{} masks of run lengths became outlines along the edges of their pixels", images.masks));
+    }
+    for (place, reason) in std::mem::take(&mut images.faults) {
+        part.note(path, place, reason);
+    }
     for gone in images.gone {
         part.leave_out_image(path, gone.place, gone.reason, gone.objects);
     }
@@ -225,6 +234,10 @@ struct Images {
     gone: Vec<Gone>,
     by_id: BTreeMap<String, Slot>,
     by_file: BTreeMap<PathBuf, First>,
+    /// Annotations whose run lengths became outlines.
+    masks: usize,
+    /// Annotations whose boxes are used in place of their masks, and why.
+    faults: Vec<(String, String)>,
 }
 
 #[derive(Clone, Copy)]
@@ -326,16 +339,32 @@ impl Images {
             Slot::Gone(at) => self.gone[at].objects += 1,
             Slot::Draft(at) => {
                 let draft = &mut self.drafts[at];
-                if let Some([width, height]) = annotation.mask {
-                    let [across, down] = *draft.declared.get_or_insert([width, height]);
-                    if [across, down] != [width, height] {
-                        return Err(format!(
-                            "it has no box, and its mask is of {width} x {height} pixels where its image is of {across} x {down}"
-                        ));
+                let Annotation { corners, mask, fault, segments, is_crowd, .. } = annotation;
+                let used = "; its box is used";
+                self.faults.extend(fault.map(|fault| (place.clone(), fault + used)));
+                let (segments, fill) = match mask {
+                    None => (segments, Fill::Coco),
+                    Some(mask) => {
+                        let [width, height] = [mask.width(), mask.height()];
+                        let [across, down] = *draft.declared.get_or_insert([width, height]);
+                        if [across, down] != [width, height] {
+                            let fault = format!(
+                                "its mask is of {width} x {height} pixels where its image is of {across} x {down}"
+                            );
+                            if corners.is_none() {
+                                return Err(fault);
+                            }
+                            self.faults.push((place.clone(), fault + used));
+                            (Vec::new(), Fill::CocoEvenOdd)
+                        } else {
+                            self.masks += 1;
+                            let rings = Mask::from(&mask).outline().rings;
+                            (rings.into_iter().map(|ring| ring.concat()).collect(), Fill::CocoEvenOdd)
+                        }
                     }
-                }
-                let Annotation { corners, segments, is_crowd, .. } = annotation;
-                draft.objects.push(DraftObject { place, label: name.clone(), corners, segments, is_crowd });
+                };
+                let label = name.clone();
+                draft.objects.push(DraftObject { place, label, corners, segments, fill, is_crowd });
             }
         }
         Ok(())

@@ -1,5 +1,7 @@
 //! One XML file: what it says of an image and its objects, judged object by object.
 
+use models::host::mask::Fill;
+
 use super::super::draft::DraftObject;
 use super::element::Element;
 use super::pixels::Pixels;
@@ -65,7 +67,7 @@ impl Annotation {
 /// What a document is that is no annotation.
 fn foreign(root: &Element) -> String {
     match (root.name.as_str(), root.child("image").is_some()) {
-        ("annotations", true) => "is CVAT's own XML and not VOC's; export it from CVAT as Pascal VOC".to_owned(),
+        ("annotations", true) => "is CVAT's own XML and not VOC's; convert it with `trainer convert cvat`".to_owned(),
         (name, _) => format!("is no VOC annotation: its root is <{name}>, not <annotation>"),
     }
 }
@@ -111,7 +113,7 @@ fn object(element: &Element, place: String, pixels: Pixels) -> Result<(DraftObje
         None if segments.is_empty() => return Err("it has no bndbox".to_owned()),
         None => (None, false),
     };
-    Ok((DraftObject { place, label, corners, segments, is_crowd }, swapped))
+    Ok((DraftObject { place, label, corners, segments, fill: Fill::Coco, is_crowd }, swapped))
 }
 
 fn corners(bndbox: &Element, pixels: Pixels) -> Result<([f64; 4], bool), String> {

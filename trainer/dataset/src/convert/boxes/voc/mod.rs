@@ -5,7 +5,7 @@
 //! VOC counts pixels from 1 and includes both ends ([`Pixels::Inclusive`]): the same numbers mean 11 pixels, from 9 to 20. `difficult`
 //! objects are left out of VOC's metrics, as crowds are of COCO's, so one is read and written as the other.
 
-mod annotation;
+pub(super) mod annotation;
 mod element;
 mod layout;
 mod pixels;
@@ -15,3 +15,4 @@ mod write;
 pub use pixels::Pixels;
 pub use read::read;
 pub use write::write;
+pub(super) use write::{list_name, xml};

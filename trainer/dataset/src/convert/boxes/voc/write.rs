@@ -76,7 +76,7 @@ pub fn write(order: &Order, parts: &[Part], pixels: Pixels, placing: Placing) ->
     let mut writing = order.folder(Scope::Whole, &targets)?.begin()?;
     for (at, image) in images.iter().enumerate() {
         placing.put(&mut writing, &file(at), &image.path)?;
-        write_text(&mut writing, &annotation(at), &xml(image, names[at].clone(), pixels)?)?;
+        write_text(&mut writing, &annotation(at), &xml(image, names[at].clone(), pixels, false)?)?;
     }
     for part in parts {
         let line = |image: &LabelledImage| format!("{}\n", stems[numbers[image.path.as_path()]]);
@@ -87,14 +87,18 @@ pub fn write(order: &Order, parts: &[Part], pixels: Pixels, placing: Placing) ->
 }
 
 /// What the layout calls a part: readers look for `val.txt`.
-fn list_name(part: &str) -> &str {
+pub fn list_name(part: &str) -> &str {
     match part {
         "validation" => "val",
         other => other,
     }
 }
 
-fn xml(image: &LabelledImage, filename: String, pixels: Pixels) -> Result<String, DataError> {
+/// The annotation of an image; `segmented`: masks of it are written, too.
+///
+/// # Errors
+/// The size of the image is not known.
+pub fn xml(image: &LabelledImage, filename: String, pixels: Pixels, segmented: bool) -> Result<String, DataError> {
     let size = image.measured()?;
     let object = |marked: &LabelledObject| {
         let [width, height] = size.map(f64::from);
@@ -116,7 +120,7 @@ fn xml(image: &LabelledImage, filename: String, pixels: Pixels) -> Result<String
         folder: "JPEGImages",
         filename,
         size: Size { width, height, depth: 3 },
-        segmented: 0,
+        segmented: segmented.into(),
         object: image.objects.iter().map(object).collect(),
     };
     let mut text = String::new();

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use models::host::mask::Fill;
+
 use super::super::draft::DraftObject;
 use super::super::geometry::is_outline;
 use super::shape::Shape;
@@ -52,7 +54,7 @@ impl Lines<'_> {
             }
             _ => (None, vec![shape.to_vec()]),
         };
-        Ok(DraftObject { place, label, corners, segments, is_crowd: false })
+        Ok(DraftObject { place, label, corners, segments, fill: Fill::CocoEvenOdd, is_crowd: false })
     }
 
     fn label(&self, text: &str, class: f64, counts: &mut LineCounts) -> Result<String, String> {

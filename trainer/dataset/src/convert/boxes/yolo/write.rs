@@ -23,7 +23,7 @@ enum Lines {
 }
 
 /// Writes `images/PART`, `labels/PART` and `data.yaml` into the output of `order`; classes are numbered in the order of their
-/// sorted names. Where every object has an outline of one segment, outlines are written, otherwise boxes. That an object is a
+/// sorted names. Where every object has an outline, outlines are written, those of several segments as one line, otherwise boxes. That an object is a
 /// crowd cannot be said here. A part that stands alone and has another name is called `train`. Images that lie where they belong
 /// stay. `data.yaml` has no `path`, so that paths are relative to its own folder wherever a command is called. The texts are
 /// what people should know of it.
@@ -81,22 +81,28 @@ fn lines(parts: &[Part]) -> (Lines, Vec<String>) {
     let objects = || parts.iter().flat_map(|part| &part.images).flat_map(|image| &image.objects);
     let (all, crowds) = (objects().count(), objects().filter(|object| object.is_crowd).count());
     let outlined = objects().filter(|object| !object.polygon.is_empty()).count();
-    let single = objects().filter(|object| object.polygon.len() == 1).count();
+    let several = objects().filter(|object| object.polygon.len() > 1).count();
     let mut notes = Vec::new();
     if crowds > 0 {
         notes.push(format!("{crowds} crowds are written as single objects: YOLO's layout has no crowds"));
     }
-    if all == 0 || single < all {
+    if all == 0 || outlined < all {
         if outlined > 0 {
             notes.push(format!(
-                "boxes are written and the outlines of {outlined} objects dropped: {} of {all} objects have no outline or one of \
-                 several segments, and a YOLO data set has either outlines of one segment or boxes throughout",
-                all - single
+                "boxes are written and the outlines of {outlined} objects dropped: {} of {all} objects have no outline, and a \
+                 YOLO data set has either outlines or boxes throughout",
+                all - outlined
             ));
         }
         return (Lines::Boxes, notes);
     }
     notes.push("outlines are written: every object has one".to_owned());
+    if several > 0 {
+        notes.push(format!(
+            "{several} objects have several parts or holes, and YOLO's layout has one line of points for each: their segments \
+             are joined by lines there and back, which enclose nothing (readers that paint lines see them a pixel wide)"
+        ));
+    }
     let differs = |object: &&LabelledObject| {
         let around = bounds(&object.polygon);
         around.iter().zip(&object.corners).any(|(a, b)| (a - b).abs() > 1e-3)
@@ -159,11 +165,26 @@ fn line(object: &LabelledObject, lines: Lines, labels: &[String]) -> String {
     let class = labels.binary_search(&object.label).unwrap_or_default();
     let [x1, y1, x2, y2] = object.corners;
     let numbers = match lines {
-        Lines::Outlines => object.polygon.concat(),
+        Lines::Outlines => joined(&object.polygon),
         Lines::Boxes => vec![(x1 + x2) / 2.0, (y1 + y2) / 2.0, x2 - x1, y2 - y1],
     };
     let numbers: Vec<String> = numbers.iter().map(f64::to_string).collect();
     format!("{class} {}\n", numbers.join(" "))
+}
+
+/// Segments as one, joined by lines there and back: an odd number of segments encloses the very same.
+fn joined(polygon: &[Vec<f64>]) -> Vec<f64> {
+    let mut rings = polygon.iter().map(|segment| segment.as_chunks::<2>().0);
+    let mut line = rings.next().unwrap_or_default().to_vec();
+    for ring in rings {
+        let Some(start) = ring.first() else { continue };
+        let distance = |point: &[f64; 2]| (point[0] - start[0]).hypot(point[1] - start[1]);
+        let nearest = (0..line.len()).min_by(|a, b| distance(&line[*a]).total_cmp(&distance(&line[*b])));
+        let at = nearest.unwrap_or_default();
+        let detour: Vec<[f64; 2]> = ring.iter().copied().chain([*start, line[at]]).collect();
+        line.splice(at + 1..at + 1, detour);
+    }
+    line.concat()
 }
 
 /// A word that needs no quotes as it is, anything else as a JSON string, which YAML reads as well.
