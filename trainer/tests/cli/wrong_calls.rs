@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 /// Program, arguments, and what is said.
 type Call = (&'static str, &'static str, &'static [&'static str]);
 
-const CALLS: [Call; 59] = [
+const CALLS: [Call; 63] = [
     // training
     ("trainer", "trian", &["unrecognized subcommand 'trian'", "'train'"]),
     ("trainer", "train", &["--training_data", "--output"]),
