@@ -94,6 +94,27 @@ fn a_conversion_into_the_folder_of_the_images_leaves_them() {
 }
 
 #[test]
+fn layouts_of_masks_are_written_and_replaced_as_others_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let list = folder.path().join("rows.jsonl");
+    picture(&folder.path().join("im.png"), 7);
+    let row = |objects: &str| format!("{{\"image_url\":\"im.png\",\"label\":[{objects}]}}\n");
+    let object = r#"{"label":"a","polygon":[[0.1,0.1,0.9,0.1,0.5,0.9]]}"#;
+    for layout in ["voc-masks", "instance-masks", "id-masks", "labelme", "cvat"] {
+        let output = folder.path().join(layout);
+        fs::write(&list, row(object)).unwrap();
+        let args = ["convert", "jsonl", text(&list), "--to", layout, "--output", text(&output)];
+        expect(0, args);
+        refused(args, "--overwrite");
+        fs::write(output.join("note.txt"), "mine").unwrap();
+        fs::write(&list, row("")).unwrap();
+        expect(0, args.into_iter().chain(["--overwrite"]));
+        assert_eq!(read(output.join("note.txt")), b"mine");
+        assert!(!output.join("im/masks/a/00001.png").exists(), "a stale mask stayed");
+    }
+}
+
+#[test]
 fn images_are_copied_or_linked_when_asked_and_none_of_one_name_is_lost() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);

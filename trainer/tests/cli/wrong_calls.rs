@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 /// Program, arguments, and what is said.
 type Call = (&'static str, &'static str, &'static [&'static str]);
 
-const CALLS: [Call; 59] = [
+const CALLS: [Call; 63] = [
     // training
     ("trainer", "trian", &["unrecognized subcommand 'trian'", "'train'"]),
     ("trainer", "train", &["--training_data", "--output"]),
@@ -98,6 +98,10 @@ const CALLS: [Call; 59] = [
     ("trainer", "convert coco no.json --output o", &["no.json", "No such file", "check the path"]),
     ("trainer", "convert voc nodir --output o", &["nodir", "No such file", "check the path"]),
     ("trainer", "convert yolo no.yaml --output o", &["no.yaml", "No such file", "check the path"]),
+    ("trainer", "convert masks nodir --output o", &["nodir", "No such file", "check the path"]),
+    ("trainer", "convert masks empty --output o", &["empty", "holds no masks"]),
+    ("trainer", "convert labelme nodir --output o", &["nodir", "No such file", "check the path"]),
+    ("trainer", "convert cvat no.xml --output o", &["no.xml", "No such file", "check the path"]),
     ("trainer", "convert folders nodir --output o", &["nodir", "No such file", "check the path"]),
     ("trainer", "convert folders empty --output o", &["empty", "one subfolder per class"]),
     ("trainer", "convert jsonl no.jsonl --to coco --output o", &["no.jsonl", "No such file", "check the path"]),

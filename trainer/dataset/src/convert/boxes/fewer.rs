@@ -30,7 +30,7 @@ pub fn simplify(parts: &mut [Part], most: usize) {
         if let Some(least) = kept.iter().copied().reduce(f64::min) {
             let mean = kept.iter().sum::<f64>() / kept.len() as f64;
             part.assumed.push(format!(
-                "{} outlines had more than {most} points: {before} points became {after}, and the overlap (IoU) with their pixels \
+                "outlines of more than {most} points, which were simplified: {}; {before} points became {after}, and the overlap (IoU) with their pixels \
                  before is {mean:.4} on average and at least {least:.4}",
                 kept.len()
             ));

@@ -170,6 +170,22 @@ pub fn left_out(parts: &[Part]) -> impl Iterator<Item = &LeftOut> {
     parts.iter().flat_map(|part| &part.left_out)
 }
 
+/// Names of folders for the parts, by which they are known again; one that stands alone and has another name is called `train`.
+///
+/// # Errors
+/// One of several is none of train, validation and test.
+pub fn folder_names<'a>(output: &Path, parts: &'a [Part]) -> Result<Vec<&'a str>, DataError> {
+    let name = |part: &'a Part| match part.name.as_str() {
+        name @ ("train" | "validation" | "test") => Ok(name),
+        _ if parts.len() == 1 => Ok("train"),
+        other => {
+            let message = format!("cannot hold a part {other:?}; name the inputs train, validation and test");
+            Err(wrong(output, message))
+        }
+    };
+    parts.iter().map(name).collect()
+}
+
 /// Labels of all objects of all parts, sorted.
 pub fn labels(parts: &[Part]) -> Vec<String> {
     let images = parts.iter().flat_map(|part| &part.images);

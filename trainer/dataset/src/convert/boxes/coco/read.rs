@@ -63,8 +63,10 @@ pub fn read(path: &Path, images: Option<&Path>, sizes: Sizes) -> Result<Part, Da
     }
     part.assumed.extend(zeros.note());
     if images.masks > 0 {
-        part.assumed
-            .push(format!("{} masks of run lengths became outlines along the edges of their pixels", images.masks));
+        part.assumed.push(format!(
+            "masks of run lengths that became outlines along the edges of their pixels: {}",
+            images.masks
+        ));
     }
     for (place, reason) in std::mem::take(&mut images.faults) {
         part.note(path, place, reason);

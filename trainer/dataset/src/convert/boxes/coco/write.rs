@@ -116,12 +116,12 @@ pub fn write(order: &Order, parts: &[Part]) -> Result<(Vec<String>, Vec<PathBuf>
     let mut notes = Vec::new();
     if masks > 0 {
         notes.push(format!(
-            "{masks} objects have holes or segments that overlap, and are written as run lengths (RLE): polygons of this layout \
-             are united"
+            "objects with holes or segments that overlap, written as run lengths (RLE), since polygons of this layout are \
+             united: {masks}"
         ));
     }
     if crowds > 0 {
-        notes.push(format!("{crowds} crowds are written as run lengths (RLE), as this layout has it"));
+        notes.push(format!("crowds, written as run lengths (RLE), as this layout has it: {crowds}"));
     }
     Ok((notes, files, writing.publish()?))
 }

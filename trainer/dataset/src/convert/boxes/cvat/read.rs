@@ -47,7 +47,7 @@ pub fn read(path: &Path, folder: Option<&Path>, sizes: Sizes) -> Result<Vec<Part
     for (name, Gathered { part, drafts, joined, .. }) in gathered {
         let mut part = Part { name, ..part };
         if joined > 0 {
-            part.assumed.push(format!("{joined} shapes are further parts of objects, as their group_id says"));
+            part.assumed.push(format!("shapes that are further parts of objects, as their group_id says: {joined}"));
         }
         settle(&mut part, drafts, Unit::Pixels(sizes));
         parts.push(part);

@@ -40,7 +40,7 @@ pub fn write(order: &Order, parts: &[Part], placing: Placing) -> Result<(Vec<Str
     let text = document.text().map_err(|source| io_error("write", order.output, source))?;
     write_text(&mut writing, "annotations.xml", &text)?;
     left_out.write(&mut writing)?;
-    let note = format!("{masks} objects have holes or segments that overlap, and are written as masks of whole pixels");
+    let note = format!("objects with holes or segments that overlap, written as masks of whole pixels: {masks}");
     let notes = if masks > 0 { vec![note] } else { Vec::new() };
     Ok((notes, writing.publish()?))
 }

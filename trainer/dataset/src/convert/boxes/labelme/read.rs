@@ -141,7 +141,8 @@ impl Gathered {
         let mut part = Part { name, ..self.part };
         part.assumed.extend(self.finders.values().flat_map(Finder::notes));
         if self.joined > 0 {
-            part.assumed.push(format!("{} shapes are further parts of objects, as their group_id says", self.joined));
+            part.assumed
+                .push(format!("shapes that are further parts of objects, as their group_id says: {}", self.joined));
         }
         settle(&mut part, self.drafts, Unit::Pixels(sizes));
         part

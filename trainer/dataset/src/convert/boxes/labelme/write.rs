@@ -8,7 +8,7 @@ use files::{Order, Scope, Target, Written};
 use serde_json::{Value, json};
 
 use super::super::form::Form;
-use super::super::part::left_out;
+use super::super::part::{folder_names, left_out};
 use super::super::place::file_names;
 use super::super::{LabelledImage, LabelledObject, Part, Placing, write_text};
 use crate::DataError;
@@ -19,11 +19,11 @@ use crate::convert::List;
 /// the flag `isCrowd`. The texts are what people should know of it.
 ///
 /// # Errors
-/// An image cannot be read or copied, a file may not be written, or any IO error.
+/// One of several parts is none of train, validation and test, an image cannot be read or copied, a file may not be written, or any IO error.
 pub fn write(order: &Order, parts: &[Part], placing: Placing) -> Result<(Vec<String>, Written), DataError> {
     let mut files: Vec<(&LabelledImage, String, String)> = Vec::new();
-    for part in parts {
-        let folder = if parts.len() > 1 { format!("{}/", part.name) } else { String::new() };
+    for (part, name) in parts.iter().zip(folder_names(order.output, parts)?) {
+        let folder = if parts.len() > 1 { format!("{name}/") } else { String::new() };
         let images: Vec<&LabelledImage> = part.images.iter().collect();
         for (image, name) in images.iter().zip(file_names(&images, &order.output.join(&folder))?) {
             files.push((image, folder.clone(), name));
@@ -53,7 +53,7 @@ pub fn write(order: &Order, parts: &[Part], placing: Placing) -> Result<(Vec<Str
         write_text(&mut writing, &json(folder, name), &format!("{document:#}\n"))?;
     }
     left_out.write(&mut writing)?;
-    let note = format!("{masks} objects have holes or segments that overlap, and are written as masks of whole pixels");
+    let note = format!("objects with holes or segments that overlap, written as masks of whole pixels: {masks}");
     let notes = if masks > 0 { vec![note] } else { Vec::new() };
     Ok((notes, writing.publish()?))
 }

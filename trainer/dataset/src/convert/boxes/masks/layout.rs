@@ -1,10 +1,11 @@
 //! Where masks and images lie.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::super::locate::{child, files_below, visible};
-use super::super::{absolute, part_name, text, wrong};
+use super::super::{absolute, io_error, part_name, text, wrong};
 use super::{MaskKind, MaskOptions};
 use crate::DataError;
 use crate::convert::find::has_image_ending;
@@ -64,7 +65,8 @@ impl Layout {
     /// # Errors
     /// It holds no masks, or nothing says where images are.
     pub fn find(root: &Path, options: &MaskOptions) -> Result<Self, DataError> {
-        if !root.is_dir() {
+        let metadata = fs::metadata(root).map_err(|source| io_error("read", root, source))?;
+        if !metadata.is_dir() {
             return Err(wrong(root, "is no folder; name the folder that holds the masks"));
         }
         let images = options.images.as_deref().map(absolute).transpose()?;
@@ -197,7 +199,7 @@ impl Layout {
         let others = known.count() - used;
         if others > 0 {
             self.notes.push(format!(
-                "{others} images of {} have no masks and are left out: whether they show anything is not known",
+                "images of {} without masks, left out since it is not known whether they show anything: {others}",
                 known.folder.display()
             ));
         }
@@ -228,7 +230,7 @@ impl Layout {
         self.samples.extend(named);
         let unnamed = all - (self.samples.len() - from);
         if unnamed > 0 {
-            self.notes.push(format!("{unnamed} masks are in no list of ImageSets/Segmentation and are not read"));
+            self.notes.push(format!("masks in no list of ImageSets/Segmentation, which are not read: {unnamed}"));
         }
         Ok(())
     }

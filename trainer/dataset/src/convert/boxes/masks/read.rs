@@ -176,9 +176,10 @@ impl<'a> Reading<'a> {
                 objects::of(values, &[Some(0), void].into_iter().flatten().collect::<Vec<_>>())?
             }
         };
-        let classes = match (&file.class, &self.classes.label) {
-            (Some(class), None) => objects.iter().map(|_| Ok((class.clone(), false))).collect(),
-            (Some(_) | None, _) => self.classes.of(&file.path, values, &objects)?,
+        let is_said = self.classes.label.is_some() || self.classes.names.is_some();
+        let classes = match &file.class {
+            Some(class) if !is_said => objects.iter().map(|_| Ok((class.clone(), false))).collect(),
+            Some(_) | None => self.classes.of(&file.path, values, &objects)?,
         };
         let mut found = Vec::with_capacity(objects.len());
         for ((number, rle), class) in objects.into_iter().zip(classes) {
@@ -243,25 +244,27 @@ impl<'a> Reading<'a> {
         let mut part = self.part;
         let mut say = |count: usize, what: &str| {
             if count > 0 {
-                part.assumed.push(format!("{count} {what}"));
+                part.assumed.push(format!("{what}: {count}"));
             }
         };
-        say(self.masks, "masks became outlines along the edges of their pixels");
+        say(self.masks, "masks that became outlines along the edges of their pixels");
         say(
             self.void,
-            "masks have pixels of 255 far from their other numbers, taken for VOC's pixels between objects and left out (--void 0 makes objects of them)",
+            "masks with pixels of 255 far above their other numbers, which are taken for VOC's pixels between objects (--void 0 \
+             makes an object of them)",
         );
-        say(self.turned, "masks are of the image before its EXIF rotation, and are turned with it");
+        say(self.turned, "masks of an image before its EXIF rotation, turned with it");
         say(
             self.either,
-            "masks fit the image before and after its EXIF rotation, and are taken in the image as it is seen (--sizes stored takes the other reading)",
+            "masks that fit an image before and after its EXIF rotation, taken in the image as it is seen (--sizes stored takes the \
+             other reading)",
         );
-        say(self.scaled, "masks have another size than their image and are scaled to it, as --sizes declared asks");
+        say(self.scaled, "masks of another size than their image, scaled to it as --sizes declared asks");
         if let Some((count, first)) = self.several {
             let first = first.display();
             say(
                 count,
-                &format!("masks have several numbers, such as {first}; every pixel that is not 0 is the object's"),
+                &format!("masks of one object with several numbers, such as {first}; every pixel that is not 0 counts"),
             );
         }
         part

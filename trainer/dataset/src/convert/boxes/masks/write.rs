@@ -9,7 +9,7 @@ use models::host::{Tile, encode_numbers, encode_palette};
 use serde_json::json;
 
 use super::super::form::pixels;
-use super::super::part::{labels, left_out};
+use super::super::part::{folder_names, labels, left_out};
 use super::super::place::file_names;
 use super::super::voc::{Pixels, list_name, xml};
 use super::super::{LabelledImage, Part, Placing, write_text, wrong};
@@ -60,7 +60,7 @@ struct Lost {
 /// Objects without an outline are not written. The texts are what people should know of it.
 ///
 /// # Errors
-/// An image has more objects than the files can number, a label cannot be a folder's name, an image cannot be read or
+/// One of several parts is none of train, validation and test, an image has more objects than the files can number, a label cannot be a folder's name, an image cannot be read or
 /// copied, a file may not be written, or any IO error.
 pub fn write(
     order: &Order,
@@ -68,6 +68,11 @@ pub fn write(
     style: Style,
     placing: Placing,
 ) -> Result<(Vec<String>, Written), DataError> {
+    match style {
+        // Its lists may have any name.
+        Style::Voc => {}
+        Style::Instances | Style::Ids => drop(folder_names(order.output, parts)?),
+    }
     let items = items(order, parts, style)?;
     let labels = labels(parts);
     let most = items.iter().map(|item| item.image.objects.len()).max().unwrap_or_default();
@@ -312,25 +317,25 @@ impl Lost {
 
     fn notes(&self, style: Style) -> Vec<String> {
         let mut notes = Vec::new();
-        let mut say = |count: usize, what: String| {
+        let mut say = |count: usize, what: &str| {
             if count > 0 {
-                notes.push(format!("{count} {what}"));
+                notes.push(format!("{what}: {count}"));
             }
         };
-        say(self.without_outline, "objects have no outline and are not written: a mask cannot show a box".to_owned());
-        say(self.without_pixel, "objects hold no middle of a pixel and are not written".to_owned());
-        let pixels = self.covered_pixels;
+        say(self.without_outline, "objects without an outline, which are not written: a mask cannot show a box");
+        say(self.without_pixel, "objects that hold no middle of a pixel, which are not written");
         say(
             self.covered,
-            format!(
-                "objects are partly covered by others, by {pixels} pixels in all, since a pixel has one number; the smaller \
-                 object is on top (--to instance-masks keeps all)"
+            &format!(
+                "objects that others partly cover, by {} in all, since a pixel has one number and the smaller object is on top \
+                 (--to instance-masks keeps all)",
+                if self.covered_pixels == 1 { "1 pixel".to_owned() } else { format!("{} pixels", self.covered_pixels) }
             ),
         );
-        say(self.wholly, "of these are wholly covered".to_owned());
-        say(self.crowds, "crowds are written as single objects: masks do not tell crowds".to_owned());
+        say(self.wholly, "of these, wholly covered");
+        say(self.crowds, "crowds, written as single objects: masks do not tell crowds");
         if style == Style::Instances {
-            say(self.empty, "images without an object have no file of masks, and are not read back".to_owned());
+            say(self.empty, "images without an object, which have no file of masks and are not read back");
         }
         notes
     }

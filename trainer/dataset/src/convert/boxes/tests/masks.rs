@@ -64,17 +64,17 @@ fn whole_pixels_survive_every_layout() {
         parts
     };
     let (notes, files, _) = coco::write(&order(&folder.path("coco.json")), parts).unwrap();
-    assert!(notes[0].starts_with("1 objects have holes"), "{notes:?}");
+    assert!(notes[0].starts_with("objects with holes") && notes[0].ends_with(": 1"), "{notes:?}");
     check_pixels(&named(vec![coco::read(&files[0], None, Sizes::Fitting).unwrap()]), parts);
     let (notes, _) = yolo::write(&order(&folder.path("yolo")), parts, Placing::Copied).unwrap();
-    assert!(notes.iter().any(|note| note.starts_with("2 objects have several parts or holes")), "{notes:?}");
+    assert!(notes.iter().any(|note| note.starts_with("objects of several parts or with holes: 2;")), "{notes:?}");
     // `val` names the same images.
     check_pixels(&yolo::read(&folder.path("yolo/data.yaml"), None).unwrap()[..1], parts);
     let (notes, _) = labelme::write(&order(&folder.path("labelme")), parts, Placing::Copied).unwrap();
-    assert!(notes[0].starts_with("1 objects have holes"), "{notes:?}");
+    assert!(notes[0].starts_with("objects with holes") && notes[0].ends_with(": 1"), "{notes:?}");
     check_pixels(&named(labelme::read(&folder.path("labelme"), None, Sizes::Fitting).unwrap()), parts);
     let (notes, _) = cvat::write(&order(&folder.path("cvat")), parts, Placing::Copied).unwrap();
-    assert!(notes[0].starts_with("1 objects have holes"), "{notes:?}");
+    assert!(notes[0].starts_with("objects with holes") && notes[0].ends_with(": 1"), "{notes:?}");
     check_pixels(&named(cvat::read(&folder.path("cvat"), None, Sizes::Fitting).unwrap()), parts);
     for style in [Style::Voc, Style::Instances, Style::Ids] {
         let output = folder.path(&format!("{style:?}"));
@@ -97,8 +97,8 @@ fn parts_and_what_a_layout_cannot_hold_are_kept_apart() {
     for style in [Style::Voc, Style::Ids] {
         let output = folder.path(&format!("{style:?}"));
         let (notes, _) = masks::write(&order(&output), &parts, style, Placing::Linked).unwrap();
-        for part in ["1 objects have no outline", "1 objects are partly covered", "1 crowds"] {
-            assert!(notes.iter().any(|note| note.starts_with(part)), "{part}: {notes:?}");
+        for part in ["objects without an outline", "objects that others partly cover, by", "crowds, written"] {
+            assert!(notes.iter().any(|note| note.starts_with(part) && note.ends_with(": 1")), "{part}: {notes:?}");
         }
         let back = masks::read(&output, &MaskOptions::default()).unwrap();
         let counts: Vec<(&str, Vec<usize>)> = back
@@ -109,6 +109,12 @@ fn parts_and_what_a_layout_cannot_hold_are_kept_apart() {
         let small = pixels(&parts[0].images[0]).into_iter().find(|(_, rle)| rle.area() == 9).unwrap();
         assert!(pixels(&back[0].images[0]).contains(&small), "the smaller one is on top");
     }
+    let odd = [parts[0].clone(), Part { name: "cats".to_owned(), ..parts[1].clone() }];
+    for style in [Style::Instances, Style::Ids] {
+        let message = masks::write(&order(&folder.path("odd")), &odd, style, Placing::Copied).unwrap_err().to_string();
+        assert!(message.contains("\"cats\""), "{message}");
+    }
+    assert!(labelme::write(&order(&folder.path("odd")), &odd, Placing::Copied).is_err());
     let output = folder.path("instances");
     let (notes, _) = masks::write(&order(&output), &parts, Style::Instances, Placing::Copied).unwrap();
     assert!(notes.iter().any(|note| note.contains("are not read back")), "{notes:?}");
@@ -163,7 +169,7 @@ fn numbers_are_objects_and_their_classes_come_from_where_it_is_said() {
     let labels = |part: &Part| part.images[0].objects.iter().map(|o| o.label.clone()).collect::<Vec<_>>();
     let one = read(&MaskOptions { label: Some("n".to_owned()), ..MaskOptions::default() }).unwrap();
     assert_eq!(labels(&one), ["n", "n"]);
-    for note in ["1 masks have pixels of 255", "1 images of", "2 masks became"] {
+    for note in ["masks with pixels of 255", "images of", "masks that became"] {
         assert!(one.assumed.iter().any(|said| said.starts_with(note)), "{note}: {:?}", one.assumed);
     }
     let all = read(&MaskOptions { label: Some("n".to_owned()), void: Some(0), ..MaskOptions::default() }).unwrap();
@@ -243,8 +249,9 @@ fn coco_unites_segments_and_masks_keep_their_holes() {
     let folder = Folder::new();
     folder.image("a.png", 40, 30);
     let runs = |mask: &Mask| mask.rle(40, 30).unwrap();
-    let hole =
-        runs(&Mask::from_pixels(Tile { x0: 2, y0: 3, x1: 9, y1: 12 }, |x, y| !(4..6).contains(&x) || y < 5 || y > 8));
+    let hole = runs(&Mask::from_pixels(Tile { x0: 2, y0: 3, x1: 9, y1: 12 }, |x, y| {
+        !(4..6).contains(&x) || !(5..=8).contains(&y)
+    }));
     let overlap = json!([[2, 2, 20, 2, 20, 20, 2, 20], [10, 10, 30, 10, 30, 25, 10, 25]]);
     let within = json!([[2, 2, 20, 2, 20, 20, 2, 20], [5, 5, 9, 5, 9, 9, 5, 9]]);
     let apart = json!([[0, 0, 5, 0, 5, 5], [20, 20, 30, 20, 30, 28.5]]);
@@ -282,7 +289,10 @@ fn coco_unites_segments_and_masks_keep_their_holes() {
         };
         assert_eq!(found[at], wanted, "{segmentation}");
     }
-    for note in ["2 masks of run lengths", "2 objects have segments that overlap"] {
+    for note in [
+        "masks of run lengths that became outlines along the edges of their pixels: 2",
+        "2 objects have segments that overlap",
+    ] {
         assert!(part.assumed.iter().any(|said| said.starts_with(note)), "{note}: {:?}", part.assumed);
     }
     assert_eq!(
@@ -291,7 +301,10 @@ fn coco_unites_segments_and_masks_keep_their_holes() {
     );
     // What is written again means the same to those who unite.
     let (notes, files, _) = coco::write(&order(&folder.path("again.json")), std::slice::from_ref(&part)).unwrap();
-    assert!(notes[0].starts_with("1 objects") && notes[1].starts_with("1 crowds"), "{notes:?}");
+    assert!(
+        notes[0].ends_with("united: 1") && notes[1].starts_with("crowds") && notes[1].ends_with(": 1"),
+        "{notes:?}"
+    );
     let again = coco::read(&files[0], None, Sizes::Fitting).unwrap();
     assert_eq!(pixels(&again.images[0]), pixels(&part.images[0]));
     // A mask that is none leaves its box.
@@ -320,7 +333,9 @@ fn outlines_of_fewer_points_are_near() {
     super::super::simplify(&mut parts, 24);
     assert_eq!(parts[0].images[0].objects[0].polygon[0].len(), 48);
     assert!(
-        parts[0].assumed[0].starts_with(&format!("1 outlines had more than 24 points: {points} points became 24")),
+        parts[0].assumed[0].starts_with(&format!(
+            "outlines of more than 24 points, which were simplified: 1; {points} points became 24"
+        )),
         "{:?}",
         parts[0].assumed
     );

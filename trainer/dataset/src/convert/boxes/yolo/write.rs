@@ -7,9 +7,9 @@ use files::{Order, Scope, Target, Written};
 use serde_json::Value;
 
 use super::super::geometry::bounds;
-use super::super::part::{labels, left_out};
+use super::super::part::{folder_names, labels, left_out};
 use super::super::place::file_names;
-use super::super::{LabelledImage, LabelledObject, Part, Placing, write_text, wrong};
+use super::super::{LabelledImage, LabelledObject, Part, Placing, write_text};
 use crate::DataError;
 use crate::convert::List;
 
@@ -33,7 +33,7 @@ enum Lines {
 /// any IO error.
 pub fn write(order: &Order, parts: &[Part], placing: Placing) -> Result<(Vec<String>, Written), DataError> {
     let labels = labels(parts);
-    let names: Vec<&str> = parts.iter().map(|part| name(order, part, parts.len())).collect::<Result<_, _>>()?;
+    let names: Vec<&str> = folder_names(order.output, parts)?;
     let (lines, mut notes) = lines(parts);
     let (yaml, note) = yaml(&names, &labels, lines);
     notes.extend(note);
@@ -64,18 +64,6 @@ pub fn write(order: &Order, parts: &[Part], placing: Placing) -> Result<(Vec<Str
     Ok((notes, writing.publish()?))
 }
 
-/// The folder of a part.
-fn name<'a>(order: &Order, part: &'a Part, parts: usize) -> Result<&'a str, DataError> {
-    match part.name.as_str() {
-        name @ ("train" | "validation" | "test") => Ok(name),
-        _ if parts == 1 => Ok("train"),
-        other => {
-            let message = format!("cannot hold a part {other:?}; name the inputs train, validation and test");
-            Err(wrong(order.output, message))
-        }
-    }
-}
-
 /// What lines describe, and what is lost by it.
 fn lines(parts: &[Part]) -> (Lines, Vec<String>) {
     let objects = || parts.iter().flat_map(|part| &part.images).flat_map(|image| &image.objects);
@@ -99,8 +87,8 @@ fn lines(parts: &[Part]) -> (Lines, Vec<String>) {
     notes.push("outlines are written: every object has one".to_owned());
     if several > 0 {
         notes.push(format!(
-            "{several} objects have several parts or holes, and YOLO's layout has one line of points for each: their segments \
-             are joined by lines there and back, which enclose nothing (readers that paint lines see them a pixel wide)"
+            "objects of several parts or with holes: {several}; a line of YOLO's is one outline, so their segments are joined by lines \
+             there and back, which enclose nothing (readers that paint lines see them a pixel wide)"
         ));
     }
     let differs = |object: &&LabelledObject| {
