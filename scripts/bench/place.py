@@ -24,6 +24,8 @@ class Dataset:
     convert: tuple = ()
     # Changes an object of a row, where what was published has a slip; the rows are written anew.
     mend: Optional[Callable] = None
+    # Of a set without parts: one image in so many is to validate on.
+    validation_share: Optional[int] = None
 
 
 def without_corner(one):
@@ -39,6 +41,7 @@ DATASETS = {
     "fridge-multilabel": Dataset("fridge/multilabel", MULTILABEL),
     "fridge-detection": Dataset("fridge/detection", DETECTION),
     "fridge-masks": Dataset("fridge/segmentation", SEGMENTATION, mend=without_corner),
+    "nuclei": Dataset("nuclei", SEGMENTATION, ("masks", "{source}", "--label", "nucleus"), validation_share=5),
     "clothing": Dataset("clothing", CLASSIFICATION, ("folders", "{source}")),
     "bccd": Dataset("bccd/BCCD", DETECTION, ("voc", "{source}")),
     "pcb": Dataset("pcb", DETECTION, ("coco", "{source}/train.coco.json", "{source}/test.coco.json")),
@@ -130,12 +133,26 @@ class Place:
             if not made.exists():
                 convert = [part.format(source=source) for part in dataset.convert]
                 self.trainer("convert", *convert, "--output", made)
+                if dataset.validation_share:
+                    divided(made, dataset.validation_share)
         return {part: made / f"{part}.jsonl" for part in ["train", "validation", "test"] if (made / f"{part}.jsonl").exists()}
 
 
 def listing(part):
     """The JSONL file of a dataset's part."""
     return next(part.glob("*.jsonl")) if part.is_dir() else part
+
+
+def divided(folder, share):
+    """Makes train.jsonl and validation.jsonl of the one file of rows in a folder: every `share`-th row is to validate on."""
+    [whole] = folder.glob("*.jsonl")
+    lines = whole.read_text(encoding="utf-8").splitlines(keepends=True)
+    whole.unlink()
+    parts = {"train": [], "validation": []}
+    for number, line in enumerate(lines):
+        parts["validation" if number % share == share - 1 else "train"].append(line)
+    for name, rows_of_part in parts.items():
+        (folder / f"{name}.jsonl").write_text("".join(rows_of_part), encoding="utf-8")
 
 
 def mended(part, mend, folder):
