@@ -168,7 +168,7 @@ impl Asked {
     ///
     /// # Errors
     /// Something is in both.
-    fn join(self, body: Self) -> Result<Self, ServerError> {
+    fn join(self, body: &Self) -> Result<Self, ServerError> {
         let twice =
             |name: &str| ServerError::Request(format!("{name} is in the query string and in the body; send one"));
         if self.masks.is_some() && body.masks.is_some() {
@@ -186,7 +186,7 @@ async fn predict(
     query: Asked,
 ) -> Result<(Predicted, Vec<Option<Explained>>, Masks), ServerError> {
     let (about, state) = (&work.model().description, &work.state);
-    let Asked { detection, masks } = query.join(parsed.asked)?;
+    let Asked { detection, masks } = query.join(&parsed.asked)?;
     let mut options = RequestOptions::new(&detection, about)?;
     if let Some(form) = masks {
         check_masks("masks", about)?;

@@ -48,7 +48,8 @@ fn stray(plot: &mut Plot, number: usize) {
 fn crossing(plot: &mut Plot, number: usize) {
     let place = plot.take(is_roomy);
     let [x1, y1, x2, y2] = outline_bounds(&plot.row(place)["label"][0]["polygon"]);
-    let tie = if number % 2 == 0 { [x1, y1, x2, y2, x2, y1, x1, y2] } else { [x1, y1, x2, y2, x1, y2, x2, y1] };
+    let tie =
+        if number.is_multiple_of(2) { [x1, y1, x2, y2, x2, y1, x1, y2] } else { [x1, y1, x2, y2, x1, y2, x2, y1] };
     plot.change(place, |row| row["label"][0]["polygon"] = json!([tie]));
     plot.planted_in(Kind::CrossingOutline, place, &[0]);
 }
