@@ -81,64 +81,39 @@ pub fn run(args: &ConvertArgs) -> anyhow::Result<Answer> {
         }
         ConvertFrom::Jsonl { inputs, to, data_root, pixels, link, output } => {
             let parts = inputs.iter().map(|input| rows::read(input, data_root.as_deref()));
-            let mut parts: Vec<Part> = outlined(parts.collect::<Result<_, _>>()?);
+            let mut parts = outlined(parts.collect::<Result<_, _>>()?);
             distinct(&parts)?;
             let placing = if *link { Placing::Linked } else { Placing::Copied };
             let reads = inputs.iter().map(|input| data_files(input)).collect::<Result<Vec<_>, _>>()?.concat();
+            let order = |command| order(command, output.as_path(), &reads);
             let count = parts.len();
-            let everywhere = |written| (vec![output.clone(); count], written);
-            let (files, written) = match to {
+            let everywhere = |(notes, written)| (notes, vec![output.clone(); count], written);
+            let masks = |command, style| masks::write(&order(command), &parts, style, placing).map(everywhere);
+            let (notes, files, written) = match to {
                 BoxLayout::Coco | BoxLayout::Jsonl if *link => {
                     let message = "--link is for layouts with images; COCO and JSONL files name images where they are";
                     return Err(fail(ErrorCode::InvalidArguments, message));
                 }
-                BoxLayout::Jsonl => return to_rows(&parts, &order("convert jsonl --to jsonl", output, &reads)),
-                BoxLayout::Coco => {
-                    let (notes, files, written) =
-                        coco::write(&order("convert jsonl --to coco", output, &reads), &parts)?;
-                    parts[0].assumed.extend(notes);
-                    (files, written)
+                BoxLayout::Jsonl => return to_rows(&parts, &order("convert jsonl --to jsonl")),
+                BoxLayout::Coco => coco::write(&order("convert jsonl --to coco"), &parts)?,
+                BoxLayout::Voc => {
+                    let order = order("convert jsonl --to voc");
+                    everywhere((Vec::new(), voc::write(&order, &parts, (*pixels).into(), placing)?))
                 }
-                BoxLayout::Voc => everywhere(voc::write(
-                    &order("convert jsonl --to voc", output, &reads),
-                    &parts,
-                    (*pixels).into(),
-                    placing,
-                )?),
-                BoxLayout::Yolo
-                | BoxLayout::VocMasks
-                | BoxLayout::InstanceMasks
-                | BoxLayout::IdMasks
-                | BoxLayout::Labelme
-                | BoxLayout::Cvat => {
-                    let (notes, written) = folders(*to, |command| order(command, output, &reads), &parts, placing)?;
-                    // They are about the data set as a whole.
-                    parts[0].assumed.extend(notes);
-                    everywhere(written)
+                BoxLayout::Yolo => everywhere(yolo::write(&order("convert jsonl --to yolo"), &parts, placing)?),
+                BoxLayout::Labelme => {
+                    everywhere(labelme::write(&order("convert jsonl --to labelme"), &parts, placing)?)
                 }
+                BoxLayout::Cvat => everywhere(cvat::write(&order("convert jsonl --to cvat"), &parts, placing)?),
+                BoxLayout::VocMasks => masks("convert jsonl --to voc-masks", masks::Style::Voc)?,
+                BoxLayout::InstanceMasks => masks("convert jsonl --to instance-masks", masks::Style::Instances)?,
+                BoxLayout::IdMasks => masks("convert jsonl --to id-masks", masks::Style::Ids)?,
             };
+            // They are about the data set as a whole.
+            parts[0].assumed.extend(notes);
             Ok(box_answer(output, &parts, &files, &written))
         }
     }
-}
-
-/// Writes a layout of folders that tells what it could not hold.
-fn folders<'a>(
-    to: BoxLayout,
-    order: impl Fn(&'static str) -> Order<'a>,
-    parts: &[Part],
-    placing: Placing,
-) -> anyhow::Result<(Vec<String>, Written)> {
-    let masks = |command, style| masks::write(&order(command), parts, style, placing);
-    Ok(match to {
-        BoxLayout::Yolo => yolo::write(&order("convert jsonl --to yolo"), parts, placing)?,
-        BoxLayout::Labelme => labelme::write(&order("convert jsonl --to labelme"), parts, placing)?,
-        BoxLayout::Cvat => cvat::write(&order("convert jsonl --to cvat"), parts, placing)?,
-        BoxLayout::VocMasks => masks("convert jsonl --to voc-masks", masks::Style::Voc)?,
-        BoxLayout::InstanceMasks => masks("convert jsonl --to instance-masks", masks::Style::Instances)?,
-        BoxLayout::IdMasks => masks("convert jsonl --to id-masks", masks::Style::Ids)?,
-        BoxLayout::Coco | BoxLayout::Voc | BoxLayout::Jsonl => unreachable!("these are written by themselves"),
-    })
 }
 
 /// Writes images with classes: a file, or one per part.

@@ -123,32 +123,16 @@ impl Layout {
         // A folder for each image, as the Data Science Bowl has it.
         let lone = own.as_deref().or(Some(room.base)).filter(|folder| *folder != room.masks).and_then(only_image);
         let matches = lone.as_ref().is_some_and(|image| files.len() == 1 && same_name(image, &files[0]));
-        let inner = |folder: &PathBuf| -> Vec<PathBuf> {
-            visible(folder).into_iter().filter(|path| path.is_file() && has_image_ending(path)).collect()
-        };
         if let Some(image) = lone.filter(|_| images.is_none() && !matches && options.kind != Some(MaskKind::Ids)) {
-            let class = |folder: &PathBuf| folder.file_name().map(|name| name.to_string_lossy().into_owned());
-            let of_class = folders
-                .iter()
-                .flat_map(|folder| inner(folder).into_iter().map(move |path| MaskFile { path, class: class(folder) }));
-            let plain = files.into_iter().map(|path| MaskFile { path, class: None });
-            let files: Vec<MaskFile> = plain.chain(of_class).collect();
-            if !files.is_empty() {
-                let place = room.masks.to_owned();
-                self.samples.push(Sample {
-                    part: room.part_name(),
-                    place,
-                    image: Ok(image),
-                    kind: MaskKind::Instances,
-                    files,
-                });
-            }
+            self.samples.extend(of_lone_image(room, image, &folders, files));
             return Ok(());
         }
         let folder = match (images, own) {
             (Some(images), _) => images.to_owned(),
             (None, Some(own)) => own,
-            (None, None) if files.is_empty() && folders.iter().all(|folder| inner(folder).is_empty()) => return Ok(()),
+            (None, None) if files.is_empty() && folders.iter().all(|folder| image_files(folder).is_empty()) => {
+                return Ok(());
+            }
             (None, None) => {
                 let message =
                     "holds masks, and there is no folder of images beside it; say where they are with --images FOLDER";
@@ -167,30 +151,25 @@ impl Layout {
             sample.files.push(file);
         };
         let direct = options.kind.unwrap_or(MaskKind::Ids);
+        // A file of one object is called after its image and a number.
+        let stem = |path: &Path| match direct {
+            MaskKind::Instances => known.begun_by(&stem_of(path)),
+            MaskKind::Ids => stem_of(path),
+        };
         files.sort();
         for path in files {
-            let mut stem = stem_of(&path);
-            if direct == MaskKind::Instances {
-                stem = known.begun_by(&stem);
-            }
-            put(stem, direct, MaskFile { path, class: None });
+            put(stem(&path), direct, MaskFile { path, class: None });
         }
         for folder in folders {
             let name = name_of(&folder);
             let is_image = known.of(&name).is_ok();
-            for path in inner(&folder) {
+            for path in image_files(&folder) {
                 match is_image {
                     true => {
                         let kind = options.kind.unwrap_or(MaskKind::Instances);
                         put(name.clone(), kind, MaskFile { path, class: None });
                     }
-                    false => {
-                        let mut stem = stem_of(&path);
-                        if direct == MaskKind::Instances {
-                            stem = known.begun_by(&stem);
-                        }
-                        put(stem, direct, MaskFile { path, class: Some(name.clone()) });
-                    }
+                    false => put(stem(&path), direct, MaskFile { path, class: Some(name.clone()) }),
                 }
             }
         }
@@ -234,6 +213,23 @@ impl Layout {
         }
         Ok(())
     }
+}
+
+/// The files in a folder that are named as images are.
+fn image_files(folder: &Path) -> Vec<PathBuf> {
+    visible(folder).into_iter().filter(|path| path.is_file() && has_image_ending(path)).collect()
+}
+
+/// The only image that a folder of masks is for: an object in each file, those in folders of the class of that name.
+fn of_lone_image(room: &Room, image: PathBuf, folders: &[PathBuf], files: Vec<PathBuf>) -> Option<Sample> {
+    let of_class = folders.iter().flat_map(|folder| {
+        let class = folder.file_name().map(|name| name.to_string_lossy().into_owned());
+        image_files(folder).into_iter().map(move |path| MaskFile { path, class: class.clone() })
+    });
+    let plain = files.into_iter().map(|path| MaskFile { path, class: None });
+    let files: Vec<MaskFile> = plain.chain(of_class).collect();
+    let (part, place) = (room.part_name(), room.masks.to_owned());
+    (!files.is_empty()).then_some(Sample { part, place, image: Ok(image), kind: MaskKind::Instances, files })
 }
 
 /// A folder of masks and where it stands.
