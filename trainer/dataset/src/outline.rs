@@ -35,6 +35,12 @@ fn half(ring: Vec<[f64; 2]>, axis: usize, border: f64, depth: impl Fn(f64) -> f6
     kept
 }
 
+/// The area that a ring encloses, by the shoelace formula: parts that it goes around twice count twice.
+pub(crate) fn area(ring: &[[f64; 2]]) -> f64 {
+    let next = ring.iter().cycle().skip(1);
+    ring.iter().zip(next).map(|(a, b)| a[0] * b[1] - b[0] * a[1]).sum::<f64>().abs() / 2.0
+}
+
 /// A point of a ring that is of no use to it.
 pub(crate) struct Stray {
     /// Its place in the ring.
@@ -134,11 +140,6 @@ mod tests {
 
     fn square(from: f64, to: f64) -> Vec<[f64; 2]> {
         vec![[from, from], [to, from], [to, to], [from, to]]
-    }
-
-    fn area(ring: &[[f64; 2]]) -> f64 {
-        let next = ring.iter().cycle().skip(1);
-        ring.iter().zip(next).map(|(a, b)| a[0] * b[1] - b[0] * a[1]).sum::<f64>().abs() / 2.0
     }
 
     fn bounds(outline: &Outline) -> [f64; 4] {

@@ -68,7 +68,7 @@ fn pairs(
     pairs.sort_by_key(|&(a, b, _)| (a, b));
     let Some(&(a, b, by)) = pairs.first() else { return Ok(()) };
     let Targets::Objects(all) = &data.sides[at.side].rows.targets else { return Ok(()) };
-    let named = names(data, &Shown { at, objects: vec![a, b] }, all.of(at.index))?.join(" and ");
+    let named = names(data, &Shown { at, objects: vec![a, b] }, all.of(at.index), BOX)?.join(" and ");
     let more = match pairs.len() {
         1 => String::new(),
         2 => "; so does 1 more pair".to_owned(),
@@ -82,12 +82,21 @@ fn pairs(
     Ok(())
 }
 
-/// Objects of an image for people: by their places in the row, with their labels.
-fn names(data: &Data, shown: &Shown, objects: &[Object]) -> Result<Vec<String>, DataError> {
+/// What a box is called in messages: with its number, and without.
+const BOX: [&str; 2] = ["box", "a box"];
+
+/// Objects of an image for people: by their places in the row, with their labels. `called` is what one is called with its number,
+/// and without.
+pub(super) fn names(
+    data: &Data,
+    shown: &Shown,
+    objects: &[Object],
+    called: [&str; 2],
+) -> Result<Vec<String>, DataError> {
     let label = |object: usize| &data.labels[objects[object].class as usize];
     let name = |(number, &object): (Option<u64>, &usize)| match number {
-        Some(number) => format!("box {number} ({})", label(object)),
-        None => format!("a box of a further row of it ({})", label(object)),
+        Some(number) => format!("{} {number} ({})", called[0], label(object)),
+        None => format!("{} of a further row of it ({})", called[1], label(object)),
     };
     Ok(data.numbers(shown)?.into_iter().zip(&shown.objects).map(name).collect())
 }
@@ -125,7 +134,7 @@ fn tiny(data: &Data, at: At, objects: &[Object], found: &mut Vec<Found>) -> Resu
     let tiny: Vec<usize> = all.iter().filter(is_tiny).copied().collect();
     let Some(&first) = tiny.first() else { return Ok(()) };
     let [x, y] = sides(&objects[first]);
-    let named = names(data, &Shown { at, objects: vec![first] }, objects)?.concat();
+    let named = names(data, &Shown { at, objects: vec![first] }, objects, BOX)?.concat();
     let more = match tiny.len() {
         1 => String::new(),
         2 => "; 1 more box is as small".to_owned(),

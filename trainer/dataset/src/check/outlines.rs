@@ -4,10 +4,11 @@ use models::host::mask::{Fill, Outline, Ring};
 use schemas::Labels;
 use schemas::check::FindingKind;
 
+use super::boxes::names;
 use super::{At, Data, Found, Said, Shown};
 use crate::error::DataError;
-use crate::outline::stray;
-use crate::target::{Object, Targets};
+use crate::outline::{area, stray};
+use crate::target::Targets;
 
 /// Share of a ring's pixels that the area by its points may differ from them.
 const CROSSING: f64 = 0.1;
@@ -68,7 +69,8 @@ fn of_objects(
 ) -> Result<(), DataError> {
     let Some((first, words)) = faults.first() else { return Ok(()) };
     let Targets::Objects(all) = &data.sides[at.side].rows.targets else { return Ok(()) };
-    let named = name(data, at, *first, all.of(at.index))?;
+    let shown = Shown { at, objects: vec![*first] };
+    let named = names(data, &shown, all.of(at.index), ["object", "an object"])?.concat();
     let more = match faults.len() {
         1 => String::new(),
         2 => "; so does 1 more".to_owned(),
@@ -78,15 +80,6 @@ fn of_objects(
     let objects = faults.into_iter().map(|(place, _)| place).collect();
     found.push(data.found(Said::new(kind, message, advice), vec![Shown { at, objects }])?);
     Ok(())
-}
-
-/// An object for people: by its place in the row, with its label.
-fn name(data: &Data, at: At, object: usize, objects: &[Object]) -> Result<String, DataError> {
-    let label = &data.labels[objects[object].class as usize];
-    Ok(match data.numbers(&Shown { at, objects: vec![object] })?.first() {
-        Some(Some(number)) => format!("object {number} ({label})"),
-        Some(None) | None => format!("an object of a further row of it ({label})"),
-    })
 }
 
 /// What there is to say of the first point that does not belong to the outline.
@@ -102,8 +95,7 @@ fn stray_point(outline: &Outline, size: [u32; 2]) -> Option<String> {
 /// What there is to say of a ring that crosses itself by enough to change what it holds: the area that its points enclose,
 /// counted with their turns, is then not the one that it has.
 fn crosses(ring: &Ring, [width, height]: [u32; 2]) -> Option<String> {
-    let next = ring.iter().cycle().skip(1);
-    let turned = ring.iter().zip(next).map(|(a, b)| a[0] * b[1] - b[0] * a[1]).sum::<f64>().abs() / 2.0;
+    let turned = area(ring);
     let alone = Outline { rings: vec![ring.clone()] };
     let covered = alone.rasterise(Fill::EvenOdd, alone.window(width, height)).area() as f64;
     let apart = (turned - covered).abs();

@@ -120,6 +120,12 @@ pub fn settle(part: &mut Part, drafts: Vec<Draft>, unit: Unit) {
     note_united(part, united);
 }
 
+/// Width and height in pixels that a description has under two names; nothing where one of them is no size.
+pub fn declared(number: impl Fn(&str) -> Option<f64>, names: [&str; 2]) -> Option<[u32; 2]> {
+    let side = |name| number(name).filter(|side| (1.0..1e9).contains(side)).map(|side| side.round() as u32);
+    side(names[0]).zip(side(names[1])).map(Into::into)
+}
+
 /// Says how many objects had segments that overlap.
 pub fn note_united(part: &mut Part, united: usize) {
     let objects = match united {

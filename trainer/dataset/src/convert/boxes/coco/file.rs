@@ -7,6 +7,7 @@ use models::host::mask::Rle;
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
+use super::super::draft::declared;
 use super::super::geometry::is_outline;
 use super::json::{id, number, shown};
 use super::rle;
@@ -85,11 +86,7 @@ impl Judged for Image {
         let name = names.into_iter().flatten().find(|name| !name.trim().is_empty());
         let name =
             name.ok_or_else(|| format!("its file_name is {}, not a text", shown(&value["file_name"])))?.to_owned();
-        let side = |key: &str| {
-            let number = number(map.get(key)?)?;
-            (1.0..1e9).contains(&number).then(|| number.round() as u32)
-        };
-        Ok(Self { id, name, declared: side("width").zip(side("height")).map(|(width, height)| [width, height]) })
+        Ok(Self { id, name, declared: declared(|key| number(map.get(key)?), ["width", "height"]) })
     }
 }
 

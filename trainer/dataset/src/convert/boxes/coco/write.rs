@@ -12,6 +12,7 @@ use crate::DataError;
 use crate::convert::List;
 use crate::convert::folder_of;
 use crate::convert::relative::image_url;
+use crate::outline::area;
 
 #[derive(Serialize)]
 struct Written<'a> {
@@ -142,17 +143,13 @@ fn annotation(object: &LabelledObject, size: [u32; 2], [id, image_id, category_i
             let pixels = |(at, value): (usize, &f64)| value * if at % 2 == 0 { width } else { height };
             let segments: Vec<Vec<f64>> =
                 object.polygon.iter().map(|segment| segment.iter().enumerate().map(pixels).collect()).collect();
-            let area = if segments.is_empty() { bbox[2] * bbox[3] } else { segments.iter().map(|s| area(s)).sum() };
+            let area = if segments.is_empty() {
+                bbox[2] * bbox[3]
+            } else {
+                segments.iter().map(|s| area(s.as_chunks().0)).sum()
+            };
             (Segmentation::Polygons(segments), area)
         }
     };
     WrittenAnnotation { id, image_id, category_id, bbox, area, iscrowd: object.is_crowd.into(), segmentation }
-}
-
-/// Area of a polygon `x1 y1 x2 y2 ..`, by the shoelace formula.
-fn area(segment: &[f64]) -> f64 {
-    let (points, _) = segment.as_chunks::<2>();
-    let next = points.iter().cycle().skip(1);
-    let twice: f64 = points.iter().zip(next).map(|(a, b)| a[0] * b[1] - b[0] * a[1]).sum();
-    twice.abs() / 2.0
 }

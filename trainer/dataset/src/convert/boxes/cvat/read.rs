@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::super::draft::{Draft, Unit, settle};
+use super::super::draft::{Draft, Unit, declared, settle};
 use super::super::shapes::joined;
 use super::super::{Part, Sizes, absolute, io_error, part_name, text, wrong};
 use super::element::{Drawn, Image, images};
@@ -102,11 +102,7 @@ impl Gathered {
         }
         let (objects, parts) = joined(drawn);
         self.joined += parts;
-        let side = |key: &str| {
-            let side = image.tag.number(key).ok()?;
-            (1.0..1e9).contains(&side).then(|| side.round() as u32)
-        };
-        let declared = side("width").zip(side("height")).map(|(width, height)| [width, height]);
+        let declared = declared(|key| image.tag.number(key).ok(), ["width", "height"]);
         self.drafts.push(Draft { source: source.to_owned(), place, path: file, declared, objects });
     }
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value};
 
 use super::super::coco::{lenient, number};
-use super::super::draft::{Draft, Unit, settle};
+use super::super::draft::{Draft, Unit, declared, settle};
 use super::super::locate::files_below;
 use super::super::shapes::joined;
 use super::super::{Part, Sizes, absolute, io_error, part_name, wrong};
@@ -128,11 +128,7 @@ impl Gathered {
         }
         let (objects, parts) = joined(shapes);
         self.joined += parts;
-        let side = |key: &str| {
-            let side = number(map.get(key)?)?;
-            (1.0..1e9).contains(&side).then(|| side.round() as u32)
-        };
-        let declared = side("imageWidth").zip(side("imageHeight")).map(|(width, height)| [width, height]);
+        let declared = declared(|key| number(map.get(key)?), ["imageWidth", "imageHeight"]);
         let (source, place) = (file.to_owned(), "file".to_owned());
         self.drafts.push(Draft { source, place, path: image, declared, objects });
     }
