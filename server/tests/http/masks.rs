@@ -9,19 +9,16 @@ use serde_json::json;
 
 use crate::{
     images::plain,
-    support::{Response, Server, fixture},
+    support::{Response, Server},
 };
 
 const SIZE: [u32; 2] = [640, 480];
 
 /// The model `m` (prepared) and `mw` (whole) beside the classifiers, and the detector `d`.
 fn start() -> Server {
-    let model = |name: &str, file: &str| format!("--model={name}={}", fixture(file).display());
-    Server::start(&[
-        &model("m", "tiny_masks_prepared.onnx"),
-        &model("mw", "tiny_masks_whole.onnx"),
-        &model("d", "tiny_detector_prepared.onnx"),
-    ])
+    let models =
+        [("m", "tiny_masks_prepared.onnx"), ("mw", "tiny_masks_whole.onnx"), ("d", "tiny_detector_prepared.onnx")];
+    Server::with_models(&models, &[])
 }
 
 fn ask(server: &Server, query: &str) -> Response {

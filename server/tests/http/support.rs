@@ -67,12 +67,18 @@ impl Server {
 
     /// Serves the detectors `d` (prepared), `dw` (whole) and `dt` (prepared, 2x2 tiles) beside the classifiers.
     pub fn with_detectors(options: &[&str]) -> Self {
-        let model = |name: &str, file: &str| format!("--model={name}={}", fixture(file).display());
         let models = [
-            model("d", "tiny_detector_prepared.onnx"),
-            model("dw", "tiny_detector_whole.onnx"),
-            model("dt", "tiny_detector_tiled.onnx"),
+            ("d", "tiny_detector_prepared.onnx"),
+            ("dw", "tiny_detector_whole.onnx"),
+            ("dt", "tiny_detector_tiled.onnx"),
         ];
+        Self::with_models(&models, options)
+    }
+
+    /// Serves these models, by name and fixture, beside the classifiers.
+    pub fn with_models(models: &[(&str, &str)], options: &[&str]) -> Self {
+        let model = |(name, file): &(&str, &str)| format!("--model={name}={}", fixture(file).display());
+        let models: Vec<String> = models.iter().map(model).collect();
         let all: Vec<&str> = models.iter().map(String::as_str).chain(options.iter().copied()).collect();
         Self::start(&all)
     }
