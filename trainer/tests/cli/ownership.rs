@@ -47,7 +47,7 @@ fn read(path: impl AsRef<Path>) -> Vec<u8> {
 }
 
 /// An image, as a file.
-fn picture(path: &Path, shade: u8) {
+fn write_image(path: &Path, shade: u8) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     image::RgbImage::from_pixel(12, 9, image::Rgb([shade, 9, 7])).save(path).unwrap();
 }
@@ -65,7 +65,7 @@ fn a_conversion_into_the_folder_of_the_images_leaves_them() {
     let (voc, yolo) = (folder.path().join("voc"), folder.path().join("yolo"));
     for (layout, root, place) in [("voc", &voc, "JPEGImages"), ("yolo", &yolo, "images/train")] {
         for number in 0..2 {
-            picture(&root.join(place).join(format!("im{number}.png")), number);
+            write_image(&root.join(place).join(format!("im{number}.png")), number);
         }
         let list = root.join("all.jsonl");
         rows(&list, &[&format!("{place}/im0.png"), &format!("./{place}/im1.png")]);
@@ -83,7 +83,7 @@ fn a_conversion_into_the_folder_of_the_images_leaves_them() {
     }
     // Labels that are there are the user's, and so nothing at all is written.
     let data = folder.path().join("data");
-    picture(&data.join("images/train/im0.png"), 1);
+    write_image(&data.join("images/train/im0.png"), 1);
     rows(&data.join("rows/train.jsonl"), &["../images/train/im0.png"]);
     fs::create_dir_all(data.join("labels/train")).unwrap();
     fs::write(data.join("labels/train/im0.txt"), "mine").unwrap();
@@ -97,7 +97,7 @@ fn a_conversion_into_the_folder_of_the_images_leaves_them() {
 fn layouts_of_masks_are_written_and_replaced_as_others_are() {
     let folder = tempfile::tempdir().unwrap();
     let list = folder.path().join("rows.jsonl");
-    picture(&folder.path().join("im.png"), 7);
+    write_image(&folder.path().join("im.png"), 7);
     let row = |objects: &str| format!("{{\"image_url\":\"im.png\",\"label\":[{objects}]}}\n");
     let object = r#"{"label":"a","polygon":[[0.1,0.1,0.9,0.1,0.5,0.9]]}"#;
     for layout in ["voc-masks", "instance-masks", "id-masks", "labelme", "cvat"] {
@@ -119,7 +119,7 @@ fn images_are_copied_or_linked_when_asked_and_none_of_one_name_is_lost() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
     for (number, name) in ["x/a.png", "y/a.png", "y/A.png"].into_iter().enumerate() {
-        picture(&path(name), 50 + u8::try_from(number).unwrap());
+        write_image(&path(name), 50 + u8::try_from(number).unwrap());
     }
     rows(&path("train.jsonl"), &["x/a.png", "y/a.png", "y/A.png"]);
     for (more, output, links) in [(&[][..], "copied", 1), (&["--link"], "linked", 2)] {
@@ -236,7 +236,7 @@ fn every_output_follows_the_rule() {
     fs::write(&table, format!("image,label\n{},a\n{},b\n", text(&images[0]), text(&images[1]))).unwrap();
     fs::create_dir(path("classes")).unwrap();
     for class in ["a", "b"] {
-        picture(&path("classes").join(class).join("1.png"), 3);
+        write_image(&path("classes").join(class).join("1.png"), 3);
     }
     let checkpoint = ["--checkpoint", text(trained)];
     let image = text(&images[0]);
