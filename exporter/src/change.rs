@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::error::ExportError;
 
 /// The settings that may be changed, in the order to show them.
-pub const SETTINGS: [&str; 9] = [
+pub const SETTINGS: [&str; 11] = [
     "box_score_thresh",
     "box_nms_thresh",
     "box_detections_per_img",
@@ -18,6 +18,8 @@ pub const SETTINGS: [&str; 9] = [
     "tile_grid_size",
     "tile_overlap_ratio",
     "tile_predictions_nms_thresh",
+    "mask_pixel_score_threshold",
+    "max_number_of_polygon_points",
 ];
 
 /// What is known about each of [`SETTINGS`].

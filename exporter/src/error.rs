@@ -33,6 +33,14 @@ pub enum ExportError {
         /// Weights file.
         path: PathBuf,
     },
+    /// Pixels of objects were asked of a file that cannot give them.
+    #[error("{path:?} cannot be exported with --masks full: {problem}")]
+    Pixels {
+        /// Weights file.
+        path: PathBuf,
+        /// Why, and what to do.
+        problem: String,
+    },
     /// The settings of the checkpoint, or those given in their place, cannot be read or mean nothing to the model.
     #[error("{path:?}: {}", .errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
     Settings {
@@ -93,7 +101,7 @@ impl Coded for ExportError {
             Self::Checkpoint(error) => error.code(),
             Self::UnknownModel { .. } | Self::TooLarge { .. } => ErrorCode::UnsupportedModel,
             Self::Settings { .. } => ErrorCode::InvalidSettings,
-            Self::Output { .. } | Self::Features { .. } => ErrorCode::InvalidArguments,
+            Self::Output { .. } | Self::Features { .. } | Self::Pixels { .. } => ErrorCode::InvalidArguments,
             Self::InTheWay(error) => error.code(),
             Self::Build { error, .. } => error.code(),
             Self::Write { .. } => ErrorCode::Io,

@@ -8,8 +8,8 @@ use files::{Checked, Hashing, Order};
 use models::registry::{self, ModelSpec};
 use models::weights::{CheckpointError, CheckpointFile, checkpoint};
 use runtime::{Form, Model, Options};
-use schemas::Task;
 use schemas::prediction::DetectionSettings;
+use schemas::{CheckpointMeta, Labels, Task};
 
 use crate::change;
 use crate::error::ExportError;
@@ -29,6 +29,8 @@ pub struct ExportSettings {
     pub form: Form,
     /// Whether a classifier's file also gives the penultimate layer, as output `features`.
     pub features: bool,
+    /// Whether the file of a model that outlines objects also gives their pixels, as output `pixels`. In form `whole` only.
+    pub pixels: bool,
     /// Whether `output` may be replaced, where it is what an earlier export wrote and nobody has changed it since.
     pub overwrite: bool,
     /// Settings, by name or alias and as text, that the file follows in place of the checkpoint's; see [`crate::change`].
@@ -45,7 +47,8 @@ impl Default for ExportSettings {
     fn default() -> Self {
         let intra_threads = std::thread::available_parallelism().map_or(1, usize::from);
         let runtime = Options { intra_threads, library: None };
-        Self { form: Form::Whole, features: false, overwrite: false, changes: vec![], verify: true, runtime }
+        let (features, pixels, overwrite) = (false, false, false);
+        Self { form: Form::Whole, features, pixels, overwrite, changes: vec![], verify: true, runtime }
     }
 }
 
@@ -70,6 +73,9 @@ pub fn graph(checkpoint: &CheckpointFile, contents: impl Into<Contents>) -> Resu
         ExportError::UnknownModel { path: path(), name: meta.model_name.clone(), known }
     };
     let spec = registry::described(meta);
+    if contents.pixels {
+        outlined(meta, contents.form, checkpoint.path())?;
+    }
     let built = match meta.task {
         Task::ImageClassification | Task::ImageClassificationMultilabel => {
             let classifier = spec.and_then(ModelSpec::classifier);
@@ -84,10 +90,25 @@ pub fn graph(checkpoint: &CheckpointFile, contents: impl Into<Contents>) -> Resu
             let detector = detector.ok_or_else(|| unknown(&|m| m.tasks().contains(&task)))?;
             let settings = DetectionSettings::try_from(meta)
                 .map_err(|error| ExportError::Settings { path: path(), errors: vec![error] })?;
-            preprocess::detector(&detector, meta, &settings, contents.form, checkpoint)
+            preprocess::detector(&detector, meta, &settings, contents, checkpoint)
         }
     };
     built.map_err(|error| ExportError::Build { path: path(), error })
+}
+
+/// Whether a file of this form can give the pixels of objects.
+fn outlined(meta: &CheckpointMeta, form: Form, path: &Path) -> Result<(), ExportError> {
+    let refuse = |problem: &str| Err(ExportError::Pixels { path: path.to_owned(), problem: problem.to_owned() });
+    match (meta.task.labels(), form) {
+        (Labels::Outlines, Form::Whole) => Ok(()),
+        (Labels::Outlines, Form::Prepared) => refuse(
+            "in the form 'prepared' images of several sizes are asked about at once, and have no pixels in common; take the form \
+             'whole'",
+        ),
+        (Labels::Class | Labels::Classes | Labels::Boxes, Form::Whole | Form::Prepared) => {
+            refuse("it finds no masks; only a model for image-instance-segmentation does")
+        }
+    }
 }
 
 /// Exports a checkpoint (run folder, checkpoint folder or `.safetensors` file) to `output`, which appears in one step once the
@@ -203,8 +224,8 @@ impl Job<'_> {
 
     /// Writes the model, but not yet under its name.
     fn write(&self, checkpoint: &CheckpointFile) -> Result<Written, ExportError> {
-        let ExportSettings { form, features, .. } = *self.settings;
-        let graph = graph(checkpoint, Contents { form, features })?;
+        let ExportSettings { form, features, pixels, .. } = *self.settings;
+        let graph = graph(checkpoint, Contents { form, features, pixels })?;
         let facts = GraphFacts::from(&graph);
         let meta = checkpoint.meta();
         let doc =

@@ -24,6 +24,8 @@ Examples:
       a detector with other settings: sure boxes only, and images are also looked at in six tiles
   exporter --checkpoint runs/fridge --features --output fridge-features.onnx
       a classifier with a second output, for search and for finding duplicates
+  exporter --checkpoint runs/nuclei --masks full --output nuclei-pixels.onnx
+      a model that outlines objects, whose file also gives the pixels of each
 
 The file is run and compared with outputs that trainer recorded beside the checkpoint before it
 appears under its name; when it differs, nothing is written. A file that is there already stays,
@@ -51,6 +53,9 @@ struct Arguments {
     /// Also give the penultimate layer of a classifier, as output `features`, to compare images by
     #[arg(long)]
     features: bool,
+    /// What a model that outlines objects says of their pixels
+    #[arg(long, value_enum, default_value = "parts")]
+    masks: MaskName,
     /// Print exactly one JSON object to standard output
     #[arg(long)]
     json: bool,
@@ -65,6 +70,14 @@ enum FormName {
     Whole,
     /// Images already resized, and cut or framed
     Prepared,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum MaskName {
+    /// The probabilities of 28 x 28 parts of each box; the caller puts them into the image
+    Parts,
+    /// Also the pixels of each object in the image, as output `pixels`, a byte for each; in the form whole
+    Full,
 }
 
 fn main() -> ExitCode {
@@ -146,6 +159,7 @@ fn run(arguments: &Arguments, changes: Vec<(String, String)>) -> Result<ExportSu
     };
     let mut settings = ExportSettings { form, changes, ..ExportSettings::default() };
     (settings.features, settings.overwrite) = (arguments.features, arguments.overwrite);
+    settings.pixels = arguments.masks == MaskName::Full;
     settings.runtime.library.clone_from(&arguments.onnxruntime);
     exporter::export(&arguments.checkpoint, &output, &settings)
 }

@@ -53,7 +53,7 @@ pub struct Probe {
 /// The graph cut open at every decision of its network.
 #[must_use]
 pub fn network(graph: &Graph) -> Probe {
-    let mut graph = graph.clone();
+    let mut graph = found_only(graph);
     let tiled = graph.decisions.iter().any(|d| d.kind == DecisionKind::Found);
     if !tiled {
         let opened = open(&mut graph, "");
@@ -103,7 +103,7 @@ pub fn network(graph: &Graph) -> Probe {
 /// nothing is tiled.
 #[must_use]
 pub fn merge(graph: &Graph) -> Option<Graph> {
-    let mut graph = graph.clone();
+    let mut graph = found_only(graph);
     graph.decisions.iter().find(|d| d.kind == DecisionKind::Found)?;
     for decision in graph.decisions.clone() {
         match decision.kind {
@@ -123,6 +123,13 @@ pub fn merge(graph: &Graph) -> Option<Graph> {
     graph.inputs.retain(|input| read.contains(&input.name));
     graph.initializers.retain(|initializer| read.contains(&initializer.name));
     Some(graph)
+}
+
+/// The graph without the pixels that are pasted of what it finds; they are compared by themselves.
+fn found_only(graph: &Graph) -> Graph {
+    let mut graph = graph.clone();
+    graph.outputs.retain(|output| *output.name != *runtime::PIXELS);
+    graph
 }
 
 impl Probe {

@@ -5,12 +5,13 @@ mod support;
 
 use exporter::Form;
 use exporter::graph::{Attribute, Graph, Initializer, Node};
+use exporter::preprocess::Contents;
 use exporter::proto::{self, Header};
 use exporter::verify::{self, Recording, Subject, VerifyError};
 use models::ops::DType;
 use models::weights::CheckpointFile;
 use runtime::{Model, Options};
-use schemas::{CheckpointMeta, Fit};
+use schemas::{CheckpointMeta, Fit, Task};
 use serde_json::json;
 use support::decisions::{graph_of, record, write_recording};
 use support::{Tensors, detector_meta, state_dict, write_checkpoint};
@@ -39,9 +40,9 @@ impl Case {
     }
 
     /// Plants a fault in the graph and compares.
-    fn verdict(&self, form: Form, plant: &dyn Fn(&mut Graph)) -> Result<(), VerifyError> {
-        let meta = self.checkpoint.meta();
-        let mut graph = graph_of(meta, &self.weights, form);
+    fn verdict(&self, contents: Contents, plant: &dyn Fn(&mut Graph)) -> Result<(), VerifyError> {
+        let (meta, form) = (self.checkpoint.meta(), contents.form);
+        let mut graph = graph_of(meta, &self.weights, contents);
         plant(&mut graph);
         let metadata = [(runtime::META_KEY, self.checkpoint.meta_json()), (runtime::FORM_KEY, form.name())];
         let header = Header { graph: "planted", doc: "", metadata: &metadata };
@@ -51,11 +52,13 @@ impl Case {
         verify::compare(&self.recording, &subject, &mut model).map(drop)
     }
 
-    fn refuses(&self, form: Form, faults: &[Fault]) {
-        self.verdict(form, &|_| {}).unwrap();
+    fn refuses(&self, contents: impl Into<Contents>, faults: &[Fault]) {
+        let contents = contents.into();
+        let form = contents.form;
+        self.verdict(contents, &|_| {}).unwrap();
         let passed: Vec<&str> = faults
             .iter()
-            .filter(|(name, plant)| match self.verdict(form, *plant) {
+            .filter(|(name, plant)| match self.verdict(contents, *plant) {
                 Ok(()) => true,
                 Err(error) => {
                     println!("{form} {name}: {error}");
@@ -268,4 +271,21 @@ fn faults_of_a_two_stage_detector_are_refused() {
         }),
     ];
     case.refuses(Form::Whole, &faults);
+}
+
+#[test]
+fn wrong_pixels_of_objects_are_refused() {
+    let fit = Fit::Shorter { min_size: 60, max_size: 133 };
+    let few = [("mask_pixel_score_threshold", json!(0.45)), ("box_detections_per_img", json!(8))];
+    let meta = detector_meta("maskrcnn_resnet18_fpn", fit, &few);
+    let case = Case::new(&CheckpointMeta { task: Task::ImageInstanceSegmentation, ..meta });
+    let faults: [Fault; 3] = [
+        ("another threshold", &|g| named(g, "mask_threshold", &|_, t| t + 0.02)),
+        ("no margin around the box", &|g| weights(g, &|t| t.data == (30.0_f32 / 28.0).to_le_bytes(), &|_, _| 1.0)),
+        ("corners rounded to the nearest pixel", &|g| {
+            nodes(g, "Clip", "paste/object", &mut |node| node.op = "Ceil");
+            nodes(g, "Ceil", "paste/object", &mut |node| node.inputs.truncate(1));
+        }),
+    ];
+    case.refuses(Contents { form: Form::Whole, features: false, pixels: true }, &faults);
 }

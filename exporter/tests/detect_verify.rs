@@ -12,14 +12,14 @@ use std::sync::OnceLock;
 use exporter::{ExportError, ExportSettings, ExportSummary, Form, export};
 use runtime::{Model, Options, Overrides};
 use safetensors::Dtype;
-use schemas::{CheckpointMeta, Fit};
+use schemas::{CheckpointMeta, Fit, Task};
 use serde_json::{Value, json};
 use support::decisions::{read_tensors, record, write_recording};
 use support::{Tensors, detector_meta, picture, state_dict, uniform, write_checkpoint};
 use tempfile::TempDir;
 
 fn settings(form: Form, verify: bool) -> ExportSettings {
-    ExportSettings { form, verify, features: false, overwrite: true, changes: vec![], runtime: options() }
+    ExportSettings { form, verify, overwrite: true, runtime: options(), ..ExportSettings::default() }
 }
 
 fn options() -> Options {
@@ -41,6 +41,12 @@ fn rcnn() -> CheckpointMeta {
 
 fn retinanet() -> CheckpointMeta {
     detector_meta("retinanet_resnet50_fpn", Fit::Shorter { min_size: 60, max_size: 133 }, &[])
+}
+
+fn mask_rcnn(settings: &[(&str, Value)]) -> CheckpointMeta {
+    let fit = Fit::Shorter { min_size: 60, max_size: 133 };
+    let meta = detector_meta("maskrcnn_resnet18_fpn", fit, settings);
+    CheckpointMeta { task: Task::ImageInstanceSegmentation, ..meta }
 }
 
 /// A checkpoint with its recording.
@@ -240,6 +246,35 @@ fn settings_that_mean_nothing_are_refused() {
     let unverified = ExportSettings { changes, ..settings(Form::Whole, false) };
     let error = export_to(classifier.path(), &unverified).unwrap_err();
     assert!(error.to_string().contains("a detection setting"), "{error}");
+}
+
+#[test]
+fn a_file_gives_the_pixels_of_objects_where_it_was_asked_for_them() {
+    let pixels = |form, verify| ExportSettings { pixels: true, ..settings(form, verify) };
+    let wanted = [("tile_grid_size", json!("2x1")), ("mask_pixel_score_threshold", json!(0.45))];
+    let folder = made(&mask_rcnn(&[wanted.as_slice(), &[("box_detections_per_img", json!(8))]].concat()));
+    let summary = export_to(folder.path(), &pixels(Form::Whole, true)).unwrap();
+    let last = summary.graph.outputs.last().unwrap();
+    assert_eq!((last.name.as_str(), last.dtype, last.shape.join(" ")), ("pixels", "uint8", "N D H W".to_owned()));
+    let mut model = Model::open(&folder.path().join("model.onnx"), &options()).unwrap();
+    let images = picture("pixels", 2, 70, 110);
+    let low = Overrides { score_threshold: Some(0.05), iou_threshold: Some(0.5) };
+    let most = model.detect(images.view(), None, &low).unwrap().iter().map(Vec::len).max().unwrap();
+    let pasted = model.pixels(images.view(), &low).unwrap();
+    assert_eq!(pasted.dim(), (2, most, 70, 110));
+    assert!(most > 2 && pasted.iter().any(|&pixel| pixel == 1) && pasted.iter().all(|&pixel| pixel < 2));
+    let wrong = model.pixels(images.view(), &Overrides { score_threshold: Some(2.0), iou_threshold: None });
+    assert!(wrong.unwrap_err().to_string().contains("score_threshold"));
+    assert_eq!(model.pixels(ndarray::Array4::zeros((0, 5, 5, 3)).view(), &low).unwrap().dim(), (0, 0, 5, 5));
+
+    let error = export_to(folder.path(), &pixels(Form::Prepared, true)).unwrap_err();
+    assert!(error.to_string().contains("take the form 'whole'") && error.code().exit_code() == 2, "{error}");
+    let error = export_to(copy_of_fixture().path(), &pixels(Form::Whole, true)).unwrap_err();
+    assert!(error.to_string().contains("image-instance-segmentation") && error.code().exit_code() == 2, "{error}");
+    assert_eq!(export_to(folder.path(), &settings(Form::Whole, false)).unwrap().graph.outputs.len(), 4);
+    let mut without = Model::open(&folder.path().join("model.onnx"), &options()).unwrap();
+    let error = without.pixels(picture("none", 1, 9, 9).view(), &Overrides::default()).unwrap_err();
+    assert!(error.to_string().contains("--masks full"), "{error}");
 }
 
 #[test]

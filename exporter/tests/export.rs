@@ -27,7 +27,7 @@ fn options() -> Options {
 }
 
 fn settings(form: Form, verify: bool) -> ExportSettings {
-    ExportSettings { form, verify, overwrite: true, runtime: options(), features: false, changes: vec![] }
+    ExportSettings { form, verify, overwrite: true, runtime: options(), ..ExportSettings::default() }
 }
 
 /// What a recording holds: prepared images and whole ones, with their answers.

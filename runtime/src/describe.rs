@@ -6,7 +6,8 @@ use schemas::prediction::MASK_SIDE;
 use schemas::{CheckpointMeta, Form, Task, UnknownForm};
 
 use crate::format::{
-    BOXES, FEATURES, FORM_KEY, INPUT, IOU_THRESHOLD, LABELS, MASKS, META_KEY, OUTPUT, SCORE_THRESHOLD, SCORES, SIZES,
+    BOXES, FEATURES, FORM_KEY, INPUT, IOU_THRESHOLD, LABELS, MASKS, META_KEY, OUTPUT, PIXELS, SCORE_THRESHOLD, SCORES,
+    SIZES,
 };
 use crate::graphs::Columns;
 
@@ -41,6 +42,8 @@ pub(crate) struct Description {
     pub input_shape: [i64; 4],
     /// Width of a classifier's penultimate layer, where the file gives it.
     pub features: Option<usize>,
+    /// Whether the file pastes masks into the image.
+    pub pixels: bool,
 }
 
 impl Description {
@@ -97,14 +100,15 @@ impl<'a> Wanted<'a> {
 pub(crate) fn describe(session: &Session) -> Result<Description, String> {
     let (meta, form) = metadata(session)?;
     let images = Wanted::new(INPUT, TensorElementType::Uint8, &[-1, -1, -1, 3]);
-    let mut features = None;
+    let gives = |name: &str| session.outputs().iter().any(|output| output.name() == name);
+    let (mut features, mut pixels) = (None, false);
     let answers = Outputs::of(meta.task);
     let shapes = match answers {
         Outputs::Probabilities => {
             let labels = i64::try_from(meta.labels.len()).unwrap_or(i64::MAX);
             let shape = [-1, labels];
             let mut outputs = vec![Wanted::new(OUTPUT, TensorElementType::Float32, &shape)];
-            if session.outputs().iter().any(|output| output.name() == FEATURES) {
+            if gives(FEATURES) {
                 outputs.push(Wanted::new(FEATURES, TensorElementType::Float32, &[-1, -1]));
             }
             let shapes = accept(session.outputs(), "output", &outputs)
@@ -122,6 +126,10 @@ pub(crate) fn describe(session: &Session) -> Result<Description, String> {
             let shape = [-1, -1, side, side];
             if answers == Outputs::Masks {
                 outputs.push(Wanted::new(MASKS, TensorElementType::Float32, &shape));
+                pixels = gives(PIXELS);
+            }
+            if pixels {
+                outputs.push(Wanted::new(PIXELS, TensorElementType::Uint8, &[-1, -1, -1, -1]));
             }
             accept(session.outputs(), "output", &outputs)?;
             thresholds(session)?;
@@ -147,7 +155,7 @@ pub(crate) fn describe(session: &Session) -> Result<Description, String> {
     if sides_are_fixed && input_shape[1..3] != [side, side] {
         return Err(format!("input '{INPUT}' has shape {input_shape:?}, but the metadata say {side} x {side} pixels"));
     }
-    Ok(Description { meta, outputs: answers, form, input_shape, features })
+    Ok(Description { meta, outputs: answers, form, input_shape, features, pixels })
 }
 
 fn metadata(session: &Session) -> Result<(CheckpointMeta, Form), String> {

@@ -1,13 +1,13 @@
 //! Detection: images in, lists of boxes out.
 
-use ndarray::{Array2, ArrayView4};
+use ndarray::{Array2, Array4, ArrayView4};
 use schemas::Form;
 use schemas::prediction::{Detection, MASK_SIDE, SoftMask, Thresholds};
 
 use crate::RuntimeError;
 use crate::bound::Inputs;
 use crate::describe::Outputs;
-use crate::format::{BOXES, IOU_THRESHOLD, LABELS, MASKS, SCORE_THRESHOLD, SCORES, SIZES};
+use crate::format::{BOXES, IOU_THRESHOLD, LABELS, MASKS, PIXELS, SCORE_THRESHOLD, SCORES, SIZES};
 use crate::model::{Model, failed};
 
 /// Thresholds for one run in place of those in the file.
@@ -109,6 +109,40 @@ impl Model {
             .collect()
         };
         classes.outer_iter().take(n).enumerate().map(image).collect()
+    }
+
+    /// The pixels of each object that [`Self::detect`] finds in whole `images`: uint8 `[n, objects, h, w]`, 1 where the pixel
+    /// is the object's. Images with fewer objects than others have empty ones at their end.
+    ///
+    /// # Errors
+    /// As [`Self::detect`]; [`RuntimeError::Input`] also when the file was exported without pixels.
+    #[expect(clippy::needless_pass_by_value, reason = "a view is a reference")]
+    pub fn pixels(&mut self, images: ArrayView4<'_, u8>, overrides: &Overrides) -> Result<Array4<u8>, RuntimeError> {
+        if !self.has_pixels() {
+            let problem = "the file gives no pixels of objects; export it again with `exporter --masks full`";
+            return Err(input(problem.to_owned()));
+        }
+        let (n, h, w, c) = images.dim();
+        self.check([n, h, w, c])?;
+        self.check_sizes(n, None)?;
+        let overrides = given(overrides)?;
+        if n == 0 {
+            return Ok(Array4::zeros((0, 0, h, w)));
+        }
+        let outputs = self.answer(&Inputs { images: images.view(), sizes: None, thresholds: overrides })?;
+        let output =
+            outputs.get(PIXELS).ok_or_else(|| RuntimeError::Run { reason: format!("no output named {PIXELS}") })?;
+        let (shape, values) = output.try_extract_tensor::<u8>().map_err(|e| failed(&e))?;
+        let wrong = || RuntimeError::Run { reason: format!("for {n} images of {h} x {w}: {PIXELS} {shape:?}") };
+        match **shape {
+            // A padded batch has more rows, at its end.
+            [rows, each, height, width] if rows >= n as i64 && height == h as i64 && width == w as i64 => {
+                let each = usize::try_from(each).map_err(|_| wrong())?;
+                let values = values.get(..n * each * h * w).ok_or_else(wrong)?;
+                Array4::from_shape_vec((n, each, h, w), values.to_vec()).map_err(|_| wrong())
+            }
+            _ => Err(wrong()),
+        }
     }
 
     fn check_sizes(&self, n: usize, sizes: Option<&[[i64; 2]]>) -> Result<(), RuntimeError> {

@@ -26,3 +26,7 @@ pub const SCORES: &str = "scores";
 pub const LABELS: &str = "labels";
 /// Name of the masks of a detector that outlines what it finds.
 pub const MASKS: &str = "masks";
+/// Name of those masks pasted into the image, an output of those files that were asked for it.
+pub const PIXELS: &str = "pixels";
+/// Name of the optional input above which a pixel of [`PIXELS`] is the object's.
+pub const MASK_THRESHOLD: &str = "mask_threshold";

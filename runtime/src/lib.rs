@@ -32,7 +32,8 @@ pub use detect::Overrides;
 pub use error::RuntimeError;
 pub use execution::{Buckets, Execution};
 pub use format::{
-    BOXES, FEATURES, FORM_KEY, INPUT, IOU_THRESHOLD, LABELS, MASKS, META_KEY, OUTPUT, SCORE_THRESHOLD, SCORES, SIZES,
+    BOXES, FEATURES, FORM_KEY, INPUT, IOU_THRESHOLD, LABELS, MASK_THRESHOLD, MASKS, META_KEY, OUTPUT, PIXELS,
+    SCORE_THRESHOLD, SCORES, SIZES,
 };
 pub use library::init;
 pub use model::{Model, Options};

@@ -211,6 +211,12 @@ impl Model {
         self.rows(&images, FEATURES, width)
     }
 
+    /// Whether the file gives [`Self::pixels`].
+    #[must_use]
+    pub fn has_pixels(&self) -> bool {
+        self.about.pixels
+    }
+
     /// An output with a row of this width for each image.
     fn rows(&mut self, images: &ArrayView4<'_, u8>, name: &str, width: usize) -> Result<Array2<f32>, RuntimeError> {
         let (n, h, w, c) = images.dim();

@@ -12,7 +12,7 @@ boxes at fixed places of every image (BOXES, as fractions), labelled red, green,
 red, green, blue and half of red, each / 255. The fourth overlaps the first by 0.4 and goes when iou_threshold is below that.
 
 And tiny_masks_{whole,prepared}.onnx, the same with masks: a disc, a ring, a diamond and a square, whose probability falls from 1
-to 0 across their edge (see `patterns`).
+to 0 across their edge (see `patterns`). tiny_masks_pixels.onnx has the output `pixels` too, without a pixel.
 """
 
 import json
@@ -96,7 +96,7 @@ def patterns():
     return values
 
 
-def detector(name, form, settings, masks=False):
+def detector(name, form, settings, masks=False, pixels=False):
     def floats(name, shape, values):
         return helper.make_tensor(name, TensorProto.FLOAT, shape, values)
 
@@ -121,8 +121,8 @@ def detector(name, form, settings, masks=False):
     inputs += [helper.make_tensor_value_info(t.name, TensorProto.FLOAT, [1]) for t in thresholds]
     nodes = sides + [
         node("Cast", ["sides"], ["scale"], to=TensorProto.FLOAT),
-        node("Cast", ["images"], ["pixels"], to=TensorProto.FLOAT),
-        node("ReduceMean", ["pixels", "axes"], ["mean"], keepdims=0),
+        node("Cast", ["images"], ["levels"], to=TensorProto.FLOAT),
+        node("ReduceMean", ["levels", "axes"], ["mean"], keepdims=0),
         node("Div", ["mean", "all"], ["share"]),
         node("Gather", ["share", "classes"], ["each"], axis=1),
         node("Mul", ["each", "shares"], ["certain"]),
@@ -147,6 +147,13 @@ def detector(name, form, settings, masks=False):
         constants.append(floats("patterns", [4, MASK_SIDE, MASK_SIDE], patterns()))
         nodes.append(node("Gather", ["patterns", "order"], ["masks"], axis=0))
         outputs.append(helper.make_tensor_value_info("masks", TensorProto.FLOAT, ["n", "d", MASK_SIDE, MASK_SIDE]))
+    if pixels:
+        constants.append(helper.make_tensor("no", TensorProto.UINT8, [1], [0]))
+        nodes.append(node("Shape", ["labels"], ["rows"]))
+        nodes.append(node("Shape", ["images"], ["size"], start=1, end=3))
+        nodes.append(node("Concat", ["rows", "size"], ["all_pixels"], axis=0))
+        nodes.append(node("Expand", ["no", "all_pixels"], ["pixels"]))
+        outputs.append(helper.make_tensor_value_info("pixels", TensorProto.UINT8, ["n", "d", "h", "w"]))
     graph = helper.make_graph(nodes, "tiny", inputs, outputs, constants)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], producer_name="fovea", ir_version=10)
     about = meta("image-instance-segmentation" if masks else "image-object-detection", ["red", "green", "blue"])
@@ -169,3 +176,4 @@ if __name__ == "__main__":
     detector("tiny_detector_tiled.onnx", "prepared", {"tile_grid_size": "2x2", "tile_overlap_ratio": 0.0})
     detector("tiny_masks_whole.onnx", "whole", {}, masks=True)
     detector("tiny_masks_prepared.onnx", "prepared", {}, masks=True)
+    detector("tiny_masks_pixels.onnx", "whole", {}, masks=True, pixels=True)

@@ -158,6 +158,11 @@ pub struct Description {
 
 impl Description {
     fn new(name: &str, model: &runtime::Model, running: Running) -> anyhow::Result<Self> {
+        ensure!(
+            !model.has_pixels(),
+            "the file pastes the pixels of all objects, also for requests that do not ask for them, and the server does so \
+             itself; export it again without --masks full"
+        );
         let meta = model.meta().clone();
         let outputs = model.outputs();
         let settings = match outputs {

@@ -52,7 +52,7 @@ impl RequestOptions {
         }
         let mut settings = about.settings.clone();
         options.apply(&mut settings).map_err(|e| ServerError::Request(e.to_string()))?;
-        let DetectionSettings { thresholds, max_boxes, tiling } = DetectionSettings::from(&settings);
+        let DetectionSettings { thresholds, max_boxes, tiling, mask_threshold } = DetectionSettings::from(&settings);
         if options.tile_grid_size.is_some() {
             check_grid(&tiling, max_boxes)?;
         }
@@ -62,7 +62,7 @@ impl RequestOptions {
         };
         let masks = MaskOptions {
             form: MaskForm::default(),
-            threshold: settings.mask_pixel_score_threshold as f32,
+            threshold: mask_threshold,
             most_points: settings.max_number_of_polygon_points as usize,
         };
         Ok(Self { thresholds, tiling, max_boxes, masks })

@@ -8,16 +8,16 @@ use crate::graph::Attribute;
 use crate::proto::dtype_code;
 
 /// A value of ONNX type `bool`. The element type of the value inside means nothing.
-pub(super) struct Truth(Value);
+pub(crate) struct Truth(Value);
 
 impl Builder<'_> {
     /// `Equal`, `GreaterOrEqual`, ... of two values, broadcasting.
-    pub(super) fn compare(&self, op: &'static str, a: &Value, b: &Value) -> Truth {
+    pub(crate) fn compare(&self, op: &'static str, a: &Value, b: &Value) -> Truth {
         Truth(self.binary(op, a, b))
     }
 
     /// 1 where true, 0 where false.
-    pub(super) fn counted(&self, truth: &Truth, to: DType) -> Value {
+    pub(crate) fn counted(&self, truth: &Truth, to: DType) -> Value {
         let attributes = vec![("to", Attribute::Int(i64::from(dtype_code(to))))];
         let dims = truth.0.dims().to_vec();
         self.emit(Emit { op: "Cast", inputs: &[Some(&truth.0)], attributes, dtype: to, dims })

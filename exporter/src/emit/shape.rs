@@ -91,14 +91,14 @@ impl Builder<'_> {
     }
 
     /// I64 `[n]`: 0, 1, ... below a scalar.
-    pub(super) fn counting(&self, limit: &Value) -> Value {
+    pub(crate) fn counting(&self, limit: &Value) -> Value {
         let (zero, one) = (self.integer(0), self.integer(1));
         let inputs = [Some(&zero), Some(limit), Some(&one)];
         self.emit(Emit { op: "Range", inputs: &inputs, attributes: vec![], dtype: DType::I64, dims: vec![None] })
     }
 
     /// An I64 scalar.
-    pub(super) fn integer(&self, value: i64) -> Value {
+    pub(crate) fn integer(&self, value: i64) -> Value {
         self.tensor(DType::I64, &[], value.to_le_bytes().to_vec(), Some(value.to_string()))
     }
 

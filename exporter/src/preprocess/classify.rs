@@ -26,7 +26,7 @@ pub fn classifier(
     contents: impl Into<Contents>,
     source: &dyn ParamSource,
 ) -> Result<Graph, BuildError> {
-    let Contents { form, features } = contents.into();
+    let Contents { form, features, .. } = contents.into();
     let b = Builder::new(source);
     let p = &meta.preprocessing;
     let crop = i64::from(p.side());

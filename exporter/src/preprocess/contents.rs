@@ -9,11 +9,13 @@ pub struct Contents {
     pub form: Form,
     /// Whether a classifier also gives its penultimate layer, as output `features`.
     pub features: bool,
+    /// Whether a model that outlines objects also gives their pixels, as output `pixels`.
+    pub pixels: bool,
 }
 
 impl From<Form> for Contents {
-    /// Without features.
+    /// Without features and pixels.
     fn from(form: Form) -> Self {
-        Self { form, features: false }
+        Self { form, features: false, pixels: false }
     }
 }

@@ -6,14 +6,17 @@ use runtime::Form;
 use schemas::CheckpointMeta;
 use schemas::prediction::{DetectionSettings, Tiling};
 
+use super::contents::Contents;
 use super::frame::{frame, size};
+use super::paste::{Canvas, paste};
 use super::pixels::{Sizes, Window, cut};
 use super::tiles::places;
 use crate::builder::{BuildError, Builder, Value};
 use crate::graph::{DecisionKind, Dim, Graph};
 use crate::source::ParamSource;
 
-/// The detector as a graph. Tiling is in the `whole` form only: whoever prepares images prepares tiles.
+/// The detector as a graph. Tiling is in the `whole` form only: whoever prepares images prepares tiles. So are pixels of objects:
+/// the originals of prepared images differ in size.
 ///
 /// # Errors
 /// When a parameter cannot be had or the definition does not fit together.
@@ -21,9 +24,10 @@ pub fn detector(
     network: &Detector,
     meta: &CheckpointMeta,
     settings: &DetectionSettings,
-    form: Form,
+    contents: impl Into<Contents>,
     source: &dyn ParamSource,
 ) -> Result<Graph, BuildError> {
+    let Contents { form, pixels, .. } = contents.into();
     let b = Builder::new(source);
     let images = |doc: &str| {
         let dims = [Dim::Named("N"), Dim::Named("H"), Dim::Named("W"), Dim::Fixed(3)];
@@ -40,21 +44,31 @@ pub fn detector(
         };
         Finder { b: &b, network, meta, selection }
     };
-    let found = match form {
+    let (found, canvas) = match form {
         Form::Prepared => {
             let prepared = images(
                 "RGB images, already resized and framed as metadata 'fovea' says under 'preprocessing'; sides are multiples of 32",
             );
             let doc = "height and width of each original image; boxes are in its pixels";
             let sizes = b.input(runtime::SIZES, DType::I64, &[Dim::Named("N"), Dim::Fixed(2)], doc);
-            with_thresholds().found(prepared, sizes)
+            (with_thresholds().found(prepared, sizes), None)
         }
         Form::Whole => {
             let whole = images("RGB images of any height and width, at least 1 pixel each");
             let finder = with_thresholds();
-            if settings.tiling.grid.is_none() { finder.whole(&whole) } else { finder.tiled(&whole, &settings.tiling) }
+            let pasted = pixels.then(|| {
+                let doc = "a pixel whose probability is above it is the object's; in [0, 1]";
+                let threshold = b.optional_input(runtime::MASK_THRESHOLD, settings.mask_threshold, doc);
+                let s = Sizes { b: &b };
+                Canvas { height: s.dim(&whole, 1), width: s.dim(&whole, 2), threshold }
+            });
+            let tiling = &settings.tiling;
+            let found = if tiling.grid.is_none() { finder.whole(&whole) } else { finder.tiled(&whole, tiling) };
+            (found, pasted)
         }
     };
+    let pixels = canvas.zip(found.masks.as_ref());
+    let pixels = pixels.map(|(canvas, masks)| paste(&b, &found.boxes, &found.labels, masks, &canvas));
     let (n, d) = (Dim::Named("N"), Dim::Named("D"));
     let doc = "left, top, right, bottom in pixels of the image, by falling score; meaningless where the label is -1";
     b.output(&found.boxes, runtime::BOXES, &[n.clone(), d.clone(), Dim::Fixed(4)], doc);
@@ -65,7 +79,11 @@ pub fn detector(
         let doc = "probability that a part of the box is the object, for 28 x 28 equal parts of it, row by row; meaningless where \
                    the label is -1";
         let side = Dim::Fixed(mask_rcnn::SIDE);
-        b.output(masks, runtime::MASKS, &[n, d, side.clone(), side], doc);
+        b.output(masks, runtime::MASKS, &[n.clone(), d.clone(), side.clone(), side], doc);
+    }
+    if let Some(pixels) = pixels {
+        let doc = "1 where a pixel of the image is the object's, else 0; all 0 where the label is -1";
+        b.output(&pixels, runtime::PIXELS, &[n, d, Dim::Named("H"), Dim::Named("W")], doc);
     }
     b.finish()
 }

@@ -5,6 +5,7 @@ mod classify;
 mod contents;
 mod detect;
 mod frame;
+mod paste;
 mod pixels;
 mod tiles;
 
@@ -12,4 +13,5 @@ pub use classify::{classifier, resize_and_cut};
 pub use contents::Contents;
 pub use detect::detector;
 pub use frame::frame;
+pub use paste::{Canvas, paste};
 pub use tiles::places;

@@ -8,6 +8,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use models::host::mask::Paste;
 use models::host::{self, Merge, MergeRule, Placement, Tile};
 use ndarray::{Array4, Axis, concatenate};
 use runtime::{Data, Form, Model, Overrides, Tensor};
@@ -28,6 +29,8 @@ const ANSWER: [&str; 4] = [runtime::BOXES, runtime::SCORES, runtime::LABELS, run
 const BATCHES: [usize; 2] = [2, 5];
 /// Share of merged boxes that may differ: long chains of boxes that drop each other are merged approximately in the graph.
 const MERGED_SHARE: f64 = 0.05;
+/// A pixel may be the object's or not where its probability is as near to the threshold: a graph sums in another order.
+const PASTED: f32 = 1e-5;
 
 /// Compares the graph, and the file it was written to, with the recording.
 ///
@@ -497,6 +500,9 @@ impl Answers<'_> {
         for (i, image) in self.recording.images.iter().enumerate() {
             let found = self.answer(i, image, &recording.overrides)?;
             self.sound(&found, image).map_err(|problem| differs(Self::NAME, i, problem))?;
+            if self.file.has_pixels() {
+                self.pasted(i, image, &found)?;
+            }
             if self.answer(i, image, &Overrides::default())? != self.answer(i, image, &own)? {
                 let problem = "its answer changes when the thresholds of its settings are given".to_owned();
                 return Err(differs("default thresholds", i, problem));
@@ -513,6 +519,43 @@ impl Answers<'_> {
         };
         let fail = |problem: String| VerifyError::Run { check: Self::NAME.to_owned(), image: i, problem };
         found.map_err(|error| fail(error.to_string()))?.pop().ok_or_else(|| fail("it answers for no image".to_owned()))
+    }
+
+    /// Whether the pixels of what was found are those that the host pastes.
+    fn pasted(&mut self, i: usize, image: &Image, found: &[Detection]) -> Result<(), VerifyError> {
+        let name = "pixels of objects";
+        let pixels = self.file.pixels(image.pixels.view(), &self.recording.overrides);
+        let pixels = pixels.map_err(|error| VerifyError::Run {
+            check: name.to_owned(),
+            image: i,
+            problem: error.to_string(),
+        })?;
+        let (_, each, height, width) = pixels.dim();
+        if each < found.len() {
+            return Err(differs(name, i, format!("it gives those of {each} objects, and finds {}", found.len())));
+        }
+        let side = |side: usize| u32::try_from(side).unwrap_or(u32::MAX);
+        let threshold = self.recording.settings.mask_threshold;
+        let paste = Paste { width: side(width), height: side(height), threshold };
+        for (at, one) in found.iter().enumerate() {
+            let Some(mask) = &one.mask else { continue };
+            let (window, probabilities) = paste.probabilities(mask.values(), one.corners);
+            let mut expected = vec![0.0; width * height];
+            for (row, values) in (window.y0 as usize..).zip(probabilities.chunks_exact(window.width().max(1) as usize))
+            {
+                expected[row * width + window.x0 as usize..][..values.len()].copy_from_slice(values);
+            }
+            let given = pixels.slice(ndarray::s![0, at, .., ..]);
+            let wrong = |(probability, pixel): (&f32, &u8)| {
+                (*probability > threshold) != (*pixel == 1) && (probability - threshold).abs() > PASTED
+            };
+            let wrong = expected.iter().zip(given.iter()).filter(|pair| wrong(*pair)).count();
+            if wrong > 0 {
+                let problem = format!("{wrong} pixels of object {at} are not those that its mask gives");
+                return Err(differs(name, i, problem));
+            }
+        }
+        Ok(())
     }
 
     fn sound(&self, found: &[Detection], image: &Image) -> Result<(), String> {

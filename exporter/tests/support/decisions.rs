@@ -6,7 +6,7 @@ use std::path::Path;
 
 use exporter::Form;
 use exporter::graph::{Dim, Graph, Node, ValueInfo};
-use exporter::preprocess;
+use exporter::preprocess::{self, Contents};
 use exporter::proto::{self, Header};
 use exporter::source::{ParamError, ParamSource};
 use exporter::verify::decisions::Sample;
@@ -14,7 +14,7 @@ use exporter::verify::recorded::{self, word};
 use models::host::{self, Rgb, Tile};
 use runtime::{Data, Options, Probe, Tensor};
 use safetensors::{Dtype, SafeTensors};
-use schemas::prediction::DetectionSettings;
+use schemas::prediction::{DetectionSettings, MASK_SIDE};
 use schemas::{CheckpointMeta, Settings};
 use sha2::{Digest, Sha256};
 
@@ -36,9 +36,10 @@ impl ParamSource for Weights<'_> {
 }
 
 /// The graph of a detector with these weights.
-pub fn graph_of(meta: &CheckpointMeta, weights: &Tensors, form: Form) -> Graph {
+pub fn graph_of(meta: &CheckpointMeta, weights: &Tensors, contents: impl Into<Contents>) -> Graph {
     let detector = models::registry::described(meta).unwrap().detector().unwrap();
-    preprocess::detector(&detector, meta, &DetectionSettings::try_from(meta).unwrap(), form, &Weights(weights)).unwrap()
+    let settings = DetectionSettings::try_from(meta).unwrap();
+    preprocess::detector(&detector, meta, &settings, contents, &Weights(weights)).unwrap()
 }
 
 /// The graph with every decision's inputs and outputs among its outputs.
@@ -96,6 +97,10 @@ pub fn record(meta: &CheckpointMeta, weights: &Tensors) -> Tensors {
             put(&mut all, &format!("{name}.scores"), &floats(&[labels], part("scores", 1)));
             let found = out["labels"].integers().unwrap()[..labels].to_vec();
             put(&mut all, &format!("{name}.labels"), &integers(&[labels], found));
+            if out.contains_key("masks") {
+                let masks = part("masks", MASK_SIDE * MASK_SIDE);
+                put(&mut all, &format!("{name}.masks"), &floats(&[labels, MASK_SIDE, MASK_SIDE], masks));
+            }
             for (k, kind) in kinds.iter().enumerate() {
                 let decision = format!("{name}.decision.{k}.{}", word(*kind).unwrap());
                 let limits = rule(&decision, &mut out, k, meta);
@@ -139,7 +144,7 @@ fn rule(
                 out.insert(format!("{k}.output.1"), classes);
             }
             // Proposals are suppressed at 0.7 from 0 on; that of R-CNN's classes looks like them, but comes after them.
-            let rcnn = meta.model_name.starts_with("fasterrcnn");
+            let rcnn = ["fasterrcnn", "maskrcnn"].iter().any(|family| meta.model_name.starts_with(family));
             if proposals && rcnn && !is_last_nms(out, k) { vec![0.7, 0.0] } else { LIMITS.to_vec() }
         }
         "topk" => vec![],

@@ -111,10 +111,15 @@ pub struct DetectionSettings {
     pub max_boxes: u32,
     /// Whether, and how, images are also run in tiles.
     pub tiling: Tiling,
+    /// A pixel whose probability is above it is the object's.
+    pub mask_threshold: f32,
 }
 
 impl From<&Settings> for DetectionSettings {
-    #[expect(clippy::cast_possible_truncation, reason = "scores and overlaps are compared in single precision")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "scores, overlaps and probabilities are compared in single precision"
+    )]
     fn from(settings: &Settings) -> Self {
         Self {
             thresholds: Thresholds {
@@ -127,6 +132,7 @@ impl From<&Settings> for DetectionSettings {
                 overlap: settings.tile_overlap_ratio,
                 threshold: settings.tile_predictions_nms_thresh as f32,
             },
+            mask_threshold: settings.mask_pixel_score_threshold as f32,
         }
     }
 }
