@@ -23,6 +23,8 @@ pub struct Draft {
     pub declared: Option<[u32; 2]>,
     /// What it shows.
     pub objects: Vec<DraftObject>,
+    /// Objects besides that cannot be used, as their descriptions show.
+    pub lost: usize,
 }
 
 /// An object as described.
@@ -156,6 +158,7 @@ fn evidence(draft: &Draft) -> Evidence {
 /// Adds an image of `size` pixels whose numbers are of `frame`; and how many of its objects had segments that overlap.
 pub fn add(part: &mut Part, draft: Draft, frame: &Frame, size: Option<[u32; 2]>) -> usize {
     let mut united = 0;
+    let (path, described) = (draft.path.clone(), draft.objects.len() + draft.lost);
     let mut image = LabelledImage { path: draft.path, size, objects: Vec::with_capacity(draft.objects.len()) };
     for object in draft.objects {
         let place = object.place.clone();
@@ -167,6 +170,13 @@ pub fn add(part: &mut Part, draft: Draft, frame: &Frame, size: Option<[u32; 2]>)
             }
             Err(reason) => part.leave_out(&draft.source, place, reason),
         }
+    }
+    if described > 0 && image.objects.is_empty() {
+        // Without its objects it would teach that nothing is there.
+        let reason = format!("{}: none of its objects can be used, so that the image is left out too", path.display());
+        part.leave_out_image(&draft.source, draft.place, reason, 0);
+        part.barren += 1;
+        return united;
     }
     part.images.push(image);
     united

@@ -49,6 +49,8 @@ pub struct Part {
     pub cut: usize,
     /// Objects among what could not be used.
     pub lost: usize,
+    /// Images that were left out because none of their objects can be used.
+    pub barren: usize,
     /// Which images belong together, where that is known.
     pub groups: Groups,
 }
@@ -113,7 +115,7 @@ impl Part {
             shown.concat() + &if more > 0 { format!("\n  and {more} more") } else { String::new() }
         };
         let objects = self.images.iter().map(|image| image.objects.len()).sum::<usize>();
-        if self.images.is_empty() {
+        if self.images.is_empty() && self.barren == 0 {
             let message = format!("no image of part {:?} can be used; {advice}{}", self.name, first());
             return Err(wrong(source, message));
         }

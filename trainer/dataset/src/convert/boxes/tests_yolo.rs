@@ -128,3 +128,18 @@ fn what_is_written_is_read_by_others() {
     let images: &[LabelledImage] = &mixed.images;
     assert_eq!(images.len(), 1);
 }
+
+/// Without its objects an image would teach that nothing is there.
+#[test]
+fn an_image_of_which_no_object_can_be_used_is_left_out_too() {
+    let folder = Folder::new();
+    folder.image("d/images/train/b.jpg", 100, 50);
+    folder.image("d/images/train/c.jpg", 100, 50);
+    folder.write("d/labels/train/b.txt", "");
+    folder.write("d/labels/train/c.txt", "0 0.5 0.5 0.5 0.5\n0 0.5 0.5 0.5\n");
+    let part = set(&folder, "names: [a]\n", "0 0.5 0.5 0 0.5\n0 0.5 0.5\n").unwrap();
+    let names: Vec<_> = part.images.iter().map(|image| image.path.file_name().unwrap().to_str().unwrap()).collect();
+    assert_eq!(names, ["b.jpg", "c.jpg"], "one without lines is background, one with an object that can be used stays");
+    assert_eq!(part.left_out.iter().filter(|one| one.reason.contains("none of its objects")).count(), 1);
+    assert_eq!(part.left_out.len(), 4, "{:?}", part.left_out);
+}

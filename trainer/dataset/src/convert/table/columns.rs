@@ -111,13 +111,40 @@ impl Sight<'_> {
             Some(image) => image,
             None => self.image(&names)?,
         };
-        let set = (0..names.len()).find(|column| {
-            let is_part = |record: &Record| names::part(Self::field(record, *column)).is_some();
-            names::SETS.contains(&names[*column].as_str()) && self.records[1..].iter().all(is_part)
-        });
         let mut assumed = Vec::new();
+        let set = self.parts(&names, asked, &mut assumed)?;
         let layout = self.layout(&names, asked, [Some(image), set, asked.group], &mut assumed)?;
         Ok(Columns { header: true, image, set, group: asked.group, layout, assumed })
+    }
+
+    /// The column that says which part each row is in.
+    fn parts(&self, names: &[String], asked: &Asked, assumed: &mut Vec<String>) -> Result<Option<usize>, String> {
+        let rows = &self.records[1..];
+        let other = |column: &usize| {
+            asked.group == Some(*column) || asked.labels.as_ref().is_some_and(|labels| labels.contains(column))
+        };
+        let named = |column: &usize| names::SETS.contains(&names[*column].as_str()) && !other(column);
+        for column in (0..names.len()).filter(named) {
+            let strange = |record: &&Record| names::part(Self::field(record, column)).is_none();
+            let name = Self::field(&self.records[0], column);
+            match rows.iter().find(strange) {
+                None => return Ok(Some(column)),
+                Some(first) if rows.iter().all(|record| strange(&record)) => assumed.push(format!(
+                    "column {name:?} says nothing of parts ({:?} in line {}), so that all rows are one",
+                    Self::field(first, column),
+                    first.line
+                )),
+                Some(first) => {
+                    return Err(format!(
+                        "line {}: column {name:?} says {:?}, where other rows name a part; say train, validation or test in \
+                         each row, or rename the column if it means something else",
+                        first.line,
+                        Self::field(first, column)
+                    ));
+                }
+            }
+        }
+        Ok(None)
     }
 
     fn image(&self, names: &[String]) -> Result<usize, String> {

@@ -1,6 +1,6 @@
 //! Rows with boxes as parts of a set of images with boxes. What the room `boxes` offers is used here.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use models::host::mask::Fill;
@@ -77,7 +77,7 @@ fn gather(reading: &Reading, columns: &BoxColumns, row: &Record, into: &mut Gath
     let one = columns.read(row, reading.options.one_class.as_deref())?;
     let at = *into.known.entry(path.clone()).or_insert_with(|| {
         let (source, place, path, declared) = (reading.path.to_owned(), place.clone(), path.clone(), columns.size(row));
-        into.drafts.push(Draft { source, place, path, declared, objects: Vec::new() });
+        into.drafts.push(Draft { source, place, path, declared, objects: Vec::new(), lost: 0 });
         into.drafts.len() - 1
     });
     into.drafts[at].objects.extend(one.map(|one| DraftObject {
@@ -113,18 +113,6 @@ fn settled(reading: &Reading, gathered: Gathered, form: BoxForm, unit: Unit) -> 
         object.corners = object.corners.map(|numbers| form.corners(numbers));
     }
     part.assumed.extend(reading.assumed.iter().cloned());
-    let shows: BTreeSet<PathBuf> =
-        drafts.iter().filter(|draft| !draft.objects.is_empty()).map(|draft| draft.path.clone()).collect();
     settle(&mut part, drafts, unit);
-    // An image that shows something must not become one that shows nothing.
-    let images = std::mem::take(&mut part.images);
-    for image in images {
-        if image.objects.is_empty() && shows.contains(&image.path) {
-            let reason = format!("no box of {} can be used", image.path.display());
-            part.leave_out(reading.path, "image".to_owned(), reason);
-        } else {
-            part.images.push(image);
-        }
-    }
     part.usable(reading.path, &format!("{ADVICE}:"))
 }

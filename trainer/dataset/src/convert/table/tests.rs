@@ -314,6 +314,23 @@ fn tables_of_clouds() {
 }
 
 #[test]
+fn a_column_of_parts_with_a_word_that_is_none_is_refused_with_its_line() {
+    let lab = Lab::new(&["a.jpg", "b.jpg", "c.jpg"]);
+    let mixed = "image,label,split\na.jpg,cat,train\nb.jpg,dog,tset\nc.jpg,cat,\n";
+    let error = lab.labels(mixed, &plain()).unwrap_err();
+    assert!(
+        error.contains("line 3") && error.contains("\"split\" says \"tset\"") && error.contains("train, validation"),
+        "{error}"
+    );
+    let empty = lab.labels("image,label,split\na.jpg,cat,train\nb.jpg,dog,\n", &plain()).unwrap_err();
+    assert!(empty.contains("line 3") && empty.contains("says \"\""), "{empty}");
+    // A column of that name that holds something else is said not to be taken for parts.
+    let (rows, assumed) = lab.labels("image,label,phase\na.jpg,cat,solid\nb.jpg,dog,liquid\n", &plain()).unwrap();
+    assert_eq!(rows.len(), 2);
+    assert!(assumed.contains("\"phase\" says nothing of parts") && assumed.contains("line 2"), "{assumed}");
+}
+
+#[test]
 fn boxes_by_corners() {
     let lab = Lab::new(&["im1.jpg", "im2.jpg", "im3.jpg"]);
     let boxes = ["im1.jpg: cat 1 2 5 6, dog 10 20 30 40", "im2.jpg: cat 0 0 64 48"];
@@ -372,7 +389,7 @@ fn boxes_in_doubt() {
                 gone.jpg,1,2,3,4,cat\n";
     let Table::Boxes(parts) = lab.read(text, &plain()).unwrap() else { panic!("boxes") };
     let left: Vec<&str> = parts[0].left_out.iter().map(|one| one.place.as_str()).collect();
-    assert_eq!(left, ["line 5", "line 6", "line 3", "line 4", "image"]);
+    assert_eq!(left, ["line 5", "line 6", "line 3", "line 4", "line 4"]);
     assert_eq!(parts[0].images.len(), 1, "b.jpg shows something, and must not become background");
     refused(
         lab.read("image,xmin,ymin,xmax,ymax,label\na.jpg,9,2,5,6,cat\n", &plain()),

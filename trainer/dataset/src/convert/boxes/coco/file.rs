@@ -47,8 +47,17 @@ pub struct Category {
 /// The elements of a list, and why some are none; or what stands there instead of a list.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Listed<T> {
-    List(Vec<Result<T, String>>),
+    List(Vec<Result<T, Unusable>>),
     Other(Value),
+}
+
+/// An element that cannot be used.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Unusable {
+    /// Why.
+    pub reason: String,
+    /// The image that it belongs to, where it says so.
+    pub image: Option<String>,
 }
 
 /// What the file is as a whole.
@@ -195,11 +204,15 @@ impl<'de, T: Judged> Deserialize<'de> for Listed<T> {
 
             fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
                 let mut elements = Vec::new();
+                let judge = |value: Value| {
+                    let image = value.get("image_id").and_then(id);
+                    T::judge(value).map_err(|reason| Unusable { reason, image })
+                };
                 while let Some(value) = list.next_element::<Value>()? {
                     match value {
                         // Lists that were appended, not joined.
-                        Value::Array(inner) => elements.extend(inner.into_iter().map(T::judge)),
-                        other => elements.push(T::judge(other)),
+                        Value::Array(inner) => elements.extend(inner.into_iter().map(judge)),
+                        other => elements.push(judge(other)),
                     }
                 }
                 Ok(Listed::List(elements))

@@ -8,7 +8,7 @@ use models::host::mask::{Fill, Mask};
 
 use super::super::draft::{Draft, DraftObject, Unit, settle};
 use super::super::{Part, Sizes, absolute, io_error, part_name, wrong};
-use super::file::{Annotation, Category, Image, Listed, Root, Top};
+use super::file::{Annotation, Category, Image, Listed, Root, Top, Unusable};
 use super::json::{lenient, with_other_zeros};
 use super::{foreign, unit};
 use crate::DataError;
@@ -47,7 +47,8 @@ pub fn read(path: &Path, images: Option<&Path>, sizes: Sizes) -> Result<Part, Da
             |id: Option<&String>| id.map_or_else(|| format!("annotations[{at}]"), |id| format!("annotation {id}"));
         let mut annotation = match annotation {
             Ok(annotation) => annotation,
-            Err(reason) => {
+            Err(Unusable { reason, image }) => {
+                images.lose(image.as_ref());
                 part.leave_out(path, place(None), reason);
                 continue;
             }
@@ -57,7 +58,9 @@ pub fn read(path: &Path, images: Option<&Path>, sizes: Sizes) -> Result<Part, Da
             .settle("image", &images.by_id, &mut annotation.image)
             .and_then(|()| zeros.settle("category", &categories, &mut annotation.category));
         settled.map_err(|reason| wrong(path, format!("{place}: {reason}")))?;
+        let image = annotation.image.clone();
         if let Err(reason) = images.take(place.clone(), annotation, &categories) {
+            images.lose(Some(&image));
             part.leave_out(path, place, reason);
         }
     }
@@ -95,7 +98,7 @@ fn parse(path: &Path) -> Result<Top, DataError> {
 }
 
 /// The elements of a list; the error is what stands there instead.
-fn list<T>(listed: Option<Listed<T>>) -> Result<Vec<Result<T, String>>, String> {
+fn list<T>(listed: Option<Listed<T>>) -> Result<Vec<Result<T, Unusable>>, String> {
     match listed {
         Some(Listed::List(elements)) => Ok(elements),
         Some(Listed::Other(value)) => Err(super::json::shown(&value)),
@@ -139,7 +142,10 @@ fn named(
             // A dictionary of names.
             let name = |(id, name): (String, serde_json::Value)| match name {
                 serde_json::Value::String(name) => Ok(Category { id, name }),
-                other => Err(format!("category {id} is {}", super::json::shown(&other))),
+                other => {
+                    let reason = format!("category {id} is {}", super::json::shown(&other));
+                    Err(Unusable { reason, image: None })
+                }
             };
             names.into_iter().map(name).collect()
         }
@@ -154,7 +160,7 @@ fn named(
     for (at, category) in listed.into_iter().enumerate() {
         let category = match category {
             Ok(category) => category,
-            Err(reason) => {
+            Err(Unusable { reason, .. }) => {
                 part.note(path, format!("categories[{at}]"), reason);
                 continue;
             }
@@ -275,7 +281,7 @@ impl Images {
         &mut self,
         path: &Path,
         part: &mut Part,
-        listed: Vec<Result<Image, String>>,
+        listed: Vec<Result<Image, Unusable>>,
         finder: &Finder,
     ) -> Result<(), DataError> {
         let mut united = Vec::new();
@@ -303,7 +309,7 @@ impl Images {
                         let first = First { at, name: image.name, declared: image.declared, draft };
                         self.by_file.insert(file.clone(), first);
                         let (source, declared) = (path.to_owned(), image.declared);
-                        self.drafts.push(Draft { source, place, path: file, declared, objects: Vec::new() });
+                        self.drafts.push(Draft { source, place, path: file, declared, objects: Vec::new(), lost: 0 });
                         Slot::Draft(draft)
                     }
                 },
@@ -322,6 +328,13 @@ impl Images {
             part.assumed.push(format!("{first}{more} are the same file under two ids; their objects are put together"));
         }
         Ok(())
+    }
+
+    /// Counts an annotation that cannot be used to its image.
+    fn lose(&mut self, image: Option<&String>) {
+        if let Some(Slot::Draft(at)) = image.and_then(|image| self.by_id.get(image)) {
+            self.drafts[*at].lost += 1;
+        }
     }
 
     /// Puts an annotation to its image.
@@ -377,7 +390,7 @@ impl Images {
 fn placed(
     path: &Path,
     part: &mut Part,
-    listed: Vec<Result<Image, String>>,
+    listed: Vec<Result<Image, Unusable>>,
     finder: &Finder,
 ) -> Result<Vec<Placed>, DataError> {
     let mut ids: BTreeMap<String, (usize, String)> = BTreeMap::new();
@@ -387,7 +400,7 @@ fn placed(
     for (at, image) in listed.into_iter().enumerate() {
         let image = match image {
             Ok(image) => image,
-            Err(reason) => {
+            Err(Unusable { reason, .. }) => {
                 part.leave_out_image(path, format!("images[{at}]"), reason, 0);
                 continue;
             }

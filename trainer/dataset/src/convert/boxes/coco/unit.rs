@@ -65,6 +65,7 @@ pub fn settled(part: &mut Part, path: &Path, drafts: &mut [Draft], sizes: Sizes)
             let objects = std::mem::take(&mut draft.objects).into_iter();
             let (gone, stay): (Vec<_>, Vec<_>) = objects.partition(|object| object_look(object) == Some(other));
             draft.objects = stay;
+            draft.lost += gone.len();
             for object in gone {
                 let reason = format!("its box is in {}, and most others are in {}", name(other), name(kept));
                 part.leave_out(path, object.place, reason);

@@ -100,9 +100,10 @@ impl Gathered {
                 Err(reason) => self.part.leave_out(source, place, reason),
             }
         }
+        let lost = shapes.len() - drawn.len();
         let (objects, parts) = joined(drawn);
         self.joined += parts;
         let declared = declared(|key| image.tag.number(key).ok(), ["width", "height"]);
-        self.drafts.push(Draft { source: source.to_owned(), place, path: file, declared, objects });
+        self.drafts.push(Draft { source: source.to_owned(), place, path: file, declared, objects, lost });
     }
 }

@@ -126,11 +126,12 @@ impl Gathered {
                 Err(reason) => self.part.leave_out(file, place, reason),
             }
         }
+        let lost = listed.len() - shapes.len();
         let (objects, parts) = joined(shapes);
         self.joined += parts;
         let declared = declared(|key| number(map.get(key)?), ["imageWidth", "imageHeight"]);
         let (source, place) = (file.to_owned(), "file".to_owned());
-        self.drafts.push(Draft { source, place, path: image, declared, objects });
+        self.drafts.push(Draft { source, place, path: image, declared, objects, lost });
     }
 
     fn settled(self, name: String, sizes: Sizes) -> Part {

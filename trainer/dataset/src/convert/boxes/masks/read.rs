@@ -155,6 +155,7 @@ impl<'a> Reading<'a> {
             path: image,
             declared: Some(size),
             objects: found.into_iter().map(draft).collect(),
+            lost: 0,
         };
         add(&mut self.part, draft, &frame, Some(stored.upright()));
     }

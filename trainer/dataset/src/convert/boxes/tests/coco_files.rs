@@ -377,3 +377,19 @@ fn what_macos_leaves_is_no_image_though_it_is_named() {
     assert_eq!((part.images.len(), places(&part)), (1, vec!["image 2"]));
     assert!(part.left_out[0].reason.contains("macOS"), "{part:?}");
 }
+
+/// Without its objects an image would teach that nothing is there.
+#[test]
+fn an_image_of_which_no_annotation_can_be_used_is_left_out_too() {
+    for bad in [json!([16, 12, 0, 12]), json!([16, 12, 16]), json!([900, 900, 5, 5])] {
+        let part = changed(|file| file["annotations"][0]["bbox"] = bad.clone()).unwrap();
+        assert_eq!(part.images.len(), 1, "{bad}: {:?}", part.left_out);
+        assert!(part.images[0].path.ends_with("b.png") && part.left_out.len() == 2, "{bad}: {:?}", part.left_out);
+        assert!(part.left_out.iter().any(|one| one.reason.contains("none of its objects")), "{bad}");
+    }
+    let unknown = changed(|file| file["annotations"][0]["category_id"] = json!(77)).unwrap();
+    assert_eq!(unknown.images.len(), 1, "{:?}", unknown.left_out);
+    // An image without annotations is background.
+    let empty = changed(|file| drop(file["annotations"].as_array_mut().unwrap().remove(0))).unwrap();
+    assert_eq!((empty.images.len(), empty.left_out.len()), (2, 0));
+}

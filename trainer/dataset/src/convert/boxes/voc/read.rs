@@ -136,8 +136,8 @@ impl Reader {
                 Ok((image, claim, is_stale)) => {
                     stale += usize::from(is_stale);
                     let (source, place) = (path.clone(), "image".to_owned());
-                    let Annotation { declared, objects, .. } = annotation;
-                    let draft = Draft { source, place, path: image, declared, objects };
+                    let Annotation { declared, objects, left_out, .. } = annotation;
+                    let draft = Draft { source, place, path: image, declared, objects, lost: left_out.len() };
                     claimed.push(Claimed { annotation: path, claim, draft });
                 }
             }

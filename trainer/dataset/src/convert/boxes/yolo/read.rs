@@ -226,13 +226,17 @@ fn drafts(lines: &Lines, part: &mut Part, images: Vec<Labelled>, counts: &mut Li
     let mut drafts = Vec::with_capacity(images.len());
     for Labelled { image: path, labels } in images {
         let source = labels.as_ref().map_or_else(|| path.clone(), |(file, _)| file.clone());
-        let mut draft = Draft { source, place: "image".to_owned(), path, declared: None, objects: Vec::new() };
+        let (place, objects) = ("image".to_owned(), Vec::new());
+        let mut draft = Draft { source, place, path, declared: None, objects, lost: 0 };
         let text = labels.as_ref().map_or("", |(_, text)| text.as_str());
         for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
             let place = format!("line {}", number + 1);
             match lines.object(line, place.clone(), counts) {
                 Ok(object) => draft.objects.push(object),
-                Err(reason) => part.leave_out(&draft.source, place, reason),
+                Err(reason) => {
+                    draft.lost += 1;
+                    part.leave_out(&draft.source, place, reason);
+                }
             }
         }
         drafts.push(draft);
