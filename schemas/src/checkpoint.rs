@@ -38,6 +38,10 @@ pub struct CheckpointMeta {
     #[serde(with = "crate::finite::map")]
     #[schemars(with = "crate::finite::map::Json")]
     pub metrics: BTreeMap<String, f64>,
+    /// What a classifier's logits are divided by before they become probabilities, fitted to the validation data; absent where
+    /// nothing is divided.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub temperature: Option<f64>,
     /// Every setting of the run, by name.
     pub settings: serde_json::Map<String, serde_json::Value>,
     /// The weights that training started from; absent when it started from random ones.

@@ -165,6 +165,7 @@ fn checkpoints_epochs_and_errors_pass_and_damaged_ones_fail() {
         metrics: BTreeMap::from([("accuracy".to_owned(), 1.0), ("AUC_macro".to_owned(), f64::NAN)]),
         settings: plan().settings.to_map(),
         weights: None,
+        temperature: None,
         versions: BTreeMap::new(),
     };
     let meta = serde_json::to_value(meta).unwrap();

@@ -96,7 +96,7 @@ class Bench:
         }
         if self.rehearses:
             chosen.setdefault("threads", 1)
-        return ["train", *(part for key, value in chosen.items() for part in (f"--{key}", value))]
+        return ["train", "--recipe", "specification", *(part for key, value in chosen.items() for part in (f"--{key}", value))]
 
     def train(self, task, run, **options):
         """Trains, and returns the records of its epochs."""

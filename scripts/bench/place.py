@@ -43,6 +43,7 @@ DATASETS = {
     "fridge-masks": Dataset("fridge/segmentation", SEGMENTATION, mend=without_corner),
     "nuclei": Dataset("nuclei", SEGMENTATION, ("masks", "{source}", "--label", "nucleus"), validation_share=5),
     "clothing": Dataset("clothing", CLASSIFICATION, ("folders", "{source}")),
+    "signs": Dataset("signs", CLASSIFICATION, ("folders", "{source}")),
     "bccd": Dataset("bccd/BCCD", DETECTION, ("voc", "{source}")),
     "pcb": Dataset("pcb", DETECTION, ("coco", "{source}/train.coco.json", "{source}/test.coco.json")),
 }

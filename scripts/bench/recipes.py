@@ -15,6 +15,7 @@ the file's. With --original and the Python of the oracles (--python) the origina
 A new record replaces the one of its recipe, variant, part and seed.
 """
 
+import hashlib
 import json
 import pathlib
 import statistics
@@ -44,6 +45,8 @@ def all_recipes():
 def parts(place, recipe):
     """The dataset's parts by name; of a recipe that learns images by heart, only these."""
     made = place.dataset(recipe.data)
+    if recipe.per_class:
+        return slices(place, recipe, made)
     if not recipe.by_heart:
         return made
     few = place.folder / "by-heart.jsonl"
@@ -52,15 +55,33 @@ def parts(place, recipe):
     return {"train": few}
 
 
+def slices(place, recipe, made):
+    """The dataset with only so many training images of each class, chosen by the hash of their names, and a test part."""
+    by_class, left = {}, []
+    for path, row in sorted(rows(made["train"]), key=lambda one: hashlib.sha256(one[0].name.encode()).digest()):
+        of_class = by_class.setdefault(row["label"], [])
+        (of_class if len(of_class) < recipe.per_class else left).append({**row, "image_url": str(path.resolve())})
+    folder = place.folder / f"slice-{recipe.name}"
+    folder.mkdir(exist_ok=True)
+    written = {"train": [row for of_class in by_class.values() for row in of_class]}
+    if "test" not in made:
+        written["validation"] = left
+    for part, of_part in written.items():
+        (folder / f"{part}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in of_part), encoding="utf-8")
+    parts_of = {**made, "test": made.get("test", made["validation"])}
+    return {**parts_of, **{part: folder / f"{part}.jsonl" for part in written}}
+
+
 def train(place, recipe, options, seed, output):
     """Trains with one seed. Returns the trainer's answer and the seconds it took, export and report included."""
     made = parts(place, recipe)
-    validation = made.get(recipe.parts[0], made.get("validation"))
+    # What is tested on is never chosen by.
+    validation = made["validation"] if recipe.parts[0] == "test" else made.get(recipe.parts[0], made.get("validation"))
     data = ["--training_data", made["train"], "--validation_data", validation]
     if place.threads:
         data += ["--threads", place.threads]
     started = time.monotonic()
-    answer = place.trainer("train", *data, "--seed", seed, "--output", output, *flags(options))
+    answer = place.trainer("train", *data, "--seed", seed, "--output", output, *flags({"recipe": "specification", **options}))
     return answer, round(time.monotonic() - started)
 
 

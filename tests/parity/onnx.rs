@@ -24,6 +24,7 @@ fn meta(spec: &ModelSpec, task: Task, resize: u32, crop: u32) -> CheckpointMeta 
         metrics: Default::default(),
         settings: Default::default(),
         weights: None,
+        temperature: None,
         versions: Default::default(),
     }
 }
@@ -36,7 +37,7 @@ fn network(meta: &CheckpointMeta) -> Network {
 
 fn model(network: &Network, meta: &CheckpointMeta, form: Form) -> Model {
     let classifier = network.spec.classifier().expect("a classifier");
-    let contents = Contents { form, features: true };
+    let contents = Contents { form, features: true, pixels: false };
     let graph =
         preprocess::classifier(&classifier, meta, contents, &support::Weights(network)).expect("a sound definition");
     let json = serde_json::to_string(meta).expect("plain data");
@@ -50,7 +51,7 @@ fn run(model: &mut Model, images: &[u8], shape: [usize; 4]) -> Array2<f32> {
 }
 
 fn eager(network: &Network, images: &[u8], [n, h, w, _]: [usize; 4]) -> Vec<f32> {
-    network::rows(&network.probabilities(&network.images(images, n, h, w)))
+    network::rows(&network.probabilities(&network.images(images, n, h, w), None))
 }
 
 fn prepared_equals_eager(network: &Network, meta: &CheckpointMeta) {

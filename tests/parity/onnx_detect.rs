@@ -38,6 +38,7 @@ fn meta(model: &str, fit: Fit, tiles: &str) -> CheckpointMeta {
         metrics: Default::default(),
         settings: settings.to_map(),
         weights: None,
+        temperature: None,
         versions: Default::default(),
     }
 }

@@ -48,7 +48,7 @@ pub fn classifier(
     };
     b.at("normalise");
     let classified = network.classify(&b, &classify::normalise(&b, &prepared, p), crop, classes);
-    let probabilities = classify::probabilities(&b, meta.task, &classified.logits);
+    let probabilities = classify::probabilities(&b, meta.task, meta.temperature, &classified.logits);
     let doc = match meta.task.labels() {
         Labels::Classes => "one probability for each class, independent of the others",
         Labels::Class | Labels::Boxes | Labels::Outlines => "one probability for each class; a row sums to 1",

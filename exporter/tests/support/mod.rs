@@ -102,6 +102,7 @@ pub fn meta(model: &str, classes: usize, interpolation: Interpolation) -> Checkp
         metrics: BTreeMap::from([("accuracy".to_owned(), 0.5)]),
         settings: serde_json::Map::from_iter([("learning_rate".to_owned(), 0.001.into())]),
         weights: None,
+        temperature: None,
         versions: BTreeMap::from([("fovea".to_owned(), "0.1.0".to_owned())]),
     }
 }

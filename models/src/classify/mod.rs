@@ -62,11 +62,14 @@ pub fn normalise<B: Ops>(ops: &B, images: &B::T, p: &Preprocessing) -> B::T {
 }
 
 /// Probabilities of logits, both `float [N, classes]`: softmax for one class per image, a sigmoid per class for
-/// [`Task::ImageClassificationMultilabel`].
+/// [`Task::ImageClassificationMultilabel`]. Logits are divided by the `temperature` before, where there is one.
 ///
 /// # Panics
 /// When `task` is not a classification task: callers choose the function by task.
-pub fn probabilities<B: Ops>(ops: &B, task: Task, logits: &B::T) -> B::T {
+pub fn probabilities<B: Ops>(ops: &B, task: Task, temperature: Option<f64>, logits: &B::T) -> B::T {
+    #[expect(clippy::cast_possible_truncation, reason = "logits are single")]
+    let divided = temperature.map(|t| ops.mul(logits.clone(), &ops.constant(&[(1.0 / t) as f32], &[1, 1])));
+    let logits = divided.as_ref().unwrap_or(logits);
     match task {
         Task::ImageClassification => ops.softmax(logits, 1),
         Task::ImageClassificationMultilabel => ops.sigmoid(logits),

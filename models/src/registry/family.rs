@@ -22,6 +22,34 @@ pub enum Augmentation {
     Flip,
 }
 
+/// How far each parameter of a model is from its head.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Layers {
+    groups: Vec<Vec<String>>,
+    heads: &'static [&'static str],
+}
+
+impl Layers {
+    /// Layer groups from the head to the parameter under `key`: 0 for the head and whatever is in no group, 1 for the last group,
+    /// more toward the input.
+    #[must_use]
+    pub fn depth(&self, key: &str) -> usize {
+        let holds = |group: &Vec<String>| group.iter().any(|prefix| is_under(key, prefix));
+        self.groups.iter().rposition(holds).map_or(0, |at| self.groups.len() - at)
+    }
+
+    /// Whether the parameter under `key` depends on the number of classes.
+    #[must_use]
+    pub fn is_head(&self, key: &str) -> bool {
+        self.heads.iter().any(|head| key != *head && is_under(key, head))
+    }
+}
+
+/// Whether a key is a prefix itself, or continues it after a dot.
+fn is_under(key: &str, prefix: &str) -> bool {
+    key.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+}
+
 /// Layout in memory of images and convolution weights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Layout {
@@ -205,7 +233,7 @@ impl ModelSpec {
     /// Whether the parameter under `key` depends on the number of classes.
     #[must_use]
     pub fn is_head(&self, key: &str) -> bool {
-        self.heads().iter().any(|head| key.strip_prefix(head).is_some_and(|rest| rest.starts_with('.')))
+        self.heads().iter().any(|head| key != *head && is_under(key, head))
     }
 
     /// What `layers_to_freeze` counts, from the input: groups of keys and key prefixes (a prefix ends at a dot). The order is
@@ -237,6 +265,12 @@ impl ModelSpec {
                 resnet("backbone.body.")
             }
         }
+    }
+
+    /// How far each parameter is from the head.
+    #[must_use]
+    pub fn layers(&self) -> Layers {
+        Layers { groups: self.freezable(), heads: self.heads() }
     }
 
     /// Groups of [`Self::freezable`] that are frozen unless `layers_to_freeze` says otherwise: torchvision trains the

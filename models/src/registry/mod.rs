@@ -1,6 +1,7 @@
 //! The registry: one row per model ([`ModelSpec`]), and one match per question about what it is ([`family`]).
 
 mod family;
+mod recipe;
 mod settings;
 mod spec;
 mod table;
@@ -12,7 +13,8 @@ use serde::Deserialize;
 use table::MODELS;
 
 pub(crate) use family::IMAGENET;
-pub use family::{Augmentation, Layout};
+pub use family::{Augmentation, Layers, Layout};
+pub use recipe::{Choice, Situation};
 pub use settings::settings;
 pub use spec::{Kind, ModelSpec};
 pub use table::{SIZES, find};

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::start::{Device, Precision};
+use super::start::{Device, Precision, Recipe};
 use crate::Task;
 use crate::setting::{FIELDS, Kind, SettingError, normal, number};
 
@@ -28,6 +28,7 @@ pub(super) fn parse(field: &str, given: &str, value: &Value) -> Result<Value, Se
     }
     match field {
         "seed" => seed(value).map(Value::from).ok_or_else(|| wrong("a whole number from 0 to 18446744073709551615")),
+        "recipe" => Kind::Choice(Recipe::NAMES).parse(given, value),
         "precision" => Kind::Choice(Precision::NAMES).parse(given, value),
         "task" => {
             let known = format!("one of {}", Task::ALL.map(Task::as_str).join(", "));

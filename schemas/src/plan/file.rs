@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value, json};
 
 use super::resolved::Plan;
-use super::start::{Precision, UnknownDevice};
+use super::start::{Precision, Recipe, UnknownDevice};
 use crate::setting::{FIELDS, SourcedSettings};
 use crate::{SCHEMA_VERSION, SettingError, Settings, Source, Sources, Task};
 
@@ -34,6 +34,9 @@ struct PlanFile {
     /// Run folder or checkpoint whose model training starts from, in place of `pretrained`.
     #[serde(default)]
     checkpoint_run: Option<String>,
+    /// Where settings that nobody chose come from; older plans took the specification's.
+    #[serde(default = "specification")]
+    recipe: Recipe,
     /// `auto`, `cpu` or `cuda:N`.
     #[schemars(regex(pattern = r"^(auto|cpu|cuda:[0-9]{1,3})$"))]
     device: String,
@@ -46,6 +49,10 @@ struct PlanFile {
     /// Every setting with its value and where that came from.
     #[schemars(with = "SourcedSettings")]
     settings: Map<String, Value>,
+}
+
+fn specification() -> Recipe {
+    Recipe::Specification
 }
 
 #[derive(Deserialize)]
@@ -93,6 +100,7 @@ impl TryFrom<PlanFile> for Plan {
             data_root: file.data_root,
             pretrained: file.pretrained.parse().unwrap_or_default(),
             checkpoint_run: file.checkpoint_run,
+            recipe: file.recipe,
             device: file.device.parse()?,
             precision: file.precision,
             seed: file.seed,
@@ -119,6 +127,7 @@ impl From<Plan> for PlanFile {
             data_root: plan.data_root,
             pretrained: plan.pretrained.to_string(),
             checkpoint_run: plan.checkpoint_run,
+            recipe: plan.recipe,
             device: plan.device.to_string(),
             precision: plan.precision,
             seed: plan.seed,

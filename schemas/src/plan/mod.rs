@@ -9,4 +9,4 @@ mod start;
 pub use crate::setting::FIELDS;
 pub use resolve::PlanRequest;
 pub use resolved::{Difference, Plan};
-pub use start::{Device, Precision, Pretrained, UnknownDevice};
+pub use start::{Device, Precision, Pretrained, Recipe, UnknownDevice};

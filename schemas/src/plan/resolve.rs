@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::field;
 use super::resolved::Plan;
-use super::start::Precision;
+use super::start::{Precision, Recipe};
 use crate::setting::{FIELDS, ModelSettings, SettingSpec, parts};
 use crate::{SCHEMA_VERSION, SETTINGS, SettingError, Settings, Source, Sources, Task};
 
@@ -128,6 +128,7 @@ impl Plan {
             data_root: winners.text("data_root"),
             pretrained: winners.text("pretrained").and_then(|text| text.parse().ok()).unwrap_or_default(),
             checkpoint_run,
+            recipe: serde_json::from_value(winners.value("recipe")).unwrap_or(Recipe::Specification),
             device: winners.text("device").and_then(|text| text.parse().ok()).unwrap_or_default(),
             precision: serde_json::from_value(winners.value("precision")).unwrap_or(Precision::Auto),
             seed: winners.value("seed").as_u64().unwrap_or(0),

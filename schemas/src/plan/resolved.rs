@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value};
 
-use super::start::{Device, Precision, Pretrained};
-use crate::{Settings, Source, Sources, Task};
+use super::start::{Device, Precision, Pretrained, Recipe};
+use crate::{SettingError, Settings, Source, Sources, Task};
 
 /// A resolved plan. In JSON each setting stands beside where it came from, and `sources` covers the other fields.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,6 +24,8 @@ pub struct Plan {
     pub pretrained: Pretrained,
     /// Run folder or checkpoint whose model training starts from, in place of `pretrained`.
     pub checkpoint_run: Option<String>,
+    /// Where settings that nobody chose come from.
+    pub recipe: Recipe,
     /// Where it computes.
     pub device: Device,
     /// Arithmetic.
@@ -54,6 +56,19 @@ impl Plan {
         self.sources.get(name).copied().unwrap_or(Source::Default)
     }
 
+    /// Takes a value for a setting from its recipe, where nobody chose one. Whether it was taken.
+    ///
+    /// # Errors
+    /// When there is no such setting, or it has no such value.
+    pub fn take(&mut self, name: &str, value: &Value) -> Result<bool, SettingError> {
+        if self.source(name).is_explicit() {
+            return Ok(false);
+        }
+        self.settings.set(name, value)?;
+        self.sources.insert(name.to_owned(), Source::Recipe);
+        Ok(true)
+    }
+
     /// Every field and setting by name, without sources: fields first, both in the order to show them.
     #[must_use]
     pub fn values(&self) -> Map<String, Value> {
@@ -82,6 +97,7 @@ impl Plan {
             ("data_root", Value::from(self.data_root.as_deref())),
             ("pretrained", Value::from(self.pretrained.to_string())),
             ("checkpoint_run", Value::from(self.checkpoint_run.as_deref())),
+            ("recipe", Value::from(self.recipe)),
             ("device", Value::from(self.device.to_string())),
             ("precision", Value::from(self.precision)),
             ("seed", Value::from(self.seed)),

@@ -23,6 +23,16 @@ choice! {
     }
 }
 
+choice! {
+    /// Where settings that nobody chose come from.
+    Recipe {
+        /// From what is known of the data, the weights and the device.
+        Auto = "auto",
+        /// From the specification, to the letter.
+        Specification = "specification",
+    }
+}
+
 /// Where a run computes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Device {

@@ -9,6 +9,7 @@ pub const FIELDS: &[&str] = &[
     "data_root",
     "pretrained",
     "checkpoint_run",
+    "recipe",
     "device",
     "precision",
     "seed",

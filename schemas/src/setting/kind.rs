@@ -92,6 +92,16 @@ choice! {
 }
 
 choice! {
+    /// What decides which epoch is the best.
+    BestEpochBy {
+        /// The primary metric; of equal epochs the last is taken.
+        Primary = "primary",
+        /// The log loss, with the temperature that `calibrate` fits where it does.
+        LogLoss = "log_loss",
+    }
+}
+
+choice! {
     /// Depth and width of YOLOv5.
     ModelSize {
         /// 0.33 and 0.25; not in the specification.

@@ -17,7 +17,7 @@ mod validate;
 
 pub use error::SettingError;
 pub use fields::FIELDS;
-pub use kind::{GradClip, Kind, LrScheduler, MetricType, ModelSize, Optimizer, RowKey, TileGrid};
+pub use kind::{BestEpochBy, GradClip, Kind, LrScheduler, MetricType, ModelSize, Optimizer, RowKey, TileGrid};
 pub(crate) use kind::{choice, normal, number};
 pub use model::{Foreign, ModelSettings};
 pub use nearest::nearest;

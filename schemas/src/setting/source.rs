@@ -13,6 +13,8 @@ pub enum Source {
     Default,
     /// The default of this model or task, where it differs from the general one.
     Model,
+    /// The recipe `auto`, which chose it for the data.
+    Recipe,
     /// A job or configuration file.
     File,
     /// The command line.
@@ -24,7 +26,7 @@ impl Source {
     #[must_use]
     pub const fn is_explicit(self) -> bool {
         match self {
-            Self::Default | Self::Model => false,
+            Self::Default | Self::Model | Self::Recipe => false,
             Self::File | Self::CommandLine => true,
         }
     }
@@ -35,6 +37,7 @@ impl Source {
         match self {
             Self::Default => "default",
             Self::Model => "model's default",
+            Self::Recipe => "recipe",
             Self::File => "file",
             Self::CommandLine => "command line",
         }

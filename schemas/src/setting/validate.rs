@@ -140,6 +140,14 @@ impl Check<'_> {
             let advice = "training sees no random views; remove it or set apply_automl_train_augmentations true";
             self.idle(&["random_erasing", "trivial_augment"], "apply_automl_train_augmentations", advice);
         }
+        if self.chosen("head_epochs") && s.head_epochs > s.number_of_epochs {
+            let advice = "the run would end before the rest joins; lower the first, at most to the second";
+            self.clash("head_epochs", "number_of_epochs", advice);
+        }
+        if s.ema_decay == 0.0 {
+            let advice = "no average is kept; remove it or set ema_decay";
+            self.idle(&["ema_updates"], "ema_decay", advice);
+        }
         if s.layers_to_freeze == 0 {
             let advice = "nothing is frozen; remove it or set layers_to_freeze";
             self.idle(&["keep_frozen_statistics"], "layers_to_freeze", advice);

@@ -42,7 +42,7 @@ pub(crate) fn run(arguments: &[String]) -> anyhow::Result<serde_json::Value> {
         params: Params::init(&manifest, 0, device, layout),
     };
     (settings.optimizer, settings.grad_clip_type) = (Kind::Sgd, GradClip::None);
-    let mut optimizer = Optimizer::new(&settings, &network.params);
+    let mut optimizer = Optimizer::new(&settings, &network.params, &network.spec.layers());
     let side = SIDE as usize;
     let pixels = Tensor::randint(256, [(batch * side * side * 3) as i64], (Type::Uint8, Device::Cpu));
     let pixels = Vec::<u8>::try_from(&pixels)?;
@@ -52,7 +52,7 @@ pub(crate) fn run(arguments: &[String]) -> anyhow::Result<serde_json::Value> {
         let images = network.images(&pixels, batch, side, side);
         let loss = network.logits(&images, arithmetic).cross_entropy_for_logits(&targets);
         optimizer.backward(&loss)?;
-        optimizer.step(&Rates { lr: 0.01, bias_lr: 0.01, momentum: 0.9 })?;
+        optimizer.step(&Rates { lr: 0.01, bias_lr: 0.01, momentum: 0.9, body: 1.0 })?;
         last = Some(loss.detach());
         Ok(())
     })?;

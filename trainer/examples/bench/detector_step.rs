@@ -70,12 +70,12 @@ pub(crate) fn run(arguments: &[String]) -> anyhow::Result<serde_json::Value> {
     (settings.weight_decay, settings.momentum, settings.nesterov) = (5e-4, 0.9, true);
     settings.img_size = height.max(width);
     let task = Detect::new(detector, &settings);
-    let mut optimizer = Optimizer::new(&settings, &network.params);
+    let mut optimizer = Optimizer::new(&settings, &network.params, &network.spec.layers());
     let mut losses = Vec::new();
     let times = device::timed(device, steps.parse()?, |index| {
         let loss = task.loss(&network, &batch, &Step { arithmetic, seed: 0, epoch: 0, batch: index }).total;
         optimizer.backward(&loss)?;
-        optimizer.step(&Rates { lr: LR, bias_lr: LR, momentum: 0.9 })?;
+        optimizer.step(&Rates { lr: LR, bias_lr: LR, momentum: 0.9, body: 1.0 })?;
         losses.push(loss.detach().sum(Type::Float));
         Ok(())
     })?;

@@ -10,6 +10,9 @@ use super::counts::{ClassCounts, predictions};
 use super::ranking::{Step, area_under_roc, average_precision, steps};
 use super::truths::{THRESHOLD, Truths};
 
+/// Bins of the calibration error.
+const CALIBRATION_BINS: usize = 15;
+
 /// One row of the classification report.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ClassRow {
@@ -54,6 +57,10 @@ pub struct ClassificationReport {
     /// Mean negative natural logarithm of the probability given to what is true, clipped to `[2^-52, 1 - 2^-52]`: to the
     /// true class of each example, or, multi-label, to the presence or absence of each label of each.
     pub log_loss: Option<f64>,
+    /// Expected calibration error (Naeini et al. 2015): how far the probability of the predicted class is from the share of right
+    /// answers, in 15 bins of equal width, mean over the examples. Not of label sets.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub calibration_error: Option<f64>,
     /// Overlap of label sets; multi-label only.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub iou: Option<Overlap>,
@@ -108,6 +115,28 @@ pub fn multiclass(labels: &[String], probabilities: &[f32], targets: &[usize]) -
     classification(labels, probabilities, &Truths::One(targets.to_vec()))
 }
 
+/// What the answer about one example is worth; metrics that are means over examples are means of these.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Example {
+    /// Whether it is right; of label sets, exactly.
+    pub right: bool,
+    /// Its share of the log loss.
+    pub cost: f64,
+    /// Overlap with what is true; of label sets only.
+    pub overlap: Option<f64>,
+}
+
+/// Each example by itself. Arguments, and panics, are those of [`classification`].
+pub fn examples(classes: usize, probabilities: &[f32], truths: &Truths) -> Vec<Example> {
+    let names = vec![String::new(); classes];
+    let broken: Vec<bool> = predictions(classes, probabilities).map(|prediction| prediction.class.is_none()).collect();
+    let all = Examples { labels: &names, probabilities, broken: &broken };
+    match truths {
+        Truths::One(targets) => all.each_single(targets).collect(),
+        Truths::Any(_) => (0..truths.len()).map(|at| all.each_set(at, |class| truths.holds(at, class))).collect(),
+    }
+}
+
 struct Examples<'a> {
     labels: &'a [String],
     probabilities: &'a [f32],
@@ -144,10 +173,11 @@ impl Examples<'_> {
             })
             .collect();
         let hits: u64 = counts.iter().map(|one| one.hits).sum();
-        let costs = targets.iter().enumerate().map(|(example, &target)| self.cost(example, target, true));
+        let costs = self.each_single(targets).map(|example| example.cost);
         ClassificationReport {
             accuracy: mean(std::iter::once(hits as f64), targets.len()),
             log_loss: mean(costs, targets.len()),
+            calibration_error: self.calibration_error(targets),
             confusion_matrix: matrix,
             ..self.per_class(&counts, |example, class| targets[example] == class)
         }
@@ -165,26 +195,17 @@ impl Examples<'_> {
         }
         let truth = |example: usize, class: usize| truth[example * classes + class];
         let mut counts = vec![ClassCounts::default(); classes];
-        let (mut exact, mut overlap, mut cost) = (0_u64, 0.0, 0.0);
         for example in 0..sets.len() {
-            let mut all = ClassCounts::default();
             for (class, count) in counts.iter_mut().enumerate() {
-                let is_true = truth(example, class);
-                let one = ClassCounts::of(!self.broken[example] && self.row(example)[class] > THRESHOLD, is_true);
-                *count = *count + one;
-                all = all + one;
-                cost += self.cost(example, class, is_true);
-            }
-            if !self.broken[example] {
-                exact += u64::from(all.false_alarms + all.misses == 0);
-                overlap += if all.occurs() { all.iou() } else { 1.0 };
+                *count = *count + self.decided_of(example, class, truth(example, class));
             }
         }
+        let each: Vec<Example> = (0..sets.len()).map(|at| self.each_set(at, |class| truth(at, class))).collect();
         let averages = self.decided(&counts, ClassCounts::iou);
-        let samples = mean(std::iter::once(overlap), sets.len());
+        let samples = mean(each.iter().filter_map(|example| example.overlap), sets.len());
         let mut report = ClassificationReport {
-            accuracy: mean(std::iter::once(exact as f64), sets.len()),
-            log_loss: mean(std::iter::once(cost), sets.len() * classes),
+            accuracy: mean(each.iter().map(|example| f64::from(u8::from(example.right))), sets.len()),
+            log_loss: if classes > 0 { mean(each.iter().map(|example| example.cost), sets.len()) } else { None },
             iou: Some(Overlap { samples, classes: Averages { binary: None, ..averages } }),
             ..self.per_class(&counts, truth)
         };
@@ -192,6 +213,52 @@ impl Examples<'_> {
             row.iou = Some(counts.iou());
         }
         report
+    }
+
+    /// Of answers in bins of equal width.
+    fn calibration_error(&self, targets: &[usize]) -> Option<f64> {
+        let mut bins = [(0.0, 0.0); CALIBRATION_BINS];
+        for (prediction, &target) in predictions(self.classes(), self.probabilities).zip(targets) {
+            let probability = f64::from(prediction.probability);
+            let bin = (probability * CALIBRATION_BINS as f64).ceil() as usize;
+            let (sure, right) = &mut bins[bin.clamp(1, CALIBRATION_BINS) - 1];
+            *sure += probability;
+            *right += f64::from(u8::from(prediction.class == Some(target)));
+        }
+        mean(bins.iter().map(|(sure, right): &(f64, f64)| (sure - right).abs()), targets.len())
+    }
+
+    /// The decision about a class of an example that may have any number of them.
+    fn decided_of(&self, example: usize, class: usize, is_true: bool) -> ClassCounts {
+        ClassCounts::of(!self.broken[example] && self.row(example)[class] > THRESHOLD, is_true)
+    }
+
+    /// Examples with one class each, by themselves.
+    fn each_single<'a>(&'a self, targets: &'a [usize]) -> impl Iterator<Item = Example> + 'a {
+        let examples = predictions(self.classes(), self.probabilities).zip(targets).enumerate();
+        examples.map(|(example, (prediction, &target))| Example {
+            right: prediction.class == Some(target),
+            cost: self.cost(example, target, true),
+            overlap: None,
+        })
+    }
+
+    /// An example with any number of classes, by itself.
+    fn each_set(&self, example: usize, truth: impl Fn(usize) -> bool) -> Example {
+        let classes = self.classes();
+        let all =
+            (0..classes).fold(ClassCounts::default(), |all, class| all + self.decided_of(example, class, truth(class)));
+        let cost: f64 = (0..classes).map(|class| self.cost(example, class, truth(class))).sum();
+        let overlap = match self.broken[example] {
+            true => 0.0,
+            false if all.occurs() => all.iou(),
+            false => 1.0,
+        };
+        Example {
+            right: !self.broken[example] && all.false_alarms + all.misses == 0,
+            cost: cost / classes.max(1) as f64,
+            overlap: Some(overlap),
+        }
     }
 
     /// Negative logarithm of the probability that a class was given to be there, or not to be there.
@@ -236,6 +303,7 @@ impl Examples<'_> {
             unanswered: 0,
             accuracy: None,
             log_loss: None,
+            calibration_error: None,
             iou: None,
             auc: order(|one| one.auc),
             average_precision: order(|one| one.average_precision),
@@ -274,7 +342,7 @@ impl Ranked {
 }
 
 impl ClassificationReport {
-    /// The defined values under Azure's names: `accuracy`, `log_loss`, for label sets `iou`, and `AUC`,
+    /// The defined values under Azure's names: `accuracy`, `log_loss`, `calibration_error` (not Azure's), for label sets `iou`, and `AUC`,
     /// `average_precision_score`, `f1_score`, `precision_score`, `recall_score`, `iou`, each with `_macro`, `_micro`,
     /// `_weighted` and, for two classes (not `iou`), `_binary`.
     pub fn scalars(&self) -> BTreeMap<String, f64> {
@@ -286,6 +354,7 @@ impl ClassificationReport {
         };
         put("accuracy".to_owned(), self.accuracy);
         put("log_loss".to_owned(), self.log_loss);
+        put("calibration_error".to_owned(), self.calibration_error);
         put("iou".to_owned(), self.iou.and_then(|iou| iou.samples));
         for (name, averages) in [
             ("AUC", self.auc),

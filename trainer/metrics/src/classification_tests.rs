@@ -97,7 +97,9 @@ fn check(cases: &[Case]) {
         let report = classification(&names(case.classes), &probabilities, &truths);
         let place =
             |what: &str| format!("seed {} ({}), {what}", case.seed, if case.any_number { "any" } else { "one" });
-        let scalars = report.scalars();
+        let mut scalars = report.scalars();
+        // scikit-learn has no such number; it has its own test.
+        scalars.remove("calibration_error");
         for name in scalars.keys() {
             assert!(case.scalars.contains_key(name), "{}", place(name));
         }
@@ -211,4 +213,18 @@ fn survives_json() {
     let text = serde_json::to_string(&report).expect("plain data");
     assert!(text.contains(r#""macro":"#));
     assert_eq!(serde_json::from_str::<ClassificationReport>(&text).expect("what was written"), report);
+}
+
+#[test]
+fn the_calibration_error_is_how_far_probabilities_are_from_shares() {
+    // Two bins: .9 twice, of which one is right, and .6 twice, both right.
+    let said = [0.9, 0.1, 0.9, 0.1, 0.6, 0.4, 0.4, 0.6];
+    let report = multiclass(&names(2), &said, &[0, 1, 0, 1]);
+    let expected = ((1.8_f64 - 1.0).abs() + (1.2_f64 - 2.0).abs()) / 4.0;
+    assert!((report.calibration_error.unwrap() - expected).abs() < 1e-7, "{report:?}");
+    let sure = multiclass(&names(2), &[1.0, 0.0], &[0]);
+    assert_eq!(sure.calibration_error, Some(0.0));
+    assert_eq!(multiclass(&names(2), &[], &[]).calibration_error, None);
+    let sets = classification(&names(2), &[0.9, 0.1], &Truths::Any(vec![vec![0]]));
+    assert_eq!(sets.calibration_error, None);
 }

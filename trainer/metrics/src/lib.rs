@@ -6,17 +6,21 @@
 //! lines of each function say what happens here.
 
 mod averages;
+mod calibration;
 mod classification;
 mod counts;
 pub mod detection;
+mod interval;
 mod ranking;
 mod thresholds;
 mod truths;
 
 pub use averages::Averages;
-pub use classification::{ClassRow, ClassificationReport, Overlap, classification, multiclass};
+pub use calibration::{Calibration, calibration};
+pub use classification::{ClassRow, ClassificationReport, Example, Overlap, classification, examples, multiclass};
 pub use counts::{ClassCounts, Prediction, predictions};
 pub use detection::{DetectionReport, detection};
+pub use interval::{interval, intervals};
 pub use ranking::{Step, area_under_roc, average_precision, steps};
 pub use thresholds::{AccuracyTable, CalibrationBin, Counts, Sweep, accuracy_table};
 pub use truths::{Decision, THRESHOLD, Truths, Verdict};

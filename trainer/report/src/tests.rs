@@ -59,6 +59,7 @@ pub(super) fn full(text: &str) -> ReportData {
             facts: vec![fact(text, text)],
         }),
         environment: vec![fact(text, text)],
+        intervals: [("accuracy".to_owned(), [0.75, 0.9375])].into(),
         classification: Some(section),
         detection: None,
     }

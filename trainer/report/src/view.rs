@@ -78,8 +78,20 @@ impl<'a> View<'a> {
     }
 }
 
-/// How a number of the headline was measured, where its name does not say it all.
+/// What is to be known of a number of the headline: how far it may be off, and how it was measured where its name does not say it all.
 fn note(data: &ReportData, name: &str) -> Option<String> {
+    let [interval, how] = [interval(data, name), how(data, name)];
+    let notes: Vec<String> = interval.into_iter().chain(how).collect();
+    (!notes.is_empty()).then(|| notes.join("; "))
+}
+
+/// Where a metric that is a mean over images would lie of other images like these.
+fn interval(data: &ReportData, name: &str) -> Option<String> {
+    let [low, high] = data.intervals.get(name)?;
+    Some(format!("{low:.3} to {high:.3} in 95 % of resampled sets"))
+}
+
+fn how(data: &ReportData, name: &str) -> Option<String> {
     let of_classes = data.classification.as_ref().and_then(|section| classification::note(&section.report, name));
     of_classes.or_else(|| data.detection.as_ref().and_then(|section| detection::note(&section.report, name)))
 }
@@ -96,7 +108,7 @@ fn preferred<'a>(data: &'a ReportData, names: &[&'a str]) -> Vec<&'a str> {
 }
 
 fn is_loss(name: &str) -> bool {
-    name.contains("loss")
+    name.contains("loss") || name == "calibration_error"
 }
 
 fn charts(data: &ReportData, columns: &[&str]) -> Vec<Chart> {

@@ -90,6 +90,10 @@ pub struct TrainArgs {
     /// model_name: tensors of equal name and shape are taken over, the head where the labels are the same.
     #[arg(long = "checkpoint_run", value_name = "PATH")]
     pub checkpoint_run: Option<PathBuf>,
+    /// Where settings that are not given come from: auto (from what is known of the data and the weights; printed with
+    /// reasons), specification (the defaults of Azure's AutoML for Images, to the letter).
+    #[arg(long, default_value = "auto", value_name = "auto|specification")]
+    pub recipe: String,
     /// Where to compute: auto, cpu, cuda:0.
     #[arg(long, default_value = "auto")]
     pub device: String,

@@ -45,7 +45,8 @@ pub fn run(args: &EvaluateArgs) -> anyhow::Result<Answer> {
     }
     let outcome = model.evaluate(&loader, &settings, "evaluating")?;
     let metrics = Metrics::of(&outcome, &meta.labels, &settings);
-    let mut text = metrics.describe();
+    let intervals = outcome.intervals(meta.labels.len());
+    let mut text = metrics.describe(&intervals);
     let rejected = test.rejections.total();
     if rejected > 0 {
         text.push_str(&format!("\n{rejected} rows were rejected{}", test.rejections.examples_text()));
@@ -56,6 +57,7 @@ pub fn run(args: &EvaluateArgs) -> anyhow::Result<Answer> {
             "images": metrics.images(),
             "rejected": rejected,
             "metrics": metrics.scalars(),
+            "intervals": intervals,
             "report": metrics.json()?,
         }),
     ))
@@ -64,7 +66,7 @@ pub fn run(args: &EvaluateArgs) -> anyhow::Result<Answer> {
 /// Records what a checkpoint answers on a few of the images beside it, where that is missing or of other weights: an
 /// export is verified against it.
 fn record_answers(model: &Trained, data: &Loader) -> anyhow::Result<()> {
-    let Trained::Checkpoint(network, _, origin) = model else { return Ok(()) };
+    let Trained::Checkpoint(network, meta, origin) = model else { return Ok(()) };
     let folder = origin.path.parent().unwrap_or(Path::new("."));
     if exporter::verify::is_current(folder, &origin.sha256, network.task) {
         return Ok(());
@@ -73,7 +75,7 @@ fn record_answers(model: &Trained, data: &Loader) -> anyhow::Result<()> {
     let examples = recorded::examples(data.images().as_ref());
     // A training under way may have replaced the file since it was opened.
     if sha256_of(&origin.path).is_ok_and(|now| now == origin.sha256) {
-        recorded::save_answers(folder, network, &model.settings()?, &examples, origin.sha256.clone())?;
+        recorded::save_answers(folder, network, meta, &examples, origin.sha256.clone())?;
     }
     Ok(())
 }

@@ -62,6 +62,7 @@ fn plan(args: &TrainArgs, settings: &[(String, String)]) -> Option<PlanRequest> 
         ("data_root", path(&args.data_root)),
         ("pretrained", Some(args.pretrained.clone())),
         ("checkpoint_run", path(&args.checkpoint_run)),
+        ("recipe", Some(args.recipe.clone())),
         ("device", Some(args.device.clone())),
         ("precision", Some(args.precision.clone())),
         ("seed", Some(args.seed.to_string())),

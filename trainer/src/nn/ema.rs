@@ -7,8 +7,6 @@ use tch::Kind;
 
 use crate::nn::network::Network;
 
-/// Updates over which the average becomes slow.
-const TAU: f64 = 2000.0;
 /// Prefix of the average's tensors among the private ones of a last checkpoint.
 const PREFIX: &str = "average.";
 
@@ -16,20 +14,22 @@ const PREFIX: &str = "average.";
 pub struct Ema {
     network: Network,
     decay: f64,
+    /// Updates over which the average becomes slow.
+    horizon: f64,
 }
 
 impl Ema {
-    /// An average that begins at the network's present weights. `decay`, in (0, 1), is what it tends to.
+    /// An average that begins at the network's present weights. `decay`, in (0, 1), is what it tends to, over so many updates.
     #[must_use]
-    pub fn new(network: &Network, decay: f64) -> Self {
-        Self { network: network.duplicate(), decay }
+    pub fn new(network: &Network, decay: f64, updates: u32) -> Self {
+        Self { network: network.duplicate(), decay, horizon: f64::from(updates) }
     }
 
     /// Moves the average towards `network` after its optimizer step number `updates` (from 1): by
-    /// `1 - decay * (1 - e^(-updates / 2000))` of the way. Counters are copied.
+    /// `1 - decay * (1 - e^(-updates / horizon))` of the way. Counters are copied.
     pub fn update(&mut self, network: &Network, updates: u64) {
         #[expect(clippy::cast_precision_loss, reason = "updates are far below 2^52")]
-        let keep = self.decay * (1.0 - (-(updates as f64) / TAU).exp());
+        let keep = self.decay * (1.0 - (-(updates as f64) / self.horizon).exp());
         tch::no_grad(|| {
             for ((_, average), (_, now)) in self.network.params.iter().zip(network.params.iter()) {
                 let mut average = average.tensor.shallow_clone();
@@ -89,7 +89,7 @@ mod tests {
             params: params(seed),
         };
         let (start, end) = (network(1), network(2));
-        let mut ema = Ema::new(&start, 0.9);
+        let mut ema = Ema::new(&start, 0.9, 2000);
         ema.update(&end, 1000);
         let keep = 0.9 * (1.0 - (-0.5f64).exp());
         let value = |n: &Network| n.params.iter().find(|(k, _)| *k == "fc.weight").unwrap().1.tensor.detach();
@@ -97,7 +97,7 @@ mod tests {
         assert!((value(ema.network()) - expected).abs().max().double_value(&[]) < 1e-6);
         assert!(!value(&start).equal(&value(ema.network())), "the network itself is not touched");
 
-        let mut restored = Ema::new(&start, 0.9);
+        let mut restored = Ema::new(&start, 0.9, 2000);
         let saved = ema.state().into_iter().map(|(key, t)| (key, t.copy())).collect();
         assert_eq!(restored.restore(&saved), Vec::<String>::new());
         assert!(value(restored.network()).equal(&value(ema.network())));

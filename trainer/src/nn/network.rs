@@ -131,11 +131,12 @@ impl Network {
         body()
     }
 
-    /// Probabilities `[N, C]` in evaluation mode, float32.
-    pub fn probabilities(&self, images: &Tensor) -> Tensor {
+    /// Probabilities `[N, C]` in evaluation mode, float32, of logits divided by the `temperature` where there is one.
+    pub fn probabilities(&self, images: &Tensor, temperature: Option<f64>) -> Tensor {
         tch::no_grad(|| {
             let eager = Eager::new(&self.params, Mode::Evaluate);
-            classify::probabilities(&eager, self.task, &self.classified(&eager, images).logits).into_tensor()
+            let logits = self.classified(&eager, images).logits;
+            classify::probabilities(&eager, self.task, temperature, &logits).into_tensor()
         })
     }
 

@@ -24,6 +24,8 @@ pub struct Params {
     layout: Layout,
     /// Whether a frozen normalisation keeps its running statistics in training.
     keeps_frozen_statistics: bool,
+    /// Keys of what is trained later.
+    waiting: Vec<String>,
 }
 
 impl Params {
@@ -38,7 +40,7 @@ impl Params {
             (key, Param { tensor, role: entry.role })
         };
         let map = manifest.entries().into_iter().map(build).collect();
-        let mut params = Self { map, device, layout, keeps_frozen_statistics: true };
+        let mut params = Self { map, device, layout, keeps_frozen_statistics: true, waiting: Vec::new() };
         params.settle();
         params
     }
@@ -61,7 +63,7 @@ impl Params {
             let trained = p.tensor.requires_grad();
             (key.clone(), Param { tensor: p.tensor.detach().copy().set_requires_grad(trained), role: p.role })
         };
-        Self { map: self.map.iter().map(copy).collect(), ..*self }
+        Self { map: self.map.iter().map(copy).collect(), waiting: self.waiting.clone(), ..*self }
     }
 
     /// The tensor under `key`.
@@ -89,6 +91,25 @@ impl Params {
             let under = |rest: &str| rest.is_empty() || rest.starts_with('.');
             let frozen = prefixes.iter().any(|p| key.strip_prefix(p.as_str()).is_some_and(under));
             param.tensor = param.tensor.set_requires_grad(trained(param.role) && !frozen);
+        }
+    }
+
+    /// Stops training all but the `head`, until [`Self::train_waiting`].
+    pub fn train_alone(&mut self, head: impl Fn(&str) -> bool) {
+        for (key, param) in &mut self.map {
+            if param.tensor.requires_grad() && !head(key) {
+                param.tensor = param.tensor.set_requires_grad(false);
+                self.waiting.push(key.clone());
+            }
+        }
+    }
+
+    /// Trains what [`Self::train_alone`] left out.
+    pub fn train_waiting(&mut self) {
+        for key in std::mem::take(&mut self.waiting) {
+            if let Some(param) = self.map.get_mut(&key) {
+                param.tensor = param.tensor.set_requires_grad(true);
+            }
         }
     }
 
@@ -274,7 +295,7 @@ mod tests {
         let all = trained(&params);
         assert_eq!(all.len(), 152, "every entry is trained");
         // Each is in exactly one of the optimizer's groups.
-        let optimizer = crate::train::optimizer::Optimizer::new(&schemas::Settings::default(), &params);
+        let optimizer = crate::train::optimizer::Optimizer::new(&schemas::Settings::default(), &params, &spec.layers());
         assert_eq!(optimizer.state().len(), all.len());
         params.freeze(&spec.freezable()[0]);
         let left = trained(&params);

@@ -191,8 +191,9 @@ mod tests {
         let theirs = schemas::Preprocessing { mean, std, ..ours.clone() };
         let mut network = Network { spec, task, labels, preprocessing: theirs, params };
         let bytes: Vec<u8> = (0..2 * 16 * 16 * 3).map(|i| u8::try_from(i * 37 % 251).unwrap()).collect();
-        let answer =
-            |network: &Network| crate::nn::network::rows(&network.probabilities(&network.images(&bytes, 2, 16, 16)));
+        let answer = |network: &Network| {
+            crate::nn::network::rows(&network.probabilities(&network.images(&bytes, 2, 16, 16), None))
+        };
         let before = answer(&network);
         network.preprocessing = ours;
         let unfitted = answer(&network);

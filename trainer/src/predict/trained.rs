@@ -153,8 +153,9 @@ impl Trained {
         let (height, width) = (usize::try_from(first.height)?, usize::try_from(first.width)?);
         let bytes: Vec<u8> = images.iter().flat_map(|image| image.data.iter().copied()).collect();
         Ok(match self {
-            Self::Checkpoint(network, ..) => {
-                network::rows(&network.probabilities(&network.images(&bytes, images.len(), height, width)))
+            Self::Checkpoint(network, meta, _) => {
+                let images = network.images(&bytes, images.len(), height, width);
+                network::rows(&network.probabilities(&images, meta.temperature))
             }
             Self::File(model) => {
                 model.run(ArrayView4::from_shape((images.len(), height, width, 3), &bytes)?)?.into_iter().collect()
@@ -227,8 +228,8 @@ impl Trained {
         let selection = boxes::measuring(settings);
         let outputs = self.outputs();
         Ok(match (self, outputs) {
-            (Self::Checkpoint(network, ..), Outputs::Probabilities) => {
-                Outcome::Classes(classes::with_network(network, data, label)?)
+            (Self::Checkpoint(network, meta, _), Outputs::Probabilities) => {
+                Outcome::Classes(classes::with_network(network, meta.temperature, data, label)?)
             }
             (Self::Checkpoint(network, ..), Outputs::Boxes | Outputs::Masks) => {
                 Outcome::Boxes(boxes::with_network(network, data, settings, label)?)

@@ -16,7 +16,7 @@ use tch::Device;
 use dataset::Dataset;
 
 pub use losses::Losses;
-pub use outcome::{Metrics, Outcome};
+pub use outcome::{Intervals, Metrics, Outcome};
 pub use task::{Evaluation, Measured, Step, Task};
 
 /// The task of a plan, for training `spec`, whose tasks the plan's is one of.

@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 
 use comfy_table::{Table, presets};
+use rand::Rng;
 use schemas::Settings;
 use serde_json::Value;
 
 use super::{classify, detect};
+use crate::nn::params::keyed_rng;
 use metrics::ClassificationReport;
 use metrics::detection::DetectionReport;
 
@@ -16,6 +18,26 @@ pub enum Outcome {
     Classes(classify::evaluate::Outcome),
     /// Boxes in each image.
     Boxes(detect::evaluate::Outcome),
+}
+
+/// Intervals of metrics by name: 95 % of resampled data sets lie within.
+pub type Intervals = BTreeMap<String, [f64; 2]>;
+
+impl Outcome {
+    /// How far metrics that are means over images may be from those of many more images; the same for the same predictions. Of boxes
+    /// there are none yet.
+    #[must_use]
+    pub fn intervals(&self, classes: usize) -> Intervals {
+        match self {
+            Self::Classes(outcome) => {
+                let mut rng = keyed_rng(0, "bootstrap");
+                let draw = |n: usize| ((u64::from(rng.next_u32()) * n as u64) >> 32) as usize;
+                let examples = metrics::examples(classes, &outcome.probabilities, &outcome.truths);
+                metrics::intervals(&examples, draw)
+            }
+            Self::Boxes(_) => Intervals::new(),
+        }
+    }
 }
 
 /// Metrics of a model on a data set.
@@ -67,9 +89,9 @@ impl Metrics {
 
     /// The headline and the table per class, for a terminal.
     #[must_use]
-    pub fn describe(&self) -> String {
+    pub fn describe(&self, intervals: &Intervals) -> String {
         match self {
-            Self::Classes(report) => classes(report),
+            Self::Classes(report) => classes(report, intervals),
             Self::Boxes(report) => boxes(report),
         }
     }
@@ -85,7 +107,7 @@ fn table(header: [&str; 6]) -> Table {
     table
 }
 
-fn classes(report: &ClassificationReport) -> String {
+fn classes(report: &ClassificationReport, intervals: &Intervals) -> String {
     let sets = report.iou.is_some();
     let mut table = table(["class", "precision", "recall", "f1", if sets { "IoU" } else { "AUC" }, "images"]);
     for row in report.classes.iter().chain(&report.average_rows()) {
@@ -98,9 +120,13 @@ fn classes(report: &ClassificationReport) -> String {
             row.support.to_string(),
         ]);
     }
-    let (accuracy, loss) = (number(report.accuracy), number(report.log_loss));
+    let within = |name: &str, value: Option<f64>| match intervals.get(name) {
+        Some([low, high]) => format!("{} ({low:.3} to {high:.3})", number(value)),
+        None => number(value),
+    };
+    let (accuracy, loss) = (within("accuracy", report.accuracy), within("log_loss", report.log_loss));
     let headline = match report.iou {
-        Some(iou) => format!("iou {}, exact match {accuracy}", number(iou.samples)),
+        Some(iou) => format!("iou {}, exact match {accuracy}", within("iou", iou.samples)),
         None => format!("accuracy {accuracy}"),
     };
     format!("{headline} on {} images, log loss {loss}\n{table}", report.samples)

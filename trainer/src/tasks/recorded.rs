@@ -28,8 +28,7 @@ pub fn save_with_examples(
     examples: &[Rgb],
 ) -> anyhow::Result<()> {
     let sha256 = checkpoint::write_model(&folder.join("model.safetensors"), &network.params, meta)?;
-    let settings = Settings::try_from(meta.settings.clone())?;
-    save_answers(folder, network, &settings, examples, sha256)
+    save_answers(folder, network, meta, examples, sha256)
 }
 
 /// Writes what the network answers on example images beside the model file of this hash. The names of the tensors are the
@@ -40,13 +39,16 @@ pub fn save_with_examples(
 pub fn save_answers(
     folder: &Path,
     network: &Network,
-    settings: &Settings,
+    meta: &CheckpointMeta,
     examples: &[Rgb],
     sha256: String,
 ) -> anyhow::Result<()> {
     let tensors = match network.spec.kind {
-        Kind::Classifier(_) => classify::recorded::answers(network, examples)?,
-        Kind::Detector(_) => detect::recorded::answers(network, settings, examples)?,
+        Kind::Classifier(_) => classify::recorded::answers(network, meta.temperature, examples)?,
+        Kind::Detector(_) => {
+            let settings = Settings::try_from(meta.settings.clone())?;
+            detect::recorded::answers(network, &settings, examples)?
+        }
     };
     let metadata = [("model_sha256".to_owned(), sha256)].into();
     checkpoint::write(&folder.join(exporter::verify::FILE), &tensors, metadata)?;

@@ -40,8 +40,10 @@ pub struct Evaluation<'a> {
 pub struct Measured {
     /// Metrics by name.
     pub scalars: BTreeMap<String, f64>,
-    /// The one that decides which epoch is best; `None` when the plan measures none.
-    pub primary: Option<f64>,
+    /// What decides which epoch is best, larger is better; `None` when the plan measures nothing that does.
+    pub score: Option<f64>,
+    /// What a classifier's logits are to be divided by, where the plan has it fitted and something is gained by it.
+    pub temperature: Option<f64>,
 }
 
 /// A task under training.

@@ -31,9 +31,6 @@ use dataset::{Batch, Loader};
 /// A training loss above this means that training has diverged (the specification's limit).
 const DIVERGED: f64 = 100.0;
 
-/// Updates over which `nn::ema` approaches its decay.
-const SLOW_AVERAGE: u64 = 2000;
-
 /// How training ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
@@ -97,11 +94,11 @@ impl Engine<'_> {
         let last = (epochs * batches).saturating_sub(1);
         let collected = schedule.accumulate(last, settings.nominal_batch_size > 0).max(1) as u64;
         let updates = epochs * batches.div_ceil(collected);
-        if self.average.is_some() && self.state.updates == 0 && updates < SLOW_AVERAGE {
+        if self.average.is_some() && self.state.updates == 0 && updates < u64::from(settings.ema_updates) {
             self.log.line(&format!(
-                "warning: ema_decay {} is approached over {SLOW_AVERAGE} updates and this run has {updates}: the average stays \
-                 close to the weights themselves; train longer, or leave ema_decay out",
-                settings.ema_decay
+                "warning: ema_decay {} is approached over {} updates and this run has {updates}: the average stays close to the \
+                 weights themselves; lower ema_updates, train longer, or leave ema_decay out",
+                settings.ema_decay, settings.ema_updates
             ));
         }
     }
@@ -109,6 +106,11 @@ impl Engine<'_> {
     fn train_epoch(&mut self, schedule: &Schedule, clock: &mut Clock) -> anyhow::Result<End> {
         let epoch = self.state.epoch;
         let epochs = self.plan.settings.number_of_epochs;
+        if epoch == self.plan.settings.head_epochs && self.state.batch == 0 {
+            self.state.joined = self.state.updates;
+            self.network.params.train_waiting();
+            self.optimizer.train_body(self.state.joined);
+        }
         let batches = self.train.batches_per_epoch();
         let mut progress = Progress::start(format!("epoch {}/{epochs}", epoch + 1), self.train.images_per_epoch());
         let counter = |index: usize| u64::from(epoch) * batches as u64 + index as u64;
@@ -265,23 +267,22 @@ impl Engine<'_> {
             on_training.extend(self.evaluate(self.train, &label, false)?.scalars);
         }
         let verdict = match &report {
-            Some(Measured { primary: Some(primary), .. }) => {
-                self.state.early_stopping.observe(number, *primary, settings)
-            }
+            Some(Measured { score: Some(score), .. }) => self.state.early_stopping.observe(number, *score, settings),
             // Nothing is compared, so the latest evaluation counts as the best.
-            Some(Measured { primary: None, .. }) => {
+            Some(Measured { score: None, .. }) => {
                 self.state.early_stopping.best_epoch = number;
                 Verdict { is_best: true, stop: false }
             }
             None => Verdict { is_best: false, stop: false },
         };
-        let scalars = report.map(|measured| measured.scalars).unwrap_or_default();
+        let nothing = Measured { scalars: BTreeMap::new(), score: None, temperature: None };
+        let measured = report.unwrap_or(nothing);
         let record = EpochRecord {
             epoch: number,
             updates: self.state.updates,
             learning_rate: lr,
             train: TrainScalars { loss: self.state.loss_sum / seen, metrics: on_training },
-            validation: scalars.clone(),
+            validation: measured.scalars.clone(),
             is_best: verdict.is_best,
             timing: Timing { seconds, images_per_second: progress.rate(), data_wait_seconds: waited },
         };
@@ -294,25 +295,25 @@ impl Engine<'_> {
             finished: is_last || verdict.stop,
             ..self.state.clone()
         };
-        self.log.line(&summary(&record, settings.number_of_epochs, &self.task.headline(&scalars)));
+        self.log.line(&summary(&record, settings.number_of_epochs, &self.task.headline(&measured.scalars)));
         let rejected = [self.train.take_rejections(), self.validation.take_rejections()].concat();
         for rejection in &rejected {
             self.log.line(&format!("left out: {}:{}: {}", rejection.source, rejection.line, rejection.reason));
         }
         self.recorder.reject(&rejected)?;
-        self.write(record, &scalars, verdict)
+        self.write(record, &measured, verdict)
     }
 
     /// The order matters: a crash between two of these writes is repaired by the resume, which starts from the last
     /// checkpoint and repeats the epoch that had not reached it.
-    fn write(&mut self, record: EpochRecord, scalars: &BTreeMap<String, f64>, verdict: Verdict) -> anyhow::Result<()> {
+    fn write(&mut self, record: EpochRecord, measured: &Measured, verdict: Verdict) -> anyhow::Result<()> {
         let number = record.epoch;
         let frequency = self.plan.settings.checkpoint_frequency;
         if verdict.is_best {
-            self.recorder.save_best(self.evaluated(), number, scalars)?;
+            self.recorder.save_best(self.evaluated(), number, measured)?;
         }
         if frequency > 0 && number.is_multiple_of(frequency) {
-            self.recorder.save_epoch(self.evaluated(), number, scalars)?;
+            self.recorder.save_epoch(self.evaluated(), number, measured)?;
         }
         self.recorder.record(record)?;
         self.save_last()

@@ -1,9 +1,10 @@
 //! SGD, Adam and AdamW on libtorch's fused kernels, with state that can be saved and restored exactly.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use bridge::{AdamState, AdamStep, BridgeError, SgdStep, Skip};
 use models::ops::Role;
+use models::registry::Layers;
 use schemas::setting::{GradClip, Optimizer as Kind, Settings};
 use tch::{Device, Tensor};
 
@@ -21,6 +22,10 @@ struct Group {
     weight_decay: f64,
     /// Whether they take the learning rate of biases.
     biases: bool,
+    /// Share of the learning rate that they take.
+    rate: f64,
+    /// Whether they may have to wait for the head.
+    body: bool,
     /// Per parameter: SGD's momentum buffer, or Adam's first moment.
     first: Vec<Tensor>,
     /// Adam's second moment; empty for SGD.
@@ -35,42 +40,69 @@ pub struct Optimizer {
     groups: Vec<Group>,
     gradients: Vec<Option<Tensor>>,
     updates: u64,
+    /// Updates after which what is not the head is trained; `None` while it waits.
+    body_from: Option<u64>,
     /// What scales the loss, in fp16.
     scaler: Option<Scaler>,
 }
 
 impl Optimizer {
     /// An optimizer over everything that is trained. Weights decay by `weight_decay`; biases,
-    /// normalisations and embeddings do not.
+    /// normalisations and embeddings do not. `layers` says whose learning rates `layer_lr_decay` lowers.
     #[must_use]
-    pub fn new(settings: &Settings, params: &Params) -> Self {
-        let group = |weight_decay: f64, biases: bool, wanted: fn(Role) -> bool| {
+    pub fn new(settings: &Settings, params: &Params, layers: &Layers) -> Self {
+        let place = |key: &str| {
+            let depth = if settings.layer_lr_decay < 1.0 { layers.depth(key) } else { 0 };
+            (depth, settings.head_epochs > 0 && !layers.is_head(key))
+        };
+        let places: BTreeSet<(usize, bool)> = params.trained().map(|(key, _)| place(key)).collect();
+        let group = |weight_decay: f64, biases: bool, wanted: fn(Role) -> bool, (depth, body): (usize, bool)| {
             let (keys, params): (Vec<_>, Vec<_>) = params
                 .trained()
-                .filter(|(_, p)| wanted(p.role))
+                .filter(|(key, p)| wanted(p.role) && place(key) == (depth, body))
                 .map(|(key, p)| (key.to_owned(), p.tensor.shallow_clone()))
                 .unzip();
+            let rate = settings.layer_lr_decay.powi(i32::try_from(depth).unwrap_or(i32::MAX));
             let zeros =
                 || params.iter().map(Tensor::zeros_like).map(|t| t.set_requires_grad(false)).collect::<Vec<_>>();
             let adam = settings.optimizer != Kind::Sgd;
             let first = if adam || settings.momentum > 0.0 { zeros() } else { Vec::new() };
             let second = if adam { zeros() } else { Vec::new() };
             let maximum = if adam && settings.amsgrad { zeros() } else { Vec::new() };
-            Group { keys, weight_decay, biases, first, second, maximum, params }
+            Group { keys, weight_decay, biases, rate, body, first, second, maximum, params }
         };
-        let groups = vec![
-            group(decay(settings), false, |role| role == Role::Weight),
-            group(0.0, false, |role| matches!(role, Role::NormWeight | Role::Embedding)),
-            group(0.0, true, |role| matches!(role, Role::Bias | Role::NormBias)),
-        ];
+        let at = |place| {
+            [
+                group(decay(settings), false, |role| role == Role::Weight, place),
+                group(0.0, false, |role| matches!(role, Role::NormWeight | Role::Embedding), place),
+                group(0.0, true, |role| matches!(role, Role::Bias | Role::NormBias), place),
+            ]
+        };
+        let groups: Vec<Group> = places.into_iter().flat_map(at).collect();
         let count = groups.iter().map(|g| g.params.len()).sum();
         Self {
             settings: settings.clone(),
             groups,
             gradients: std::iter::repeat_with(|| None).take(count).collect(),
             updates: 0,
+            body_from: Some(0),
             scaler: None,
         }
+    }
+
+    /// Trains the head alone, until [`Self::train_body`].
+    pub fn train_head(&mut self) {
+        self.body_from = None;
+    }
+
+    /// Trains what is not the head from this number of updates on.
+    pub fn train_body(&mut self, updates: u64) {
+        self.body_from = Some(updates);
+    }
+
+    /// Updates that a group has seen, of which `updates` have been made; `None` while it waits.
+    fn seen(&self, group: &Group, updates: u64) -> Option<u64> {
+        if group.body { self.body_from.map(|from| updates.saturating_sub(from)) } else { Some(updates) }
     }
 
     /// The same, of a loss that is scaled on `device`, as fp16 needs it.
@@ -84,9 +116,13 @@ impl Optimizer {
     /// # Errors
     /// What libtorch says, such as running out of memory.
     pub fn backward(&mut self, loss: &Tensor) -> anyhow::Result<()> {
-        let params: Vec<&Tensor> = self.groups.iter().flat_map(|g| &g.params).collect();
+        let live = |group: &&Group| !group.body || self.body_from.is_some();
+        let params: Vec<&Tensor> = self.groups.iter().filter(live).flat_map(|g| &g.params).collect();
         let gradients = bridge::backward(loss, self.scaler.as_ref().map(Scaler::scale), &params)?;
-        for (slot, gradient) in self.gradients.iter_mut().zip(gradients) {
+        let body_waits = self.body_from.is_none();
+        let waits = self.groups.iter().flat_map(|g| std::iter::repeat_n(g.body && body_waits, g.params.len()));
+        let slots = self.gradients.iter_mut().zip(waits).filter(|(_, waits)| !waits).map(|(slot, _)| slot);
+        for (slot, gradient) in slots.zip(gradients) {
             match slot {
                 Some(sum) => drop(sum.f_add_(&gradient)?),
                 None => *slot = Some(gradient),
@@ -110,14 +146,12 @@ impl Optimizer {
         }
         clip(&mut gradients, &self.settings)?;
         self.updates += 1;
-        let step = Step { rates, updates: self.updates, skip: self.scaler.as_ref().map(Scaler::skip) };
         let mut rest = gradients.as_slice();
         for group in &self.groups {
             let (own, others) = rest.split_at(group.params.len());
             rest = others;
-            if own.is_empty() {
-                continue;
-            }
+            let Some(updates) = self.seen(group, self.updates).filter(|_| !own.is_empty()) else { continue };
+            let step = Step { rates, updates, skip: self.scaler.as_ref().map(Scaler::skip) };
             update(&self.settings, group, own, step)?;
         }
         if let Some(scaler) = &mut self.scaler {
@@ -226,14 +260,15 @@ fn decay(s: &Settings) -> f64 {
 #[derive(Clone, Copy)]
 struct Step<'a> {
     rates: &'a Rates,
-    /// Its number, from 1.
+    /// How many of its group it makes.
     updates: u64,
     skip: Option<Skip<'a>>,
 }
 
 fn update(s: &Settings, group: &Group, gradients: &[Tensor], step: Step) -> Result<(), BridgeError> {
     let Step { rates, updates, skip } = step;
-    let lr = if group.biases { rates.bias_lr } else { rates.lr };
+    let share = group.rate * if group.body { rates.body } else { 1.0 };
+    let lr = share * if group.biases { rates.bias_lr } else { rates.lr };
     if s.optimizer == Kind::Sgd {
         let (momentum, nesterov) = (rates.momentum, s.nesterov && s.momentum > 0.0);
         // New buffers are zeros, for which the first step needs no special case.
@@ -258,6 +293,10 @@ fn update(s: &Settings, group: &Group, gradients: &[Tensor], step: Step) -> Resu
 mod tests {
     use super::*;
     use crate::nn::params::Layout;
+
+    fn layers() -> Layers {
+        models::registry::find("resnet18").unwrap().layers()
+    }
 
     /// A network of two layers and what it is to learn.
     fn learner() -> (Params, impl Fn(&Params) -> Tensor) {
@@ -289,10 +328,10 @@ mod tests {
                 momentum: 0.9,
                 ..Settings::default()
             };
-            let rates = Rates { lr: 0.01, bias_lr: 0.01, momentum: 0.9 };
+            let rates = Rates { lr: 0.01, bias_lr: 0.01, momentum: 0.9, body: 1.0 };
             let ((plain, loss), (scaled, _)) = (learner(), learner());
-            let mut by_plain = Optimizer::new(&settings, &plain);
-            let mut by_scaled = Optimizer::new(&settings, &scaled).scaled(Device::Cpu);
+            let mut by_plain = Optimizer::new(&settings, &plain, &layers());
+            let mut by_scaled = Optimizer::new(&settings, &scaled, &layers()).scaled(Device::Cpu);
             for step in 0..3 {
                 if step == 1 {
                     let before = values(&scaled);
@@ -312,10 +351,12 @@ mod tests {
             }
             // What is saved goes on as what was saved from.
             let saved: HashMap<String, Tensor> = by_scaled.state().into_iter().map(|(k, t)| (k, t.copy())).collect();
-            let mut restored = Optimizer::new(&settings, &scaled).scaled(Device::Cpu);
+            let mut restored = Optimizer::new(&settings, &scaled, &layers()).scaled(Device::Cpu);
             assert!(restored.restore(by_scaled.updates(), &saved).is_empty());
             assert_eq!((restored.scaling(), restored.updates()), (by_scaled.scaling(), 4));
-            assert!(Optimizer::new(&settings, &plain).scaled(Device::Cpu).restore(0, &HashMap::new()).len() > 3);
+            assert!(
+                Optimizer::new(&settings, &plain, &layers()).scaled(Device::Cpu).restore(0, &HashMap::new()).len() > 3
+            );
         }
     }
 

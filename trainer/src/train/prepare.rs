@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use models::registry::{self, ModelSpec};
+use models::registry::{self, Choice, ModelSpec, Situation};
 use schemas::check::{Finding, Severity};
 use schemas::error::ErrorCode;
+use schemas::plan::Recipe;
 use schemas::{Plan, PlanRequest, Precision, WeightsOrigin};
 use tch::Device;
 
@@ -118,7 +119,6 @@ pub fn prepare(request: &Request, log: &Log) -> anyhow::Result<Prepared> {
     let spec = model(&plan)?;
     let (device, arithmetic) = compute(&mut plan, spec)?;
     let mut data = open_data(request, &plan, &folder, last.as_ref(), log)?;
-    let task = tasks::of(spec, &plan, &data.train, device);
     let preprocessing = spec.fitted(&plan.settings);
     let mut network = start::network(spec, &plan, &data, &preprocessing, device)?;
     let threads = set_threads(options.threads, last.as_ref(), log);
@@ -126,9 +126,18 @@ pub fn prepare(request: &Request, log: &Log) -> anyhow::Result<Prepared> {
         Some(last) => last.checkpoint.meta.weights.clone(),
         None => start::weights(&mut network, &plan, log)?,
     };
+    if last.is_none() {
+        follow_recipe(&mut plan, spec, &data, weights.is_some(), log)?;
+    }
+    let task = tasks::of(spec, &plan, &data.train, device);
     start::freeze(&mut network, &plan, weights.is_some())?;
     if last.is_none() {
         task.fit(&mut network, &plan, data.train.as_ref(), log);
+    }
+    let of_validation = loading::validation(&plan.settings, &preprocessing, spec.augmentation(), request.cache_bytes);
+    if plan.settings.fit_head && last.is_none() && weights.is_some() {
+        let sets = matches!(plan.task.labels(), schemas::Labels::Classes);
+        tasks::classify::head::fit(&mut network, &Loader::new(data.train.clone(), of_validation.clone())?, sets)?;
     }
     let begun = last.is_some();
     let fresh = || TrainingState {
@@ -146,7 +155,6 @@ pub fn prepare(request: &Request, log: &Log) -> anyhow::Result<Prepared> {
         writing.publish()?;
     }
     let of_training = loading::training(&plan.settings, &preprocessing, spec.augmentation());
-    let of_validation = loading::validation(&plan.settings, &preprocessing, spec.augmentation(), request.cache_bytes);
     let train = Loader::new(data.train.clone(), of_training)?;
     let validation = Loader::new(data.validation.clone(), of_validation)?;
     let recorder = recorder(folder, &plan, &learner, weights, data.validation.as_ref())?;
@@ -236,14 +244,38 @@ fn compute(plan: &mut Plan, spec: &ModelSpec) -> anyhow::Result<(Device, Arithme
     Ok((device, arithmetic))
 }
 
+/// Takes from the recipe what nobody chose, and says why.
+fn follow_recipe(
+    plan: &mut Plan,
+    spec: &ModelSpec,
+    data: &TrainingData,
+    has_weights: bool,
+    log: &Log,
+) -> anyhow::Result<()> {
+    match plan.recipe {
+        Recipe::Specification => return Ok(()),
+        Recipe::Auto => {}
+    }
+    let classes = data.train.class_counts();
+    let (images, validation) = (data.train.len(), data.validation.len());
+    let situation = Situation { has_weights, images, validation, classes: &classes };
+    for Choice { name, value, reason } in spec.recipe(plan, &situation) {
+        if plan.take(name, &value).map_err(|error| failure::settings(&[error]))? {
+            log.line(&format!("recipe: {name} {value}: {reason}"));
+        }
+    }
+    Ok(())
+}
+
 fn learner(
     mut network: Network,
     plan: &Plan,
     last: Option<Last>,
     fresh: impl FnOnce() -> TrainingState,
 ) -> anyhow::Result<Learner> {
-    let mut average = (plan.settings.ema_decay > 0.0).then(|| Ema::new(&network, plan.settings.ema_decay));
-    let optimizer = Optimizer::new(&plan.settings, &network.params);
+    let mut average =
+        (plan.settings.ema_decay > 0.0).then(|| Ema::new(&network, plan.settings.ema_decay, plan.settings.ema_updates));
+    let optimizer = Optimizer::new(&plan.settings, &network.params, &network.spec.layers());
     let mut optimizer =
         if plan.precision == Precision::Fp16 { optimizer.scaled(network.params.device()) } else { optimizer };
     let state = match last {
@@ -261,6 +293,13 @@ fn learner(
             state
         }
     };
+    if state.epoch < plan.settings.head_epochs {
+        let layers = network.spec.layers();
+        network.params.train_alone(|key| layers.is_head(key));
+        optimizer.train_head();
+    } else {
+        optimizer.train_body(state.joined);
+    }
     Ok(Learner { network, optimizer, average, state })
 }
 

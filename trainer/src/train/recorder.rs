@@ -14,6 +14,7 @@ use tch::Tensor;
 
 use crate::nn::checkpoint;
 use crate::nn::network::Network;
+use crate::tasks::Measured;
 use crate::tasks::recorded::save_with_examples;
 use crate::train::run_folder::RunFolder;
 use crate::train::state::TrainingState;
@@ -126,24 +127,25 @@ impl Recorder {
         write_atomic(&path, text.as_bytes()).with_context(|| format!("writing {}", path.display()))
     }
 
-    fn meta(&self, epoch: u32, metrics: &BTreeMap<String, f64>) -> CheckpointMeta {
-        CheckpointMeta { epoch, metrics: metrics.clone(), ..self.template.clone() }
+    fn meta(&self, epoch: u32, measured: &Measured) -> CheckpointMeta {
+        let (metrics, temperature) = (measured.scalars.clone(), measured.temperature);
+        CheckpointMeta { epoch, metrics, temperature, ..self.template.clone() }
     }
 
     /// Replaces the best checkpoint, and records what it answers on the example images.
     ///
     /// # Errors
     /// When a file cannot be written.
-    pub fn save_best(&self, network: &Network, epoch: u32, metrics: &BTreeMap<String, f64>) -> anyhow::Result<()> {
-        save_with_examples(&self.folder.best(), network, &self.meta(epoch, metrics), &self.examples)
+    pub fn save_best(&self, network: &Network, epoch: u32, measured: &Measured) -> anyhow::Result<()> {
+        save_with_examples(&self.folder.best(), network, &self.meta(epoch, measured), &self.examples)
     }
 
     /// Writes the checkpoint of one epoch.
     ///
     /// # Errors
     /// When a file cannot be written.
-    pub fn save_epoch(&self, network: &Network, epoch: u32, metrics: &BTreeMap<String, f64>) -> anyhow::Result<()> {
-        save_with_examples(&self.folder.epoch(epoch), network, &self.meta(epoch, metrics), &self.examples)
+    pub fn save_epoch(&self, network: &Network, epoch: u32, measured: &Measured) -> anyhow::Result<()> {
+        save_with_examples(&self.folder.epoch(epoch), network, &self.meta(epoch, measured), &self.examples)
     }
 
     /// Replaces the last checkpoint; `private` is what a resume needs besides the network.
@@ -156,9 +158,11 @@ impl Recorder {
         private: &[(String, Tensor)],
         state: &TrainingState,
     ) -> anyhow::Result<()> {
-        let metrics = self.records.last().map(|r| r.validation.clone()).unwrap_or_default();
+        let scalars = self.records.last().map(|r| r.validation.clone()).unwrap_or_default();
+        // What is trained further is not calibrated.
+        let measured = Measured { scalars, score: None, temperature: None };
         let path = self.folder.last().join("model.safetensors");
-        let meta = self.meta(state.epoch, &metrics);
+        let meta = self.meta(state.epoch, &measured);
         checkpoint::write_resumable(&path, &network.params, private, &meta, state)?;
         Ok(())
     }
@@ -198,6 +202,7 @@ pub fn template(plan: &schemas::Plan, network: &Network, weights: Option<schemas
         preprocessing: network.preprocessing.clone(),
         epoch: 0,
         metrics: BTreeMap::new(),
+        temperature: None,
         settings: plan.settings.to_map(),
         weights,
         versions: versions(),

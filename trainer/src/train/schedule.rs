@@ -16,6 +16,8 @@ pub struct Rates {
     pub bias_lr: f64,
     /// Momentum of sgd.
     pub momentum: f64,
+    /// Share of these rates that what is not the head is trained with, 0 while it waits.
+    pub body: f64,
 }
 
 /// A schedule over `batches` micro-batches per epoch.
@@ -34,6 +36,8 @@ pub struct Schedule {
     warmup_momentum: f64,
     momentum: f64,
     accumulate: f64,
+    /// Micro-batches that train the head alone.
+    head: f64,
 }
 
 impl Schedule {
@@ -63,6 +67,7 @@ impl Schedule {
             warmup_momentum: settings.warmup_momentum,
             momentum: settings.momentum,
             accumulate: accumulate.max(1.0),
+            head: batches * f64::from(settings.head_epochs),
         }
     }
 
@@ -76,7 +81,8 @@ impl Schedule {
     pub fn at(&self, t: u64) -> Rates {
         let t = t as f64;
         let goal = self.after_warmup(t);
-        let constant = Rates { lr: goal, bias_lr: goal, momentum: self.momentum };
+        let body = self.body(t);
+        let constant = Rates { lr: goal, bias_lr: goal, momentum: self.momentum, body };
         match self.kind {
             LrScheduler::WarmupCosine | LrScheduler::Linear if t < self.warmup => {
                 let share = t / self.warmup.max(1.0);
@@ -89,9 +95,20 @@ impl Schedule {
                     } else {
                         self.momentum
                     },
+                    body,
                 }
             }
             LrScheduler::WarmupCosine | LrScheduler::Linear | LrScheduler::Step => constant,
+        }
+    }
+
+    /// What is not the head waits for `head_epochs`, and then rises over as many micro-batches as a warm-up has.
+    fn body(&self, t: f64) -> f64 {
+        match self.kind {
+            _ if self.head == 0.0 => 1.0,
+            _ if t < self.head => 0.0,
+            LrScheduler::WarmupCosine | LrScheduler::Linear => ((t - self.head + 1.0) / self.warmup.max(1.0)).min(1.0),
+            LrScheduler::Step => 1.0,
         }
     }
 
@@ -136,10 +153,18 @@ mod tests {
     #[test]
     fn warmup_cosine_starts_at_zero_peaks_after_warmup_and_ends_at_the_specified_factor() {
         let schedule = Schedule::new(&settings(), 5);
-        assert_eq!(schedule.at(0), Rates { lr: 0.0, bias_lr: 0.0, momentum: 0.9 });
+        assert_eq!(schedule.at(0), Rates { lr: 0.0, bias_lr: 0.0, momentum: 0.9, body: 1.0 });
         assert!((schedule.at(5).lr - 0.05).abs() < 1e-12);
         assert!((schedule.at(10).lr - 0.1).abs() < 1e-12);
         assert!((schedule.at(50).lr / 0.1 - 0.024_471_741_852_423_2).abs() < 1e-9, "{}", schedule.at(50).lr);
+    }
+
+    #[test]
+    fn the_body_waits_for_the_head_and_rises_over_a_warm_up() {
+        let schedule = Schedule::new(&Settings { head_epochs: 3, ..settings() }, 5);
+        assert_eq!([0, 14, 15, 19, 24, 49].map(|t| schedule.at(t).body), [0.0, 0.0, 0.1, 0.5, 1.0, 1.0]);
+        let step = Settings { head_epochs: 3, lr_scheduler: LrScheduler::Step, ..settings() };
+        assert_eq!([14, 15].map(|t| Schedule::new(&step, 5).at(t).body), [0.0, 1.0]);
     }
 
     #[test]
@@ -159,7 +184,7 @@ mod tests {
         (s.nominal_batch_size, s.training_batch_size) = (64, 16);
         let schedule = Schedule::new(&s, 10);
         // Thirty micro-batches would be too few.
-        assert_eq!(schedule.at(0), Rates { lr: 0.0, bias_lr: 0.1, momentum: 0.8 });
+        assert_eq!(schedule.at(0), Rates { lr: 0.0, bias_lr: 0.1, momentum: 0.8, body: 1.0 });
         let half = schedule.at(50);
         let goal = 0.01 * (0.95 * 0.9 + 0.1);
         assert!((half.lr - goal / 2.0).abs() < 1e-12 && (half.bias_lr - (0.1 + goal) / 2.0).abs() < 1e-12);

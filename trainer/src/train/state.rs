@@ -90,6 +90,9 @@ pub struct TrainingState {
     pub batch: usize,
     /// Optimizer steps taken.
     pub updates: u64,
+    /// Those after which what is not the head began to be trained.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub joined: u64,
     /// Sum of the training loss over the images of the epoch under way.
     pub loss_sum: f64,
     /// The same of each part of the loss, by name.
@@ -106,6 +109,11 @@ pub struct TrainingState {
     pub out_of_time: bool,
     /// Whether training has ended.
     pub finished: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 impl TrainingState {

@@ -15,6 +15,7 @@ mod ownership;
 mod ownership_random;
 mod pictures;
 mod quiet;
+mod recipe;
 mod resume;
 mod start;
 mod streams;

@@ -69,6 +69,63 @@ static EFFECTS: &[Effect] = &[
     ("nominal_batch_size", |lab| {
         assert_eq!(lab.updates("--warmup_cosine_lr_warmup_epochs 0 --nominal_batch_size 24"), 1);
     }),
+    ("calibrate", |lab| {
+        // The validation part is too small to fit anything to.
+        let rows = lab.data().join("train.jsonl");
+        let data = format!("--validation_data {}", rows.to_str().unwrap());
+        let meta = |more: &str| lab.meta(&format!("{SEEING} {data} {more}"))["fovea"].clone();
+        let temperature =
+            |more: &str| serde_json::from_str::<serde_json::Value>(&meta(more)).unwrap()["temperature"].as_f64();
+        assert_eq!(temperature(""), None);
+        assert!(temperature("--calibrate true").is_some_and(|t| t > 0.05 && t < 20.0 && t != 1.0));
+    }),
+    ("best_epoch_by", |lab| {
+        let more = "--number_of_epochs 4 --warmup_cosine_lr_warmup_epochs 0 --best_epoch_by";
+        let epochs = lab.epochs(&format!("{more} log_loss"));
+        let least = epochs.iter().map(|epoch| epoch.validation["log_loss"]).fold(f64::INFINITY, f64::min);
+        let kept = epochs.iter().rfind(|epoch| epoch.is_best).unwrap();
+        assert_eq!(kept.validation["log_loss"], least);
+        let most = lab.epochs(&format!("{more} primary"));
+        let best = most.iter().map(|epoch| epoch.validation["accuracy"]).fold(0.0, f64::max);
+        assert_eq!(most.iter().rfind(|epoch| epoch.is_best).unwrap().validation["accuracy"], best);
+    }),
+    ("layer_lr_decay", |lab| {
+        let moved = |more: &str| {
+            let (start, end) = (lab.tensors("--learning_rate 0"), lab.tensors(more));
+            move |key: &str| start[key] != end[key]
+        };
+        let slow = "--layer_lr_decay 1e-30";
+        assert!(moved("")("features.0.0.weight") && moved(slow)("classifier.1.weight"));
+        assert!(!moved(slow)("features.0.0.weight"), "nineteen groups from the head nothing is left of the rate");
+    }),
+    ("fit_head", |lab| {
+        let first = lab.run("").get().unwrap().folder.to_str().unwrap().to_owned();
+        let from = |more: &str| {
+            lab.tensors(&format!(
+                "--pretrained - --checkpoint_run {first} --learning_rate 0 --number_of_epochs 1 {more}"
+            ))
+        };
+        let (plain, fitted) = (from(""), from("--fit_head true"));
+        let (body, head) = ("features.0.0.weight", "classifier.1.weight");
+        assert!(plain[body] == fitted[body] && plain[head] != fitted[head]);
+        assert!(lab.tensors("--fit_head true") == lab.tensors(""), "random features are fitted to nothing");
+    }),
+    ("head_epochs", |lab| {
+        let tensors =
+            |more: &str| lab.tensors(&format!("--number_of_epochs 2 --warmup_cosine_lr_warmup_epochs 0 {more}"));
+        let (start, alone) = (tensors("--learning_rate 0"), tensors("--head_epochs 2"));
+        let (both, all) = (tensors("--head_epochs 1"), tensors(""));
+        let (first, statistic, head) = ("features.0.0.weight", "features.0.1.running_mean", "classifier.1.weight");
+        assert!(alone[first] == start[first] && alone[head] != start[head]);
+        assert!(alone[statistic].iter().all(|&byte| byte == 0), "statistics of a body that waits stay, too");
+        assert!(both[first] != start[first] && both[first] != all[first]);
+        assert!(lab.refusal("--head_epochs 2").contains("the run would end"));
+    }),
+    ("ema_updates", |lab| {
+        let average = |more: &str| validation(lab, &format!("--ema_decay 0.9 {more}"));
+        assert_ne!(average("--ema_updates 1"), average(""));
+        assert!(lab.refusal("--ema_updates 5").contains("no average"));
+    }),
     ("ema_decay", |lab| {
         assert_eq!(lab.losses("--ema_decay 0.999"), lab.losses(""), "training itself is the same");
         assert_ne!(validation(lab, "--ema_decay 0.999"), validation(lab, ""), "what is validated is the average");

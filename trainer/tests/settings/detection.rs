@@ -92,6 +92,15 @@ static ON_YOLOV5: &[Effect] = &[
             |more: &str| lab.updates(&format!("--number_of_epochs 3 --warmup_cosine_lr_warmup_epochs 0 {more}"));
         assert_eq!(after("--nominal_batch_size 16"), 3 * (after("") / 3).div_ceil(4));
     }),
+    ("layer_lr_decay", |lab| {
+        let (loaded, trained) = (lab.tensors("--learning_rate 0"), lab.tensors("--layer_lr_decay 1e-35"));
+        let (first, neck) = ("model.0.conv.weight", "model.10.conv.weight");
+        assert!(loaded[first] == trained[first] && loaded[neck] != trained[neck]);
+    }),
+    ("ema_updates", |lab| {
+        let best = |more| lab.file(more, "checkpoints/best/model.safetensors");
+        assert!(best("--ema_updates 1") != best(""), "an average over all that was");
+    }),
     ("ema_decay", |lab| {
         let averages = |more| lab.tensors(more).keys().filter(|name| name.starts_with("fovea.average.")).count();
         assert!(averages("") > 0, "the default of yolov5 keeps an average");

@@ -50,6 +50,8 @@ impl Lab {
         let mut all = pairs(base);
         let path = |name: &str| data.join(name).to_str().unwrap().to_owned();
         all.push(("--task".to_owned(), task.to_owned()));
+        // A setting is shown beside the specification's values of the others.
+        all.push(("--recipe".to_owned(), "specification".to_owned()));
         all.push(("--training_data".to_owned(), path("train.jsonl")));
         all.push(("--validation_data".to_owned(), path("validation.jsonl")));
         Self { folder, base: all, runs: Mutex::default() }

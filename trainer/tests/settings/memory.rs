@@ -110,7 +110,7 @@ fn train(plan: &Plan, task: &Tight, folder: &Path) -> anyhow::Result<(TrainingSt
         validation: &validation,
         task,
         late: Late::of(Device::Cpu),
-        optimizer: Optimizer::new(settings, &network.params),
+        optimizer: Optimizer::new(settings, &network.params, &network.spec.layers()),
         network,
         average: None,
         state: TrainingState::default(),

@@ -73,7 +73,7 @@ pub fn explain(model: &mut Trained, image: &Rgb, p: &XaiParameters) -> anyhow::R
     let Some((network, method)) = gradients else { return occluded(model, image, p) };
     let prepared = host::prepare(image, &network.preprocessing);
     let images = network.images(&prepared.data, 1, usize::try_from(prepared.height)?, usize::try_from(prepared.width)?);
-    let classes = p.explained(network.task, &network::rows(&network.probabilities(&images)));
+    let classes = p.explained(network.task, &network::rows(&network.probabilities(&images, model.meta().temperature)));
     let pixels = network.normalised(&images);
     let regions = matches!(method, Method::Regions).then(|| xrai::regions(&prepared));
     let one = |class: usize| {

@@ -10,7 +10,7 @@ use tch::Tensor;
 use crate::nn::network::{self, Network};
 use crate::progress::Progress;
 use dataset::{Batch, Loader, SampleError};
-use metrics::{AccuracyTable, ClassificationReport, Truths};
+use metrics::{AccuracyTable, Calibration, ClassificationReport, Truths};
 
 /// Probabilities beside what is true, in data set order; images that could not be decoded are left out.
 pub struct Outcome {
@@ -33,6 +33,12 @@ impl Outcome {
         metrics::classification(labels, &self.probabilities, &self.truths)
     }
 
+    /// The temperature that probabilities should have been made with, where something is gained by it.
+    #[must_use]
+    pub fn calibration(&self, classes: usize) -> Option<Calibration> {
+        metrics::calibration(classes, &self.probabilities, &self.truths)
+    }
+
     /// The counts at every threshold.
     #[must_use]
     pub fn accuracy_table(&self, labels: &[String]) -> AccuracyTable {
@@ -40,14 +46,19 @@ impl Outcome {
     }
 }
 
-/// Runs the network over the data in evaluation mode.
+/// Runs the network over the data in evaluation mode, its logits divided by the `temperature` where there is one.
 ///
 /// # Errors
 /// When the data cannot be read.
-pub fn with_network(network: &Network, data: &Loader, label: &str) -> anyhow::Result<Outcome> {
+pub fn with_network(
+    network: &Network,
+    temperature: Option<f64>,
+    data: &Loader,
+    label: &str,
+) -> anyhow::Result<Outcome> {
     over(network.task, data, label, |batch| {
         let images = network.images(&batch.images, batch.n, batch.height, batch.width);
-        let probabilities: Tensor = network.probabilities(&images);
+        let probabilities: Tensor = network.probabilities(&images, temperature);
         Ok(network::rows(&probabilities))
     })
 }

@@ -1,6 +1,7 @@
 //! Classification: one class per image, or any number.
 
 pub mod evaluate;
+pub mod head;
 pub mod mix;
 pub mod recorded;
 pub mod report;

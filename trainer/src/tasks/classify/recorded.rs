@@ -6,18 +6,18 @@ use tch::Tensor;
 use crate::nn::network::Network;
 use crate::tasks::pixels::pixels;
 
-/// Decoded images, prepared images, and the probabilities of each; of the prepared ones also the penultimate layer.
+/// Decoded images, prepared images, and the probabilities of each, at the `temperature`; of the prepared ones also the penultimate layer.
 ///
 /// # Errors
 /// When a value does not fit its type.
-pub fn answers(network: &Network, examples: &[Rgb]) -> anyhow::Result<Vec<(String, Tensor)>> {
+pub fn answers(network: &Network, temperature: Option<f64>, examples: &[Rgb]) -> anyhow::Result<Vec<(String, Tensor)>> {
     let mut tensors: Vec<(String, Tensor)> = Vec::new();
     let mut prepared = Vec::new();
     let mut answers = Vec::new();
     for (i, image) in examples.iter().enumerate() {
         let small = models::host::prepare(image, &network.preprocessing);
         let tensor = network.images(&small.data, 1, usize::try_from(small.height)?, usize::try_from(small.width)?);
-        let answer = network.probabilities(&tensor);
+        let answer = network.probabilities(&tensor, temperature);
         tensors.push((format!("whole.{i}"), pixels(image)));
         tensors.push((format!("whole.{i}.probabilities"), answer.shallow_clone()));
         prepared.push(tensor);

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use schemas::setting::BestEpochBy;
 use schemas::{Plan, Settings};
 use tch::{Device, Reduction, Tensor};
 
@@ -21,6 +22,22 @@ pub struct Regularization {
     pub label_smoothing: f64,
     /// How images are mixed, if they are.
     pub mixing: Option<Mixing>,
+}
+
+/// What is made of probabilities of the validation data besides metrics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Judgement {
+    /// Whether a temperature is fitted.
+    pub calibrate: bool,
+    /// What decides which epoch is best.
+    pub by: BestEpochBy,
+}
+
+impl Default for Judgement {
+    /// The specification's.
+    fn default() -> Self {
+        Self { calibrate: false, by: BestEpochBy::Primary }
+    }
 }
 
 impl Regularization {
@@ -56,11 +73,13 @@ pub fn of(plan: &Plan, data: &Dataset, device: Device) -> Box<dyn Task> {
     let (counts, s) = (data.class_counts(), &plan.settings);
     let (weighted_loss, threshold) = (s.weighted_loss, s.imbalance_rate_threshold as usize);
     let regularization = Regularization::of(s);
+    let judgement = Judgement { calibrate: s.calibrate, by: s.best_epoch_by };
     let upload = |weights: Vec<f32>| upload(&weights, &[weights.len() as i64], device);
     match plan.task {
         schemas::Task::ImageClassificationMultilabel => Box::new(MultiLabel {
             positive_weights: positive_weights(&counts, data.len(), weighted_loss, threshold).map(upload),
             regularization,
+            judgement,
         }),
         // No classifier is trained for the others: its registry row does not list them.
         schemas::Task::ImageClassification
@@ -68,6 +87,7 @@ pub fn of(plan: &Plan, data: &Dataset, device: Device) -> Box<dyn Task> {
         | schemas::Task::ImageInstanceSegmentation => Box::new(Classify {
             class_weights: class_weights(&counts, weighted_loss, threshold).map(upload),
             regularization,
+            judgement,
         }),
     }
 }
@@ -79,6 +99,8 @@ pub struct Classify {
     pub class_weights: Option<Tensor>,
     /// What is done to targets and images.
     pub regularization: Regularization,
+    /// What is made of an evaluation.
+    pub judgement: Judgement,
 }
 
 /// A sigmoid and a binary cross entropy per class, measured by the overlap of predicted and true labels.
@@ -88,6 +110,8 @@ pub struct MultiLabel {
     pub positive_weights: Option<Tensor>,
     /// What is done to targets and images.
     pub regularization: Regularization,
+    /// What is made of an evaluation.
+    pub judgement: Judgement,
 }
 
 impl Task for Classify {
@@ -101,7 +125,7 @@ impl Task for Classify {
     }
 
     fn evaluate(&self, network: &Network, data: &Loader, evaluation: &Evaluation) -> anyhow::Result<Measured> {
-        measured(network, data, evaluation.label)
+        measured(network, data, evaluation.label, self.judgement)
     }
 
     fn headline(&self, scalars: &BTreeMap<String, f64>) -> Vec<(&'static str, String)> {
@@ -126,7 +150,7 @@ impl Task for MultiLabel {
     }
 
     fn evaluate(&self, network: &Network, data: &Loader, evaluation: &Evaluation) -> anyhow::Result<Measured> {
-        measured(network, data, evaluation.label)
+        measured(network, data, evaluation.label, self.judgement)
     }
 
     fn headline(&self, scalars: &BTreeMap<String, f64>) -> Vec<(&'static str, String)> {
@@ -144,10 +168,20 @@ fn presence(classes: &[Vec<u32>], n: usize, device: Device) -> Tensor {
     upload(&values, &[classes.len() as i64, n as i64], device)
 }
 
-fn measured(network: &Network, data: &Loader, label: &str) -> anyhow::Result<Measured> {
-    let scalars = evaluate::with_network(network, data, label)?.report(&network.labels).scalars();
-    let primary = scalars.get(network.task.primary_metric()).copied();
-    Ok(Measured { scalars, primary })
+fn measured(network: &Network, data: &Loader, label: &str, judgement: Judgement) -> anyhow::Result<Measured> {
+    let outcome = evaluate::with_network(network, None, data, label)?;
+    let mut scalars = outcome.report(&network.labels).scalars();
+    let calibration = if judgement.calibrate { outcome.calibration(network.labels.len()) } else { None };
+    if let Some(calibration) = calibration {
+        scalars.insert("log_loss_calibrated".to_owned(), calibration.after);
+    }
+    let score = match judgement.by {
+        BestEpochBy::Primary => scalars.get(network.task.primary_metric()).copied(),
+        BestEpochBy::LogLoss => {
+            scalars.get("log_loss_calibrated").or_else(|| scalars.get("log_loss")).map(|loss| -loss)
+        }
+    };
+    Ok(Measured { scalars, score, temperature: calibration.map(|calibration| calibration.temperature) })
 }
 
 /// Loss weight per class for `weighted_loss` k of 1 or 2 where images have one class: `sqrt(1 / n_c) ^ k`, 0 for an absent
@@ -210,7 +244,7 @@ mod tests {
         let logits = Tensor::from_slice(&[0.5_f32, -1.0, 2.0, 0.0]).reshape([2, 2]);
         let cost = |weights: Option<[f32; 2]>| {
             let positive_weights = weights.map(|weights| Tensor::from_slice(&weights));
-            let task = MultiLabel { positive_weights, regularization: Regularization::default() };
+            let task = MultiLabel { positive_weights, ..MultiLabel::default() };
             task.cost(&logits, &presence(&[vec![0], vec![0, 1]], 2, Device::Cpu)).double_value(&[])
         };
         // -log p of a present class is log(1 + e^-x), -log(1 - p) of an absent one log(1 + e^x).
@@ -224,7 +258,7 @@ mod tests {
     #[test]
     fn smoothed_presence_lies_towards_one_half() {
         let regularization = Regularization { label_smoothing: 0.2, mixing: None };
-        let task = MultiLabel { positive_weights: None, regularization };
+        let task = MultiLabel { regularization, ..MultiLabel::default() };
         let logits = Tensor::from_slice(&[1.5_f32]).reshape([1, 1]);
         let (present, absent) = ((-1.5_f64).exp().ln_1p(), 1.5_f64.exp().ln_1p());
         let cost = task.cost(&logits, &presence(&[vec![0]], 1, Device::Cpu)).double_value(&[]);

@@ -111,7 +111,7 @@ impl Task for Detect {
         let report = outcome.report(&network.labels, &self.settings);
         let mut scalars = report.scalars();
         scalars.extend(mean.scalars());
-        Ok(Measured { primary: report.primary(), scalars })
+        Ok(Measured { score: report.primary(), scalars, temperature: None })
     }
 
     fn headline(&self, scalars: &BTreeMap<String, f64>) -> Vec<(&'static str, String)> {
