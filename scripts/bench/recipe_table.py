@@ -112,7 +112,7 @@ SECTIONS: List[Section] = [
         is 3.7 points.""",
         [
             Recipe(
-                "fridge", "fridge, EfficientNet-Lite0", "fridge", ACCURACY, {"recipe specification": {}},
+                "fridge", "fridge, EfficientNet-Lite0", "fridge", ACCURACY, {"specification": {}},
                 seeds=range(5), known=".923 (ResNet-18, another split)", served=True, quick=QUICK_CLASSIFIER,
             ),
             Recipe(
@@ -121,7 +121,7 @@ SECTIONS: List[Section] = [
                 seeds=range(5), known=".72 (ResNet-18)", served=True, quick=QUICK_CLASSIFIER,
             ),
             Recipe(
-                "clothing", "clothing, EfficientNet-Lite0", "clothing", ACCURACY, {"recipe specification": {}},
+                "clothing", "clothing, EfficientNet-Lite0", "clothing", ACCURACY, {"specification": {}},
                 parts=("validation", "test"), known=".887 (frozen features, twice the images)", served=True, quick=QUICK_CLASSIFIER,
             ),
             Recipe(

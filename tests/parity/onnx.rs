@@ -13,6 +13,9 @@ use trainer::nn::network::{self, Network};
 
 use crate::support;
 
+/// What logits are divided by, in the file as in the network.
+const TEMPERATURE: Option<f64> = Some(1.7);
+
 fn meta(spec: &ModelSpec, task: Task, resize: u32, crop: u32) -> CheckpointMeta {
     CheckpointMeta {
         schema_version: SCHEMA_VERSION,
@@ -24,7 +27,7 @@ fn meta(spec: &ModelSpec, task: Task, resize: u32, crop: u32) -> CheckpointMeta 
         metrics: Default::default(),
         settings: Default::default(),
         weights: None,
-        temperature: None,
+        temperature: TEMPERATURE,
         versions: Default::default(),
     }
 }
@@ -51,7 +54,7 @@ fn run(model: &mut Model, images: &[u8], shape: [usize; 4]) -> Array2<f32> {
 }
 
 fn eager(network: &Network, images: &[u8], [n, h, w, _]: [usize; 4]) -> Vec<f32> {
-    network::rows(&network.probabilities(&network.images(images, n, h, w), None))
+    network::rows(&network.probabilities(&network.images(images, n, h, w), TEMPERATURE))
 }
 
 fn prepared_equals_eager(network: &Network, meta: &CheckpointMeta) {

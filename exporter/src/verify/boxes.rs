@@ -450,7 +450,8 @@ impl Merged<'_> {
             (probe::found(1), Tensor { shape: vec![count, 1, cap], data: Data::F32(scores) }),
             (probe::found(2), Tensor { shape: vec![count, 1, cap], data: Data::I64(labels) }),
         ];
-        if sources.iter().flat_map(|(_, found)| found).any(|one| one.mask.is_some()) {
+        // Also where nothing was found.
+        if self.subject.graph.outputs.iter().any(|output| *output.name == *runtime::MASKS) {
             let nothing = [0.0; MASK_SIDE * MASK_SIDE];
             let values = |one: Option<&Detection>| {
                 one.and_then(|one| one.mask.as_ref()).map_or(nothing.to_vec(), |mask| mask.values().to_vec())

@@ -17,6 +17,8 @@ const WARMUP_BATCHES: usize = 100;
 pub struct Situation<'a> {
     /// Whether it starts from weights that were trained before.
     pub has_weights: bool,
+    /// Whether a head came along with them, trained for these very classes.
+    pub with_head: bool,
     /// Training images.
     pub images: usize,
     /// Validation images.
@@ -110,8 +112,7 @@ fn classify(chosen: &mut Chosen, s: &Situation, classifier: Classifier) {
         chosen.take("training_batch_size", 16, "small batches make more of few images");
         chosen.take("validation_batch_size", 16, "as in training");
         chosen.take("number_of_epochs", 10, "enough where training begins from a head that fits");
-        // The head of an earlier run comes along where the labels are the same.
-        if chosen.plan.checkpoint_run.is_none() {
+        if !s.with_head {
             chosen.take("fit_head", true, "training from a head that suits the features changes them less");
         }
     }
@@ -179,7 +180,7 @@ mod tests {
 
     fn chosen(plan: &Plan, has_weights: bool, classes: &[usize]) -> Vec<(&'static str, Value)> {
         let images = classes.iter().sum();
-        let situation = Situation { has_weights, images, validation: 100, classes };
+        let situation = Situation { has_weights, with_head: false, images, validation: 100, classes };
         let spec = registry::find(&plan.model_name).unwrap();
         spec.recipe(plan, &situation).into_iter().map(|choice| (choice.name, choice.value)).collect()
     }

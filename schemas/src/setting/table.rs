@@ -137,19 +137,16 @@ settings! {
     /// Batch size that hyperparameters are meant for: gradients of smaller batches are added up until they hold about as
     /// many images, and weight_decay is scaled to what they hold; 0 leaves both alone.
     nominal_batch_size: u32 = 0, int(0, 65_536), ALL;
-    /// Factor of the learning rate from one layer group to the one before it, toward the input; 1 trains all alike (beyond the
-    /// specification).
+    /// Factor of the learning rate from one layer group to the one before it, toward the input; 1 trains all alike.
     layer_lr_decay: f64 = 1.0, above(0.0, 1.0), ALL;
-    /// Begin with a head that is fitted to the training images by logistic regression on what the pretrained body says of them (beyond
-    /// the specification); nothing where training starts from random weights.
+    /// Begin with a head fitted to the training images by logistic regression on what pretrained layers say of them.
     fit_head: bool = false, Kind::Bool, CLASSIFICATION;
-    /// First epochs that train only the head, what depends on the classes; the rest joins after them, over as many epochs as
-    /// the warm-up takes (beyond the specification). As many as number_of_epochs train nothing else.
+    /// First epochs that train the head alone; the rest joins after them, over as many epochs as the warm-up takes.
     head_epochs: u32 = 0, int(0, 1_000_000), CLASSIFICATION;
     /// Decay of the exponential moving average of the weights, approached as decay * (1 - e^(-updates / ema_updates)); the
     /// average is what is validated, saved and exported. 0 keeps none.
     ema_decay: f64 = 0.0, below(0.0, 1.0), ALL;
-    /// Updates over which ema_decay is approached: the average does little in a run of fewer.
+    /// Updates over which ema_decay is approached.
     ema_updates: u32 = 2_000, int(1, 1_000_000_000), ALL;
     /// Optimizer.
     optimizer: Optimizer = Optimizer::Sgd, Kind::Choice(Optimizer::NAMES), ALL;
@@ -207,12 +204,9 @@ settings! {
     weighted_loss: u32 = 0, int(0, 2), CLASSIFICATION;
     /// Imbalance (largest class size divided by smallest, rounded down) that must be exceeded for weighted_loss to act.
     imbalance_rate_threshold: u32 = 2, int(0, 1_000_000_000), CLASSIFICATION;
-    /// Fit a temperature to the validation data, by which logits are divided in checkpoints and exported files so that
-    /// probabilities are as likely as they say; left out where it does not lower the log loss of images that were held back
-    /// (beyond the specification).
+    /// Divide logits by a temperature fitted to the validation data, where that lowers the log loss of images held back.
     calibrate: bool = false, Kind::Bool, CLASSIFICATION;
-    /// What decides which epoch is kept as the best and when training ends early. The log loss sees differences that a share of
-    /// right answers does not, and is the better judge of few validation images (beyond the specification).
+    /// What decides which epoch is the best, and when training ends early.
     best_epoch_by: BestEpochBy = BestEpochBy::Primary, Kind::Choice(BestEpochBy::NAMES), CLASSIFICATION;
     /// Length in pixels that the shorter side is resized to in validation.
     valid_resize_size: u32 = 256, int(1, 8_192), CLASSIFICATION, v2 = "validation_resize_size";

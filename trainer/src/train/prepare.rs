@@ -12,6 +12,7 @@ use schemas::{Plan, PlanRequest, Precision, WeightsOrigin};
 use tch::Device;
 
 use super::run_folder::RunFolder;
+use super::start::Weights;
 use super::state::{Export, TrainingState};
 use super::{recorder, start};
 use crate::failure::{self, fail};
@@ -122,12 +123,16 @@ pub fn prepare(request: &Request, log: &Log) -> anyhow::Result<Prepared> {
     let preprocessing = spec.fitted(&plan.settings);
     let mut network = start::network(spec, &plan, &data, &preprocessing, device)?;
     let threads = set_threads(options.threads, last.as_ref(), log);
-    let weights = match &last {
-        Some(last) => last.checkpoint.meta.weights.clone(),
+    let Weights { origin: weights, with_head } = match &last {
+        Some(last) => Weights { origin: last.checkpoint.meta.weights.clone(), ..Weights::default() },
         None => start::weights(&mut network, &plan, log)?,
     };
     if last.is_none() {
-        follow_recipe(&mut plan, spec, &data, weights.is_some(), log)?;
+        let (images, validation) = (data.train.len(), data.validation.len());
+        let classes = data.train.class_counts();
+        let has_weights = weights.is_some();
+        let situation = Situation { has_weights, with_head, images, validation, classes: &classes };
+        follow_recipe(&mut plan, spec, &situation, log)?;
     }
     let task = tasks::of(spec, &plan, &data.train, device);
     start::freeze(&mut network, &plan, weights.is_some())?;
@@ -245,21 +250,12 @@ fn compute(plan: &mut Plan, spec: &ModelSpec) -> anyhow::Result<(Device, Arithme
 }
 
 /// Takes from the recipe what nobody chose, and says why.
-fn follow_recipe(
-    plan: &mut Plan,
-    spec: &ModelSpec,
-    data: &TrainingData,
-    has_weights: bool,
-    log: &Log,
-) -> anyhow::Result<()> {
+fn follow_recipe(plan: &mut Plan, spec: &ModelSpec, situation: &Situation, log: &Log) -> anyhow::Result<()> {
     match plan.recipe {
         Recipe::Specification => return Ok(()),
         Recipe::Auto => {}
     }
-    let classes = data.train.class_counts();
-    let (images, validation) = (data.train.len(), data.validation.len());
-    let situation = Situation { has_weights, images, validation, classes: &classes };
-    for Choice { name, value, reason } in spec.recipe(plan, &situation) {
+    for Choice { name, value, reason } in spec.recipe(plan, situation) {
         if plan.take(name, &value).map_err(|error| failure::settings(&[error]))? {
             log.line(&format!("recipe: {name} {value}: {reason}"));
         }

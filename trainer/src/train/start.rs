@@ -32,26 +32,35 @@ pub fn network(
     Ok(Network { spec, task: plan.task, labels, preprocessing: preprocessing.clone(), params })
 }
 
+/// What a network starts from.
+#[derive(Default)]
+pub struct Weights {
+    /// Where they came from; nothing where they are random.
+    pub origin: Option<WeightsOrigin>,
+    /// Whether a head came along, trained for these very classes.
+    pub with_head: bool,
+}
+
 /// Loads what the plan names into the network, weights or the model of a previous run, and says so.
 ///
 /// # Errors
 /// When there are none, or they do not fit.
-pub fn weights(network: &mut Network, plan: &Plan, log: &Log) -> anyhow::Result<Option<WeightsOrigin>> {
+pub fn weights(network: &mut Network, plan: &Plan, log: &Log) -> anyhow::Result<Weights> {
     if let Some(run) = &plan.checkpoint_run {
         let taken = previous::load(network, Path::new(run))?;
         log.line(&format!("starting from {}: {}", taken.origin.source, taken.report));
-        return Ok(Some(taken.origin));
+        return Ok(Weights { origin: Some(taken.origin), with_head: taken.report.new_head.is_empty() });
     }
     let Some((origin, report)) = pretrained::load(network, &plan.pretrained)? else {
         log.line("starting from random weights");
-        return Ok(None);
+        return Ok(Weights::default());
     };
     let LoadReport { new_head, .. } = &report;
     log.line(&format!("starting from {} ({}): {report}", origin.source, origin.licence));
     if !new_head.is_empty() {
         log.line(&format!("the head starts anew for {} classes", network.labels.len()));
     }
-    Ok(Some(origin))
+    Ok(Weights { with_head: new_head.is_empty(), origin: Some(origin) })
 }
 
 /// Freezes what the plan says or, where it says nothing, what the model keeps of weights it was given. Without weights,
