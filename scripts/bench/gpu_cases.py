@@ -95,7 +95,8 @@ GROUPS = [
             validation.""",
         unit="ms/image", better="less", measures={"image": ""}, warm_up=1, images="one",
         ours=[
-            "{programs}/trainer", "train", "--recipe", "specification", "--training_data", "{listing}", "--model_name", "{model}", "--pretrained", "none",
+            "{programs}/trainer", "train", "--recipe", "specification", "--training_data", "{listing}", "--model_name", "{model}",
+            "--pretrained", "none",
             "--optimizer", "sgd", "--learning_rate", "0.01", "--training_batch_size", "{batch}", "--number_of_epochs", "{epochs}",
             "--evaluation_frequency", "{epochs}", "--early_stopping", "false", "--export", "none", "--precision", "bf16",
             "--number_of_workers", "{workers}", "--threads", "{threads}", "--device", "{device}", "--output", "{folder}/run",

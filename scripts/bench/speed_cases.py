@@ -105,7 +105,8 @@ def trained_detector(place, words):
     parts = place.dataset(words["data"])
     run = words["folder"] / "trained"
     place.trainer(
-        "train", "--recipe", "specification", "--training_data", parts["train"], "--validation_data", parts["validation"], *flags(words["training"]),
+        "train", "--recipe", "specification", "--training_data", parts["train"], "--validation_data", parts["validation"],
+        *flags(words["training"]),
         "--number_of_epochs", words["epochs"], "--export", "none", "--output", run,
     )
     (words["folder"] / "copies").mkdir()
@@ -244,7 +245,8 @@ GROUPS: List[Group] = [
             first epoch of each is left out, and so is validation.""",
         unit="ms/image", better="less", measures={"image": ""}, warm_up=1, images="one",
         ours=[
-            "{programs}/trainer", "train", "--recipe", "specification", "--training_data", "{listing}", "--model_name", "{model}", "--pretrained", "none",
+            "{programs}/trainer", "train", "--recipe", "specification", "--training_data", "{listing}", "--model_name", "{model}",
+            "--pretrained", "none",
             "--optimizer", "sgd", "--learning_rate", "0.01", "--training_batch_size", "{batch}", "--number_of_epochs", "{epochs}",
             "--evaluation_frequency", "{epochs}", "--early_stopping", "false", "--export", "none", "--precision", "{precision}",
             "--threads", "{threads}", "--output", "{folder}/run",

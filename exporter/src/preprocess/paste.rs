@@ -2,6 +2,7 @@
 //! ONNX Runtime.
 
 use models::detect::mask_rcnn::SIDE;
+use models::host::mask::FARTHEST;
 use models::ops::{DType, Ops};
 
 use crate::builder::{Builder, Emit, Value};
@@ -9,8 +10,6 @@ use crate::graph::Dim;
 
 /// Parts of a mask with its border of zeros, along an axis.
 const BORDERED: i64 = SIDE + 2;
-/// Corners further outside are moved to it, as on the host: it is beyond every image.
-const FARTHEST: f32 = (1_u64 << 40) as f32;
 
 /// What masks are pasted into.
 pub struct Canvas {

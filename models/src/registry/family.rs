@@ -41,12 +41,18 @@ impl Layers {
     /// Whether the parameter under `key` depends on the number of classes.
     #[must_use]
     pub fn is_head(&self, key: &str) -> bool {
-        self.heads.iter().any(|head| key != *head && is_under(key, head))
+        is_under_one_of(self.heads, key)
     }
 }
 
+/// Whether a key continues one of the prefixes after a dot.
+fn is_under_one_of(heads: &[&str], key: &str) -> bool {
+    heads.iter().any(|head| key != *head && is_under(key, head))
+}
+
 /// Whether a key is a prefix itself, or continues it after a dot.
-fn is_under(key: &str, prefix: &str) -> bool {
+#[must_use]
+pub fn is_under(key: &str, prefix: &str) -> bool {
     key.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }
 
@@ -233,7 +239,7 @@ impl ModelSpec {
     /// Whether the parameter under `key` depends on the number of classes.
     #[must_use]
     pub fn is_head(&self, key: &str) -> bool {
-        self.heads().iter().any(|head| key != *head && is_under(key, head))
+        is_under_one_of(self.heads(), key)
     }
 
     /// What `layers_to_freeze` counts, from the input: groups of keys and key prefixes (a prefix ends at a dot). The order is

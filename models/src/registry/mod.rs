@@ -13,7 +13,7 @@ use serde::Deserialize;
 use table::MODELS;
 
 pub(crate) use family::IMAGENET;
-pub use family::{Augmentation, Layers, Layout};
+pub use family::{Augmentation, Layers, Layout, is_under};
 pub use recipe::{Choice, Situation};
 pub use settings::settings;
 pub use spec::{Kind, ModelSpec};

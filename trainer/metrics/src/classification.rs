@@ -99,8 +99,7 @@ pub fn classification(labels: &[String], probabilities: &[f32], truths: &Truths)
     let classes = labels.len();
     let samples = truths.len();
     assert_eq!(probabilities.len(), samples * classes, "probabilities must be [{samples}, {classes}]");
-    // A row that is broken in one place is broken in all: its finite scores say nothing either. Without a class there is none.
-    let broken: Vec<bool> = predictions(classes, probabilities).map(|prediction| prediction.class.is_none()).collect();
+    let broken = broken(classes, probabilities);
     let examples = Examples { labels, probabilities, broken: &broken };
     let mut report = match truths {
         Truths::One(truths) => examples.single(truths),
@@ -129,12 +128,18 @@ pub struct Example {
 /// Each example by itself. Arguments, and panics, are those of [`classification`].
 pub fn examples(classes: usize, probabilities: &[f32], truths: &Truths) -> Vec<Example> {
     let names = vec![String::new(); classes];
-    let broken: Vec<bool> = predictions(classes, probabilities).map(|prediction| prediction.class.is_none()).collect();
+    let broken = broken(classes, probabilities);
     let all = Examples { labels: &names, probabilities, broken: &broken };
     match truths {
         Truths::One(targets) => all.each_single(targets).collect(),
         Truths::Any(_) => (0..truths.len()).map(|at| all.each_set(at, |class| truths.holds(at, class))).collect(),
     }
+}
+
+/// Rows without an answer. One that is broken in one place is broken in all: its finite scores say nothing either.
+fn broken(classes: usize, probabilities: &[f32]) -> Vec<bool> {
+    // Without a class there is none.
+    predictions(classes, probabilities).map(|prediction| prediction.class.is_none()).collect()
 }
 
 struct Examples<'a> {

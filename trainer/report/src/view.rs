@@ -102,18 +102,18 @@ fn preferred<'a>(data: &'a ReportData, names: &[&'a str]) -> Vec<&'a str> {
         let place = PREFERRED.iter().position(|&one| one == name).unwrap_or(PREFERRED.len());
         (name != data.primary_metric, place)
     };
-    let mut ordered: Vec<&str> = names.iter().copied().filter(|name| !is_loss(name)).collect();
+    let mut ordered: Vec<&str> = names.iter().copied().filter(|name| !less_is_better(name)).collect();
     ordered.sort_by_key(|name| rank(name));
     ordered
 }
 
-fn is_loss(name: &str) -> bool {
+fn less_is_better(name: &str) -> bool {
     name.contains("loss") || name == "calibration_error"
 }
 
 fn charts(data: &ReportData, columns: &[&str]) -> Vec<Chart> {
     let mut losses = vec![curve(data, "training", |epoch| Some(epoch.train_loss))];
-    losses.extend(columns.iter().copied().filter(|name| is_loss(name)).take(MOST_CURVES - 1).map(|name| {
+    losses.extend(columns.iter().copied().filter(|name| less_is_better(name)).take(MOST_CURVES - 1).map(|name| {
         let shown = if ["log_loss", "loss"].contains(&name) { "validation" } else { name };
         curve(data, shown, |epoch| epoch.metrics.get(name).copied())
     }));

@@ -4,6 +4,7 @@ use indexmap::IndexMap;
 use models::manifest::{Entry, Manifest};
 use models::ops::{Init, Role};
 pub use models::registry::Layout;
+use models::registry::is_under;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use sha2::{Digest, Sha256};
@@ -88,8 +89,7 @@ impl Params {
     /// Stops training everything under these keys and prefixes; a prefix ends at a dot. Everything else is trained.
     pub fn freeze(&mut self, prefixes: &[String]) {
         for (key, param) in &mut self.map {
-            let under = |rest: &str| rest.is_empty() || rest.starts_with('.');
-            let frozen = prefixes.iter().any(|p| key.strip_prefix(p.as_str()).is_some_and(under));
+            let frozen = prefixes.iter().any(|prefix| is_under(key, prefix));
             param.tensor = param.tensor.set_requires_grad(trained(param.role) && !frozen);
         }
     }

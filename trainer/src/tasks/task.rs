@@ -35,8 +35,8 @@ pub struct Evaluation<'a> {
     pub loss: bool,
 }
 
-/// What an evaluation found.
-#[derive(Clone, Debug)]
+/// What an evaluation found; by default nothing.
+#[derive(Clone, Debug, Default)]
 pub struct Measured {
     /// Metrics by name.
     pub scalars: BTreeMap<String, f64>,

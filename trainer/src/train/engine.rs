@@ -275,8 +275,7 @@ impl Engine<'_> {
             }
             None => Verdict { is_best: false, stop: false },
         };
-        let nothing = Measured { scalars: BTreeMap::new(), score: None, temperature: None };
-        let measured = report.unwrap_or(nothing);
+        let measured = report.unwrap_or_default();
         let record = EpochRecord {
             epoch: number,
             updates: self.state.updates,

@@ -160,7 +160,7 @@ impl Recorder {
     ) -> anyhow::Result<()> {
         let scalars = self.records.last().map(|r| r.validation.clone()).unwrap_or_default();
         // What is trained further is not calibrated.
-        let measured = Measured { scalars, score: None, temperature: None };
+        let measured = Measured { scalars, ..Measured::default() };
         let path = self.folder.last().join("model.safetensors");
         let meta = self.meta(state.epoch, &measured);
         checkpoint::write_resumable(&path, &network.params, private, &meta, state)?;

@@ -22,5 +22,5 @@ pub use bits::Mask;
 pub use error::{MAX_PIXELS, MaskError};
 pub use fill::Fill;
 pub use outline::{Outline, Ring};
-pub use paste::Paste;
+pub use paste::{FARTHEST, Paste};
 pub use rle::Rle;

@@ -17,7 +17,7 @@ use super::bits::Mask;
 /// Zeros around the mask, on each side.
 const BORDER: usize = 1;
 /// Corners further outside are moved to it: it is beyond every image.
-const FARTHEST: f32 = (1_u64 << 40) as f32;
+pub const FARTHEST: f32 = (1_u64 << 40) as f32;
 
 /// How masks are pasted into an image.
 #[derive(Clone, Copy, Debug, PartialEq)]
