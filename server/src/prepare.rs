@@ -171,6 +171,7 @@ impl Encoded<'_> {
             DecodeError::Empty
             | DecodeError::UnknownFormat
             | DecodeError::Unsupported { .. }
+            | DecodeError::Lossy { .. }
             | DecodeError::Foreign { .. }
             | DecodeError::Truncated { .. }
             | DecodeError::Corrupt { .. } => ServerError::Image { index, reason },

@@ -57,6 +57,14 @@ pub enum DecodeError {
         /// The kind, with its article.
         what: String,
     },
+    /// A mask whose numbers are not there, or are of a kind that is not read.
+    #[error("the mask is {what}; make it anew, from where it comes from, as {instead}")]
+    Lossy {
+        /// What it is, with its article, and why that does not do.
+        what: String,
+        /// What does.
+        instead: &'static str,
+    },
     /// The file ends too early.
     #[error("the {format} ends before the image does; copy or upload the whole file again")]
     Truncated {

@@ -20,7 +20,7 @@ pub struct Values {
     /// Rows.
     pub height: u32,
     /// `width * height` numbers, row by row: the level of grey (0 to 65535), the place in the palette, or the colour as
-    /// `0xRRGGBB`. 0 for a pixel that is fully transparent.
+    /// `0xRRGGBB`. 0 for a pixel that is fully transparent, by its own alpha or that of its place or colour.
     pub values: Vec<u32>,
     /// The colours of the palette, where the numbers are places in it.
     pub palette: Option<Vec<[u8; 3]>>,
@@ -32,19 +32,28 @@ pub struct Values {
 /// colours.
 ///
 /// # Errors
-/// As [`super::decode`]; and a JPEG or WebP file, whose pixels are near to what was saved, not equal.
+/// As [`super::decode`]; and a JPEG or WebP file, whose pixels are near to what was saved, not equal. A kind that is not read,
+/// such as 32 bits, is [`DecodeError::Lossy`], too.
 pub fn values(bytes: &[u8], limits: &Limits) -> Result<Values, DecodeError> {
     limits.check_bytes(bytes)?;
     let format = sniff::format(bytes)?;
     if matches!(format, Format::Jpeg | Format::WebP) {
-        let what = format!("a {format}, in which the numbers of a mask do not survive");
-        return Err(DecodeError::Unsupported { what });
+        let what = format!("a {format}, in which numbers do not survive");
+        return Err(DecodeError::Lossy { what, instead: "PNG, TIFF or BMP" });
     }
     let weight = weigh::weigh(format, Head { bytes, size: bytes.len() as u64 }, limits)?;
-    guarded(format, || match format {
+    let read = guarded(format, || match format {
         Format::Png => of_png(bytes, &weight),
         Format::Tiff | Format::Bmp | Format::Gif => of_other(format, bytes, &weight),
         Format::Jpeg | Format::WebP => unreachable!("refused above"),
+    });
+    // What is advised for photographs would lose the numbers.
+    read.map_err(|error| match error {
+        DecodeError::Unsupported { what } => DecodeError::Lossy {
+            what: format!("{what}, whose numbers are not read"),
+            instead: "PNG or TIFF of 8 or 16 bits per number",
+        },
+        other => other,
     })
 }
 
@@ -66,21 +75,33 @@ fn of_png(bytes: &[u8], weight: &Weight) -> Result<Values, DecodeError> {
         return Err(wrong("its first image has another size than its header says"));
     }
     let palette = reader.info().palette.as_ref().map(|bytes| bytes.as_chunks::<3>().0.to_vec());
+    let is_indexed = frame.color_type == png::ColorType::Indexed;
+    // Of a palette an alpha for each of its first places; otherwise the bytes of the one grey or colour that is transparent.
+    let transparency = reader.info().trns.as_deref().unwrap_or_default();
+    let unless_transparent = |pixel: &[u8], number: u32| match is_indexed {
+        true if transparency.get(number as usize) == Some(&0) => 0,
+        false if pixel == transparency => 0,
+        true | false => number,
+    };
     let rows = raw.chunks_exact(frame.line_size).take(height as usize);
     let mut values = Vec::with_capacity(width as usize * height as usize);
     let (samples, bits) = (frame.color_type.samples(), frame.bit_depth as usize);
     for row in rows {
         match (samples, bits) {
             (1, 1 | 2 | 4) => {
-                let mask = (1_u32 << bits) - 1;
-                let value = |at: usize| u32::from(row[at * bits / 8]) >> (8 - bits - at * bits % 8) & mask;
-                values.extend((0..width as usize).map(value));
+                let mask = (1_u8 << bits) - 1;
+                let value = |at: usize| row[at * bits / 8] >> (8 - bits - at * bits % 8) & mask;
+                values.extend((0..width as usize).map(value).map(|value| unless_transparent(&[value], value.into())));
             }
-            (samples, 16) => values.extend(row.chunks_exact(samples * 2).map(|pixel| wide(pixel.as_chunks().0))),
-            (samples, _) => values.extend(row.chunks_exact(samples).map(narrow)),
+            (samples, 16) => {
+                let pixels = row.chunks_exact(samples * 2);
+                values.extend(pixels.map(|pixel| unless_transparent(pixel, wide(pixel.as_chunks().0))));
+            }
+            (samples, _) => {
+                values.extend(row.chunks_exact(samples).map(|pixel| unless_transparent(pixel, narrow(pixel))));
+            }
         }
     }
-    let is_indexed = frame.color_type == png::ColorType::Indexed;
     Ok(Values { width, height, values, palette: palette.filter(|_| is_indexed), colours: samples > 2 })
 }
 
@@ -195,9 +216,68 @@ mod tests {
     }
 
     #[test]
+    fn transparent_pixels_are_none() {
+        let file = |colour: png::ColorType, depth: png::BitDepth, transparency: &[u8], row: &[u8]| {
+            let mut file = Vec::new();
+            let mut encoder = png::Encoder::new(&mut file, 3, 1);
+            encoder.set_color(colour);
+            encoder.set_depth(depth);
+            if colour == png::ColorType::Indexed {
+                encoder.set_palette(vec![9; 12]);
+            }
+            encoder.set_trns(transparency.to_vec());
+            encoder.write_header().unwrap().write_image_data(row).unwrap();
+            of(&file).values
+        };
+        use png::BitDepth::{Eight, Sixteen, Two};
+        use png::ColorType::{Grayscale, Indexed, Rgb};
+        // Half transparent is not transparent, and places behind the last alpha are opaque.
+        assert_eq!(file(Indexed, Eight, &[255, 0, 128], &[1, 2, 3]), [0, 2, 3]);
+        assert_eq!(file(Indexed, Two, &[255, 255, 0], &[0b0110_1100]), [1, 0, 3]);
+        assert_eq!(file(Grayscale, Eight, &[0, 7], &[7, 0, 8]), [0, 0, 8]);
+        assert_eq!(file(Grayscale, Two, &[0, 2], &[0b0110_1100]), [1, 0, 3]);
+        assert_eq!(file(Grayscale, Sixteen, &[1, 2], &[1, 2, 1, 3, 2, 2]), [0, 0x0103, 0x0202]);
+        assert_eq!(file(Rgb, Eight, &[0, 1, 0, 2, 0, 3], &[1, 2, 3, 3, 2, 1, 0, 0, 0]), [0, 0x03_0201, 0]);
+        // The low bytes of 16 bits are no part of the number, and decide all the same.
+        let row = [1, 9, 2, 9, 3, 9, 1, 8, 2, 9, 3, 9, 0, 0, 0, 0, 0, 0];
+        assert_eq!(file(Rgb, Sixteen, &[1, 9, 2, 9, 3, 9], &row), [0, 0x01_0203, 0]);
+    }
+
+    #[test]
     fn what_holds_no_numbers_is_refused() {
+        let refused = |bytes: &[u8]| values(bytes, &Limits::default()).unwrap_err().to_string();
         let jpeg = encode_jpeg(&Rgb::filled(8, 8, [0; 3]), 90);
-        assert!(values(&jpeg, &Limits::default()).unwrap_err().to_string().contains("do not survive"));
+        let said = refused(&jpeg);
+        assert!(
+            said.contains("a JPEG, in which numbers do not survive") && said.ends_with("PNG, TIFF or BMP"),
+            "{said}"
+        );
+        // One pixel of 32 bits, with and without a sign, and as a floating point number.
+        for sample_format in [1_u16, 2, 3] {
+            let tags: [(u16, u32); 9] = [
+                (256, 1),
+                (257, 1),
+                (258, 32),
+                (259, 1),
+                (262, 1),
+                (273, 122),
+                (277, 1),
+                (279, 4),
+                (339, sample_format.into()),
+            ];
+            let mut tiff = b"II*\0\x08\0\0\0\x09\0".to_vec();
+            for (tag, value) in tags {
+                tiff.extend(tag.to_le_bytes());
+                tiff.extend([4, 0, 1, 0, 0, 0]);
+                tiff.extend(value.to_le_bytes());
+            }
+            tiff.extend([0; 4]);
+            assert_eq!(tiff.len(), 122);
+            tiff.extend([1, 0, 1, 0]);
+            let said = refused(&tiff);
+            assert!(said.contains("32") && said.ends_with("PNG or TIFF of 8 or 16 bits per number"), "{said}");
+            assert!(!said.contains("JPEG"), "{said}");
+        }
         let sound = encode_numbers(4, 4, &[9; 16]);
         for length in 0..sound.len() {
             assert!(values(&sound[..length], &Limits::default()).is_err() || length > sound.len() - 16, "{length}");

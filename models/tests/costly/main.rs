@@ -52,9 +52,12 @@ fn fate<T>(result: &Result<T, DecodeError>) -> Fate {
         Ok(_) => Fate::Decoded,
         Err(DecodeError::Truncated { .. }) => Fate::Truncated,
         Err(DecodeError::Corrupt { .. } | DecodeError::Empty | DecodeError::Stopped) => Fate::Corrupt,
-        Err(DecodeError::Unsupported { .. } | DecodeError::Foreign { .. } | DecodeError::UnknownFormat) => {
-            Fate::Unsupported
-        }
+        Err(
+            DecodeError::Unsupported { .. }
+            | DecodeError::Lossy { .. }
+            | DecodeError::Foreign { .. }
+            | DecodeError::UnknownFormat,
+        ) => Fate::Unsupported,
         Err(DecodeError::TooCostly { .. }) => Fate::Costly,
         Err(DecodeError::TooManyBytes { .. } | DecodeError::SideTooLong { .. } | DecodeError::TooManyPixels { .. }) => {
             Fate::TooLarge

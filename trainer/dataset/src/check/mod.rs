@@ -12,6 +12,7 @@ mod images;
 mod names;
 mod outlines;
 mod rows;
+mod winding;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

@@ -5,14 +5,15 @@ use schemas::Labels;
 use schemas::check::FindingKind;
 
 use super::boxes::names;
+use super::winding::Windings;
 use super::{At, Data, Found, Said, Shown};
 use crate::error::DataError;
 use crate::outline::{area, stray};
 use crate::target::Targets;
 
-/// Share of a ring's pixels that the area by its points may differ from them.
+/// Share of a ring's rounds around pixels that may be of no use, as where it crosses itself.
 const CROSSING: f64 = 0.1;
-/// Pixels that the two may differ by besides, because pixels are whole.
+/// Rounds that may be so besides, because pixels are whole.
 const ROUNDING: f64 = 8.0;
 
 pub(super) fn check(data: &Data, found: &mut Vec<Found>) -> Result<(), DataError> {
@@ -54,7 +55,7 @@ pub(super) fn check(data: &Data, found: &mut Vec<Found>) -> Result<(), DataError
 
 const STRAY: &str = "remove the point: it draws a line to itself, and makes the object's box too large; \
                      convert jsonl --to jsonl --drop_stray_points writes rows without such points";
-const CROSSED: &str = "draw the outline again; what it encloses twice is taken for a hole";
+const CROSSED: &str = "draw the outline again; what it goes around twice is taken for a hole";
 const EMPTY: &str = "remove the object, or draw it again; a model learns an empty mask from it";
 
 /// What is wrong with an object: its place in the row, and in words.
@@ -92,16 +93,27 @@ fn stray_point(outline: &Outline, size: [u32; 2]) -> Option<String> {
     })
 }
 
-/// What there is to say of a ring that crosses itself by enough to change what it holds: the area that its points enclose,
-/// counted with their turns, is then not the one that it has.
+/// What there is to say of a ring that crosses itself by enough to change what it holds.
 fn crosses(ring: &Ring, [width, height]: [u32; 2]) -> Option<String> {
+    // Looked at first, because it is quick: the area that its points enclose, counted with their turns, is not the one
+    // that it has.
     let turned = area(ring);
     let alone = Outline { rings: vec![ring.clone()] };
-    let covered = alone.rasterise(Fill::EvenOdd, alone.window(width, height)).area() as f64;
-    let apart = (turned - covered).abs();
-    (apart > CROSSING * turned.max(covered) + ROUNDING).then(|| {
-        format!("crosses itself: it holds {covered:.0} pixels, and {turned:.0} if parts drawn twice count twice")
-    })
+    let window = alone.window(width, height);
+    let covered = alone.rasterise(Fill::EvenOdd, window).area() as f64;
+    if (turned - covered).abs() <= CROSSING * turned.max(covered) + ROUNDING {
+        return None;
+    }
+    let windings = Windings::of(ring, window);
+    let shares = [
+        (windings.holes, "twice, which makes a hole of them"),
+        (windings.against, "the other way"),
+        (windings.again, "three times and more"),
+    ];
+    let shares = shares.iter().filter(|(pixels, _)| *pixels > 0).map(|(pixels, how)| format!("{pixels} of them {how}"));
+    let shares = shares.collect::<Vec<_>>().join(", and ");
+    (windings.excess as f64 > CROSSING * windings.rounds as f64 + ROUNDING)
+        .then(|| format!("crosses itself: it goes around {} pixels, {shares}", windings.around))
 }
 
 /// Outlines that are boxes, of all parts.
@@ -148,7 +160,9 @@ fn is_box(outline: &Outline) -> bool {
     let Some(around) = outline.bounds() else { return false };
     let on = |value: f64, low: f64, high: f64| (value - low).abs() < 0.01 || (value - high).abs() < 0.01;
     let corner = |point: &[f64; 2]| on(point[0], around.x0, around.x1) && on(point[1], around.y0, around.y1);
-    (4..=5).contains(&ring.len()) && ring.iter().all(corner)
+    // From corner to corner, a ring encloses all of the rectangle, or as a triangle or bow tie half of it or nothing.
+    let rectangle = (around.x1 - around.x0) * (around.y1 - around.y0);
+    (4..=5).contains(&ring.len()) && ring.iter().all(corner) && area(ring) > 0.75 * rectangle
 }
 
 #[cfg(test)]
@@ -162,10 +176,20 @@ mod tests {
     #[test]
     fn a_ring_that_crosses_itself_is_told_from_one_that_is_ragged() {
         let bow = ring(&[[10.0, 10.0], [50.0, 50.0], [50.0, 10.0], [10.0, 50.0]]);
-        assert!(crosses(&bow, [100, 100]).unwrap().contains("crosses itself"));
+        // 40 of 1600 pixels have their middles on a line, and each belongs to one side.
+        let said = crosses(&bow, [100, 100]).unwrap();
+        assert_eq!(said, "crosses itself: it goes around 800 pixels, 400 of them the other way");
+        // Of 800 rounds around pixels of the image, not of what lies beyond it.
+        let round = |n: i32| f64::from(n) * 7.1;
+        let star: Ring = (0..10_000).map(|n| [50.0 + 30.0 * round(n).cos(), 50.0 + 30.0 * round(n).sin()]).collect();
+        let said = crosses(&star, [100, 60]).unwrap();
+        let numbers: Vec<u64> = said.split(' ').filter_map(|word| word.parse().ok()).collect();
+        assert!(numbers.len() >= 2 && numbers.iter().all(|pixels| *pixels <= 2000), "{said}");
         let twice =
             ring(&[[10.0, 10.0], [50.0, 10.0], [50.0, 50.0], [10.0, 50.0], [10.0, 10.0], [45.0, 10.0], [45.0, 45.0]]);
-        assert!(crosses(&twice, [100, 100]).is_some());
+        let said = crosses(&twice, [100, 100]).unwrap();
+        assert!(said.starts_with("crosses itself: it goes around 1600 pixels, "), "{said}");
+        assert!(said.ends_with(" of them twice, which makes a hole of them"), "{said}");
         let comb: Ring = (0..40).map(|n| [10.0 + f64::from(n), if n % 2 == 0 { 10.0 } else { 14.5 }]).collect();
         let ragged = [comb, vec![[49.0, 60.0], [10.0, 60.0]]].concat();
         assert_eq!(crosses(&ragged, [100, 100]), None);
@@ -179,5 +203,7 @@ mod tests {
         assert!(is_box(&outline(&[[1.0, 2.0], [5.0, 2.0], [5.0, 9.0], [1.0, 9.0], [1.0, 2.0]])));
         assert!(!is_box(&outline(&[[1.0, 2.0], [5.0, 3.0], [5.0, 9.0], [1.0, 9.0]])));
         assert!(!is_box(&outline(&[[1.0, 2.0], [5.0, 2.0], [5.0, 9.0]])));
+        assert!(!is_box(&outline(&[[1.0, 2.0], [5.0, 9.0], [5.0, 2.0], [1.0, 9.0]])), "a bow tie");
+        assert!(!is_box(&outline(&[[1.0, 2.0], [5.0, 2.0], [5.0, 9.0], [5.0, 2.0]])), "a triangle");
     }
 }

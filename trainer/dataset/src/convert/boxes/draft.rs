@@ -7,7 +7,7 @@ use models::host::Turn;
 use models::host::mask::Fill;
 
 use super::frame::{Chosen, Evidence, Frame, Reason, Sizes, StoredSize, choose};
-use super::geometry::{bounds, fitted, is_box, is_outline, outline, united};
+use super::geometry::{Fitted, Outlined, are_apart, bounds, fitted, is_box, is_outline, none_usable, outline, united};
 use super::{LabelledImage, LabelledObject, Part};
 
 /// An image as described.
@@ -68,9 +68,23 @@ impl DraftObject {
 
     /// `size`: that of the upright image, in pixels, where it is known.
     fn settled(self, frame: &Frame, size: Option<[u32; 2]>) -> Result<Settled, String> {
-        let corners = self.box_or_bounds().ok_or("it has no box and no outline")?;
-        let fitted = fitted(corners, frame)?;
-        let polygon = outline(self.segments, frame);
+        let mut apart = self.apart();
+        let Outlined { segments: polygon, mut faults, cut } = outline(self.segments, frame);
+        if polygon.is_empty()
+            && let Some(reason) = none_usable(&faults)
+        {
+            if self.corners.is_none() {
+                return Err(reason);
+            }
+            // The box says where the object is, whatever became of its outline.
+            (faults, apart) = (Vec::new(), Some(format!("{reason}; its box is used")));
+        }
+        let given = self.corners.filter(|_| polygon.is_empty() || apart.is_none());
+        let fitted = match given {
+            Some(corners) => fitted(corners, frame)?,
+            None if polygon.is_empty() => return Err("it has no box and no outline".to_owned()),
+            None => Fitted { corners: bounds(&polygon), cut },
+        };
         let united = match self.fill {
             Fill::Coco => size.and_then(|size| united(&polygon, size)),
             Fill::CocoEvenOdd | Fill::EvenOdd => None,
@@ -78,7 +92,14 @@ impl DraftObject {
         let (label, is_crowd, is_united) = (self.label, self.is_crowd, united.is_some());
         let polygon = united.unwrap_or(polygon);
         let object = LabelledObject { label, corners: fitted.corners, is_crowd, polygon };
-        Ok(Settled { object, cut: fitted.cut, united: is_united })
+        Ok(Settled { object, cut: fitted.cut, united: is_united, faults, apart })
+    }
+
+    /// That its corners have nothing to do with its outline, where that is so.
+    fn apart(&self) -> Option<String> {
+        let corners = self.corners.filter(is_box)?;
+        self.outlines().next()?;
+        are_apart(&corners, &bounds(self.outlines())).then(|| apart(&corners))
     }
 }
 
@@ -89,6 +110,15 @@ struct Settled {
     cut: bool,
     /// Its segments overlapped and became the outline of all their pixels.
     united: bool,
+    /// Segments of its outline that were dropped: place, from 0, and why.
+    faults: Vec<(usize, String)>,
+    /// Why its corners, or its outline, were not used.
+    apart: Option<String>,
+}
+
+/// That a box, with corners as they were written, lies elsewhere than the outline of its object.
+pub fn apart([x1, y1, x2, y2]: &[f64; 4]) -> String {
+    format!("its box {x1} {y1} {x2} {y2} and its outline lie apart; the box around the outline is used")
 }
 
 /// Adds the images to a part, once it is settled what their boxes are counted in: images for which that cannot be told, and
@@ -166,6 +196,12 @@ pub fn add(part: &mut Part, draft: Draft, frame: &Frame, size: Option<[u32; 2]>)
             Ok(settled) => {
                 part.cut += usize::from(settled.cut);
                 united += usize::from(settled.united);
+                for (segment, reason) in settled.faults {
+                    part.note(&draft.source, format!("{place}, segment {segment}"), reason);
+                }
+                if let Some(reason) = settled.apart {
+                    part.note(&draft.source, place, reason);
+                }
                 image.objects.push(settled.object);
             }
             Err(reason) => part.leave_out(&draft.source, place, reason),

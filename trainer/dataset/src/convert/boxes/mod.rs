@@ -6,6 +6,7 @@
 //! cannot be used are left out and listed with file and place; where nothing is left, that is an error ([`Part::usable`]).
 
 pub mod coco;
+mod crowd;
 pub mod cvat;
 pub(super) mod draft;
 mod fewer;

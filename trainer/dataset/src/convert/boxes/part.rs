@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use files::Order;
 use serde::Serialize;
 
 use super::frame::StoredSize;
@@ -186,6 +187,24 @@ pub fn folder_names<'a>(output: &Path, parts: &'a [Part]) -> Result<Vec<&'a str>
         }
     };
     parts.iter().map(name).collect()
+}
+
+/// Refuses names of classes that a layout's readers change, whereby two of them could become one.
+///
+/// # Errors
+/// One begins or ends with a blank, which is cut off, or holds a control character such as a line break.
+pub fn check_labels(order: &Order, labels: &[String]) -> Result<(), DataError> {
+    let bad = |label: &&String| label.trim().len() < label.len() || label.chars().any(char::is_control);
+    match labels.iter().find(bad) {
+        None => Ok(()),
+        Some(label) => {
+            let message = format!(
+                "cannot hold the class {label:?} as it is: blanks at its ends and control characters such as line breaks \
+                 are lost; rename the class"
+            );
+            Err(wrong(order.output, message))
+        }
+    }
 }
 
 /// Labels of all objects of all parts, sorted.

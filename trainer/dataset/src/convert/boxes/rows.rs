@@ -5,13 +5,15 @@ use std::path::{Path, PathBuf};
 
 use files::{Order, Scope, Target, Writing, Written};
 use schemas::Labels;
-use schemas::dataset::{BoxLabel, Corners, ImageDetails, Label, REACH, parse_object, parse_row};
+use schemas::dataset::{BoxLabel, Corners, ImageDetails, Label, ObjectError, REACH, parse_object, parse_row};
 use serde::Serialize;
 use serde_json::Value;
 
 use super::super::folder_of;
 use super::super::relative::image_url;
-use super::geometry::{bounds, is_outline};
+use super::crowd::crowd;
+use super::draft::apart;
+use super::geometry::{are_apart, bounds, none_usable, segment_fault};
 use super::part::left_out;
 use super::{LabelledImage, LabelledObject, Part, absolute, part_name, read_text};
 use crate::convert::{Groups, List, Place};
@@ -147,21 +149,51 @@ pub fn read(path: &Path, data_root: Option<&Path>) -> Result<Part, DataError> {
                 part.leave_out(&file, place, format!("{} is no file of this machine; fetch it first", row.image_url));
                 continue;
             };
-            for rejected in &row.rejected {
-                part.leave_out(&file, format!("{place}, object {}", rejected.object), rejected.reason.clone());
+            for ObjectError { object, segment, reason } in &row.rejected {
+                match segment {
+                    Some(segment) => {
+                        part.note(&file, format!("{place}, object {object}, segment {segment}"), reason.clone());
+                    }
+                    None => part.leave_out(&file, format!("{place}, object {object}"), reason.clone()),
+                }
             }
             let gone: BTreeSet<usize> = row.rejected.iter().filter(|r| r.segment.is_none()).map(|r| r.object).collect();
             let Label::Boxes(boxes) = row.label else { unreachable!("a detection row holds boxes") };
             let raw = parse_object(line.as_bytes()).map(Value::Object).unwrap_or_default();
-            part.cut += boxes.iter().filter(|one| one.cut).count();
             let numbers = (0..).filter(|number| !gone.contains(number));
-            let objects = numbers.zip(boxes).map(|(number, one)| marked(&raw["label"][number], &one));
+            let described = boxes.len();
+            let mut objects = Vec::with_capacity(described);
+            for (number, one) in numbers.zip(boxes) {
+                // The older form has the object beside the label.
+                let written = if raw["label"].is_array() { &raw["label"][number] } else { &raw };
+                let place = format!("{place}, object {number}");
+                let dropped = row.rejected.iter().filter(|rejected| rejected.object == number);
+                let dropped: BTreeSet<usize> = dropped.filter_map(|rejected| rejected.segment).collect();
+                match marked(written, &one, &dropped) {
+                    Ok(Marked { object, notes }) => {
+                        for (segment, reason) in notes {
+                            let segment = segment.map_or_else(String::new, |segment| format!(", segment {segment}"));
+                            part.note(&file, format!("{place}{segment}"), reason);
+                        }
+                        part.cut += usize::from(one.cut);
+                        objects.push(object);
+                    }
+                    Err(reason) => part.leave_out(&file, place, reason),
+                }
+            }
+            if objects.is_empty() && described > 0 {
+                // Without its objects it would teach that nothing is there.
+                let reason = "none of its objects can be used, so that the row is left out too";
+                part.leave_out_image(&file, place, reason, 0);
+                part.barren += 1;
+                continue;
+            }
             let size = row.image_details.and_then(|details| Some([details.width?, details.height?]));
             let at = *places.entry(location.key()).or_insert(part.images.len());
             match part.images.get_mut(at) {
                 Some(known) => known.objects.extend(objects),
                 None => {
-                    part.images.push(LabelledImage { path: image.clone(), size, objects: objects.collect() });
+                    part.images.push(LabelledImage { path: image.clone(), size, objects });
                 }
             }
         }
@@ -169,8 +201,18 @@ pub fn read(path: &Path, data_root: Option<&Path>) -> Result<Part, DataError> {
     part.sized(path).usable(path, "check image_url, or give --data_root FOLDER:")
 }
 
-/// An object that was judged to be usable; `raw` is how it was written.
-fn marked(raw: &Value, one: &BoxLabel) -> LabelledObject {
+/// An object, and what is to be said of its segments, by their places from 0, and of itself.
+struct Marked {
+    object: LabelledObject,
+    notes: Vec<(Option<usize>, String)>,
+}
+
+/// An object that was judged to be usable for its box; `raw` is how it was written, `dropped` which of its segments were
+/// judged to be none.
+///
+/// # Errors
+/// Its outline encloses nothing and it has no box, or nobody knows whether it is a crowd.
+fn marked(raw: &Value, one: &BoxLabel, dropped: &BTreeSet<usize>) -> Result<Marked, String> {
     let number = |value: &Value| match value {
         Value::String(text) => text.trim().parse().ok(),
         other => other.as_f64(),
@@ -182,17 +224,35 @@ fn marked(raw: &Value, one: &BoxLabel) -> LabelledObject {
         let corners = [read("topX")?, read("topY")?, read("bottomX")?, read("bottomY")?];
         (corners[0] < corners[2] && corners[1] < corners[3]).then_some(corners)
     };
-    let Corners { top_x, top_y, bottom_x, bottom_y } = one.corners;
-    let segment = |segment: &Value| -> Option<Vec<f64>> {
-        let values: Vec<f64> =
-            segment.as_array()?.iter().map(|value| number(value).map(inside)).collect::<Option<_>>()?;
-        let [x1, y1, x2, y2] = bounds([&values]);
-        (is_outline(&values) && x1 < x2 && y1 < y2).then_some(values)
-    };
-    LabelledObject {
-        label: one.label.to_string(),
-        corners: written().unwrap_or([top_x, top_y, bottom_x, bottom_y]),
-        is_crowd: one.is_crowd,
-        polygon: raw["polygon"].as_array().map_or_else(Vec::new, |all| all.iter().filter_map(segment).collect()),
+    if crowd("isCrowd", &raw["isCrowd"])? != one.is_crowd {
+        return Err(format!("its isCrowd is {}, which a training takes for false; write true", raw["isCrowd"]));
     }
+    let Corners { top_x, top_y, bottom_x, bottom_y } = one.corners;
+    let (mut polygon, mut faults): (Vec<Vec<f64>>, Vec<(usize, String)>) = Default::default();
+    let segments = raw["polygon"].as_array().into_iter().flatten().enumerate();
+    for (place, segment) in segments.filter(|(place, _)| !dropped.contains(place)) {
+        let values = segment.as_array().map_or(&[][..], Vec::as_slice).iter();
+        let values: Vec<f64> = values.filter_map(|value| number(value).map(inside)).collect();
+        match segment_fault(&values) {
+            None => polygon.push(values),
+            Some(reason) => faults.push((place, reason)),
+        }
+    }
+    let given = written();
+    let mut notes: Vec<(Option<usize>, String)> = match none_usable(&faults).filter(|_| polygon.is_empty()) {
+        Some(reason) if given.is_none() => return Err(reason),
+        Some(reason) => vec![(None, format!("{reason}; its box is used"))],
+        None => faults.into_iter().map(|(place, reason)| (Some(place), reason)).collect(),
+    };
+    let around = (!polygon.is_empty()).then(|| bounds(&polygon));
+    let corners = match (given, around) {
+        (Some(given), Some(around)) if are_apart(&given, &around) => {
+            notes.push((None, apart(&given)));
+            around
+        }
+        (Some(given), _) => given,
+        (None, _) => [top_x, top_y, bottom_x, bottom_y],
+    };
+    let object = LabelledObject { label: one.label.to_string(), corners, is_crowd: one.is_crowd, polygon };
+    Ok(Marked { object, notes })
 }

@@ -70,6 +70,22 @@ fn pixels_and_unknown_classes_are_left_out_with_their_lines() {
 }
 
 #[test]
+fn numbers_that_are_not_finite_are_named() {
+    let folder = Folder::new();
+    let lines = "0 nan 0.1 0.4 0.1 0.4 0.4 0.1 0.4\n0 0.1 0.1 0.4 inf 0.4 0.4 0.1 0.4\n0 0.5 -inf 0.1 0.1\n\
+                 0 0.1 0.1 0.4 0.1 0.4 0.4 0.1 0.4\n";
+    let part = set(&folder, "names: [a]\ntask: segment\n", lines).unwrap();
+    let reasons: Vec<&str> = part.left_out.iter().map(|one| one.reason.as_str()).collect();
+    let wanted = ["nan", "inf", "-inf"].map(|text| format!("{text:?} is no finite number; coordinates go from 0 to 1"));
+    assert_eq!((part.images[0].objects.len(), reasons), (1, wanted.iter().map(String::as_str).collect()));
+    // What is dropped behind a box may be anything.
+    let file = folder.path("d/data.yaml");
+    folder.write("d/labels/train/a.txt", "0 0.5 0.5 0.5 0.5 nan nan 2\n");
+    let part = read(&file, Some(YoloRows::Boxes)).unwrap().remove(0);
+    assert_eq!(part.images[0].objects[0].corners, [0.25, 0.25, 0.75, 0.75]);
+}
+
+#[test]
 fn label_files_beside_the_images_are_read() {
     let folder = Folder::new();
     folder.image("d/images/a.jpg", 100, 50);

@@ -7,8 +7,9 @@ use models::host::mask::Rle;
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
+use super::super::crowd::crowd;
 use super::super::draft::declared;
-use super::super::geometry::is_outline;
+use super::super::geometry::{none_usable, segment_fault};
 use super::json::{id, number, shown};
 use super::rle;
 
@@ -31,10 +32,20 @@ pub struct Annotation {
     pub corners: Option<[f64; 4]>,
     /// Its run lengths.
     pub mask: Option<Rle>,
-    /// Why its run lengths are none, where its box is used in their place.
+    /// Why its run lengths, or its outline, are none, where its box is used in their place.
     pub fault: Option<String>,
-    pub segments: Vec<Vec<f64>>,
+    /// Its outline.
+    pub rings: Rings,
     pub is_crowd: bool,
+}
+
+/// The segments of an outline as written.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Rings {
+    /// `x1 y1 x2 y2 ..` of each; nothing for one that is none, so that the others keep their places.
+    pub segments: Vec<Vec<f64>>,
+    /// Those that are no lists of numbers: place, from 0, and why.
+    pub faults: Vec<(usize, String)>,
 }
 
 /// A category as listed.
@@ -116,18 +127,20 @@ impl Judged for Annotation {
     fn judge(value: Value) -> Result<Self, String> {
         let map = object(&value)?;
         let (image, category) = (needed(map, "image_id")?, needed(map, "category_id")?);
-        let is_crowd = match map.get("iscrowd") {
-            Some(Value::Bool(crowd)) => *crowd,
-            Some(Value::String(text)) => matches!(text.trim(), "1" | "true" | "True"),
-            Some(other) => number(other) == Some(1.0),
-            None => false,
-        };
+        let is_crowd = crowd("iscrowd", map.get("iscrowd").unwrap_or(&Value::Null))?;
         let segmentation = unquoted(map.get("segmentation"));
-        let segments = segments(&segmentation);
         let mask = if segmentation.is_object() { rle::read(&segmentation) } else { Ok(None) };
         let (mask, fault) = mask.map_or_else(|fault| (None, Some(fault)), |mask| (mask, None));
-        let outlined = mask.is_some() || segments.iter().any(|segment| is_outline(segment));
         let bbox = bbox(&unquoted(map.get("bbox")));
+        let rings = rings(&segmentation);
+        let any_ring = rings.segments.iter().any(|segment| segment_fault(segment).is_none());
+        let boxed = matches!(bbox, Ok(Some([x1, y1, x2, y2])) if x1 < x2 && y1 < y2);
+        let (rings, fault) = match rings.refused().filter(|_| !any_ring) {
+            Some(reason) if boxed => (Rings::default(), Some(reason)),
+            Some(reason) => return Err(reason),
+            None => (rings, fault),
+        };
+        let outlined = mask.is_some() || any_ring;
         let empty = matches!(bbox, Ok(Some([x1, y1, x2, y2])) if x1 >= x2 || y1 >= y2);
         let corners = match bbox {
             Ok(Some(_)) | Err(_) if outlined && (empty || bbox.is_err()) => None,
@@ -138,7 +151,7 @@ impl Judged for Annotation {
             Some(fault) if corners.is_none() => return Err(fault),
             Some(_) | None => {}
         }
-        Ok(Self { id: map.get("id").and_then(id), image, category, corners, mask, fault, segments, is_crowd })
+        Ok(Self { id: map.get("id").and_then(id), image, category, corners, mask, fault, rings, is_crowd })
     }
 }
 
@@ -175,21 +188,55 @@ fn bbox(value: &Value) -> Result<Option<[f64; 4]>, String> {
     }
 }
 
-/// Outlines as lists of coordinates, of points, or one list alone.
-fn segments(value: &Value) -> Vec<Vec<f64>> {
-    let Value::Array(list) = value else { return Vec::new() };
-    let numbers = |value: &Value| -> Option<Vec<f64>> { value.as_array()?.iter().map(number).collect() };
-    if let Some(flat) = numbers(value).filter(|flat| !flat.is_empty()) {
-        return vec![flat];
+impl Rings {
+    /// Why none of them can be used; nothing where there are none.
+    fn refused(&self) -> Option<String> {
+        let written = self.segments.iter().enumerate().filter(|(_, segment)| !segment.is_empty());
+        let mut faults: Vec<(usize, String)> =
+            written.filter_map(|(place, segment)| Some((place, segment_fault(segment)?))).collect();
+        faults.extend(self.faults.iter().cloned());
+        faults.sort_by_key(|(place, _)| *place);
+        none_usable(&faults)
     }
-    let points = |list: &[Value]| -> Option<Vec<f64>> {
-        let points: Vec<Vec<f64>> = list.iter().map(numbers).collect::<Option<_>>()?;
-        (points.len() >= 3 && points.iter().all(|point| point.len() == 2)).then(|| points.concat())
+}
+
+/// Outlines as lists of coordinates, of points, or one list alone; masks and what stands for nothing have none.
+fn rings(value: &Value) -> Rings {
+    let list = match value {
+        Value::Null | Value::Object(_) => return Rings::default(),
+        Value::String(text) if text.trim().is_empty() => return Rings::default(),
+        Value::Array(list) => list.as_slice(),
+        Value::Bool(_) | Value::Number(_) | Value::String(_) => {
+            let reason = format!("its segmentation is {}, neither polygons nor run lengths", shown(value));
+            return Rings { segments: vec![Vec::new()], faults: vec![(0, reason)] };
+        }
     };
-    if let Some(outline) = points(list) {
-        return vec![outline];
+    let alone = !list.is_empty() && (!list.iter().any(Value::is_array) || are_points(list));
+    let mut rings = Rings::default();
+    for (place, one) in if alone { std::slice::from_ref(value) } else { list }.iter().enumerate() {
+        let segment = segment(one).unwrap_or_else(|reason| {
+            rings.faults.push((place, reason));
+            Vec::new()
+        });
+        rings.segments.push(segment);
     }
-    list.iter().filter_map(|one| numbers(one).or_else(|| points(one.as_array()?))).collect()
+    rings
+}
+
+/// Whether a list is one of points, not of segments, which have more coordinates.
+fn are_points(list: &[Value]) -> bool {
+    list.len() >= 3 && list.iter().all(|point| point.as_array().is_some_and(|point| point.len() == 2))
+}
+
+/// The coordinates of a segment, which may be grouped into points.
+fn segment(value: &Value) -> Result<Vec<f64>, String> {
+    let list = value.as_array().ok_or_else(|| format!("it is {}, not a list of coordinates", shown(value)))?;
+    let coordinates: Vec<&Value> = match are_points(list) {
+        true => list.iter().filter_map(Value::as_array).flatten().collect(),
+        false => list.iter().collect(),
+    };
+    let read = |value| number(value).ok_or_else(|| format!("it holds {}, which is no number", shown(value)));
+    coordinates.into_iter().map(read).collect()
 }
 
 impl<'de, T: Judged> Deserialize<'de> for Listed<T> {
@@ -324,7 +371,7 @@ mod tests {
             let found = judge(extra.clone()).unwrap();
             let around = found.mask.as_ref().and_then(Rle::bounds);
             let around = around.map(|b| [b.x0, b.y0, b.x1, b.y1].map(f64::from));
-            assert_eq!((found.corners.or(around), found.segments.len()), (corners, segments), "{extra}");
+            assert_eq!((found.corners.or(around), found.rings.segments.len()), (corners, segments), "{extra}");
             assert_eq!((found.image.as_str(), found.category.as_str()), ("1", "2"));
         }
         for (extra, part) in [

@@ -12,6 +12,6 @@ mod rle;
 mod unit;
 mod write;
 
-pub(super) use json::{lenient, number};
+pub(super) use json::{lenient, number, shown};
 pub use read::read;
 pub use write::write;

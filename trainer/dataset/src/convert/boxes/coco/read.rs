@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use models::host::mask::{Fill, Mask};
 
 use super::super::draft::{Draft, DraftObject, Unit, settle};
+use super::super::frame::StoredSize;
 use super::super::{Part, Sizes, absolute, io_error, part_name, wrong};
 use super::file::{Annotation, Category, Image, Listed, Root, Top, Unusable};
 use super::json::{lenient, with_other_zeros};
@@ -244,7 +245,7 @@ struct Images {
     by_file: BTreeMap<PathBuf, First>,
     /// Annotations whose run lengths became outlines.
     masks: usize,
-    /// Annotations whose boxes are used in place of their masks, and why.
+    /// Annotations whose boxes are used in place of their masks, and segments of outlines that cannot be used; and why.
     faults: Vec<(String, String)>,
 }
 
@@ -354,14 +355,16 @@ impl Images {
             Slot::Gone(at) => self.gone[at].objects += 1,
             Slot::Draft(at) => {
                 let draft = &mut self.drafts[at];
-                let Annotation { corners, mask, fault, segments, is_crowd, .. } = annotation;
+                let Annotation { corners, mask, fault, rings, is_crowd, .. } = annotation;
                 let used = "; its box is used";
                 self.faults.extend(fault.map(|fault| (place.clone(), fault + used)));
+                let of_ring = |(ring, reason)| (format!("{place}, segment {ring}"), reason);
+                self.faults.extend(rings.faults.into_iter().map(of_ring));
                 let (segments, fill) = match mask {
-                    None => (segments, Fill::Coco),
+                    None => (rings.segments, Fill::Coco),
                     Some(mask) => {
                         let [width, height] = [mask.width(), mask.height()];
-                        let [across, down] = *draft.declared.get_or_insert([width, height]);
+                        let [across, down] = declared_or_stored(draft, [width, height]);
                         if [across, down] != [width, height] {
                             let fault = format!(
                                 "its mask is of {width} x {height} pixels where its image is of {across} x {down}"
@@ -384,6 +387,18 @@ impl Images {
         }
         Ok(())
     }
+}
+
+/// The size that a mask of `size` has to have: what its image declares, or else its file has, before or after its
+/// rotation. Where neither is known, that of the first mask.
+fn declared_or_stored(draft: &mut Draft, size: [u32; 2]) -> [u32; 2] {
+    let stored =
+        || StoredSize::read(&draft.path).map(|stored| if stored.size == size { size } else { stored.upright() });
+    let wanted = draft.declared.or_else(stored).unwrap_or(size);
+    if wanted == size {
+        draft.declared = Some(size);
+    }
+    wanted
 }
 
 /// Finds the files of the listed images; of several images with one id and one name, the first stands for all.

@@ -1,7 +1,9 @@
 //! One shape of CVAT's.
 
-use models::host::mask::{Fill, Mask, Rle};
+use models::host::mask::{Fill, MAX_PIXELS, Mask, Rle};
+use serde_json::Value;
 
+use super::super::crowd::{CROWD, crowd};
 use super::super::draft::DraftObject;
 use super::super::geometry::bounds;
 use super::super::shapes::{Shape, ellipse, rectangle};
@@ -42,8 +44,9 @@ pub fn read(drawn: &Drawn, place: String) -> Result<Shape, String> {
     if x1 >= x2 || y1 >= y2 {
         return Err(format!("its {} has no area", tag.name));
     }
-    let is_yes = |value: &String| matches!(value.to_lowercase().as_str(), "1" | "true" | "yes");
-    let is_crowd = ["is_crowd", "isCrowd", "iscrowd"].iter().any(|key| drawn.attributes.get(*key).is_some_and(is_yes));
+    let written = |key: &str| drawn.attributes.get(key).map_or(Value::Null, |text| Value::from(text.as_str()));
+    let crowds = CROWD.map(|key| crowd(key, &written(key)));
+    let is_crowd = crowds.into_iter().try_fold(false, |any, one| Ok::<_, String>(any | one?))?;
     let group = tag.text("group_id").and_then(|group| group.parse().ok()).filter(|group| *group != 0);
     Ok(Shape { object: DraftObject { place, label, corners: None, segments, fill, is_crowd }, group })
 }
@@ -69,12 +72,19 @@ fn mask(drawn: &Drawn) -> Result<Vec<Vec<f64>>, String> {
     let [left, top, width, height] =
         [tag.number("left")?, tag.number("top")?, tag.number("width")?, tag.number("height")?];
     let fits = |value: f64, lowest: f64| (lowest..=FARTHEST).contains(&value) && value.fract() == 0.0;
-    if !fits(width, 1.0) || !fits(height, 1.0) || !fits(left.abs(), 0.0) || !fits(top.abs(), 0.0) {
+    let sound = fits(width, 1.0) && fits(height, 1.0) && fits(left.abs(), 0.0) && fits(top.abs(), 0.0);
+    if !sound || width * height > MAX_PIXELS as f64 {
         return Err(format!("its mask is of {width} x {height} pixels at {left} {top}, which is none of an image"));
     }
     let text = tag.text("rle").ok_or("its mask has no rle")?;
     let runs: Option<Vec<u64>> = text.split(',').map(|run| run.trim().parse().ok()).collect();
     let runs = runs.ok_or("the rle of its mask is no list of run lengths")?;
+    let sum = runs.iter().fold(0_u64, |sum, run| sum.saturating_add(*run));
+    if sum != width as u64 * height as u64 {
+        return Err(format!(
+            "the run lengths of its mask of {width} x {height} pixels add up to {sum}; they must cover it exactly"
+        ));
+    }
     // COCO's runs go down the columns: those of the mask with its sides exchanged.
     let rle = Rle::new(height as u32, width as u32, runs).map_err(|error| error.to_string())?;
     if rle.bounds().is_none() {

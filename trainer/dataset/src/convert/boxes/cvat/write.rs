@@ -6,7 +6,7 @@ use quick_xml::Writer;
 use quick_xml::events::{BytesDecl, BytesEnd, BytesStart, BytesText, Event};
 
 use super::super::form::Form;
-use super::super::part::left_out;
+use super::super::part::{check_labels, labels, left_out};
 use super::super::place::file_names;
 use super::super::{LabelledImage, LabelledObject, Part, Placing, io_error, write_text};
 use crate::DataError;
@@ -17,8 +17,10 @@ use crate::convert::List;
 /// A crowd has the attribute `is_crowd`. The texts are what people should know of it.
 ///
 /// # Errors
-/// An image cannot be read or copied, a file may not be written, or any IO error.
+/// The layout cannot hold the name of a class, an image cannot be read or copied, a file may not be written, or any IO
+/// error.
 pub fn write(order: &Order, parts: &[Part], placing: Placing) -> Result<(Vec<String>, Written), DataError> {
+    check_labels(order, &labels(parts))?;
     let all: Vec<(&Part, &LabelledImage)> =
         parts.iter().flat_map(|part| part.images.iter().map(move |image| (part, image))).collect();
     let images: Vec<&LabelledImage> = all.iter().map(|(_, image)| *image).collect();

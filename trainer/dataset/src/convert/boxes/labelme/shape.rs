@@ -7,6 +7,7 @@ use models::host::{Limits, values};
 use serde_json::Value;
 
 use super::super::coco::number;
+use super::super::crowd::{CROWD, crowd};
 use super::super::draft::DraftObject;
 use super::super::geometry::bounds;
 use super::super::masks::whole;
@@ -60,7 +61,8 @@ pub fn read(value: &Value, place: String) -> Result<Shape, String> {
     if x1 >= x2 || y1 >= y2 {
         return Err(format!("its {kind} has no area"));
     }
-    let is_crowd = value["flags"]["isCrowd"].as_bool().unwrap_or(false);
+    let crowds = CROWD.map(|key| crowd(key, &value["flags"][key]));
+    let is_crowd = crowds.into_iter().try_fold(false, |any, one| Ok::<_, String>(any | one?))?;
     let group = number(&value["group_id"]).filter(|group| group.fract() == 0.0).map(|group| group as i64);
     Ok(Shape { object: DraftObject { place, label, corners: None, segments, fill, is_crowd }, group })
 }

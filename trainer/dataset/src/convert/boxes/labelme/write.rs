@@ -8,7 +8,7 @@ use files::{Order, Scope, Target, Written};
 use serde_json::{Value, json};
 
 use super::super::form::Form;
-use super::super::part::{folder_names, left_out};
+use super::super::part::{check_labels, folder_names, labels, left_out};
 use super::super::place::file_names;
 use super::super::{LabelledImage, LabelledObject, Part, Placing, write_text};
 use crate::DataError;
@@ -19,8 +19,10 @@ use crate::convert::List;
 /// the flag `isCrowd`. The texts are what people should know of it.
 ///
 /// # Errors
-/// One of several parts is none of train, validation and test, an image cannot be read or copied, a file may not be written, or any IO error.
+/// The layout cannot hold the name of a class, one of several parts is none of train, validation and test, an image
+/// cannot be read or copied, a file may not be written, or any IO error.
 pub fn write(order: &Order, parts: &[Part], placing: Placing) -> Result<(Vec<String>, Written), DataError> {
+    check_labels(order, &labels(parts))?;
     let mut files: Vec<(&LabelledImage, String, String)> = Vec::new();
     for (part, name) in parts.iter().zip(folder_names(order.output, parts)?) {
         let folder = if parts.len() > 1 { format!("{name}/") } else { String::new() };

@@ -162,7 +162,7 @@ impl Layout {
         }
         for folder in folders {
             let name = name_of(&folder);
-            let is_image = known.of(&name).is_ok();
+            let is_image = known.has(&name);
             for path in image_files(&folder) {
                 match is_image {
                     true => {
@@ -326,15 +326,27 @@ impl Images {
         paths.intersection(&used).count()
     }
 
-    /// The image of a mask's name, with what some add to it or without.
+    /// Whether there are images of a mask's name, be it one or several.
+    fn has(&self, stem: &str) -> bool {
+        self.named(&stem.to_lowercase()).is_some()
+    }
+
+    /// The images of a mask's name in small letters, with what some add to it or without.
+    fn named(&self, stem: &str) -> Option<&[PathBuf]> {
+        let bare = ENDINGS.iter().filter_map(|ending| stem.strip_suffix(ending));
+        std::iter::once(stem).chain(bare).find_map(|name| self.by_stem.get(name)).map(Vec::as_slice)
+    }
+
+    /// The only image of a mask's name.
+    ///
+    /// # Errors
+    /// There is none, or there are several.
     fn of(&self, stem: &str) -> Result<PathBuf, String> {
         let stem = stem.to_lowercase();
-        let bare = ENDINGS.iter().filter_map(|ending| stem.strip_suffix(ending));
-        let found = std::iter::once(stem.as_str()).chain(bare).find_map(|name| self.by_stem.get(name));
         let missing = || format!("there is no image {stem}.* in {}", self.folder.display());
-        let found = found.ok_or_else(missing)?;
+        let found = self.named(&stem).ok_or_else(missing)?;
         let near = found.iter().filter(|path| path.parent() == Some(&self.folder));
-        match (found.as_slice(), near.collect::<Vec<_>>().as_slice()) {
+        match (found, near.collect::<Vec<_>>().as_slice()) {
             ([one], _) => Ok(one.clone()),
             (_, [one]) => Ok((*one).clone()),
             ([one, other, ..], _) => {
@@ -348,6 +360,6 @@ impl Images {
     fn begun_by(&self, stem: &str) -> String {
         let cuts = stem.char_indices().rev().filter(|(_, c)| ['_', '-', '.'].contains(c)).map(|(at, _)| at);
         let mut starts = std::iter::once(stem.len()).chain(cuts).map(|at| &stem[..at]);
-        starts.find(|start| !start.is_empty() && self.of(start).is_ok()).unwrap_or(stem).to_owned()
+        starts.find(|start| !start.is_empty() && self.has(start)).unwrap_or(stem).to_owned()
     }
 }

@@ -76,10 +76,23 @@ struct Reading<'a> {
     several: Option<(usize, PathBuf)>,
     /// Files with VOC's number of pixels between objects.
     void: usize,
-    /// Images whose EXIF rotation their masks do not have, and those of which that cannot be told.
+    /// Masks that do not have the EXIF rotation of their image, those of which that cannot be told, and those of another
+    /// size.
     turned: usize,
     either: usize,
     scaled: usize,
+}
+
+/// How the size of a mask is that of its image.
+enum Fit {
+    /// As the image is seen.
+    Seen,
+    /// As it is seen, or before its EXIF rotation.
+    Either,
+    /// Before its EXIF rotation.
+    Turned,
+    /// Not at all.
+    Scaled,
 }
 
 /// An object of a mask.
@@ -104,60 +117,68 @@ impl<'a> Reading<'a> {
                 return;
             }
         };
-        let mut found: Vec<Object> = Vec::new();
-        let mut size: Option<[u32; 2]> = None;
-        let mut failed = 0;
+        let Some(stored) = StoredSize::read(&image) else {
+            let reason = format!("its image {} cannot be read", image.display());
+            let objects = match sample.kind {
+                MaskKind::Instances => sample.files.len(),
+                MaskKind::Ids => 0,
+            };
+            self.part.leave_out_image(&sample.place, "image".to_owned(), reason, objects);
+            return;
+        };
+        let before = self.part.lost;
+        let mut found: Vec<DraftObject> = Vec::new();
+        let mut usable = 0;
         for file in &sample.files {
-            let read = numbers_of(&file.path).and_then(|values| {
-                let own = [values.width, values.height];
-                match *size.get_or_insert(own) {
-                    first if first == own => self.objects(sample.kind, file, &values),
-                    [width, height] => Err(format!(
-                        "it is of {} x {} pixels and the masks before it of {width} x {height}",
-                        own[0], own[1]
-                    )),
+            match self.file(sample.kind, file, stored) {
+                Ok(objects) => {
+                    usable += 1;
+                    found.extend(objects);
                 }
-            });
-            match read {
-                Ok(objects) => found.extend(objects),
-                Err(reason) => {
-                    failed += 1;
-                    self.part.leave_out(&file.path, "mask".to_owned(), reason);
-                }
+                Err(reason) => self.part.leave_out(&file.path, "mask".to_owned(), reason),
             }
         }
         // Without any mask it is not known that the image shows nothing.
-        let Some(size) = size.filter(|_| failed < sample.files.len()) else { return };
-        let Some(stored) = StoredSize::read(&image) else {
-            let reason = format!("its image {} cannot be read", image.display());
-            self.part.leave_out_image(&sample.place, "image".to_owned(), reason, found.len());
+        if usable == 0 {
             return;
-        };
-        let frame = match self.frame(size, stored) {
-            Ok(frame) => frame,
-            Err(reason) => {
-                self.part.leave_out_image(&sample.place, "image".to_owned(), reason, found.len());
-                return;
-            }
-        };
+        }
         self.masks += found.len();
-        let draft = |object: Object| DraftObject {
-            place: object.place,
-            label: object.label,
-            corners: None,
-            segments: Mask::from(&object.rle).outline().rings.iter().map(|ring| ring.concat()).collect(),
-            fill: Fill::CocoEvenOdd,
-            is_crowd: object.is_crowd,
-        };
         let draft = Draft {
             source: sample.place,
             place: "image".to_owned(),
             path: image,
-            declared: Some(size),
-            objects: found.into_iter().map(draft).collect(),
-            lost: 0,
+            declared: Some(stored.upright()),
+            objects: found,
+            lost: self.part.lost - before,
         };
-        add(&mut self.part, draft, &frame, Some(stored.upright()));
+        // Each mask was measured by itself: some may be of the image before its rotation, or of another size.
+        add(&mut self.part, draft, &Frame::FRACTIONS, Some(stored.upright()));
+    }
+
+    /// The objects of one file, in fractions of the image as it is seen.
+    fn file(&mut self, kind: MaskKind, file: &MaskFile, stored: StoredSize) -> Result<Vec<DraftObject>, String> {
+        let values = numbers_of(&file.path)?;
+        let (frame, fit) = self.frame([values.width, values.height], stored)?;
+        let objects = self.objects(kind, file, &values)?;
+        match fit {
+            Fit::Seen => {}
+            Fit::Either => self.either += 1,
+            Fit::Turned => self.turned += 1,
+            Fit::Scaled => self.scaled += 1,
+        }
+        let outline = |rle: &Rle| -> Vec<Vec<f64>> {
+            let outline = Mask::from(rle).outline().map(|[x, y]| [x / frame.size[0], y / frame.size[1]]);
+            outline.rings.iter().map(|ring| frame.upright(ring.as_flattened())).collect()
+        };
+        let draft = |object: Object| DraftObject {
+            place: object.place,
+            label: object.label,
+            corners: None,
+            segments: outline(&object.rle),
+            fill: Fill::CocoEvenOdd,
+            is_crowd: object.is_crowd,
+        };
+        Ok(objects.into_iter().map(draft).collect())
     }
 
     /// The objects of one file; those whose class is not known are left out.
@@ -211,31 +232,19 @@ impl<'a> Reading<'a> {
     }
 
     /// What the pixels of a mask are counted in.
-    fn frame(&mut self, size: [u32; 2], stored: StoredSize) -> Result<Frame, String> {
+    fn frame(&self, size: [u32; 2], stored: StoredSize) -> Result<(Frame, Fit), String> {
         let (as_seen, as_stored) = (size == stored.upright(), size == stored.size);
         let is_turned = stored.turn != Turn::NONE;
         match (as_seen, as_stored, self.options.sizes) {
-            (_, true, Sizes::Stored) if is_turned => {
-                self.turned += 1;
-                Ok(stored.frame())
-            }
-            (true, both, _) => {
-                self.either += usize::from(both && is_turned);
-                Ok(Frame::pixels(size))
-            }
-            (false, true, _) => {
-                self.turned += 1;
-                Ok(stored.frame())
-            }
-            (false, false, Sizes::Declared) => {
-                self.scaled += 1;
-                Ok(Frame::pixels(size))
-            }
+            (_, true, Sizes::Stored) if is_turned => Ok((stored.frame(), Fit::Turned)),
+            (true, both, _) => Ok((Frame::pixels(size), if both && is_turned { Fit::Either } else { Fit::Seen })),
+            (false, true, _) => Ok((stored.frame(), Fit::Turned)),
+            (false, false, Sizes::Declared) => Ok((Frame::pixels(size), Fit::Scaled)),
             (false, false, Sizes::Fitting | Sizes::Upright | Sizes::Stored) => {
                 let ([width, height], [across, down]) = (size, stored.upright());
                 Err(format!(
-                    "its mask is of {width} x {height} pixels and its image of {across} x {down}: masks are read pixel by pixel; \
-                     --sizes declared scales them"
+                    "it is of {width} x {height} pixels and its image of {across} x {down}: masks are read pixel by \
+                     pixel; --sizes declared scales them"
                 ))
             }
         }

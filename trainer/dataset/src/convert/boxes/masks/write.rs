@@ -9,7 +9,7 @@ use models::host::{Tile, encode_numbers, encode_palette};
 use serde_json::json;
 
 use super::super::form::pixels;
-use super::super::part::{folder_names, labels, left_out};
+use super::super::part::{check_labels, folder_names, labels, left_out};
 use super::super::place::file_names;
 use super::super::voc::{Pixels, list_name, xml};
 use super::super::{LabelledImage, Part, Placing, write_text, wrong};
@@ -30,6 +30,8 @@ pub enum Style {
 
 /// Most objects of an image, and classes, in a file of bytes: 255 is VOC's number of no object.
 const MOST_OF_BYTES: usize = 254;
+/// What `labelmap.txt` calls pixels of no object.
+const BACKGROUND: &str = "background";
 /// Most objects of an image in a file of 16 bits.
 const MOST_OF_WORDS: usize = 65_535;
 
@@ -60,8 +62,9 @@ struct Lost {
 /// Objects without an outline are not written. The texts are what people should know of it.
 ///
 /// # Errors
-/// One of several parts is none of train, validation and test, an image has more objects than the files can number, a label cannot be a folder's name, an image cannot be read or
-/// copied, a file may not be written, or any IO error.
+/// One of several parts is none of train, validation and test, an image has more objects than the files can number, a
+/// label cannot be a folder's name or a line of a label map, an image cannot be read or copied, a file may not be
+/// written, or any IO error.
 pub fn write(
     order: &Order,
     parts: &[Part],
@@ -167,9 +170,28 @@ fn items<'a>(order: &Order, parts: &'a [Part], style: Style) -> Result<Vec<Item<
     all.into_iter().zip(names).map(item).collect()
 }
 
+/// Refuses names of classes that a line of `labelmap.txt` would not give back: they would become others, and two of them
+/// one.
+fn check_label_map(order: &Order, labels: &[String]) -> Result<(), DataError> {
+    check_labels(order, labels)?;
+    let why = |label: &String| match label.as_str() {
+        BACKGROUND => Some("that is its name for pixels of no object"),
+        label if label.contains(':') => Some("a colon ends a name there"),
+        label if label.starts_with('#') => Some("a line that begins with # is a comment there"),
+        _ => None,
+    };
+    match labels.iter().find_map(|label| Some((label, why(label)?))) {
+        None => Ok(()),
+        Some((label, why)) => {
+            let message = format!("cannot hold the class {label:?} in labelmap.txt: {why}; rename the class");
+            Err(wrong(order.output, message))
+        }
+    }
+}
+
 /// Refuses what the files cannot hold.
 fn limits(order: &Order, items: &[Item], labels: &[String], style: Style) -> Result<(), DataError> {
-    let (most, advice) = match style {
+    match style {
         Style::Instances => {
             let bad = |label: &&String| {
                 label.contains(['/', '\\', '\0'])
@@ -184,6 +206,11 @@ fn limits(order: &Order, items: &[Item], labels: &[String], style: Style) -> Res
                 }
             };
         }
+        Style::Voc => check_label_map(order, labels)?,
+        Style::Ids => {}
+    }
+    let (most, advice) = match style {
+        Style::Instances => return Ok(()),
         Style::Voc => (MOST_OF_BYTES, "write them with --to id-masks or --to instance-masks"),
         Style::Ids => (MOST_OF_WORDS, "write them with --to instance-masks"),
     };
@@ -227,9 +254,9 @@ fn extra(parts: &[Part], items: &[Item], labels: &[String], style: Style) -> Vec
                 (name, lines.map(|stem| format!("{stem}\n")).collect())
             };
             let colours = palette();
-            let mut map = "# label:color_rgb:parts:actions\nbackground:0,0,0::\n".to_owned();
+            let mut map = format!("# label:color_rgb:parts:actions\n{BACKGROUND}:0,0,0::\n");
             for (label, [red, green, blue]) in labels.iter().zip(&colours[1..]) {
-                map.push_str(&format!("{}:{red},{green},{blue}::\n", label.replace([':', '\n', '\r'], " ")));
+                map.push_str(&format!("{label}:{red},{green},{blue}::\n"));
             }
             parts.iter().map(list).chain([("labelmap.txt".to_owned(), map)]).collect()
         }

@@ -47,6 +47,24 @@ fn shapes_become_outlines() {
 }
 
 #[test]
+fn run_lengths_that_do_not_cover_their_mask_are_told_with_width_and_height() {
+    let folder = Folder::new();
+    folder.image("images/sub/a.png", 40, 30);
+    let good = "<mask label='m' rle='0, 20' left='0' top='0' width='5' height='4'/>";
+    for (runs, sum) in [("5, 3", "8"), ("5, 3, 100", "108"), ("18446744073709551615, 9", "18446744073709551615")] {
+        let bad = format!("<mask label='m' rle='{runs}' left='0' top='0' width='5' height='4'/>");
+        let path = folder.write("annotations.xml", file(&(bad + good)));
+        let part = cvat::read(&path, None, Sizes::Fitting).unwrap().remove(0);
+        let wanted = format!("the run lengths of its mask of 5 x 4 pixels add up to {sum}; they must cover it exactly");
+        assert_eq!(part.left_out[0].reason, wanted);
+    }
+    let huge = "<mask label='m' rle='0, 10000000000' left='0' top='0' width='100000' height='100000'/>";
+    let path = folder.write("annotations.xml", file(&(huge.to_owned() + good)));
+    let part = cvat::read(&path, None, Sizes::Fitting).unwrap().remove(0);
+    assert!(part.left_out[0].reason.contains("100000 x 100000 pixels"), "{:?}", part.left_out);
+}
+
+#[test]
 fn files_of_other_kinds_are_refused_with_what_to_do() {
     let folder = Folder::new();
     for (text, part) in [

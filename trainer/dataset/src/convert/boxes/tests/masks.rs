@@ -228,6 +228,131 @@ fn what_is_no_mask_is_said() {
 }
 
 #[test]
+fn classes_that_a_layout_cannot_hold_are_refused() {
+    let folder = Folder::new();
+    let mut part = whole_pixels(&folder);
+    let mut refused = |label: &str, output: &str, write: &dyn Fn(&Order, &[Part]) -> bool| {
+        part.images[0].objects[0].label = label.to_owned();
+        let output = folder.path(output);
+        let is_refused = write(&order(&output), std::slice::from_ref(&part));
+        assert!(!is_refused || !output.exists(), "{label:?}");
+        is_refused
+    };
+    let masks = |style: Style| {
+        move |order: &Order, parts: &[Part]| match masks::write(order, parts, style, Placing::Copied) {
+            Ok(_) => false,
+            Err(error) => {
+                assert!(error.to_string().contains("rename the class"), "{error}");
+                true
+            }
+        }
+    };
+    // `cat:dog` and `cat dog` would be one class, `#1` a comment and blanks cut off.
+    for label in ["cat:dog", "#1", "two\nlines", "a\rb", " cat", "cat ", "tab\t", "background"] {
+        assert!(refused(label, "voc", &masks(Style::Voc)), "{label:?}");
+    }
+    assert!(!refused("cat dog # 1, Background", "held", &masks(Style::Voc)));
+    let back = masks::read(&folder.path("held"), &MaskOptions::default()).unwrap();
+    assert!(back[0].images[0].objects.iter().any(|one| one.label == "cat dog # 1, Background"), "{back:?}");
+    // Nothing is lost in JSON and in names of folders.
+    for style in [Style::Ids, Style::Instances] {
+        assert!(!refused(" cat: #1", &format!("{style:?}"), &masks(style)));
+        let back = masks::read(&folder.path(&format!("{style:?}")), &MaskOptions::default()).unwrap();
+        assert!(back[0].images[0].objects.iter().any(|one| one.label == " cat: #1"), "{back:?}");
+    }
+    for label in [" cat", "cat\n", "a\tb"] {
+        assert!(refused(label, "y", &|order, parts| yolo::write(order, parts, Placing::Copied).is_err()));
+        assert!(refused(label, "v", &|order, parts| {
+            voc::write(order, parts, Pixels::Corners, Placing::Copied).is_err()
+        }));
+        assert!(refused(label, "l", &|order, parts| labelme::write(order, parts, Placing::Copied).is_err()));
+        assert!(refused(label, "c", &|order, parts| cvat::write(order, parts, Placing::Copied).is_err()));
+    }
+}
+
+#[test]
+fn a_mask_of_a_wrong_size_is_left_out_alone() {
+    let folder = Folder::new();
+    folder.image("set/images/a.png", 4, 2);
+    folder.write("set/masks/a/0.png", encode_numbers(9, 2, &[1; 18]));
+    folder.write("set/masks/a/1.png", encode_numbers(4, 2, &[1, 0, 0, 0, 0, 0, 0, 0]));
+    folder.write("set/masks/a/2.png", encode_numbers(8, 4, &[1; 32]));
+    folder.write("set/masks/a/3.png", encode_numbers(4, 2, &[0, 0, 0, 0, 0, 0, 0, 1]));
+    let label = || MaskOptions { label: Some("n".to_owned()), ..MaskOptions::default() };
+    let part = masks::read(&folder.path("set"), &label()).unwrap().remove(0);
+    let corners = |part: &Part| part.images[0].objects.iter().map(|one| one.corners).collect::<Vec<_>>();
+    assert_eq!(corners(&part), [[0.0, 0.0, 0.25, 0.5], [0.75, 0.5, 1.0, 1.0]]);
+    let listed: Vec<String> = part.left_out.iter().map(ToString::to_string).collect();
+    assert!(listed[0].contains("a/0.png, mask: it is of 9 x 2 pixels and its image of 4 x 2"), "{listed:?}");
+    assert!(listed[1].contains("a/2.png, mask: it is of 8 x 4 pixels") && listed.len() == 2, "{listed:?}");
+    // Asked for, each is scaled by itself.
+    let scaled =
+        masks::read(&folder.path("set"), &MaskOptions { sizes: Sizes::Declared, ..label() }).unwrap().remove(0);
+    let whole = [0.0, 0.0, 1.0, 1.0];
+    assert_eq!(corners(&scaled), [whole, [0.0, 0.0, 0.25, 0.5], whole, [0.75, 0.5, 1.0, 1.0]]);
+    assert!(scaled.assumed.iter().any(|note| note.contains("--sizes declared") && note.ends_with(": 2")), "{scaled:?}");
+    // An image all of whose objects are of unknown classes is no image of nothing.
+    folder.write("ids/masks/a.png", encode_numbers(4, 2, &[7; 8]));
+    folder.write("ids/masks/b.png", encode_numbers(4, 2, &[1; 8]));
+    folder.image("ids/images/a.png", 4, 2);
+    folder.image("ids/images/b.png", 4, 2);
+    let map = folder.write("map.json", r#"{"1": "cat"}"#);
+    let part = masks::read(&folder.path("ids"), &MaskOptions { label_map: Some(map), ..MaskOptions::default() });
+    let part = part.unwrap().remove(0);
+    assert_eq!((part.images.len(), part.lost, part.barren), (1, 1, 1), "{:?}", part.left_out);
+}
+
+/// An image whose size nothing declares has that of its file, not that of the first mask.
+#[test]
+fn a_run_length_mask_of_a_wrong_size_is_left_out_alone() {
+    let folder = Folder::new();
+    folder.image("a.png", 4, 2);
+    let mask = |size: [u32; 2]| {
+        let whole = json!({"size": size, "counts": [0, size[0] * size[1]]});
+        json!({"image_id": 1, "category_id": 1, "segmentation": whole})
+    };
+    let file = json!({
+        "images": [{"id": 1, "file_name": "a.png"}], "annotations": [mask([3, 9]), mask([2, 4])],
+        "categories": [{"id": 1, "name": "c"}],
+    });
+    let part = coco::read(&folder.write("set.json", file.to_string()), None, Sizes::Fitting).unwrap();
+    assert_eq!((part.images[0].objects.len(), part.left_out.len()), (1, 1), "{:?}", part.left_out);
+    assert!(part.left_out[0].reason.contains("of 9 x 3 pixels where its image is of 4 x 2"), "{:?}", part.left_out);
+}
+
+#[test]
+fn transparent_places_of_a_palette_are_no_object() {
+    let folder = Folder::new();
+    folder.image("set/images/a.png", 4, 2);
+    let plain = encode_palette(4, 2, &[0, 1, 1, 0, 2, 2, 0, 3], &[[9; 3]; 4]);
+    let data = plain.windows(4).position(|name| name == b"IDAT").unwrap() - 4;
+    let chunk = b"tRNS\xff\0\xff";
+    let (length, checksum) = (3_u32.to_be_bytes(), crc32(chunk).to_be_bytes());
+    folder.write("set/masks/a.png", [&plain[..data], &length, chunk, &checksum, &plain[data..]].concat());
+    let options = MaskOptions { label: Some("n".to_owned()), ..MaskOptions::default() };
+    let part = masks::read(&folder.path("set"), &options).unwrap().remove(0);
+    let areas: Vec<u64> = pixels(&part.images[0]).iter().map(|(_, rle)| rle.area()).collect();
+    assert_eq!(areas.len(), 2, "{areas:?}");
+}
+
+#[test]
+fn two_images_of_one_name_are_named() {
+    let folder = Folder::new();
+    let label = |kind| MaskOptions { label: Some("n".to_owned()), kind, ..MaskOptions::default() };
+    for name in ["set/images/a.png", "set/images/a.jpg", "ids/images/a.png", "ids/images/a.jpg"] {
+        folder.image(name, 4, 2);
+    }
+    folder.write("set/masks/a/0.png", encode_numbers(4, 2, &[1; 8]));
+    folder.write("ids/masks/a_1.png", encode_numbers(4, 2, &[1; 8]));
+    for (root, kind) in [("set", None), ("set", Some(MaskKind::Instances)), ("ids", Some(MaskKind::Instances))] {
+        let message = masks::read(&folder.path(root), &label(kind)).unwrap_err().to_string();
+        for part in ["its image could be ", "images/a.png", "images/a.jpg", "name one of them otherwise"] {
+            assert!(message.contains(part), "{part}: {message}");
+        }
+    }
+}
+
+#[test]
 fn masks_turn_with_their_images() {
     let folder = Folder::new();
     // Stored 4 x 2 and seen 2 x 4: a quarter turn to the right.

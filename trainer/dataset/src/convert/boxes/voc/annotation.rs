@@ -101,7 +101,7 @@ fn object(element: &Element, place: String, pixels: Pixels) -> Result<(DraftObje
     }
     let label = element.only_text("name")?.ok_or("it has no name, or an empty one")?.to_owned();
     let is_crowd = element.text_of("difficult").is_some_and(is_yes);
-    let segments: Vec<Vec<f64>> = element.all("polygon").filter_map(polygon).collect();
+    let segments: Vec<Vec<f64>> = element.all("polygon").map(polygon).collect();
     let (corners, swapped) = match element.only("bndbox")? {
         Some(bndbox) => {
             let (corners, swapped) = corners(bndbox, pixels)?;
@@ -124,17 +124,17 @@ fn corners(bndbox: &Element, pixels: Pixels) -> Result<([f64; 4], bool), String>
     Ok((ordered, x1 > x2 || y1 > y2))
 }
 
-/// `x1 y1 x2 y2 ..` of `<x1>`, `<y1>`, .. or of points with `<x>` and `<y>`; nothing where one is no number.
-fn polygon(element: &Element) -> Option<Vec<f64>> {
+/// `x1 y1 x2 y2 ..` of `<x1>`, `<y1>`, .. or of points with `<x>` and `<y>`. What is no number is NaN, by which the outline
+/// is known to be none.
+fn polygon(element: &Element) -> Vec<f64> {
+    let coordinate = |text: Option<&str>| text.and_then(|text| number(text).ok()).unwrap_or(f64::NAN);
     let points: Vec<&Element> =
         element.children.iter().filter(|child| child.name == "pt" || child.name == "point").collect();
     if !points.is_empty() {
-        let both = |point: &&Element| Some([number(point.text_of("x")?).ok()?, number(point.text_of("y")?).ok()?]);
-        return points.iter().map(both).collect::<Option<Vec<_>>>().map(|all| all.concat());
+        return points.iter().flat_map(|point| ["x", "y"].map(|axis| coordinate(point.text_of(axis)))).collect();
     }
-    let at = |axis: char, index: usize| element.text_of(&format!("{axis}{index}")).and_then(|text| number(text).ok());
-    let points: Vec<f64> = (1..).map_while(|index| Some([at('x', index)?, at('y', index)?])).flatten().collect();
-    (points.len() == element.children.len()).then_some(points)
+    let at = |place: usize| format!("{}{}", if place.is_multiple_of(2) { 'x' } else { 'y' }, place / 2 + 1);
+    (0..element.children.len()).map(|place| coordinate(element.text_of(&at(place)))).collect()
 }
 
 fn number(text: &str) -> Result<f64, String> {

@@ -6,7 +6,7 @@ use std::path::Path;
 use files::{Order, Scope, Target};
 use serde::Serialize;
 
-use super::super::part::left_out;
+use super::super::part::{check_labels, labels, left_out};
 use super::super::place::file_names;
 use super::super::{LabelledImage, LabelledObject, Part, Placing, write_text, wrong};
 use super::pixels::Pixels;
@@ -51,8 +51,10 @@ struct Written {
 /// Images that lie where they belong stay.
 ///
 /// # Errors
-/// A file may not be written, an image cannot be read or copied, or any IO error.
+/// The layout cannot hold the name of a class, a file may not be written, an image cannot be read or copied, or any IO
+/// error.
 pub fn write(order: &Order, parts: &[Part], pixels: Pixels, placing: Placing) -> Result<files::Written, DataError> {
+    check_labels(order, &labels(parts))?;
     // An image may be in several parts.
     let mut numbers: BTreeMap<&Path, usize> = BTreeMap::new();
     let mut images: Vec<&LabelledImage> = Vec::new();

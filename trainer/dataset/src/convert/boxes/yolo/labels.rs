@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use models::host::mask::Fill;
 
 use super::super::draft::DraftObject;
-use super::super::geometry::is_outline;
 use super::shape::Shape;
 
 /// What lines may hold.
@@ -42,6 +41,14 @@ impl Lines<'_> {
         let (class, rest) = fields.split_first().ok_or("it holds no number")?;
         let values = numbers(rest)?;
         let label = self.label(class, number(class)?, counts)?;
+        let used = match self.shape {
+            Shape::ByCount => values.len(),
+            // What is behind the box is dropped, whatever it is.
+            Shape::KeyPoints(_) | Shape::Boxes => 4,
+        };
+        if let Some((text, _)) = rest.iter().zip(&values).take(used).find(|(_, value)| !value.is_finite()) {
+            return Err(format!("{text:?} is no finite number; coordinates go from 0 to 1"));
+        }
         let shape = self.shape(&values, counts)?;
         if let Some(far) = shape.iter().find(|value| value.abs() > FURTHEST) {
             return Err(format!(
@@ -88,7 +95,7 @@ impl Lines<'_> {
                 "{count} numbers are neither a box, which has 4, nor a box with key points, which here has {}",
                 4 + points
             )),
-            (_, Shape::ByCount) if is_outline(values) => Ok(values),
+            (6.., Shape::ByCount) if count.is_multiple_of(2) => Ok(values),
             (_, Shape::Boxes) => Err(format!("{count} numbers are no box, which has 4")),
             (0..=5, Shape::ByCount) => {
                 Err(format!("{count} numbers are neither a box, which has 4, nor an outline, which has 6 or more"))

@@ -7,7 +7,7 @@ use files::{Order, Scope, Target, Written};
 use serde_json::Value;
 
 use super::super::geometry::bounds;
-use super::super::part::{folder_names, labels, left_out};
+use super::super::part::{check_labels, folder_names, labels, left_out};
 use super::super::place::file_names;
 use super::super::{LabelledImage, LabelledObject, Part, Placing, write_text};
 use crate::DataError;
@@ -29,10 +29,11 @@ enum Lines {
 /// what people should know of it.
 ///
 /// # Errors
-/// One of several parts is none of train, validation and test, a file may not be written, an image cannot be copied, or
-/// any IO error.
+/// The layout cannot hold the name of a class, one of several parts is none of train, validation and test, a file may
+/// not be written, an image cannot be copied, or any IO error.
 pub fn write(order: &Order, parts: &[Part], placing: Placing) -> Result<(Vec<String>, Written), DataError> {
     let labels = labels(parts);
+    check_labels(order, &labels)?;
     let names: Vec<&str> = folder_names(order.output, parts)?;
     let (lines, mut notes) = lines(parts);
     let (yaml, note) = yaml(&names, &labels, lines);
