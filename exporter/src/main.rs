@@ -20,7 +20,7 @@ Examples:
       the same to another place; standard output is one JSON object
   exporter --checkpoint runs/fridge/checkpoints/last --form prepared --output fridge-prepared.onnx
       another checkpoint, and images are resized and cut by the caller
-  exporter --checkpoint runs/birds --box_score_thresh 0.5 --tile_grid_size 3x2
+  exporter --checkpoint runs/birds --box_score_thresh 0.5 --tile_grid_size 3x2 --output birds.onnx
       a detector with other settings: sure boxes only, and images are also looked at in six tiles
   exporter --checkpoint runs/fridge --features --output fridge-features.onnx
       a classifier with a second output, for search and for finding duplicates

@@ -55,7 +55,7 @@ function describe() {
   byId("facts").textContent = `${about.architecture} · ${many}${kinds[about.task] ?? ""}`;
   byId("threshold-part").hidden = !detects(select.value) && !manyLabels(select.value);
   if (detects(select.value)) offer("Show objects above", about.score_threshold ?? 0.3);
-  if (manyLabels(select.value)) offer("Labels above", 0.5);
+  if (manyLabels(select.value)) offer("Labels above", about.label_threshold ?? 0.5);
 }
 
 function offer(text, value) {
@@ -65,7 +65,7 @@ function offer(text, value) {
 }
 
 function detects(model) {
-  return models.get(model)?.parameters.task === "image-object-detection";
+  return ["image-object-detection", "image-instance-segmentation"].includes(models.get(model)?.parameters.task);
 }
 
 function manyLabels(model) {

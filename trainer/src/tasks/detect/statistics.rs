@@ -2,7 +2,8 @@
 
 use super::evaluate::Outcome;
 use dataset::Images;
-use metrics::detection::{SIZES, Truth, size_of};
+use metrics::detection::{SIZES, Truth, size_of, size_of_area};
+use models::host::mask::Fill;
 use report::{Bin, ObjectStatistics, PartObjects};
 
 /// Most objects of an image in each bin but the last.
@@ -28,8 +29,11 @@ pub fn statistics(train: &dyn Images, validation: &dyn Images, outcome: &Outcome
         histogram(RELATIVE_NAMES.len(), objects.map(|object| place(share(object.corners))))
     };
     let (sized_images, train_sizes) = pixel_sizes(train);
-    let found = outcome.results.iter().flat_map(|result| &result.truth);
-    let validation_sizes = histogram(SIZES.len(), found.map(size_of));
+    let sizes = outcome.results.iter().flat_map(|result| match &result.masks {
+        Some(masks) => masks.truth.iter().map(|&pixels| size_of_area(pixels as f64)).collect::<Vec<_>>(),
+        None => result.truth.iter().map(size_of).collect(),
+    });
+    let validation_sizes = histogram(SIZES.len(), sizes);
     ObjectStatistics {
         train: part(train),
         validation: part(validation),
@@ -56,11 +60,16 @@ fn pixel_sizes(images: &dyn Images) -> (u64, Vec<u64>) {
     let sized: Vec<(usize, [u32; 2])> =
         (0..images.len()).step_by(step).filter_map(|index| Some((index, images.size(index).ok()?))).collect();
     let objects = sized.iter().flat_map(|&(index, size)| {
-        let [width, height] = size.map(f64::from);
-        images.objects(index).iter().map(move |object| {
-            let [x1, y1, x2, y2] = object.corners.map(f64::from);
-            let corners = [x1 * width, y1 * height, x2 * width, y2 * height];
-            size_of(&Truth { corners, class: object.class as usize, is_crowd: object.is_crowd })
+        images.objects(index).iter().map(move |object| match &object.outline {
+            Some(outline) => {
+                let mask = outline.rasterise(Fill::CocoEvenOdd, outline.window(size[0], size[1]));
+                size_of_area(mask.area() as f64)
+            }
+            None => {
+                let ([width, height], [x1, y1, x2, y2]) = (size.map(f64::from), object.corners.map(f64::from));
+                let corners = [x1 * width, y1 * height, x2 * width, y2 * height];
+                size_of(&Truth { corners, class: object.class as usize, is_crowd: object.is_crowd })
+            }
         })
     });
     (sized.len() as u64, histogram(SIZES.len(), objects))
