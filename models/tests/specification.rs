@@ -63,6 +63,12 @@ const GENERAL: &[(&str, &str)] = &[
     ("grad_clip_value", "5.0"),
     // What the specification does not have does nothing.
     ("calibrate", "false"),
+    ("temperature", "1.0"),
+    ("folds", "0"),
+    ("validation_fold", "0"),
+    ("label_threshold", "0.5"),
+    ("fit_threshold", "false"),
+    ("wanted_precision", "0.0"),
     ("best_epoch_by", "\"primary\""),
     ("fit_head", "false"),
     ("head_epochs", "0"),

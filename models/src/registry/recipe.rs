@@ -1,16 +1,62 @@
 //! The recipe `auto`: what a training takes where nobody says otherwise, chosen by what is known before it begins. One match for each
 //! kind of model; the numbers stand in docs/recipes.md with the measurements behind them.
 
-use schemas::setting::{ModelSettings, Optimizer};
-use schemas::{Plan, Settings};
+use schemas::plan::Pretrained;
+use schemas::setting::{ModelSettings, Optimizer, TileGrid};
+use schemas::{Labels, Plan, Settings};
 use serde_json::Value;
 
 use super::spec::{Kind, ModelSpec};
 use crate::classify::Classifier;
 use crate::detect::Detector;
 
+/// Batches that a detector should see that starts from random weights.
+const UPDATES: usize = 500;
+/// Evaluations of a long training.
+const EVALUATIONS: u32 = 10;
 /// Batches of a warm-up that moves biases and momentum.
 const WARMUP_BATCHES: usize = 100;
+
+/// Sides of the images that a model is shown.
+#[derive(Clone, Copy)]
+struct Sides {
+    /// Pixels that a small object should have, on a processor; on a graphics card twice as many.
+    object: f64,
+    /// Least side, on a processor.
+    least: f64,
+}
+
+/// Sides are multiples of it.
+const STEP: f64 = 32.0;
+/// Of longer sides. Four cells of the finest map.
+const YOLOV5_SIDES: Sides = Sides { object: 32.0, least: 160.0 };
+/// Of longer sides, until they are divided. A little more than the smallest anchor.
+const RCNN_SIDES: Sides = Sides { object: 40.0, least: 320.0 };
+/// Pixels of a side below which objects are hard to find, and how many there should be with tiles.
+const TINY: f64 = 16.0;
+const WANTED: f64 = 24.0;
+
+impl Sides {
+    /// Of shorter sides.
+    fn over(self, aspect: f64) -> Self {
+        Self { object: self.object / aspect, least: self.least / aspect }
+    }
+}
+
+impl Scene {
+    /// The side at which a small object has the pixels that it should have, but no more than `usual`.
+    fn side(&self, sides: Sides, usual: u32) -> u32 {
+        let factor = if self.on_processor { 1.0 } else { 2.0 };
+        let wanted = (sides.object * factor / self.small.max(1e-6)).max(sides.least * factor);
+        let side = ((wanted / STEP).ceil() * STEP).min(f64::from(usual));
+        side as u32
+    }
+
+    /// Why, of images whose longer side is so long.
+    fn reason(&self, longer: f64) -> String {
+        format!("nine of ten objects then have a side of at least {:.0} pixels", (self.small * longer).floor())
+    }
+}
 
 /// What is known of a training before it begins.
 #[derive(Clone, Copy, Debug)]
@@ -25,6 +71,17 @@ pub struct Situation<'a> {
     pub validation: usize,
     /// Training images of each class, or objects where images have objects.
     pub classes: &'a [usize],
+}
+
+/// What is known of the objects in the training images before a network is made.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Scene {
+    /// Side of a small object: the root of its area as a share of its image's longer side, which a tenth of the objects is below.
+    pub small: f64,
+    /// Longer side of an image over its shorter one, the median.
+    pub aspect: f64,
+    /// Whether a processor trains, and no graphics card.
+    pub on_processor: bool,
 }
 
 /// A value that the recipe chooses, and why.
@@ -46,7 +103,11 @@ struct Chosen<'a> {
     choices: Vec<Choice>,
 }
 
-impl Chosen<'_> {
+impl<'a> Chosen<'a> {
+    fn new(spec: &ModelSpec, plan: &'a Plan) -> Self {
+        Self { plan, model: spec.settings(plan.task), settings: plan.settings.clone(), choices: Vec::new() }
+    }
+
     fn is_given(&self, name: &str) -> bool {
         self.plan.source(name).is_explicit()
     }
@@ -59,6 +120,22 @@ impl Chosen<'_> {
         self.take("optimizer", optimizer, reason);
         if self.settings.optimizer == optimizer {
             self.take("learning_rate", rate, format!("usual with {}", optimizer.as_str()));
+        }
+    }
+
+    /// Has the threshold fitted from which on labels or boxes are answered, unless it was given.
+    fn fit_threshold(&mut self) {
+        let threshold = match self.plan.task.labels() {
+            Labels::Class => return,
+            Labels::Classes => "label_threshold",
+            Labels::Boxes | Labels::Outlines => "box_score_thresh",
+        };
+        if !self.is_given(threshold) {
+            self.take(
+                "fit_threshold",
+                true,
+                format!("{threshold} is then what has the best F1 on the validation data"),
+            );
         }
     }
 
@@ -80,11 +157,65 @@ impl Chosen<'_> {
 }
 
 impl ModelSpec {
+    /// What the recipe `auto` chooses before the network is made: its size, and that of the images it is shown; nothing that was
+    /// given by name.
+    #[must_use]
+    pub fn shape(&self, plan: &Plan, scene: &Scene) -> Vec<Choice> {
+        let mut chosen = Chosen::new(self, plan);
+        match self.kind {
+            Kind::Classifier(_) => {}
+            Kind::Detector(Detector::Yolov5(_)) => {
+                let own = matches!(plan.pretrained, Pretrained::File(_)) || plan.checkpoint_run.is_some();
+                if scene.on_processor && !own {
+                    chosen.take(
+                        "model_size",
+                        "small",
+                        "a processor trains it in a third of the time of the medium one",
+                    );
+                }
+                let side = scene.side(YOLOV5_SIDES, chosen.settings.img_size);
+                let reason = scene.reason(f64::from(side));
+                chosen.take("img_size", side, reason);
+            }
+            Kind::Detector(Detector::FasterRcnn(_) | Detector::RetinaNet(_) | Detector::MaskRcnn(_)) => {
+                if chosen.is_given("min_size") || chosen.is_given("max_size") {
+                    return vec![];
+                }
+                let Settings { min_size, max_size, .. } = chosen.settings;
+                let side = scene.side(RCNN_SIDES.over(scene.aspect), min_size);
+                let longest = (u64::from(max_size) * u64::from(side)).div_ceil(u64::from(min_size.max(1)));
+                let reason = scene.reason(f64::from(side) * scene.aspect);
+                chosen.take("min_size", side, reason);
+                chosen.take("max_size", longest, "in proportion");
+            }
+        }
+        chosen.choices
+    }
+
+    /// Tiles to look at, where even images as large as the model usually takes them leave one object in ten too small to be found
+    /// well; as `tile_grid_size` takes them.
+    #[must_use]
+    pub fn tiles_worth_trying(&self, plan: &Plan, scene: &Scene) -> Option<String> {
+        let s = &plan.settings;
+        let side = match self.kind {
+            Kind::Classifier(_) => return None,
+            Kind::Detector(Detector::Yolov5(_)) => f64::from(s.img_size),
+            Kind::Detector(Detector::FasterRcnn(_) | Detector::RetinaNet(_) | Detector::MaskRcnn(_)) => {
+                f64::from(s.max_size).min(f64::from(s.min_size) * scene.aspect)
+            }
+        };
+        let pixels = scene.small * side;
+        if s.tile_grid_size != TileGrid::NONE || pixels >= TINY {
+            return None;
+        }
+        let n = (WANTED / pixels).ceil().clamp(2.0, 4.0);
+        Some(format!("{n}x{n}"))
+    }
+
     /// What the recipe `auto` chooses for a plan, in the order to show it; nothing that was given by name.
     #[must_use]
     pub fn recipe(&self, plan: &Plan, situation: &Situation) -> Vec<Choice> {
-        let model = self.settings(plan.task);
-        let mut chosen = Chosen { plan, model, settings: plan.settings.clone(), choices: Vec::new() };
+        let mut chosen = Chosen::new(self, plan);
         match self.kind {
             Kind::Classifier(classifier) => classify(&mut chosen, situation, classifier),
             Kind::Detector(Detector::Yolov5(_)) => yolov5(&mut chosen, situation),
@@ -92,6 +223,7 @@ impl ModelSpec {
                 rcnn(&mut chosen, situation);
             }
         }
+        chosen.fit_threshold();
         chosen.choices
     }
 }
@@ -144,10 +276,21 @@ fn yolov5(chosen: &mut Chosen, s: &Situation) {
     chosen.take("grad_clip_value", 10.0, "as the original trains");
     chosen.take("augment_translate", 0.1, "as the original trains");
     chosen.take("augment_hsv", 1.0, "as the original trains");
-    if !s.has_weights {
-        chosen.take("number_of_epochs", 40, "random weights need more passes than published ones");
-    }
     let batches = s.images.div_ceil(chosen.settings.training_batch_size as usize).max(1);
+    if !s.has_weights {
+        let epochs = UPDATES.div_ceil(batches).clamp(40, 120);
+        chosen.take(
+            "number_of_epochs",
+            epochs,
+            format!("random weights need many passes, and {UPDATES} batches, of {batches} an epoch"),
+        );
+        let every = (chosen.settings.number_of_epochs / EVALUATIONS).max(1);
+        chosen.take(
+            "evaluation_frequency",
+            every,
+            format!("some {EVALUATIONS} looks at the validation data tell as much"),
+        );
+    }
     let warmup = u32::try_from(WARMUP_BATCHES.div_ceil(batches)).unwrap_or(u32::MAX).max(3);
     let reason = format!("at least {WARMUP_BATCHES} batches, of {batches} an epoch");
     chosen.take("warmup_cosine_lr_warmup_epochs", warmup.min(chosen.settings.number_of_epochs), reason);
@@ -219,10 +362,77 @@ mod tests {
             let choices = chosen(&plan("resnet50", ONE, &[(name, "0.02")]), true, &[20, 20]);
             assert_eq!((has(&choices, "optimizer"), has(&choices, "learning_rate")), (None, None), "{name}");
         }
-        let other = plan("yolov5", "image-object-detection", &[("optimizer", "adamw")]);
+        let given = [("optimizer", "adamw"), ("fit_threshold", "false")];
+        let other = plan("yolov5", "image-object-detection", &given);
         assert_eq!(chosen(&other, false, &[20]), vec![], "what goes with sgd");
         let patient = plan("fasterrcnn_resnet18_fpn", "image-object-detection", &[("early_stopping_patience", "3")]);
         assert_eq!(has(&chosen(&patient, false, &[20]), "early_stopping"), None);
+    }
+
+    fn shape(model: &str, given: &[(&str, &str)], scene: Scene) -> Vec<(&'static str, Value)> {
+        let plan = plan(model, "image-object-detection", given);
+        let choices = registry::find(model).unwrap().shape(&plan, &scene);
+        choices.into_iter().map(|choice| (choice.name, choice.value)).collect()
+    }
+
+    #[test]
+    fn images_are_as_large_as_small_objects_need() {
+        let scene = Scene { small: 0.126, aspect: 4.0 / 3.0, on_processor: true };
+        // 32 pixels are .126 of 254, and 40 pixels of 317, whose shorter side is 238.
+        assert_eq!(shape("yolov5", &[], scene), [("model_size", "small".into()), ("img_size", 256.into())]);
+        let rcnn = "fasterrcnn_resnet18_fpn";
+        assert_eq!(shape(rcnn, &[], scene), [("min_size", 256.into()), ("max_size", 569.into())]);
+        let tiny = Scene { small: 0.02, ..scene };
+        assert_eq!(shape("yolov5", &[("model_size", "nano")], tiny), [], "no larger than usual");
+        assert_eq!(shape(rcnn, &[], tiny), []);
+        let large = Scene { small: 0.5, ..scene };
+        assert_eq!(has(&shape("yolov5", &[], large), "img_size"), Some(160.into()));
+        assert_eq!(has(&shape("yolov5", &[], Scene { on_processor: false, ..large }), "img_size"), Some(320.into()));
+        // What was given stays: the size of images, and the network that weights are of.
+        assert_eq!(shape("yolov5", &[("img_size", "512"), ("pretrained", "w.pt")], scene), []);
+        assert_eq!(shape(rcnn, &[("max_size", "800")], scene), []);
+    }
+
+    #[test]
+    fn tiles_are_offered_where_objects_stay_too_small() {
+        let offered = |model: &str, given: &[(&str, &str)], small: f64| {
+            let scene = Scene { small, aspect: 1.5, on_processor: true };
+            let plan = plan(model, "image-object-detection", given);
+            registry::find(model).unwrap().tiles_worth_trying(&plan, &scene)
+        };
+        // Of 640 pixels 12.8, of which there are 24 in two halves.
+        assert_eq!(offered("yolov5", &[], 0.02).as_deref(), Some("2x2"));
+        assert_eq!(offered("yolov5", &[], 0.002).as_deref(), Some("4x4"));
+        assert_eq!(offered("yolov5", &[], 0.025), None);
+        assert_eq!(offered("yolov5", &[("tile_grid_size", "3x2")], 0.02), None);
+        assert_eq!(offered("fasterrcnn_resnet18_fpn", &[], 0.017).as_deref(), Some("2x2"));
+    }
+
+    #[test]
+    fn a_threshold_is_fitted_unless_it_was_given() {
+        let sets = "image-classification-multilabel";
+        assert_eq!(has(&chosen(&plan("resnet18", sets, &[]), true, &[9]), "fit_threshold"), Some(true.into()));
+        assert_eq!(
+            has(&chosen(&plan("resnet18", sets, &[("label_threshold", "0.4")]), true, &[9]), "fit_threshold"),
+            None
+        );
+        let boxes = plan("yolov5", "image-object-detection", &[("box_score_thresh", "0.2")]);
+        assert_eq!(has(&chosen(&boxes, true, &[9]), "fit_threshold"), None);
+        assert_eq!(
+            has(&chosen(&plan("resnet18", ONE, &[]), true, &[9]), "fit_threshold"),
+            None,
+            "one class is answered anyway"
+        );
+    }
+
+    #[test]
+    fn few_images_are_seen_more_often() {
+        let epochs = |images: usize| {
+            has(&chosen(&plan("yolov5", "image-object-detection", &[]), false, &[images]), "number_of_epochs")
+        };
+        assert_eq!((epochs(16), epochs(102), epochs(205)), (Some(120.into()), Some(72.into()), Some(40.into())));
+        let plan = plan("yolov5", "image-object-detection", &[]);
+        assert_eq!(has(&chosen(&plan, false, &[205]), "evaluation_frequency"), Some(4.into()));
     }
 
     #[test]

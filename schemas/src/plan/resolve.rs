@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::field;
@@ -11,7 +12,7 @@ use crate::setting::{FIELDS, ModelSettings, SettingSpec, parts};
 use crate::{SCHEMA_VERSION, SETTINGS, SettingError, Settings, Source, Sources, Task};
 
 /// What files, the command line and the caller's own defaults ask for, in any order.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct PlanRequest {
     entries: Vec<(String, Value, Source)>,
 }
@@ -28,6 +29,13 @@ impl PlanRequest {
     pub fn set(&mut self, name: impl Into<String>, value: impl Into<Value>, source: Source) -> &mut Self {
         self.entries.push((name.into(), value.into(), source));
         self
+    }
+
+    /// The same, in place of whatever was asked for this name, or an alias of it.
+    pub fn replace(&mut self, name: &'static str, value: impl Into<Value>, source: Source) -> &mut Self {
+        self.entries
+            .retain(|(known, _, _)| known != name && SettingSpec::find(known).is_none_or(|spec| spec.name != name));
+        self.set(name, value, source)
     }
 }
 
@@ -106,6 +114,13 @@ impl Plan {
                 first: format!("split_ratio {}", settings.split_ratio),
                 second: format!("validation_data {path}"),
                 advice: "nothing is split off when validation data is given; remove one".to_owned(),
+            });
+        }
+        if let Some(path) = validation_data.as_ref().filter(|_| settings.folds > 0) {
+            errors.push(SettingError::Contradiction {
+                first: format!("folds {}", settings.folds),
+                second: format!("validation_data {path}"),
+                advice: "each part of the training data validates once; remove one".to_owned(),
             });
         }
         let checkpoint_run = winners.text("checkpoint_run");

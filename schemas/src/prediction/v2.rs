@@ -114,6 +114,10 @@ pub struct ModelParameters {
     pub labels: Vec<String>,
     /// What runs it.
     pub execution: ModelExecution,
+    /// Of a model that answers with any number of labels: the probability above which it means one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub label_threshold: Option<f64>,
     /// Of a detector: what holds where a request says nothing.
     #[serde(flatten, default, skip_serializing_if = "Option::is_none")]
     pub detection: Option<DetectionDefaults>,

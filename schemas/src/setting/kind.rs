@@ -98,6 +98,8 @@ choice! {
         Primary = "primary",
         /// The log loss, with the temperature that `calibrate` fits where it does.
         LogLoss = "log_loss",
+        /// None: the last epoch is taken.
+        Last = "last",
     }
 }
 

@@ -15,6 +15,9 @@ const ALL: &[Task] = &Task::ALL;
 const DETECTION: &[Task] = &[Task::ImageObjectDetection];
 const BOXES: &[Task] = &[Task::ImageObjectDetection, Task::ImageInstanceSegmentation];
 const OUTLINES: &[Task] = &[Task::ImageInstanceSegmentation];
+const SETS: &[Task] = &[Task::ImageClassificationMultilabel];
+const THRESHOLDS: &[Task] =
+    &[Task::ImageClassificationMultilabel, Task::ImageObjectDetection, Task::ImageInstanceSegmentation];
 const CLASSIFICATION: &[Task] = &[Task::ImageClassification, Task::ImageClassificationMultilabel];
 
 const fn int(min: u32, max: u32) -> Kind {
@@ -206,8 +209,21 @@ settings! {
     imbalance_rate_threshold: u32 = 2, int(0, 1_000_000_000), CLASSIFICATION;
     /// Divide logits by a temperature fitted to the validation data, where that lowers the log loss of images held back.
     calibrate: bool = false, Kind::Bool, CLASSIFICATION;
+    /// Probability above which a label is answered, where an image may have any number of labels.
+    label_threshold: f64 = 0.5, open(0.0, 1.0), SETS;
+    /// Fit label_threshold, or box_score_thresh, to the validation data: to the best F1, or as wanted_precision says.
+    fit_threshold: bool = false, Kind::Bool, THRESHOLDS;
+    /// Share of right answers that fit_threshold aims for, with as many of them as possible; 0 is the best F1.
+    wanted_precision: f64 = 0.0, below(0.0, 1.0), THRESHOLDS;
+    /// What logits are divided by before they become probabilities; calibrate fits it.
+    temperature: f64 = 1.0, closed(0.05, 20.0), CLASSIFICATION;
     /// What decides which epoch is the best, and when training ends early.
-    best_epoch_by: BestEpochBy = BestEpochBy::Primary, Kind::Choice(BestEpochBy::NAMES), CLASSIFICATION;
+    best_epoch_by: BestEpochBy = BestEpochBy::Primary, Kind::Choice(BestEpochBy::NAMES), ALL;
+    /// Cross-validation: train so many times, each time with another part of the training data to validate on, measure what all
+    /// of them say together, and train once more on all of it; 0 is off.
+    folds: u32 = 0, int(0, 20), ALL;
+    /// Of folds, the only part to validate on, from 1; 0 is all of them.
+    validation_fold: u32 = 0, int(0, 20), ALL;
     /// Length in pixels that the shorter side is resized to in validation.
     valid_resize_size: u32 = 256, int(1, 8_192), CLASSIFICATION, v2 = "validation_resize_size";
     /// Side in pixels of the square cut from the middle in validation.

@@ -6,7 +6,7 @@
 use serde_json::Value;
 
 use super::error::SettingError;
-use super::kind::{GradClip, LrScheduler, Optimizer};
+use super::kind::{BestEpochBy, GradClip, LrScheduler, Optimizer};
 use super::model::{Foreign, ModelSettings};
 use super::source::Sources;
 use super::table::{SETTINGS, Settings};
@@ -28,6 +28,7 @@ impl Settings {
             Labels::Boxes | Labels::Outlines => check.detector(),
             Labels::Class | Labels::Classes => {}
         }
+        check.folds();
         check.sizes();
         check.schedule();
         check.optimizer();
@@ -52,6 +53,11 @@ impl Settings {
 
 /// Whose a setting is, for people.
 fn owner(tasks: &[Task]) -> &'static str {
+    match tasks {
+        [Task::ImageClassificationMultilabel] => return "a setting of label sets (image-classification-multilabel)",
+        [Task::ImageClassificationMultilabel, ..] => return "a setting of label sets and of detectors",
+        _ => {}
+    }
     match tasks.first().map(|task| task.labels()) {
         Some(Labels::Boxes) => "a detection setting",
         Some(Labels::Outlines) => "an instance segmentation setting",
@@ -98,6 +104,28 @@ impl Check<'_> {
         }
     }
 
+    /// Parts of the training data to validate on.
+    fn folds(&mut self) {
+        let s = self.settings;
+        if s.folds == 1 {
+            self.errors.push(SettingError::NotOffered {
+                name: "folds".to_owned(),
+                value: 1.into(),
+                reason: "one part leaves nothing to train on; give 2 or more, 5 is usual".to_owned(),
+            });
+        }
+        if s.validation_fold > s.folds {
+            self.clash(
+                "validation_fold",
+                "folds",
+                "there are no more parts than that; give folds too, or another part",
+            );
+        }
+        if s.folds > 0 && self.chosen("split_ratio") {
+            self.clash("split_ratio", "folds", "each part validates once; remove one");
+        }
+    }
+
     /// Settings of the other family of detectors, and sizes and tiles that do not fit together.
     fn detector(&mut self) {
         let model = self.model;
@@ -111,6 +139,9 @@ impl Check<'_> {
             }
         }
         let s = self.settings;
+        if s.best_epoch_by == BestEpochBy::LogLoss {
+            self.against_model("best_epoch_by", "detectors have no log loss; give primary or last".to_owned());
+        }
         if s.min_size > s.max_size {
             self.clash(
                 "min_size",

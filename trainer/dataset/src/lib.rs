@@ -64,7 +64,9 @@ pub use loader::{Loader, LoaderOptions, default_workers};
 pub use location::{Location, percent_encode_path};
 pub use options::ReadOptions;
 pub use preflight::{FULL_CHECK, HEADER_CHECK, OnProgress};
-pub use prepare::{RowCount, TestData, TrainingData, TrainingRequest, count_rows, default_cache_bytes, test, training};
+pub use prepare::{
+    RowCount, Split, TestData, TrainingData, TrainingRequest, count_rows, default_cache_bytes, test, training,
+};
 pub use reject::{RejectKind, Rejection, Rejections};
 pub use rng::KeyedRng;
 pub use target::Object;

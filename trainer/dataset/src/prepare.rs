@@ -26,6 +26,22 @@ const FEW_IMAGES: usize = 10;
 /// The share of a split that groups make other than asked for is pointed out from this difference on, as a share of it.
 const SHARE_OFF: f64 = 0.25;
 
+/// What validates where there is no validation data.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Split {
+    /// A share of the training data, above 0 and below 1, which is set aside.
+    Share(f64),
+    /// One of `count` even parts of the training data, `index` from 0.
+    Fold {
+        /// Which.
+        index: u32,
+        /// Parts.
+        count: u32,
+    },
+    /// The training data themselves: nothing is set aside.
+    Nothing,
+}
+
 /// The data of a training run.
 #[derive(Clone, Debug)]
 pub struct TrainingRequest {
@@ -33,8 +49,8 @@ pub struct TrainingRequest {
     pub training: PathBuf,
     /// The same; without it a part of the training data is set aside.
     pub validation: Option<PathBuf>,
-    /// Share of the training data set aside where there is no validation data, above 0 and below 1.
-    pub split_ratio: f64,
+    /// What is set aside of the training data where there is no validation data.
+    pub split: Split,
     /// Decides which rows are set aside.
     pub seed: u64,
     /// Key of the rows whose values are groups, of which none is in both parts.
@@ -95,9 +111,11 @@ pub fn default_cache_bytes() -> u64 {
 /// Data that cannot be read, a row without a group where there are groups, labels of two types, no usable image, no
 /// object in any of them, or the first bad row when they are not ignored.
 pub fn training(request: &TrainingRequest, on_progress: OnProgress) -> Result<TrainingData, DataError> {
-    if request.validation.is_none() && !(request.split_ratio > 0.0 && request.split_ratio < 1.0) {
+    if let (None, Split::Share(share)) = (&request.validation, request.split)
+        && !(share > 0.0 && share < 1.0)
+    {
         let limit = "without validation data it must be above 0 and below 1";
-        return Err(DataError::Setting { name: "split_ratio", value: request.split_ratio.to_string(), limit });
+        return Err(DataError::Setting { name: "split_ratio", value: share.to_string(), limit });
     }
     let mut warnings = Vec::new();
     let mut rejections = Rejections::new(request.read.ignore_data_errors);
@@ -135,7 +153,11 @@ pub fn training(request: &TrainingRequest, on_progress: OnProgress) -> Result<Tr
     if let (true, Some(first)) = (train.targets.are_empty(), train.entries.first()) {
         let path = train_reader.files.path(first).clone();
         let what = if let Targets::Objects(_) = train.targets { "an object" } else { "a label" };
-        let message = format!("none of {} training images has {what}; label some", train.entries.len());
+        let message = format!(
+            "none of {} training images has {what}; label some{}",
+            train.entries.len(),
+            rejections.examples_text()
+        );
         return Err(DataError::Source { path, message });
     }
     let (labels, train, validation) = number_classes(&classes, train, validation, &mut warnings);
@@ -271,11 +293,21 @@ fn set_aside(
 ) -> Result<(Part, (Arc<Reader>, Part)), DataError> {
     let ranks: Vec<u32> = classes.sorted(|_| true).1.into_iter().map(Option::unwrap_or_default).collect();
     let strata = train.targets.strata(&ranks);
-    let picks = match &train.groups {
-        None => split::split(&strata, &train.keys, request.split_ratio, request.seed),
-        Some(groups) => {
-            split::grouped(&strata, groups, request.split_ratio, request.seed).ok_or_else(|| cannot_split(request))?
+    let seed = request.seed;
+    let picks = match (request.split, &train.groups) {
+        (Split::Share(share), None) => split::split(&strata, &train.keys, share, seed),
+        (Split::Share(share), Some(groups)) => {
+            split::grouped(&strata, groups, share, seed).ok_or_else(|| cannot_split(request))?
         }
+        (Split::Fold { index, count }, groups) => {
+            let parts = match groups {
+                None => Some(split::folds(&strata, &train.keys, count, seed)),
+                Some(groups) => split::grouped_folds(&strata, groups, count, seed),
+            };
+            let parts = parts.filter(|_| strata.len() >= count as usize).ok_or_else(|| too_few(request, count))?;
+            parts.into_iter().map(|part| part == index).collect()
+        }
+        (Split::Nothing, _) => vec![false; strata.len()],
     };
     let chosen =
         |wanted: bool| -> Vec<u32> { (0..picks.len() as u32).filter(|&at| picks[at as usize] == wanted).collect() };
@@ -293,18 +325,27 @@ fn set_aside(
     if picks.iter().any(|&pick| pick) {
         validation.retain(&chosen(true));
         train.retain(&chosen(false));
-        let (wanted, got) = (request.split_ratio, validation.entries.len() as f64 / picks.len() as f64);
-        if train.groups.is_some() && (got - wanted).abs() > wanted * SHARE_OFF {
+        let got = validation.entries.len() as f64 / picks.len() as f64;
+        if let (Split::Share(wanted), Some(_)) = (request.split, &train.groups)
+            && (got - wanted).abs() > wanted * SHARE_OFF
+        {
             warnings.push(format!(
                 "{} of {} images validate, a share of {got:.2} where split_ratio is {wanted}: groups are not cut",
                 validation.entries.len(),
                 picks.len()
             ));
         }
-    } else {
+    } else if request.split != Split::Nothing {
         warnings.push("no class has an image to spare, so validation uses the training images".to_owned());
     }
     Ok((train, (Arc::clone(reader), validation)))
+}
+
+/// That there is less to divide than there are parts.
+fn too_few(request: &TrainingRequest, count: u32) -> DataError {
+    let what = if request.group_column.is_some() { "groups" } else { "images" };
+    let message = format!("has fewer {what} than the {count} parts of --folds {count}; ask for fewer parts");
+    DataError::Source { path: request.training.clone(), message }
 }
 
 /// That no group can be spared for validation.

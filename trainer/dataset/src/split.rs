@@ -84,6 +84,56 @@ pub fn grouped(strata: &[u32], groups: &[Group], ratio: f64, seed: u64) -> Optio
     Some(groups.iter().map(|group| validates.binary_search(group).is_ok()).collect())
 }
 
+/// The part of each row, 0 to `count - 1`, for cross-validation. Within a class, rows are ordered as in [`split`] and dealt to the
+/// parts one after the other, the next class from where the last one ended, so that no two parts differ by more than one row of a
+/// class, nor by more than one row.
+pub fn folds(strata: &[u32], keys: &[Keys], count: u32, seed: u64) -> Vec<u32> {
+    let mut order: Vec<usize> = (0..strata.len()).collect();
+    order.sort_by_cached_key(|&row| {
+        let key = &keys[row];
+        (strata[row], rng::digest("split", &[seed, u64::from_le_bytes(key.url)]), key.location)
+    });
+    let mut parts = vec![0; strata.len()];
+    for (row, part) in order.into_iter().zip((0..count).cycle()) {
+        parts[row] = part;
+    }
+    parts
+}
+
+/// As [`folds`], but rows of one of `groups`, which has one for each row, stay together. `None` where there are fewer groups than
+/// parts.
+///
+/// The largest groups are taken first, of equals in the order of SHA-256 of (seed, group), and each goes to the part that has the
+/// fewest rows of its classes, of equals to the smallest, then to the first.
+pub fn grouped_folds(strata: &[u32], groups: &[Group], count: u32, seed: u64) -> Option<Vec<u32>> {
+    let mut members: BTreeMap<Group, BTreeMap<u32, usize>> = BTreeMap::new();
+    for (&class, &group) in strata.iter().zip(groups) {
+        *members.entry(group).or_default().entry(class).or_default() += 1;
+    }
+    if members.len() < count as usize {
+        return None;
+    }
+    let mut order: Vec<(&Group, &BTreeMap<u32, usize>)> = members.iter().collect();
+    order.sort_by_cached_key(|(group, rows)| {
+        let size: usize = rows.values().sum();
+        (Reverse(size), rng::digest("split group", &[seed, u64::from_le_bytes(**group)]))
+    });
+    let mut have: Vec<BTreeMap<u32, usize>> = vec![BTreeMap::new(); count as usize];
+    let mut part_of: BTreeMap<Group, u32> = BTreeMap::new();
+    for (&group, rows) in order {
+        let fullness = |part: &BTreeMap<u32, usize>| {
+            let shared: usize = rows.iter().map(|(class, n)| n * part.get(class).unwrap_or(&0)).sum();
+            (shared, part.values().sum::<usize>())
+        };
+        // A part without any row comes before all others: each has to have some.
+        let emptiest = (0..count).zip(&have).min_by_key(|(part, rows)| (!rows.is_empty(), fullness(rows), *part));
+        let (part, _) = emptiest?;
+        rows.iter().for_each(|(class, n)| *have[part as usize].entry(*class).or_default() += n);
+        part_of.insert(group, part);
+    }
+    Some(groups.iter().map(|group| part_of[group]).collect())
+}
+
 /// Validation rows per class.
 fn quotas(sizes: &[usize], ratio: f64) -> Vec<usize> {
     let ratio = if ratio.is_finite() { ratio.clamp(0.0, 1.0) } else { 0.0 };
@@ -211,5 +261,37 @@ mod tests {
         let mut urls: Vec<_> = (0..back.len()).filter(|&i| picks[i]).map(|i| back_keys[i].url).collect();
         urls.sort();
         assert_eq!(urls, chosen(1));
+    }
+
+    #[test]
+    fn parts_are_even_in_every_class_and_independent_of_the_order() {
+        let (strata, keys) = rows(&[23, 7, 5, 1]);
+        let parts = folds(&strata, &keys, 5, 3);
+        let count = |class: Option<u32>, part: u32| {
+            strata.iter().zip(&parts).filter(|&(&c, &p)| class.is_none_or(|class| c == class) && p == part).count()
+        };
+        for class in [None, Some(0), Some(1), Some(2), Some(3)] {
+            let counts: Vec<usize> = (0..5).map(|part| count(class, part)).collect();
+            assert!(counts.iter().max().unwrap() - counts.iter().min().unwrap() <= 1, "{class:?}: {counts:?}");
+        }
+        let backwards: Vec<usize> = (0..strata.len()).rev().collect();
+        let turned = |of: &[u32]| backwards.iter().map(|&at| of[at]).collect::<Vec<_>>();
+        let turned_keys: Vec<Keys> = backwards.iter().map(|&at| keys[at]).collect();
+        assert_eq!(folds(&turned(&strata), &turned_keys, 5, 3), turned(&parts));
+        assert_ne!(folds(&strata, &keys, 5, 4), parts, "another seed");
+    }
+
+    #[test]
+    fn groups_are_not_cut_into_parts() {
+        let (strata, _) = rows(&[20, 20]);
+        // Ten groups, each with rows of both classes.
+        let groups: Vec<Group> = (0..strata.len()).map(|at| [(at % 10) as u8; 8]).collect();
+        let parts = grouped_folds(&strata, &groups, 5, 1).unwrap();
+        for (at, group) in groups.iter().enumerate() {
+            let first = groups.iter().position(|one| one == group).unwrap();
+            assert_eq!(parts[at], parts[first]);
+        }
+        assert!((0..5).all(|part| parts.iter().filter(|&&one| one == part).count() == 8), "{parts:?}");
+        assert_eq!(grouped_folds(&strata, &groups, 11, 1), None);
     }
 }

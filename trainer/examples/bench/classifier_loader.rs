@@ -32,7 +32,7 @@ pub(crate) fn run(arguments: &[String]) -> anyhow::Result<serde_json::Value> {
     let request = TrainingRequest {
         training: path.into(),
         validation: Some(path.into()),
-        split_ratio: 0.2,
+        split: dataset::Split::Share(0.2),
         seed: 1,
         group_column: None,
         side: 224,

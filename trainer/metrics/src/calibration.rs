@@ -96,7 +96,7 @@ impl Examples<'_> {
             let row = &self.probabilities[example * self.classes..][..self.classes];
             match self.truths {
                 Truths::One(targets) => one(row, targets[example], temperature, sure),
-                Truths::Any(sets) => any(row, &sets[example], temperature, sure),
+                Truths::Any { sets, .. } => any(row, &sets[example], temperature, sure),
             }
         };
         examples.iter().map(each).sum::<f64>() / examples.len().max(1) as f64
@@ -173,7 +173,7 @@ mod tests {
         let draw = |i: usize, class: usize| ((2 * i + class) as f64 * 0.618_033_988_749_895).fract();
         let sets = |i: usize| (0..2).filter(|&c| draw(i, c) < sigmoid(logit(i, c))).map(|c| c as u32).collect();
         let said: Vec<f32> = (0..4000).flat_map(|i| [0, 1].map(|c| sigmoid(3.0 * logit(i, c)) as f32)).collect();
-        let found = calibration(2, &said, &Truths::Any((0..4000).map(sets).collect())).unwrap();
+        let found = calibration(2, &said, &Truths::sets((0..4000).map(sets).collect())).unwrap();
         assert!((found.temperature / 3.0 - 1.0).abs() < 0.06, "{found:?}");
     }
 

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::Averages;
 use super::counts::{ClassCounts, predictions};
 use super::ranking::{Step, area_under_roc, average_precision, steps};
-use super::truths::{THRESHOLD, Truths};
+use super::truths::Truths;
 
 /// Bins of the calibration error.
 const CALIBRATION_BINS: usize = 15;
@@ -83,7 +83,7 @@ pub struct ClassificationReport {
 /// Metrics of `probabilities` (row-major `[N, C]`, `C` = `labels.len()`) against `truths` (`N` examples).
 ///
 /// - No examples: every value is `None`, counts are 0. One class each: the most probable is predicted, ties go to the
-///   lowest index. Any number: those above [`THRESHOLD`] are. Equal scores share one threshold.
+///   lowest index. Any number: those above the threshold of `truths` are. Equal scores share one threshold.
 /// - A row with a NaN or infinite value answers wrongly: it hits no class, has no overlap with the truth even where that is
 ///   empty, ranks below every finite score, and counts as probability 0 of what is true in the log loss. (scikit-learn raises.)
 /// - F1, precision, recall and IoU average over the classes that occur as truth or as prediction, with 0 for 0/0, as
@@ -100,10 +100,10 @@ pub fn classification(labels: &[String], probabilities: &[f32], truths: &Truths)
     let samples = truths.len();
     assert_eq!(probabilities.len(), samples * classes, "probabilities must be [{samples}, {classes}]");
     let broken = broken(classes, probabilities);
-    let examples = Examples { labels, probabilities, broken: &broken };
+    let examples = Examples { labels, probabilities, broken: &broken, above: truths.above() };
     let mut report = match truths {
         Truths::One(truths) => examples.single(truths),
-        Truths::Any(truths) => examples.sets(truths),
+        Truths::Any { sets, .. } => examples.sets(sets),
     };
     report.unanswered = broken.iter().filter(|&&broken| broken).count() as u64;
     report
@@ -129,10 +129,10 @@ pub struct Example {
 pub fn examples(classes: usize, probabilities: &[f32], truths: &Truths) -> Vec<Example> {
     let names = vec![String::new(); classes];
     let broken = broken(classes, probabilities);
-    let all = Examples { labels: &names, probabilities, broken: &broken };
+    let all = Examples { labels: &names, probabilities, broken: &broken, above: truths.above() };
     match truths {
         Truths::One(targets) => all.each_single(targets).collect(),
-        Truths::Any(_) => (0..truths.len()).map(|at| all.each_set(at, |class| truths.holds(at, class))).collect(),
+        Truths::Any { .. } => (0..truths.len()).map(|at| all.each_set(at, |class| truths.holds(at, class))).collect(),
     }
 }
 
@@ -147,6 +147,8 @@ struct Examples<'a> {
     probabilities: &'a [f32],
     /// Rows without an answer.
     broken: &'a [bool],
+    /// Of label sets, the probability above which a label is predicted.
+    above: f32,
 }
 
 impl Examples<'_> {
@@ -235,7 +237,7 @@ impl Examples<'_> {
 
     /// The decision about a class of an example that may have any number of them.
     fn decided_of(&self, example: usize, class: usize, is_true: bool) -> ClassCounts {
-        ClassCounts::of(!self.broken[example] && self.row(example)[class] > THRESHOLD, is_true)
+        ClassCounts::of(!self.broken[example] && self.row(example)[class] > self.above, is_true)
     }
 
     /// Examples with one class each, by themselves.

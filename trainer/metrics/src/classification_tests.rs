@@ -75,7 +75,7 @@ fn input(case: &Case) -> (Vec<f32>, Truths) {
             probabilities[length - 1] = f32::NAN;
         }
     }
-    (probabilities, if case.any_number { Truths::Any(sets) } else { Truths::One(targets) })
+    (probabilities, if case.any_number { Truths::sets(sets) } else { Truths::One(targets) })
 }
 
 fn names(classes: usize) -> Vec<String> {
@@ -183,14 +183,14 @@ fn a_network_of_nans_is_wrong_everywhere() {
 
 #[test]
 fn an_empty_answer_to_an_empty_truth_is_right() {
-    let sets = Truths::Any(vec![vec![], vec![0], vec![0, 1], vec![]]);
+    let sets = Truths::sets(vec![vec![], vec![0], vec![0, 1], vec![]]);
     let report = classification(&names(2), &[0.1, 0.5, 0.6, 0.2, 0.9, 0.2, f32::NAN, 0.1], &sets);
     assert_eq!(report.accuracy, Some(0.5));
     let iou = report.iou.unwrap();
     assert_eq!(iou.samples, Some((1.0 + 1.0 + 0.5) / 4.0), "and no answer is not an empty answer");
     assert_eq!((iou.classes.micro, report.unanswered, report.classes[1].iou), (Some(2.0 / 3.0), 1, Some(0.0)));
     assert!(report.confusion_matrix.is_empty());
-    let nothing = classification(&names(2), &[0.1, 0.1], &Truths::Any(vec![vec![]])).scalars();
+    let nothing = classification(&names(2), &[0.1, 0.1], &Truths::sets(vec![vec![]])).scalars();
     assert_eq!(
         (nothing["iou"], nothing["accuracy"], nothing.get("iou_micro"), nothing.get("f1_score_micro")),
         (1.0, 1.0, None, None)
@@ -225,6 +225,6 @@ fn the_calibration_error_is_how_far_probabilities_are_from_shares() {
     let sure = multiclass(&names(2), &[1.0, 0.0], &[0]);
     assert_eq!(sure.calibration_error, Some(0.0));
     assert_eq!(multiclass(&names(2), &[], &[]).calibration_error, None);
-    let sets = classification(&names(2), &[0.9, 0.1], &Truths::Any(vec![vec![0]]));
+    let sets = classification(&names(2), &[0.9, 0.1], &Truths::sets(vec![vec![0]]));
     assert_eq!(sets.calibration_error, None);
 }

@@ -5,16 +5,21 @@ use serde::Serialize;
 
 use super::counts::predictions;
 
-/// A label of a multi-label example is predicted when its probability is above this.
+/// A label of a multi-label example is predicted when its probability is above this, where nobody chose another threshold.
 pub const THRESHOLD: f32 = 0.5;
 
-/// What is true of each example.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What is true of each example, and of label sets from when on a label is answered.
+#[derive(Debug, Clone, PartialEq)]
 pub enum Truths {
     /// One class each.
     One(Vec<usize>),
-    /// Any number of classes each, ascending.
-    Any(Vec<Vec<u32>>),
+    /// Any number of classes each.
+    Any {
+        /// The classes of each, ascending.
+        sets: Vec<Vec<u32>>,
+        /// A label is predicted when its probability is above this; [`THRESHOLD`] unless another was chosen.
+        above: f32,
+    },
 }
 
 /// What a decision is worth.
@@ -45,8 +50,22 @@ impl Truths {
     #[must_use]
     pub const fn new(task: Task) -> Self {
         match task.labels() {
-            Labels::Classes => Self::Any(Vec::new()),
+            Labels::Classes => Self::sets(Vec::new()),
             Labels::Class | Labels::Boxes | Labels::Outlines => Self::One(Vec::new()),
+        }
+    }
+
+    /// Label sets that are predicted by the usual threshold.
+    #[must_use]
+    pub const fn sets(sets: Vec<Vec<u32>>) -> Self {
+        Self::Any { sets, above: THRESHOLD }
+    }
+
+    /// Has labels of sets predicted when their probability is above `threshold`.
+    pub const fn answer_above(&mut self, threshold: f32) {
+        match self {
+            Self::One(_) => {}
+            Self::Any { above, .. } => *above = threshold,
         }
     }
 
@@ -54,7 +73,25 @@ impl Truths {
     pub fn push(&mut self, classes: &[u32]) {
         match self {
             Self::One(truths) => truths.extend(classes.first().map(|&class| class as usize)),
-            Self::Any(truths) => truths.push(classes.to_vec()),
+            Self::Any { sets, .. } => sets.push(classes.to_vec()),
+        }
+    }
+
+    /// Adds the examples of others, of the same kind.
+    pub fn extend(&mut self, others: Self) {
+        match (self, others) {
+            (Self::One(all), Self::One(more)) => all.extend(more),
+            (Self::Any { sets: all, .. }, Self::Any { sets: more, .. }) => all.extend(more),
+            (Self::One(_) | Self::Any { .. }, _) => {}
+        }
+    }
+
+    /// The probability above which a label of a set is predicted.
+    #[must_use]
+    pub const fn above(&self) -> f32 {
+        match self {
+            Self::One(_) => THRESHOLD,
+            Self::Any { above, .. } => *above,
         }
     }
 
@@ -63,7 +100,7 @@ impl Truths {
     pub fn len(&self) -> usize {
         match self {
             Self::One(truths) => truths.len(),
-            Self::Any(truths) => truths.len(),
+            Self::Any { sets, .. } => sets.len(),
         }
     }
 
@@ -78,18 +115,18 @@ impl Truths {
     pub fn holds(&self, example: usize, class: usize) -> bool {
         match self {
             Self::One(truths) => truths[example] == class,
-            Self::Any(truths) => truths[example].iter().any(|&one| one as usize == class),
+            Self::Any { sets, .. } => sets[example].iter().any(|&one| one as usize == class),
         }
     }
 
     /// The predicted and the true classes of every example, with row-major probabilities `[N, classes]`: the most probable
-    /// class, or those above [`THRESHOLD`], and what was missed, the most probable first. `None` for a row that holds a
+    /// class, or those above the threshold, and what was missed, the most probable first. `None` for a row that holds a
     /// value that is not finite, which answers nothing.
     #[must_use]
     pub fn decisions(&self, classes: usize, probabilities: &[f32]) -> Vec<Option<Vec<Decision>>> {
         let predicted = |example: usize, class: usize, best: usize| match self {
             Self::One(_) => class == best,
-            Self::Any(_) => probabilities[example * classes + class] > THRESHOLD,
+            Self::Any { above, .. } => probabilities[example * classes + class] > *above,
         };
         let of = |(example, prediction): (usize, super::Prediction)| {
             let best = prediction.class?;

@@ -254,7 +254,7 @@ mod tests {
     use metrics::{Truths, accuracy_table};
 
     fn sweep(scores: &[f32], positive: &[bool]) -> Sweep {
-        let truths = Truths::Any(positive.iter().map(|&yes| if yes { vec![0] } else { vec![] }).collect());
+        let truths = Truths::sets(positive.iter().map(|&yes| if yes { vec![0] } else { vec![] }).collect());
         accuracy_table(&["a".to_owned()], scores, &truths).classes.remove(0)
     }
 

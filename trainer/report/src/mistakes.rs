@@ -101,11 +101,11 @@ pub fn suspected_label_errors(classes: usize, probabilities: &[f32], truths: &Tr
     let present: Vec<Option<f32>> = (0..classes).map(|class| usual(class, true)).collect();
     let absent: Vec<Option<f32>> = match truths {
         Truths::One(_) => Vec::new(),
-        Truths::Any(_) => (0..classes).map(|class| usual(class, false)).collect(),
+        Truths::Any { .. } => (0..classes).map(|class| usual(class, false)).collect(),
     };
     let doubts = |row: usize| match truths {
         Truths::One(targets) => other_class(rows[row], targets[row], &present),
-        Truths::Any(_) => {
+        Truths::Any { .. } => {
             let doubt = |class: usize| {
                 let (is_there, probability) = (truths.holds(row, class), rows[row][class]);
                 let usual = if is_there { absent[class] } else { present[class] }?;
@@ -121,7 +121,7 @@ pub fn suspected_label_errors(classes: usize, probabilities: &[f32], truths: &Tr
     let doubt = |suspect: &Suspect| match truths {
         // Margin of the other class over the given one.
         Truths::One(_) => suspect.decisions[0].probability - suspect.decisions[1].probability,
-        Truths::Any(_) => suspect.decisions.iter().filter_map(error).fold(0.0, f32::max),
+        Truths::Any { .. } => suspect.decisions.iter().filter_map(error).fold(0.0, f32::max),
     };
     suspects.sort_by(|a, b| doubt(b).total_cmp(&doubt(a)).then(a.row.cmp(&b.row)));
     suspects
@@ -163,7 +163,7 @@ mod tests {
     }
 
     fn sets(sets: &[&[u32]]) -> Truths {
-        Truths::Any(sets.iter().map(|set| set.to_vec()).collect())
+        Truths::sets(sets.iter().map(|set| set.to_vec()).collect())
     }
 
     #[test]

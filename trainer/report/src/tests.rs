@@ -184,7 +184,7 @@ fn odd_numbers_have_a_report() {
 fn label_sets_have_a_page_of_their_own() {
     let mut data = full("fridge");
     let labels = ["fridge", "dog", "cat"].map(str::to_owned);
-    data.classification = Some(section(&labels, &Truths::Any(vec![vec![0, 2], vec![1], vec![]])));
+    data.classification = Some(section(&labels, &Truths::sets(vec![vec![0, 2], vec![1], vec![]])));
     let page = render(&data).unwrap();
     for text in
         [">IoU<", "seen instead", "no label, rightly", "Images by number of labels", "may be wrong", "above 0.5"]

@@ -70,7 +70,7 @@ pub struct TrainArgs {
     /// What the model shall answer.
     #[arg(long, default_value = "image-classification")]
     pub task: String,
-    /// Model; `trainer models` lists them. Default: efficientnet_lite0, and yolov5 for object detection.
+    /// Model; `trainer models` lists them. Default: efficientnet_lite0; for detection and instance segmentation one whose published weights can be had, else yolov5 and maskrcnn.
     #[arg(long = "model_name", alias = "model")]
     pub model_name: Option<String>,
     /// Labelled images: a JSONL file or an MLTable folder.
@@ -429,7 +429,7 @@ pub enum ConvertFrom {
         #[arg(long, value_name = "PATH")]
         output: PathBuf,
     },
-    /// Masks as PNG or TIFF files: an image of numbers, one for each object (Pascal VOC's SegmentationObject, or a folder of
+    /// Masks as PNG, TIFF or BMP files: an image of numbers, one for each object (Pascal VOC's SegmentationObject, or a folder of
     /// masks beside one of images), or an image for each object, in a folder for each image. Masks become outlines along
     /// the edges of their pixels.
     Masks {

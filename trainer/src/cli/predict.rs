@@ -20,7 +20,6 @@ use crate::failure::{self, fail};
 use crate::predict::explain;
 use crate::predict::trained::Trained;
 use crate::tasks::detect::evaluate as boxes;
-use metrics::THRESHOLD;
 use report::{caption, draw};
 
 /// Answers about each image; an image that cannot be read is reported and the others are still answered, and the exit code
@@ -119,8 +118,8 @@ impl Predictor {
     fn predict(&mut self, image: &Rgb) -> anyhow::Result<Prediction> {
         let labels = self.model.meta().labels.clone();
         match self.model.meta().task.labels() {
-            Labels::Class => self.classes(image, &labels, |_| true),
-            Labels::Classes => self.classes(image, &labels, |probability| probability > THRESHOLD),
+            Labels::Class => self.classes(image, &labels, f32::NEG_INFINITY),
+            Labels::Classes => self.classes(image, &labels, self.settings.label_threshold as f32),
             Labels::Boxes | Labels::Outlines => {
                 let found = self.model.detect(image, &self.settings, &self.selection)?;
                 let counts = labels.iter().enumerate().filter_map(|(class, label)| {
@@ -140,13 +139,13 @@ impl Predictor {
 }
 
 impl Predictor {
-    /// The most probable classes of those whose probability is `shown`. The JSON has all of them.
-    fn classes(&mut self, image: &Rgb, labels: &[String], shown: impl Fn(f32) -> bool) -> anyhow::Result<Prediction> {
+    /// The most probable classes of those whose probability is above `threshold`. The JSON has all of them.
+    fn classes(&mut self, image: &Rgb, labels: &[String], threshold: f32) -> anyhow::Result<Prediction> {
         let probabilities = self.model.classify(image)?;
-        let ranked = ranked(labels, &probabilities).into_iter().filter(|&(_, p)| shown(p)).take(self.top);
+        let ranked = ranked(labels, &probabilities).into_iter().filter(|&(_, p)| p > threshold).take(self.top);
         let mut lines: Vec<String> = ranked.map(|(label, p)| format!("{label} {p:.3}")).collect();
         if lines.is_empty() {
-            lines.push(format!("no label above {THRESHOLD}"));
+            lines.push(format!("no label above {threshold}"));
         }
         let line = lines.join(", ");
         let mut json =

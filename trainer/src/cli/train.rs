@@ -26,11 +26,12 @@ pub fn run(args: &TrainArgs, settings: &[(String, String)]) -> anyhow::Result<An
         export: args.export,
         cache_bytes: args.cache_mib.map_or_else(dataset::default_cache_bytes, |mib| mib.saturating_mul(1 << 20)),
     };
-    match train::run(&request, stop_on_signals()?)? {
+    match train::run(&request, &stop_on_signals()?)? {
         Ended::Finished(summary) => {
             // The log has said it already.
             Ok(Answer::done(String::new(), serde_json::to_value(&summary)?))
         }
+        Ended::CrossValidated(all) => Ok(Answer::done(String::new(), serde_json::to_value(&all)?)),
         Ended::Interrupted { epoch, run } => {
             let text = format!("interrupted in epoch {}; continue with --resume", epoch + 1);
             let json = json!({ "interrupted": true, "epoch": epoch, "run": run });

@@ -48,7 +48,7 @@ pub fn load(network: &mut Network, pretrained: &Pretrained) -> anyhow::Result<Op
 }
 
 /// Where published files are looked for, and where they are fetched from and to.
-struct Places {
+pub struct Places {
     /// Searched, in order.
     folders: Vec<PathBuf>,
     /// Fetched files go there.
@@ -56,12 +56,13 @@ struct Places {
     /// A mirror of all published files, in place of their publishers.
     base: Option<String>,
     /// Nothing may be fetched.
-    offline: bool,
+    pub offline: bool,
 }
 
 impl Places {
     /// As the environment says: `FOVEA_WEIGHTS`, `FOVEA_WEIGHTS_URL` and `FOVEA_OFFLINE`.
-    fn of_machine() -> Self {
+    #[must_use]
+    pub fn of_machine() -> Self {
         let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
         Self {
             folders: published::folders(),
@@ -69,6 +70,16 @@ impl Places {
             base: variable("FOVEA_WEIGHTS_URL"),
             offline: offline::is_asked_for(),
         }
+    }
+
+    /// Who published the weights that a model best starts from, once they lie on this machine.
+    ///
+    /// # Errors
+    /// When there are none, or they can neither be found nor fetched.
+    pub fn start(&self, model: &str) -> Result<&'static str, WeightsError> {
+        let unpublished = || WeightsError::Unpublished { model: model.to_owned() };
+        let published = published::start(model).ok_or_else(unpublished)?;
+        Ok(self.obtain(published)?.published.source)
     }
 
     /// The published file: found, or else fetched.

@@ -17,7 +17,7 @@ use dataset::Dataset;
 
 pub use losses::Losses;
 pub use outcome::{Intervals, Metrics, Outcome};
-pub use task::{Evaluation, Measured, Step, Task};
+pub use task::{Evaluation, Measured, Step, Task, aim};
 
 /// The task of a plan, for training `spec`, whose tasks the plan's is one of.
 #[must_use]

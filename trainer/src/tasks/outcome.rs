@@ -9,8 +9,8 @@ use serde_json::Value;
 
 use super::{classify, detect};
 use crate::nn::params::keyed_rng;
-use metrics::ClassificationReport;
 use metrics::detection::DetectionReport;
+use metrics::{Aim, ClassificationReport, Cutoff, Truths};
 
 /// Predictions of a whole data set, beside what is true.
 pub enum Outcome {
@@ -37,6 +37,48 @@ impl Outcome {
             }
             Self::Boxes(_) => Intervals::new(),
         }
+    }
+}
+
+impl Outcome {
+    /// The setting whose threshold may be fitted, and what it would be; nothing where images have one class each, or nothing is gained.
+    #[must_use]
+    pub fn cutoff(&self, classes: usize, settings: &Settings, aim: Aim) -> Option<(&'static str, Cutoff)> {
+        match self {
+            Self::Classes(outcome) => match outcome.truths {
+                Truths::One(_) => None,
+                Truths::Any { .. } => {
+                    let found = metrics::cutoff(&outcome.scored(classes), settings.label_threshold, aim)?;
+                    Some(("label_threshold", found))
+                }
+            },
+            Self::Boxes(outcome) => {
+                let scored = metrics::detection::scored(&outcome.results, &outcome.options(settings));
+                Some(("box_score_thresh", metrics::cutoff(&scored, settings.box_score_thresh, aim)?))
+            }
+        }
+    }
+
+    /// What several models say of different parts of a data set, as if one had said it; nothing without parts. Places of images are
+    /// those in each part.
+    #[must_use]
+    pub fn joined(parts: impl IntoIterator<Item = Self>) -> Option<Self> {
+        parts.into_iter().reduce(|all, part| match (all, part) {
+            (Self::Classes(mut all), Self::Classes(part)) => {
+                all.probabilities.extend(part.probabilities);
+                all.truths.extend(part.truths);
+                all.indices.extend(part.indices);
+                Self::Classes(all)
+            }
+            (Self::Boxes(mut all), Self::Boxes(part)) => {
+                all.results.extend(part.results);
+                all.indices.extend(part.indices);
+                all.masks.extend(part.masks);
+                Self::Boxes(all)
+            }
+            // Parts of one data set are of one task.
+            (all, _) => all,
+        })
     }
 }
 

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use schemas::Plan;
+use metrics::{Aim, Cutoff};
+use schemas::{Plan, Settings};
 
 use super::losses::Losses;
 use crate::log::Log;
@@ -44,6 +45,27 @@ pub struct Measured {
     pub score: Option<f64>,
     /// What a classifier's logits are to be divided by, where the plan has it fitted and something is gained by it.
     pub temperature: Option<f64>,
+    /// The setting that a threshold was fitted for, where the plan has one fitted and something is gained by it, and its value.
+    pub threshold: Option<(&'static str, f64)>,
+}
+
+impl Measured {
+    /// Takes a threshold that was fitted for a setting.
+    pub fn answer_above(&mut self, setting: &'static str, found: Option<Cutoff>) {
+        let Some(Cutoff { threshold, f1, .. }) = found else { return };
+        self.scalars.insert("fitted_threshold".to_owned(), threshold);
+        self.scalars.insert("fitted_threshold_f1".to_owned(), f1);
+        self.threshold = Some((setting, threshold));
+    }
+}
+
+/// What a threshold is fitted for, if one is.
+#[must_use]
+pub fn aim(settings: &Settings) -> Option<Aim> {
+    match settings.wanted_precision {
+        wanted if wanted > 0.0 => Some(Aim::Precision(wanted)),
+        _ => settings.fit_threshold.then_some(Aim::F1),
+    }
 }
 
 /// A task under training.

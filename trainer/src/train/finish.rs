@@ -13,7 +13,7 @@ use serde_json::Map;
 use crate::failure;
 use crate::log::Log;
 use crate::predict::trained::Trained;
-use crate::tasks::{self, Intervals, Metrics};
+use crate::tasks::{self, Intervals, Metrics, Outcome};
 use crate::train::prepare::Run;
 use crate::train::recorder::Recorder;
 use crate::train::state::{Export, TrainingState};
@@ -62,7 +62,7 @@ pub struct Summary {
 ///
 /// # Errors
 /// When the export does not verify, or a file cannot be written.
-pub fn run(f: &Finished) -> anyhow::Result<Summary> {
+pub fn run(f: &Finished) -> anyhow::Result<(Summary, Outcome)> {
     let (plan, folder) = (&f.run.plan, f.recorder.folder());
     let (exported, failure) = match export(f) {
         Ok(exported) => (exported, None),
@@ -75,19 +75,25 @@ pub fn run(f: &Finished) -> anyhow::Result<Summary> {
         Some(summary) => (Trained::from_file(&summary.output)?, "exported file"),
         None => (Trained::from_checkpoint(&folder.best(), plan.device)?, "best checkpoint"),
     };
-    f.log.line(&format!("measuring the {measured} on the validation data"));
-    let outcome = model.evaluate(&f.run.validation, &plan.settings, "final validation")?;
+    // After a cross-validation nothing is set aside.
+    let all_trained = plan.settings.folds > 0 && plan.settings.validation_fold == 0;
+    let images = if all_trained { "the images it was trained on" } else { "the validation data" };
+    f.log.line(&format!("measuring the {measured} on {images}"));
+    // Those of the plan, but for what was fitted to the validation data.
+    let settings_of_model = model.settings()?;
+    let outcome = model.evaluate(&f.run.validation, &settings_of_model, "final validation")?;
     let labels = model.meta().labels.clone();
-    let metrics = Metrics::of(&outcome, &labels, &plan.settings);
+    let metrics = Metrics::of(&outcome, &labels, &settings_of_model);
     let intervals = outcome.intervals(labels.len());
     let mut report = ReportData {
         run: folder.root().file_name().unwrap_or_default().to_string_lossy().into_owned(),
         task: plan.task.to_string(),
         model: plan.model_name.clone(),
         status: match &failure {
-            None => format!("finished; metrics of the {measured}"),
+            None => format!("finished; metrics of the {measured} on {images}"),
             Some(error) => {
-                format!("finished, but the export failed ({}); metrics of the {measured}", failure::text(error))
+                let why = failure::text(error);
+                format!("finished, but the export failed ({why}); metrics of the {measured} on {images}")
             }
         },
         primary_metric: decisive(plan).into(),
@@ -115,13 +121,13 @@ pub fn run(f: &Finished) -> anyhow::Result<Summary> {
     results.write("report.html", |out| out.write_all(html.as_bytes()))?;
     results.publish()?;
     let summary = summary(f, exported.as_ref(), &Found { metrics: &metrics, intervals, measured });
-    failure.map_or(Ok(summary), Err)
+    failure.map_or(Ok((summary, outcome)), Err)
 }
 
 /// Name of the metric that the best epoch was chosen by.
 fn decisive(plan: &Plan) -> &'static str {
     match plan.settings.best_epoch_by {
-        BestEpochBy::Primary => plan.task.primary_metric(),
+        BestEpochBy::Primary | BestEpochBy::Last => plan.task.primary_metric(),
         BestEpochBy::LogLoss => "log_loss",
     }
 }

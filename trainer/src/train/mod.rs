@@ -1,9 +1,11 @@
 //! Training in three steps: [`prepare`], the loop ([`engine`]), [`finish`].
 
 pub mod blame;
+mod choice;
 pub mod early_stopping;
 pub mod engine;
 pub mod finish;
+pub mod folds;
 pub mod late;
 pub mod optimizer;
 pub mod parts;
@@ -11,6 +13,7 @@ pub mod prepare;
 pub mod recorder;
 pub mod run_folder;
 pub mod scaler;
+mod scene;
 pub mod schedule;
 pub mod start;
 pub mod state;
@@ -22,8 +25,10 @@ use std::sync::atomic::AtomicBool;
 use schemas::event::{EndReason, PrimaryMetric, RunEvent};
 
 use crate::log::Log;
+use crate::tasks::Outcome;
 use engine::{End, Engine};
 use finish::{Finished, Summary};
+use folds::CrossValidation;
 use late::Late;
 use prepare::{Begin, Learner, Prepared, Run, prepare};
 use recorder::Recorder;
@@ -43,23 +48,47 @@ pub enum Ended {
     },
     /// Trained to its end, exported, measured and reported.
     Finished(Box<Summary>),
+    /// Cross-validated, and trained on all data.
+    CrossValidated(Box<CrossValidation>),
 }
 
-/// Trains, or resumes; exports; evaluates the exported file; writes the report. `stop` ends it after the step under way.
+/// Trains, or resumes; exports; evaluates the exported file; writes the report; of a cross-validation part by part.
+/// `stop` ends it after the step under way.
 ///
 /// # Errors
 /// Bad settings or data, a diverged training, a device that is not there, IO.
-pub fn run(request: &Request, stop: Arc<AtomicBool>) -> anyhow::Result<Ended> {
+pub fn run(request: &Request, stop: &Arc<AtomicBool>) -> anyhow::Result<Ended> {
+    match folds::asked(request)? {
+        Some(count) => folds::run(request, count, stop),
+        None => Ok(match one(request, Arc::clone(stop))? {
+            One::Interrupted { epoch, run } => Ended::Interrupted { epoch, run },
+            One::Finished(done) => Ended::Finished(Box::new(done.0)),
+        }),
+    }
+}
+
+/// How one training ended.
+enum One {
+    Interrupted {
+        epoch: u32,
+        run: PathBuf,
+    },
+    /// What it has come to, and what it says of its validation data.
+    Finished(Box<(Summary, Outcome)>),
+}
+
+/// One training to its end.
+fn one(request: &Request, stop: Arc<AtomicBool>) -> anyhow::Result<One> {
     let log = Log::default();
     let Prepared { run, begin } = prepare(request, &log)?;
     let (end, state, recorder) = train(&run, begin, stop, &log)?;
     if end == End::Interrupted {
         recorder.journal(&RunEvent::RunInterrupted { epoch: state.epoch })?;
-        return Ok(Ended::Interrupted { epoch: state.epoch, run: recorder.folder().root().to_owned() });
+        return Ok(One::Interrupted { epoch: state.epoch, run: recorder.folder().root().to_owned() });
     }
     recorder.journal(&ended(&run, &state, &log))?;
-    let summary = finish::run(&Finished { run: &run, state: &state, recorder: &recorder, log: &log })?;
-    Ok(Ended::Finished(Box::new(summary)))
+    let done = finish::run(&Finished { run: &run, state: &state, recorder: &recorder, log: &log })?;
+    Ok(One::Finished(Box::new(done)))
 }
 
 /// Runs the loop; a new run gets its first checkpoint before it.

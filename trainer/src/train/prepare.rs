@@ -8,13 +8,13 @@ use models::registry::{self, Choice, ModelSpec, Situation};
 use schemas::check::{Finding, Severity};
 use schemas::error::ErrorCode;
 use schemas::plan::Recipe;
-use schemas::{Plan, PlanRequest, Precision, WeightsOrigin};
+use schemas::{Plan, PlanRequest, Precision, Settings, WeightsOrigin};
 use tch::Device;
 
 use super::run_folder::RunFolder;
 use super::start::Weights;
 use super::state::{Export, TrainingState};
-use super::{recorder, start};
+use super::{choice, recorder, scene, start};
 use crate::failure::{self, fail};
 use crate::log::Log;
 use crate::nn::checkpoint::Checkpoint;
@@ -25,9 +25,10 @@ use crate::progress::checking;
 use crate::tasks::{self, Task, recorded};
 use crate::train::optimizer::Optimizer;
 use crate::train::recorder::Recorder;
-use dataset::{Images, Loader, ReadOptions, TrainingData, TrainingRequest, loading};
+use dataset::{Images, Loader, ReadOptions, Split, TrainingData, TrainingRequest, loading};
 
 /// What is asked of a training.
+#[derive(Clone)]
 pub struct Request {
     /// Folder of the run.
     pub output: PathBuf,
@@ -117,9 +118,12 @@ struct Last {
 /// Bad settings or data, a device that is not there, weights that cannot be had, IO.
 pub fn prepare(request: &Request, log: &Log) -> anyhow::Result<Prepared> {
     let Opened { folder, last, mut plan, options } = open(request, log)?;
-    let spec = model(&plan)?;
-    let (device, arithmetic) = compute(&mut plan, spec)?;
+    let (device, arithmetic) = compute(&mut plan)?;
     let mut data = open_data(request, &plan, &folder, last.as_ref(), log)?;
+    if last.is_none() {
+        choose_shape(&mut plan, &data, device, log)?;
+    }
+    let spec = model(&plan)?;
     let preprocessing = spec.fitted(&plan.settings);
     let mut network = start::network(spec, &plan, &data, &preprocessing, device)?;
     let threads = set_threads(options.threads, last.as_ref(), log);
@@ -132,7 +136,7 @@ pub fn prepare(request: &Request, log: &Log) -> anyhow::Result<Prepared> {
         let classes = data.train.class_counts();
         let has_weights = weights.is_some();
         let situation = Situation { has_weights, with_head, images, validation, classes: &classes };
-        follow_recipe(&mut plan, spec, &situation, log)?;
+        follow(&mut plan, |plan| spec.recipe(plan, &situation), log)?;
     }
     let task = tasks::of(spec, &plan, &data.train, device);
     start::freeze(&mut network, &plan, weights.is_some())?;
@@ -188,7 +192,7 @@ fn open(request: &Request, log: &Log) -> anyhow::Result<Opened> {
     let folder = RunFolder::open(&request.output, request.resume)?;
     let last = folder.begun().then(|| Last::read(&folder)).transpose()?;
     let planned = last.is_some() || request.resume && folder.plan().is_file();
-    let plan = if planned { resumed_plan(&folder.plan(), &request.settings)? } else { new_plan(request)? };
+    let plan = if planned { resumed_plan(&folder.plan(), &request.settings)? } else { new_plan(request, log)? };
     let options = Options::of(request, planned.then(|| folder.options()));
     if let Some(last) = &last {
         log.write_to(&folder.log())?;
@@ -234,7 +238,8 @@ fn model(plan: &Plan) -> anyhow::Result<&'static ModelSpec> {
 
 /// Where and in what arithmetic a run computes. What `auto` meant becomes part of its plan: a resume on a changed machine
 /// must not compute otherwise.
-fn compute(plan: &mut Plan, spec: &ModelSpec) -> anyhow::Result<(Device, Arithmetic)> {
+fn compute(plan: &mut Plan) -> anyhow::Result<(Device, Arithmetic)> {
+    let spec = model(plan)?;
     let device = device::open(plan.device)?;
     // The same sums in the same order in every run, which a resume that continues exactly rests on. It costs nothing measurable on
     // a CPU; on a CUDA device libtorch takes slower forms of a few operations, and cuDNN tries no algorithms out.
@@ -249,14 +254,28 @@ fn compute(plan: &mut Plan, spec: &ModelSpec) -> anyhow::Result<(Device, Arithme
     Ok((device, arithmetic))
 }
 
-/// Takes from the recipe what nobody chose, and says why.
-fn follow_recipe(plan: &mut Plan, spec: &ModelSpec, situation: &Situation, log: &Log) -> anyhow::Result<()> {
+/// Takes from the recipe the size of the network and of the images it is shown, where nobody chose them.
+fn choose_shape(plan: &mut Plan, data: &TrainingData, device: Device, log: &Log) -> anyhow::Result<()> {
+    let spec = model(plan)?;
+    let Some(scene) = scene::of(data.train.as_ref(), device == Device::Cpu) else { return Ok(()) };
+    if let Some(grid) = spec.tiles_worth_trying(plan, &scene) {
+        log.line(&format!(
+            "one object in ten has a side of less than {:.1} % of its image; --tile_grid_size {grid} looks at each image in parts, too",
+            100.0 * scene.small
+        ));
+    }
+    follow(plan, |plan| spec.shape(plan, &scene), log)
+}
+
+/// Takes what a recipe chooses where nobody did, and says why.
+fn follow(plan: &mut Plan, chosen: impl Fn(&Plan) -> Vec<Choice>, log: &Log) -> anyhow::Result<()> {
     match plan.recipe {
         Recipe::Specification => return Ok(()),
         Recipe::Auto => {}
     }
-    for Choice { name, value, reason } in spec.recipe(plan, situation) {
+    for Choice { name, value, reason } in chosen(plan) {
         if plan.take(name, &value).map_err(|error| failure::settings(&[error]))? {
+            let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
             log.line(&format!("recipe: {name} {value}: {reason}"));
         }
     }
@@ -359,15 +378,17 @@ fn set_threads(wanted: usize, last: Option<&Last>, log: &Log) -> usize {
 }
 
 /// The plan of a new run.
-fn new_plan(request: &Request) -> anyhow::Result<Plan> {
-    let Some(plan) = &request.plan else {
+fn new_plan(request: &Request, log: &Log) -> anyhow::Result<Plan> {
+    let Some(asked) = &request.plan else {
         let message = format!(
             "{} holds no run yet, nor a plan of one; repeat the command that was to begin it, without --resume",
             request.output.display()
         );
         return Err(fail(ErrorCode::FileNotFound, message));
     };
-    registry::plan(plan.clone()).map_err(|errors| failure::settings(&errors))
+    let plan = registry::plan(asked.clone()).map_err(|errors| failure::settings(&errors))?;
+    let on_processor = device::open(plan.device)? == Device::Cpu;
+    Ok(choice::model(asked, plan, on_processor, log))
 }
 
 /// The plan of the run to resume. Settings named again must be those of the run.
@@ -406,6 +427,15 @@ fn worst(findings: &[Finding]) -> Vec<String> {
     lines
 }
 
+/// What validates where the plan names no validation data.
+fn split(settings: &Settings) -> Split {
+    match (settings.folds, settings.validation_fold) {
+        (0, _) => Split::Share(settings.split_ratio),
+        (_, 0) => Split::Nothing,
+        (count, fold) => Split::Fold { index: fold - 1, count },
+    }
+}
+
 /// Data of a new run as the plan names it; of a resumed one as it was used.
 fn open_data(
     request: &Request,
@@ -423,7 +453,7 @@ fn open_data(
     let reading = TrainingRequest {
         training,
         validation,
-        split_ratio: plan.settings.split_ratio,
+        split: split(&plan.settings),
         seed: plan.seed,
         side: model(plan)?.fitted(&plan.settings).side(),
         group_column: plan.settings.group_column.key().map(str::to_owned),
@@ -446,7 +476,11 @@ fn open_data(
         log.line(&line);
     }
     if data.rejections.total() > 0 {
-        log.line(&format!("{} rows were rejected, see {}:", data.rejections.total(), used("rejected.jsonl").display()));
+        log.line(&format!(
+            "{} rows or objects were left out, see {}:",
+            data.rejections.total(),
+            used("rejected.jsonl").display()
+        ));
         for rejection in data.rejections.examples() {
             log.line(&format!("  {}:{}: {}", rejection.source, rejection.line, rejection.reason));
         }

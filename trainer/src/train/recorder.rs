@@ -129,7 +129,9 @@ impl Recorder {
 
     fn meta(&self, epoch: u32, measured: &Measured) -> CheckpointMeta {
         let (metrics, temperature) = (measured.scalars.clone(), measured.temperature);
-        CheckpointMeta { epoch, metrics, temperature, ..self.template.clone() }
+        let mut settings = self.template.settings.clone();
+        settings.extend(measured.threshold.map(|(name, value)| (name.to_owned(), value.into())));
+        CheckpointMeta { epoch, metrics, temperature, settings, ..self.template.clone() }
     }
 
     /// Replaces the best checkpoint, and records what it answers on the example images.

@@ -52,7 +52,10 @@ pub fn weights(network: &mut Network, plan: &Plan, log: &Log) -> anyhow::Result<
         return Ok(Weights { origin: Some(taken.origin), with_head: taken.report.new_head.is_empty() });
     }
     let Some((origin, report)) = pretrained::load(network, &plan.pretrained)? else {
-        log.line("starting from random weights");
+        log.line(
+            "warning: starting from random weights, from which a few hundred images teach little; --pretrained FILE starts from those \
+             that you have",
+        );
         return Ok(Weights::default());
     };
     let LoadReport { new_head, .. } = &report;

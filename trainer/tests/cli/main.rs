@@ -9,6 +9,7 @@ mod detect;
 mod diverged;
 mod embed;
 mod explain;
+mod folds;
 mod hostile;
 mod multilabel;
 mod ownership;

@@ -79,6 +79,14 @@ static EFFECTS: &[Effect] = &[
         assert_eq!(temperature(""), None);
         assert!(temperature("--calibrate true").is_some_and(|t| t > 0.05 && t < 20.0 && t != 1.0));
     }),
+    ("temperature", |lab| assert!(lab.meta("--temperature 3")["fovea"].contains("\"temperature\":3"))),
+    ("folds", folds),
+    ("validation_fold", |lab| {
+        let line = "--validation_data - --folds 2";
+        let part = |fold: u32| lab.file(&format!("{line} --validation_fold {fold}"), "data/validation.jsonl");
+        assert_eq!(part(2), lab.file(line, "fold-2/data/validation.jsonl"));
+        assert_ne!(part(1), part(2));
+    }),
     ("best_epoch_by", |lab| {
         let more = "--number_of_epochs 4 --warmup_cosine_lr_warmup_epochs 0 --best_epoch_by";
         let epochs = lab.epochs(&format!("{more} log_loss"));
@@ -290,6 +298,14 @@ pub fn groups(lab: &Lab) {
     assert!(lab.refusal("--validation_data - --group_column scene").contains("has no \"scene\""));
 }
 
+/// Two parts, each of which validates once, and all of the data.
+pub(crate) fn folds(lab: &Lab) {
+    let file = |name: &str| lines(&lab.file("--validation_data - --folds 2", name)).len();
+    let (train, validation) = (file("fold-1/data/train.jsonl"), file("fold-1/data/validation.jsonl"));
+    assert_eq!(train, file("fold-2/data/validation.jsonl"));
+    assert_eq!(train + validation, file("final/data/train.jsonl"));
+}
+
 #[test]
 fn every_classification_setting_has_an_effect_to_show() {
     let all: BTreeSet<&str> =
@@ -304,6 +320,21 @@ fn settings_act_on_mobilenet() {
 
 /// What has a formula of its own where images have any number of labels.
 static ON_LABEL_SETS: &[Effect] = &[
+    ("label_threshold", |lab| {
+        let found = |threshold: &str| lab.metric(&format!("--label_threshold {threshold}"), "recall_score_micro");
+        // Every probability is between them.
+        assert_eq!((found("0.001"), found("0.999")), (1.0, 0.0));
+    }),
+    ("fit_threshold", |lab| {
+        // The validation part is too small to fit anything to.
+        let data = format!("--validation_data {}", lab.data().join("train.jsonl").to_str().unwrap());
+        let kept = |more: &str| {
+            let meta: serde_json::Value = serde_json::from_str(&lab.meta(&format!("{data} {more}"))["fovea"]).unwrap();
+            meta["settings"]["label_threshold"].as_f64().unwrap()
+        };
+        assert_eq!(kept(""), 0.5);
+        assert_ne!(kept("--wanted_precision 0.1"), 0.5);
+    }),
     ("label_smoothing", |lab| lab.other_weights("--label_smoothing 0.1", "")),
     ("mixup", |lab| lab.other_weights("--mixup 0.8", "")),
     ("cutmix", |lab| lab.other_weights("--cutmix 1", "")),
@@ -325,10 +356,10 @@ fn settings_of_detection_are_refused_by_name() {
         let value = Settings::default().get(setting.name).unwrap();
         let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         let error = lab.refusal(&format!("--{} {value}", setting.name));
-        let owner = if setting.tasks.len() == 1 && setting.tasks[0] == Task::ImageInstanceSegmentation {
-            "an instance segmentation setting"
-        } else {
-            "a detection setting"
+        let owner = match setting.tasks {
+            [Task::ImageInstanceSegmentation] => "an instance segmentation setting",
+            [Task::ImageClassificationMultilabel, ..] => "a setting of label sets",
+            _ => "a detection setting",
         };
         assert!(error.contains(setting.name) && error.contains(owner), "{error}");
     }

@@ -184,6 +184,23 @@ static ON_YOLOV5: &[Effect] = &[
         assert!(lab.boxes(ALL) > 0);
         assert_eq!(lab.boxes("--box_score_thresh 1"), 0);
     }),
+    ("fit_threshold", |_| {
+        assert_eq!(threshold(""), 0.1);
+        assert!(threshold("--fit_threshold true") < 0.1);
+    }),
+    ("wanted_precision", |_| assert!(threshold("--wanted_precision 0.001") < 0.1)),
+    ("best_epoch_by", |lab| {
+        let epochs = lab.epochs("--number_of_epochs 3 --validation_iou_threshold 1 --best_epoch_by last");
+        assert!(epochs.iter().all(|epoch| epoch.is_best));
+        assert!(lab.refusal("--best_epoch_by log_loss").contains("detectors have no log loss"));
+    }),
+    ("folds", crate::classification::folds),
+    ("validation_fold", |lab| {
+        let part = |fold: u32| {
+            lab.file(&format!("--validation_data - --folds 2 --validation_fold {fold}"), "data/validation.jsonl")
+        };
+        assert_ne!(part(1), part(2));
+    }),
     ("box_nms_thresh", |lab| {
         let left = |iou: &str| lab.boxes(&format!("{ALL} --box_nms_thresh {iou}"));
         assert!(left("0.1") < left("0.9"), "{} and {}", left("0.1"), left("0.9"));
@@ -365,6 +382,16 @@ fn names(effects: &[Effect]) -> BTreeSet<&'static str> {
     effects.iter().map(|(name, _)| *name).collect()
 }
 
+/// The score from which on boxes are answered, where a network that knows little validates on its training images: there are enough of
+/// them to fit a threshold to, and a box that touches an object counts.
+fn threshold(more: &str) -> f64 {
+    let lab = Lab::new(TASK, "40", YOLO);
+    let data = lab.data().join("train.jsonl");
+    let line = format!("--validation_data {} --validation_iou_threshold 0.1 {more}", data.to_str().unwrap());
+    let meta: serde_json::Value = serde_json::from_str(&lab.meta(line.trim())["fovea"]).unwrap();
+    meta["settings"]["box_score_thresh"].as_f64().unwrap()
+}
+
 #[test]
 fn every_detection_setting_has_an_effect_to_show() {
     let all: BTreeSet<&str> =
@@ -402,6 +429,7 @@ fn what_a_family_or_the_task_does_not_have_is_refused_by_name() {
         let error = lab.refusal(&format!("--model_name yolov5 --{} {value}", setting.name));
         let owner = match setting.tasks {
             [Task::ImageInstanceSegmentation] => "an instance segmentation setting",
+            [Task::ImageClassificationMultilabel] => "a setting of label sets",
             _ => "a classification setting",
         };
         assert!(error.contains(setting.name) && error.contains(owner), "{error}");

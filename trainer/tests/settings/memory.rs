@@ -80,7 +80,7 @@ fn train(plan: &Plan, task: &Tight, folder: &Path) -> anyhow::Result<(TrainingSt
     let request = TrainingRequest {
         training: plan.training_data.clone().into(),
         validation: plan.validation_data.clone().map(Into::into),
-        split_ratio: 0.2,
+        split: dataset::Split::Share(0.2),
         seed: 0,
         group_column: None,
         side: 224,

@@ -9,7 +9,7 @@ use models::host::{Limits, Rgb, encode_jpeg, encode_png};
 use schemas::Task;
 use serde_json::{Value, json};
 
-use crate::{DataError, Images, ReadOptions, RejectKind, TrainingData, TrainingRequest, test, training};
+use crate::{DataError, Images, ReadOptions, RejectKind, Split, TrainingData, TrainingRequest, test, training};
 
 pub(super) struct Folder(tempfile::TempDir);
 
@@ -50,7 +50,7 @@ impl Folder {
         TrainingRequest {
             training: training.to_owned(),
             validation: None,
-            split_ratio: 0.2,
+            split: Split::Share(0.2),
             seed: 1,
             group_column: None,
             side: 224,
@@ -193,7 +193,7 @@ fn data_that_cannot_be_used_at_all() {
     let wide = folder.write("w.jsonl", [0xff, 0xfe, b'{', 0]);
     assert!(read(&folder.request(&wide)).err().unwrap().to_string().contains("UTF-16"));
     let mut request = folder.request(&folder.write("t.jsonl", row("a.png", "x")));
-    request.split_ratio = 1.0;
+    request.split = Split::Share(1.0);
     assert!(read(&request).err().unwrap().to_string().contains("split_ratio is 1"));
 }
 

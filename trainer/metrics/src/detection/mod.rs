@@ -30,6 +30,7 @@ pub use image_level::ImageLevel;
 pub use report::{Counts, DetectionReport, DetectionRow, SizeRow, VocNumbers};
 pub use size::{SIZES, size_of, size_of_area};
 
+use super::cutoff::Scored;
 use confusion::partners;
 use curves::is_kept;
 use tally::Tally;
@@ -54,6 +55,20 @@ pub fn detection(labels: &[String], images: &[ImageResult], options: &Options) -
         tally.add(image, options);
     }
     tally.finish(labels, *options)
+}
+
+/// The boxes of each image with whether they hit an object of their class, by the specification's rule, and how many objects there
+/// are. Boxes in a crowd are neither right nor wrong, and are left out.
+pub fn scored(images: &[ImageResult], options: &Options) -> Vec<Scored> {
+    let one = |image: &ImageResult| {
+        let view = View::new(image, options.max_detections, options.shapes);
+        let judged = view.found.iter().zip(voc::judge(&view, options.iou_threshold));
+        let answers = judged.filter(|(_, outcome)| outcome.verdict != curves::Verdict::Ignored);
+        let answers = answers.map(|(found, outcome)| (found.score as f32, outcome.verdict == curves::Verdict::Hit));
+        let truths = image.truth.iter().filter(|truth| !truth.is_crowd).count() as u64;
+        Scored { answers: answers.collect(), truths }
+    };
+    images.iter().map(one).collect()
 }
 
 /// What became of one image, for images of it.

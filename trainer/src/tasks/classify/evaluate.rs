@@ -10,7 +10,7 @@ use tch::Tensor;
 use crate::nn::network::{self, Network};
 use crate::progress::Progress;
 use dataset::{Batch, Loader, SampleError};
-use metrics::{AccuracyTable, Calibration, ClassificationReport, Truths};
+use metrics::{AccuracyTable, Calibration, ClassificationReport, Scored, Truths};
 
 /// Probabilities beside what is true, in data set order; images that could not be decoded are left out.
 pub struct Outcome {
@@ -25,6 +25,26 @@ pub struct Outcome {
 impl Outcome {
     fn new(task: Task) -> Self {
         Self { probabilities: Vec::new(), truths: Truths::new(task), indices: Vec::new() }
+    }
+
+    /// The same, of label sets whose labels are answered where their probability is above `threshold`.
+    #[must_use]
+    pub fn above(mut self, threshold: f64) -> Self {
+        self.truths.answer_above(threshold as f32);
+        self
+    }
+
+    /// The answers of label sets with whether they are right.
+    #[must_use]
+    pub fn scored(&self, classes: usize) -> Vec<Scored> {
+        let one = |example: usize| {
+            let row = &self.probabilities[example * classes..][..classes];
+            let answers: Vec<(f32, bool)> =
+                row.iter().enumerate().map(|(class, &p)| (p, self.truths.holds(example, class))).collect();
+            let truths = answers.iter().filter(|(_, right)| *right).count() as u64;
+            Scored { answers, truths }
+        };
+        (0..self.truths.len()).map(one).collect()
     }
 
     /// Every metric.

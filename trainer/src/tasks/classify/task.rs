@@ -11,9 +11,10 @@ use super::mix::Mixing;
 use crate::nn::network::Network;
 use crate::nn::transfer::upload;
 use crate::tasks::losses::Losses;
-use crate::tasks::task::{Evaluation, Measured, Step, Task, shown};
+use crate::tasks::task::{Evaluation, Measured, Step, Task, aim, shown};
 
 use dataset::{Batch, Dataset, Images, Loader};
+use metrics::{Aim, Cutoff, THRESHOLD, Truths};
 
 /// What keeps a classifier from being too sure of its training images; nothing by default.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -25,18 +26,24 @@ pub struct Regularization {
 }
 
 /// What is made of probabilities of the validation data besides metrics.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Judgement {
     /// Whether a temperature is fitted.
     pub calibrate: bool,
     /// What decides which epoch is best.
     pub by: BestEpochBy,
+    /// What logits are divided by where nothing is fitted.
+    pub temperature: f64,
+    /// Of label sets, from when on a label is answered.
+    pub above: f64,
+    /// What another such threshold is fitted for, if one is.
+    pub aim: Option<Aim>,
 }
 
 impl Default for Judgement {
     /// The specification's.
     fn default() -> Self {
-        Self { calibrate: false, by: BestEpochBy::Primary }
+        Self { calibrate: false, by: BestEpochBy::Primary, temperature: 1.0, above: f64::from(THRESHOLD), aim: None }
     }
 }
 
@@ -73,7 +80,13 @@ pub fn of(plan: &Plan, data: &Dataset, device: Device) -> Box<dyn Task> {
     let (counts, s) = (data.class_counts(), &plan.settings);
     let (weighted_loss, threshold) = (s.weighted_loss, s.imbalance_rate_threshold as usize);
     let regularization = Regularization::of(s);
-    let judgement = Judgement { calibrate: s.calibrate, by: s.best_epoch_by };
+    let judgement = Judgement {
+        calibrate: s.calibrate,
+        by: s.best_epoch_by,
+        temperature: s.temperature,
+        above: s.label_threshold,
+        aim: aim(s),
+    };
     let upload = |weights: Vec<f32>| upload(&weights, &[weights.len() as i64], device);
     match plan.task {
         schemas::Task::ImageClassificationMultilabel => Box::new(MultiLabel {
@@ -169,7 +182,7 @@ fn presence(classes: &[Vec<u32>], n: usize, device: Device) -> Tensor {
 }
 
 fn measured(network: &Network, data: &Loader, label: &str, judgement: Judgement) -> anyhow::Result<Measured> {
-    let outcome = evaluate::with_network(network, None, data, label)?;
+    let outcome = evaluate::with_network(network, None, data, label)?.above(judgement.above);
     let mut scalars = outcome.report(&network.labels).scalars();
     let calibration = if judgement.calibrate { outcome.calibration(network.labels.len()) } else { None };
     if let Some(calibration) = calibration {
@@ -180,8 +193,20 @@ fn measured(network: &Network, data: &Loader, label: &str, judgement: Judgement)
         BestEpochBy::LogLoss => {
             scalars.get("log_loss_calibrated").or_else(|| scalars.get("log_loss")).map(|loss| -loss)
         }
+        BestEpochBy::Last => None,
     };
-    Ok(Measured { scalars, score, temperature: calibration.map(|calibration| calibration.temperature) })
+    let given = (judgement.temperature != 1.0).then_some(judgement.temperature);
+    let temperature = calibration.map(|calibration| calibration.temperature).or(given);
+    let mut measured = Measured { scalars, score, temperature, threshold: None };
+    let aim = judgement.aim.filter(|_| matches!(outcome.truths, Truths::Any { .. }));
+    if let Some(aim) = aim {
+        let found = metrics::cutoff(&outcome.scored(network.labels.len()), judgement.above, aim);
+        // The file's probabilities are those at its temperature.
+        let at_temperature = |p: f64| 1.0 / (1.0 + ((1.0 - p) / p).powf(1.0 / temperature.unwrap_or(1.0)));
+        let found = found.map(|found| Cutoff { threshold: at_temperature(found.threshold), ..found });
+        measured.answer_above("label_threshold", found);
+    }
+    Ok(measured)
 }
 
 /// Loss weight per class for `weighted_loss` k of 1 or 2 where images have one class: `sqrt(1 / n_c) ^ k`, 0 for an absent

@@ -79,15 +79,20 @@ impl Outcome {
     /// Every metric of detection.
     #[must_use]
     pub fn report(&self, labels: &[String], settings: &Settings) -> DetectionReport {
-        let options = Options {
+        metrics::detection(labels, &self.results, &self.options(settings))
+    }
+
+    /// How it is measured.
+    #[must_use]
+    pub fn options(&self, settings: &Settings) -> Options {
+        Options {
             metric_type: settings.validation_metric_type,
             iou_threshold: settings.validation_iou_threshold,
             score_threshold: settings.box_score_thresh,
             max_detections: settings.box_detections_per_img as usize,
             // Nothing is outlined in one image only.
             shapes: if self.results.iter().any(|image| image.masks.is_some()) { Shapes::Masks } else { Shapes::Boxes },
-        };
-        metrics::detection(labels, &self.results, &options)
+        }
     }
 }
 

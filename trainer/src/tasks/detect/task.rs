@@ -11,6 +11,7 @@ use models::detect::{Detector, Outputs, Raw, roi_heads, rpn, yolov5};
 use models::host::Tile;
 use models::host::mask::{Fill, Mask};
 use models::scope::Scope;
+use schemas::setting::BestEpochBy;
 use schemas::{Plan, Settings};
 use tch::{Device, Kind, Tensor};
 
@@ -23,7 +24,7 @@ use crate::nn::eager::{Eager, Mode, T};
 use crate::nn::network::Network;
 use crate::nn::transfer::upload;
 use crate::tasks::losses::Losses;
-use crate::tasks::task::{Evaluation, Measured, Step, Task, shown};
+use crate::tasks::task::{Evaluation, Measured, Step, Task, aim, shown};
 use dataset::{Batch, Images, KeyedRng, Loader};
 
 /// A detector under training.
@@ -111,7 +112,16 @@ impl Task for Detect {
         let report = outcome.report(&network.labels, &self.settings);
         let mut scalars = report.scalars();
         scalars.extend(mean.scalars());
-        Ok(Measured { score: report.primary(), scalars, temperature: None })
+        let score = match self.settings.best_epoch_by {
+            BestEpochBy::Primary | BestEpochBy::LogLoss => report.primary(),
+            BestEpochBy::Last => None,
+        };
+        let mut measured = Measured { score, scalars, ..Measured::default() };
+        if let Some(aim) = aim(&self.settings) {
+            let scored = metrics::detection::scored(&outcome.results, &report.options);
+            measured.answer_above("box_score_thresh", metrics::cutoff(&scored, self.settings.box_score_thresh, aim));
+        }
+        Ok(measured)
     }
 
     fn headline(&self, scalars: &BTreeMap<String, f64>) -> Vec<(&'static str, String)> {
