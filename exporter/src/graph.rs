@@ -225,7 +225,7 @@ impl Graph {
     }
 
     /// Adds every name that the graph reads, its own included: names are unique across a graph and its bodies.
-    fn reads(&self, into: &mut BTreeSet<Name>) {
+    pub(crate) fn reads(&self, into: &mut BTreeSet<Name>) {
         into.extend(self.outputs.iter().map(|o| o.name.clone()));
         for node in &self.nodes {
             into.extend(node.inputs.iter().cloned());

@@ -30,6 +30,9 @@ pub fn given(k: usize, j: usize) -> String {
 /// Names of the given, and of the graph's own, places of tiles.
 pub const PLACES: [&str; 2] = ["probe/given/places", "probe/own/places"];
 
+/// Name of the pixels that [`prepared`] gives: U8 `[N, h, w, 3]`.
+pub const PREPARED: &str = "probe/prepared";
+
 /// What was found in one tile: output `j` of [`DecisionKind::Found`], with a new first axis of one tile.
 #[must_use]
 pub fn found(j: usize) -> String {
@@ -117,12 +120,28 @@ pub fn merge(graph: &Graph) -> Option<Graph> {
             DecisionKind::Pixels | DecisionKind::Nms | DecisionKind::TopK | DecisionKind::AtLeast => {}
         }
     }
+    Some(read_only(graph))
+}
+
+/// The pixels that the network of a file is given, made of whole images that are not cut into tiles; `None` where there is no such
+/// step, because the caller prepares images or each tile is made in a loop. Output: [`PREPARED`].
+#[must_use]
+pub fn prepared(graph: &Graph) -> Option<Graph> {
+    let mut graph = graph.clone();
+    let port = graph.decisions.iter().find(|d| d.kind == DecisionKind::Pixels)?.outputs.first()?.clone();
+    show(&mut graph, &port, PREPARED);
+    graph.outputs = vec![info(PREPARED, &port)];
+    Some(read_only(graph))
+}
+
+/// The graph without what none of its outputs needs.
+fn read_only(mut graph: Graph) -> Graph {
     graph.prune();
-    // The images and thresholds are read by nothing that is left.
-    let read: BTreeSet<Name> = graph.nodes.iter().flat_map(|node| node.inputs.iter().cloned()).collect();
+    let mut read = BTreeSet::new();
+    graph.reads(&mut read);
     graph.inputs.retain(|input| read.contains(&input.name));
     graph.initializers.retain(|initializer| read.contains(&initializer.name));
-    Some(graph)
+    graph
 }
 
 /// The graph without the pixels that are pasted of what it finds; they are compared by themselves.

@@ -217,11 +217,14 @@ SECTIONS: List[Section] = [
     ),
     Section(
         "files", "Exported files beside their checkpoint, box by box",
-        """The detector of `detection/fridge`, seed 1, and the mask model of `by-heart/masks` are exported in both forms, without
-        tiles and with a grid of 2x2. Each file is asked about images and about five pieces of odd sizes cut from them, 1, 3 and 8 at once;
-        the first image and one among the others are empty. Its boxes with scores from .05 on are compared with the checkpoint's: each
-        has to have a partner of the same label. Shown is the largest difference, and of masks how many pixels, pasted into the image, are
-        the object's in one of the two only, though their probability is further than .001 from the threshold.""",
+        """The detector of `detection/fridge`, seed 1, and the mask model of `by-heart/masks` are exported in both forms. Each file is
+        asked about images, about the tiles of a grid of 2x2 of them, and about five pieces of odd sizes cut from them, 1, 3 and 8 at
+        once; the first image and one among the others are empty. The checkpoint is given the pixels that the file gives its network,
+        because the file's own resize rounds otherwise than the host's; how far, the export itself limits. Boxes with scores from .05 on
+        need a partner of the same label. Then the file that merges tiles itself is compared with the host's merge of what the file
+        without tiles finds in each: in long chains of boxes that drop each other the graph decides otherwise, and a box in twenty may
+        differ. Shown is the largest difference, and of masks how many pixels, pasted into the image, are the object's in one of the two
+        only, though their probability is further than .001 from the threshold.""",
         [
             Recipe("fridge", "fridge", "fridge-detection", {}, FRIDGE_YOLO, seeds=(1,), quick=QUICK_YOLO),
             Recipe(

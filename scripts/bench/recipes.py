@@ -136,7 +136,7 @@ def files(place, recipe, options, seed, output):
     compared = place.run(["{programs}/examples/bench", "detector-files", output, output / "files", *images]).answer()
     found = {}
     for row in compared:
-        of_file = found.setdefault((f"{row['form']}, tiles {row['tiles']}", row["images"]), {})
+        of_file = found.setdefault((row["file"], row["images"]), {})
         for key in ("boxes", "unmatched", "corners", "scores", "masks", "pixels", "strays"):
             of_file[key] = max(of_file.get(key, 0), float(f"{row[key]:.2g}") if isinstance(row[key], float) else row[key])
     return [

@@ -1,7 +1,11 @@
 //! How far the exported files of a trained detector are from its checkpoint, on real images.
 //!
-//! The best checkpoint of RUN is exported in both forms, without tiles and with a grid of 2x2, and each file is asked about the
-//! images, and about five pieces of odd sizes cut from them, 1, 3 and 8 at once; the first of each and one among the others are empty.
+//! The best checkpoint of RUN is exported in both forms. Each file is asked about the images, about the tiles of a grid of 2x2 of them,
+//! and about five pieces of odd sizes, 1, 3 and 8 at once; the first of the images and of the pieces and one among the others are
+//! empty. The checkpoint is given the pixels that the network of the file gets: what the file resizes itself differs from the host's
+//! by rounding, which is compared when it is exported. Then a file that looks at tiles itself is compared with the host's merge of
+//! what the file without tiles finds in each.
+//!
 //! A box whose score lies within 0.001 of the threshold may be in one answer only and is left out. Masks are pasted into the image;
 //! a pixel whose probability lies within 0.001 of the threshold may be in one of the two. FOLDER gets the files.
 
@@ -9,21 +13,26 @@ use std::path::Path;
 
 use anyhow::{Context, ensure};
 use dataset::loading;
-use exporter::{ExportSettings, Form};
+use exporter::export::graph;
+use exporter::{ExportSettings, Form, probe, proto};
 use models::detect::Selection;
 use models::host::mask::Paste;
 use models::host::{self, Limits, Rgb, Tile};
+use models::weights::CheckpointFile;
 use ndarray::ArrayView4;
-use runtime::{Model, Options, Overrides};
+use runtime::{Data, Model, Options, Overrides, Tensor};
 use schemas::Settings;
 use schemas::prediction::Detection;
 use tch::Device;
 use trainer::nn::checkpoint::Checkpoint;
 use trainer::nn::network::Network;
-use trainer::tasks::detect::evaluate::{self, Parts};
+use trainer::tasks::detect::evaluate;
 
+/// How a file that looks at tiles cuts its images.
+const GRID: &str = "2x2";
 /// Boxes below it are not compared.
 const SCORE: f32 = 0.05;
+const OPTIONS: Options = Options { intra_threads: 2, library: None };
 /// How near two scores have to be for their boxes to be the same; also how near to [`SCORE`] a box is left out.
 const NEAR: f32 = 0.001;
 /// How near corners have to be in pixels, at most, for boxes to be the same.
@@ -47,6 +56,14 @@ struct Difference {
 }
 
 impl Difference {
+    fn row(&self, file: &str, images: &str, batch: usize) -> serde_json::Value {
+        let &Self { boxes, unmatched, corners, scores, masks, pixels, strays } = self;
+        serde_json::json!({
+            "file": file, "images": images, "batch": batch, "boxes": boxes, "unmatched": unmatched, "corners": corners,
+            "scores": scores, "masks": masks, "pixels": pixels, "strays": strays,
+        })
+    }
+
     fn add(&mut self, found: &[Detection], expected: &[Detection], paste: &Paste) {
         let sure = |d: &&Detection| (d.score - SCORE).abs() > NEAR;
         let mut rest: Vec<&Detection> = found.iter().collect();
@@ -119,6 +136,12 @@ struct File {
 }
 
 impl File {
+    /// How its masks are pasted into an image.
+    fn paste(&self, image: &Rgb) -> Paste {
+        let threshold = self.settings.mask_pixel_score_threshold as f32;
+        Paste { width: image.width, height: image.height, threshold }
+    }
+
     fn run(&mut self, images: &[&Rgb], sizes: Option<&[[i64; 2]]>) -> anyhow::Result<Vec<Vec<Detection>>> {
         let data: Vec<u8> = images.iter().flat_map(|image| image.data.iter().copied()).collect();
         let shape = (images.len(), images[0].height as usize, images[0].width as usize, 3);
@@ -152,33 +175,55 @@ impl File {
         Ok(answers)
     }
 
-    /// Answers about images as decoded: of a `prepared` file, about each and its tiles, put together here.
-    fn answers(&mut self, images: &[Rgb], batch: usize) -> anyhow::Result<Vec<Vec<Detection>>> {
+    /// What is in images as decoded; the file without tiles of either form.
+    fn answers(&mut self, pieces: &[Piece], batch: usize) -> anyhow::Result<Vec<Vec<Detection>>> {
         if self.model.form() == Form::Whole {
-            return self.about(images, None, batch);
+            let images: Vec<Rgb> = pieces.iter().map(|piece| piece.image.clone()).collect();
+            return self.about(&images, None, batch);
         }
-        let tiles = |image: &Rgb| loading::tiling(&self.settings).tiles(image.width, image.height);
-        let cuts: Vec<(usize, Option<Tile>)> = (images.iter().enumerate())
-            .flat_map(|(i, image)| {
-                std::iter::once((i, None)).chain(tiles(image).into_iter().map(move |t| (i, Some(t))))
-            })
-            .collect();
-        let pieces: Vec<Rgb> = cuts
-            .iter()
-            .map(|&(i, tile)| tile.map_or_else(|| images[i].clone(), |tile| host::cut(&images[i], tile)))
-            .collect();
-        let sizes: Vec<[i64; 2]> = pieces.iter().map(|p| [i64::from(p.height), i64::from(p.width)]).collect();
-        let prepared: Vec<Rgb> = pieces.iter().map(|p| host::prepare(p, &self.model.meta().preprocessing)).collect();
-        let found = self.about(&prepared, Some(&sizes), batch)?;
-        let mut parts: Vec<Parts> =
-            images.iter().map(|p| Parts { size: [p.height, p.width], ..Parts::default() }).collect();
-        for ((i, tile), found) in cuts.into_iter().zip(found) {
-            match tile {
-                Some(tile) => parts[i].tiles.push((tile, found)),
-                None => parts[i].whole = found,
+        let sizes: Vec<[i64; 2]> =
+            pieces.iter().map(|p| [i64::from(p.image.height), i64::from(p.image.width)]).collect();
+        let prepared: Vec<Rgb> = pieces.iter().map(|piece| piece.prepared.clone()).collect();
+        self.about(&prepared, Some(&sizes), batch)
+    }
+}
+
+/// An image, or a part of one, beside the pixels that the network is given of it.
+struct Piece {
+    image: Rgb,
+    prepared: Rgb,
+}
+
+/// What prepares images as a file of one form does.
+enum Preparing {
+    Host(schemas::Preprocessing),
+    Graph(runtime::Probe),
+}
+
+impl Preparing {
+    fn of(run: &Path, form: Form) -> anyhow::Result<Self> {
+        let checkpoint = CheckpointFile::open(run)?;
+        let Some(graph) = probe::prepared(&graph(&checkpoint, form)?) else {
+            return Ok(Self::Host(checkpoint.meta().preprocessing.clone()));
+        };
+        let bytes = proto::bytes(graph, &proto::Header { graph: "prepared", doc: "", metadata: &[] })?;
+        Ok(Self::Graph(runtime::Probe::open(&bytes, &OPTIONS)?))
+    }
+
+    fn piece(&mut self, image: Rgb) -> anyhow::Result<Piece> {
+        let prepared = match self {
+            Self::Host(preprocessing) => host::prepare(&image, preprocessing),
+            Self::Graph(probe) => {
+                let shape = vec![1, image.height as usize, image.width as usize, 3];
+                let input = Tensor { shape, data: Data::U8(image.data.clone()) };
+                let found = probe.run(&[(runtime::INPUT.to_owned(), input)])?.remove(probe::PREPARED);
+                let Some(Tensor { shape, data: Data::U8(data) }) = found else {
+                    anyhow::bail!("the file gives its network no pixels");
+                };
+                Rgb { height: shape[1].try_into()?, width: shape[2].try_into()?, data }
             }
-        }
-        Ok(parts.into_iter().map(|parts| parts.join(&self.settings)).collect())
+        };
+        Ok(Piece { image, prepared })
     }
 }
 
@@ -190,6 +235,7 @@ pub(crate) fn run(arguments: &[String]) -> anyhow::Result<serde_json::Value> {
         anyhow::bail!("detector-files takes a run, a folder and images: {}", crate::USAGE);
     };
     ensure!(paths.len() >= ODD.len(), "at least {} images, of which the odd pieces are cut", ODD.len());
+    let (run, folder) = (Path::new(run), Path::new(folder));
     let images: Vec<Rgb> = paths.iter().map(|path| read(path)).collect::<Result<_, _>>()?;
     let piece = |(image, &(w, h)): (&Rgb, &(u32, u32))| {
         let (x0, y0) = (image.width.saturating_sub(w) / 2, image.height.saturating_sub(h) / 2);
@@ -198,33 +244,50 @@ pub(crate) fn run(arguments: &[String]) -> anyhow::Result<serde_json::Value> {
     let odd: Vec<Rgb> = images.iter().zip(&ODD).map(piece).collect();
     let [images, odd] = [images, odd].map(with_empty);
 
-    let checkpoint = Checkpoint::read(Path::new(run))?;
+    let checkpoint = Checkpoint::read(run)?;
     let mut network = Network::from_meta(&checkpoint.meta, Device::Cpu)?;
     checkpoint.restore(&mut network.params)?;
+    let mut tiled = export(run, folder, Form::Whole, GRID)?;
+    let tiling = loading::tiling(&tiled.settings);
+    let tiles = |image: &Rgb| tiling.tiles(image.width, image.height);
+    let tiles_of = |images: &[Rgb]| -> Vec<Rgb> {
+        images.iter().flat_map(|image| tiles(image).into_iter().map(|tile| host::cut(image, tile))).collect()
+    };
     let mut rows = Vec::new();
-    for form in [Form::Prepared, Form::Whole] {
-        for grid in ["none", "2x2"] {
-            let mut file = export(Path::new(run), Path::new(folder), form, grid)?;
-            for (kind, images) in [("as decoded", &images), ("odd pieces", &odd)] {
-                let expected: Vec<Vec<Detection>> =
-                    images.iter().map(|image| by_checkpoint(&network, image, &file)).collect::<Result<_, _>>()?;
-                for batch in [1, 3, 8] {
-                    let mut difference = Difference::default();
-                    for (image, (found, expected)) in
-                        images.iter().zip(file.answers(images, batch)?.iter().zip(&expected))
-                    {
-                        let Rgb { width, height, .. } = *image;
-                        let threshold = file.settings.mask_pixel_score_threshold as f32;
-                        difference.add(found, expected, &Paste { width, height, threshold });
-                    }
-                    let Difference { boxes, unmatched, corners, scores, masks, pixels, strays } = difference;
-                    rows.push(serde_json::json!({
-                        "form": form.name(), "tiles": grid, "images": kind, "batch": batch,
-                        "boxes": boxes, "unmatched": unmatched, "corners": corners, "scores": scores,
-                        "masks": masks, "pixels": pixels, "strays": strays,
-                    }));
+    let mut prepared = export(run, folder, Form::Prepared, "none")?;
+    let mut whole = export(run, folder, Form::Whole, "none")?;
+    for (form, file) in [(Form::Prepared, &mut prepared), (Form::Whole, &mut whole)] {
+        let mut preparing = Preparing::of(run, form)?;
+        let kinds = [("as decoded", images.clone()), ("their tiles", tiles_of(&images)), ("odd pieces", odd.clone())];
+        for (kind, images) in kinds {
+            let pieces: Vec<Piece> =
+                images.into_iter().map(|image| preparing.piece(image)).collect::<Result<_, _>>()?;
+            let expected: Vec<Vec<Detection>> = (pieces.iter())
+                .map(|piece| evaluate::in_prepared(&network, &piece.prepared, &piece.image, &file.selection))
+                .collect();
+            for batch in [1, 3, 8] {
+                let mut difference = Difference::default();
+                let found = file.answers(&pieces, batch)?;
+                for (piece, (found, expected)) in pieces.iter().zip(found.iter().zip(&expected)) {
+                    difference.add(found, expected, &file.paste(&piece.image));
                 }
+                rows.push(difference.row(form.name(), kind, batch));
             }
+        }
+    }
+    for (kind, images) in [("as decoded", &images), ("odd pieces", &odd)] {
+        let expected: Vec<Vec<Detection>> = (images.iter())
+            .map(|image| {
+                evaluate::in_image(image, &tiled.settings, |piece| anyhow::Ok(whole.run(&[piece], None)?.remove(0)))
+            })
+            .collect::<Result<_, _>>()?;
+        for batch in [1, 3, 8] {
+            let mut difference = Difference::default();
+            let found = tiled.about(images, None, batch)?;
+            for (image, (found, expected)) in images.iter().zip(found.iter().zip(&expected)) {
+                difference.add(found, expected, &tiled.paste(image));
+            }
+            rows.push(difference.row("whole, merging its tiles", kind, batch));
         }
     }
     Ok(rows.into())
@@ -249,15 +312,8 @@ fn export(run: &Path, folder: &Path, form: Form, grid: &str) -> anyhow::Result<F
     let output = folder.join(format!("{}-{grid}.onnx", form.name()));
     let changes = vec![("tile_grid_size".to_owned(), grid.to_owned())];
     exporter::export(run, &output, &ExportSettings { form, changes, ..ExportSettings::default() })?;
-    let model = Model::open(&output, &Options { intra_threads: 2, library: None })?;
+    let model = Model::open(&output, &OPTIONS)?;
     let settings = Settings::try_from(model.meta().settings.clone())?;
     let selection = Selection { score: SCORE, ..evaluate::predicting(&settings) };
     Ok(File { model, settings, selection })
-}
-
-fn by_checkpoint(network: &Network, image: &Rgb, file: &File) -> anyhow::Result<Vec<Detection>> {
-    evaluate::in_image(image, &file.settings, |piece| {
-        let prepared = host::prepare(piece, &network.preprocessing);
-        Ok(evaluate::in_prepared(network, &prepared, piece, &file.selection))
-    })
 }
