@@ -10,7 +10,7 @@
 RECIPE is the name of a recipe or the beginning of names (detection, detection/bccd); all is everything. Before: cargo build --release
 --locked --workspace --features tests/torch --bins --examples. Every number is that of the exported file, measured by ONNX Runtime,
 with the checkpoint's beside it; of classifiers the server is started on the file, every image is sent, and its labels are compared with
-the file's. With --original and the Python of the oracles (--python) the original package trains by the same recipe.
+the file's. With --original and the Python of the oracles (--python) the original package trains by the same recipe, and peers for the same time.
 
 A new record replaces the one of its recipe, variant, part and seed.
 """
@@ -28,9 +28,13 @@ import machine
 import page
 from command import Book
 from place import DATASETS, MULTILABEL, Place, listing, rows
+from probabilities import measures
+from recipe_summary import summary
 from recipe_table import SECTIONS, flags
-from serving import equal_labels
+from serving import equal_labels, said
 
+# What the peers start from; scripts/quickstart gets it.
+WEIGHTS = machine.ROOT / "native/weights/efficientnet-lite0-57934424.pth"
 INTRODUCTION = """Made by `scripts/bench/recipes.py --page` of [records/results.json](records/results.json); do not
 change it by hand. `scripts/bench/recipes.py` makes each row again: the settings of a recipe stand in `scripts/bench/recipe_table.py`. Of
 several seeds each one's number is shown, and their mean. The number under run leads to [the list](#runs) of machines and commits. Each
@@ -63,6 +67,10 @@ def slices(place, recipe, made):
         (of_class if len(of_class) < recipe.per_class else left).append({**row, "image_url": str(path.resolve())})
     folder = place.folder / f"slice-{recipe.name}"
     folder.mkdir(exist_ok=True)
+    if "test" not in made and not left:
+        # All of the set: every fifth of a class is to validate on.
+        left = [row for of_class in by_class.values() for row in of_class[::5]]
+        by_class = {label: [row for at, row in enumerate(of_class) if at % 5] for label, of_class in by_class.items()}
     written = {"train": [row for of_class in by_class.values() for row in of_class]}
     if "test" not in made:
         written["validation"] = left
@@ -105,7 +113,39 @@ def ours(place, recipe, options, seed, output):
             images = [str(path) for path, _ in rows(made[part])]
             equal = equal_labels(place, answer["onnx"], images, DATASETS[recipe.data].task == MULTILABEL)
             found["served"] = {"equal": equal, "of": len(images)}
+        if recipe.peers:
+            found["right"] = right(labelled(place, answer["onnx"], made[part]), made[part])
         records.append(found)
+    return records
+
+
+def labelled(place, onnx, part):
+    """The label that a file gives each image of a part."""
+    images = [str(path) for path, _ in rows(part)]
+    return [said(answer, False) for answer in place.trainer("predict", "--onnx", onnx, *images)["predictions"]]
+
+
+def right(labels, part):
+    """Whether each image of a part was given its label, as text of 0 and 1."""
+    return "".join(str(int(label == row["label"])) for label, (_, row) in zip(labels, rows(part)))
+
+
+def peers(place, recipe, seed, seconds):
+    """Records of what others make of the same images and weights, in as many seconds."""
+    made, [part] = parts(place, recipe), recipe.parts
+    lists = [listing(made[one]) for one in ("train", "validation", part)]
+    records = []
+    for name, way in recipe.peers.items():
+        answer = place.run([
+            "{python}", "{peers}/classifier_recipe.py", way, WEIGHTS, seed, place.threads or 2, seconds, *lists,
+        ]).answer()
+        classes, rows_of = answer["classes"], answer["probabilities"]
+        found = measures(rows_of, [classes.index(row["label"]) for _, row in rows(made[part])])
+        labels = [classes[row.index(max(row))] for row in rows_of]
+        records.append({
+            "variant": name, "part": part, "side": "peer", "seeds": [seed], "metrics": {key: round(found[key], 4) for key in recipe.metrics},
+            "epochs": answer["epochs"], "seconds": round(answer["seconds"]), "right": right(labels, made[part]),
+        })
     return records
 
 
@@ -144,17 +184,27 @@ def files(place, recipe, options, seed, output):
     ]
 
 
+def quickened(recipe, options):
+    """Settings of a variant, in seconds."""
+    chosen = {**options, **recipe.quick}
+    return {**chosen, "head_epochs": min(chosen["head_epochs"], int(chosen["number_of_epochs"]))} if "head_epochs" in chosen else chosen
+
+
 def trainings(section, recipe, place, args):
-    """The records of each training of a recipe, one list after the other: every variant with every seed."""
+    """The records of each training of a recipe, one list after the other: with every seed every variant, and then the peers."""
     name = f"{section.name}/{recipe.name}"
-    for variant, options in recipe.variants.items():
-        for seed in recipe.seeds[: args.seeds]:
+    for seed in recipe.seeds[: args.seeds]:
+        longest = 0
+        for variant, options in recipe.variants.items():
             output = place.folder / "-".join([section.name, recipe.name, *variant.replace(",", "").split(), str(seed)])
             run = files if section.files else ours
-            found = run(place, recipe, {**options, **recipe.quick} if place.quick else options, seed, output)
+            found = run(place, recipe, quickened(recipe, options) if place.quick else options, seed, output)
+            longest = max([longest, *(record.get("seconds", 0) for record in found)])
             if args.original and recipe.original:
                 found += originals(place, recipe, seed)
             yield [{"case": name, "variant": variant, **record} for record in found]
+        if args.original and recipe.peers:
+            yield [{"case": name, **record} for record in peers(place, recipe, seed, longest)]
 
 
 def decimals(value, digits=3):
@@ -168,6 +218,15 @@ def seeds_of(records):
     if len(seeds) > 2 and seeds == list(range(seeds[0], seeds[-1] + 1)):
         return f"{seeds[0]} to {seeds[-1]}"
     return ", ".join(map(str, seeds))
+
+
+def spread(records, field, key):
+    """The mean of the seeds' numbers, and the least and the greatest; where there is no room for each."""
+    found = [record[field][key] for record in records if key in record.get(field, {})]
+    if not found:
+        return ""
+    ends = f" ({decimals(min(found))} to {decimals(max(found))})" if len(set(found)) > 1 else ""
+    return f"{decimals(statistics.mean(found))}{ends}"
 
 
 def values(records, side, field, key, digits=3):
@@ -194,16 +253,17 @@ def seconds_of(records):
 
 def measured_row(section, recipe, records, runs):
     """The row of a recipe's variant on a part: what all its seeds gave. The columns are the same throughout a section."""
-    mine = [record for record in records if record["side"] == "ours"]
+    mine = [record for record in records if record["side"] != "original"]
     metrics = {key: title for one in section.recipes for key, title in sorted(one.metrics.items(), reverse=True)}
     metrics = {key: recipe.metrics.get(key, title) for key, title in metrics.items()}
     cells = {"set, model": recipe.title, "recipe": mine[0]["variant"], "part": mine[0]["part"], "seeds": seeds_of(records)}
     for key, title in metrics.items():
-        cells[title] = values(records, "ours", "metrics", key)
+        cells[title] = spread(mine, "metrics", key) if recipe.peers else values(records, "ours", "metrics", key)
         cells[f"{title}, original"] = values(records, "original", "metrics", key)
     # One number tells whether the file is the checkpoint; the page has no room for all of them.
     key = next(iter(recipe.metrics))
-    cells[f"{recipe.metrics[key]} of the checkpoint"] = values(records, "ours", "checkpoint", key, 4)
+    if not recipe.peers:
+        cells[f"{recipe.metrics[key]} of the checkpoint"] = values(records, "ours", "checkpoint", key, 4)
     cells["best epoch"] = ", ".join(str(record["best_epoch"]) for record in mine if "best_epoch" in record)
     cells["served alike"] = ", ".join(f"{one['served']['equal']} of {one['served']['of']}" for one in mine if "served" in one)
     cells.update({"known figure": recipe.known, "time": seconds_of(mine)})
@@ -240,7 +300,7 @@ def section_text(section, records, runs):
         for row in dict.fromkeys((record["variant"], record["part"]) for record in found):
             table.append(measured_row(section, recipe, [one for one in found if (one["variant"], one["part"]) == row], runs))
     names = ", ".join(f"`{section.name}/{recipe.name}`" for recipe in section.recipes)
-    notes = page.remarks(records, section.name, runs) + page.missing(missing)
+    notes = summary(section, records.records) + page.remarks(records, section.name, runs) + page.missing(missing)
     return page.section(section.title, f"{names}. {section.text}", table, notes)
 
 
@@ -262,7 +322,7 @@ def listed(records):
 
 def arguments():
     parser = command.parser(__doc__, "recipes")
-    parser.add_argument("--original", action="store_true", help="let the original package train, too, where a recipe has one")
+    parser.add_argument("--original", action="store_true", help="let the original package, or peers, train, too, where a recipe has them")
     parser.add_argument("--seeds", type=int, help="only the first so many of a recipe's seeds")
     parser.add_argument("--threads", type=int, default=0, help="of the trainings; as many as the trainer takes when not said")
     parser.add_argument("--output", type=pathlib.Path, help="keep the runs in this new folder")

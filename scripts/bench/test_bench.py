@@ -3,6 +3,7 @@
 import argparse
 import dataclasses
 import json
+import math
 import pathlib
 import string
 import sys
@@ -16,6 +17,8 @@ import command
 import compare
 import machine
 import page
+import probabilities
+import recipe_summary
 import recipe_table
 import recipes
 import speed
@@ -103,6 +106,37 @@ class Keeping(unittest.TestCase):
             for name, seeds in [("one", [0, 1]), ("two", [2]), ("three", [1])]:
                 records.replace(name, {}, [{"case": "g/a", "measure": "m", "seeds": seeds}])
             self.assertEqual([one["seeds"] for one in records.records], [[2], [1]])
+
+
+class Probabilities(unittest.TestCase):
+    def test_measures_of_a_worked_example(self):
+        found = probabilities.measures([[0.8, 0.2], [0.6, 0.4], [0.3, 0.7]], [0, 1, 1])
+        self.assertAlmostEqual(found["accuracy"], 2 / 3)
+        self.assertAlmostEqual(found["log_loss"], -sum(map(math.log, [0.8, 0.4, 0.7])) / 3)
+        # Each in a bin of its own.
+        self.assertAlmostEqual(found["calibration_error"], (0.2 + 0.6 + 0.3) / 3)
+
+    def test_images_are_paired(self):
+        same = probabilities.paired([[0, 100] * 20], [[0, 100] * 20])
+        self.assertEqual(same, (0, 0, 0))
+        mean, low, high = probabilities.paired([[100] * 40], [[100] * 30 + [0] * 10])
+        self.assertEqual(mean, 25)
+        self.assertTrue(5 < low < 25 < high < 45)
+
+    def test_a_summary_compares_what_has_the_same_seeds(self):
+        recipe = recipe_table.Recipe("a", "A", "fridge", {}, {"one": {}, "two": {}}, peers={"three": "x"})
+        section = recipe_table.Section("s", "S", "", [recipe])
+
+        def record(variant, seed, right):
+            metrics = {"accuracy": right.count("1") / 4, "log_loss": 0.5, "calibration_error": 0.1}
+            return {"case": "s/a", "variant": variant, "seeds": [seed], "metrics": metrics, "seconds": 10 * (seed + 1), "right": right}
+
+        records = [record("one", 0, "1111"), record("one", 1, "0000"), record("two", 0, "1100")]
+        means, differences = recipe_summary.summary(section, records)
+        self.assertIn("| one | 1.0000 | 0.5000 | 0.1000 | 1.00 |", means)
+        self.assertIn("| two | 0.5000 | 0.5000 | 0.1000 | 1.00 |", means)
+        self.assertIn("| A | 1 | +50.0 (+0.0 to +100.0) |", differences)
+        self.assertEqual(recipe_summary.summary(section, []), [])
 
 
 class Running(unittest.TestCase):
