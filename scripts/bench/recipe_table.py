@@ -230,7 +230,8 @@ SECTIONS: List[Section] = [
         asked about images, about the tiles of a grid of 2x2 of them, and about five pieces of odd sizes cut from them, 1, 3 and 8 at
         once; the first image and one among the others are empty. The checkpoint is given the pixels that the file gives its network,
         because the file's own resize rounds otherwise than the host's; how far, the export itself limits. Boxes with scores from .05 on
-        need a partner of the same label. Then the file that merges tiles itself is compared with the host's merge of what the file
+        need a partner of the same label. Those of the mask model without one, looked at one by one, are strips of .04 pixels at the edge
+        of a tile, one of each class: the region behind them is as narrow as the least that counts, and rounding decides. Then the file that merges tiles itself is compared with the host's merge of what the file
         without tiles finds in each: in long chains of boxes that drop each other the graph decides otherwise, and a box in twenty may
         differ. Shown is the largest difference, and of masks how many pixels, pasted into the image, are the object's in one of the two
         only, though their probability is further than .001 from the threshold.""",
