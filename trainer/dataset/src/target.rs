@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::Arc;
 
-use models::host::mask::Outline;
+use models::host::mask::{Mask, Outline};
 use schemas::Labels;
 
 /// An object in an image.
@@ -18,6 +18,15 @@ pub struct Object {
     pub is_crowd: bool,
     /// What it covers, as fractions of the image's width and height, where the task outlines objects; `corners` are around it.
     pub outline: Option<Arc<Outline>>,
+}
+
+impl Object {
+    /// The pixels that it covers of its image of `width` x `height` pixels; `None` where the task outlines nothing.
+    #[must_use]
+    pub fn covered(&self, width: u32, height: u32) -> Option<Mask> {
+        let outline = self.outline.as_ref()?;
+        Some(outline.map(|[x, y]| [x * f64::from(width), y * f64::from(height)]).covered(width, height))
+    }
 }
 
 /// A list for each of many images, kept one after the other.

@@ -2,7 +2,6 @@
 
 use metrics::detection::DetectionReport;
 use models::host::Rgb;
-use models::host::mask::Fill;
 use report::draw::{self, Mark};
 use report::{
     Bin, ClassCount, ClassificationSection, DatasetSummary, DetectionSection, RejectedRow, ReportError, Thumbnail,
@@ -103,8 +102,7 @@ pub fn training_batch(data: &Loader, seed: u64, labels: &[String]) -> anyhow::Re
         let image = Rgb { width: dims.0, height: dims.1, data: view.to_vec() };
         let mark = |o: &Target| {
             let (corners, colour) = (o.corners, draw::colour(o.class));
-            let covered =
-                o.outline.as_ref().map(|outline| outline.rasterise(Fill::CocoEvenOdd, outline.window(dims.0, dims.1)));
+            let covered = o.outline.as_ref().map(|outline| outline.covered(dims.0, dims.1));
             Mark { corners, colour, text: String::new(), covered }
         };
         let drawn = draw::marked(&image, &objects.iter().map(mark).collect::<Vec<_>>());

@@ -46,6 +46,12 @@ impl Outline {
         }
     }
 
+    /// The pixels of the object in an image of `width` x `height` pixels, by COCO's rule with holes.
+    #[must_use]
+    pub fn covered(&self, width: u32, height: u32) -> Mask {
+        self.rasterise(Fill::CocoEvenOdd, self.window(width, height))
+    }
+
     /// The object in a box of the image, as a mask of `width` x `height` pixels for the whole box. Coordinates of the mask
     /// begin at the corner of the box.
     ///

@@ -36,7 +36,7 @@ pub(super) fn check(data: &Data, found: &mut Vec<Found>) -> Result<(), DataError
             } else if let Some(words) = outline.rings.iter().find_map(|ring| crosses(ring, facts.size)) {
                 crossing.push((place, words));
             }
-            if outline.rasterise(Fill::CocoEvenOdd, outline.window(width, height)).area() == 0 {
+            if outline.covered(width, height).area() == 0 {
                 empty.push((place, "covers no pixel".to_owned()));
             }
             boxes.look(at, place, &outline);

@@ -5,7 +5,7 @@
 
 use std::cmp::Reverse;
 
-use models::host::mask::{Fill, Mask, Paste};
+use models::host::mask::{Mask, Paste};
 use models::host::{self, Region, Rgb};
 use schemas::Interpolation;
 use schemas::prediction::SoftMask;
@@ -389,7 +389,7 @@ impl Scene<'_> {
     fn covered(&self, object: &Object) -> Option<Mask> {
         let [width, height] = self.size.map(f64::from);
         let outline = object.outline.as_ref()?.map(|[x, y]| self.view.point([x * width, y * height]));
-        Some(outline.rasterise(Fill::CocoEvenOdd, outline.window(self.drawn.width, self.drawn.height)))
+        Some(outline.covered(self.drawn.width, self.drawn.height))
     }
 }
 

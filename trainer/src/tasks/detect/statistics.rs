@@ -3,7 +3,6 @@
 use super::evaluate::Outcome;
 use dataset::Images;
 use metrics::detection::{SIZES, Truth, size_of, size_of_area};
-use models::host::mask::Fill;
 use report::{Bin, ObjectStatistics, PartObjects};
 
 /// Most objects of an image in each bin but the last.
@@ -60,11 +59,8 @@ fn pixel_sizes(images: &dyn Images) -> (u64, Vec<u64>) {
     let sized: Vec<(usize, [u32; 2])> =
         (0..images.len()).step_by(step).filter_map(|index| Some((index, images.size(index).ok()?))).collect();
     let objects = sized.iter().flat_map(|&(index, size)| {
-        images.objects(index).iter().map(move |object| match &object.outline {
-            Some(outline) => {
-                let mask = outline.rasterise(Fill::CocoEvenOdd, outline.window(size[0], size[1]));
-                size_of_area(mask.area() as f64)
-            }
+        images.objects(index).iter().map(move |object| match object.covered(size[0], size[1]) {
+            Some(mask) => size_of_area(mask.area() as f64),
             None => {
                 let ([width, height], [x1, y1, x2, y2]) = (size.map(f64::from), object.corners.map(f64::from));
                 let corners = [x1 * width, y1 * height, x2 * width, y2 * height];
@@ -103,10 +99,11 @@ mod tests {
     use std::sync::Arc;
 
     use models::host::Rgb;
+    use models::host::mask::Outline;
 
     use super::*;
     use dataset::{Object, RejectKind, Rejection, SampleError};
-    use metrics::detection::ImageResult;
+    use metrics::detection::{ImageResult, Masks};
 
     struct Part(Vec<Vec<Object>>);
 
@@ -153,6 +150,23 @@ mod tests {
             expected(&[("2–4 %", 0, 1), ("4–8 %", 0, 0), ("8–16 %", 1, 0), ("16–32 %", 0, 0), ("32–64 %", 2, 0)])
         );
         assert_eq!(rows(&statistics.sizes), expected(&[("small", 1, 0), ("medium", 2, 0), ("large", 0, 1)]));
+    }
+
+    #[test]
+    fn outlined_objects_are_as_large_as_their_pixels() {
+        // Triangles in boxes of twice their pixels: that of 6400 is medium, though its box is large.
+        let triangle = |side: f64| {
+            let outline = Outline { rings: vec![vec![[0.0, 0.0], [side, 0.0], [0.0, side]]] };
+            Object { outline: Some(Arc::new(outline)), ..object(side as f32, false) }
+        };
+        let train = Part(vec![vec![triangle(1.0), triangle(0.8), triangle(0.1)]]);
+        let masks = Masks { truth: vec![9215, 9216, 1023], ..Masks::default() };
+        let truth = vec![Truth { corners: [0.0, 0.0, 200.0, 100.0], class: 0, is_crowd: false }; 3];
+        let results = vec![ImageResult { truth, found: vec![], masks: Some(masks) }];
+        let outcome = Outcome { results, indices: vec![0], ..Outcome::default() };
+        let sizes = statistics(&train, &Part(vec![vec![]]), &outcome).sizes;
+        let rows: Vec<_> = sizes.iter().map(|bin| (bin.name.as_str(), bin.train, bin.validation)).collect();
+        assert_eq!(rows, [("small", 1, 1), ("medium", 1, 1), ("large", 1, 1)]);
     }
 
     #[test]

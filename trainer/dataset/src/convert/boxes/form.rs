@@ -34,7 +34,7 @@ impl Form {
 /// The pixels of an object of an image of `size` pixels; nothing where it has no outline or that holds no pixel's middle.
 pub fn pixels(object: &LabelledObject, size: [u32; 2]) -> Option<Mask> {
     let outline = outlined(object, size)?;
-    let mask = outline.rasterise(Fill::CocoEvenOdd, outline.window(size[0], size[1]));
+    let mask = outline.covered(size[0], size[1]);
     let bounds = mask.bounds()?;
     Some(mask.within(bounds))
 }
