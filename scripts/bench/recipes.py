@@ -31,7 +31,7 @@ from place import DATASETS, MULTILABEL, Place, listing, rows
 from probabilities import measures
 from recipe_summary import summary
 from recipe_table import SECTIONS, flags
-from serving import equal_labels, said
+from serving import equal_labels, predicted
 
 # What the peers start from; scripts/quickstart gets it.
 WEIGHTS = machine.ROOT / "native/weights/efficientnet-lite0-57934424.pth"
@@ -109,20 +109,14 @@ def ours(place, recipe, options, seed, output):
             "checkpoint": measured(place, recipe, ["--checkpoint", output], made[part]), "best_epoch": answer["best_epoch"],
             "seconds": seconds,
         }
+        images = [str(path) for path, _ in rows(made[part])]
         if recipe.served:
-            images = [str(path) for path, _ in rows(made[part])]
             equal = equal_labels(place, answer["onnx"], images, DATASETS[recipe.data].task == MULTILABEL)
             found["served"] = {"equal": equal, "of": len(images)}
         if recipe.peers:
-            found["right"] = right(labelled(place, answer["onnx"], made[part]), made[part])
+            found["right"] = right(predicted(place, answer["onnx"], images, False), made[part])
         records.append(found)
     return records
-
-
-def labelled(place, onnx, part):
-    """The label that a file gives each image of a part."""
-    images = [str(path) for path, _ in rows(part)]
-    return [said(answer, False) for answer in place.trainer("predict", "--onnx", onnx, *images)["predictions"]]
 
 
 def right(labels, part):

@@ -42,9 +42,13 @@ def asked(url, image, timeout=60):
         return json.load(answer)
 
 
+def predicted(place, onnx, images, many):
+    """What `trainer predict` says of images."""
+    return [said(answer, many) for answer in place.trainer("predict", "--onnx", onnx, *images)["predictions"]]
+
+
 def equal_labels(place, onnx, images, many):
     """Of how many images the server and `trainer predict` say the same."""
     with served(place, onnx) as url:
         labels = [said(asked(url, image), many) for image in images]
-    by_file = [said(answer, many) for answer in place.trainer("predict", "--onnx", onnx, *images)["predictions"]]
-    return sum(a == b for a, b in zip(labels, by_file))
+    return sum(a == b for a, b in zip(labels, predicted(place, onnx, images, many)))

@@ -54,14 +54,11 @@ impl Settings {
 /// Whose a setting is, for people.
 fn owner(tasks: &[Task]) -> &'static str {
     match tasks {
-        [Task::ImageClassificationMultilabel] => return "a setting of label sets (image-classification-multilabel)",
-        [Task::ImageClassificationMultilabel, ..] => return "a setting of label sets and of detectors",
-        _ => {}
-    }
-    match tasks.first().map(|task| task.labels()) {
-        Some(Labels::Boxes) => "a detection setting",
-        Some(Labels::Outlines) => "an instance segmentation setting",
-        Some(Labels::Class | Labels::Classes) | None => "a classification setting",
+        [Task::ImageObjectDetection, ..] => "a detection setting",
+        [Task::ImageInstanceSegmentation, ..] => "an instance segmentation setting",
+        [Task::ImageClassificationMultilabel] => "a setting of label sets (image-classification-multilabel)",
+        [Task::ImageClassificationMultilabel, ..] => "a setting of label sets and of detectors",
+        [Task::ImageClassification, ..] | [] => "a classification setting",
     }
 }
 

@@ -260,7 +260,7 @@ pub struct PredictArgs {
     /// stays, and nothing is written.
     #[arg(long, requires = "save")]
     pub overwrite: bool,
-    /// Most classes to print per image (classification; default: 3, and all above 0.5 of a multi-label model).
+    /// Most classes to print per image (classification; default: 3, and all above its label_threshold of a multi-label model).
     #[arg(long)]
     pub top: Option<usize>,
     /// Show boxes whose score is above it, 0 to 1 (detection; default: the model's).

@@ -225,18 +225,18 @@ impl Trained {
     /// # Errors
     /// When the data cannot be read or the file fails.
     pub fn evaluate(&mut self, data: &Loader, settings: &Settings, label: &str) -> anyhow::Result<Outcome> {
-        let (selection, above) = (boxes::measuring(settings), settings.label_threshold);
+        let selection = boxes::measuring(settings);
         let outputs = self.outputs();
-        Ok(match (self, outputs) {
+        let outcome = match (self, outputs) {
             (Self::Checkpoint(network, meta, _), Outputs::Probabilities) => {
-                Outcome::Classes(classes::with_network(network, meta.temperature, data, label)?.above(above))
+                Outcome::Classes(classes::with_network(network, meta.temperature, data, label)?)
             }
             (Self::Checkpoint(network, ..), Outputs::Boxes | Outputs::Masks) => {
                 Outcome::Boxes(boxes::with_network(network, data, settings, label)?)
             }
             (Self::File(model), Outputs::Probabilities) => match model.form() {
-                Form::Whole => Outcome::Classes(classes::with_whole_file(model, data, label)?.above(above)),
-                Form::Prepared => Outcome::Classes(classes::with_file(model, data, label)?.above(above)),
+                Form::Whole => Outcome::Classes(classes::with_whole_file(model, data, label)?),
+                Form::Prepared => Outcome::Classes(classes::with_file(model, data, label)?),
             },
             (Self::File(model), Outputs::Boxes | Outputs::Masks) => match model.form() {
                 Form::Whole => {
@@ -248,7 +248,8 @@ impl Trained {
                     Ok(model.detect(images, Some(&sizes), &overrides(&selection))?)
                 })?),
             },
-        })
+        };
+        Ok(outcome.answering(settings))
     }
 }
 

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::{classify, detect};
 use crate::nn::params::keyed_rng;
 use metrics::detection::DetectionReport;
-use metrics::{Aim, ClassificationReport, Cutoff, Truths};
+use metrics::{Aim, ClassificationReport, Cutoff};
 
 /// Predictions of a whole data set, beside what is true.
 pub enum Outcome {
@@ -38,24 +38,22 @@ impl Outcome {
             Self::Boxes(_) => Intervals::new(),
         }
     }
-}
 
-impl Outcome {
     /// The setting whose threshold may be fitted, and what it would be; nothing where images have one class each, or nothing is gained.
     #[must_use]
     pub fn cutoff(&self, classes: usize, settings: &Settings, aim: Aim) -> Option<(&'static str, Cutoff)> {
         match self {
-            Self::Classes(outcome) => match outcome.truths {
-                Truths::One(_) => None,
-                Truths::Any { .. } => {
-                    let found = metrics::cutoff(&outcome.scored(classes), settings.label_threshold, aim)?;
-                    Some(("label_threshold", found))
-                }
-            },
-            Self::Boxes(outcome) => {
-                let scored = metrics::detection::scored(&outcome.results, &outcome.options(settings));
-                Some(("box_score_thresh", metrics::cutoff(&scored, settings.box_score_thresh, aim)?))
-            }
+            Self::Classes(outcome) => outcome.cutoff(classes, settings.label_threshold, aim),
+            Self::Boxes(outcome) => outcome.cutoff(settings, aim),
+        }
+    }
+
+    /// The same, of label sets whose labels are answered as the settings say.
+    #[must_use]
+    pub fn answering(self, settings: &Settings) -> Self {
+        match self {
+            Self::Classes(outcome) => Self::Classes(outcome.above(settings.label_threshold)),
+            Self::Boxes(outcome) => Self::Boxes(outcome),
         }
     }
 

@@ -51,8 +51,8 @@ pub struct Measured {
 
 impl Measured {
     /// Takes a threshold that was fitted for a setting.
-    pub fn answer_above(&mut self, setting: &'static str, found: Option<Cutoff>) {
-        let Some(Cutoff { threshold, f1, .. }) = found else { return };
+    pub fn answer_above(&mut self, found: Option<(&'static str, Cutoff)>) {
+        let Some((setting, Cutoff { threshold, f1, .. })) = found else { return };
         self.scalars.insert("fitted_threshold".to_owned(), threshold);
         self.scalars.insert("fitted_threshold_f1".to_owned(), f1);
         self.threshold = Some((setting, threshold));

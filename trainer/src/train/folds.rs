@@ -233,19 +233,12 @@ impl Pooled {
         if metas.iter().any(|meta| meta.temperature.is_some()) {
             fitted.insert("temperature".to_owned(), (logarithms / metas.len() as f64).exp());
         }
-        let outcome = match outcome {
-            Outcome::Classes(classes) => Outcome::Classes(classes.above(settings.label_threshold)),
-            boxes @ Outcome::Boxes(_) => boxes,
-        };
         let found = aim(&settings).and_then(|aim| outcome.cutoff(meta.labels.len(), &settings, aim));
         if let Some((name, cutoff)) = found {
             fitted.insert(name.to_owned(), cutoff.threshold);
             settings.set(name, &cutoff.threshold.into()).map_err(|error| crate::failure::settings(&[error]))?;
         }
-        let outcome = match outcome {
-            Outcome::Classes(classes) => Outcome::Classes(classes.above(settings.label_threshold)),
-            boxes @ Outcome::Boxes(_) => boxes,
-        };
+        let outcome = outcome.answering(&settings);
         let metrics = Metrics::of(&outcome, &meta.labels, &settings);
         let mut best: Vec<u32> = folds.iter().map(|fold| fold.best_epoch).collect();
         best.sort_unstable();

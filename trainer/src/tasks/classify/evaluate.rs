@@ -10,7 +10,7 @@ use tch::Tensor;
 use crate::nn::network::{self, Network};
 use crate::progress::Progress;
 use dataset::{Batch, Loader, SampleError};
-use metrics::{AccuracyTable, Calibration, ClassificationReport, Scored, Truths};
+use metrics::{AccuracyTable, Aim, Calibration, ClassificationReport, Cutoff, Scored, Truths};
 
 /// Probabilities beside what is true, in data set order; images that could not be decoded are left out.
 pub struct Outcome {
@@ -34,9 +34,18 @@ impl Outcome {
         self
     }
 
-    /// The answers of label sets with whether they are right.
+    /// The setting of a threshold that label sets have, and what `aim` would make of it; nothing where images have one class each,
+    /// or nothing is gained over the `usual` one.
     #[must_use]
-    pub fn scored(&self, classes: usize) -> Vec<Scored> {
+    pub fn cutoff(&self, classes: usize, usual: f64, aim: Aim) -> Option<(&'static str, Cutoff)> {
+        match self.truths {
+            Truths::One(_) => None,
+            Truths::Any { .. } => Some(("label_threshold", metrics::cutoff(&self.scored(classes), usual, aim)?)),
+        }
+    }
+
+    /// The answers of label sets with whether they are right.
+    fn scored(&self, classes: usize) -> Vec<Scored> {
         let one = |example: usize| {
             let row = &self.probabilities[example * classes..][..classes];
             let answers: Vec<(f32, bool)> =

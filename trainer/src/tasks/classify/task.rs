@@ -14,7 +14,7 @@ use crate::tasks::losses::Losses;
 use crate::tasks::task::{Evaluation, Measured, Step, Task, aim, shown};
 
 use dataset::{Batch, Dataset, Images, Loader};
-use metrics::{Aim, Cutoff, THRESHOLD, Truths};
+use metrics::{Aim, Cutoff, THRESHOLD};
 
 /// What keeps a classifier from being too sure of its training images; nothing by default.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -198,14 +198,12 @@ fn measured(network: &Network, data: &Loader, label: &str, judgement: Judgement)
     let given = (judgement.temperature != 1.0).then_some(judgement.temperature);
     let temperature = calibration.map(|calibration| calibration.temperature).or(given);
     let mut measured = Measured { scalars, score, temperature, threshold: None };
-    let aim = judgement.aim.filter(|_| matches!(outcome.truths, Truths::Any { .. }));
-    if let Some(aim) = aim {
-        let found = metrics::cutoff(&outcome.scored(network.labels.len()), judgement.above, aim);
-        // The file's probabilities are those at its temperature.
-        let at_temperature = |p: f64| 1.0 / (1.0 + ((1.0 - p) / p).powf(1.0 / temperature.unwrap_or(1.0)));
-        let found = found.map(|found| Cutoff { threshold: at_temperature(found.threshold), ..found });
-        measured.answer_above("label_threshold", found);
-    }
+    // The file's probabilities are those at its temperature.
+    let at_temperature = |p: f64| 1.0 / (1.0 + ((1.0 - p) / p).powf(1.0 / temperature.unwrap_or(1.0)));
+    let found = judgement.aim.and_then(|aim| outcome.cutoff(network.labels.len(), judgement.above, aim));
+    measured.answer_above(
+        found.map(|(setting, found)| (setting, Cutoff { threshold: at_temperature(found.threshold), ..found })),
+    );
     Ok(measured)
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use models::detect::{Detections, Images, Model, Raw, Selection, detections_and};
-use models::host::mask::{Fill, Mask, Paste};
+use models::host::mask::{Mask, Paste};
 use models::host::{self, Merge, MergeRule, Rgb, Tile};
 use schemas::Settings;
 use schemas::prediction::{Detection, MASK_SIDE, SoftMask};
@@ -17,6 +17,7 @@ use crate::progress::Progress;
 use crate::tasks::classify::evaluate::each_image;
 use dataset::{Batch, Loader, Object};
 use metrics::detection::{DetectionReport, Found, ImageResult, Masks, Options, Shapes, Shared, Truth};
+use metrics::{Aim, Cutoff};
 
 /// Score from which boxes are measured: the precision-recall curve needs the uncertain ones too.
 pub const MEASURED_SCORE: f32 = 0.001;
@@ -82,9 +83,15 @@ impl Outcome {
         metrics::detection(labels, &self.results, &self.options(settings))
     }
 
-    /// How it is measured.
+    /// The setting of the threshold that boxes have, and what `aim` would make of it; nothing where nothing is gained.
     #[must_use]
-    pub fn options(&self, settings: &Settings) -> Options {
+    pub fn cutoff(&self, settings: &Settings, aim: Aim) -> Option<(&'static str, Cutoff)> {
+        let scored = metrics::detection::scored(&self.results, &self.options(settings));
+        Some(("box_score_thresh", metrics::cutoff(&scored, settings.box_score_thresh, aim)?))
+    }
+
+    /// How it is measured.
+    fn options(&self, settings: &Settings) -> Options {
         Options {
             metric_type: settings.validation_metric_type,
             iou_threshold: settings.validation_iou_threshold,
@@ -328,14 +335,7 @@ pub fn judged(objects: &[Object], found: &[Detection], paste: Paste) -> ImageRes
 fn masks(objects: &[Object], found: &[Detection], paste: Paste) -> Masks {
     let Paste { width, height, .. } = paste;
     let nothing = || Mask::empty(Tile { x0: 0, y0: 0, x1: 0, y1: 0 });
-    let truth = objects.iter().map(|object| match &object.outline {
-        Some(outline) => {
-            let outline = outline.map(|[x, y]| [x * f64::from(width), y * f64::from(height)]);
-            outline.rasterise(Fill::CocoEvenOdd, outline.window(width, height))
-        }
-        None => nothing(),
-    });
-    let truth: Vec<Mask> = truth.collect();
+    let truth: Vec<Mask> = objects.iter().map(|object| object.covered(width, height).unwrap_or_else(nothing)).collect();
     let mut all = Masks { truth: truth.iter().map(Mask::area).collect(), ..Masks::default() };
     // One mask at a time: a hundred of them need not be kept.
     for (number, one) in found.iter().enumerate() {

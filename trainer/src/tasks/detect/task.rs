@@ -9,7 +9,7 @@ use models::detect::faster_rcnn::FirstStage;
 use models::detect::mask_rcnn::{self, SIDE};
 use models::detect::{Detector, Outputs, Raw, roi_heads, rpn, yolov5};
 use models::host::Tile;
-use models::host::mask::{Fill, Mask};
+use models::host::mask::Mask;
 use models::scope::Scope;
 use schemas::setting::BestEpochBy;
 use schemas::{Plan, Settings};
@@ -117,10 +117,7 @@ impl Task for Detect {
             BestEpochBy::Last => None,
         };
         let mut measured = Measured { score, scalars, ..Measured::default() };
-        if let Some(aim) = aim(&self.settings) {
-            let scored = metrics::detection::scored(&outcome.results, &report.options);
-            measured.answer_above("box_score_thresh", metrics::cutoff(&scored, self.settings.box_score_thresh, aim));
-        }
+        measured.answer_above(aim(&self.settings).and_then(|aim| outcome.cutoff(&self.settings, aim)));
         Ok(measured)
     }
 
@@ -248,7 +245,7 @@ fn retinanet(pass: &Pass, levels: &[Level<T>]) -> Losses {
 /// The pixels that an object covers of an image of this height and width.
 fn pixels(object: &dataset::Target, [height, width]: [u32; 2]) -> Mask {
     match &object.outline {
-        Some(outline) => outline.rasterise(Fill::CocoEvenOdd, outline.window(width, height)),
+        Some(outline) => outline.covered(width, height),
         None => Mask::empty(Tile { x0: 0, y0: 0, x1: 0, y1: 0 }),
     }
 }

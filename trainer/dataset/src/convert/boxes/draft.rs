@@ -77,7 +77,7 @@ impl DraftObject {
                 return Err(reason);
             }
             // The box says where the object is, whatever became of its outline.
-            (faults, apart) = (Vec::new(), Some(format!("{reason}; its box is used")));
+            (faults, apart) = (Vec::new(), Some(box_used(&reason)));
         }
         let given = self.corners.filter(|_| polygon.is_empty() || apart.is_none());
         let fitted = match given {
@@ -114,6 +114,11 @@ struct Settled {
     faults: Vec<(usize, String)>,
     /// Why its corners, or its outline, were not used.
     apart: Option<String>,
+}
+
+/// That an outline cannot be used, for this reason, where there is a box besides.
+pub fn box_used(reason: &str) -> String {
+    format!("{reason}; its box is used")
 }
 
 /// That a box, with corners as they were written, lies elsewhere than the outline of its object.

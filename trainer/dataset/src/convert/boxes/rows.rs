@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::super::folder_of;
 use super::super::relative::image_url;
 use super::crowd::crowd;
-use super::draft::apart;
+use super::draft::{apart, box_used};
 use super::geometry::{are_apart, bounds, none_usable, segment_fault};
 use super::part::left_out;
 use super::{LabelledImage, LabelledObject, Part, absolute, part_name, read_text};
@@ -241,7 +241,7 @@ fn marked(raw: &Value, one: &BoxLabel, dropped: &BTreeSet<usize>) -> Result<Mark
     let given = written();
     let mut notes: Vec<(Option<usize>, String)> = match none_usable(&faults).filter(|_| polygon.is_empty()) {
         Some(reason) if given.is_none() => return Err(reason),
-        Some(reason) => vec![(None, format!("{reason}; its box is used"))],
+        Some(reason) => vec![(None, box_used(&reason))],
         None => faults.into_iter().map(|(place, reason)| (Some(place), reason)).collect(),
     };
     let around = (!polygon.is_empty()).then(|| bounds(&polygon));

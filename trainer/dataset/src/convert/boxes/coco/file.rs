@@ -132,16 +132,14 @@ impl Judged for Annotation {
         let mask = if segmentation.is_object() { rle::read(&segmentation) } else { Ok(None) };
         let (mask, fault) = mask.map_or_else(|fault| (None, Some(fault)), |mask| (mask, None));
         let bbox = bbox(&unquoted(map.get("bbox")));
+        let empty = matches!(bbox, Ok(Some([x1, y1, x2, y2])) if x1 >= x2 || y1 >= y2);
         let rings = rings(&segmentation);
-        let any_ring = rings.segments.iter().any(|segment| segment_fault(segment).is_none());
-        let boxed = matches!(bbox, Ok(Some([x1, y1, x2, y2])) if x1 < x2 && y1 < y2);
-        let (rings, fault) = match rings.refused().filter(|_| !any_ring) {
-            Some(reason) if boxed => (Rings::default(), Some(reason)),
-            Some(reason) => return Err(reason),
-            None => (rings, fault),
+        let (rings, any_ring, fault) = match rings.usable() {
+            Ok(any_ring) => (rings, any_ring, fault),
+            Err(reason) if matches!(bbox, Ok(Some(_))) && !empty => (Rings::default(), false, Some(reason)),
+            Err(reason) => return Err(reason),
         };
         let outlined = mask.is_some() || any_ring;
-        let empty = matches!(bbox, Ok(Some([x1, y1, x2, y2])) if x1 >= x2 || y1 >= y2);
         let corners = match bbox {
             Ok(Some(_)) | Err(_) if outlined && (empty || bbox.is_err()) => None,
             Ok(corners) => corners,
@@ -189,14 +187,20 @@ fn bbox(value: &Value) -> Result<Option<[f64; 4]>, String> {
 }
 
 impl Rings {
-    /// Why none of them can be used; nothing where there are none.
-    fn refused(&self) -> Option<String> {
-        let written = self.segments.iter().enumerate().filter(|(_, segment)| !segment.is_empty());
-        let mut faults: Vec<(usize, String)> =
-            written.filter_map(|(place, segment)| Some((place, segment_fault(segment)?))).collect();
-        faults.extend(self.faults.iter().cloned());
+    /// Whether any of them can be used, where there are some.
+    ///
+    /// # Errors
+    /// Why none can.
+    fn usable(&self) -> Result<bool, String> {
+        let mut faults = self.faults.clone();
+        for (place, segment) in self.segments.iter().enumerate().filter(|(_, segment)| !segment.is_empty()) {
+            match segment_fault(segment) {
+                Some(fault) => faults.push((place, fault)),
+                None => return Ok(true),
+            }
+        }
         faults.sort_by_key(|(place, _)| *place);
-        none_usable(&faults)
+        none_usable(&faults).map_or(Ok(false), Err)
     }
 }
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use models::host::mask::{Fill, Mask};
 
-use super::super::draft::{Draft, DraftObject, Unit, settle};
+use super::super::draft::{Draft, DraftObject, Unit, box_used, settle};
 use super::super::frame::StoredSize;
 use super::super::{Part, Sizes, absolute, io_error, part_name, wrong};
 use super::file::{Annotation, Category, Image, Listed, Root, Top, Unusable};
@@ -356,8 +356,7 @@ impl Images {
             Slot::Draft(at) => {
                 let draft = &mut self.drafts[at];
                 let Annotation { corners, mask, fault, rings, is_crowd, .. } = annotation;
-                let used = "; its box is used";
-                self.faults.extend(fault.map(|fault| (place.clone(), fault + used)));
+                self.faults.extend(fault.map(|fault| (place.clone(), box_used(&fault))));
                 let of_ring = |(ring, reason)| (format!("{place}, segment {ring}"), reason);
                 self.faults.extend(rings.faults.into_iter().map(of_ring));
                 let (segments, fill) = match mask {
@@ -372,7 +371,7 @@ impl Images {
                             if corners.is_none() {
                                 return Err(fault);
                             }
-                            self.faults.push((place.clone(), fault + used));
+                            self.faults.push((place.clone(), box_used(&fault)));
                             (Vec::new(), Fill::CocoEvenOdd)
                         } else {
                             self.masks += 1;

@@ -86,7 +86,7 @@ struct Reading<'a> {
 /// How the size of a mask is that of its image.
 enum Fit {
     /// As the image is seen.
-    Seen,
+    Upright,
     /// As it is seen, or before its EXIF rotation.
     Either,
     /// Before its EXIF rotation.
@@ -161,7 +161,7 @@ impl<'a> Reading<'a> {
         let (frame, fit) = self.frame([values.width, values.height], stored)?;
         let objects = self.objects(kind, file, &values)?;
         match fit {
-            Fit::Seen => {}
+            Fit::Upright => {}
             Fit::Either => self.either += 1,
             Fit::Turned => self.turned += 1,
             Fit::Scaled => self.scaled += 1,
@@ -237,7 +237,7 @@ impl<'a> Reading<'a> {
         let is_turned = stored.turn != Turn::NONE;
         match (as_seen, as_stored, self.options.sizes) {
             (_, true, Sizes::Stored) if is_turned => Ok((stored.frame(), Fit::Turned)),
-            (true, both, _) => Ok((Frame::pixels(size), if both && is_turned { Fit::Either } else { Fit::Seen })),
+            (true, both, _) => Ok((Frame::pixels(size), if both && is_turned { Fit::Either } else { Fit::Upright })),
             (false, true, _) => Ok((stored.frame(), Fit::Turned)),
             (false, false, Sizes::Declared) => Ok((Frame::pixels(size), Fit::Scaled)),
             (false, false, Sizes::Fitting | Sizes::Upright | Sizes::Stored) => {
