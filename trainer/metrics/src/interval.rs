@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use super::classification::Example;
 
 /// Samples that are drawn.
-const RESAMPLES: usize = 1000;
+pub(crate) const RESAMPLES: usize = 1000;
 /// Share of the samples on each side of an interval: 95 % lie within.
 const TAIL: f64 = 0.025;
 /// Fewest images of which an interval says something.
-const FEWEST: usize = 5;
+pub(crate) const FEWEST: usize = 5;
 
 /// The interval that holds 95 % of the means of as many values, drawn with replacement; `None` of fewer than 5. `draw(n)` is a random
 /// whole number below n.
@@ -19,10 +19,14 @@ pub fn interval(values: &[f64], mut draw: impl FnMut(usize) -> usize) -> Option<
     if n < FEWEST {
         return None;
     }
-    let mut means: Vec<f64> = (0..RESAMPLES).map(|_| (0..n).map(|_| values[draw(n)]).sum::<f64>() / n as f64).collect();
-    means.sort_unstable_by(f64::total_cmp);
-    let at = |share: f64| means[((RESAMPLES - 1) as f64 * share).round() as usize];
-    Some([at(TAIL), at(1.0 - TAIL)])
+    let means = (0..RESAMPLES).map(|_| (0..n).map(|_| values[draw(n)]).sum::<f64>() / n as f64).collect();
+    Some(percentiles(means))
+}
+
+/// The two values that 95 % of `resampled`, of which there is at least one, lie between.
+pub(crate) fn percentiles(mut resampled: Vec<f64>) -> [f64; 2] {
+    resampled.sort_unstable_by(f64::total_cmp);
+    [TAIL, 1.0 - TAIL].map(|share| resampled[((resampled.len() - 1) as f64 * share).round() as usize])
 }
 
 /// Intervals of the metrics that are means over examples, by name: `accuracy`, `log_loss` and, of label sets, `iou`. `draw` is that of

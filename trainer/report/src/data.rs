@@ -27,7 +27,7 @@ pub struct ReportData {
     pub epochs: Vec<EpochRecord>,
     /// Metrics of the kept weights.
     pub metrics: BTreeMap<String, f64>,
-    /// Of metrics that are means over images: where 95 % of resampled data lie.
+    /// Of the main ones: where 95 % of resampled data lie.
     pub intervals: BTreeMap<String, [f64; 2]>,
     /// What a classifier did; without it the parts about classes are left out.
     pub classification: Option<ClassificationSection>,

@@ -85,7 +85,7 @@ fn note(data: &ReportData, name: &str) -> Option<String> {
     (!notes.is_empty()).then(|| notes.join("; "))
 }
 
-/// Where a metric that is a mean over images would lie of other images like these.
+/// Where a metric would lie of other images like these.
 fn interval(data: &ReportData, name: &str) -> Option<String> {
     let [low, high] = data.intervals.get(name)?;
     Some(format!("{low:.3} to {high:.3} in 95 % of resampled sets"))

@@ -45,7 +45,7 @@ pub fn run(args: &EvaluateArgs) -> anyhow::Result<Answer> {
     }
     let outcome = model.evaluate(&loader, &settings, "evaluating")?;
     let metrics = Metrics::of(&outcome, &meta.labels, &settings);
-    let intervals = outcome.intervals(meta.labels.len());
+    let intervals = outcome.intervals(meta.labels.len(), &settings);
     let mut text = metrics.describe(&intervals);
     let rejected = test.rejections.total();
     if rejected > 0 {

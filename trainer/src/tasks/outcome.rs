@@ -24,18 +24,16 @@ pub enum Outcome {
 pub type Intervals = BTreeMap<String, [f64; 2]>;
 
 impl Outcome {
-    /// How far metrics that are means over images may be from those of many more images; the same for the same predictions. Of boxes
-    /// there are none yet.
+    /// How far the main metrics may be from those of many more images; the same for the same predictions.
     #[must_use]
-    pub fn intervals(&self, classes: usize) -> Intervals {
+    pub fn intervals(&self, classes: usize, settings: &Settings) -> Intervals {
+        let mut rng = keyed_rng(0, "bootstrap");
+        let draw = |n: usize| ((u64::from(rng.next_u32()) * n as u64) >> 32) as usize;
         match self {
             Self::Classes(outcome) => {
-                let mut rng = keyed_rng(0, "bootstrap");
-                let draw = |n: usize| ((u64::from(rng.next_u32()) * n as u64) >> 32) as usize;
-                let examples = metrics::examples(classes, &outcome.probabilities, &outcome.truths);
-                metrics::intervals(&examples, draw)
+                metrics::intervals(&metrics::examples(classes, &outcome.probabilities, &outcome.truths), draw)
             }
-            Self::Boxes(_) => Intervals::new(),
+            Self::Boxes(outcome) => outcome.intervals(classes, settings, draw),
         }
     }
 
@@ -132,13 +130,21 @@ impl Metrics {
     pub fn describe(&self, intervals: &Intervals) -> String {
         match self {
             Self::Classes(report) => classes(report, intervals),
-            Self::Boxes(report) => boxes(report),
+            Self::Boxes(report) => boxes(report, intervals),
         }
     }
 }
 
 fn number(value: Option<f64>) -> String {
     value.map_or_else(|| "-".to_owned(), |v| format!("{v:.4}"))
+}
+
+/// A metric with its interval, if it has one.
+fn within(intervals: &Intervals, name: &str, value: Option<f64>) -> String {
+    match intervals.get(name) {
+        Some([low, high]) => format!("{} ({low:.3} to {high:.3})", number(value)),
+        None => number(value),
+    }
 }
 
 fn table(header: [&str; 6]) -> Table {
@@ -160,19 +166,16 @@ fn classes(report: &ClassificationReport, intervals: &Intervals) -> String {
             row.support.to_string(),
         ]);
     }
-    let within = |name: &str, value: Option<f64>| match intervals.get(name) {
-        Some([low, high]) => format!("{} ({low:.3} to {high:.3})", number(value)),
-        None => number(value),
-    };
-    let (accuracy, loss) = (within("accuracy", report.accuracy), within("log_loss", report.log_loss));
+    let accuracy = within(intervals, "accuracy", report.accuracy);
+    let loss = within(intervals, "log_loss", report.log_loss);
     let headline = match report.iou {
-        Some(iou) => format!("iou {}, exact match {accuracy}", within("iou", iou.samples)),
+        Some(iou) => format!("iou {}, exact match {accuracy}", within(intervals, "iou", iou.samples)),
         None => format!("accuracy {accuracy}"),
     };
     format!("{headline} on {} images, log loss {loss}\n{table}", report.samples)
 }
 
-fn boxes(report: &DetectionReport) -> String {
+fn boxes(report: &DetectionReport, intervals: &Intervals) -> String {
     let mut table = table(["class", "AP50", "AP50:95", "precision", "recall", "objects"]);
     for row in &report.classes {
         table.add_row([
@@ -189,11 +192,11 @@ fn boxes(report: &DetectionReport) -> String {
         "AP50 {}, AP50:95 {} on {} images (COCO, over all scores)\n\
          mean average precision ({}) {}; of boxes with a score above {threshold} only, as the specification has it: {}\n\
          precision and recall at a score of {threshold}:\n{table}",
-        number(report.coco.ap50),
-        number(report.coco.ap50_95),
+        within(intervals, "ap50", report.coco.ap50),
+        within(intervals, "ap50_95", report.coco.ap50_95),
         report.counts.images,
         report.options.metric_type,
-        number(report.primary()),
-        number(report.truncated()),
+        within(intervals, "mean_average_precision", report.primary()),
+        within(intervals, "mean_average_precision_truncated", report.truncated()),
     )
 }

@@ -42,7 +42,7 @@ pub struct Summary {
     pub epochs: u32,
     /// Metrics by name.
     pub metrics: BTreeMap<String, f64>,
-    /// Of those that are means over images: 95 % of resampled validation data lie between the two. The epoch was chosen on the same
+    /// Of the main ones: 95 % of resampled validation data lie between the two. The epoch was chosen on the same
     /// images, for which an interval makes no allowance.
     pub intervals: Intervals,
     /// What they were measured on.
@@ -84,7 +84,7 @@ pub fn run(f: &Finished) -> anyhow::Result<(Summary, Outcome)> {
     let outcome = model.evaluate(&f.run.validation, &settings_of_model, "final validation")?;
     let labels = model.meta().labels.clone();
     let metrics = Metrics::of(&outcome, &labels, &settings_of_model);
-    let intervals = outcome.intervals(labels.len());
+    let intervals = outcome.intervals(labels.len(), &settings_of_model);
     let mut report = ReportData {
         run: folder.root().file_name().unwrap_or_default().to_string_lossy().into_owned(),
         task: plan.task.to_string(),

@@ -39,7 +39,7 @@ pub struct CrossValidation {
     pub run: PathBuf,
     /// Metrics of what each image was said to be by a model that had not seen it.
     pub metrics: BTreeMap<String, f64>,
-    /// Of those that are means over images: 95 % of resampled data lie between the two.
+    /// Of the main ones: 95 % of resampled data lie between the two.
     pub intervals: Intervals,
     /// Each part's own summary.
     pub folds: Vec<Summary>,
@@ -249,7 +249,7 @@ impl Pooled {
             0
         };
         let epochs = best[best.len() / 2].max(1).max(warm_up).max(settings.head_epochs);
-        let intervals = outcome.intervals(meta.labels.len());
+        let intervals = outcome.intervals(meta.labels.len(), &settings);
         Ok(Self { images: metrics.images(), metrics, intervals, epochs, fitted, labels: plan.task.labels() })
     }
 

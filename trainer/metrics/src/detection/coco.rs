@@ -157,6 +157,14 @@ impl Coco {
         }
     }
 
+    /// The boxes of a class with their scores and what each is at each IoU threshold, whatever its size; in the order of the images.
+    pub fn judged(&self, class: usize) -> impl Iterator<Item = (f64, [Verdict; IOU_THRESHOLDS])> {
+        self.pools[class]
+            .found
+            .iter()
+            .map(|one| (one.score, std::array::from_fn(|threshold| one.met[0].verdict(threshold))))
+    }
+
     /// The numbers over all classes, and those of each class.
     pub fn finish(self, score_threshold: f64) -> (CocoNumbers, Vec<ClassNumbers>) {
         let mut precision: [Vec<[f64; IOU_THRESHOLDS]>; AREAS.len()] = Default::default();

@@ -13,6 +13,7 @@ mod given;
 mod image_level;
 mod overlap;
 mod report;
+mod resample;
 mod size;
 mod tally;
 #[cfg(test)]
@@ -28,6 +29,7 @@ pub use curves::{BestF1, Curve, RECALL_POINTS, THRESHOLDS};
 pub use given::{Found, ImageResult, Masks, Options, Shapes, Shared, Truth};
 pub use image_level::ImageLevel;
 pub use report::{Counts, DetectionReport, DetectionRow, SizeRow, VocNumbers};
+pub use resample::intervals;
 pub use size::{SIZES, size_of, size_of_area};
 
 use super::cutoff::Scored;

@@ -15,6 +15,7 @@ use crate::nn::network::Network;
 use crate::nn::transfer::upload;
 use crate::progress::Progress;
 use crate::tasks::classify::evaluate::each_image;
+use crate::tasks::outcome::Intervals;
 use dataset::{Batch, Loader, Object};
 use metrics::detection::{DetectionReport, Found, ImageResult, Masks, Options, Shapes, Shared, Truth};
 use metrics::{Aim, Cutoff};
@@ -81,6 +82,12 @@ impl Outcome {
     #[must_use]
     pub fn report(&self, labels: &[String], settings: &Settings) -> DetectionReport {
         metrics::detection(labels, &self.results, &self.options(settings))
+    }
+
+    /// Intervals of its average precisions; `draw(n)` is a random whole number below n.
+    #[must_use]
+    pub fn intervals(&self, classes: usize, settings: &Settings, draw: impl FnMut(usize) -> usize) -> Intervals {
+        metrics::detection::intervals(classes, &self.results, &self.options(settings), draw)
     }
 
     /// The setting of the threshold that boxes have, and what `aim` would make of it; nothing where nothing is gained.
