@@ -10,7 +10,7 @@ use crate::prediction::{
     ClassificationAnswer, DetectionAnswer, ImageRequest, InferRequest, InferResponse, ModelMetadata, ScoreQuery,
     ScoreRequest, ServerMetadata,
 };
-use crate::{CheckpointMeta, Plan, Settings, Task};
+use crate::{CheckpointMeta, Plan, RegisteredModel, Settings, Task};
 
 /// A published schema.
 #[derive(Clone, Debug)]
@@ -46,6 +46,7 @@ pub fn documents() -> Vec<Document> {
         Document::of::<ErrorBody>("error.json"),
         Document::of::<RunEvent>("event.json"),
         Document::of::<Plan>("plan.json"),
+        Document::of::<RegisteredModel>("registered.json"),
         Document::of::<Rejection>("rejection.json"),
         Document::of::<Vec<ClassificationAnswer<'static>>>("score.classification.json"),
         Document::of::<Vec<DetectionAnswer>>("score.detection.json"),

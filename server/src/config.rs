@@ -104,26 +104,3 @@ pub struct Config {
     /// Bounds on requests.
     pub limits: Limits,
 }
-
-/// Whether `name` can be a model's name: 1 to 64 of `A-Z a-z 0-9 _ . -`, not starting with a dot.
-#[must_use]
-pub fn is_model_name(name: &str) -> bool {
-    (1..=64).contains(&name.len())
-        && !name.starts_with('.')
-        && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-'))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn model_names() {
-        for name in ["a", "resnet18", "v1.2_x-y", &"n".repeat(64)] {
-            assert!(is_model_name(name), "{name}");
-        }
-        for name in ["", ".", "..", ".hidden", "a/b", "a b", "ä", "a%2f", "a\0", &"n".repeat(65)] {
-            assert!(!is_model_name(name), "{name}");
-        }
-    }
-}

@@ -5,10 +5,11 @@ use std::{io, num::NonZeroUsize, path::PathBuf, process::ExitCode, thread, time:
 use actix_web::rt;
 use anyhow::Context;
 use clap::Parser;
+use schemas::registered::is_model_name;
 use serde_json::json;
 use server::{
     app::{self, Listening},
-    config::{Config, Limits, is_model_name},
+    config::{Config, Limits},
     log::{Log, write_patiently},
     providers::Providers,
     stop::{self, Stop},

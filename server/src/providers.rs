@@ -10,8 +10,7 @@ use anyhow::{anyhow, bail};
 use clap::{Args, ValueEnum};
 use ndarray::Array4;
 use runtime::{Buckets, Execution, Model, Placement, Provider, RuntimeError, sample};
-
-use crate::config::is_model_name;
+use schemas::registered::is_model_name;
 
 /// The operator's options about what models run on.
 #[derive(Args, Clone, Debug, Default)]

@@ -8,11 +8,12 @@ use std::sync::{
 use anyhow::{Context, bail};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use runtime::Placement;
+use schemas::registered::is_model_name;
 
 use crate::{
     admit::Admission,
     backend::{Job, Predictions, ServedModel, Workers},
-    config::{Config, Limits, is_model_name},
+    config::{Config, Limits},
     error::ServerError,
     metrics::{Kind, Metrics, Reading},
     pool::Pool,

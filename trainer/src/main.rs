@@ -41,6 +41,8 @@ fn main() -> ExitCode {
         Action::Convert(args) => cli::convert::run(args),
         Action::SampleData(args) => cli::convert::sample_data(args),
         Action::Models(args) => cli::models::run(args),
+        Action::Runs(args) => cli::runs::run(args),
+        Action::Register(args) => cli::register::run(args),
     });
     match result {
         Ok(answer) => {

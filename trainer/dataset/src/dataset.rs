@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 use super::error::DataError;
 use super::fetch::Fetcher;
 use super::index::{Entry, Files};
+use super::kept::Kept;
 use super::location::Location;
 use super::reject::{RejectKind, Rejection};
 use super::target::{Object, Targets};
@@ -143,6 +144,8 @@ pub(crate) struct Reader {
     pub limits: Limits,
     /// What stands for the cloud storage in addresses.
     pub data_root: Option<PathBuf>,
+    /// Images that were decoded before.
+    pub kept: Option<Kept>,
 }
 
 impl Reader {
@@ -177,7 +180,9 @@ impl Reader {
     }
 
     pub fn decode(&self, bytes: &[u8]) -> Result<Rgb, SampleError> {
-        host::decode(bytes, &self.limits).map_err(|error| bad_image(&error))
+        let decode = || host::decode(bytes, &self.limits);
+        let image = self.kept.as_ref().map_or_else(decode, |kept| kept.image(bytes, decode));
+        image.map_err(|error| bad_image(&error))
     }
 
     pub fn rejection(&self, entry: &Entry, kind: RejectKind, reason: String) -> Rejection {

@@ -5,7 +5,7 @@
 //! index     one pass over their lines  -> place of each row and what it shows (boxes: a row of objects; location: image_url -> where)
 //! part      rows of one image, preflight
 //! prepare   split, class order         -> Dataset x 2, Rejections
-//! dataset   sample -> image, with a cache in a stated budget
+//! dataset   sample -> image, with a cache in a stated budget (kept: one on disk, for other runs)
 //! sampler   which sample when
 //! views     sample -> uint8 views (augment: classifiers; detect: detectors)
 //! loader, epoch, batch                 -> batches, the same for any number of workers
@@ -29,6 +29,7 @@ mod foreign;
 mod group;
 mod header;
 mod index;
+mod kept;
 mod loader;
 pub mod loading;
 mod location;
@@ -60,6 +61,7 @@ pub use detect::{DetectorAugmentation, DetectorViews, RcnnAugmentation, Tiling, 
 pub use epoch::Epoch;
 pub use error::DataError;
 pub use fetch::Fetcher;
+pub use kept::clear_kept;
 pub use loader::{Loader, LoaderOptions, default_workers};
 pub use location::{Location, percent_encode_path};
 pub use options::ReadOptions;

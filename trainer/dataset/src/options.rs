@@ -18,6 +18,8 @@ pub struct ReadOptions {
     pub limits: Limits,
     /// Bytes of images that may be kept in memory; see [`default_cache_bytes`].
     pub cache_bytes: u64,
+    /// Folder in which decoded images are kept for other runs, up to `cache_bytes` in all.
+    pub kept_folder: Option<PathBuf>,
     /// Threads that check images, at least 1.
     pub threads: usize,
     /// Folder that fetched images are kept in, made when the first is fetched; without it a temporary one, likewise.
@@ -36,6 +38,7 @@ impl ReadOptions {
             ignore_data_errors: true,
             limits: Limits::default(),
             cache_bytes: 0,
+            kept_folder: None,
             threads,
             fetch_folder: None,
             resumed: None,

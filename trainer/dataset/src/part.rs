@@ -10,6 +10,7 @@ use super::facts::{self, Facts};
 use super::fetch::Fetcher;
 use super::group::{self, Group};
 use super::index::{Entry, Files, Keys, LabelRule, Scan};
+use super::kept::Kept;
 use super::mltable;
 use super::options::ReadOptions;
 use super::preflight::{self, FULL_CHECK, HEADER_CHECK, OnProgress, Totals};
@@ -137,7 +138,8 @@ impl Reading<'_> {
         }
         let limits = self.options.limits;
         let fetcher = Fetcher::new(self.options.fetch_folder.clone(), limits.max_bytes);
-        let reader = Reader { files, fetcher, limits, data_root: self.options.data_root.clone() };
+        let kept = self.options.kept_folder.as_ref().map(|folder| Kept::new(folder, self.options.cache_bytes));
+        let reader = Reader { files, fetcher, limits, data_root: self.options.data_root.clone(), kept };
         let mut part = Part::new(scan);
         if let Some(key) = self.group_column {
             let groups = group::require(&reader.files, &part.entries, key)?;

@@ -251,7 +251,7 @@ pub fn count_rows(task: Task, path: &Path) -> Result<RowCount, DataError> {
     let scan = files.scan(task, &mut LabelRule::Collect(&mut classes), &mut rejections)?;
     let mut part = Part::new(scan);
     let limits = Limits::default();
-    let reader = Reader { files, fetcher: Fetcher::new(None, limits.max_bytes), limits, data_root: None };
+    let reader = Reader { files, fetcher: Fetcher::new(None, limits.max_bytes), limits, data_root: None, kept: None };
     unite_rows(&reader, &mut part, &mut rejections)?;
     let (names, _) = classes.sorted(|_| true);
     Ok(RowCount { rows: part.rows, classes: names.len(), rejected: rejections.total() })

@@ -62,6 +62,10 @@ pub enum Action {
     SampleData(SampleDataArgs),
     /// List the models, or show one.
     Models(ModelsArgs),
+    /// List runs, compare them, or remove checkpoints that nobody needs any more.
+    Runs(RunsArgs),
+    /// Give a trained model a name and a version in a folder of models, for a server.
+    Register(RegisterArgs),
 }
 
 /// Options of `train` that are not settings.
@@ -113,6 +117,10 @@ pub struct TrainArgs {
     /// Memory for decoded images, in MiB; the default is a quarter of the machine's, at most 4096.
     #[arg(long = "cache_mib", value_name = "MIB")]
     pub cache_mib: Option<u64>,
+    /// Folder in which decoded images are kept for other trainings on the same images, up to --cache_mib for each part of the data. Remove
+    /// it whenever you like.
+    #[arg(long = "image_cache", value_name = "DIR")]
+    pub image_cache: Option<PathBuf>,
     /// Folder of the run: one that is not there, an empty one, or, with --resume, that of the run. (What a start that failed
     /// before its first checkpoint left there does not count.)
     #[arg(long, value_name = "DIR")]
@@ -765,6 +773,55 @@ pub struct SampleDataArgs {
 pub struct ModelsArgs {
     /// Show this model alone, with its defaults.
     pub name: Option<String>,
+}
+
+/// Options of `runs`.
+#[derive(Clone, Debug, Args)]
+pub struct RunsArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub action: RunsAction,
+}
+
+/// What `runs` does.
+#[derive(Clone, Debug, Subcommand)]
+pub enum RunsAction {
+    /// List the runs in a folder and the folders in it: how far each has come, and the best of its primary metric.
+    List {
+        /// Folder of runs.
+        #[arg(value_name = "DIR", default_value = "runs")]
+        folder: PathBuf,
+    },
+    /// Show the settings in which runs differ, and their metrics.
+    Compare {
+        /// Folders of runs, at least two.
+        #[arg(value_name = "RUN", num_args = 2.., required = true)]
+        runs: Vec<PathBuf>,
+    },
+    /// Remove the checkpoints of ended runs that only a resume would need: the last one, and those of single epochs. The best one, the
+    /// exported file and the report stay.
+    Prune {
+        /// Folder of runs.
+        #[arg(value_name = "DIR", default_value = "runs")]
+        folder: PathBuf,
+        /// Remove them. Without it, they are only listed.
+        #[arg(long)]
+        yes: bool,
+    },
+}
+
+/// Options of `register`.
+#[derive(Clone, Debug, Args)]
+pub struct RegisterArgs {
+    /// Folder of a run that has ended and exported its model.
+    #[arg(value_name = "RUN")]
+    pub run: PathBuf,
+    /// Name of the model: 1 to 64 of A-Z a-z 0-9 _ . -
+    #[arg(long)]
+    pub name: String,
+    /// Folder of models. The model goes into NAME/VERSION of it; the version is one above the highest that is there.
+    #[arg(long, value_name = "DIR", default_value = "models")]
+    pub models: PathBuf,
 }
 
 /// The whole command line, settings included.

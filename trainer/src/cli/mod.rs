@@ -7,6 +7,8 @@ pub mod embed;
 pub mod evaluate;
 pub mod models;
 pub mod predict;
+pub mod register;
+pub mod runs;
 pub mod telemetry;
 pub mod train;
 

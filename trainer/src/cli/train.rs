@@ -24,6 +24,7 @@ pub fn run(args: &TrainArgs, settings: &[(String, String)]) -> anyhow::Result<An
         settings: settings.to_vec(),
         threads: args.threads,
         export: args.export,
+        image_cache: args.image_cache.clone(),
         cache_bytes: args.cache_mib.map_or_else(dataset::default_cache_bytes, |mib| mib.saturating_mul(1 << 20)),
     };
     match train::run(&request, &stop_on_signals()?)? {

@@ -113,7 +113,9 @@ pub fn run(f: &Finished) -> anyhow::Result<(Summary, Outcome)> {
     let section = tasks::report::section(&shown, &outcome, &metrics)?;
     (report.classification, report.detection) = (section.classification, section.detection);
     let mut data = Map::from_iter([("report".to_owned(), metrics.json()?)]);
+    data.insert("metrics".to_owned(), serde_json::to_value(metrics.scalars())?);
     data.insert("intervals".to_owned(), serde_json::to_value(&intervals)?);
+    data.insert("measured".to_owned(), format!("{measured} on {images}").into());
     data.extend(section.data);
     let html = report::render(&report)?;
     let mut results = folder.results()?.begin()?;

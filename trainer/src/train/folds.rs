@@ -30,7 +30,7 @@ use crate::tasks::{Intervals, Metrics, Outcome, aim};
 /// What a cross-validation was asked, and what it came to.
 const FILE: &str = "folds.json";
 /// Folder of the model that is trained on everything.
-const FINAL: &str = "final";
+pub const FINAL: &str = "final";
 
 /// What a cross-validation has come to, as `--json` prints it.
 #[derive(Debug, Serialize)]
@@ -197,6 +197,7 @@ impl Asked {
             threads: self.threads,
             export: Some(export),
             cache_bytes: now.cache_bytes,
+            image_cache: now.image_cache.clone(),
             output,
         }
     }

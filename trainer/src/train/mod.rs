@@ -17,6 +17,7 @@ mod scene;
 pub mod schedule;
 pub mod start;
 pub mod state;
+pub mod survey;
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -44,6 +44,8 @@ pub struct Request {
     pub export: Option<Export>,
     /// Bytes of memory for decoded images.
     pub cache_bytes: u64,
+    /// Folder in which decoded images are kept for other runs, too.
+    pub image_cache: Option<PathBuf>,
 }
 
 /// A run that is ready.
@@ -463,6 +465,7 @@ fn open_data(
             ignore_data_errors: plan.settings.ignore_data_errors,
             limits: models::host::Limits::default(),
             cache_bytes: request.cache_bytes,
+            kept_folder: request.image_cache.clone(),
             threads: std::thread::available_parallelism().map_or(1, usize::from),
             fetch_folder: Some(used("fetched")),
             resumed: last.map(|last| last.state.images_checked),

@@ -77,6 +77,21 @@ impl RunFolder {
         Manifest::read(root).is_ok_and(|record| record.run.is_some())
     }
 
+    /// Whether a process works on the run in a folder.
+    #[must_use]
+    pub fn is_in_use(root: &Path) -> bool {
+        let lock = File::open(root.join(LOCK));
+        lock.is_ok_and(|lock| matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock)))
+    }
+
+    /// Keeps others from the run in a folder for as long as the value lives.
+    ///
+    /// # Errors
+    /// When another process uses it.
+    pub fn hold(root: &Path) -> anyhow::Result<File> {
+        lock(root)
+    }
+
     /// Whether the folder holds a run to go on with, as opposed to none yet.
     #[must_use]
     pub fn begun(&self) -> bool {

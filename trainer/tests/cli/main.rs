@@ -18,6 +18,7 @@ mod pictures;
 mod quiet;
 mod recipe;
 mod resume;
+mod runs;
 mod start;
 mod streams;
 mod support;
