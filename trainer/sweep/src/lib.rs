@@ -3,6 +3,7 @@
 //!
 //! Nothing here knows tensors: a trial is a process that trains. Everything random comes from (seed, trial number).
 
+pub mod auto;
 pub mod job;
 pub mod plan;
 pub mod sampler;
