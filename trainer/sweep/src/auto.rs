@@ -66,36 +66,45 @@ fn from_nothing(task: Task, on_processor: bool) -> &'static [&'static str] {
     }
 }
 
-/// Chooses what is searched.
+/// Chooses what is searched; nothing that `given`, the options that every trial has, names.
 #[must_use]
-pub fn choose(situation: &Situation) -> Auto {
+pub fn choose(situation: &Situation, given: &IndexMap<String, Value>) -> Auto {
     let Situation { task, trials, on_processor, has_weights } = *situation;
-    let most =
-        usize::try_from(trials / TRIALS_OF_A_MODEL).unwrap_or(usize::MAX).clamp(1, MODELS[usize::from(!on_processor)]);
-    let at_hand: Vec<&str> = candidates(task, on_processor).iter().copied().filter(|name| has_weights(name)).collect();
-    let starts = !at_hand.is_empty();
-    let names = if starts { at_hand } else { from_nothing(task, on_processor).to_vec() };
-    let specs: Vec<&ModelSpec> = names.iter().filter_map(|name| registry::find(name)).take(most).collect();
     let device = if on_processor { "a processor" } else { "a graphics card" };
-    let listed: Vec<&str> = specs.iter().map(|spec| spec.name).collect();
-    let why = if starts {
-        "published weights of which are on this machine"
-    } else {
-        "from random weights: none are on this machine"
+    let named = given.get("model_name").and_then(Value::as_str).and_then(registry::find);
+    let (specs, starts, mut reasons) = match named {
+        Some(spec) => (vec![spec], has_weights(spec.name), vec![format!("model {}: it was named", spec.name)]),
+        None => {
+            let most = usize::try_from(trials / TRIALS_OF_A_MODEL).unwrap_or(usize::MAX);
+            let most = most.clamp(1, MODELS[usize::from(!on_processor)]);
+            let at_hand: Vec<&str> =
+                candidates(task, on_processor).iter().copied().filter(|name| has_weights(name)).collect();
+            let starts = !at_hand.is_empty();
+            let names = if starts { at_hand } else { from_nothing(task, on_processor).to_vec() };
+            let specs: Vec<&ModelSpec> = names.iter().filter_map(|name| registry::find(name)).take(most).collect();
+            let listed: Vec<&str> = specs.iter().map(|spec| spec.name).collect();
+            let why = if starts {
+                "whose published weights are on this machine"
+            } else {
+                "from random weights: none are on this machine"
+            };
+            let reason = format!(
+                "models {}, {why}; {trials} trials are enough for {} of them ({TRIALS_OF_A_MODEL} each), on {device}",
+                listed.join(", "),
+                specs.len()
+            );
+            (specs, starts, vec![reason])
+        }
     };
-    let mut reasons = vec![format!(
-        "models {}, {why}; {trials} trials are enough for {} of them ({TRIALS_OF_A_MODEL} each), on {device}",
-        listed.join(", "),
-        specs.len()
-    )];
-    let ranges: Vec<Ranges> = specs.iter().map(|spec| Ranges::of(spec, starts)).collect();
+    let ranges: Vec<Ranges> = specs.iter().map(|spec| Ranges::of(spec, starts).without(given)).collect();
     for (spec, ranges) in specs.iter().zip(&ranges) {
         let searched: Vec<String> = ranges.searched().collect();
-        reasons.push(format!("{}: {}", spec.name, searched.join(", ")));
+        let searched = if searched.is_empty() { "nothing that was not given".to_owned() } else { searched.join(", ") };
+        reasons.push(format!("{}: {searched}", spec.name));
     }
+    let trials = if specs.len() == 1 { "trial is" } else { "trials are" };
     reasons.push(format!(
-        "the first {} trained with what the recipe auto chooses",
-        if specs.len() == 1 { "trial is" } else { "trials are" }
+        "the first {trials} trained with what the recipe auto chooses, so that the study ends with no less"
     ));
     let first = ranges.iter().enumerate().map(|(branch, ranges)| Point { branch, values: ranges.usual() }).collect();
     Auto { space: Space { branches: ranges.into_iter().map(Ranges::branch).collect() }, first, reasons }
@@ -141,6 +150,15 @@ impl Ranges {
             }
         }
         ranges
+    }
+
+    /// What was not given. The optimizer stays where the learning rate does: one is meant for the other.
+    fn without(self, given: &IndexMap<String, Value>) -> Self {
+        let pair = ["optimizer", "learning_rate"];
+        let is_given = |name: &str| {
+            given.contains_key(name) || pair.contains(&name) && pair.iter().any(|other| given.contains_key(*other))
+        };
+        Self(self.0.into_iter().filter(|(name, ..)| !is_given(name)).collect())
     }
 
     fn fixed(&mut self, name: &'static str, value: &str) {
@@ -202,7 +220,7 @@ mod tests {
         for task in Task::ALL {
             for (on_processor, has_weights) in [(true, true), (true, false), (false, true), (false, false)] {
                 let has_weights = if has_weights { |_: &str| true } else { |_: &str| false };
-                let found = choose(&Situation { task, trials: 40, on_processor, has_weights });
+                let found = choose(&Situation { task, trials: 40, on_processor, has_weights }, &IndexMap::new());
                 assert_eq!(found.first.len(), found.space.branches.len());
                 for Point { branch, values } in &found.first {
                     plan(task, values);
@@ -240,15 +258,29 @@ mod tests {
     fn few_trials_have_one_model_and_weights_at_hand_go_first() {
         let task = Task::ImageClassification;
         let only = |name: &str| name == "resnet50";
-        let found = choose(&Situation { task, trials: 6, on_processor: true, has_weights: only });
+        let found = choose(&Situation { task, trials: 6, on_processor: true, has_weights: only }, &IndexMap::new());
         assert_eq!(found.space.branches.len(), 1);
         assert_eq!(found.first[0].values["model_name"], json!("resnet50"));
         assert!(found.reasons[0].contains("on this machine"), "{:?}", found.reasons);
-        let found = choose(&Situation { task, trials: 8, on_processor: true, has_weights: |_| false });
+        let found =
+            choose(&Situation { task, trials: 8, on_processor: true, has_weights: |_| false }, &IndexMap::new());
         assert_eq!(
             found.first.iter().map(|point| &point.values["model_name"]).collect::<Vec<_>>(),
             ["resnet18", "mobilenetv2"]
         );
         assert!(found.reasons[0].contains("from random weights"), "{:?}", found.reasons);
+    }
+
+    #[test]
+    fn what_was_given_is_not_searched() {
+        let situation =
+            Situation { task: Task::ImageClassification, trials: 40, on_processor: true, has_weights: |_| true };
+        let given =
+            IndexMap::from([("model_name".to_owned(), json!("resnet18")), ("learning_rate".to_owned(), json!(0.02))]);
+        let found = choose(&situation, &given);
+        assert_eq!(found.space.branches.len(), 1);
+        let names: Vec<&String> = found.space.branches[0].parameters.keys().collect();
+        assert_eq!(names, ["number_of_epochs", "layer_lr_decay", "label_smoothing", "weight_decay"]);
+        assert!(found.reasons[0].contains("resnet18: it was named"), "{:?}", found.reasons);
     }
 }
