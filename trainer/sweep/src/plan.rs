@@ -1,11 +1,13 @@
 //! What a study was asked to do.
 
 use indexmap::IndexMap;
+use models::registry;
+use schemas::{Plan, PlanRequest, SettingError, Source};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::sampler::Sampling;
-use crate::space::Space;
+use crate::space::{Point, Space};
 use crate::termination::Termination;
 
 /// Everything that was decided before a study started.
@@ -43,4 +45,43 @@ pub struct Limits {
     pub minutes: Option<f64>,
     /// Minutes for a trial; none is no limit.
     pub trial_minutes: Option<f64>,
+}
+
+impl StudyPlan {
+    /// Options of the trial at a point, for `trainer train`: what is fixed and what the point says, without settings that have no
+    /// effect there (`momentum` where the optimizer is adam, `min_size` of yolov5), which `trainer train` would refuse.
+    ///
+    /// # Errors
+    /// Everything that is wrong with them. A plan that was read from a job has points with errors only where a normal distribution
+    /// leaves the range of its setting.
+    pub fn options(&self, point: &Point) -> Result<IndexMap<String, Value>, Vec<SettingError>> {
+        let mut options = self.fixed.clone();
+        options.extend(point.values.clone());
+        without_idle(&mut options)?;
+        Ok(options)
+    }
+}
+
+/// Takes settings without effect from the options of a training. Returns its plan, and what was said of each that was taken.
+pub(crate) fn without_idle(
+    options: &mut IndexMap<String, Value>,
+) -> Result<(Plan, Vec<SettingError>), Vec<SettingError>> {
+    let mut idle = Vec::new();
+    loop {
+        let mut request = PlanRequest::new();
+        for (name, value) in &*options {
+            request.set(name, value.clone(), Source::File);
+        }
+        let errors = match registry::plan(request) {
+            Ok(plan) => return Ok((plan, idle)),
+            Err(errors) => errors,
+        };
+        // Each error takes an option or ends the loop, so it ends.
+        for error in &errors {
+            if error.idle().and_then(|name| options.shift_remove(name)).is_none() {
+                return Err(errors.into_iter().filter(|error| error.idle().is_none()).collect());
+            }
+        }
+        idle.extend(errors);
+    }
 }
