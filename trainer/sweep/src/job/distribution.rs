@@ -28,7 +28,7 @@ pub enum DistributionError {
         reason: String,
     },
     /// Too few arguments, or too many.
-    #[error("{name} takes {}, not {given} values", arguments.join(", "))]
+    #[error("{name} takes {} values ({}), not {given}", arguments.len(), arguments.join(", "))]
     Count {
         /// The distribution.
         name: &'static str,
@@ -72,6 +72,12 @@ pub enum DistributionError {
         name: &'static str,
         /// As given.
         deviation: f64,
+    },
+    /// A number of values that is none.
+    #[error("the upper bound of randint is {upper}, outside its range [1, 2147483648]; give a whole number inside it")]
+    Upper {
+        /// As given.
+        upper: f64,
     },
     /// Nothing to choose from.
     #[error("choice has no values; give at least one")]
@@ -199,7 +205,7 @@ fn build((name, arguments): Form, entries: Vec<Entry>, item: &Item, log: &mut Lo
     }
     let given = entries.len();
     let positional = entries.iter().take_while(|entry| entry.name.is_empty()).count();
-    if given > arguments.len() && entries.iter().any(|entry| entry.name.is_empty()) {
+    if given != arguments.len() && positional > 0 {
         log.error(item, DistributionError::Count { name, arguments, given });
         return None;
     }

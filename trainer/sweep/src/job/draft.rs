@@ -3,7 +3,7 @@
 use indexmap::IndexMap;
 use models::registry;
 use schemas::setting::nearest;
-use schemas::{Plan, SettingError, Task};
+use schemas::{Labels, Plan, SettingError, SettingSpec, Task};
 use serde_json::Value;
 
 use super::distribution::{name, natural};
@@ -73,8 +73,11 @@ impl Draft {
                 let hint = "give an MLTable folder or a JSONL file of labelled images".to_owned();
                 log.error_at(&Place::Nowhere, "training_data", Problem::Missing { hint });
             }
-            return None;
+            // Stands in, so that the settings are looked at all the same.
+            let given = Given { value: Value::from("."), place: Place::Nowhere, field: String::new() };
+            self.fixed.insert("training_data", given);
         }
+        self.of_other_task(task, log);
         let base = self.sampler.base;
         if let Some(branches) = &mut self.branches {
             for given in branches.iter_mut().flat_map(|branch| branch.parameters.values_mut()) {
@@ -93,16 +96,50 @@ impl Draft {
             self.branches.get_or_insert_with(|| vec![BranchDraft::default()]);
             self.usual_models(task, log);
         }
-        self.models_exist(task, log);
-        if !log.errors.is_empty() {
-            return None;
-        }
-        match self.branches.is_some() {
-            true => self.check_branches(task, log),
-            false => self.check_automatic(task, log),
+        // Points are looked at where every setting could be read: what a faulty one was meant to be is not known.
+        let settings = ["training_parameters", "search_space", "arguments", "parameter_space", "model_name"];
+        let readable = !log.errors.iter().any(|error| {
+            error.field.is_empty()
+                || settings.iter().any(|name| error.field.starts_with(name))
+                || matches!(error.place, Place::Option(_))
+        });
+        if self.models_exist(task, log) && readable {
+            match self.branches.is_some() {
+                true => self.check_branches(task, log),
+                false => self.check_automatic(task, log),
+            }
         }
         self.sampler_fits(log);
         log.errors.is_empty().then(|| self.job(task, log))
+    }
+
+    /// Leaves out settings of detection in instance segmentation and the other way round: the specification has one list for both.
+    fn of_other_task(&mut self, task: Task, log: &mut Log) {
+        let boxes = |task: &Task| match task.labels() {
+            Labels::Boxes | Labels::Outlines => true,
+            Labels::Class | Labels::Classes => false,
+        };
+        let other = |name: &str| {
+            let tasks = SettingSpec::find(name).map_or(&Task::ALL[..], |spec| spec.tasks);
+            !tasks.contains(&task) && boxes(&task) && tasks.iter().any(boxes)
+        };
+        let text = format!("is left out: it means nothing to {task}");
+        self.fixed.retain(|name, given| {
+            let other = other(name);
+            if other {
+                log.note_at(&given.place, &given.field, NoteKind::Instead, text.clone());
+            }
+            !other
+        });
+        for branch in self.branches.iter_mut().flatten() {
+            branch.parameters.retain(|name, given| {
+                let other = other(name);
+                if other {
+                    log.note_at(&given.place, &given.field, NoteKind::Instead, text.clone());
+                }
+                !other
+            });
+        }
     }
 
     /// A name stands once: among what is fixed or among what is searched.
@@ -158,7 +195,8 @@ impl Draft {
     }
 
     /// Every model that is named is one of the task's.
-    fn models_exist(&self, task: Task, log: &mut Log) {
+    fn models_exist(&self, task: Task, log: &mut Log) -> bool {
+        let before = log.errors.len();
         let fixed = self.fixed.get("model_name").map(|given| (vec![&given.value], given.place.clone(), &given.field));
         let searched = self.branches.iter().flatten().filter_map(|branch| {
             let given = branch.parameters.get("model_name")?;
@@ -174,6 +212,7 @@ impl Draft {
                 log.error_at(&place, field, Problem::Model { name: model.to_owned(), task, nearest });
             }
         }
+        log.errors.len() == before
     }
 
     /// What every trial has, as options.

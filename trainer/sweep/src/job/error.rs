@@ -82,10 +82,10 @@ pub enum Problem {
     #[error(transparent)]
     Distribution(#[from] DistributionError),
     /// A value that a distribution may give and that the setting refuses.
-    #[error("may become {value}: {error}{hint}")]
+    #[error("{at}, {error}{hint}")]
     Reaches {
-        /// The value.
-        value: String,
+        /// Where it does.
+        at: &'static str,
         /// What the setting says of it.
         error: SettingError,
         /// What to look at, or nothing.
@@ -102,7 +102,7 @@ pub enum Problem {
         instead: &'static str,
     },
     /// A model that is not there, or not for the task.
-    #[error("`{name}` is no model of {task}{}", suggestion(nearest.as_deref()))]
+    #[error("`{name}` is no model of {task}{}", nearest.as_ref().map_or_else(models, |name| format!("; did you mean `{name}`?")))]
     Model {
         /// As given.
         name: String,
@@ -153,6 +153,10 @@ impl Problem {
             | Self::Refused(_) => ErrorCode::InvalidSettings,
         }
     }
+}
+
+fn models() -> String {
+    "; `trainer models` lists them".to_owned()
 }
 
 fn suggestion(nearest: Option<&str>) -> String {

@@ -1,5 +1,6 @@
 //! Names of a job that `trainer train` takes: their own names, their values, and what they are drawn from.
 
+use models::registry;
 use schemas::plan::{Device, Recipe};
 use schemas::setting::{Kind, nearest};
 use schemas::{Precision, SETTINGS, SettingError, SettingSpec};
@@ -136,7 +137,9 @@ fn option(name: &'static str, value: &Value, data: &Data) -> Result<Value, Probl
     match name {
         "model_name" => {
             let text = text.ok_or_else(|| wrong("the name of a model"))?;
-            Ok(text.to_ascii_lowercase().replace('-', "_").into())
+            let plain = text.to_ascii_lowercase().replace('-', "_");
+            // One that is not there keeps its spelling, for the message.
+            Ok(if registry::find(&plain).is_some() { plain.into() } else { text.into() })
         }
         "seed" => {
             let whole = value.as_f64().filter(|seed| seed.fract() == 0.0 && (0.0..9e15).contains(seed));
@@ -208,11 +211,18 @@ fn settle(spec: &SettingSpec, distribution: Distribution, item: &Item, log: &mut
     };
     let mut fine = true;
     for number in numbers {
-        let value = if number.is_finite() { Value::from(number) } else { Value::from(number.to_string()) };
+        #[expect(clippy::cast_possible_truncation, reason = "whole and below 2^53")]
+        let value = match number {
+            whole if whole.fract() == 0.0 && whole.abs() < 9e15 => Value::from(whole as i64),
+            finite if finite.is_finite() => Value::from(finite),
+            other => Value::from(other.to_string()),
+        };
         if let Err(error) = spec.kind.parse(&item.name, &value) {
             let hint = if name(&distribution).contains("log") { " (its bounds are natural logarithms)" } else { "" };
-            log.error(item, Problem::Reaches { value: number.to_string(), error, hint });
+            let at = if unbounded(&distribution) { "in its middle" } else { "at an end" };
+            log.error(item, Problem::Reaches { at, error, hint });
             fine = false;
+            break;
         }
     }
     if fine && unbounded(&distribution) {
