@@ -113,3 +113,52 @@ fn a_trial_leaves_out_what_has_no_effect() {
     let wrong = Point { branch: 1, values: [("learning_rate".to_owned(), json!(2))].into_iter().collect() };
     assert!(plan.options(&wrong).unwrap_err()[0].to_string().contains("outside its range"));
 }
+
+#[test]
+fn both_spellings_of_a_distribution_are_the_same() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/jobs");
+    let space = read(&folder.join("distributions.yml")).unwrap().plan.space.unwrap();
+    let (long, short) = (&space.branches[0].parameters, &space.branches[1].parameters);
+    let shared: Vec<&String> = long.keys().filter(|name| short.contains_key(*name)).collect();
+    assert_eq!(shared.len(), 11);
+    for name in shared.into_iter().filter(|name| *name != "model_name") {
+        assert_eq!(long[name], short[name], "{name}");
+    }
+}
+
+/// A normal distribution has no ends: what it draws outside the range of a setting does not make a trial fail.
+#[test]
+fn draws_outside_a_range_become_its_end() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/jobs");
+    let plan = read(&folder.join("distributions.yml")).unwrap().plan;
+    let drawn = |smoothing: f64, batch: f64| {
+        let mut values = indexmap::IndexMap::from([("model_name".to_owned(), json!("resnet18"))]);
+        values.insert("label_smoothing".to_owned(), json!(smoothing));
+        values.insert("training_batch_size".to_owned(), json!(batch));
+        let options = plan.options(&Point { branch: 0, values }).unwrap();
+        (options["label_smoothing"].as_f64().unwrap(), options["training_batch_size"].clone())
+    };
+    assert_eq!(drawn(0.1, 32.0), (0.1, json!(32)));
+    assert_eq!(drawn(-0.1, -4.0), (0.0, json!(1)));
+    assert_eq!(drawn(1.5, 1e9), (1.0_f64.next_down(), json!(65_536)));
+}
+
+#[test]
+fn data_that_is_not_there_is_told_before_anything_begins() {
+    let dir = tempfile::tempdir().unwrap();
+    let table = dir.path().join("train");
+    fs::create_dir(&table).unwrap();
+    fs::write(table.join("MLTable"), "paths: [{file: train.jsonl}]\n").unwrap();
+    fs::write(table.join("train.jsonl"), "").unwrap();
+    let options = ReadOptions::of(&dir.path().join("job.yml"));
+    let text = "type: automl\ntask: image_classification\ntraining_data: {path: train}\n";
+    let there = job::v2::read(text, &options).unwrap();
+    job::check_data(&there.plan).unwrap();
+    let text = format!("{text}validation_data: {{path: nowhere}}\ntest_data: {{path: ./}}\n");
+    let errors = job::check_data(&job::v2::read(&text, &options).unwrap().plan).unwrap_err();
+    let lines = errors.lines();
+    assert!(lines.len() == 2 && lines[0].contains("nowhere") && lines[1].contains("without an MLTable"), "{lines:?}");
+    assert_eq!(schemas::Coded::code(&errors), schemas::ErrorCode::FileNotFound);
+    let missing = job::v2::open(&ReadOptions::of(&dir.path().join("none.yml"))).unwrap_err();
+    assert_eq!(schemas::Coded::code(&missing), schemas::ErrorCode::FileNotFound);
+}

@@ -33,7 +33,8 @@ impl Data {
         };
         let below = |rest: &str, reason: &'static str| match &self.root {
             Some(root) => {
-                let local = root.join(rest.trim_start_matches('/')).to_string_lossy().into_owned();
+                let local = root.join(rest.trim_start_matches('/')).components().collect::<PathBuf>();
+                let local = local.to_string_lossy().into_owned();
                 Ok((local.clone(), Some(format!("{path} is read from {local}"))))
             }
             None => Err(Problem::Cloud {
@@ -110,7 +111,7 @@ mod tests {
         for (path, expected) in [
             ("azureml:fridge-train:3", "/d/fridge-train"),
             ("azureml:fridge-train@latest", "/d/fridge-train"),
-            ("azureml://datastores/store/paths/a/b/", "/d/a/b/"),
+            ("azureml://datastores/store/paths/a/b/", "/d/a/b"),
             ("azureml://subscriptions/s/resourcegroups/r/workspaces/w/datastores/store/paths/a", "/d/a"),
             ("azureml://registries/r/data/fridge/versions/1", "/d/fridge"),
             ("AmlDatastore://a/b", "/d/a/b"),

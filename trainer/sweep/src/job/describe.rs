@@ -105,7 +105,11 @@ fn ended(termination: Termination) -> String {
             format!("all but the best 1 in {reduction} after {least} reports, and after each {reduction} times as many")
         }
     };
-    format!("{what}; looked at every {} reports, from report {}", termination.every, termination.delay.max(1))
+    let every = match termination.every {
+        0 | 1 => "after every report".to_owned(),
+        every => format!("after every {every} reports"),
+    };
+    format!("{what}; looked at {every}, from report {} on", termination.delay.max(termination.every).max(1))
 }
 
 /// A distribution, in a sentence.
@@ -128,7 +132,7 @@ fn drawn(from: &Distribution) -> String {
             format!("normal around {mean}, deviation {deviation}{}", steps(*step))
         }
         Distribution::LogNormal { mean, deviation } => {
-            format!("normal in the logarithm around {:.3e}, deviation {deviation} of the logarithm", mean.exp())
+            format!("normal in the logarithm around {}, deviation {deviation} of the logarithm", power(*mean))
         }
         Distribution::QLogNormal { mean, deviation, step } => {
             let middle = mean.exp();
@@ -141,5 +145,51 @@ fn drawn(from: &Distribution) -> String {
 }
 
 fn powers(low: f64, high: f64) -> String {
-    format!("from {:.3e} to {:.3e}", low.exp(), high.exp())
+    format!("from {} to {}", power(low), power(high))
+}
+
+/// e to the power of a number, in four digits.
+fn power(logarithm: f64) -> String {
+    let short = format!("{:.3e}", logarithm.exp());
+    short.parse::<f64>().map_or(short, |number| number.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::job::{ReadOptions, v2};
+
+    #[test]
+    fn a_plan_reads_from_top_to_bottom() {
+        let text = "type: automl\ntask: image_object_detection\ncompute: gpus\ntraining_data: {path: train}\nlimits: {max_trials: 6, timeout_minutes: 30}\ntraining_parameters: {distributed: true}\nsweep: {sampling_algorithm: {type: random, rule: sobol, seed: 2}, early_termination: {type: bandit, slack_factor: 0.25, evaluation_interval: 3}}\nsearch_space:\n  - {model_name: yolov5, learning_rate: 'loguniform(-9, -4)'}\n  - {model_name: retinanet_resnet50_fpn, min_size: 'quniform(400, 600, 50)'}\n";
+        let job = v2::read(text, &ReadOptions::default()).unwrap();
+        let expected = "study
+  trials           6
+  at once          1
+  time of all      30 minutes
+  time of a trial  no limit
+  sampler          random, by a Sobol sequence; seed 2
+  ended early      those below the best divided by 1.25; looked at after every 3 reports, from report 3 on
+
+every trial
+  task           image-object-detection
+  training_data  train
+  recipe         specification
+
+searched, 1 of 2
+  model_name     yolov5
+  learning_rate  from 0.0001234 to 0.01832, uniform in the logarithm
+
+searched, 2 of 2
+  model_name  retinanet_resnet50_fpn
+  min_size    uniform from 400 to 600, in steps of 50
+
+labels
+  compute  gpus
+
+notes
+  line 6: training_parameters.distributed: a training runs in one process, on one device
+";
+        assert_eq!(describe(&job.plan, &job.notes), expected);
+    }
 }

@@ -162,7 +162,8 @@ impl Draft {
 
     fn concurrency(&mut self, log: &mut Log) {
         if self.limits.at_once > self.limits.trials {
-            let text = format!("of {} trials no more than that run at the same time", self.limits.trials);
+            let text =
+                format!("{} at once are more than there are trials; {} are", self.limits.at_once, self.limits.trials);
             log.note_at(&Place::Nowhere, "limits", NoteKind::Instead, text);
             self.limits.at_once = self.limits.trials;
         }
@@ -381,17 +382,36 @@ impl Draft {
                     beyond.push("distributions other than choice, uniform and quniform");
                 }
                 if !beyond.is_empty() {
-                    let text = format!("{} with a Bayesian sampler: beyond the specification", beyond.join(" and "));
+                    let text = format!("{} with a Bayesian sampler: beyond the specification", beyond.join(", "));
                     log.note_at(&Place::Nowhere, "sampling", NoteKind::Beyond, text);
                 }
             }
             Sampling::Random { .. } => {}
         }
-        if self.limits.trials == 1 && branches.iter().any(|branch| points(branch).len() > 1)
-            || branches.len() > 1 && self.limits.trials == 1
-        {
+        let several = branches.len() > 1 || branches.iter().any(|branch| points(branch).len() > 1);
+        if self.limits.trials > 1 {
+            self.comparable(log);
+        } else if several {
             let text = "one trial: a single point of the search space is tried; raise max_trials for more";
             log.note_at(&Place::Nowhere, "limits", NoteKind::Remark, text);
+        }
+    }
+
+    /// Trials without a metric cannot be compared.
+    fn comparable(&self, log: &mut Log) {
+        const NAME: &str = "validation_metric_type";
+        let problem = || {
+            Problem::refused(
+                "cannot be none in a study: its trials are compared by their metric; give voc, coco or coco_voc",
+            )
+        };
+        if let Some(given) = self.fixed.get(NAME).filter(|given| given.value == "none") {
+            log.error_at(&given.place, &given.field, problem());
+        }
+        for given in self.branches.iter().flatten().filter_map(|branch| branch.parameters.get(NAME)) {
+            if matches!(&given.value, Distribution::Choice(values) if values.iter().any(|value| value == "none")) {
+                log.error_at(&given.place, &given.field, problem());
+            }
         }
     }
 

@@ -160,3 +160,127 @@ fn leaf(word: &str, place: &Place) -> Tree {
     let call = call::read(word, place).is_some();
     Tree { place: place.clone(), node: if call { Node::Text(word.to_owned()) } else { call::leaf(word) } }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::termination::{Rule, Slack};
+    use serde_json::json;
+
+    #[test]
+    fn distributions_in_a_word() {
+        for (word, expected) in [
+            ("uniform(0.001,0.1)", Distribution::Uniform { low: 0.001, high: 0.1 }),
+            ("quniform(1, 9, 2)", Distribution::QUniform { low: 1.0, high: 9.0, step: 2.0 }),
+            ("loguniform(-9,-4)", Distribution::LogUniform { low: -9.0, high: -4.0 }),
+            ("qloguniform(0,3,1)", Distribution::QLogUniform { low: 0.0, high: 3.0, step: 1.0 }),
+            ("normal(0.1,0.02)", Distribution::Normal { mean: 0.1, deviation: 0.02 }),
+            ("qnormal(32,8,q=4)", Distribution::QNormal { mean: 32.0, deviation: 8.0, step: 4.0 }),
+            ("LogNormal(mu=-9,sigma=1)", Distribution::LogNormal { mean: -9.0, deviation: 1.0 }),
+            ("qlognormal(1,1,1)", Distribution::QLogNormal { mean: 1.0, deviation: 1.0, step: 1.0 }),
+            ("randint(3)", Distribution::RandInt { upper: 3 }),
+            (
+                "choice(a,'b, c',2,0.5,true)",
+                Distribution::Choice(vec![json!("a"), json!("b, c"), json!(2), json!(0.5), json!(true)]),
+            ),
+            ("choice(range(1,4))", Distribution::Choice(vec![json!(1), json!(2), json!(3)])),
+            ("0.1", Distribution::Choice(vec![json!(0.1)])),
+            ("adamw", Distribution::Choice(vec![json!("adamw")])),
+        ] {
+            assert_eq!(distribution(word).unwrap(), expected, "{word}");
+        }
+    }
+
+    #[test]
+    fn words_that_are_no_distribution() {
+        for (word, part) in [
+            ("uniform(0.1)", "uniform takes 2 values (min_value, max_value), not 1"),
+            ("uniform(0.1,a)", "\"a\", which is not a finite number"),
+            ("uniform(0.1,0.01)", "give the lower bound first"),
+            ("uniform(0,1,2)", "not 3"),
+            ("uniform(min_value=0,max_valeu=2)", "did you mean `max_value`?"),
+            ("uniform(0.1,0.2", "')' is missing"),
+            ("quniform(0,1,0)", "outside its range (0, inf)"),
+            ("normal(0,-1)", "outside its range [0, inf)"),
+            ("randint(2.5)", "whole number"),
+            ("choice()", "choice has no values"),
+            ("gauss(0,1)", "there are choice, randint,"),
+            ("log_unifrom(0,1)", "did you mean `loguniform`?"),
+        ] {
+            let text = distribution(word).unwrap_err().to_string();
+            assert!(text.contains(part), "{word}: {text}");
+        }
+    }
+
+    #[test]
+    fn rules_in_a_word() {
+        let of = |rule, every, delay| Termination { rule, every, delay };
+        for (word, expected) in [
+            ("median_stopping", of(Rule::Median, 1, 0)),
+            ("none", of(Rule::Never, 1, 0)),
+            (
+                "bandit(slack_factor=0.2,evaluation_interval=2,delay_evaluation=6)",
+                of(Rule::Bandit(Slack::Factor(0.2)), 2, 6),
+            ),
+            ("BanditPolicy(slack_amount=0.1)", of(Rule::Bandit(Slack::Amount(0.1)), 1, 0)),
+            (
+                "truncation_selection(truncation_percentage=20)",
+                of(Rule::Truncation { percentage: 20, exclude_finished: false }, 1, 0),
+            ),
+            ("asha(reduction=3)", of(Rule::Asha { least: 1, reduction: 3 }, 1, 0)),
+        ] {
+            assert_eq!(termination(word).unwrap(), expected, "{word}");
+        }
+        for (word, part) in [
+            ("bandit", "slack_factor: is missing"),
+            ("bandit(0.2)", "have names"),
+            ("bandit(slack=0.2)", "did you mean `slack_factor`?"),
+            ("bandit(slack_factor=-1)", "outside its range"),
+            ("truncation_selection", "truncation_percentage: is missing"),
+            ("meidan_stopping", "did you mean median_stopping?"),
+        ] {
+            let text = termination(word).unwrap_err().to_string();
+            assert!(text.contains(part), "{word}: {text}");
+        }
+    }
+
+    #[test]
+    fn a_study_of_options_alone() {
+        let owned =
+            |all: &[(&str, &str)]| all.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect::<Vec<_>>();
+        let options = owned(&[
+            ("task", "image-classification"),
+            ("training_data", "data/train.jsonl"),
+            ("model_name", "resnet18"),
+            ("number_of_epochs", "4"),
+        ]);
+        let search = ["learning_rate=loguniform(-9,-4)".to_owned(), "optimizer=choice(sgd,adamw)".to_owned()];
+        let limits = Limits { trials: 8, at_once: 2, minutes: None, trial_minutes: None };
+        let mut flags = Flags {
+            options: &options,
+            search: &search,
+            sampling: "sobol",
+            policy: Some("median_stopping"),
+            limits,
+            seed: 3,
+        };
+        let plan = job(&flags).unwrap().plan;
+        assert_eq!(plan.fixed["training_data"], "data/train.jsonl");
+        assert_eq!(plan.fixed["number_of_epochs"], 4);
+        assert_eq!((plan.seed, plan.termination.rule), (3, Rule::Median));
+        assert_eq!(plan.space.unwrap().branches[0].parameters.len(), 2);
+
+        let search = ["learning_rate=uniform(0,2)".to_owned(), "momentun=0.8".to_owned(), "momentum".to_owned()];
+        (flags.search, flags.policy) = (&search, Some("medan"));
+        let lines = job(&flags).unwrap_err().lines();
+        for part in [
+            "--search learning_rate=uniform(0,2): learning_rate: at an end, `learning_rate` is 2",
+            "--search momentun=0.8: momentun: unknown field; did you mean `momentum`?",
+            "--search momentum: write --search NAME=DISTRIBUTION",
+            "--policy medan: ",
+        ] {
+            assert!(lines.iter().any(|line| line.starts_with(part)), "{part}: {lines:?}");
+        }
+        assert_eq!(lines.len(), 4);
+    }
+}

@@ -126,7 +126,10 @@ impl ReadOptions {
             Place::Nowhere => (2, 0),
         });
         match job {
-            Some(job) if errors.is_empty() => Ok(job),
+            Some(mut job) if errors.is_empty() => {
+                job.notes.sort_by_key(|note| note.line.unwrap_or(u64::MAX));
+                Ok(job)
+            }
             Some(_) | None => Err(JobErrors { file: self.file.clone(), errors }),
         }
     }

@@ -219,14 +219,14 @@ fn settle(spec: &SettingSpec, distribution: Distribution, item: &Item, log: &mut
         };
         if let Err(error) = spec.kind.parse(&item.name, &value) {
             let hint = if name(&distribution).contains("log") { " (its bounds are natural logarithms)" } else { "" };
-            let at = if unbounded(&distribution) { "in its middle" } else { "at an end" };
+            let at = if distribution.is_unbounded() { "in its middle" } else { "at an end" };
             log.error(item, Problem::Reaches { at, error, hint });
             fine = false;
             break;
         }
     }
-    if fine && unbounded(&distribution) {
-        let text = format!("a value outside its range {} makes that trial fail", spec.kind.range());
+    if fine && distribution.is_unbounded() {
+        let text = format!("a value outside its range {} becomes the nearest one inside", spec.kind.range());
         log.note(item, NoteKind::Remark, text);
     }
     fine.then_some(distribution)
@@ -245,22 +245,6 @@ fn step(distribution: &Distribution) -> Option<f64> {
         | Distribution::LogUniform { .. }
         | Distribution::Normal { .. }
         | Distribution::LogNormal { .. } => None,
-    }
-}
-
-/// Whether no value is too large or too small to come.
-fn unbounded(distribution: &Distribution) -> bool {
-    match distribution {
-        Distribution::Normal { .. }
-        | Distribution::QNormal { .. }
-        | Distribution::LogNormal { .. }
-        | Distribution::QLogNormal { .. } => true,
-        Distribution::Choice(_)
-        | Distribution::RandInt { .. }
-        | Distribution::Uniform { .. }
-        | Distribution::QUniform { .. }
-        | Distribution::LogUniform { .. }
-        | Distribution::QLogUniform { .. } => false,
     }
 }
 

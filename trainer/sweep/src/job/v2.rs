@@ -138,7 +138,8 @@ fn job(mut fields: Fields, data: &Data, log: &mut Log) -> Option<Job> {
         Some(inner) => sweep(inner, &mut numbers, log),
         None => (Sampler::default(), Termination::default()),
     };
-    let branches = fields.take("search_space").map(|item| space(item, data, log));
+    let branches =
+        fields.take("search_space").map(|item| space(item, data, log)).filter(|branches| !branches.is_empty());
     fields.finish(log);
     let draft = Draft {
         task,
@@ -207,10 +208,9 @@ pub(super) fn metric(item: &Item, task: Option<Task>, log: &mut Log) {
         let text = format!("`{text}` is no metric of {task}; there are {}; did you mean {like}?", known.join(", "));
         log.error(item, Problem::refused(text));
     } else if wanted != task.primary_metric() {
-        let text = format!(
-            "trials and epochs are compared by {}, not by {wanted}; metrics.jsonl of each trial has the others",
-            task.primary_metric()
-        );
+        let measured =
+            if wanted == "norm_macro_recall" { "is not measured" } else { "is in metrics.jsonl of each trial" };
+        let text = format!("trials and epochs are compared by {}; {wanted} {measured}", task.primary_metric());
         log.note(item, NoteKind::Instead, text);
     }
 }
@@ -360,8 +360,7 @@ fn space(item: Item, data: &Data, log: &mut Log) -> Vec<BranchDraft> {
             return Vec::new();
         }
     };
-    let branches: Vec<_> = spaces.into_iter().filter_map(|item| branch(item, data, log)).collect();
-    if branches.is_empty() { vec![BranchDraft::default()] } else { branches }
+    spaces.into_iter().filter_map(|item| branch(item, data, log)).collect()
 }
 
 /// A sub-space.
