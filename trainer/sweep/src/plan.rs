@@ -1,11 +1,14 @@
 //! What a study was asked to do.
 
 use indexmap::IndexMap;
+use models::registry;
+use schemas::setting::Kind;
+use schemas::{Plan, PlanRequest, SettingError, SettingSpec, Source};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::sampler::Sampling;
-use crate::space::Space;
+use crate::space::{Distribution, Point, Space};
 use crate::termination::Termination;
 
 /// Everything that was decided before a study started.
@@ -43,4 +46,83 @@ pub struct Limits {
     pub minutes: Option<f64>,
     /// Minutes for a trial; none is no limit.
     pub trial_minutes: Option<f64>,
+}
+
+impl StudyPlan {
+    /// Options of the trial at a point, for `trainer train`: what is fixed and what the point says, without settings that have no
+    /// effect there (`momentum` where the optimizer is adam, `min_size` of yolov5), which `trainer train` would refuse. What a normal
+    /// distribution draws outside the range of its setting becomes the nearest value inside, so that no trial fails by its draw.
+    ///
+    /// # Errors
+    /// Everything that is wrong with them. A plan that was read from a job has no points with errors among those that were looked at
+    /// when it was read: every choice and every end, in pairs at least.
+    pub fn options(&self, point: &Point) -> Result<IndexMap<String, Value>, Vec<SettingError>> {
+        let mut options = self.fixed.clone();
+        let branch = self.space.as_ref().and_then(|space| space.branches.get(point.branch));
+        for (name, value) in &point.values {
+            let distribution = branch.and_then(|branch| branch.parameters.get(name));
+            let drawn = distribution.is_some_and(Distribution::is_unbounded);
+            let value = match SettingSpec::find(name) {
+                Some(spec) if drawn => spec.kind.parse(name, &inside(&spec.kind, value)),
+                Some(spec) => spec.kind.parse(name, value),
+                None => Ok(value.clone()),
+            };
+            options.insert(name.clone(), value.map_err(|error| vec![error])?);
+        }
+        without_idle(&mut options)?;
+        Ok(options)
+    }
+}
+
+impl Distribution {
+    /// Whether no value is too large or too small to be drawn: of the normal ones.
+    pub(crate) fn is_unbounded(&self) -> bool {
+        match self {
+            Self::Normal { .. } | Self::QNormal { .. } | Self::LogNormal { .. } | Self::QLogNormal { .. } => true,
+            Self::Choice(_)
+            | Self::RandInt { .. }
+            | Self::Uniform { .. }
+            | Self::QUniform { .. }
+            | Self::LogUniform { .. }
+            | Self::QLogUniform { .. } => false,
+        }
+    }
+}
+
+/// The number nearest to `value` that a setting of this kind takes.
+fn inside(kind: &Kind, value: &Value) -> Value {
+    let Some(number) = value.as_f64() else { return value.clone() };
+    match *kind {
+        Kind::Int { min, max } => number.clamp(f64::from(min), f64::from(max)).into(),
+        Kind::Float { min, max, exclusive_min, exclusive_max } => {
+            let (min, max) =
+                (if exclusive_min { min.next_up() } else { min }, if exclusive_max { max.next_down() } else { max });
+            number.clamp(min, max).into()
+        }
+        Kind::Bool | Kind::Choice(_) | Kind::Grid | Kind::Key => value.clone(),
+    }
+}
+
+/// Takes settings without effect from the options of a training. Returns its plan, and what was said of each that was taken.
+pub(crate) fn without_idle(
+    options: &mut IndexMap<String, Value>,
+) -> Result<(Plan, Vec<SettingError>), Vec<SettingError>> {
+    let mut idle = Vec::new();
+    loop {
+        let mut request = PlanRequest::new();
+        for (name, value) in &*options {
+            request.set(name, value.clone(), Source::File);
+        }
+        let errors = match registry::plan(request) {
+            Ok(plan) => return Ok((plan, idle)),
+            Err(errors) => errors,
+        };
+        // Each error takes an option or ends the loop, so it ends.
+        for error in &errors {
+            if error.idle().and_then(|name| options.shift_remove(name)).is_none() {
+                return Err(errors.into_iter().filter(|error| error.idle().is_none()).collect());
+            }
+        }
+        idle.extend(errors);
+    }
 }

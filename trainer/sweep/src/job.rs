@@ -1,1 +1,0 @@
-//! Studies from job files: the specification's YAML, in its newer and its older style.
