@@ -94,7 +94,8 @@ pub fn run(
     study.set_waiting()?;
     let trials = study.trials()?;
     let before: f64 = trials.iter().map(|trial| trial.seconds).sum();
-    let mut coordinator = Coordinator { study, launcher, options, trials, active: BTreeMap::new(), reason: None, before };
+    let mut coordinator =
+        Coordinator { study, launcher, options, trials, active: BTreeMap::new(), reason: None, before };
     let ended = coordinator.run(stop, watch);
     if ended.is_err() {
         coordinator.abandon();
@@ -162,7 +163,8 @@ impl Coordinator<'_> {
         let news = active.journal.news().map_err(StudyError::io(self.study.folder()))?;
         active.epochs = news.epochs.unwrap_or(active.epochs);
         let (seconds, epochs) = (active.before + active.seconds(), active.epochs);
-        let limit = self.study.plan().limits.trial_minutes.and_then(|minutes| Duration::try_from_secs_f64(minutes * 60.0).ok());
+        let limit =
+            self.study.plan().limits.trial_minutes.and_then(|minutes| Duration::try_from_secs_f64(minutes * 60.0).ok());
         if active.stopping.is_none() && limit.is_some_and(|limit| active.started.elapsed() > limit + GRACE) {
             // It was told its limit, and should have ended by itself.
             self.end(number, "it ran for longer than a trial may", After::Over, Stop::Now);
@@ -343,7 +345,8 @@ impl Coordinator<'_> {
         }
         let patience = Instant::now();
         while !self.active.is_empty() && patience.elapsed() < GRACE {
-            let ended: Vec<u64> = self.active.keys().copied().filter(|&number| !matches!(self.launcher.poll(number), Ok(None))).collect();
+            let ended: Vec<u64> =
+                self.active.keys().copied().filter(|&number| !matches!(self.launcher.poll(number), Ok(None))).collect();
             ended.iter().for_each(|number| drop(self.active.remove(number)));
             thread::sleep(PAUSE);
         }

@@ -5,12 +5,13 @@ use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use indexmap::IndexMap;
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 use serde::{Deserialize, Serialize};
 
 use super::error::StudyError;
 use crate::plan::StudyPlan;
-use crate::sampler::{Tried, TrialResult};
+use crate::sampler::{TrialResult, Tried};
 use crate::space::Point;
 use crate::termination::Curve;
 
@@ -150,6 +151,12 @@ impl Trial {
     }
 }
 
+/// What a trial's row has in another form than [`Trial`].
+struct Kept {
+    point: String,
+    state: String,
+}
+
 /// A study on disk. While this value lives, no other process works on it.
 #[derive(Debug)]
 pub struct Study {
@@ -167,7 +174,8 @@ impl Study {
     /// When something is in the way, or the folder is on a network.
     pub fn begin(folder: &Path, plan: &StudyPlan, notes: &[String]) -> Result<Self, StudyError> {
         refuse_network(folder)?;
-        let in_the_way = |problem: &str| StudyError::InTheWay { folder: folder.to_owned(), problem: problem.to_owned() };
+        let in_the_way =
+            |problem: &str| StudyError::InTheWay { folder: folder.to_owned(), problem: problem.to_owned() };
         if folder.join(DATABASE).is_file() && Self::is_begun(&folder.join(DATABASE)) {
             return Err(in_the_way("holds a study already; go on with --resume, or choose another --output"));
         }
@@ -276,24 +284,44 @@ impl Study {
     /// # Errors
     /// When the database cannot be read.
     pub fn trials(&self) -> Result<Vec<Trial>, StudyError> {
-        let mut trials = self.query("SELECT number, point, state, attempts, epochs, why, seconds FROM trials ORDER BY number", |row| {
-            let (point, state): (String, String) = (row.get(1)?, row.get(2)?);
-            Ok((row.get(0)?, point, state, row.get(3)?, row.get(4)?, row.get(5)?, row.get(6)?))
+        let trials = "SELECT number, point, state, attempts, epochs, why, seconds FROM trials ORDER BY number";
+        let read = |row: &rusqlite::Row| {
+            let (point, state): (String, String) = (row.get("point")?, row.get("state")?);
+            Ok((
+                Kept { point, state },
+                Trial {
+                    number: row.get::<_, i64>("number")?.unsigned_abs(),
+                    point: Point { branch: 0, values: IndexMap::new() },
+                    state: State::Waiting,
+                    attempts: row.get("attempts")?,
+                    epochs: row.get("epochs")?,
+                    why: row.get("why")?,
+                    seconds: row.get("seconds")?,
+                    reports: Vec::new(),
+                },
+            ))
+        };
+        let trials: Vec<(Kept, Trial)> = self.query(trials, read)?;
+        let reports = "SELECT trial, epoch, value, seconds FROM reports ORDER BY trial, epoch";
+        let reports: Vec<(u64, Report, f64)> = self.query(reports, |row| {
+            let value: Option<f64> = row.get("value")?;
+            let report = Report { epoch: row.get("epoch")?, value: value.unwrap_or(f64::NAN) };
+            Ok((row.get::<_, i64>("trial")?.unsigned_abs(), report, row.get("seconds")?))
         })?;
-        let reports: Vec<(u64, Report, f64)> =
-            self.query("SELECT trial, epoch, value, seconds FROM reports ORDER BY trial, epoch", |row| {
-                let value: Option<f64> = row.get(2)?;
-                Ok((row.get(0)?, Report { epoch: row.get(1)?, value: value.unwrap_or(f64::NAN) }, row.get(3)?))
-            })?;
         let mut reports = reports.into_iter().peekable();
-        trials.drain(..).map(|(number, point, state, attempts, epochs, why, seconds): (u64, String, String, u32, u32, String, f64)| {
-            let of_trial = std::iter::from_fn(|| reports.next_if(|(trial, ..)| *trial == number));
-            let reports = of_trial.map(|(_, report, seconds)| (report, seconds)).collect();
+        let understood = trials.into_iter().map(|(Kept { point, state }, mut trial)| {
+            let number = trial.number;
             let known = State::ALL.into_iter().find(|one| one.as_str() == state);
-            let state = known.ok_or_else(|| self.broken(format!("trial {number} is {state:?}, which is no state")))?;
-            let point = serde_json::from_str(&point).map_err(|error| self.broken(format!("trial {number}: {error}")))?;
-            Ok(Trial { number, point, state, attempts, epochs, why, seconds, reports })
-        }).collect()
+            trial.state =
+                known.ok_or_else(|| self.broken(format!("trial {number} is {state:?}, which is no state")))?;
+            let point = serde_json::from_str(&point);
+            trial.point = point.map_err(|error| self.broken(format!("trial {number}: {error}")))?;
+            while let Some((_, report, seconds)) = reports.next_if(|(trial, ..)| *trial == number) {
+                trial.reports.push((report, seconds));
+            }
+            Ok(trial)
+        });
+        understood.collect()
     }
 
     /// Records a new trial, which waits.
@@ -372,7 +400,11 @@ impl Study {
         StudyError::Broken { path: self.path(), problem }
     }
 
-    fn query<T>(&self, text: &str, read: impl FnMut(&rusqlite::Row) -> rusqlite::Result<T>) -> Result<Vec<T>, StudyError> {
+    fn query<T>(
+        &self,
+        text: &str,
+        read: impl FnMut(&rusqlite::Row) -> rusqlite::Result<T>,
+    ) -> Result<Vec<T>, StudyError> {
         let found = self.database.prepare_cached(text).and_then(|mut found| found.query_map([], read)?.collect());
         found.map_err(|source| StudyError::Database { path: self.path(), source })
     }

@@ -34,7 +34,9 @@ fn processes(folder: &Path) -> io::Result<Vec<Pid>> {
     let mut found = Vec::new();
     for entry in fs::read_dir("/proc")? {
         let entry = entry?;
-        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()).and_then(Pid::from_raw) else { continue };
+        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()).and_then(Pid::from_raw) else {
+            continue;
+        };
         // Those of others cannot be read, and are not ours; of one that is gone but not waited for, nothing is left.
         let Ok(line) = fs::read(entry.path().join("cmdline")) else { continue };
         let words: Vec<&[u8]> = line.split(|&byte| byte == 0).collect();
