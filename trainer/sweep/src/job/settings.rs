@@ -131,7 +131,7 @@ pub(super) fn fixed(item: &Item, data: &Data, log: &mut Log) -> Option<(&'static
 fn option(name: &'static str, value: &Value, data: &Data) -> Result<Value, Problem> {
     let wrong = |expected: &str| {
         let (name, value, expected) = (name.to_owned(), value.clone(), expected.to_owned());
-        Problem::Setting(SettingError::WrongType { name, value, expected })
+        Problem::from(SettingError::WrongType { name, value, expected })
     };
     let text = value.as_str().map(str::trim).filter(|text| !text.is_empty());
     match name {
@@ -159,22 +159,22 @@ fn option(name: &'static str, value: &Value, data: &Data) -> Result<Value, Probl
 }
 
 /// Own name and distribution of what trials differ in.
-pub(super) fn searched(item: Item, data: &Data, log: &mut Log) -> Option<(&'static str, Distribution)> {
-    let meaning = meaning(&item.name).map_err(|problem| log.error(&item, problem)).ok()?;
+pub(super) fn searched(item: &Item, data: &Data, log: &mut Log) -> Option<(&'static str, Distribution)> {
+    let meaning = meaning(&item.name).map_err(|problem| log.error(item, problem)).ok()?;
     if let Meaning::Instead(reason) = meaning {
-        log.note(&item, NoteKind::Instead, reason);
+        log.note(item, NoteKind::Instead, reason);
         return None;
     }
     let distribution = distribution::read(item.clone(), log)?;
     let settled = match (meaning, distribution) {
-        (Meaning::Setting(spec), distribution) => settle(spec, distribution, &item, log)?,
+        (Meaning::Setting(spec), distribution) => settle(spec, distribution, item, log)?,
         (Meaning::Option(name), Distribution::Choice(values)) => {
             let read: Result<Vec<Value>, Problem> = values.iter().map(|value| option(name, value, data)).collect();
-            Distribution::Choice(read.map_err(|problem| log.error(&item, problem)).ok()?)
+            Distribution::Choice(read.map_err(|problem| log.error(item, problem)).ok()?)
         }
         (Meaning::Option("seed"), distribution @ Distribution::RandInt { .. }) => distribution,
         (Meaning::Option(_) | Meaning::Instead(_), distribution) => {
-            log.error(&item, Problem::Unfit { kind: "words", distribution: name(&distribution), instead: "choice" });
+            log.error(item, Problem::Unfit { kind: "words", distribution: name(&distribution), instead: "choice" });
             return None;
         }
     };
@@ -220,7 +220,7 @@ fn settle(spec: &SettingSpec, distribution: Distribution, item: &Item, log: &mut
         if let Err(error) = spec.kind.parse(&item.name, &value) {
             let hint = if name(&distribution).contains("log") { " (its bounds are natural logarithms)" } else { "" };
             let at = if distribution.is_unbounded() { "in its middle" } else { "at an end" };
-            log.error(item, Problem::Reaches { at, error, hint });
+            log.error(item, Problem::Reaches { at, error: Box::new(error), hint });
             fine = false;
             break;
         }

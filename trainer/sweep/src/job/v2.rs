@@ -376,12 +376,11 @@ pub(super) fn branch(item: Item, data: &Data, log: &mut Log) -> Option<BranchDra
 
 /// Adds a parameter to a sub-space; a second one of the name is an error.
 pub(super) fn add(item: Item, data: &Data, branch: &mut BranchDraft, log: &mut Log) {
-    let (place, field) = (item.place.clone(), item.field.clone());
-    let Some((name, value)) = settings::searched(item, data, log) else { return };
+    let Some((name, value)) = settings::searched(&item, data, log) else { return };
     match branch.parameters.get(name) {
-        Some(first) => log.error_at(&place, &field, Problem::Twice { other: format!("as {}", first.field) }),
+        Some(first) => log.error(&item, Problem::Twice { other: format!("as {}", first.field) }),
         None => {
-            branch.parameters.insert(name, Given { value, place, field });
+            branch.parameters.insert(name, Given { value, place: item.place, field: item.field });
         }
     }
 }
