@@ -190,3 +190,32 @@ fn examples_of_the_page_are_jobs() {
     }
     assert_eq!(read, 12);
 }
+
+/// Whatever a file holds, the answer is a job or errors with places.
+#[test]
+fn cut_and_mixed_files_are_no_panic() {
+    let texts: Vec<String> = files().iter().map(|path| fs::read_to_string(path).unwrap()).collect();
+    let mut read = 0;
+    for (index, text) in texts.iter().enumerate() {
+        let lines: Vec<&str> = text.lines().collect();
+        let other: Vec<&str> = texts[(index + 1) % texts.len()].lines().collect();
+        for at in (index % 2..lines.len()).step_by(2) {
+            let without = [&lines[..at], &lines[at + 1..]].concat().join("\n");
+            let cut = text[..text.floor_char_boundary(text.len() * at / lines.len())].to_owned();
+            let mixed = [&lines[..at], &[other[at % other.len()]], &lines[at..]].concat().join("\n");
+            for text in [without, cut, mixed] {
+                for toml in [false, true] {
+                    let options = ReadOptions::of(Path::new(if toml { "a.toml" } else { "a.yml" }));
+                    for answer in [job::v1::read(&text, &options), job::v2::read(&text, &options)] {
+                        assert!(
+                            answer.map_or_else(|errors| !errors.errors.is_empty(), |job| !job.plan.fixed.is_empty()),
+                            "{text}"
+                        );
+                        read += 1;
+                    }
+                }
+            }
+        }
+    }
+    assert!(read > 2000, "{read}");
+}

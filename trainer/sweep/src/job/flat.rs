@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::error::Problem;
 use super::settings::{self, Meaning};
-use super::tree::{Fields, Item, Log};
+use super::tree::{Fields, Item, Log, Node};
 use super::{JobErrors, ReadOptions};
 
 /// Fields of a plan whose values are paths. Those of a file are relative to it.
@@ -40,6 +40,9 @@ pub fn read(path: &Path) -> Result<Vec<(String, Value)>, JobErrors> {
 fn value(item: &Item, options: &ReadOptions, log: &mut Log) -> Option<(String, Value)> {
     let data = options.data();
     let name = item.name.trim().to_ascii_lowercase().replace('-', "_");
+    if item.tree.node == Node::Null && (name == "task" || PATHS.contains(&name.as_str())) {
+        return None;
+    }
     if PATHS.contains(&name.as_str()) {
         return Some((name, data.file(&item.text(log)?).into()));
     }

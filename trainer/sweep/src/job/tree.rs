@@ -372,10 +372,10 @@ impl Fields {
         Some(self.item(entry)).filter(|item| item.tree.node != Node::Null)
     }
 
-    /// Takes whatever is left, in order.
+    /// Takes whatever is left, in order, also what says nothing.
     pub fn rest(&mut self) -> Vec<Item> {
         let entries: Vec<Entry> = self.entries.iter_mut().filter_map(Option::take).collect();
-        entries.into_iter().map(|entry| self.item(entry)).filter(|item| item.tree.node != Node::Null).collect()
+        entries.into_iter().map(|entry| self.item(entry)).collect()
     }
 
     fn item(&self, entry: Entry) -> Item {

@@ -94,7 +94,7 @@ fn job(mut fields: Fields, data: &Data, log: &mut Log) -> Option<Job> {
         labels.insert(name.to_owned(), item.tree.json());
         log.note(&item, NoteKind::Label, "kept as a label");
     }
-    let root = fields.take("data_root").and_then(|item| Some((data.file(&item.text(log)?), item)));
+    let root = fields.take("data_root").and_then(|item| Some((data.at(&item.tree.place).file(&item.text(log)?), item)));
     let mut data = data.clone();
     let mut fixed = IndexMap::new();
     if let Some((root, _)) = &root {

@@ -9,7 +9,7 @@ use super::data::Data;
 use super::draft::{BranchDraft, Draft, Given};
 use super::error::{Place, Problem};
 use super::policy::{self, Sampler};
-use super::settings;
+use super::settings::{self, snake};
 use super::tree::{Fields, Item, Log, Node};
 use super::{Job, JobErrors, NoteKind, ReadOptions};
 use crate::plan::Limits;
@@ -185,20 +185,6 @@ pub(super) fn task(item: &Item, log: &mut Log) -> Option<Task> {
     }
 }
 
-/// `ImageClassification` and `image-classification` as `image_classification`, as the specification turns them.
-fn snake(text: &str) -> String {
-    let mut snake = String::new();
-    let mut lower = false;
-    for c in text.trim().chars() {
-        if c.is_ascii_uppercase() && lower {
-            snake.push('_');
-        }
-        lower = c.is_ascii_lowercase() || c.is_ascii_digit();
-        snake.push(if c == '-' { '_' } else { c.to_ascii_lowercase() });
-    }
-    snake
-}
-
 pub(super) fn metric(item: &Item, task: Option<Task>, log: &mut Log) {
     let (Some(text), Some(task)) = (item.text(log), task) else { return };
     let wanted = snake(&text);
@@ -267,7 +253,7 @@ pub(super) fn located(item: Item, data: &Data, log: &mut Log) -> Option<Given<Va
         }
     };
     let text = path.text(log)?;
-    match data.locate(&text, &path.field) {
+    match data.at(&path.tree.place).locate(&text, &path.field) {
         Ok((local, remark)) => {
             if let Some(remark) = remark {
                 log.note(&path, NoteKind::Instead, remark);
