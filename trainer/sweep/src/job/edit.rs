@@ -3,7 +3,8 @@
 use schemas::SettingSpec;
 
 use super::error::{Place, Problem};
-use super::tree::{self, Entry, Log, Node, Tree};
+use super::fields::Log;
+use super::tree::{self, Entry, Node, Tree};
 
 /// Applies `a.b.0=value`: a name of a mapping or the number of a list's item at each step, the value in YAML. What is not there
 /// yet is made, in mappings; a name that no field may have is refused when the tree is read. A setting may have any of its names.

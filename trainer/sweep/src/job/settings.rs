@@ -10,7 +10,8 @@ use super::NoteKind;
 use super::data::Data;
 use super::distribution::{self, name};
 use super::error::Problem;
-use super::tree::{self, Item, Log, Node};
+use super::fields::{Item, Log};
+use super::tree::{self, Node};
 use crate::space::Distribution;
 
 /// Options of `trainer train` beside the settings that a job may give among them.
