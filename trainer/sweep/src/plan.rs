@@ -117,12 +117,45 @@ pub(crate) fn without_idle(
             Ok(plan) => return Ok((plan, idle)),
             Err(errors) => errors,
         };
-        // Each error takes an option or ends the loop, so it ends.
-        for error in &errors {
-            if error.idle().and_then(|name| options.shift_remove(name)).is_none() {
-                return Err(errors.into_iter().filter(|error| error.idle().is_none()).collect());
-            }
+        // What has no effect goes first: it may be what the others contradict. Each round takes an option or is the last.
+        let before = options.len();
+        for name in errors.iter().filter_map(SettingError::idle) {
+            options.shift_remove(name);
         }
-        idle.extend(errors);
+        if options.len() == before {
+            return Err(errors);
+        }
+        idle.extend(errors.into_iter().filter(|error| error.idle().is_some()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[track_caller]
+    fn left(given: &[(&str, Value)]) -> Result<Vec<String>, Vec<String>> {
+        let mut options: IndexMap<String, Value> = IndexMap::from([("training_data".to_owned(), json!("x"))]);
+        options.extend(given.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
+        match without_idle(&mut options) {
+            Ok(_) => Ok(options.into_keys().skip(3).collect()),
+            Err(errors) => Err(errors.iter().map(ToString::to_string).collect()),
+        }
+    }
+
+    #[test]
+    fn what_has_no_effect_goes_and_what_contradicts_stays() {
+        let detect = |model: &str| [("task", json!("image-object-detection")), ("model_name", json!(model))];
+        // Two reasons against one setting.
+        let mosaic = [("apply_mosaic_for_yolo", json!(false)), ("close_mosaic", json!(3)), ("max_size", json!(900))];
+        assert_eq!(left(&[&detect("retinanet_resnet50_fpn")[..], &mosaic].concat()).unwrap(), ["max_size"]);
+        assert_eq!(left(&[&detect("yolov5")[..], &mosaic].concat()).unwrap(), ["apply_mosaic_for_yolo"]);
+        // A crop that the model does not take is not larger than its image.
+        let crop = [("valid_crop_size", json!(300)), ("momentum", json!(0.8))];
+        let classify = |model: &str| [("task", json!("image-classification")), ("model_name", json!(model))];
+        assert_eq!(left(&[&classify("seresnext")[..], &crop].concat()).unwrap(), ["momentum"]);
+        let errors = left(&[&classify("resnet50")[..], &crop].concat()).unwrap_err();
+        assert!(errors.len() == 1 && errors[0].contains("the square is cut"), "{errors:?}");
     }
 }

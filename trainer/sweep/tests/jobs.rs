@@ -162,3 +162,60 @@ fn data_that_is_not_there_is_told_before_anything_begins() {
     let missing = job::v2::open(&ReadOptions::of(&dir.path().join("none.yml"))).unwrap_err();
     assert_eq!(schemas::Coded::code(&missing), schemas::ErrorCode::FileNotFound);
 }
+
+/// The files on the page are read without an error.
+#[test]
+fn examples_of_the_page_are_jobs() {
+    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/sweeps.md")).unwrap();
+    let blocks: Vec<&str> = page.split("```yaml\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
+    assert_eq!(blocks.len(), 2);
+    let (newer, older) =
+        (job::v2::read(blocks[0], &ReadOptions::default()), job::v1::read(blocks[1], &ReadOptions::default()));
+    assert_eq!(newer.unwrap().plan.space.unwrap().branches.len(), 2);
+    assert_eq!(older.unwrap().plan.space.unwrap().branches.len(), 2);
+    // So are the distributions of its table, in both columns.
+    let rows = page.lines().filter_map(|line| line.strip_prefix("| `{type: ")?.split_once("` | "));
+    let mut read = 0;
+    for (mapping, rest) in rows {
+        for form in [format!("{{type: {mapping}"), rest.split('`').nth(1).unwrap().to_owned()] {
+            let setting = if form.contains("'a'") || form.contains("[a") { "model_size" } else { "augment_degrees" };
+            let form = form.replace("'a', 'b'", "'small', 'large'").replace("[a, b]", "[small, large]");
+            let form = if form.starts_with('{') { form } else { format!("\"{form}\"") };
+            let job = format!(
+                "type: automl\ntask: image_object_detection\ntraining_data: x\nlimits: {{max_trials: 2}}\nsearch_space: {{{setting}: {form}}}\n"
+            );
+            assert!(job::v2::read(&job, &ReadOptions::default()).is_ok(), "{form}");
+            read += 1;
+        }
+    }
+    assert_eq!(read, 12);
+}
+
+/// Whatever a file holds, the answer is a job or errors with places.
+#[test]
+fn cut_and_mixed_files_are_no_panic() {
+    let texts: Vec<String> = files().iter().map(|path| fs::read_to_string(path).unwrap()).collect();
+    let mut read = 0;
+    for (index, text) in texts.iter().enumerate() {
+        let lines: Vec<&str> = text.lines().collect();
+        let other: Vec<&str> = texts[(index + 1) % texts.len()].lines().collect();
+        for at in (index % 2..lines.len()).step_by(2) {
+            let without = [&lines[..at], &lines[at + 1..]].concat().join("\n");
+            let cut = text[..text.floor_char_boundary(text.len() * at / lines.len())].to_owned();
+            let mixed = [&lines[..at], &[other[at % other.len()]], &lines[at..]].concat().join("\n");
+            for text in [without, cut, mixed] {
+                for toml in [false, true] {
+                    let options = ReadOptions::of(Path::new(if toml { "a.toml" } else { "a.yml" }));
+                    for answer in [job::v1::read(&text, &options), job::v2::read(&text, &options)] {
+                        assert!(
+                            answer.map_or_else(|errors| !errors.errors.is_empty(), |job| !job.plan.fixed.is_empty()),
+                            "{text}"
+                        );
+                        read += 1;
+                    }
+                }
+            }
+        }
+    }
+    assert!(read > 2000, "{read}");
+}

@@ -17,6 +17,14 @@ pub(super) struct Data {
 }
 
 impl Data {
+    /// The same, for what is written at a place: paths of options are relative to the working directory.
+    pub fn at(&self, place: &Place) -> Self {
+        match place {
+            Place::Option(_) => Self { folder: PathBuf::new(), root: self.root.clone() },
+            Place::Line(_) | Place::Nowhere => self.clone(),
+        }
+    }
+
     /// A path of the job, as this machine has it: relative to its file.
     pub fn file(&self, path: &str) -> String {
         let path = path.strip_prefix("file://").unwrap_or(path);

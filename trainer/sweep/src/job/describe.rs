@@ -161,7 +161,13 @@ mod tests {
 
     #[test]
     fn a_plan_reads_from_top_to_bottom() {
-        let text = "type: automl\ntask: image_object_detection\ncompute: gpus\ntraining_data: {path: train}\nlimits: {max_trials: 6, timeout_minutes: 30}\ntraining_parameters: {distributed: true}\nsweep: {sampling_algorithm: {type: random, rule: sobol, seed: 2}, early_termination: {type: bandit, slack_factor: 0.25, evaluation_interval: 3}}\nsearch_space:\n  - {model_name: yolov5, learning_rate: 'loguniform(-9, -4)'}\n  - {model_name: retinanet_resnet50_fpn, min_size: 'quniform(400, 600, 50)'}\n";
+        let text = "type: automl\ntask: image_object_detection\ncompute: gpus\n\
+            training_data: {path: train}\nlimits: {max_trials: 6, timeout_minutes: 30}\n\
+            training_parameters: {distributed: true}\n\
+            sweep: {sampling_algorithm: {type: random, rule: sobol, seed: 2}, \
+            early_termination: {type: bandit, slack_factor: 0.25, evaluation_interval: 3}}\n\
+            search_space:\n\x20 - {model_name: yolov5, learning_rate: 'loguniform(-9, -4)'}\n\
+            \x20 - {model_name: retinanet_resnet50_fpn, min_size: 'quniform(400, 600, 50)'}\n";
         let job = v2::read(text, &ReadOptions::default()).unwrap();
         let expected = "study
   trials           6

@@ -5,7 +5,8 @@ use serde_json::Value;
 
 use super::call;
 use super::error::Problem;
-use super::tree::{Entry, Fields, Item, Log, Node};
+use super::fields::{Fields, Item, Log};
+use super::tree::{Entry, Node};
 use crate::space::Distribution;
 
 /// A distribution that cannot be read, or not be drawn from.

@@ -3,7 +3,8 @@
 use schemas::SettingSpec;
 
 use super::error::{Place, Problem};
-use super::tree::{self, Entry, Log, Node, Tree};
+use super::fields::Log;
+use super::tree::{self, Entry, Node, Tree};
 
 /// Applies `a.b.0=value`: a name of a mapping or the number of a list's item at each step, the value in YAML. What is not there
 /// yet is made, in mappings; a name that no field may have is refused when the tree is read. A setting may have any of its names.
@@ -80,26 +81,26 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(text: &str, changes: &[&str], expected: serde_json::Value) {
+    fn check(text: &str, changes: &[&str], expected: &serde_json::Value) {
         let (mut tree, mut log) = (tree::yaml(text).unwrap(), Log::default());
         for change in changes {
             apply(&mut tree, change, &mut log);
         }
-        assert_eq!(tree.json(), expected);
+        assert_eq!(&tree.json(), expected);
         assert!(log.errors.is_empty(), "{:?}", log.errors);
     }
 
     #[test]
     fn values_are_yaml_and_paths_are_made() {
         let json = serde_json::json!({"a": {"b": 2}, "l": [{"x": [1, 2]}, 5], "n": {"m": {"k": "text"}}});
-        check("a: {b: 1}\nl: [{x: 0}, 4]\n", &["a.b=2", "l.0.x=[1, 2]", "l.1=5", "n.m.k=text"], json);
+        check("a: {b: 1}\nl: [{x: 0}, 4]\n", &["a.b=2", "l.0.x=[1, 2]", "l.1=5", "n.m.k=text"], &json);
     }
 
     #[test]
     fn other_names_of_a_setting_are_replaced() {
         let json = serde_json::json!({"p": {"grad_accumulation_step": 4}});
-        check("p: {gradient_accumulation_step: 2}", &["p.grad_accumulation_step=4"], json);
-        check("p: {momentum: 2}", &["p="], serde_json::json!({"p": null}));
+        check("p: {gradient_accumulation_step: 2}", &["p.grad_accumulation_step=4"], &json);
+        check("p: {momentum: 2}", &["p="], &serde_json::json!({"p": null}));
     }
 
     #[test]

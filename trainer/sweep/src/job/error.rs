@@ -76,8 +76,8 @@ pub enum Problem {
         other: String,
     },
     /// A value or a name that the settings refuse.
-    #[error(transparent)]
-    Setting(#[from] SettingError),
+    #[error("{0}")]
+    Setting(Box<SettingError>),
     /// A distribution that cannot be read, or not drawn from.
     #[error(transparent)]
     Distribution(#[from] DistributionError),
@@ -87,7 +87,7 @@ pub enum Problem {
         /// Where it does.
         at: &'static str,
         /// What the setting says of it.
-        error: SettingError,
+        error: Box<SettingError>,
         /// What to look at, or nothing.
         hint: &'static str,
     },
@@ -127,6 +127,12 @@ pub enum Problem {
     /// Anything else, said in full.
     #[error("{0}")]
     Refused(String),
+}
+
+impl From<SettingError> for Problem {
+    fn from(error: SettingError) -> Self {
+        Self::Setting(Box::new(error))
+    }
 }
 
 impl Problem {

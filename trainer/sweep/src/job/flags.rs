@@ -7,8 +7,9 @@ use super::data::Data;
 use super::distribution;
 use super::draft::{BranchDraft, Draft, Given};
 use super::error::{Place, Problem};
+use super::fields::{Item, Log};
 use super::policy;
-use super::tree::{Entry, Item, Log, Node, Tree};
+use super::tree::{Entry, Node, Tree};
 use super::v2::{add, located, put, task};
 use super::{Job, JobErrors, call};
 use crate::plan::Limits;
@@ -51,7 +52,8 @@ pub fn job(flags: &Flags<'_>) -> Result<Job, JobErrors> {
             "training_data" => fixed.extend(located(item, &data, &mut log).map(|given| ("training_data", given))),
             "validation_data" => fixed.extend(located(item, &data, &mut log).map(|given| ("validation_data", given))),
             "test_data" => {
-                test_data = located(item, &data, &mut log).and_then(|given| given.value.as_str().map(str::to_owned))
+                let given = located(item, &data, &mut log);
+                test_data = given.and_then(|given| given.value.as_str().map(str::to_owned));
             }
             "data_root" => {
                 let given = Given { value: Value::from(text.as_str()), place: item.place, field: item.field };

@@ -7,8 +7,9 @@ use schemas::{Settings, Task};
 use serde_json::Value;
 
 use super::error::Problem;
+use super::fields::{Fields, Item, Log};
 use super::settings::{self, Meaning};
-use super::tree::{Fields, Item, Log};
+use super::tree::Node;
 use super::{JobErrors, ReadOptions};
 
 /// Fields of a plan whose values are paths. Those of a file are relative to it.
@@ -40,6 +41,9 @@ pub fn read(path: &Path) -> Result<Vec<(String, Value)>, JobErrors> {
 fn value(item: &Item, options: &ReadOptions, log: &mut Log) -> Option<(String, Value)> {
     let data = options.data();
     let name = item.name.trim().to_ascii_lowercase().replace('-', "_");
+    if item.tree.node == Node::Null && (name == "task" || PATHS.contains(&name.as_str())) {
+        return None;
+    }
     if PATHS.contains(&name.as_str()) {
         return Some((name, data.file(&item.text(log)?).into()));
     }
@@ -86,8 +90,12 @@ mod tests {
 
     #[test]
     fn yaml_and_toml_say_the_same() {
-        let yaml = "task: image_object_detection\ntraining_data: ./train.jsonl\nmodel-name: YOLOv5\nrandom_seed: 7\nnms_iou_threshold: '0.4'\nadvanced_settings: '{\"apply_mosaic_for_yolo\": false}'\ndeterministic: true\npretrained: none\n";
-        let toml = "task = 'image-object-detection'\ntraining_data = 'train.jsonl'\nmodel_name = 'yolov5'\nseed = 7\nbox_nms_thresh = 0.4\napply_mosaic_for_yolo = 0\npretrained = 'none'\n";
+        let yaml = "task: image_object_detection\ntraining_data: ./train.jsonl\n\
+            model-name: YOLOv5\nrandom_seed: 7\nnms_iou_threshold: '0.4'\n\
+            advanced_settings: '{\"apply_mosaic_for_yolo\": false}'\n\
+            deterministic: true\npretrained: none\n";
+        let toml = "task = 'image-object-detection'\ntraining_data = 'train.jsonl'\n\
+            model_name = 'yolov5'\nseed = 7\nbox_nms_thresh = 0.4\napply_mosaic_for_yolo = 0\npretrained = 'none'\n";
         let expected = [
             ("task", json!("image-object-detection")),
             ("training_data", json!("DIR/train.jsonl")),
@@ -104,7 +112,12 @@ mod tests {
 
     #[test]
     fn everything_wrong_is_told_with_its_line() {
-        let errors = read("a.yaml", "learning_rat: 1\nlearning_rate: 2\nmomentum: 0.9\ntask: cats\ndeterministic: false\nmomentum_: 1\nlr_scheduler: step\nlearning_rate_scheduler: step\n").unwrap_err();
+        let errors = read(
+            "a.yaml",
+            "learning_rat: 1\nlearning_rate: 2\nmomentum: 0.9\ntask: cats\n\
+            deterministic: false\nmomentum_: 1\nlr_scheduler: step\nlearning_rate_scheduler: step\n",
+        )
+        .unwrap_err();
         let lines: Vec<String> =
             errors.lines().iter().map(|line| line.split_once("a.yaml:").unwrap().1.to_owned()).collect();
         for (line, part) in lines.iter().zip([

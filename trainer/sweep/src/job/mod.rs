@@ -11,9 +11,11 @@ mod distribution;
 mod draft;
 mod edit;
 mod error;
+mod fields;
 pub mod flags;
 pub mod flat;
 mod policy;
+mod reach;
 mod settings;
 mod tree;
 pub mod v1;
@@ -105,7 +107,7 @@ impl ReadOptions {
     }
 
     /// The tree of a text, with its changes made.
-    fn tree(&self, text: &str, log: &mut tree::Log) -> Result<tree::Tree, JobErrors> {
+    fn tree(&self, text: &str, log: &mut fields::Log) -> Result<tree::Tree, JobErrors> {
         let read = if self.is_toml() { tree::toml(text) } else { tree::yaml(text) };
         let mut tree = read.map_err(|(place, problem)| JobErrors {
             file: self.file.clone(),
@@ -118,7 +120,7 @@ impl ReadOptions {
     }
 
     /// The job, or everything that is wrong.
-    fn answer(&self, job: Option<Job>, log: tree::Log) -> Result<Job, JobErrors> {
+    fn answer(&self, job: Option<Job>, log: fields::Log) -> Result<Job, JobErrors> {
         let mut errors = log.errors;
         errors.sort_by_key(|error| match error.place {
             Place::Option(_) => (0, 0),

@@ -4,7 +4,8 @@ use schemas::setting::nearest;
 
 use super::NoteKind;
 use super::error::Problem;
-use super::tree::{Fields, Item, Log, Node};
+use super::fields::{Fields, Item, Log};
+use super::tree::Node;
 use crate::sampler::Sampling;
 use crate::termination::{Rule, Slack, Termination};
 

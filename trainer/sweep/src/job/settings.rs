@@ -10,7 +10,8 @@ use super::NoteKind;
 use super::data::Data;
 use super::distribution::{self, name};
 use super::error::Problem;
-use super::tree::{self, Item, Log, Node};
+use super::fields::{Item, Log};
+use super::tree::{self, Node};
 use crate::space::Distribution;
 
 /// Options of `trainer train` beside the settings that a job may give among them.
@@ -90,6 +91,9 @@ pub(super) fn parts(item: Item, log: &mut Log) -> Vec<Item> {
     if item.name != "advanced_settings" {
         return vec![item];
     }
+    if item.tree.node == Node::Null {
+        return Vec::new();
+    }
     let mut item = item;
     if let Node::Text(text) = &item.tree.node {
         match tree::yaml(text) {
@@ -106,6 +110,9 @@ pub(super) fn parts(item: Item, log: &mut Log) -> Vec<Item> {
 /// Own name and value of what is the same in every trial; `None` where there is nothing to set, with a note or an error.
 pub(super) fn fixed(item: &Item, data: &Data, log: &mut Log) -> Option<(&'static str, Value)> {
     let meaning = meaning(&item.name).map_err(|problem| log.error(item, problem)).ok()?;
+    if item.tree.node == Node::Null {
+        return None;
+    }
     let value = match meaning {
         Meaning::Setting(spec) => {
             let unset = UNSET.contains(&spec.name)
@@ -114,11 +121,11 @@ pub(super) fn fixed(item: &Item, data: &Data, log: &mut Log) -> Option<(&'static
                 log.note(item, NoteKind::Instead, "none stands for the default");
                 return None;
             }
-            item.read(spec.kind, log)?
+            parse(spec, &item.name, &item.tree.json()).map_err(|error| log.error(item, error)).ok()?
         }
-        Meaning::Option(name) => {
-            option(name, &item.tree.json(), data).map_err(|problem| log.error(item, problem)).ok()?
-        }
+        Meaning::Option(name) => option(name, &item.tree.json(), &data.at(&item.tree.place))
+            .map_err(|problem| log.error(item, problem))
+            .ok()?,
         Meaning::Instead(reason) => {
             log.note(item, NoteKind::Instead, reason);
             return None;
@@ -127,11 +134,38 @@ pub(super) fn fixed(item: &Item, data: &Data, log: &mut Log) -> Option<(&'static
     Some((meaning.own_name(), value))
 }
 
+/// Reads the value of a setting. Words may have capitals for underscores (`WarmupCosine`), as the specification turns them.
+fn parse(spec: &SettingSpec, name: &str, value: &Value) -> Result<Value, Problem> {
+    let error = match spec.kind.parse(name, value) {
+        Ok(value) => return Ok(value),
+        Err(error) => error,
+    };
+    let words = match (spec.kind, value) {
+        (Kind::Choice(_), Value::String(text)) => spec.kind.parse(name, &Value::from(snake(text))).ok(),
+        _ => None,
+    };
+    words.ok_or_else(|| error.into())
+}
+
+/// `ImageClassification` and `image-classification` as `image_classification`.
+pub(super) fn snake(text: &str) -> String {
+    let mut snake = String::new();
+    let mut lower = false;
+    for c in text.trim().chars() {
+        if c.is_ascii_uppercase() && lower {
+            snake.push('_');
+        }
+        lower = c.is_ascii_lowercase() || c.is_ascii_digit();
+        snake.push(if c == '-' { '_' } else { c.to_ascii_lowercase() });
+    }
+    snake
+}
+
 /// Reads the value of an option into the form that a plan has it in.
 fn option(name: &'static str, value: &Value, data: &Data) -> Result<Value, Problem> {
     let wrong = |expected: &str| {
         let (name, value, expected) = (name.to_owned(), value.clone(), expected.to_owned());
-        Problem::Setting(SettingError::WrongType { name, value, expected })
+        Problem::from(SettingError::WrongType { name, value, expected })
     };
     let text = value.as_str().map(str::trim).filter(|text| !text.is_empty());
     match name {
@@ -159,22 +193,26 @@ fn option(name: &'static str, value: &Value, data: &Data) -> Result<Value, Probl
 }
 
 /// Own name and distribution of what trials differ in.
-pub(super) fn searched(item: Item, data: &Data, log: &mut Log) -> Option<(&'static str, Distribution)> {
-    let meaning = meaning(&item.name).map_err(|problem| log.error(&item, problem)).ok()?;
+pub(super) fn searched(item: &Item, data: &Data, log: &mut Log) -> Option<(&'static str, Distribution)> {
+    let meaning = meaning(&item.name).map_err(|problem| log.error(item, problem)).ok()?;
+    if item.tree.node == Node::Null {
+        return None;
+    }
     if let Meaning::Instead(reason) = meaning {
-        log.note(&item, NoteKind::Instead, reason);
+        log.note(item, NoteKind::Instead, reason);
         return None;
     }
     let distribution = distribution::read(item.clone(), log)?;
     let settled = match (meaning, distribution) {
-        (Meaning::Setting(spec), distribution) => settle(spec, distribution, &item, log)?,
+        (Meaning::Setting(spec), distribution) => settle(spec, distribution, item, log)?,
         (Meaning::Option(name), Distribution::Choice(values)) => {
-            let read: Result<Vec<Value>, Problem> = values.iter().map(|value| option(name, value, data)).collect();
-            Distribution::Choice(read.map_err(|problem| log.error(&item, problem)).ok()?)
+            let data = data.at(&item.tree.place);
+            let read: Result<Vec<Value>, Problem> = values.iter().map(|value| option(name, value, &data)).collect();
+            Distribution::Choice(read.map_err(|problem| log.error(item, problem)).ok()?)
         }
         (Meaning::Option("seed"), distribution @ Distribution::RandInt { .. }) => distribution,
         (Meaning::Option(_) | Meaning::Instead(_), distribution) => {
-            log.error(&item, Problem::Unfit { kind: "words", distribution: name(&distribution), instead: "choice" });
+            log.error(item, Problem::Unfit { kind: "words", distribution: name(&distribution), instead: "choice" });
             return None;
         }
     };
@@ -189,7 +227,7 @@ fn settle(spec: &SettingSpec, distribution: Distribution, item: &Item, log: &mut
         (_, Distribution::Choice(values)) => {
             let mut read = Vec::new();
             for value in values {
-                match spec.kind.parse(&item.name, value) {
+                match parse(spec, &item.name, value) {
                     Ok(value) => read.push(value),
                     Err(error) => log.error(item, error),
                 }
@@ -220,7 +258,7 @@ fn settle(spec: &SettingSpec, distribution: Distribution, item: &Item, log: &mut
         if let Err(error) = spec.kind.parse(&item.name, &value) {
             let hint = if name(&distribution).contains("log") { " (its bounds are natural logarithms)" } else { "" };
             let at = if distribution.is_unbounded() { "in its middle" } else { "at an end" };
-            log.error(item, Problem::Reaches { at, error, hint });
+            log.error(item, Problem::Reaches { at, error: Box::new(error), hint });
             fine = false;
             break;
         }

@@ -21,8 +21,9 @@ use serde_json::Value;
 use super::data::Data;
 use super::draft::{BranchDraft, Draft, Given};
 use super::error::{Place, Problem};
+use super::fields::{Fields, Item, Log};
 use super::policy::{self, Sampler};
-use super::tree::{Fields, Item, Log, Node, Tree};
+use super::tree::{Node, Tree};
 use super::v2::{add, branch, located, metric, put, task};
 use super::{Job, JobErrors, NoteKind, ReadOptions};
 use crate::plan::Limits;
@@ -94,7 +95,7 @@ fn job(mut fields: Fields, data: &Data, log: &mut Log) -> Option<Job> {
         labels.insert(name.to_owned(), item.tree.json());
         log.note(&item, NoteKind::Label, "kept as a label");
     }
-    let root = fields.take("data_root").and_then(|item| Some((data.file(&item.text(log)?), item)));
+    let root = fields.take("data_root").and_then(|item| Some((data.at(&item.tree.place).file(&item.text(log)?), item)));
     let mut data = data.clone();
     let mut fixed = IndexMap::new();
     if let Some((root, _)) = &root {

@@ -8,9 +8,10 @@ use serde_json::Value;
 use super::data::Data;
 use super::draft::{BranchDraft, Draft, Given};
 use super::error::{Place, Problem};
+use super::fields::{Fields, Item, Log};
 use super::policy::{self, Sampler};
-use super::settings;
-use super::tree::{Fields, Item, Log, Node};
+use super::settings::{self, snake};
+use super::tree::Node;
 use super::{Job, JobErrors, NoteKind, ReadOptions};
 use crate::plan::Limits;
 use crate::termination::Termination;
@@ -185,20 +186,6 @@ pub(super) fn task(item: &Item, log: &mut Log) -> Option<Task> {
     }
 }
 
-/// `ImageClassification` and `image-classification` as `image_classification`, as the specification turns them.
-fn snake(text: &str) -> String {
-    let mut snake = String::new();
-    let mut lower = false;
-    for c in text.trim().chars() {
-        if c.is_ascii_uppercase() && lower {
-            snake.push('_');
-        }
-        lower = c.is_ascii_lowercase() || c.is_ascii_digit();
-        snake.push(if c == '-' { '_' } else { c.to_ascii_lowercase() });
-    }
-    snake
-}
-
 pub(super) fn metric(item: &Item, task: Option<Task>, log: &mut Log) {
     let (Some(text), Some(task)) = (item.text(log), task) else { return };
     let wanted = snake(&text);
@@ -267,7 +254,7 @@ pub(super) fn located(item: Item, data: &Data, log: &mut Log) -> Option<Given<Va
         }
     };
     let text = path.text(log)?;
-    match data.locate(&text, &path.field) {
+    match data.at(&path.tree.place).locate(&text, &path.field) {
         Ok((local, remark)) => {
             if let Some(remark) = remark {
                 log.note(&path, NoteKind::Instead, remark);
@@ -376,12 +363,11 @@ pub(super) fn branch(item: Item, data: &Data, log: &mut Log) -> Option<BranchDra
 
 /// Adds a parameter to a sub-space; a second one of the name is an error.
 pub(super) fn add(item: Item, data: &Data, branch: &mut BranchDraft, log: &mut Log) {
-    let (place, field) = (item.place.clone(), item.field.clone());
-    let Some((name, value)) = settings::searched(item, data, log) else { return };
+    let Some((name, value)) = settings::searched(&item, data, log) else { return };
     match branch.parameters.get(name) {
-        Some(first) => log.error_at(&place, &field, Problem::Twice { other: format!("as {}", first.field) }),
+        Some(first) => log.error(&item, Problem::Twice { other: format!("as {}", first.field) }),
         None => {
-            branch.parameters.insert(name, Given { value, place, field });
+            branch.parameters.insert(name, Given { value, place: item.place, field: item.field });
         }
     }
 }
