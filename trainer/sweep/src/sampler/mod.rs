@@ -1,5 +1,10 @@
 //! What is tried next. A sampler is a pure function of its own settings, the number of the trial and what was tried before.
 
+mod draw;
+mod grid;
+mod random;
+mod tpe;
+
 use serde::{Deserialize, Serialize};
 
 use crate::space::{Point, Space};
@@ -46,7 +51,14 @@ impl Sampling {
     /// The point of trial `number`, by what was tried before in any order; `None` where there is nothing left to try.
     #[must_use]
     pub fn point(&self, space: &Space, seed: u64, number: u64, tried: &[Tried]) -> Option<Point> {
-        let _ = (space, seed, number, tried);
-        None
+        if space.branches.is_empty() {
+            return None;
+        }
+        match self {
+            Self::Random { sobol: false } => Some(random::random(space, seed, number)),
+            Self::Random { sobol: true } => Some(random::sobol(space, seed, number)),
+            Self::Grid => grid::point(space, number),
+            Self::Bayesian => Some(tpe::point(space, seed, number, tried)),
+        }
     }
 }
