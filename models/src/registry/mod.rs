@@ -14,7 +14,7 @@ use table::MODELS;
 
 pub(crate) use family::IMAGENET;
 pub use family::{Augmentation, Layers, Layout, is_under};
-pub use recipe::{Choice, Scene, Situation};
+pub use recipe::{Choice, Scene, Situation, fine_tuning_rate};
 pub use settings::settings;
 pub use spec::{Kind, ModelSpec};
 pub use table::{SIZES, find};

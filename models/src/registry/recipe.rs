@@ -233,14 +233,23 @@ const MANY_TO_VALIDATE: usize = 2000;
 /// Factor between the largest and the smallest class from which on the loss is weighted.
 const UNEVEN: usize = 3;
 
+/// Learning rate of AdamW for a classifier that starts from published weights.
+#[must_use]
+pub fn fine_tuning_rate(classifier: Classifier) -> f64 {
+    match classifier {
+        Classifier::MobileNetV2 | Classifier::EfficientNetLite0 => 1e-3,
+        Classifier::Resnet(_) | Classifier::Resnest(_) | Classifier::SeResnext => 5e-4,
+        Classifier::Vit(_) => 1e-4,
+    }
+}
+
 fn classify(chosen: &mut Chosen, s: &Situation, classifier: Classifier) {
     if s.has_weights {
-        let rate = match classifier {
-            Classifier::MobileNetV2 | Classifier::EfficientNetLite0 => 1e-3,
-            Classifier::Resnet(_) | Classifier::Resnest(_) | Classifier::SeResnext => 5e-4,
-            Classifier::Vit(_) => 1e-4,
-        };
-        chosen.optimize(Optimizer::Adamw, rate, "it needs least tuning from weights that were trained before");
+        chosen.optimize(
+            Optimizer::Adamw,
+            fine_tuning_rate(classifier),
+            "it needs least tuning from weights that were trained before",
+        );
         chosen.take("training_batch_size", 16, "small batches make more of few images");
         chosen.take("validation_batch_size", 16, "as in training");
         chosen.take("number_of_epochs", 10, "enough where training begins from a head that fits");

@@ -114,6 +114,7 @@ impl Plan {
                 first: format!("split_ratio {}", settings.split_ratio),
                 second: format!("validation_data {path}"),
                 advice: "nothing is split off when validation data is given; remove one".to_owned(),
+                idle: true,
             });
         }
         if let Some(path) = validation_data.as_ref().filter(|_| settings.folds > 0) {
@@ -121,6 +122,7 @@ impl Plan {
                 first: format!("folds {}", settings.folds),
                 second: format!("validation_data {path}"),
                 advice: "each part of the training data validates once; remove one".to_owned(),
+                idle: false,
             });
         }
         let checkpoint_run = winners.text("checkpoint_run");
@@ -129,6 +131,7 @@ impl Plan {
                 first: format!("pretrained {}", winners.text("pretrained").unwrap_or_default()),
                 second: format!("checkpoint_run {run}"),
                 advice: "training starts from one model; remove one".to_owned(),
+                idle: false,
             });
         }
         let (Some(task), Some(training_data), true) = (task, winners.text("training_data"), errors.is_empty()) else {

@@ -80,12 +80,30 @@ pub enum SettingError {
         second: String,
         /// What to change.
         advice: String,
+        /// Whether the first has no effect beside the second, so that leaving it out changes nothing.
+        idle: bool,
     },
 }
 
 impl SettingError {
     pub(crate) fn other_task(name: &str, owner: &str) -> Self {
         Self::OtherTask { name: name.to_owned(), owner: owner.to_owned() }
+    }
+
+    /// The setting without effect, by its own name, when that is all that is wrong: a run without it is the run that was asked for.
+    #[must_use]
+    pub fn idle(&self) -> Option<&str> {
+        match self {
+            Self::Contradiction { first, idle: true, .. } => first.split(' ').next(),
+            Self::Contradiction { .. }
+            | Self::Unknown { .. }
+            | Self::WrongType { .. }
+            | Self::OutOfRange { .. }
+            | Self::OtherTask { .. }
+            | Self::NotOffered { .. }
+            | Self::Duplicate { .. }
+            | Self::Missing { .. } => None,
+        }
     }
 }
 

@@ -222,3 +222,24 @@ fn settings_survive_json_bit_for_bit() {
     assert!(serde_json::from_str::<Settings>(r#"{"learning_rate": 2}"#).unwrap_err().to_string().contains("[0, 1]"));
     assert!(serde_json::from_str::<Settings>(r#"{"learning_rat": 0.2}"#).is_err());
 }
+
+#[test]
+fn settings_without_effect_are_told_from_contradictions() {
+    let idle = |given: Given<'_>| {
+        let mut settings = defaults();
+        let mut sources = Sources::new();
+        for (name, value) in given {
+            settings.set(name, value).unwrap();
+            sources.insert((*name).to_owned(), Source::File);
+        }
+        let errors = settings.validate(Task::ImageClassification, ("resnet50", &ModelSettings::default()), &sources);
+        errors.iter().map(|error| error.idle().map(str::to_owned)).collect::<Vec<_>>()
+    };
+    let some = |name: &str| vec![Some(name.to_owned())];
+    assert_eq!(idle(&[("optimizer", json!("adam")), ("momentum", json!(0.8))]), some("momentum"));
+    assert_eq!(
+        idle(&[("early_stopping_delay", json!(9)), ("number_of_epochs", json!(3))]),
+        some("early_stopping_delay")
+    );
+    assert_eq!(idle(&[("valid_crop_size", json!(300))]), vec![None]);
+}

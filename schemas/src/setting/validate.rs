@@ -84,10 +84,15 @@ impl Check<'_> {
     }
 
     fn clash(&mut self, first: &str, second: &str, advice: &str) {
+        self.contradict(first, second, advice, false);
+    }
+
+    fn contradict(&mut self, first: &str, second: &str, advice: &str, idle: bool) {
         let error = SettingError::Contradiction {
             first: self.text(first),
             second: self.text(second),
             advice: advice.to_owned(),
+            idle,
         };
         self.errors.push(error);
     }
@@ -96,7 +101,7 @@ impl Check<'_> {
     fn idle(&mut self, names: &[&str], switch: &str, advice: &str) {
         for name in names {
             if self.chosen(name) {
-                self.clash(name, switch, advice);
+                self.contradict(name, switch, advice, true);
             }
         }
     }
@@ -132,12 +137,12 @@ impl Check<'_> {
                     continue;
                 }
                 let advice = format!("only {owner} this setting; remove it or choose another model");
-                self.against_model(name, advice);
+                self.against_model(name, advice, true);
             }
         }
         let s = self.settings;
         if s.best_epoch_by == BestEpochBy::LogLoss {
-            self.against_model("best_epoch_by", "detectors have no log loss; give primary or last".to_owned());
+            self.against_model("best_epoch_by", "detectors have no log loss; give primary or last".to_owned(), false);
         }
         if s.min_size > s.max_size {
             self.clash(
@@ -156,9 +161,9 @@ impl Check<'_> {
         }
     }
 
-    fn against_model(&mut self, name: &str, advice: String) {
+    fn against_model(&mut self, name: &str, advice: String, idle: bool) {
         let second = format!("model_name {}", self.model_name);
-        self.errors.push(SettingError::Contradiction { first: self.text(name), second, advice });
+        self.errors.push(SettingError::Contradiction { first: self.text(name), second, advice, idle });
     }
 
     /// Extras that need something switched on.
@@ -187,14 +192,14 @@ impl Check<'_> {
         for &(name, size) in model.fixed {
             if self.chosen(name) && s.get(name) != Some(Value::from(size)) {
                 let advice = format!("this model always takes {size}; remove it or choose another model");
-                self.against_model(name, advice);
+                self.against_model(name, advice, true);
             }
         }
         let one_size = model.one_size && self.chosen("train_crop_size");
         if one_size && s.train_crop_size != s.valid_crop_size {
             let advice =
                 "a Vision Transformer sees images of one size; remove the first, which then follows the second";
-            self.clash("train_crop_size", "valid_crop_size", advice);
+            self.contradict("train_crop_size", "valid_crop_size", advice, true);
         }
         if s.valid_crop_size > s.valid_resize_size {
             let advice = "the square is cut from the resized image; raise the second or lower the first";
@@ -242,7 +247,8 @@ impl Check<'_> {
                 let advice = "only adam and adamw use it; remove it or change the optimizer";
                 self.idle(&["beta1", "beta2", "amsgrad"], "optimizer", advice);
                 if self.chosen("nesterov") && s.nesterov && s.momentum == 0.0 {
-                    self.clash("nesterov", "momentum", "Nesterov needs momentum above 0; set nesterov false");
+                    let advice = "Nesterov needs momentum above 0; set nesterov false";
+                    self.contradict("nesterov", "momentum", advice, true);
                 }
             }
             Optimizer::Adam | Optimizer::Adamw => {
@@ -259,7 +265,7 @@ impl Check<'_> {
             self.idle(&names, "early_stopping", "it has no effect; remove it or set early_stopping true");
         } else if self.chosen("early_stopping_delay") && s.early_stopping_delay > s.number_of_epochs {
             let advice = "training could never stop early; lower the first or set early_stopping false";
-            self.clash("early_stopping_delay", "number_of_epochs", advice);
+            self.contradict("early_stopping_delay", "number_of_epochs", advice, true);
         }
     }
 

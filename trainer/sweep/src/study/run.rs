@@ -1,0 +1,354 @@
+//! The coordinator: starts trials, records what they report, ends those that a policy or a limit ends, and starts dead ones again.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::error::StudyError;
+use super::journal::Journal;
+use super::launcher::{Exit, Launch, Launcher, Stop};
+use super::store::{State, Study, Trial};
+use super::strays;
+use crate::sampler::Tried;
+use crate::space::{Point, Space};
+use crate::termination::Curve;
+
+/// How long the coordinator sleeps between two looks at its trials.
+const PAUSE: Duration = Duration::from_millis(200);
+/// What a trial may take beyond its limit of time, to evaluate and to write, before it is killed.
+const GRACE: Duration = Duration::from_secs(120);
+/// Trials that are refused one after the other at the beginning, until the study is.
+const REFUSED: usize = 3;
+/// Exit codes of a training: bad settings or data, and interrupted and resumable.
+const BAD: i32 = 2;
+const INTERRUPTED: i32 = 75;
+
+/// How a study is run, beside its plan.
+#[derive(Clone, Copy, Debug)]
+pub struct Options<'a> {
+    /// What is searched: the plan's space, or the one that the study chose.
+    pub space: &'a Space,
+    /// Points that come before those of the sampler.
+    pub first: &'a [Point],
+    /// Trials of earlier studies that a Bayesian sampler may learn from.
+    pub earlier: &'a [Tried],
+    /// How often a trial is started again that died.
+    pub retries: u32,
+}
+
+/// How a study ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// Every trial is over.
+    Completed,
+    /// The time for the study is over; the best so far counts.
+    OutOfTime,
+    /// It was told to stop, and can be resumed.
+    Interrupted,
+}
+
+/// A trial whose process runs.
+struct Active {
+    place: usize,
+    journal: Journal,
+    started: Instant,
+    /// Seconds that earlier processes of it ran.
+    before: f64,
+    epochs: u32,
+    /// Why it was told to stop, and whether that is its end.
+    stopping: Option<(String, After)>,
+}
+
+/// What becomes of a trial that was told to stop.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum After {
+    /// It is over.
+    Over,
+    /// It goes on when the study does.
+    GoesOn,
+}
+
+impl Active {
+    fn seconds(&self) -> f64 {
+        self.started.elapsed().as_secs_f64()
+    }
+}
+
+/// Runs the trials of a study until all are over, its time is, or `stop` is set; `watch` sees them after every change.
+///
+/// The order of decisions: new reports of each running trial by its number, and after those of one whether a policy ends it; then trials
+/// that ended, by number; then, for each free place, the waiting trial with the lowest number, or a new one.
+///
+/// # Errors
+/// When the database cannot be read or written, or the first trials are all refused. What goes wrong with a trial is recorded with it.
+pub fn run(
+    study: &mut Study,
+    launcher: &mut dyn Launcher,
+    options: &Options,
+    stop: &AtomicBool,
+    watch: &mut dyn FnMut(&[Trial]),
+) -> Result<Ended, StudyError> {
+    let folder = study.trials_folder();
+    strays::end(&folder).map_err(StudyError::io(&folder))?;
+    study.set_waiting()?;
+    let trials = study.trials()?;
+    let before: f64 = trials.iter().map(|trial| trial.seconds).sum();
+    let mut coordinator =
+        Coordinator { study, launcher, options, trials, active: BTreeMap::new(), reason: None, before };
+    let ended = coordinator.run(stop, watch);
+    if ended.is_err() {
+        coordinator.abandon();
+    }
+    ended
+}
+
+struct Coordinator<'a> {
+    study: &'a mut Study,
+    launcher: &'a mut dyn Launcher,
+    options: &'a Options<'a>,
+    /// As the database has them.
+    trials: Vec<Trial>,
+    active: BTreeMap<u64, Active>,
+    /// Why no more trials are started.
+    reason: Option<Ended>,
+    /// Seconds of trials before this process.
+    before: f64,
+}
+
+impl Coordinator<'_> {
+    fn run(&mut self, stop: &AtomicBool, watch: &mut dyn FnMut(&[Trial])) -> Result<Ended, StudyError> {
+        let started = Instant::now();
+        let limits = self.study.plan().limits;
+        // What earlier processes took of the time, as if as many trials had always run at once.
+        let spent = Duration::try_from_secs_f64(self.before / limits.at_once.max(1) as f64).unwrap_or_default();
+        let minutes = limits.minutes.and_then(|minutes| Duration::try_from_secs_f64(minutes * 60.0).ok());
+        loop {
+            let mut changed = self.listen()?;
+            changed |= self.collect()?;
+            if self.reason.is_none() {
+                if stop.load(Ordering::Relaxed) {
+                    self.wind_up(Ended::Interrupted, "the study was told to stop", After::GoesOn);
+                } else if minutes.is_some_and(|minutes| spent + started.elapsed() >= minutes) {
+                    self.wind_up(Ended::OutOfTime, "the time for the study is over", After::Over);
+                }
+            }
+            if self.reason.is_none() {
+                changed |= self.fill()?;
+            }
+            if changed {
+                watch(&self.trials);
+            }
+            if self.active.is_empty() {
+                return Ok(self.reason.unwrap_or(Ended::Completed));
+            }
+            if !changed {
+                thread::sleep(PAUSE);
+            }
+        }
+    }
+
+    /// Records what running trials have reported, and ends those that a policy or their limit of time ends.
+    fn listen(&mut self) -> Result<bool, StudyError> {
+        let mut changed = false;
+        for number in self.active.keys().copied().collect::<Vec<_>>() {
+            changed |= self.hear(number)?;
+        }
+        Ok(changed)
+    }
+
+    /// What one trial reported.
+    fn hear(&mut self, number: u64) -> Result<bool, StudyError> {
+        let Some(active) = self.active.get_mut(&number) else { return Ok(false) };
+        let news = active.journal.news().map_err(StudyError::io(self.study.folder()))?;
+        active.epochs = news.epochs.unwrap_or(active.epochs);
+        let (seconds, epochs) = (active.before + active.seconds(), active.epochs);
+        let limit =
+            self.study.plan().limits.trial_minutes.and_then(|minutes| Duration::try_from_secs_f64(minutes * 60.0).ok());
+        if active.stopping.is_none() && limit.is_some_and(|limit| active.started.elapsed() > limit + GRACE) {
+            // It was told its limit, and should have ended by itself.
+            self.end(number, "it ran for longer than a trial may", After::Over, Stop::Now);
+        }
+        if news.reports.is_empty() && news.epochs.is_none() {
+            return Ok(false);
+        }
+        self.study.report(number, &news.reports, epochs, seconds)?;
+        let index = self.index(number);
+        let trial = &mut self.trials[index];
+        trial.epochs = epochs;
+        for report in news.reports {
+            match trial.reports.iter_mut().find(|(known, _)| known.epoch == report.epoch) {
+                Some((known, _)) => known.value = report.value,
+                None => trial.reports.push((report, seconds)),
+            }
+        }
+        let running = self.active.get(&number).is_some_and(|active| active.stopping.is_none()) && news.ended.is_none();
+        let curves: Vec<Curve> = self.trials.iter().map(Trial::curve).collect();
+        if running && self.study.plan().termination.ends(&curves[index], &curves) {
+            self.end(number, "early termination", After::Over, Stop::Gently);
+        }
+        Ok(true)
+    }
+
+    /// Tells a trial to stop.
+    fn end(&mut self, number: u64, why: &str, after: After, how: Stop) {
+        if let Some(active) = self.active.get_mut(&number) {
+            active.stopping = Some((why.to_owned(), after));
+            // It may have ended just now; then there is nothing to stop.
+            let _ = self.launcher.stop(number, how);
+        }
+    }
+
+    fn wind_up(&mut self, reason: Ended, why: &str, after: After) {
+        self.reason = Some(reason);
+        for number in self.active.keys().copied().collect::<Vec<_>>() {
+            let told = self.active.get(&number).is_some_and(|active| active.stopping.is_some());
+            if !told {
+                self.end(number, why, after, Stop::Gently);
+            }
+        }
+    }
+
+    /// Records trials whose processes ended.
+    fn collect(&mut self) -> Result<bool, StudyError> {
+        let mut changed = false;
+        for number in self.active.keys().copied().collect::<Vec<_>>() {
+            let exit = match self.launcher.poll(number) {
+                Ok(None) => continue,
+                Ok(Some(exit)) => exit,
+                Err(error) => Exit { code: None, said: error.to_string() },
+            };
+            // What it wrote between the last look and its end.
+            self.hear(number)?;
+            self.settle(number, &exit)?;
+            changed = true;
+        }
+        Ok(changed)
+    }
+
+    /// Records what became of a trial whose process ended.
+    fn settle(&mut self, number: u64, exit: &Exit) -> Result<(), StudyError> {
+        let Some(active) = self.active.remove(&number) else { return Ok(()) };
+        let index = self.index(number);
+        let attempts = self.trials[index].attempts;
+        let (state, why) = match (exit.code, active.stopping) {
+            // Told to stop, it was already at its end.
+            (Some(0), _) => (State::Completed, String::new()),
+            (_, Some((why, After::Over))) => (State::Stopped, why),
+            (_, Some((_, After::GoesOn))) => (State::Waiting, String::new()),
+            // Somebody else told it to stop; it goes on.
+            (Some(INTERRUPTED), None) if attempts <= self.options.retries => (State::Waiting, String::new()),
+            (Some(BAD), None) => (State::Failed, exit.said.clone()),
+            (_, None) if attempts <= self.options.retries => (State::Waiting, exit.said.clone()),
+            (code, None) => {
+                let how = code.map_or_else(|| "it was killed".to_owned(), |code| format!("it ended with {code}"));
+                (State::Failed, format!("{how}, {attempts} times\n{}", exit.said))
+            }
+        };
+        let seconds = active.started.elapsed().as_secs_f64();
+        self.study.set_state(number, state, &why, seconds)?;
+        let trial = &mut self.trials[index];
+        (trial.state, trial.why) = (state, why);
+        trial.seconds += seconds;
+        let begun = self.trials.iter().take_while(|trial| trial.state == State::Failed && trial.attempts == 1).count();
+        if exit.code == Some(BAD) && begun == self.trials.len() && begun >= REFUSED.min(self.wanted() as usize) {
+            return Err(StudyError::Refused { count: begun, reason: exit.said.clone() });
+        }
+        Ok(())
+    }
+
+    fn wanted(&self) -> u64 {
+        self.study.plan().limits.trials
+    }
+
+    /// Starts trials in free places.
+    fn fill(&mut self) -> Result<bool, StudyError> {
+        let mut changed = false;
+        while (self.active.len() as u64) < self.study.plan().limits.at_once.max(1) {
+            let waiting = self.trials.iter().find(|trial| trial.state == State::Waiting).map(|trial| trial.number);
+            let Some(number) = waiting.map_or_else(|| self.next(), |number| Ok(Some(number)))? else { break };
+            self.start(number)?;
+            changed = true;
+        }
+        Ok(changed)
+    }
+
+    /// Records the next trial; nothing where there are as many as were wanted, or nothing is left to try.
+    fn next(&mut self) -> Result<Option<u64>, StudyError> {
+        let number = self.trials.len() as u64;
+        if number >= self.wanted() {
+            return Ok(None);
+        }
+        let plan = self.study.plan();
+        let point = match self.options.first.get(self.trials.len()) {
+            Some(point) => Some(point.clone()),
+            None => {
+                let mut tried = self.options.earlier.to_vec();
+                tried.extend(self.trials.iter().map(Trial::tried));
+                plan.sampling.point(self.options.space, plan.seed, number, &tried)
+            }
+        };
+        let Some(point) = point else { return Ok(None) };
+        self.study.add(number, &point)?;
+        let (state, why, reports) = (State::Waiting, String::new(), Vec::new());
+        self.trials.push(Trial { number, point, state, attempts: 0, epochs: 0, why, seconds: 0.0, reports });
+        Ok(Some(number))
+    }
+
+    fn start(&mut self, number: u64) -> Result<(), StudyError> {
+        let index = self.index(number);
+        let folder = self.study.trial_folder(number);
+        let options = match self.study.plan().options(&self.trials[index].point) {
+            Ok(mut options) => {
+                // The run then ends by itself, evaluated and measured.
+                if let Some(minutes) = self.study.plan().limits.trial_minutes {
+                    options.entry("max_time".to_owned()).or_insert_with(|| minutes.into());
+                }
+                options
+            }
+            Err(errors) => {
+                let why: Vec<String> = errors.iter().map(ToString::to_string).collect();
+                let why = why.join("\n");
+                self.study.set_state(number, State::Failed, &why, 0.0)?;
+                (self.trials[index].state, self.trials[index].why) = (State::Failed, why);
+                return Ok(());
+            }
+        };
+        // Before it is started: a coordinator that is killed in between finds it, and no trial is started twice at once.
+        self.study.set_started(number)?;
+        let trial = &mut self.trials[index];
+        trial.state = State::Running;
+        trial.attempts += 1;
+        let taken: Vec<usize> = self.active.values().map(|active| active.place).collect();
+        let place = (0..).find(|place| !taken.contains(place)).unwrap_or_default();
+        let resume = folder.join("checkpoints/last/model.safetensors").is_file();
+        let launch = Launch { number, folder: &folder, options: &options, resume, place };
+        let started = self.launcher.start(&launch);
+        let (before, epochs) = (trial.seconds, trial.epochs);
+        let journal = Journal::of(&folder);
+        self.active.insert(number, Active { place, journal, started: Instant::now(), before, epochs, stopping: None });
+        match started {
+            Ok(()) => Ok(()),
+            Err(error) => self.settle(number, &Exit { code: None, said: format!("it could not be started: {error}") }),
+        }
+    }
+
+    fn index(&self, number: u64) -> usize {
+        // Trials are numbered from 0 without a gap.
+        number as usize
+    }
+
+    /// Stops everything, where the study cannot go on.
+    fn abandon(&mut self) {
+        for &number in self.active.keys() {
+            let _ = self.launcher.stop(number, Stop::Gently);
+        }
+        let patience = Instant::now();
+        while !self.active.is_empty() && patience.elapsed() < GRACE {
+            let ended: Vec<u64> =
+                self.active.keys().copied().filter(|&number| !matches!(self.launcher.poll(number), Ok(None))).collect();
+            ended.iter().for_each(|number| drop(self.active.remove(number)));
+            thread::sleep(PAUSE);
+        }
+    }
+}
