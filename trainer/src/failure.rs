@@ -11,6 +11,9 @@ use runtime::RuntimeError;
 use schemas::SettingError;
 use schemas::error::{Coded, ErrorBody, ErrorCode};
 
+use sweep::job::JobErrors;
+use sweep::study::StudyError;
+
 use crate::nn::checkpoint::CheckpointError;
 use dataset::DataError;
 
@@ -75,7 +78,7 @@ pub fn text(error: &anyhow::Error) -> String {
 type CodeOf = fn(&(dyn std::error::Error + 'static)) -> Option<ErrorCode>;
 
 /// Every type of error that has a code.
-const CODED: [CodeOf; 10] = [
+const CODED: [CodeOf; 12] = [
     of::<Failure>,
     of_torch,
     of::<OutputError>,
@@ -85,6 +88,8 @@ const CODED: [CodeOf; 10] = [
     of::<ExportError>,
     of::<DecodeError>,
     of::<RuntimeError>,
+    of::<JobErrors>,
+    of::<StudyError>,
     of::<std::io::Error>,
 ];
 

@@ -41,6 +41,8 @@ fn main() -> ExitCode {
         Action::Convert(args) => cli::convert::run(args),
         Action::SampleData(args) => cli::convert::sample_data(args),
         Action::Models(args) => cli::models::run(args),
+        Action::Job(args) => cli::sweep::run_job(args),
+        Action::Sweep(args) => cli::sweep::run_sweep(args, &settings),
         Action::Runs(args) => cli::runs::run(args),
         Action::Register(args) => cli::register::run(args),
     });

@@ -15,6 +15,8 @@ use serde::de::DeserializeOwned;
 use crate::failure::fail;
 use crate::predict::trained::Trained;
 use crate::train::Export;
+
+use super::sweep::args::{JobArgs, SweepArgs};
 use dataset::convert::Subfolders;
 use dataset::convert::boxes::masks::{MaskKind, MaskOptions};
 use dataset::convert::boxes::{Sizes, voc, yolo};
@@ -62,6 +64,10 @@ pub enum Action {
     SampleData(SampleDataArgs),
     /// List the models, or show one.
     Models(ModelsArgs),
+    /// Do what an Azure ML image job (`type: automl`) says: one training, or a study of many.
+    Job(Box<JobArgs>),
+    /// Train many times with other settings, and keep the best model.
+    Sweep(Box<SweepArgs>),
     /// List runs, compare them, or remove checkpoints that nobody needs any more.
     Runs(RunsArgs),
     /// Give a trained model a name and a version in a folder of models, for a server.
@@ -827,8 +833,8 @@ pub struct RegisterArgs {
 /// The whole command line, settings included.
 #[must_use]
 pub fn command() -> Command {
-    Cli::command().mut_subcommand("train", |train| {
-        let settings = SETTINGS.iter().map(|s| {
+    let settings = || {
+        SETTINGS.iter().map(|s| {
             Arg::new(s.name)
                 .long(s.name)
                 .aliases(s.aliases.iter().copied())
@@ -836,10 +842,15 @@ pub fn command() -> Command {
                 .value_name(s.kind.value_name())
                 .help_heading("Settings")
                 .allow_negative_numbers(true)
-        });
-        train.args(settings)
-    })
+        })
+    };
+    WITH_SETTINGS
+        .into_iter()
+        .fold(Cli::command(), |cli, name| cli.mut_subcommand(name, |command| command.args(settings())))
 }
+
+/// Commands that take settings.
+const WITH_SETTINGS: [&str; 2] = ["train", "sweep"];
 
 /// Parses a command line. Also gives the settings that were named, as `(name, text)`.
 ///
@@ -848,7 +859,8 @@ pub fn command() -> Command {
 pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<(Cli, Vec<(String, String)>), clap::Error> {
     let matches = command().try_get_matches_from(args.into_iter().map(underscored))?;
     let train = matches.subcommand_matches("train");
-    let settings = train.map(named_settings).unwrap_or_default();
+    let with_settings = WITH_SETTINGS.into_iter().find_map(|name| matches.subcommand_matches(name));
+    let settings = with_settings.map(named_settings).unwrap_or_default();
     let mut cli = Cli::from_arg_matches(&matches)?;
     if let (Action::Train(options), Some(train)) = (&mut cli.command, train) {
         let given = |id: &clap::Id| train.value_source(id.as_str()) == Some(ValueSource::CommandLine);

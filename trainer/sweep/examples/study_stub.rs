@@ -66,7 +66,8 @@ fn run(stub: &Stub, folder: &Path, resume: bool) -> Result<(), Box<dyn Error>> {
     let rule = stub.slack.map_or(Rule::Never, |slack| Rule::Bandit(Slack::Amount(slack)));
     let plan = StudyPlan {
         fixed: fixed.map(|(name, value)| (name.to_owned(), value)).into_iter().collect(),
-        space: Some(space.clone()),
+        space: Some(space),
+        first: Vec::new(),
         sampling: Sampling::Random { sobol: false },
         termination: Termination { rule, every: 1, delay: 0 },
         limits: Limits { trials: stub.trials, at_once: stub.at_once, minutes: stub.minutes, trial_minutes: None },
@@ -78,7 +79,7 @@ fn run(stub: &Stub, folder: &Path, resume: bool) -> Result<(), Box<dyn Error>> {
     let stop = Arc::new(AtomicBool::new(false));
     signal_hook::flag::register(SIGTERM, Arc::clone(&stop))?;
     let mut launcher = Local::new(std::env::current_exe()?, 1);
-    let options = Options { space: &space, first: &[], earlier: &[], retries: stub.retries };
+    let options = Options { earlier: &[], retries: stub.retries };
     let ended = study::run(&mut study, &mut launcher, &options, &stop, &mut |_| {})?;
     let trials: Vec<_> = (study.trials()?.iter())
         .map(|trial| {

@@ -19,6 +19,9 @@ pub struct StudyPlan {
     pub fixed: IndexMap<String, Value>,
     /// What is searched; `None` where the study chooses it (AutoMode).
     pub space: Option<Space>,
+    /// Points that are tried before those that are chosen.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub first: Vec<Point>,
     /// How points are chosen.
     pub sampling: Sampling,
     /// Which trials are ended early.

@@ -22,5 +22,6 @@ mod runs;
 mod start;
 mod streams;
 mod support;
+mod sweep;
 mod trace;
 mod wrong_calls;

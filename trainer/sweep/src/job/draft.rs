@@ -310,6 +310,7 @@ impl Draft {
         let plan = StudyPlan {
             fixed,
             space,
+            first: Vec::new(),
             sampling: self.sampler.sampling,
             termination: self.termination,
             limits: self.limits,

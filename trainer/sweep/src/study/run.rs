@@ -5,13 +5,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use indexmap::IndexMap;
+
 use super::error::StudyError;
 use super::journal::Journal;
 use super::launcher::{Exit, Launch, Launcher, Stop};
 use super::store::{State, Study, Trial};
 use super::strays;
 use crate::sampler::Tried;
-use crate::space::{Point, Space};
+use crate::space::Point;
 use crate::termination::Curve;
 
 /// How long the coordinator sleeps between two looks at its trials.
@@ -27,10 +29,6 @@ const INTERRUPTED: i32 = 75;
 /// How a study is run, beside its plan.
 #[derive(Clone, Copy, Debug)]
 pub struct Options<'a> {
-    /// What is searched: the plan's space, or the one that the study chose.
-    pub space: &'a Space,
-    /// Points that come before those of the sampler.
-    pub first: &'a [Point],
     /// Trials of earlier studies that a Bayesian sampler may learn from.
     pub earlier: &'a [Tried],
     /// How often a trial is started again that died.
@@ -280,12 +278,14 @@ impl Coordinator<'_> {
             return Ok(None);
         }
         let plan = self.study.plan();
-        let point = match self.options.first.get(self.trials.len()) {
-            Some(point) => Some(point.clone()),
-            None => {
+        let point = match (plan.first.get(self.trials.len()), &plan.space) {
+            (Some(point), _) => Some(point.clone()),
+            // Nothing is searched.
+            (None, None) => (number == 0).then(|| Point { branch: 0, values: IndexMap::new() }),
+            (None, Some(space)) => {
                 let mut tried = self.options.earlier.to_vec();
                 tried.extend(self.trials.iter().map(Trial::tried));
-                plan.sampling.point(self.options.space, plan.seed, number, &tried)
+                plan.sampling.point(space, plan.seed, number, &tried)
             }
         };
         let Some(point) = point else { return Ok(None) };
