@@ -13,6 +13,7 @@ mod error;
 mod figure;
 mod matrix;
 mod mistakes;
+mod study;
 pub mod tensorboard;
 mod thumbnail;
 mod view;
@@ -29,6 +30,7 @@ pub use data::{
 };
 pub use error::ReportError;
 pub use mistakes::{Confusion, Suspect, most_confused, suspected_label_errors, worst_mistakes};
+pub use study::{Searched, StudyPage, StudyTrial, render_study};
 pub use thumbnail::Thumbnail;
 
 /// The report as one HTML document. Parts without data (no validation set, no export, no mistakes) are left out or say

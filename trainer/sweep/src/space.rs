@@ -1,8 +1,15 @@
 //! What is searched: parameters with their distributions, in branches of which a trial takes one.
 
+mod draw;
+mod normal;
+mod problems;
+
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+
+pub(crate) use draw::{Kind, same};
+pub use problems::{LARGEST_LOGARITHM, Problem, SpaceError};
 
 /// What a parameter's values are drawn from.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

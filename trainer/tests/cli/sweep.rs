@@ -100,7 +100,7 @@ fn a_killed_sweep_goes_on_to_the_same_end() {
 #[test]
 fn a_job_file_is_planned_and_done() {
     let folder = tempfile::tempdir().unwrap();
-    let data = sample(folder.path(), 48);
+    sample(folder.path(), 48);
     for part in ["train", "validation"] {
         let table = folder.path().join(part);
         fs::create_dir(&table).unwrap();

@@ -4,8 +4,12 @@ use std::path::{Path, PathBuf};
 
 use exporter::ExportSettings;
 use files::write_atomic;
+use report::{Fact, Searched, StudyPage, StudyTrial, render_study};
+use schemas::Task;
 use schemas::error::ErrorCode;
 use serde_json::{Value, json};
+use sweep::job::describe;
+use sweep::space::Distribution;
 use sweep::study::{Ended, State, Study, Trial};
 
 use super::args::StudyArgs;
@@ -14,9 +18,11 @@ use crate::cli::args::{EvaluateArgs, ModelArgs, ModelFile};
 use crate::cli::{Answer, evaluate, register};
 use crate::failure::fail;
 use crate::log::Log;
+use crate::train::survey::Seen;
 
-/// What the study came to, for programs.
+/// What the study came to, for programs, and for people.
 const RESULT: &str = "study.json";
+const PAGE: &str = "report.html";
 
 /// Exports and measures the best model of a study.
 ///
@@ -55,6 +61,8 @@ pub fn run(study: &Study, ended: Ended, args: &StudyArgs, log: &Log) -> anyhow::
         "registered": registered,
         "trials": trials.iter().map(|trial| row(study, trial)).collect::<Vec<_>>(),
     });
+    let page = page(study, &trials, best, &facts(&onnx, &validation, test.as_ref()));
+    write_atomic(&study.folder().join(PAGE), render_study(&page)?.as_bytes())?;
     write_atomic(&study.folder().join(RESULT), &serde_json::to_vec_pretty(&result)?)?;
     let count = |state: State| trials.iter().filter(|trial| trial.state == state).count();
     let mut text = format!(
@@ -72,7 +80,7 @@ pub fn run(study: &Study, ended: Ended, args: &StudyArgs, log: &Log) -> anyhow::
     if let Some(one) = &registered {
         text.push_str(&format!("\nregistered as {} version {} in {}", one.name, one.version, args.models.display()));
     }
-    text.push_str(&format!("\nmodel   {}", onnx.display()));
+    text.push_str(&format!("\nmodel   {}\nreport  {}", onnx.display(), study.folder().join(PAGE).display()));
     Ok(Answer::done(text, result))
 }
 
@@ -82,6 +90,84 @@ fn row(study: &Study, trial: &Trial) -> Value {
         "why": trial.why, "point": trial.point.values, "run": study.trial_folder(trial.number),
         "value": trial.best().map(|best| best.value), "best_epoch": trial.best().map(|best| best.epoch),
     })
+}
+
+/// What stands beside the best model.
+fn facts(onnx: &Path, validation: &Answer, test: Option<&Answer>) -> Vec<Fact> {
+    let mut facts = vec![
+        Fact { name: "file".to_owned(), value: onnx.display().to_string() },
+        Fact { name: "serve it".to_owned(), value: format!("server --model best={}", onnx.display()) },
+    ];
+    let measured = [("validation data", Some(validation)), ("test data", test)];
+    for (part, answer) in measured.into_iter().filter_map(|(part, answer)| Some((part, answer?))) {
+        for name in MEASURED {
+            let Some(value) = answer.json["metrics"][name].as_f64() else { continue };
+            let within: Vec<f64> =
+                answer.json["intervals"][name].as_array().into_iter().flatten().filter_map(Value::as_f64).collect();
+            let within = match within[..] {
+                [low, high] => format!(" ({low:.3} to {high:.3})"),
+                _ => String::new(),
+            };
+            facts.push(Fact { name: format!("{name}, {part}"), value: format!("{value:.4}{within}") });
+        }
+    }
+    facts
+}
+
+/// Metrics that are shown, where a task has them.
+const MEASURED: [&str; 5] = ["accuracy", "iou", "log_loss", "ap50", "ap50_95"];
+
+fn page(study: &Study, trials: &[Trial], best: &Trial, facts: &[Fact]) -> StudyPage {
+    let plan = study.plan();
+    let space = plan.space.clone().unwrap_or_default();
+    let mut parameters: Vec<Searched> = Vec::new();
+    for (name, distribution) in space.branches.iter().flat_map(|branch| &branch.parameters) {
+        let varies = trials.iter().any(|trial| trial.point.values.get(name) != best.point.values.get(name));
+        if varies && parameters.iter().all(|known| known.name != *name) {
+            let is_logarithmic = match distribution {
+                Distribution::LogUniform { .. }
+                | Distribution::QLogUniform { .. }
+                | Distribution::LogNormal { .. }
+                | Distribution::QLogNormal { .. } => true,
+                Distribution::Choice(_)
+                | Distribution::RandInt { .. }
+                | Distribution::Uniform { .. }
+                | Distribution::QUniform { .. }
+                | Distribution::Normal { .. }
+                | Distribution::QNormal { .. } => false,
+            };
+            parameters.push(Searched { name: name.clone(), is_logarithmic });
+        }
+    }
+    let task = plan.fixed.get("task").and_then(Value::as_str).unwrap_or_default().to_owned();
+    StudyPage {
+        name: study.folder().file_name().unwrap_or_default().to_string_lossy().into_owned(),
+        metric: task.parse::<Task>().map_or_else(|_| "metric".to_owned(), |task| task.primary_metric().to_owned()),
+        task,
+        status: format!("the best is trial {}: {}", best.number, searched(&best.point.values, plan)),
+        trials: trials.iter().map(|trial| shown(study, trial)).collect(),
+        parameters,
+        best: Some(best.number),
+        facts: facts.to_vec(),
+        notes: study.notes().to_vec(),
+        plan: describe(plan, &[]),
+    }
+}
+
+fn shown(study: &Study, trial: &Trial) -> StudyTrial {
+    // Of a trial that never began, its plan is not known.
+    let planned = Seen::of(&study.trial_folder(trial.number)).map_or(0, |run| run.plan.settings.number_of_epochs);
+    StudyTrial {
+        number: trial.number,
+        state: trial.state.as_str().to_owned(),
+        why: trial.why.clone(),
+        values: trial.point.values.clone().into_iter().collect(),
+        curve: trial.reports.iter().map(|(report, _)| (f64::from(report.epoch), report.value)).collect(),
+        value: trial.best().map(|best| best.value),
+        epochs: [trial.epochs, planned],
+        started: trial.started,
+        seconds: trial.seconds,
+    }
 }
 
 /// Metrics of a file on labelled images.

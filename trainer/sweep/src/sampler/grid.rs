@@ -1,43 +1,74 @@
-//! Every combination once: branch after branch, the last parameter changing fastest.
+//! Every combination once.
+//!
+//! The specification goes through choices only. Here whole numbers below a bound (randint) and uniform numbers with steps (quniform) are
+//! gone through as well, up to [`MOST_VALUES`] each, since what they mean is a list. A log-uniform distribution with steps has one too, but
+//! evenly spaced values are not what it means; it is refused with all that have none.
 
-use indexmap::IndexMap;
+use crate::space::{Branch, Point, Space, SpaceError};
 
-use crate::space::{Branch, Distribution, Point, Space};
+/// Values of one parameter: as many as a study may have trials.
+const MOST_VALUES: usize = 1000;
 
-/// The point of a trial; `None` behind the last one. Parameters whose values cannot be counted take the middle of their draws.
+/// What of the space cannot be gone through.
+pub(super) fn errors(space: &Space) -> Vec<SpaceError> {
+    let parameters = space
+        .branches
+        .iter()
+        .enumerate()
+        .flat_map(|(at, branch)| branch.parameters.iter().map(move |(name, d)| (at, name, d)));
+    parameters
+        .filter_map(|(at, name, distribution)| {
+            let problem = distribution.values(MOST_VALUES).err()?;
+            Some(SpaceError { place: space.place(at, Some(name)), problem })
+        })
+        .collect()
+}
+
+/// Whether there is a list of all points.
+pub(super) fn finite(space: &Space) -> bool {
+    space
+        .branches
+        .iter()
+        .flat_map(|branch| branch.parameters.values())
+        .all(|distribution| distribution.values(MOST_VALUES).is_ok())
+}
+
+/// How many points there are.
+pub(super) fn size(space: &Space) -> u64 {
+    space.branches.iter().fold(0, |sum, branch| sum.saturating_add(size_of(branch)))
+}
+
+/// Point `number`: the branches one after the other, and of each the full product, whose last parameter changes first.
 pub(super) fn point(space: &Space, number: u64) -> Option<Point> {
     let mut left = number;
-    for (branch, one) in space.branches.iter().enumerate() {
-        let size = size(one);
+    for (index, branch) in space.branches.iter().enumerate() {
+        let size = size_of(branch);
         if left < size {
-            return Some(Point { branch, values: combination(one, left) });
+            return Some(Point { branch: index, values: combination(branch, left)? });
         }
         left -= size;
     }
     None
 }
 
-/// Combinations of a branch.
-fn size(branch: &Branch) -> u64 {
-    branch.parameters.values().map(count).fold(1, u64::saturating_mul)
+fn combination(branch: &Branch, number: u64) -> Option<indexmap::IndexMap<String, serde_json::Value>> {
+    let mut left = number;
+    let mut chosen = Vec::new();
+    for (name, distribution) in branch.parameters.iter().rev() {
+        let values = distribution.values(MOST_VALUES).ok()?;
+        let count = values.len() as u64;
+        chosen.push((name.clone(), values.get((left % count) as usize)?.clone()));
+        left /= count;
+    }
+    chosen.reverse();
+    Some(chosen.into_iter().collect())
 }
 
-fn count(distribution: &Distribution) -> u64 {
-    distribution.values().map_or(1, |values| values.len() as u64)
-}
-
-fn combination(branch: &Branch, mut number: u64) -> IndexMap<String, serde_json::Value> {
-    let mut values: Vec<_> = branch
+/// Combinations of a branch; 0 where there is no list of them.
+fn size_of(branch: &Branch) -> u64 {
+    let counts = branch
         .parameters
-        .iter()
-        .rev()
-        .map(|(name, distribution)| {
-            let of = distribution.values().unwrap_or_else(|| vec![distribution.value(0.5)]);
-            let place = (number % of.len().max(1) as u64) as usize;
-            number /= of.len().max(1) as u64;
-            (name.clone(), of.get(place).cloned().unwrap_or_default())
-        })
-        .collect();
-    values.reverse();
-    values.into_iter().collect()
+        .values()
+        .map(|distribution| distribution.values(MOST_VALUES).map_or(0, |values| values.len() as u64));
+    counts.fold(1, u64::saturating_mul)
 }

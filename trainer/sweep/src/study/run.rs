@@ -92,8 +92,18 @@ pub fn run(
     study.set_waiting()?;
     let trials = study.trials()?;
     let before: f64 = trials.iter().map(|trial| trial.seconds).sum();
-    let mut coordinator =
-        Coordinator { study, launcher, options, trials, active: BTreeMap::new(), reason: None, before };
+    let at_once = study.plan().limits.at_once.max(1);
+    let spent = Duration::try_from_secs_f64(before / at_once as f64).unwrap_or_default();
+    let mut coordinator = Coordinator {
+        study,
+        launcher,
+        options,
+        trials,
+        active: BTreeMap::new(),
+        reason: None,
+        began: Instant::now(),
+        spent,
+    };
     let ended = coordinator.run(stop, watch);
     if ended.is_err() {
         coordinator.abandon();
@@ -110,16 +120,14 @@ struct Coordinator<'a> {
     active: BTreeMap<u64, Active>,
     /// Why no more trials are started.
     reason: Option<Ended>,
-    /// Seconds of trials before this process.
-    before: f64,
+    /// When this process began, and what earlier ones took of the time, as if as many trials had always run at once.
+    began: Instant,
+    spent: Duration,
 }
 
 impl Coordinator<'_> {
     fn run(&mut self, stop: &AtomicBool, watch: &mut dyn FnMut(&[Trial])) -> Result<Ended, StudyError> {
-        let started = Instant::now();
         let limits = self.study.plan().limits;
-        // What earlier processes took of the time, as if as many trials had always run at once.
-        let spent = Duration::try_from_secs_f64(self.before / limits.at_once.max(1) as f64).unwrap_or_default();
         let minutes = limits.minutes.and_then(|minutes| Duration::try_from_secs_f64(minutes * 60.0).ok());
         loop {
             let mut changed = self.listen()?;
@@ -127,7 +135,7 @@ impl Coordinator<'_> {
             if self.reason.is_none() {
                 if stop.load(Ordering::Relaxed) {
                     self.wind_up(Ended::Interrupted, "the study was told to stop", After::GoesOn);
-                } else if minutes.is_some_and(|minutes| spent + started.elapsed() >= minutes) {
+                } else if minutes.is_some_and(|minutes| self.elapsed() >= minutes) {
                     self.wind_up(Ended::OutOfTime, "the time for the study is over", After::Over);
                 }
             }
@@ -255,6 +263,11 @@ impl Coordinator<'_> {
         Ok(())
     }
 
+    /// How long the study has gone.
+    fn elapsed(&self) -> Duration {
+        self.spent + self.began.elapsed()
+    }
+
     fn wanted(&self) -> u64 {
         self.study.plan().limits.trials
     }
@@ -291,7 +304,17 @@ impl Coordinator<'_> {
         let Some(point) = point else { return Ok(None) };
         self.study.add(number, &point)?;
         let (state, why, reports) = (State::Waiting, String::new(), Vec::new());
-        self.trials.push(Trial { number, point, state, attempts: 0, epochs: 0, why, seconds: 0.0, reports });
+        self.trials.push(Trial {
+            number,
+            point,
+            state,
+            attempts: 0,
+            epochs: 0,
+            why,
+            started: 0.0,
+            seconds: 0.0,
+            reports,
+        });
         Ok(Some(number))
     }
 
@@ -315,9 +338,13 @@ impl Coordinator<'_> {
             }
         };
         // Before it is started: a coordinator that is killed in between finds it, and no trial is started twice at once.
-        self.study.set_started(number)?;
+        let seconds = self.elapsed().as_secs_f64();
+        self.study.set_started(number, seconds)?;
         let trial = &mut self.trials[index];
         trial.state = State::Running;
+        if trial.attempts == 0 {
+            trial.started = seconds;
+        }
         trial.attempts += 1;
         let taken: Vec<usize> = self.active.values().map(|active| active.place).collect();
         let place = (0..).find(|place| !taken.contains(place)).unwrap_or_default();

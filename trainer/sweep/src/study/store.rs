@@ -35,6 +35,7 @@ const TABLES: &str = "
         attempts INTEGER NOT NULL DEFAULT 0,
         epochs INTEGER NOT NULL DEFAULT 0,
         why TEXT NOT NULL DEFAULT '',
+        started REAL NOT NULL DEFAULT 0,
         seconds REAL NOT NULL DEFAULT 0
     ) STRICT;
     CREATE TABLE reports (
@@ -112,6 +113,8 @@ pub struct Trial {
     pub epochs: u32,
     /// Why it was stopped or failed.
     pub why: String,
+    /// Seconds from the beginning of the study to its first start, without the time between two coordinators.
+    pub started: f64,
     /// Seconds that its processes ran.
     pub seconds: f64,
     /// Its reports by epoch, with the seconds since it was first started.
@@ -284,7 +287,7 @@ impl Study {
     /// # Errors
     /// When the database cannot be read.
     pub fn trials(&self) -> Result<Vec<Trial>, StudyError> {
-        let trials = "SELECT number, point, state, attempts, epochs, why, seconds FROM trials ORDER BY number";
+        let trials = "SELECT number, point, state, attempts, epochs, why, started, seconds FROM trials ORDER BY number";
         let read = |row: &rusqlite::Row| {
             let (point, state): (String, String) = (row.get("point")?, row.get("state")?);
             Ok((
@@ -296,6 +299,7 @@ impl Study {
                     attempts: row.get("attempts")?,
                     epochs: row.get("epochs")?,
                     why: row.get("why")?,
+                    started: row.get("started")?,
                     seconds: row.get("seconds")?,
                     reports: Vec::new(),
                 },
@@ -334,13 +338,14 @@ impl Study {
         self.execute("INSERT INTO trials (number, point, state) VALUES (?1, ?2, ?3)", values)
     }
 
-    /// Records that a process is started for a trial.
+    /// Records that a process is started for a trial, for the first time so many seconds after the beginning of the study.
     ///
     /// # Errors
     /// When the database cannot be written.
-    pub fn set_started(&mut self, number: u64) -> Result<(), StudyError> {
-        let values = params![number as i64, State::Running.as_str()];
-        self.execute("UPDATE trials SET state = ?2, attempts = attempts + 1 WHERE number = ?1", values)
+    pub fn set_started(&mut self, number: u64, seconds: f64) -> Result<(), StudyError> {
+        let values = params![number as i64, State::Running.as_str(), seconds];
+        let change = "UPDATE trials SET state = ?2, started = iif(attempts = 0, ?3, started), attempts = attempts + 1 WHERE number = ?1";
+        self.execute(change, values)
     }
 
     /// Records where a trial stands, why, and that its process ran for so many seconds.
