@@ -1,13 +1,13 @@
-//! Logs a study of two trials with known contents to an MLflow server and registers a model, for `scripts/oracle/mlflow`, which
-//! reads all of it back.
+//! Logs a study of two trials with known contents to an MLflow server and registers a model.
+//! `scripts/oracle/mlflow_server.py` reads all of it back.
 //!
-//!     cargo run -p sweep --example mlflow_check -- http://HOST:PORT EXPERIMENT FILE.onnx NEW_FOLDER
+//!     cargo run -p sweep --example mlflow_check -- http://HOST:PORT EXPERIMENT TASK FILE.onnx NEW_FOLDER
 //!
 //! Prints what was made as one line of JSON.
 
 use std::path::Path;
 
-use schemas::{Task, chain};
+use schemas::Task;
 use serde_json::{Value, json};
 use sweep::mlflow::{
     Metric, MlflowError, ModelFacts, NewRun, NewVersion, Run, RunStatus, Server, clean_name, model_folder,
@@ -18,14 +18,20 @@ const START_MS: i64 = 1_700_000_000_000;
 
 fn main() {
     let words: Vec<String> = std::env::args().skip(1).collect();
-    let [address, experiment, onnx, work] = words.as_slice() else {
-        files::console::say("mlflow_check: give the address, the experiment, an ONNX file and a folder to make");
+    let [address, experiment, task, onnx, work] = words.as_slice() else {
+        files::console::say(
+            "mlflow_check: give the address, the experiment, the task, an ONNX file and a folder to make",
+        );
         std::process::exit(2);
     };
-    let said = match study(address, experiment, Path::new(onnx), Path::new(work)) {
+    let Ok(task) = task.parse() else {
+        files::console::say("mlflow_check: no such task");
+        std::process::exit(2);
+    };
+    let said = match study(address, experiment, (task, Path::new(onnx)), Path::new(work)) {
         Ok(made) => files::console::line(&made.to_string()),
         Err(error) => {
-            files::console::say(&format!("mlflow_check: {}", chain(&error)));
+            files::console::say(&format!("mlflow_check: {error}"));
             std::process::exit(1);
         }
     };
@@ -34,7 +40,7 @@ fn main() {
     }
 }
 
-fn study(address: &str, experiment: &str, onnx: &Path, work: &Path) -> Result<Value, MlflowError> {
+fn study(address: &str, experiment: &str, (task, onnx): (Task, &Path), work: &Path) -> Result<Value, MlflowError> {
     let server = Server::new(address)?;
     let id = server.experiment(experiment)?;
     let again = server.experiment(experiment)?;
@@ -62,7 +68,7 @@ fn study(address: &str, experiment: &str, onnx: &Path, work: &Path) -> Result<Va
     let conflict =
         server.log_params(&trial.id, &[("p1".to_owned(), "another".to_owned())]).map_err(|error| error.to_string());
 
-    let mut facts = ModelFacts::whole(Task::ImageClassification, 3);
+    let mut facts = ModelFacts::whole(task, 3);
     facts.run_id = Some(trial.id.clone());
     facts.metadata.insert("labels".to_owned(), json!(["red", "green", "blue"]).to_string());
     let folder = work.join("model");

@@ -11,10 +11,10 @@ use serde_json::{Value, json};
 
 use super::MlflowError;
 
-// Versions that scripts/oracle/mlflow loads the folder with. The file asks for far less; MLflow compares and warns.
+// Versions that scripts/oracle/mlflow_server.py loads the folder with. The file asks for far less; MLflow compares and warns.
 const MLFLOW: &str = "3.17.2";
 const ONNX: &str = "1.23.2";
-const ONNX_RUNTIME: &str = "1.32.0";
+const ONNX_RUNTIME: &str = "1.31.1";
 const NUMPY: &str = "2.4.6";
 const PYTHON: &str = "3.11.7";
 /// Every file of the folder.
