@@ -67,7 +67,7 @@ impl Server {
         if let Some((folder, _)) = name.rsplit_once('/') {
             path += &format!("&path={}", encoded(folder));
         }
-        let answer = self.get(&format!("find the artifact {name}"), path)?;
+        let answer = self.get(&format!("find the artifact {name}"), &path)?;
         let listed = answer.get("files").and_then(Value::as_array);
         if listed.is_some_and(|listed| listed.iter().any(|file| file.get("path").and_then(Value::as_str) == Some(name)))
         {

@@ -24,6 +24,9 @@ pub enum MlflowError {
         /// Why.
         why: &'static str,
     },
+    /// The user wants no network.
+    #[error("--mlflow {0}: FOVEA_OFFLINE forbids it; unset the variable, or leave --mlflow out")]
+    Offline(String),
     /// No answer of the server.
     #[error(
         "{place}: {why} ({tries} tries); check that an MLflow server runs there and can be reached from this machine"
@@ -136,7 +139,7 @@ impl MlflowError {
 impl Coded for MlflowError {
     fn code(&self) -> ErrorCode {
         match self {
-            Self::Address { .. } | Self::Credential { .. } => ErrorCode::InvalidArguments,
+            Self::Address { .. } | Self::Credential { .. } | Self::Offline(_) => ErrorCode::InvalidArguments,
             Self::DeletedExperiment { .. } | Self::Name { .. } | Self::ArtifactStore { .. } => {
                 ErrorCode::InvalidSettings
             }

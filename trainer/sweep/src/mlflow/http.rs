@@ -30,7 +30,7 @@ const LONGEST_QUOTE: usize = 200;
 
 /// Who asks. `Debug` shows no secret.
 #[derive(Clone, Default)]
-pub enum Credentials {
+pub(super) enum Credentials {
     /// Nobody in particular.
     #[default]
     None,
@@ -46,10 +46,8 @@ pub enum Credentials {
 }
 
 impl Credentials {
-    /// From `MLFLOW_TRACKING_USERNAME` and `MLFLOW_TRACKING_PASSWORD`, else from `MLFLOW_TRACKING_TOKEN`: the order of MLflow's own
-    /// client, which takes empty ones for unset too.
-    #[must_use]
-    pub fn from_environment() -> Self {
+    /// In the order of MLflow's own client, which takes empty ones for unset too.
+    pub(super) fn from_environment() -> Self {
         Self::from(|name| std::env::var(name).ok())
     }
 
@@ -238,11 +236,11 @@ fn failure(error: &ureq::Error) -> Failure {
         Error::Io(e) => e.kind() != std::io::ErrorKind::ConnectionRefused,
         _ => true,
     };
-    let transient = match error {
-        Error::HostNotFound | Error::ConnectionFailed | Error::Timeout(_) | Error::Io(_) | Error::Protocol(_) => true,
-        Error::BodyStalled | Error::ConnectProxyFailed(_) => true,
-        _ => false,
-    };
+    let transient = !sent
+        || matches!(
+            error,
+            Error::Timeout(_) | Error::Io(_) | Error::Protocol(_) | Error::BodyStalled | Error::ConnectProxyFailed(_)
+        );
     Failure { why: error.to_string(), transient, sent }
 }
 

@@ -18,7 +18,6 @@ mod stub;
 
 pub use error::MlflowError;
 pub use folder::{Dtype, ModelFacts, Tensor, model_folder};
-pub use http::Credentials;
 pub use limits::clean_name;
 pub use registry::{ModelVersion, NewVersion};
 pub use server::{Metric, NewRun, Run, RunStatus, Server};

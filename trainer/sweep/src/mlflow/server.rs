@@ -12,8 +12,8 @@ use super::limits::{LONGEST_PARAM, LONGEST_TAG, MOST_METRICS, MOST_PARAMS, batch
 ///
 /// A server that is down must not end a study: every function gives an error, and the caller decides. A request that may arrive
 /// twice is tried three times; one that makes something (a run, a version of a model) is repeated only if it did not leave this
-/// machine. A server that cannot be reached costs 32 s (10 s a try), one that accepts and says nothing 92 s (30 s a try; files: 15
-/// minutes). So a caller that must not wait logs from a thread of its own, and stops logging after an
+/// machine. A server that cannot be reached costs at most 62 s (10 s a try to find it, 10 s to reach it), one that accepts and
+/// says nothing 92 s (30 s a try; files: 15 minutes). So a caller that must not wait logs from a thread of its own, and stops logging after an
 /// [`MlflowError::Unreachable`]. The functions take `&self`; threads may share a server.
 #[derive(Clone, Debug)]
 pub struct Server {
@@ -82,20 +82,21 @@ impl RunStatus {
 }
 
 impl Server {
-    /// The server at an address (`http://HOST:PORT`, perhaps with a path), with the credentials of the environment
-    /// ([`Credentials::from_environment`]). Asks nothing yet.
+    /// The server at an address (`http://HOST:PORT`, perhaps with a path), with the credentials of the environment:
+    /// `MLFLOW_TRACKING_USERNAME` and `MLFLOW_TRACKING_PASSWORD`, else `MLFLOW_TRACKING_TOKEN`. Asks nothing yet.
     ///
     /// # Errors
-    /// An address or credentials that cannot be used.
+    /// An address or credentials that cannot be used; [`dataset::offline`] asked for.
     pub fn new(address: &str) -> Result<Self, MlflowError> {
-        Self::with(address, &Credentials::from_environment())
+        let server = Self::with(address, &Credentials::from_environment())?;
+        if dataset::offline::is_asked_for() {
+            Err(MlflowError::Offline(server.address().to_owned()))
+        } else {
+            Ok(server)
+        }
     }
 
-    /// The server at an address, with these credentials.
-    ///
-    /// # Errors
-    /// As of [`new`](Self::new).
-    pub fn with(address: &str, credentials: &Credentials) -> Result<Self, MlflowError> {
+    pub(super) fn with(address: &str, credentials: &Credentials) -> Result<Self, MlflowError> {
         Ok(Self { client: Client::new(address, credentials)? })
     }
 
@@ -131,7 +132,7 @@ impl Server {
     }
 
     fn find_experiment(&self, name: &str, what: &str) -> Result<Option<String>, MlflowError> {
-        match self.get(what, format!("experiments/get-by-name?experiment_name={}", encoded(name))) {
+        match self.get(what, &format!("experiments/get-by-name?experiment_name={}", encoded(name))) {
             Ok(answer) => {
                 if answer.pointer("/experiment/lifecycle_stage").and_then(Value::as_str) == Some("deleted") {
                     return Err(MlflowError::DeletedExperiment { name: name.to_owned() });
@@ -239,7 +240,7 @@ impl Server {
         Ok(())
     }
 
-    pub(super) fn get(&self, what: &str, path: String) -> Result<Value, MlflowError> {
+    pub(super) fn get(&self, what: &str, path: &str) -> Result<Value, MlflowError> {
         let path = format!("mlflow/{path}");
         self.client.call(&Call { what, method: Method::GET, path, body: Body::Nothing, repeat: Repeat::Harmless })
     }

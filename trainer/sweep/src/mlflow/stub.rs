@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::http::TRIES;
-use super::{Credentials, Metric, MlflowError, NewRun, NewVersion, Run, RunStatus, Server};
+use super::http::{Credentials, TRIES};
+use super::{Metric, MlflowError, NewRun, NewVersion, Run, RunStatus, Server};
 
 /// What a server was asked.
 #[derive(Debug)]
