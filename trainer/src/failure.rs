@@ -12,6 +12,7 @@ use schemas::SettingError;
 use schemas::error::{Coded, ErrorBody, ErrorCode};
 
 use sweep::job::JobErrors;
+use sweep::mlflow::MlflowError;
 use sweep::study::StudyError;
 
 use crate::nn::checkpoint::CheckpointError;
@@ -78,7 +79,7 @@ pub fn text(error: &anyhow::Error) -> String {
 type CodeOf = fn(&(dyn std::error::Error + 'static)) -> Option<ErrorCode>;
 
 /// Every type of error that has a code.
-const CODED: [CodeOf; 12] = [
+const CODED: [CodeOf; 13] = [
     of::<Failure>,
     of_torch,
     of::<OutputError>,
@@ -90,6 +91,7 @@ const CODED: [CodeOf; 12] = [
     of::<RuntimeError>,
     of::<JobErrors>,
     of::<StudyError>,
+    of::<MlflowError>,
     of::<std::io::Error>,
 ];
 

@@ -5,6 +5,7 @@
 
 pub mod auto;
 pub mod job;
+pub mod mlflow;
 pub mod plan;
 pub mod sampler;
 pub mod space;

@@ -106,7 +106,11 @@ pub struct StudyArgs {
     /// Earlier study of the same space and metric that a bayesian sampler learns from. Repeat it, for at most 5.
     #[arg(long = "warm_start", value_name = "STUDY")]
     pub warm_start: Vec<PathBuf>,
-    /// Register the best model under this name at the end.
+    /// MLflow server that the study is logged to at the end, http://HOST:PORT: a run for it and for each trial, and the model. Credentials
+    /// are taken from MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN.
+    #[arg(long, value_name = "ADDRESS")]
+    pub mlflow: Option<String>,
+    /// Register the best model under this name at the end, with --mlflow there, too.
     #[arg(long, value_name = "NAME")]
     pub register: Option<String>,
     /// Folder of models that it is registered in.

@@ -13,10 +13,11 @@ use sweep::space::Distribution;
 use sweep::study::{Ended, State, Study, Trial};
 
 use super::args::StudyArgs;
+use super::mlflow::{self, Logged};
 use super::{searched, watch};
 use crate::cli::args::{EvaluateArgs, ModelArgs, ModelFile};
 use crate::cli::{Answer, evaluate, register};
-use crate::failure::fail;
+use crate::failure::{self, fail};
 use crate::log::Log;
 use crate::train::survey::Seen;
 
@@ -64,6 +65,28 @@ pub fn run(study: &Study, ended: Ended, args: &StudyArgs, log: &Log) -> anyhow::
     let page = page(study, &trials, best, &facts(&onnx, &validation, test.as_ref()));
     write_atomic(&study.folder().join(PAGE), render_study(&page)?.as_bytes())?;
     write_atomic(&study.folder().join(RESULT), &serde_json::to_vec_pretty(&result)?)?;
+    if let Some(address) = &args.mlflow {
+        let parts = [("validation", Some(&validation)), ("test", test.as_ref())];
+        let metrics = parts.into_iter().filter_map(|(part, answer)| Some((part, answer?.json["metrics"].as_object()?)));
+        let metrics = metrics.flat_map(|(part, found)| {
+            found.iter().filter_map(move |(name, value)| Some((format!("{part}/{name}"), value.as_f64()?)))
+        });
+        let logged = Logged {
+            study,
+            trials: &trials,
+            best: best.number,
+            onnx: &onnx,
+            metrics: metrics.collect(),
+            register: args.register.as_deref(),
+        };
+        match mlflow::log(address, &logged) {
+            Ok(page) => log.line(&format!("logged to MLflow: {page}")),
+            // What was trained is there, whatever a server says.
+            Err(error) => {
+                log.line(&format!("warning: the study could not be logged to MLflow: {}", failure::text(&error)))
+            }
+        }
+    }
     let count = |state: State| trials.iter().filter(|trial| trial.state == state).count();
     let mut text = format!(
         "{} trials completed, {} ended early, {} failed; the best is trial {}: {}\n\non the validation data, by which it was chosen:\n{}",

@@ -2,6 +2,7 @@
 
 pub mod args;
 mod finish;
+mod mlflow;
 mod watch;
 
 use std::path::{Path, PathBuf};
