@@ -489,7 +489,8 @@ fn parallel(page: &StudyPage) -> Option<Drawing> {
     let (width, height, top) = (step * axes.len() as f64 + 110.0, 300.0, 34.0);
     let title = "Every trial through its values";
     let mut svg = format!(
-        r#"<svg class="chart" viewBox="0 0 {width} {height}" style="min-width:{width}px" role="img" aria-label="{title}"><title>{title}</title>"#
+        r#"<svg class="chart" viewBox="0 0 {width} {height}" style="min-width:{width}px;max-width:{:.0}px" role="img" aria-label="{title}"><title>{title}</title>"#,
+        width * 1.2
     );
     let x_of = |place: usize| 60.0 + step * place as f64;
     let y_of = |place: f64| height - 18.0 - place * (height - 18.0 - top);
@@ -645,7 +646,7 @@ mod tests {
         assert!(!html.contains("NaN") && !html.contains("http://") && !html.contains("<script"));
         // Two charts, three scatters, the parallel one.
         assert_eq!(html.matches("<svg class=\"chart\"").count(), 6);
-        assert_eq!(html.matches("<tr").count(), 1 + 40, "a row for each trial");
+        assert_eq!(html.matches("<tr").count(), 1 + 40 + 3, "a row for each trial, and for what each setting explains");
         // Eight trials ended after 3 of 10 epochs of 3 seconds.
         assert!(html.contains("168 s") || html.contains("3 min"), "8 x 7 x 3 seconds are saved");
         assert!(html.contains("saved by ending trials early"));

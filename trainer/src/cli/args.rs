@@ -84,8 +84,12 @@ pub struct TrainArgs {
     #[arg(long = "model_name", alias = "model")]
     pub model_name: Option<String>,
     /// Labelled images: a JSONL file or an MLTable folder.
-    #[arg(long = "training_data", value_name = "PATH", required_unless_present = "resume")]
+    #[arg(long = "training_data", value_name = "PATH", required_unless_present_any = ["resume", "config"])]
     pub training_data: Option<PathBuf>,
+    /// Options and settings in a file, YAML or TOML, by their names; what is given on the command line goes before them. Paths in it are
+    /// relative to the file.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
     /// Labelled images to validate on; left out, a share of the training data (`split_ratio`) is held back.
     #[arg(long = "validation_data", value_name = "PATH")]
     pub validation_data: Option<PathBuf>,

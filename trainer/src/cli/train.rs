@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 use models::registry;
 use schemas::error::ErrorCode;
 use schemas::{PlanRequest, Source, Task};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::Answer;
 use crate::cli::args::TrainArgs;
@@ -20,7 +20,7 @@ pub fn run(args: &TrainArgs, settings: &[(String, String)]) -> anyhow::Result<An
     let request = Request {
         output: args.output.clone(),
         resume: args.resume,
-        plan: plan(args, settings),
+        plan: plan(args, settings)?,
         settings: settings.to_vec(),
         threads: args.threads,
         export: args.export,
@@ -51,14 +51,20 @@ pub(super) fn stop_on_signals() -> anyhow::Result<Arc<AtomicBool>> {
     Ok(stop)
 }
 
-/// The plan that the options ask for, as far as they name training data.
-fn plan(args: &TrainArgs, settings: &[(String, String)]) -> Option<PlanRequest> {
-    args.training_data.as_ref()?;
+/// The plan that a file and the options ask for; none without training data.
+fn plan(args: &TrainArgs, settings: &[(String, String)]) -> anyhow::Result<Option<PlanRequest>> {
+    let config = args.config.as_deref().map(sweep::job::flat::read).transpose()?.unwrap_or_default();
+    let of_file = |wanted: &str| config.iter().find(|(name, _)| name == wanted).map(|(_, value)| value);
+    if args.training_data.is_none() && of_file("training_data").is_none() {
+        return Ok(None);
+    }
+    let given = |name: &str| args.given.iter().any(|id| id == name);
+    let task = of_file("task").and_then(Value::as_str).filter(|_| !given("task")).unwrap_or(&args.task);
     let mut request = PlanRequest::new();
     let path = |p: &Option<std::path::PathBuf>| p.as_ref().map(|p| p.to_string_lossy().into_owned());
     let fields = [
         ("task", Some(args.task.clone())),
-        ("model_name", Some(args.model_name.clone().unwrap_or_else(|| default_model(&args.task)))),
+        ("model_name", Some(args.model_name.clone().unwrap_or_else(|| default_model(task)))),
         ("training_data", path(&args.training_data)),
         ("validation_data", path(&args.validation_data)),
         ("data_root", path(&args.data_root)),
@@ -71,14 +77,16 @@ fn plan(args: &TrainArgs, settings: &[(String, String)]) -> Option<PlanRequest> 
     ];
     for (name, value) in fields {
         if let Some(value) = value {
-            let given = args.given.iter().any(|id| id == name);
-            request.set(name, value, if given { Source::CommandLine } else { Source::Default });
+            request.set(name, value, if given(name) { Source::CommandLine } else { Source::Default });
         }
+    }
+    for (name, value) in config {
+        request.set(name, value, Source::File);
     }
     for (name, value) in settings {
         request.set(name, value.as_str(), Source::CommandLine);
     }
-    Some(request)
+    Ok(Some(request))
 }
 
 /// The model of a task when none is named; nothing for a task that has none, which resolving the plan refuses.

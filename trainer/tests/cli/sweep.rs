@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::support::{expect, run, sample, trainer};
 
-fn json(text: &str) -> Value {
+fn parsed(text: &str) -> Value {
     serde_json::from_str(text).unwrap_or_else(|e| panic!("{e}: {text}"))
 }
 
@@ -59,14 +59,14 @@ fn a_killed_sweep_goes_on_to_the_same_end() {
     let (whole, killed) = (folder.path().join("whole"), folder.path().join("killed"));
     let test = text(&data.join("test.jsonl"));
     let asked = [SEARCH.as_slice(), &["--test_data", &test, "--json"]].concat();
-    let answer = json(&expect(0, sweep(&data, &whole, &asked)));
+    let answer = parsed(&expect(0, sweep(&data, &whole, &asked)));
     let best = &answer["best"];
     assert_eq!(answer["trials"].as_array().unwrap().len(), 3);
     assert!(Path::new(best["onnx"].as_str().unwrap()).is_file());
     assert!(
         answer["test"]["metrics"]["accuracy"].is_number() && answer["validation"]["metrics"]["accuracy"].is_number()
     );
-    assert_eq!(json(&fs::read_to_string(whole.join("study.json")).unwrap()), answer);
+    assert_eq!(parsed(&fs::read_to_string(whole.join("study.json")).unwrap()), answer);
     // The trainings of a study have one split, and its images are kept no longer than they are needed.
     let rows = |trial: &str| fs::read_to_string(whole.join("trials").join(trial).join("data/train.jsonl")).unwrap();
     assert_eq!(rows("0000"), rows("0002"));
@@ -77,8 +77,8 @@ fn a_killed_sweep_goes_on_to_the_same_end() {
     child.kill().unwrap();
     child.wait().unwrap();
     let again = match killed.join("study.sqlite").exists() {
-        true => json(&expect(0, ["sweep", "--resume", "--json", "--output", &text(&killed)])),
-        false => json(&expect(0, sweep(&data, &killed, &asked))),
+        true => parsed(&expect(0, ["sweep", "--resume", "--json", "--output", &text(&killed)])),
+        false => parsed(&expect(0, sweep(&data, &killed, &asked))),
     };
     assert_eq!(trials(&again), trials(&answer));
 
@@ -86,7 +86,7 @@ fn a_killed_sweep_goes_on_to_the_same_end() {
     let models = text(&folder.path().join("models"));
     let register =
         ["sweep", "--resume", "--output", &text(&killed), "--register", "shapes", "--models", &models, "--json"];
-    let registered = json(&expect(0, register));
+    let registered = parsed(&expect(0, register));
     assert_eq!(registered["registered"]["version"], 1);
     assert!(registered["registered"]["study"].as_str().unwrap().ends_with("killed"));
     assert_eq!(trials(&registered), trials(&answer));
@@ -128,11 +128,11 @@ fn a_job_file_is_planned_and_done() {
     let output = folder.path().join("study");
     let ask =
         ["job", &text(&file), "--output", &text(&output), "--set", "limits.max_trials=2", "--json", "--threads", "2"];
-    let answer = json(&expect(0, ask));
+    let answer = parsed(&expect(0, ask));
     let trials = answer["trials"].as_array().unwrap();
     assert_eq!(trials.len(), 2);
     assert!(trials.iter().all(|trial| trial["state"] == "completed" || trial["state"] == "stopped"), "{answer}");
-    let plan = json(&fs::read_to_string(output.join("trials/0000/plan.json")).unwrap());
+    let plan = parsed(&fs::read_to_string(output.join("trials/0000/plan.json")).unwrap());
     assert_eq!(plan["recipe"], "specification", "job files get the specification's defaults");
     let wrong = run(["job", &text(&file), "--dry_run", "--set", "limits.max_trails=2"]);
     let message = String::from_utf8(wrong.stderr).unwrap();
@@ -146,11 +146,48 @@ fn a_study_without_a_space_says_what_it_chose() {
     let data = sample(folder.path(), 24);
     let train = text(&data.join("train.jsonl"));
     let dry = ["sweep", "--training_data", &train, "--max_trials", "8", "--dry_run", "--device", "cpu", "--json"];
-    let planned = json(&expect(0, dry));
+    let planned = parsed(&expect(0, dry));
     let plan = &planned["plan"];
     assert!(!plan["space"].as_array().unwrap().is_empty() && !plan["first"].as_array().unwrap().is_empty(), "{plan}");
     assert_eq!(plan["fixed"]["recipe"], "auto");
     let dry = expect(0, ["sweep", "--training_data", &train, "--max_trials", "8", "--dry_run", "--device", "cpu"]);
     assert!(dry.contains("auto: models") || dry.contains("auto: model "), "{dry}");
     assert!(fs::read_dir(folder.path()).unwrap().count() == 1, "nothing was written");
+}
+
+#[test]
+fn a_training_takes_its_options_from_a_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = sample(folder.path(), 24);
+    let quick: String = QUICK.iter().map(|(name, value)| format!("{name}: {value}\n")).collect();
+    let file = data.join("training.yml");
+    fs::write(
+        &file,
+        format!("training_data: train.jsonl\nvalidation_data: validation.jsonl\nlearning_rate: 0.003\n{quick}"),
+    )
+    .unwrap();
+    let output = folder.path().join("run");
+    let ask = [
+        "train",
+        "--config",
+        &text(&file),
+        "--number_of_epochs",
+        "1",
+        "--export",
+        "none",
+        "--threads",
+        "2",
+        "--output",
+        &text(&output),
+    ];
+    expect(0, ask);
+    let plan = parsed(&fs::read_to_string(output.join("plan.json")).unwrap());
+    let setting = |name: &str| (plan["settings"][name]["value"].clone(), plan["settings"][name]["source"].clone());
+    assert_eq!(setting("learning_rate"), (json!(0.003), json!("file")));
+    assert_eq!(setting("number_of_epochs"), (json!(1), json!("command_line")), "the command line goes before the file");
+    fs::write(&file, "training_data: train.jsonl\nlearning_rat: 0.003\n").unwrap();
+    let wrong = run(["train", "--config", &text(&file), "--output", &text(&folder.path().join("other"))]);
+    let message = String::from_utf8(wrong.stderr).unwrap();
+    assert_eq!(wrong.status.code(), Some(2));
+    assert!(message.contains("training.yml:2") && message.contains("learning_rate"), "{message}");
 }
