@@ -603,8 +603,8 @@ mod tests {
             let value = 0.9 - (x - 0.4).powi(2);
             let stopped = number % 5 == 4;
             let mut values = BTreeMap::from([("learning_rate".to_owned(), json!(1e-4 * 100_f64.powf(x)))]);
-            values.insert("model_name".to_owned(), json!(if number % 2 == 0 { "resnet18" } else { "<vit>" }));
-            if number % 2 == 0 {
+            values.insert("model_name".to_owned(), json!(if number.is_multiple_of(2) { "resnet18" } else { "<vit>" }));
+            if number.is_multiple_of(2) {
                 values.insert("momentum".to_owned(), json!(y));
             }
             StudyTrial {

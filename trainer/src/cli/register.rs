@@ -50,6 +50,18 @@ pub struct Trained {
     root: PathBuf,
     onnx: PathBuf,
     meta: CheckpointMeta,
+    measured: Option<Measured>,
+}
+
+/// What was measured, and on what.
+#[derive(Clone, Debug)]
+pub struct Measured {
+    /// Metrics by name.
+    pub metrics: BTreeMap<String, f64>,
+    /// Intervals of the main ones.
+    pub intervals: BTreeMap<String, [f64; 2]>,
+    /// What was measured, on what.
+    pub what: String,
 }
 
 impl Trained {
@@ -78,20 +90,32 @@ impl Trained {
             return Err(fail(ErrorCode::FileNotFound, message));
         }
         let meta = CheckpointFile::open(&best)?.meta().clone();
-        Ok(Self { root, onnx, meta })
+        Ok(Self { root, onnx, meta, measured: None })
+    }
+
+    /// The same, measured otherwise than its report says.
+    #[must_use]
+    pub fn measured_as(self, measured: Measured) -> Self {
+        Self { measured: Some(measured), ..self }
     }
 
     /// Metrics, intervals and what was measured: of the file, or, of a run that did not write that down, of the checkpoint.
-    fn measured(&self) -> anyhow::Result<(BTreeMap<String, f64>, BTreeMap<String, [f64; 2]>, String)> {
+    fn measured(&self) -> anyhow::Result<Measured> {
+        if let Some(measured) = &self.measured {
+            return Ok(measured.clone());
+        }
         let path = self.root.join("report.json");
         let text = fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
         let report: Value = serde_json::from_str(&text).with_context(|| format!("{} is broken", path.display()))?;
         let intervals = serde_json::from_value(report["intervals"].clone()).unwrap_or_default();
         Ok(match (report.get("metrics"), report["measured"].as_str()) {
-            (Some(metrics), Some(measured)) => {
-                (serde_json::from_value(metrics.clone())?, intervals, measured.to_owned())
+            (Some(metrics), Some(what)) => {
+                Measured { metrics: serde_json::from_value(metrics.clone())?, intervals, what: what.to_owned() }
             }
-            _ => (self.meta.metrics.clone(), intervals, "best checkpoint on the validation data".to_owned()),
+            _ => {
+                let what = "best checkpoint on the validation data".to_owned();
+                Measured { metrics: self.meta.metrics.clone(), intervals, what }
+            }
         })
     }
 
@@ -125,7 +149,7 @@ pub fn register(trained: &Trained, models: &Path, name: &str, study: Option<&Pat
     let file = aside.path().join(FILE);
     let bytes = fs::copy(&trained.onnx, &file).with_context(|| format!("copying {}", trained.onnx.display()))?;
     File::open(&file)?.sync_all()?;
-    let (metrics, intervals, measured) = trained.measured()?;
+    let Measured { metrics, intervals, what: measured } = trained.measured()?;
     let absolute = |path: &Path| fs::canonicalize(path).map(|path| path.display().to_string());
     let meta = trained.meta.clone();
     let mut registered = RegisteredModel {

@@ -211,7 +211,8 @@ mod tests {
     fn trials_are_looked_at_when_it_is_their_time() {
         let bandit = Termination { rule: Rule::Bandit(Slack::Amount(0.1)), every: 2, delay: 4 };
         let good = curve(0, &[0.9; 8]);
-        let ends: Vec<usize> = (1..8).filter(|&n| bandit.ends(&curve(1, &vec![0.1; n]), &[good.clone()])).collect();
+        let ends: Vec<usize> =
+            (1..8).filter(|&n| bandit.ends(&curve(1, &vec![0.1; n]), std::slice::from_ref(&good))).collect();
         assert_eq!(ends, [4, 6]);
         // A young trial is compared with what the others were at its age.
         let late = curve(0, &[0.2, 0.3, 0.9]);
@@ -245,7 +246,7 @@ mod tests {
     fn histories() -> Vec<Vec<Curve>> {
         let one = |seed: u64| {
             let mut rng = KeyedRng::new("histories", &[seed]);
-            let trials = 1 + rng.below(if seed % 10 == 0 { 1 } else { 7 });
+            let trials = 1 + rng.below(if seed.is_multiple_of(10) { 1 } else { 7 });
             let curve = |trial: u64| {
                 let length = rng.below(9) as usize;
                 // Tenths, so that many are equal; every eighth is undefined.
@@ -253,7 +254,7 @@ mod tests {
                     if rng.below(8) == 0 {
                         f64::NAN
                     } else {
-                        rng.below(10) as f64 / 10.0 - if seed % 3 == 0 { 0.5 } else { 0.0 }
+                        rng.below(10) as f64 / 10.0 - if seed.is_multiple_of(3) { 0.5 } else { 0.0 }
                     }
                 };
                 let values = (0..length).map(|_| value()).collect();
@@ -365,7 +366,7 @@ mod tests {
                     for (every, delay) in [(1, 0), (2, 3)] {
                         let ends = Termination { rule, every, delay }.ends(trial, &all);
                         let n = trial.values.len();
-                        let expected = n % every as usize == 0
+                        let expected = n.is_multiple_of(every as usize)
                             && n >= delay as usize
                             && said(rule, &trial.values, &all, trial.trial);
                         assert_eq!(ends, expected, "{rule:?} {trial:?} of {all:?}");

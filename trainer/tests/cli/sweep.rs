@@ -88,6 +88,7 @@ fn a_killed_sweep_goes_on_to_the_same_end() {
         ["sweep", "--resume", "--output", &text(&killed), "--register", "shapes", "--models", &models, "--json"];
     let registered = parsed(&expect(0, register));
     assert_eq!(registered["registered"]["version"], 1);
+    assert_eq!(registered["registered"]["metrics"], registered["validation"]["metrics"], "those of the file");
     assert!(registered["registered"]["study"].as_str().unwrap().ends_with("killed"));
     assert_eq!(trials(&registered), trials(&answer));
     let message = String::from_utf8(run(sweep(&data, &killed, &SEARCH)).stderr).unwrap();

@@ -48,7 +48,12 @@ pub fn run(study: &Study, ended: Ended, args: &StudyArgs, log: &Log) -> anyhow::
     let test = study.plan().test_data.as_ref().map(|data| measured(&onnx, Path::new(data), data_root)).transpose()?;
     let registered = match &args.register {
         Some(name) => {
-            let trained = register::Trained::of(&run)?;
+            let measured = register::Measured {
+                metrics: serde_json::from_value(validation.json["metrics"].clone())?,
+                intervals: serde_json::from_value(validation.json["intervals"].clone())?,
+                what: "exported file on the validation data, by which it was chosen".to_owned(),
+            };
+            let trained = register::Trained::of(&run)?.measured_as(measured);
             Some(register::register(&trained, &args.models, name, Some(study.folder()))?)
         }
         None => None,
@@ -83,7 +88,7 @@ pub fn run(study: &Study, ended: Ended, args: &StudyArgs, log: &Log) -> anyhow::
             Ok(page) => log.line(&format!("logged to MLflow: {page}")),
             // What was trained is there, whatever a server says.
             Err(error) => {
-                log.line(&format!("warning: the study could not be logged to MLflow: {}", failure::text(&error)))
+                log.line(&format!("warning: the study could not be logged to MLflow: {}", failure::text(&error)));
             }
         }
     }
