@@ -22,8 +22,12 @@ struct Function {
 /// Functions and their minima from S. Surjanovic and D. Bingham, "Virtual Library of Simulation Experiments".
 fn function(name: &str) -> Option<Function> {
     Some(match name {
-        "branin" => Function { space: space(&[&[("x0", uniform(-5.0, 10.0)), ("x1", uniform(0.0, 15.0))]]), minimum: 0.397_887_357_729_738_1, value: branin },
-        "hartmann3" => Function { space: cube(3, 0.0, 1.0), minimum: -3.862_782_147_820_755_6, value: hartmann3 },
+        "branin" => Function {
+            space: space(&[&[("x0", uniform(-5.0, 10.0)), ("x1", uniform(0.0, 15.0))]]),
+            minimum: 0.397_887_357_729_738_1,
+            value: branin,
+        },
+        "hartmann3" => Function { space: cube(3, 0.0, 1.0), minimum: -3.862_779_787_332_663, value: hartmann3 },
         "hartmann6" => Function { space: cube(6, 0.0, 1.0), minimum: -3.322_368_011_415_515, value: hartmann6 },
         "ackley5" => Function { space: cube(5, -32.768, 32.768), minimum: 0.0, value: ackley },
         "mixed" => Function { space: mixed_space(), minimum: 0.0, value: mixed },
@@ -36,12 +40,16 @@ fn uniform(low: f64, high: f64) -> Distribution {
 }
 
 fn space(branches: &[&[(&str, Distribution)]]) -> Space {
-    let branch = |one: &&[(&str, Distribution)]| Branch { parameters: one.iter().map(|(name, d)| ((*name).to_owned(), d.clone())).collect() };
+    let branch = |one: &&[(&str, Distribution)]| Branch {
+        parameters: one.iter().map(|(name, d)| ((*name).to_owned(), d.clone())).collect(),
+    };
     Space { branches: branches.iter().map(branch).collect() }
 }
 
 fn cube(dimensions: usize, low: f64, high: f64) -> Space {
-    Space { branches: vec![Branch { parameters: (0..dimensions).map(|k| (format!("x{k}"), uniform(low, high))).collect() }] }
+    Space {
+        branches: vec![Branch { parameters: (0..dimensions).map(|k| (format!("x{k}"), uniform(low, high))).collect() }],
+    }
 }
 
 fn number(point: &Point, name: &str) -> f64 {
@@ -63,12 +71,17 @@ const WEIGHTS: [f64; 4] = [1.0, 1.2, 3.0, 3.2];
 /// A sum of four bumps.
 fn hartmann<const N: usize>(point: &Point, scales: [[f64; N]; 4], centres: [[f64; N]; 4]) -> f64 {
     let x = numbers(point);
-    -(0..4).map(|bump| WEIGHTS[bump] * (-(0..N).map(|k| scales[bump][k] * (x[k] - centres[bump][k]).powi(2)).sum::<f64>()).exp()).sum::<f64>()
+    -(0..4)
+        .map(|bump| {
+            WEIGHTS[bump] * (-(0..N).map(|k| scales[bump][k] * (x[k] - centres[bump][k]).powi(2)).sum::<f64>()).exp()
+        })
+        .sum::<f64>()
 }
 
 fn hartmann3(point: &Point) -> f64 {
     let scales = [[3.0, 10.0, 30.0], [0.1, 10.0, 35.0], [3.0, 10.0, 30.0], [0.1, 10.0, 35.0]];
-    let centres = [[0.3689, 0.117, 0.2673], [0.4699, 0.4387, 0.747], [0.1091, 0.8732, 0.5547], [0.0381, 0.5743, 0.8828]];
+    let centres =
+        [[0.3689, 0.117, 0.2673], [0.4699, 0.4387, 0.747], [0.1091, 0.8732, 0.5547], [0.0381, 0.5743, 0.8828]];
     hartmann(point, scales, centres)
 }
 
@@ -91,7 +104,9 @@ fn hartmann6(point: &Point) -> f64 {
 fn ackley(point: &Point) -> f64 {
     let x = numbers(point);
     let mean = |of: fn(f64) -> f64| x.iter().map(|x| of(*x)).sum::<f64>() / x.len() as f64;
-    -20.0 * (-0.2 * mean(|x| x * x).sqrt()).exp() - mean(|x| (std::f64::consts::TAU * x).cos()).exp() + 20.0 + std::f64::consts::E
+    -20.0 * (-0.2 * mean(|x| x * x).sqrt()).exp() - mean(|x| (std::f64::consts::TAU * x).cos()).exp()
+        + 20.0
+        + std::f64::consts::E
 }
 
 /// As a study of two models is: each has a learning rate, which is best elsewhere, and settings of its own.
@@ -140,7 +155,11 @@ fn mixed(point: &Point) -> f64 {
         _ => 0.3,
     };
     let warmup = 0.01 * (number(point, "warmup") - 3.0).powi(2);
-    penalty + schedule + warmup + 0.4 * (log("rate") - best).powi(2) + 0.1 * (log("decay") + 4.0 + 0.5 * (log("rate") - best)).powi(2)
+    penalty
+        + schedule
+        + warmup
+        + 0.4 * (log("rate") - best).powi(2)
+        + 0.1 * (log("decay") + 4.0 + 0.5 * (log("rate") - best)).powi(2)
 }
 
 /// What is asked of the command line.
@@ -154,7 +173,8 @@ struct Case {
 impl Case {
     /// The least value of each number of trials, less the minimum, and the mean milliseconds of a suggestion.
     fn run(&self, seed: u64) -> (f64, f64) {
-        let (mut tried, mut running, mut least, mut seconds) = (Vec::<Tried>::new(), VecDeque::new(), f64::INFINITY, 0.0);
+        let (mut tried, mut running, mut least, mut seconds) =
+            (Vec::<Tried>::new(), VecDeque::new(), f64::INFINITY, 0.0);
         for number in 0..self.trials {
             if running.len() == self.at_once {
                 end(&mut running, &mut tried, &self.function);
@@ -182,7 +202,11 @@ fn agreed(function: &Function) -> Vec<(IndexMap<String, Value>, f64)> {
     let mut found = Vec::new();
     for (branch, parameters) in function.space.branches.iter().enumerate() {
         for unit in [0.25, 0.5, 0.75] {
-            let values = parameters.parameters.iter().map(|(name, distribution)| (name.clone(), distribution.value_at(unit))).collect();
+            let values = parameters
+                .parameters
+                .iter()
+                .map(|(name, distribution)| (name.clone(), distribution.value_at(unit)))
+                .collect();
             let point = Point { branch, values };
             let value = (function.value)(&point);
             found.push((point.values, value));
@@ -199,14 +223,17 @@ fn read(arguments: &[String]) -> Option<(Case, Vec<u64>)> {
         "bayesian" => Sampling::Bayesian,
         _ => return None,
     };
-    let case = Case { function: function(name)?, sampling, at_once: at_once.parse().ok()?, trials: trials.parse().ok()? };
+    let case =
+        Case { function: function(name)?, sampling, at_once: at_once.parse().ok()?, trials: trials.parse().ok()? };
     Some((case, seeds.iter().map(|seed| seed.parse().ok()).collect::<Option<_>>()?))
 }
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let Some((case, seeds)) = read(&arguments) else {
-        eprintln!("sampler_bench branin|hartmann3|hartmann6|ackley5|mixed random|sobol|bayesian AT_ONCE TRIALS SEED...");
+        eprintln!(
+            "sampler_bench branin|hartmann3|hartmann6|ackley5|mixed random|sobol|bayesian AT_ONCE TRIALS SEED..."
+        );
         std::process::exit(2);
     };
     let (regrets, milliseconds): (Vec<f64>, Vec<f64>) = seeds.iter().map(|seed| case.run(*seed)).unzip();

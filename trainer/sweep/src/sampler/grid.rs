@@ -11,7 +11,11 @@ const MOST_VALUES: usize = 1000;
 
 /// What of the space cannot be gone through.
 pub(super) fn errors(space: &Space) -> Vec<SpaceError> {
-    let parameters = space.branches.iter().enumerate().flat_map(|(at, branch)| branch.parameters.iter().map(move |(name, d)| (at, name, d)));
+    let parameters = space
+        .branches
+        .iter()
+        .enumerate()
+        .flat_map(|(at, branch)| branch.parameters.iter().map(move |(name, d)| (at, name, d)));
     parameters
         .filter_map(|(at, name, distribution)| {
             let problem = distribution.values(MOST_VALUES).err()?;
@@ -22,7 +26,11 @@ pub(super) fn errors(space: &Space) -> Vec<SpaceError> {
 
 /// Whether there is a list of all points.
 pub(super) fn finite(space: &Space) -> bool {
-    space.branches.iter().flat_map(|branch| branch.parameters.values()).all(|distribution| distribution.values(MOST_VALUES).is_ok())
+    space
+        .branches
+        .iter()
+        .flat_map(|branch| branch.parameters.values())
+        .all(|distribution| distribution.values(MOST_VALUES).is_ok())
 }
 
 /// How many points there are.
@@ -58,6 +66,9 @@ fn combination(branch: &Branch, number: u64) -> Option<indexmap::IndexMap<String
 
 /// Combinations of a branch; 0 where there is no list of them.
 fn size_of(branch: &Branch) -> u64 {
-    let counts = branch.parameters.values().map(|distribution| distribution.values(MOST_VALUES).map_or(0, |values| values.len() as u64));
+    let counts = branch
+        .parameters
+        .values()
+        .map(|distribution| distribution.values(MOST_VALUES).map_or(0, |values| values.len() as u64));
     counts.fold(1, u64::saturating_mul)
 }

@@ -32,7 +32,8 @@ pub(super) fn sobol(space: &Space, seed: u64, number: u64) -> Option<Point> {
 
 /// Coordinate `dimension` of point `number`, within (0, 1).
 fn sobol_unit(seed: u64, number: u64, dimension: u32) -> f64 {
-    let sequence = KeyedRng::new("sweep sobol", &[seed, number / LENGTH, u64::from(dimension / NUM_DIMENSIONS)]).below(1 << 32) as u32;
+    let sequence = KeyedRng::new("sweep sobol", &[seed, number / LENGTH, u64::from(dimension / NUM_DIMENSIONS)])
+        .below(1 << 32) as u32;
     f64::from(sample((number % LENGTH) as u32, dimension % NUM_DIMENSIONS, sequence)) + HALF_STEP
 }
 
@@ -41,5 +42,8 @@ fn point(space: &Space, mut unit: impl FnMut() -> f64) -> Option<Point> {
     let last = space.branches.len().checked_sub(1)?;
     let index = ((unit() * space.branches.len() as f64) as usize).min(last);
     let parameters = space.branches[index].parameters.iter();
-    Some(Point { branch: index, values: parameters.map(|(name, distribution)| (name.clone(), distribution.value_at(unit()))).collect() })
+    Some(Point {
+        branch: index,
+        values: parameters.map(|(name, distribution)| (name.clone(), distribution.value_at(unit()))).collect(),
+    })
 }

@@ -112,7 +112,9 @@ impl Distribution {
     #[must_use]
     pub fn unit_of(&self, value: &Value) -> Option<f64> {
         match self.kind() {
-            Kind::List(values) => values.iter().position(|one| same(one, value)).map(|at| (at as f64 + 0.5) / values.len() as f64),
+            Kind::List(values) => {
+                values.iter().position(|one| same(one, value)).map(|at| (at as f64 + 0.5) / values.len() as f64)
+            }
             Kind::Whole(upper) => {
                 let whole = value.as_f64().filter(|x| x.fract() == 0.0 && *x >= 0.0 && *x < upper as f64)?;
                 Some((whole + 0.5) / upper as f64)
@@ -142,7 +144,9 @@ impl Distribution {
                 }
                 distinct
             }
-            Self::QUniform { low, step, .. } => (0..count as u64).map(|k| multiple(first_step(low, step) + k as f64, step)).collect(),
+            Self::QUniform { low, step, .. } => {
+                (0..count as u64).map(|k| multiple(first_step(low, step) + k as f64, step)).collect()
+            }
             _ => (0..count as u64).map(Value::from).collect(),
         })
     }
@@ -153,7 +157,9 @@ impl Distribution {
             Self::Choice(ref values) => Some(values.len() as f64),
             Self::RandInt { upper } => Some(upper as f64),
             // Ends that are reached with probability 0 do not count.
-            Self::QUniform { low, high, step } => Some(((high / step - 0.5).ceil() - first_step(low, step) + 1.0).max(1.0)),
+            Self::QUniform { low, high, step } => {
+                Some(((high / step - 0.5).ceil() - first_step(low, step) + 1.0).max(1.0))
+            }
             Self::Uniform { .. }
             | Self::LogUniform { .. }
             | Self::QLogUniform { .. }
@@ -284,14 +290,23 @@ mod tests {
     #[test]
     fn values_are_listed_where_there_is_a_list() {
         let listed = |distribution: Distribution| distribution.values(10);
-        assert_eq!(listed(Distribution::Choice(vec![json!(1), json!("a"), json!(1.0)])), Ok(vec![json!(1), json!("a")]));
+        assert_eq!(
+            listed(Distribution::Choice(vec![json!(1), json!("a"), json!(1.0)])),
+            Ok(vec![json!(1), json!("a")])
+        );
         assert_eq!(listed(Distribution::RandInt { upper: 3 }), Ok(vec![json!(0), json!(1), json!(2)]));
         assert_eq!(listed(quniform(0.1, 0.3, 0.1)), Ok(vec![json!(0.1), json!(0.2), json!(0.3)]));
         // 12 is 10 / 4 rounded up, and would be drawn with probability 0.
         assert_eq!(listed(quniform(2.0, 10.0, 4.0)), Ok(vec![json!(4), json!(8)]));
         assert_eq!(listed(quniform(1.0, 1.2, 4.0)), Ok(vec![json!(0)]));
-        assert_eq!(listed(Distribution::RandInt { upper: 11 }), Err(Problem::TooManyForGrid { values: 11.0, limit: 10 }));
-        assert_eq!(listed(quniform(0.0, 1e300, 1e-300)), Err(Problem::TooManyForGrid { values: f64::INFINITY, limit: 10 }));
+        assert_eq!(
+            listed(Distribution::RandInt { upper: 11 }),
+            Err(Problem::TooManyForGrid { values: 11.0, limit: 10 })
+        );
+        assert_eq!(
+            listed(quniform(0.0, 1e300, 1e-300)),
+            Err(Problem::TooManyForGrid { values: f64::INFINITY, limit: 10 })
+        );
         assert_eq!(listed(Distribution::Uniform { low: 0.0, high: 1.0 }), Err(Problem::NotForGrid));
     }
 }

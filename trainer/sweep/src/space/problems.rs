@@ -36,7 +36,9 @@ pub enum Problem {
         second: String,
     },
     /// A name that has a value elsewhere.
-    #[error("the parameter is given a fixed value as well; take it out of the search space or take the fixed value out")]
+    #[error(
+        "the parameter is given a fixed value as well; take it out of the search space or take the fixed value out"
+    )]
     Fixed,
     /// A choice of nothing.
     #[error("the choice has no values; give at least one")]
@@ -83,16 +85,22 @@ pub enum Problem {
     #[error("the upper bound is 0, and values are below it; it has to be at least 1")]
     Upper,
     /// Values beyond the largest number.
-    #[error("values reach e to the power of {logarithm}; the limit is {LARGEST_LOGARITHM}. The numbers of this distribution are natural logarithms")]
+    #[error(
+        "values reach e to the power of {logarithm}; the limit is {LARGEST_LOGARITHM}. The numbers of this distribution are natural logarithms"
+    )]
     TooLarge {
         /// Natural logarithm of the greatest value.
         logarithm: f64,
     },
     /// What a grid cannot go through.
-    #[error("grid sampling goes through every value, and this distribution has no list of them; use choice, or sampling random or bayesian")]
+    #[error(
+        "grid sampling goes through every value, and this distribution has no list of them; use choice, or sampling random or bayesian"
+    )]
     NotForGrid,
     /// More values than trials.
-    #[error("grid sampling goes through every value, and these are {values}, above the limit of {limit}; use a choice of fewer")]
+    #[error(
+        "grid sampling goes through every value, and these are {values}, above the limit of {limit}; use a choice of fewer"
+    )]
     TooManyForGrid {
         /// How many.
         values: f64,
@@ -120,7 +128,11 @@ impl Space {
     #[must_use]
     pub fn errors_beside<'a>(&self, fixed: impl IntoIterator<Item = &'a str>) -> Vec<SpaceError> {
         let fixed: Vec<String> = fixed.into_iter().map(plain).collect();
-        let named = self.branches.iter().enumerate().flat_map(|(at, branch)| branch.parameters.keys().map(move |name| (at, name)));
+        let named = self
+            .branches
+            .iter()
+            .enumerate()
+            .flat_map(|(at, branch)| branch.parameters.keys().map(move |name| (at, name)));
         named
             .filter(|(_, name)| fixed.contains(&plain(name)))
             .map(|(at, name)| SpaceError { place: self.place(at, Some(name)), problem: Problem::Fixed })
@@ -223,7 +235,9 @@ mod tests {
     use super::*;
 
     fn space(branches: &[&[(&str, Distribution)]]) -> Space {
-        let branch = |one: &&[(&str, Distribution)]| Branch { parameters: one.iter().map(|(name, d)| ((*name).to_owned(), d.clone())).collect() };
+        let branch = |one: &&[(&str, Distribution)]| Branch {
+            parameters: one.iter().map(|(name, d)| ((*name).to_owned(), d.clone())).collect(),
+        };
         Space { branches: branches.iter().map(branch).collect() }
     }
 
@@ -245,14 +259,26 @@ mod tests {
         check(D::LogUniform { low: -1.0, high: -2.0 }, "low is -1 and high is -2; low has to be below high or equal");
         check(D::QUniform { low: 1.0, high: 2.0, step: 0.0 }, "the step is 0; it has to be above 0");
         check(D::QLogUniform { low: 1.0, high: 2.0, step: -0.5 }, "the step is -0.5; it has to be above 0");
-        check(D::QNormal { mean: 1.0, deviation: 2.0, step: f64::NAN }, "the step is NaN; it has to be a finite number");
+        check(
+            D::QNormal { mean: 1.0, deviation: 2.0, step: f64::NAN },
+            "the step is NaN; it has to be a finite number",
+        );
         check(D::Normal { mean: 0.0, deviation: -1.0 }, "the standard deviation is -1; it has to be at least 0");
         check(D::LogNormal { mean: f64::INFINITY, deviation: 1.0 }, "the mean is inf; it has to be a finite number");
         check(D::Uniform { low: f64::NAN, high: 1.0 }, "low is NaN; it has to be a finite number");
-        check(D::Uniform { low: -1.5e308, high: 1.5e308 }.clone(), &Problem::RangeTooWide { low: -1.5e308, high: 1.5e308 }.to_string());
+        check(
+            D::Uniform { low: -1.5e308, high: 1.5e308 }.clone(),
+            &Problem::RangeTooWide { low: -1.5e308, high: 1.5e308 }.to_string(),
+        );
         let logarithms = "The numbers of this distribution are natural logarithms";
-        check(D::LogUniform { low: 1.0, high: 1000.0 }, &format!("values reach e to the power of 1000; the limit is 700. {logarithms}"));
-        check(D::QLogNormal { mean: 100.0, deviation: 100.0, step: 1.0 }, &format!("values reach e to the power of 950; the limit is 700. {logarithms}"));
+        check(
+            D::LogUniform { low: 1.0, high: 1000.0 },
+            &format!("values reach e to the power of 1000; the limit is 700. {logarithms}"),
+        );
+        check(
+            D::QLogNormal { mean: 100.0, deviation: 100.0, step: 1.0 },
+            &format!("values reach e to the power of 950; the limit is 700. {logarithms}"),
+        );
     }
 
     #[test]
@@ -273,7 +299,10 @@ mod tests {
     #[test]
     fn names_and_sub_spaces_are_looked_at() {
         let one = Distribution::RandInt { upper: 2 };
-        assert_eq!(Space::default().errors()[0].to_string(), "search space: no parameter is searched; give at least one a distribution");
+        assert_eq!(
+            Space::default().errors()[0].to_string(),
+            "search space: no parameter is searched; give at least one a distribution"
+        );
         let errors = space(&[&[("a", one.clone())], &[("b-c", one.clone()), ("b_c", one.clone())], &[]]).errors();
         let texts: Vec<String> = errors.iter().map(ToString::to_string).collect();
         assert_eq!(

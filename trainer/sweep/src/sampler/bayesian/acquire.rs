@@ -31,8 +31,8 @@ pub(super) struct Search<'a> {
 }
 
 impl Search<'_> {
-    /// The best place found that was not tried; one that was tried only where none else is found.
-    pub(super) fn run(&self, mut rng: KeyedRng) -> Place {
+    /// The best place found that was not tried; `None` where none is found.
+    pub(super) fn run(&self, mut rng: KeyedRng) -> Option<Place> {
         let mut looked_at: Vec<(f64, Place)> = Vec::new();
         for _ in 0..RANDOM {
             looked_at.push(self.judged(self.random(&mut rng)));
@@ -43,11 +43,12 @@ impl Search<'_> {
             }
         }
         looked_at.sort_by(|(a, _), (b, _)| b.total_cmp(a));
-        let starts = looked_at.iter().take(STARTS).cloned().chain(self.best.first().map(|best| self.judged((*best).clone())));
-        let mut climbed: Vec<(f64, Place)> = starts.collect::<Vec<_>>().into_iter().map(|start| self.climb(start)).collect();
+        let starts =
+            looked_at.iter().take(STARTS).cloned().chain(self.best.first().map(|best| self.judged((*best).clone())));
+        let mut climbed: Vec<(f64, Place)> =
+            starts.collect::<Vec<_>>().into_iter().map(|start| self.climb(start)).collect();
         climbed.sort_by(|(a, _), (b, _)| b.total_cmp(a));
-        let found = climbed.iter().chain(&looked_at).find(|(_, place)| self.is_new(place));
-        found.or(climbed.first()).map_or_else(|| self.random(&mut rng), |(_, place)| place.clone())
+        climbed.into_iter().chain(looked_at).map(|(_, place)| place).find(|place| self.is_new(place))
     }
 
     fn is_new(&self, place: &Place) -> bool {
@@ -149,7 +150,10 @@ mod tests {
         // By numerical integration of max(z + x, 0) times the density of x.
         for z in [-7.0, -6.001, -5.999, -3.0, 0.0, 2.0] {
             let step = 1e-4;
-            let integral: f64 = (0..200_000).map(|k| f64::from(k).mul_add(step, 0.5 * step)).map(|gain| gain * (-0.5 * (gain - z) * (gain - z)).exp()).sum();
+            let integral: f64 = (0..200_000)
+                .map(|k| f64::from(k).mul_add(step, 0.5 * step))
+                .map(|gain| gain * (-0.5 * (gain - z) * (gain - z)).exp())
+                .sum();
             let expected = (integral * step / (2.0 * std::f64::consts::PI).sqrt()).ln();
             assert!((log_improvement(z) - expected).abs() < 1e-3, "{z}: {} instead of {expected}", log_improvement(z));
         }

@@ -93,8 +93,11 @@ impl<'a> Encoding<'a> {
 
     /// The point at a place.
     pub(super) fn point(&self, place: &Place) -> Point {
-        let values: IndexMap<String, Value> =
-            self.branches[place.branch].iter().zip(&place.units).map(|(axis, unit)| (axis.name.to_owned(), axis.value(*unit))).collect();
+        let values: IndexMap<String, Value> = self.branches[place.branch]
+            .iter()
+            .zip(&place.units)
+            .map(|(axis, unit)| (axis.name.to_owned(), axis.value(*unit)))
+            .collect();
         Point { branch: place.branch, values }
     }
 
@@ -160,7 +163,9 @@ impl Axis<'_> {
         match &self.values {
             Values::List(list) => middle(part(unit, list.len()), list.len()),
             Values::Number { counted: false, .. } => unit,
-            Values::Number { distribution, counted: true } => distribution.unit_of(&distribution.value_at(unit)).unwrap_or(unit),
+            Values::Number { distribution, counted: true } => {
+                distribution.unit_of(&distribution.value_at(unit)).unwrap_or(unit)
+            }
         }
     }
 
