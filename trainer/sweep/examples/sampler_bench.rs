@@ -27,7 +27,7 @@ fn function(name: &str) -> Option<Function> {
             minimum: 0.397_887_357_729_738_1,
             value: branin,
         },
-        "hartmann3" => Function { space: cube(3, 0.0, 1.0), minimum: -3.862_782_147_820_755_5, value: hartmann3 },
+        "hartmann3" => Function { space: cube(3, 0.0, 1.0), minimum: -3.862_779_787_332_663, value: hartmann3 },
         "hartmann6" => Function { space: cube(6, 0.0, 1.0), minimum: -3.322_368_011_415_515, value: hartmann6 },
         "ackley5" => Function { space: cube(5, -32.768, 32.768), minimum: 0.0, value: ackley },
         "mixed" => Function { space: mixed_space(), minimum: 0.0, value: mixed },

@@ -154,6 +154,12 @@ fn a_study_without_a_space_says_what_it_chose() {
     let dry = expect(0, ["sweep", "--training_data", &train, "--max_trials", "8", "--dry_run", "--device", "cpu"]);
     assert!(dry.contains("auto: models") || dry.contains("auto: model "), "{dry}");
     assert!(fs::read_dir(folder.path()).unwrap().count() == 1, "nothing was written");
+    for (more, what) in [("--folds=3", "folds"), ("--search=learning_rate=uniform(1,0)", "learning_rate")] {
+        let wrong = run(["sweep", "--training_data", &train, more, "--dry_run"]);
+        let message = String::from_utf8(wrong.stderr).unwrap();
+        assert_eq!(wrong.status.code(), Some(2), "{message}");
+        assert!(message.contains(what), "{message}");
+    }
 }
 
 #[test]

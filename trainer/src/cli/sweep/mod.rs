@@ -109,7 +109,13 @@ fn carry_out(args: &StudyArgs, asked: impl FnOnce() -> anyhow::Result<Job>) -> a
             let Job { mut plan, notes } = asked()?;
             job::check_data(&plan)?;
             let mut said: Vec<String> = notes.iter().map(|note| format!("{}: {}", note.field, note.text)).collect();
+            refuse_folds(&plan)?;
             let chosen = if plan.space.is_none() { choose(&mut plan)? } else { Vec::new() };
+            let wrong = plan.space.as_ref().map(|space| plan.sampling.errors(space)).unwrap_or_default();
+            let wrong = wrong.iter().map(ToString::to_string).chain(plan.termination.problem()).collect::<Vec<_>>();
+            if !wrong.is_empty() {
+                return Err(fail(ErrorCode::InvalidSettings, wrong.join("\n")));
+            }
             let mut text = describe(&plan, &notes);
             chosen.iter().for_each(|reason| text.push_str(&format!("  {reason}\n")));
             said.extend(chosen);
@@ -144,6 +150,22 @@ fn carry_out(args: &StudyArgs, asked: impl FnOnce() -> anyhow::Result<Job>) -> a
             finish::run(&study, ended, args, &log)
         }
     }
+}
+
+/// A trial is one training: the parts of a cross-validation are compared by nothing that a study could look at.
+fn refuse_folds(plan: &StudyPlan) -> anyhow::Result<()> {
+    let is_set = |name: &str| plan.fixed.get(name).is_some_and(|value| value.as_u64() != Some(0));
+    let is_searched = |name: &str| {
+        plan.space.iter().flat_map(|space| &space.branches).any(|branch| branch.parameters.contains_key(name))
+    };
+    if is_set("folds") || is_searched("folds") {
+        let advice = "train the best settings with `trainer train --folds` afterwards";
+        return Err(fail(
+            ErrorCode::InvalidSettings,
+            format!("folds: trials of a study are not cross-validated; {advice}"),
+        ));
+    }
+    Ok(())
 }
 
 /// Chooses what is searched, where only a number of trials was asked. Returns the reasons.

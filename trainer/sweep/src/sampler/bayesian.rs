@@ -12,13 +12,18 @@ mod gaussian;
 use dataset::KeyedRng;
 
 use self::acquire::Search;
-use self::encode::{Encoding, Place};
-use self::gaussian::{Process, fit};
+use self::encode::{Encoding, Place, same_place};
+use self::gaussian::{Lengths, Process, fit};
 use super::{TrialResult, Tried, grid, independent};
 use crate::space::{Point, Space};
 
 /// Trials before the model is asked.
 const FIRST: usize = 10;
+/// Random points that are drawn to find one that was not tried.
+const ATTEMPTS: u64 = 100;
+/// Of so many trials one is suggested by a model with one length scale for all dimensions: another one can come to believe, by chance of
+/// a few values, that a parameter does not matter, and then stays where it is.
+const CAUTIOUS: u64 = 3;
 /// Trials with a result that the model learns of: time grows with the cube of it.
 const MOST: usize = 128;
 /// Trials of which its parameters are fitted.
@@ -32,26 +37,38 @@ pub(super) fn point(space: &Space, seed: u64, number: u64, tried: &[Tried]) -> O
         return None;
     }
     let rng = KeyedRng::new("sweep bayesian", &[seed, number]);
-    match suggest(&encoding, &known, rng) {
+    match suggest(&encoding, &known, number, rng) {
         Some(place) => Some(encoding.point(&place)),
-        None => independent::sobol(space, seed, number),
+        None => independent(space, seed, number, |point| known.is_new(&encoding, point)),
     }
 }
 
-/// Where the expected improvement is greatest; `None` where too little is known.
-fn suggest(encoding: &Encoding, known: &Known, rng: KeyedRng) -> Option<Place> {
+/// A point that does not depend on results: of the Sobol sequence, and where that was tried a random one, or, of a space that has a list
+/// of its points, one that is left.
+fn independent(space: &Space, seed: u64, number: u64, is_new: impl Fn(&Point) -> bool) -> Option<Point> {
+    let first = independent::sobol(space, seed, number)?;
+    let random = (1..=ATTEMPTS).filter_map(|attempt| independent::random(space, seed, number + (attempt << 32)));
+    let listed =
+        (0..if grid::finite(space) { grid::size(space) } else { 0 }).map_while(|number| grid::point(space, number));
+    let found = std::iter::once(first.clone()).chain(random).chain(listed).find(is_new);
+    found.or(Some(first))
+}
+
+/// Where the expected improvement is greatest; `None` where too little is known, or all that was looked at was tried.
+fn suggest(encoding: &Encoding, known: &Known, number: u64, rng: KeyedRng) -> Option<Place> {
     if known.running.len() + known.ended.len() < FIRST {
         return None;
     }
     let results = known.results()?;
     let learned = Results::of(chosen(&results, MOST), encoding);
     let fitted = Results::of(chosen(&results, MOST_FITTED), encoding);
-    let parameters = fit(&fitted.points, &encoding.dimensions, &fitted.values);
+    let lengths = if number.is_multiple_of(CAUTIOUS) { Lengths::One } else { Lengths::Each };
+    let parameters = fit(&fitted.points, &encoding.dimensions, &fitted.values, lengths);
     let running = known.running.iter().map(|place| encoding.coordinates(place));
     let points = learned.points.into_iter().chain(running).collect();
     let process = Process::new(points, &encoding.dimensions, &learned.values, &parameters)?;
     let best = results.iter().map(|(place, _)| *place).collect();
-    Some(Search { encoding, process: &process, best, tried: known.places() }.run(rng))
+    Search { encoding, process: &process, best, tried: known.places() }.run(rng)
 }
 
 /// What is known of the space.
@@ -89,6 +106,10 @@ impl Known {
         self.running.iter().chain(self.ended.iter().map(|(place, _)| place)).collect()
     }
 
+    fn is_new(&self, encoding: &Encoding, point: &Point) -> bool {
+        encoding.place(point).is_some_and(|place| !self.places().into_iter().any(|tried| same_place(tried, &place)))
+    }
+
     /// How many different places were tried.
     fn distinct(&self) -> u64 {
         let bits = |place: &Place| (place.branch, place.units.iter().map(|unit| unit.to_bits()).collect::<Vec<_>>());
@@ -109,41 +130,16 @@ impl Known {
     }
 }
 
-/// Values in which the model finds it easy to see what is good.
+/// Values of mean 0 and variance 1, in their order.
 fn standard(values: &[f64]) -> Vec<f64> {
-    let mode = std::env::var("T").unwrap_or_default();
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    let median = sorted[sorted.len() / 2];
-    let upper = sorted[sorted.len() * 9 / 10];
-    let scale = (upper - median).max(1e-12 * median.abs()).max(f64::MIN_POSITIVE);
-    let squashed: Vec<f64> = match mode.as_str() {
-        "log" => values
-            .iter()
-            .map(|v| {
-                let z = (v - median) / scale;
-                if z < 0.0 { -(-z).ln_1p() } else { z }
-            })
-            .collect(),
-        "asinh" => values.iter().map(|v| ((v - median) / scale).asinh()).collect(),
-        "rank" => {
-            let n = values.len() as f64;
-            values
-                .iter()
-                .map(|v| {
-                    let below = sorted.iter().filter(|s| *s < v).count() as f64;
-                    let same = sorted.iter().filter(|s| *s == v).count() as f64;
-                    let p = (below + 0.5 * same) / n;
-                    crate::space::Distribution::Normal { mean: 0.0, deviation: 1.0 }.value_at(p).as_f64().unwrap_or(0.0)
-                })
-                .collect()
-        }
-        _ => values.to_vec(),
-    };
-    let count = squashed.len() as f64;
-    let mean = squashed.iter().sum::<f64>() / count;
-    let deviation = (squashed.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / count).sqrt();
-    squashed.iter().map(|v| if deviation > 0.0 { (v - mean) / deviation } else { 0.0 }).collect()
+    // First divided by the largest, so that no sum of squares is beyond the largest number.
+    let largest = values.iter().fold(f64::MIN_POSITIVE, |largest, value| largest.max(value.abs()));
+    let scaled = values.iter().map(|value| value / largest);
+    let count = values.len() as f64;
+    let mean = scaled.clone().sum::<f64>() / count;
+    let deviation = (scaled.clone().map(|value| (value - mean).powi(2)).sum::<f64>() / count).sqrt();
+    // Differences that are rounding count as none.
+    scaled.map(|value| if deviation > 1e-13 { (value - mean) / deviation } else { 0.0 }).collect()
 }
 
 /// Coordinates and values of results.

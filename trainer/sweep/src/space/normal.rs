@@ -1,6 +1,6 @@
 //! The standard normal distribution: its quantile and its cumulative probability.
 
-#![expect(clippy::excessive_precision, reason = "the coefficients are as published")]
+#![expect(clippy::excessive_precision, reason = "coefficients stand as they were published")]
 
 /// The number below which a standard normal one lies with probability `p`, 0 < p < 1. Relative error about 1e-16.
 ///

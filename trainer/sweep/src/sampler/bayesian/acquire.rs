@@ -31,8 +31,8 @@ pub(super) struct Search<'a> {
 }
 
 impl Search<'_> {
-    /// The best place found that was not tried; one that was tried only where none else is found.
-    pub(super) fn run(&self, mut rng: KeyedRng) -> Place {
+    /// The best place found that was not tried; `None` where none is found.
+    pub(super) fn run(&self, mut rng: KeyedRng) -> Option<Place> {
         let mut looked_at: Vec<(f64, Place)> = Vec::new();
         for _ in 0..RANDOM {
             looked_at.push(self.judged(self.random(&mut rng)));
@@ -48,8 +48,7 @@ impl Search<'_> {
         let mut climbed: Vec<(f64, Place)> =
             starts.collect::<Vec<_>>().into_iter().map(|start| self.climb(start)).collect();
         climbed.sort_by(|(a, _), (b, _)| b.total_cmp(a));
-        let found = climbed.iter().chain(&looked_at).find(|(_, place)| self.is_new(place));
-        found.or(climbed.first()).map_or_else(|| self.random(&mut rng), |(_, place)| place.clone())
+        climbed.into_iter().chain(looked_at).map(|(_, place)| place).find(|place| self.is_new(place))
     }
 
     fn is_new(&self, place: &Place) -> bool {

@@ -1,9 +1,10 @@
 //! A Gaussian process over the coordinates of points: what it believes of a value nobody has measured, and how sure it is.
 //!
 //! C. E. Rasmussen and C. K. I. Williams, "Gaussian Processes for Machine Learning" (2006), chapters 2 and 5. The covariance is Matérn's
-//! with 5/2 and a length scale for each dimension. Its parameters are those of the greatest posterior density under the priors of C. Hvarfner,
-//! E. O. Hellsten and L. Nardi, "Vanilla Bayesian Optimization Performs Great in High Dimensions" (2024), found by Rprop (M. Blum and
-//! M. Riedmiller, "Optimization of Gaussian Process Hyperparameters using Rprop", 2013).
+//! with 5/2 and a length scale for each dimension. Its parameters are those of the greatest posterior density, found by Rprop (M. Blum and
+//! M. Riedmiller, "Optimization of Gaussian Process Hyperparameters using Rprop", 2013). That length scales are expected to grow with the
+//! root of the number of dimensions is of C. Hvarfner, E. O. Hellsten and L. Nardi, "Vanilla Bayesian Optimization Performs Great in High
+//! Dimensions" (2024); how long they are is chosen by experiment (docs/samplers.md).
 
 use super::cholesky::{Square, cholesky, dot, inverse_transposed, solve_lower, transposed};
 use super::encode::Measure;
@@ -50,8 +51,7 @@ struct Priors {
 impl Priors {
     /// Those of a space of so many dimensions.
     fn new(dimensions: usize) -> Self {
-        let length =
-            Prior { mean: std::f64::consts::SQRT_2 + 0.5 * (dimensions as f64).ln(), deviation: 3.0_f64.sqrt() };
+        let length = Prior { mean: -1.0 + 0.5 * (dimensions as f64).ln(), deviation: 1.0 };
         Self { length, noise: Prior { mean: -4.0, deviation: 1.0 }, variance: Prior { mean: 0.0, deviation: 0.5 } }
     }
 }
@@ -175,13 +175,34 @@ fn posterior(
     density.is_finite().then_some((density, slope))
 }
 
+/// Which length scales are fitted.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Lengths {
+    /// One for each dimension, which may find that some do not matter.
+    Each,
+    /// One for all dimensions, which never does.
+    One,
+}
+
 /// Parameters of great posterior density.
-pub(super) fn fit(points: &[Vec<f64>], measures: &[Measure], values: &[f64]) -> Parameters {
+pub(super) fn fit(points: &[Vec<f64>], measures: &[Measure], values: &[f64], lengths: Lengths) -> Parameters {
     let (priors, distances) = (Priors::new(measures.len()), Distances::new(points, measures));
     // From a rough and from a smooth beginning, since there may be a maximum near each.
     let climbed = [-0.7, priors.length.mean].map(|length| {
         let start = Parameters::start(&priors, measures.len(), length);
-        climb(start, |parameters| posterior(parameters, &priors, &distances, values))
+        climb(start, |parameters| {
+            let (density, mut slope) = posterior(parameters, &priors, &distances, values)?;
+            match lengths {
+                Lengths::Each => {}
+                Lengths::One => {
+                    // All begin equal, and with equal slopes remain so.
+                    let of_lengths = &mut slope[..measures.len()];
+                    let mean = of_lengths.iter().sum::<f64>() / of_lengths.len() as f64;
+                    of_lengths.fill(mean);
+                }
+            }
+            Some((density, slope))
+        })
     });
     let [rough, smooth] = climbed;
     if rough.0 > smooth.0 { rough.1 } else { smooth.1 }
@@ -355,7 +376,7 @@ mod tests {
     #[test]
     fn what_was_measured_is_believed_and_the_rest_is_predicted() {
         let (points, values) = example(40);
-        let parameters = fit(&points, &MEASURES, &values);
+        let parameters = fit(&points, &MEASURES, &values, Lengths::Each);
         // The third coordinate has no effect, and its length scale says so.
         assert!(parameters.lengths[2] > parameters.lengths[0] + 1.0, "{parameters:?}");
         let process = Process::new(points.clone(), &MEASURES, &values, &parameters).unwrap();
@@ -372,7 +393,7 @@ mod tests {
     #[test]
     fn what_is_being_measured_changes_how_sure_it_is_and_not_what_it_believes() {
         let (mut points, values) = example(10);
-        let parameters = fit(&points, &MEASURES, &values);
+        let parameters = fit(&points, &MEASURES, &values, Lengths::Each);
         let without = Process::new(points.clone(), &MEASURES, &values, &parameters).unwrap();
         let running = vec![0.5, 0.0, 0.5];
         points.push(running.clone());
@@ -382,6 +403,12 @@ mod tests {
             assert!((without.at(point).mean - with.at(point).mean).abs() < 1e-12);
             assert!(with.at(point).deviation <= without.at(point).deviation + 1e-12);
         }
-        assert!(with.at(&running).deviation < without.at(&running).deviation);
+        // What remains is the noise of one measurement.
+        let [before, after] = [&without, &with].map(|process| process.at(&running).deviation.powi(2));
+        let expected = before * with.noise / (before + with.noise);
+        assert!(
+            (after - expected).abs() < 1e-9 && after < 0.9 * before,
+            "{after} instead of {expected}, {before} before"
+        );
     }
 }
