@@ -21,6 +21,7 @@ import probabilities
 import recipe_summary
 import recipe_table
 import recipes
+import samplers
 import speed
 from place import DATASETS, BENCH, Place
 from records import Records
@@ -139,6 +140,23 @@ class Probabilities(unittest.TestCase):
         self.assertEqual(recipe_summary.summary(section, []), [])
 
 
+class Samplers(unittest.TestCase):
+    def test_who_is_ahead_is_counted_in_pairs(self):
+        self.assertEqual(samplers.ahead([1, 2], [3, 4]), 1)
+        self.assertEqual(samplers.ahead([3, 4], [1, 2]), 0)
+        self.assertEqual(samplers.ahead([1, 3], [2, 3]), (2 + 0.5) / 4)
+
+    def test_a_difference_is_significant_when_its_interval_leaves_out_0(self):
+        verdict = lambda ours, peer: samplers.verdict({"difference": samplers.difference(ours, peer)})
+        low, high = [k / 20 for k in range(20)], [1 + k / 20 for k in range(20)]
+        self.assertEqual([verdict(low, high), verdict(high, low), verdict(low, low)], ["better", "worse", "no difference"])
+        self.assertEqual(samplers.difference(low, high)["median"], -1)
+
+    def test_ranks_follow_from_who_is_ahead(self):
+        records = [{"ahead": share, "difference": {"low": low, "high": low + 1}} for share, low in [(0.9, -2), (0.5, -0.5)]]
+        self.assertIn("ours 1.30, Optuna's 1.70. Significantly: 1 better, 1 no difference, 0 worse.", " ".join(samplers.summary(records).split()))
+
+
 class Running(unittest.TestCase):
     def run_once(self, milliseconds, folder, **options):
         """The command on a table of one case, with a project of its own. Returns the records."""
@@ -195,7 +213,7 @@ class Pages(unittest.TestCase):
 
 class Tables(unittest.TestCase):
     def test_names_are_unique(self):
-        for names in (speed.BOOK.names, recipes.BOOK.names):
+        for names in (speed.BOOK.names, recipes.BOOK.names, samplers.BOOK.names):
             self.assertEqual(len(names), len(set(names)))
 
     def test_quick_parameters_are_parameters(self):

@@ -1,17 +1,20 @@
-"""A case of samplers.py as an Optuna user writes it: optuna_study.py FUNCTION AT_ONCE TRIALS SEED...
+"""A case of samplers.py as an Optuna user writes it: optuna_study.py POINTS.json FUNCTION AT_ONCE TRIALS SEED...
 
 A study with the default sampler minimises a function; another trial is asked for when the oldest of those that run is told. Prints the
-simple regret of each seed, the milliseconds of a suggestion, the values of the function at the points that our side names on standard
-input, and the sampler's name.
+simple regret of each seed, the milliseconds of a suggestion, the values of the function at the points that the file lists, and the name
+and version of the sampler.
 """
 
 import collections
 import json
 import math
+import pathlib
 import sys
 import time
 
 import optuna
+
+optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 WEIGHTS = [1.0, 1.2, 3.0, 3.2]
 SCALES_3 = [[3, 10, 30], [0.1, 10, 35], [3, 10, 30], [0.1, 10, 35]]
@@ -73,6 +76,8 @@ def models(trial):
     return {**p, "schedule": schedule, "decay": trial.suggest_float("decay", 1e-6, 0.01, log=True), "warmup": trial.suggest_int("warmup", 0, 10)}
 
 
+# What a study has that names none, here with a seed.
+DEFAULT = type(optuna.create_study().sampler)
 # Of each function its space, its minimum, and itself.
 FUNCTIONS = {
     "branin": (rectangle, 0.3978873577297381, branin),
@@ -85,7 +90,7 @@ FUNCTIONS = {
 
 def study(space, function, at_once, trials, seed):
     """The least value, and the seconds that suggestions took."""
-    made = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=seed))
+    made = optuna.create_study(sampler=DEFAULT(seed=seed))
     running, seconds, least = collections.deque(), 0.0, math.inf
     for _ in range(trials):
         if len(running) == at_once:
@@ -100,16 +105,14 @@ def study(space, function, at_once, trials, seed):
 
 
 def main():
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    name, at_once, trials, *seeds = sys.argv[1:]
+    points, name, at_once, trials, *seeds = sys.argv[1:]
     space, minimum, function = FUNCTIONS[name]
     found = [study(space, function, int(at_once), int(trials), int(seed)) for seed in seeds]
-    default = type(optuna.create_study().sampler).__name__
     print(json.dumps({
         "regret": [least - minimum for least, _ in found],
         "suggestion_ms": [1000 * seconds / int(trials) for _, seconds in found],
-        "agreed": [function(point) for point in json.load(sys.stdin)],
-        "sampler": default,
+        "agreed": [function(point) for point in json.loads(pathlib.Path(points).read_text(encoding="utf-8"))],
+        "sampler": f"Optuna {optuna.__version__} ({DEFAULT.__name__})",
     }))
 
 

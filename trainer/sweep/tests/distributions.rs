@@ -4,7 +4,7 @@
 //! random draws is above 1.95 / √n once in a thousand times. Those of a list by chi-square, against its 99.9 % quantile by Wilson and
 //! Hilferty. A Sobol sequence is more even than chance, so it is held to a tenth of either.
 
-#![allow(clippy::unwrap_used)]
+#![expect(clippy::unwrap_used, reason = "a panic is how a test reports")]
 
 use serde_json::{Value, json};
 use sweep::sampler::Sampling;

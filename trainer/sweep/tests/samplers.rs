@@ -1,6 +1,6 @@
 //! What each sampler does with spaces of one branch and of several.
 
-#![allow(clippy::unwrap_used)]
+#![expect(clippy::unwrap_used, reason = "a panic is how a test reports")]
 
 use serde_json::{Value, json};
 use sweep::sampler::{Sampling, TrialResult, Tried};
