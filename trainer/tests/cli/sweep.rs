@@ -135,6 +135,21 @@ fn a_job_file_is_planned_and_done() {
     assert!(trials.iter().all(|trial| trial["state"] == "completed" || trial["state"] == "stopped"), "{answer}");
     let plan = parsed(&fs::read_to_string(output.join("trials/0000/plan.json")).unwrap());
     assert_eq!(plan["recipe"], "specification", "job files get the specification's defaults");
+    // Without a search space and with one trial it is one training.
+    let lines = fs::read_to_string(&file).unwrap();
+    let single = folder.path().join("single.yml");
+    let cut = lines
+        .split_once("sweep:")
+        .unwrap()
+        .0
+        .replace("max_trials: 4", "max_trials: 1")
+        .replace("max_concurrent_trials: 2", "max_concurrent_trials: 1");
+    fs::write(&single, cut).unwrap();
+    let output = folder.path().join("single");
+    let ask = ["job", &text(&single), "--output", &text(&output), "--json", "--threads", "2"];
+    let answer = parsed(&expect(0, ask));
+    assert_eq!(answer["trials"].as_array().unwrap().len(), 1);
+    assert_eq!(answer["trials"][0]["state"], "completed");
     let wrong = run(["job", &text(&file), "--dry_run", "--set", "limits.max_trails=2"]);
     let message = String::from_utf8(wrong.stderr).unwrap();
     assert_eq!(wrong.status.code(), Some(2));

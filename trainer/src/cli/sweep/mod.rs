@@ -111,7 +111,10 @@ fn carry_out(args: &StudyArgs, asked: impl FnOnce() -> anyhow::Result<Job>) -> a
             let mut said: Vec<String> = notes.iter().map(|note| format!("{}: {}", note.field, note.text)).collect();
             refuse_folds(&plan)?;
             let chosen = if plan.space.is_none() { choose(&mut plan)? } else { Vec::new() };
-            let wrong = plan.space.as_ref().map(|space| plan.sampling.errors(space)).unwrap_or_default();
+            // One training, of which nothing is searched, is a study too.
+            let searched =
+                plan.space.as_ref().filter(|space| space.branches.iter().any(|branch| !branch.parameters.is_empty()));
+            let wrong = searched.map(|space| plan.sampling.errors(space)).unwrap_or_default();
             let wrong = wrong.iter().map(ToString::to_string).chain(plan.termination.problem()).collect::<Vec<_>>();
             if !wrong.is_empty() {
                 return Err(fail(ErrorCode::InvalidSettings, wrong.join("\n")));
