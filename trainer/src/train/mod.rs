@@ -23,7 +23,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use schemas::event::{EndReason, PrimaryMetric, RunEvent};
+use schemas::event::{EndReason, EpochRecord, PrimaryMetric, RunEvent};
 
 use crate::log::Log;
 use crate::tasks::Outcome;
@@ -82,12 +82,12 @@ enum One {
 fn one(request: &Request, stop: Arc<AtomicBool>) -> anyhow::Result<One> {
     let log = Log::default();
     let Prepared { run, begin } = prepare(request, &log)?;
-    let (end, state, recorder) = train(&run, begin, stop, &log)?;
+    let (end, state, mut recorder) = train(&run, begin, stop, &log)?;
     if end == End::Interrupted {
         recorder.journal(&RunEvent::RunInterrupted { epoch: state.epoch })?;
         return Ok(One::Interrupted { epoch: state.epoch, run: recorder.folder().root().to_owned() });
     }
-    recorder.journal(&ended(&run, &state, &log))?;
+    recorder.finish(&ended(&run, &state, recorder.records(), &log))?;
     let done = finish::run(&Finished { run: &run, state: &state, recorder: &recorder, log: &log })?;
     Ok(One::Finished(Box::new(done)))
 }
@@ -128,12 +128,12 @@ fn train(
 }
 
 /// Why training ended, and with what.
-fn ended(run: &Run, state: &TrainingState, log: &Log) -> RunEvent {
-    let best = state.early_stopping.best.map(|value| PrimaryMetric {
-        epoch: state.early_stopping.best_epoch,
-        name: run.plan.task.primary_metric().to_owned(),
-        value,
-    });
+fn ended(run: &Run, state: &TrainingState, records: &[EpochRecord], log: &Log) -> RunEvent {
+    // Whatever the best epoch was chosen by.
+    let (epoch, name) = (state.early_stopping.best_epoch, run.plan.task.primary_metric());
+    let record = records.iter().find(|record| record.epoch == epoch);
+    let best = record
+        .and_then(|record| Some(PrimaryMetric { epoch, name: name.to_owned(), value: *record.validation.get(name)? }));
     let reason = if state.out_of_time {
         EndReason::TimeLimit
     } else if state.epoch == run.plan.settings.number_of_epochs {

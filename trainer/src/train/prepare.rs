@@ -328,7 +328,7 @@ fn recorder(
     validation: &dyn Images,
 ) -> anyhow::Result<Recorder> {
     let template = recorder::template(plan, &learner.network, weights);
-    Recorder::new(folder, template, recorded::examples(validation), learner.state.epoch)
+    Recorder::new(folder, plan, template, recorded::examples(validation), learner.state.epoch)
 }
 
 /// Options of a run that its plan does not have.

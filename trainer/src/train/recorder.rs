@@ -9,7 +9,8 @@ use anyhow::Context;
 use files::write_atomic;
 use models::host::Rgb;
 use schemas::event::{EpochRecord, PrimaryMetric, RunEvent};
-use schemas::{CheckpointMeta, SCHEMA_VERSION};
+use schemas::{CheckpointMeta, Plan, SCHEMA_VERSION, Source};
+use serde_json::{Map, Value};
 use tch::Tensor;
 
 use crate::nn::checkpoint;
@@ -33,14 +34,21 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// A recorder in `folder`, which keeps the records of epochs up to `epoch` and forgets later ones.
+    /// A recorder of a plan's run in `folder`, which keeps the records of epochs up to `epoch` and forgets later ones.
     ///
     /// # Errors
     /// When the folder cannot be read or written.
-    pub fn new(folder: RunFolder, template: CheckpointMeta, examples: Vec<Rgb>, epoch: u32) -> anyhow::Result<Self> {
+    pub fn new(
+        folder: RunFolder,
+        plan: &Plan,
+        template: CheckpointMeta,
+        examples: Vec<Rgb>,
+        epoch: u32,
+    ) -> anyhow::Result<Self> {
         let mut records = read_records(&folder.metrics())?;
         records.retain(|r| r.epoch <= epoch);
-        let events = EventWriter::create(&folder.root().join("tensorboard"), i64::from(epoch) + 1)?;
+        let mut events = EventWriter::create(&folder.root().join("tensorboard"), i64::from(epoch) + 1)?;
+        events.begin(&tried(plan))?;
         Ok(Self { folder, template, examples, records, events })
     }
 
@@ -85,6 +93,15 @@ impl Recorder {
             text.push('\n');
         }
         write_atomic(&self.folder.metrics(), text.as_bytes()).context("writing metrics.jsonl")
+    }
+
+    /// Writes down that training ended, and how.
+    ///
+    /// # Errors
+    /// When a file cannot be written.
+    pub fn finish(&mut self, event: &RunEvent) -> anyhow::Result<()> {
+        self.events.end()?;
+        self.journal(event)
     }
 
     /// Adds an event to `journal.jsonl`, which other programs may follow.
@@ -195,7 +212,7 @@ fn read_records(path: &Path) -> anyhow::Result<Vec<EpochRecord>> {
 
 /// Metadata that all checkpoints of a run share.
 #[must_use]
-pub fn template(plan: &schemas::Plan, network: &Network, weights: Option<schemas::WeightsOrigin>) -> CheckpointMeta {
+pub fn template(plan: &Plan, network: &Network, weights: Option<schemas::WeightsOrigin>) -> CheckpointMeta {
     CheckpointMeta {
         schema_version: SCHEMA_VERSION,
         task: network.task,
@@ -209,6 +226,16 @@ pub fn template(plan: &schemas::Plan, network: &Network, weights: Option<schemas
         weights,
         versions: versions(),
     }
+}
+
+/// What a run tries, by which it is compared with others: its model, and every setting that somebody or the recipe chose.
+fn tried(plan: &Plan) -> Map<String, Value> {
+    let chosen = |name: &str| match plan.source(name) {
+        Source::Default | Source::Model => false,
+        Source::Recipe | Source::File | Source::CommandLine => true,
+    };
+    let settings = plan.settings.to_map().into_iter().filter(|(name, _)| chosen(name));
+    [("model_name".to_owned(), plan.model_name.as_str().into())].into_iter().chain(settings).collect()
 }
 
 /// Versions of the software involved.

@@ -114,7 +114,7 @@ fn train(plan: &Plan, task: &Tight, folder: &Path) -> anyhow::Result<(TrainingSt
         network,
         average: None,
         state: TrainingState::default(),
-        recorder: Recorder::new(folder, template, Vec::new(), 0)?,
+        recorder: Recorder::new(folder, plan, template, Vec::new(), 0)?,
         stop: Arc::default(),
         log: &log,
     };
