@@ -79,8 +79,8 @@ fn run(stub: &Stub, folder: &Path, resume: bool) -> Result<(), Box<dyn Error>> {
     let stop = Arc::new(AtomicBool::new(false));
     signal_hook::flag::register(SIGTERM, Arc::clone(&stop))?;
     let mut launcher = Local::new(std::env::current_exe()?, 1);
-    let options = Options { earlier: &[], retries: stub.retries };
-    let ended = study::run(&mut study, &mut launcher, &options, &stop, &mut |_| {})?;
+    let options = Options { earlier: &[], retries: stub.retries, patience: Duration::from_secs(60) };
+    let ended = study::run(&mut study, &mut launcher, &options, &stop, &mut ())?;
     let trials: Vec<_> = (study.trials()?.iter())
         .map(|trial| {
             let reports: Vec<_> = trial.reports.iter().map(|(report, _)| (report.epoch, report.value)).collect();

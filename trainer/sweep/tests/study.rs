@@ -173,7 +173,7 @@ fn a_study_whose_trials_are_all_refused_ends() {
 
 #[test]
 fn its_time_ends_it_with_the_best_so_far() {
-    let (_folder, answer) = study(&json!({ "trials": 1000, "epochs": 50, "pause": 50, "minutes": 0.05 }));
+    let (_folder, answer) = study(&json!({ "trials": 1000, "epochs": 100000, "pause": 50, "minutes": 0.05 }));
     assert_eq!(answer["ended"], "OutOfTime");
     let trials = answer["trials"].as_array().unwrap();
     assert!(trials.len() < 20 && trials.iter().all(|trial| trial["state"] == "stopped"), "{answer}");

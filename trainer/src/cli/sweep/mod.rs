@@ -6,6 +6,7 @@ mod mlflow;
 mod watch;
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use indexmap::IndexMap;
 use models::weights::published;
@@ -31,6 +32,8 @@ use watch::Watch;
 /// Earlier studies that one may learn from, and their trials in all.
 const EARLIER: usize = 5;
 const EARLIER_TRIALS: usize = 1000;
+/// How long a full disk is waited for.
+const PATIENCE: Duration = Duration::from_secs(600);
 /// Folder of a study in which its trials keep decoded images.
 const IMAGES: &str = "images";
 
@@ -137,9 +140,8 @@ fn carry_out(args: &StudyArgs, asked: impl FnOnce() -> anyhow::Result<Job>) -> a
     launcher.cards = cards(study.plan());
     launcher.image_cache = Some(study.folder().join(IMAGES));
     let mut watch = Watch::new(study.plan(), &log);
-    let options = Options { earlier: &earlier, retries: args.retries };
-    let ended =
-        study::run(&mut study, &mut launcher, &options, &*stop_on_signals()?, &mut |trials| watch.show(trials))?;
+    let options = Options { earlier: &earlier, retries: args.retries, patience: PATIENCE };
+    let ended = study::run(&mut study, &mut launcher, &options, &*stop_on_signals()?, &mut watch)?;
     drop(watch);
     match ended {
         Ended::Interrupted => {

@@ -9,7 +9,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use schemas::Task;
 use serde_json::Value;
 use sweep::plan::StudyPlan;
-use sweep::study::{State, Trial};
+use sweep::study::{Observer, State, Trial};
 
 use super::searched;
 use crate::log::Log;
@@ -25,6 +25,8 @@ pub struct Watch<'a> {
     bar: Option<ProgressBar>,
     /// What was last said of each trial.
     said: BTreeMap<u64, State>,
+    /// Whether it was said that the study waits.
+    waits: bool,
 }
 
 impl<'a> Watch<'a> {
@@ -39,25 +41,13 @@ impl<'a> Watch<'a> {
             bar.enable_steady_tick(Duration::from_secs(1));
             bar
         });
-        Self { plan: plan.clone(), metric, log, bar, said: BTreeMap::new() }
+        Self { plan: plan.clone(), metric, log, bar, said: BTreeMap::new(), waits: false }
     }
 
-    /// Shows where all trials stand.
-    pub fn show(&mut self, trials: &[Trial]) {
-        let best = best(trials);
-        for trial in trials {
-            if self.said.insert(trial.number, trial.state) == Some(trial.state) || trial.state == State::Waiting {
-                continue;
-            }
-            let line = self.line(trial, best);
-            match &self.bar {
-                Some(bar) => bar.println(line),
-                None => self.log.line(&line),
-            }
-        }
-        if let Some(bar) = &self.bar {
-            bar.set_position(trials.iter().filter(|trial| trial.state.is_over()).count() as u64);
-            bar.set_message(self.table(trials, best));
+    fn say(&self, line: &str) {
+        match &self.bar {
+            Some(bar) => bar.println(line),
+            None => self.log.line(line),
         }
     }
 
@@ -100,6 +90,30 @@ impl<'a> Watch<'a> {
     }
 }
 
+impl Observer for Watch<'_> {
+    fn trials(&mut self, trials: &[Trial]) {
+        self.waits = false;
+        let best = best(trials);
+        for trial in trials {
+            if self.said.insert(trial.number, trial.state) == Some(trial.state) || trial.state == State::Waiting {
+                continue;
+            }
+            let line = self.line(trial, best);
+            self.say(&line);
+        }
+        if let Some(bar) = &self.bar {
+            bar.set_position(trials.iter().filter(|trial| trial.state.is_over()).count() as u64);
+            bar.set_message(self.table(trials, best));
+        }
+    }
+
+    fn waits(&mut self, why: &str) {
+        if !std::mem::replace(&mut self.waits, true) {
+            self.say(why);
+        }
+    }
+}
+
 impl Drop for Watch<'_> {
     fn drop(&mut self) {
         if let Some(bar) = &self.bar {
@@ -109,7 +123,7 @@ impl Drop for Watch<'_> {
 }
 
 /// The trial with the best value among those that are over; of equals the first.
-pub fn best(trials: &[Trial]) -> Option<&Trial> {
+fn best(trials: &[Trial]) -> Option<&Trial> {
     let over = trials.iter().filter(|trial| matches!(trial.state, State::Completed | State::Stopped));
     let known = over.filter_map(|trial| Some((trial, trial.best()?.value)));
     known.reduce(|best, one| if one.1 > best.1 { one } else { best }).map(|(trial, _)| trial)

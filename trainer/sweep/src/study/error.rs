@@ -59,6 +59,14 @@ pub enum StudyError {
         /// What is wrong.
         problem: String,
     },
+    /// The disk is full, and was for as long as one may wait.
+    #[error("{folder}: the disk is full ({} MiB free); make room, then go on with --resume", free >> 20)]
+    NoRoom {
+        /// The folder.
+        folder: PathBuf,
+        /// Bytes that are free.
+        free: u64,
+    },
     /// The first trials were all refused for the same reason, so the others would be.
     #[error("the first {count} trials were refused, the last of them: {reason}")]
     Refused {
@@ -78,6 +86,13 @@ pub enum StudyError {
 }
 
 impl StudyError {
+    /// Whether it may work as soon as there is room on the disk.
+    pub(super) fn is_full(&self) -> bool {
+        // Where the file of shared memory cannot grow, SQLite says that reading or writing failed.
+        let full = |code| matches!(code, rusqlite::ErrorCode::DiskFull | rusqlite::ErrorCode::SystemIoFailure);
+        matches!(self, Self::Database { source, .. } if source.sqlite_error_code().is_some_and(full))
+    }
+
     pub(super) fn io(path: &Path) -> impl FnOnce(io::Error) -> Self + '_ {
         |source| Self::Io { path: path.to_owned(), source }
     }
@@ -88,6 +103,7 @@ impl Coded for StudyError {
         match self {
             Self::InTheWay { .. } | Self::InUse(_) | Self::Network { .. } => ErrorCode::OutputInUse,
             Self::Missing(_) => ErrorCode::FileNotFound,
+            Self::NoRoom { .. } => ErrorCode::Interrupted,
             Self::Version { .. } | Self::Refused { .. } => ErrorCode::InvalidSettings,
             Self::Database { .. } | Self::Broken { .. } | Self::Io { .. } => ErrorCode::Io,
         }

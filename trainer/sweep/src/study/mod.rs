@@ -15,5 +15,5 @@ mod strays;
 pub use error::StudyError;
 pub use launcher::{Exit, Launch, Launcher, Stop};
 pub use local::Local;
-pub use run::{Ended, Options, run};
+pub use run::{Ended, Observer, Options, run};
 pub use store::{Report, State, Study, Trial};

@@ -397,6 +397,14 @@ impl Study {
         self.query("PRAGMA integrity_check", |row| row.get(0))
     }
 
+    /// Makes the database as large as it may become, as on a full disk; or lets it grow again.
+    #[cfg(test)]
+    pub(super) fn set_full(&self, full: bool) {
+        let pages: i64 = self.database.query_row("PRAGMA page_count", [], |row| row.get(0)).unwrap();
+        let most = if full { pages } else { i64::from(i32::MAX) };
+        self.database.query_row(&format!("PRAGMA max_page_count = {most}"), [], |_| Ok(())).unwrap();
+    }
+
     fn path(&self) -> PathBuf {
         self.folder.join(DATABASE)
     }
