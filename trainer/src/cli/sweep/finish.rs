@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use exporter::ExportSettings;
 use files::write_atomic;
+use models::weights::CheckpointFile;
 use report::{Fact, Searched, StudyPage, StudyTrial, render_study};
 use schemas::Task;
 use schemas::error::ErrorCode;
@@ -14,7 +15,7 @@ use sweep::study::{Ended, State, Study, Trial};
 
 use super::args::StudyArgs;
 use super::mlflow::{self, Logged};
-use super::{searched, watch};
+use super::searched;
 use crate::cli::args::{EvaluateArgs, ModelArgs, ModelFile};
 use crate::cli::{Answer, evaluate, register};
 use crate::failure::{self, fail};
@@ -31,7 +32,7 @@ const PAGE: &str = "report.html";
 /// When no trial came to anything, or the best cannot be exported, measured or registered.
 pub fn run(study: &Study, ended: Ended, args: &StudyArgs, log: &Log) -> anyhow::Result<Answer> {
     let trials = study.trials()?;
-    let Some(best) = watch::best(&trials) else {
+    let Some(Chosen { trial: best, kept, alike }) = Chosen::of(study, &trials) else {
         let why = trials.iter().rev().find(|trial| !trial.why.is_empty()).map_or("", |trial| trial.why.as_str());
         let message =
             format!("{}: no trial came to a measured model; the last of them said:\n{why}", study.folder().display());
@@ -61,7 +62,7 @@ pub fn run(study: &Study, ended: Ended, args: &StudyArgs, log: &Log) -> anyhow::
     let result = json!({
         "study": study.folder(),
         "ended": match ended { Ended::Completed => "completed", Ended::OutOfTime => "out_of_time", Ended::Interrupted => "interrupted" },
-        "best": { "trial": best.number, "run": run, "onnx": onnx, "point": best.point.values, "value": best.best().map(|best| best.value) },
+        "best": { "trial": best.number, "alike": alike, "run": run, "onnx": onnx, "point": best.point.values, "value": kept.value },
         "validation": validation.json,
         "test": test.as_ref().map(|test| &test.json),
         "registered": registered,
@@ -102,6 +103,12 @@ pub fn run(study: &Study, ended: Ended, args: &StudyArgs, log: &Log) -> anyhow::
         searched(&best.point.values, study.plan()),
         validation.text,
     );
+    if alike > 0 {
+        text.push_str(&format!(
+            "\n\n{alike} more {} as good on the validation data, with no lower log loss",
+            if alike == 1 { "model is" } else { "models are" }
+        ));
+    }
     if let Some(test) = &test {
         text.push_str(&format!("\n\non the test data:\n{}", test.text));
     }
@@ -110,6 +117,58 @@ pub fn run(study: &Study, ended: Ended, args: &StudyArgs, log: &Log) -> anyhow::
     }
     text.push_str(&format!("\nmodel   {}\nreport  {}", onnx.display(), study.folder().join(PAGE).display()));
     Ok(Answer::done(text, result))
+}
+
+/// The trial whose model is kept.
+struct Chosen<'a> {
+    trial: &'a Trial,
+    /// What its kept checkpoint measured on the validation data.
+    kept: Kept,
+    /// How many other models are as good.
+    alike: usize,
+}
+
+/// What a kept checkpoint measured on the validation data. It is not always that of the epoch with the best metric: on few images the
+/// recipe `auto` keeps the one with the lowest log loss.
+#[derive(Clone, Copy, PartialEq)]
+struct Kept {
+    value: f64,
+    log_loss: f64,
+}
+
+impl<'a> Chosen<'a> {
+    /// That with the best model; of equal ones, as there often are on few images, that with the lowest log loss, then the first.
+    fn of(study: &Study, trials: &'a [Trial]) -> Option<Self> {
+        let over = trials.iter().filter(|trial| matches!(trial.state, State::Completed | State::Stopped));
+        let mut over: Vec<(&Trial, f64)> = over.filter_map(|trial| Some((trial, trial.best()?.value))).collect();
+        over.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.number.cmp(&b.0.number)));
+        let mut chosen: Option<Self> = None;
+        for (trial, most) in over {
+            let Some(best) = &mut chosen else {
+                chosen = kept(study, trial).map(|kept| Self { trial, kept, alike: 0 });
+                continue;
+            };
+            // No epoch of it was as good as what is kept of another.
+            if most < best.kept.value {
+                break;
+            }
+            let Some(kept) = kept(study, trial).filter(|kept| kept.value >= best.kept.value) else { continue };
+            let alike = if kept.value > best.kept.value { 0 } else { best.alike + 1 };
+            let losses = kept.log_loss.total_cmp(&best.kept.log_loss).then(trial.number.cmp(&best.trial.number));
+            *best = if alike == 0 || losses.is_lt() { Self { trial, kept, alike } } else { Self { alike, ..*best } };
+        }
+        chosen
+    }
+}
+
+/// What the kept checkpoint of a trial measured; nothing where there is none, or it is damaged.
+fn kept(study: &Study, trial: &Trial) -> Option<Kept> {
+    let file = CheckpointFile::open(&study.trial_folder(trial.number).join("checkpoints/best")).ok()?;
+    let metric = |name: &str| file.meta().metrics.get(name).copied();
+    Some(Kept {
+        value: metric(file.meta().task.primary_metric())?,
+        log_loss: metric("log_loss").unwrap_or(f64::INFINITY),
+    })
 }
 
 fn row(study: &Study, trial: &Trial) -> Value {
