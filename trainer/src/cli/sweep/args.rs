@@ -22,7 +22,9 @@ pub struct SweepArgs {
     #[arg(long, value_name = "FILE", conflicts_with_all = ["search", "task", "training_data"])]
     pub config: Option<PathBuf>,
     /// What is searched: NAME=choice(a,b), uniform(low,high), loguniform(low,high) (bounds are natural logarithms), quniform(low,high,step),
-    /// normal(mean,deviation) and so on. Repeat it for each setting. Without any, the study chooses models and ranges itself.
+    /// normal(mean,deviation) and so on. Repeat it for each setting. A trial takes one of several sub-spaces, which are named before the
+    /// setting: a:model_name=resnet18 b:model_name=resnet50 b:weight_decay=uniform(0,0.1). Without any, the study chooses models and
+    /// ranges itself.
     #[arg(long, value_name = "NAME=DISTRIBUTION")]
     pub search: Vec<String>,
     /// How points are chosen: random, sobol, grid, bayesian.

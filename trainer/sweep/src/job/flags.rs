@@ -21,7 +21,7 @@ use crate::termination::Termination;
 pub struct Flags<'a> {
     /// Options that every trial has, by name, as texts: `task`, `training_data`, settings.
     pub options: &'a [(String, String)],
-    /// What is searched, each `NAME=DISTRIBUTION`.
+    /// What is searched, each `NAME=DISTRIBUTION`, or `SUBSPACE:NAME=DISTRIBUTION` in one of several sub-spaces.
     pub search: &'a [String],
     /// `random`, `sobol`, `grid` or `bayesian`.
     pub sampling: &'a str,
@@ -62,29 +62,14 @@ pub fn job(flags: &Flags<'_>) -> Result<Job, JobErrors> {
             _ => put(item, &data, &mut fixed, &mut log),
         }
     }
-    let mut branch = BranchDraft::default();
-    for word in flags.search {
-        let place = Place::Option(format!("--search {word}"));
-        match word.split_once('=') {
-            Some((name, text)) => {
-                let name = name.trim().to_owned();
-                let item = Item { field: name.clone(), name, tree: leaf(text, &place), place };
-                add(item, &data, &mut branch, &mut log);
-            }
-            None => log.error_at(
-                &place,
-                "",
-                Problem::refused("write --search NAME=DISTRIBUTION, such as learning_rate=uniform(0.001,0.1)"),
-            ),
-        }
-    }
+    let branches = branches(flags.search, &data, &mut log);
     let sampler = policy::sampler(option("sampling", flags.sampling), &mut log).unwrap_or_default();
     let rule = flags.policy.and_then(|text| rule(text, &Place::Option(format!("--policy {text}")), &mut log));
     let termination = rule.unwrap_or(Termination { every: 1, ..Termination::default() });
     let draft = Draft {
         task: wanted,
         fixed,
-        branches: (!flags.search.is_empty()).then(|| vec![branch]),
+        branches: (!flags.search.is_empty()).then_some(branches),
         sampler: policy::Sampler { seed: flags.seed, ..sampler },
         termination,
         limits: flags.limits,
@@ -97,6 +82,51 @@ pub fn job(flags: &Flags<'_>) -> Result<Job, JobErrors> {
         Some(job) if log.errors.is_empty() => Ok(job),
         Some(_) | None => Err(JobErrors { file: None, errors: log.errors }),
     }
+}
+
+/// The sub-spaces that words name, in the order of their first words; what names none is in all of them.
+fn branches(words: &[String], data: &Data, log: &mut Log) -> Vec<BranchDraft> {
+    let mut subspaces: Vec<Option<&str>> = Vec::new();
+    for (subspace, ..) in words.iter().filter_map(|word| searched(word)) {
+        if !subspaces.contains(&subspace) {
+            subspaces.push(subspace);
+        }
+    }
+    if subspaces.iter().any(Option::is_some) {
+        subspaces.retain(Option::is_some);
+    }
+    let mut drafts: Vec<BranchDraft> = subspaces.iter().map(|_| BranchDraft::default()).collect();
+    for word in words {
+        let place = Place::Option(format!("--search {word}"));
+        let Some((subspace, name, text)) = searched(word) else {
+            let advice = "write --search NAME=DISTRIBUTION, such as learning_rate=uniform(0.001,0.1)";
+            log.error_at(&place, "", Problem::refused(advice));
+            continue;
+        };
+        let before = log.errors.len();
+        for (draft, known) in drafts.iter_mut().zip(&subspaces) {
+            // What is wrong in all sub-spaces is told once.
+            if (subspace.is_none() || subspace == *known) && log.errors.len() == before {
+                let item = Item {
+                    field: name.to_owned(),
+                    name: name.to_owned(),
+                    tree: leaf(text, &place),
+                    place: place.clone(),
+                };
+                add(item, data, draft, log);
+            }
+        }
+    }
+    drafts
+}
+
+/// The sub-space, the name and the distribution of a word.
+fn searched(word: &str) -> Option<(Option<&str>, &str, &str)> {
+    let (name, text) = word.split_once('=')?;
+    Some(match name.split_once(':') {
+        Some((subspace, name)) => (Some(subspace.trim()), name.trim(), text),
+        None => (None, name.trim(), text),
+    })
 }
 
 /// Reads a distribution in a word: `uniform(0.001,0.1)`, `choice(sgd,adam)`, `loguniform(-9,-4)`, whose bounds are natural
@@ -271,6 +301,20 @@ mod tests {
         assert_eq!(plan.fixed["number_of_epochs"], 4);
         assert_eq!((plan.seed, plan.termination.rule), (3, Rule::Median));
         assert_eq!(plan.space.unwrap().branches[0].parameters.len(), 2);
+
+        let search = [
+            "a:model_name=resnet18",
+            "b:model_name=choice(resnet34,resnet50)",
+            "learning_rate=loguniform(-9,-4)",
+            "b:weight_decay=uniform(0,0.1)",
+        ];
+        let search = search.map(str::to_owned);
+        let without_model: Vec<_> = options.iter().filter(|(name, _)| name != "model_name").cloned().collect();
+        flags = Flags { options: &without_model, search: &search, ..flags };
+        let branches = job(&flags).unwrap().plan.space.unwrap().branches;
+        let names: Vec<Vec<&str>> =
+            branches.iter().map(|branch| branch.parameters.keys().map(String::as_str).collect()).collect();
+        assert_eq!(names, [vec!["model_name", "learning_rate"], vec!["model_name", "learning_rate", "weight_decay"]]);
 
         let search = ["learning_rate=uniform(0,2)".to_owned(), "momentun=0.8".to_owned(), "momentum".to_owned()];
         (flags.search, flags.policy) = (&search, Some("medan"));
