@@ -187,7 +187,7 @@ def quickened(recipe, options):
 def trainings(section, recipe, place, args):
     """The records of each training of a recipe, one list after the other: with every seed every variant, and then the peers."""
     name = f"{section.name}/{recipe.name}"
-    for seed in recipe.seeds[: args.seeds]:
+    for seed in recipe.seeds[args.after : args.seeds]:
         longest = 0
         for variant, options in recipe.variants.items():
             output = place.folder / "-".join([section.name, recipe.name, *variant.replace(",", "").split(), str(seed)])
@@ -318,6 +318,7 @@ def arguments():
     parser = command.parser(__doc__, "recipes")
     parser.add_argument("--original", action="store_true", help="let the original package, or peers, train, too, where a recipe has them")
     parser.add_argument("--seeds", type=int, help="only the first so many of a recipe's seeds")
+    parser.add_argument("--after", type=int, default=0, help="leave out the first so many of a recipe's seeds")
     parser.add_argument("--threads", type=int, default=0, help="of the trainings; as many as the trainer takes when not said")
     parser.add_argument("--output", type=pathlib.Path, help="keep the runs in this new folder")
     return command.read(parser)

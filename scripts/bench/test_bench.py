@@ -23,6 +23,7 @@ import recipe_table
 import recipes
 import samplers
 import speed
+import studies
 from place import DATASETS, BENCH, Place
 from records import Records
 from speed_cases import GROUPS, Case, Group, all_cases
@@ -157,6 +158,19 @@ class Samplers(unittest.TestCase):
         self.assertIn("ours 1.30, Optuna's 1.70. Significantly: 1 better, 1 no difference, 0 worse.", " ".join(samplers.summary(records).split()))
 
 
+class Studies(unittest.TestCase):
+    def test_the_second_way_is_compared_with_the_first(self):
+        case = studies.Case("signs", "signs", "signs", {"one": studies.Way({}), "many": studies.Way({}, 6)})
+        first = {"way": "one", "seeds": [0], "training": 10, "seconds": 10, "metrics": {"accuracy": 0.5}, "right": "1100" * 10}
+        second = {**first, "way": "many", "metrics": {"accuracy": 1.0}, "right": "1111" * 10, "states": {"completed": 5, "stopped": 1}}
+        rows = [studies.row(case, one, [first, second], "1") for one in (first, second)]
+        self.assertEqual(rows[0]["difference"], "")
+        self.assertTrue(rows[1]["difference"].startswith("+50.0 (+3"), rows[1]["difference"])
+        self.assertEqual((rows[1]["trials"], rows[1]["accuracy"]), ("5 completed, 1 stopped", "1.0000"))
+        boxes = [{"metrics": {"ap50_95": 0.25}}, {"metrics": {"ap50_95": 0.2}}]
+        self.assertEqual(studies.difference(boxes), "-5.0")
+
+
 class Running(unittest.TestCase):
     def run_once(self, milliseconds, folder, **options):
         """The command on a table of one case, with a project of its own. Returns the records."""
@@ -213,7 +227,7 @@ class Pages(unittest.TestCase):
 
 class Tables(unittest.TestCase):
     def test_names_are_unique(self):
-        for names in (speed.BOOK.names, recipes.BOOK.names, samplers.BOOK.names):
+        for names in (speed.BOOK.names, recipes.BOOK.names, samplers.BOOK.names, studies.BOOK.names):
             self.assertEqual(len(names), len(set(names)))
 
     def test_quick_parameters_are_parameters(self):
