@@ -73,13 +73,14 @@ class Section:
 DEFAULT = {"one training": Way({})}
 AUTO = {**DEFAULT, "six trials": Way({}, 6)}
 AP = ("ap50_95", "ap50")
-# Two models, each with settings of its own; MobileNetV2 has no weights to start from but its body's.
+# Two models, each with settings of its own. MobileNetV2's published weights are not asked for, because they have to be fetched.
 SPACE = """
   - model_name: efficientnet_lite0
     learning_rate: "loguniform(-6.5, -3)"
     weight_decay: "loguniform(-9, -3)"
     layer_lr_decay: "choice(0.6, 0.8, 1.0)"
   - model_name: mobilenetv2
+    pretrained: none
     learning_rate: "loguniform(-6.5, -3)"
     optimizer: "choice('sgd', 'adamw')"
 """

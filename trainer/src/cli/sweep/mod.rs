@@ -18,6 +18,7 @@ use sweep::auto;
 use sweep::job::{self, Job, ReadOptions, describe, flags::Flags};
 use sweep::plan::{Limits, StudyPlan};
 use sweep::sampler::{Sampling, Tried};
+use sweep::space::{Branch, Distribution};
 use sweep::study::{self, Ended, Local, Options, Study};
 use sweep::termination::{Rule, Termination};
 
@@ -26,6 +27,7 @@ use super::train::stop_on_signals;
 use crate::failure::fail;
 use crate::log::Log;
 use crate::nn::device;
+use crate::nn::pretrained::Places;
 use args::{JobArgs, StudyArgs, SweepArgs};
 use watch::Watch;
 
@@ -129,6 +131,7 @@ fn carry_out(args: &StudyArgs, asked: impl FnOnce() -> anyhow::Result<Job>) -> a
                 return Ok(Answer::done(text, json!({ "plan": plan, "notes": notes })));
             };
             log.line(text.trim_end());
+            have_weights(&plan)?;
             Study::begin(folder, &plan, &said)?
         }
     };
@@ -155,6 +158,47 @@ fn carry_out(args: &StudyArgs, asked: impl FnOnce() -> anyhow::Result<Job>) -> a
             finish::run(&study, ended, args, &log)
         }
     }
+}
+
+/// Has the published weights of every model that is tried on this machine, fetched where they are not: a trial that cannot start
+/// from them would come to nothing, and trials at the same time would fetch them twice.
+fn have_weights(plan: &StudyPlan) -> anyhow::Result<()> {
+    let (mut places, mut missing) = (None, Vec::new());
+    for model in models_from_published(plan) {
+        let places = places.get_or_insert_with(Places::of_machine);
+        if let Err(error) = places.start(&model) {
+            missing.push(error.to_string());
+        }
+    }
+    if missing.is_empty() {
+        return Ok(());
+    }
+    missing.push("or leave the model out, or give it `pretrained` of its own: none, or a file".to_owned());
+    Err(fail(ErrorCode::WeightsUnavailable, missing.join("\n")))
+}
+
+/// The models that trials start from published weights; of those whose weights nobody has published, none.
+fn models_from_published(plan: &StudyPlan) -> Vec<String> {
+    let space = plan.space.clone().unwrap_or_default();
+    let branches = if space.branches.is_empty() { vec![Branch::default()] } else { space.branches };
+    let mut models: Vec<String> = Vec::new();
+    for branch in &branches {
+        let values = |name: &str| match (branch.parameters.get(name), plan.fixed.get(name)) {
+            (Some(Distribution::Choice(values)), _) => values.clone(),
+            (Some(_), _) | (None, None) => Vec::new(),
+            (None, Some(value)) => vec![value.clone()],
+        };
+        let pretrained = values("pretrained");
+        if !pretrained.is_empty() && !pretrained.iter().any(|value| value == "auto") {
+            continue;
+        }
+        for model in values("model_name").iter().filter_map(Value::as_str) {
+            if published::start(model).is_some() && !models.iter().any(|known| known == model) {
+                models.push(model.to_owned());
+            }
+        }
+    }
+    models
 }
 
 /// A trial is one training: the parts of a cross-validation are compared by nothing that a study could look at.
@@ -242,8 +286,8 @@ fn warm_start(folders: &[PathBuf], plan: &StudyPlan, log: &Log) -> anyhow::Resul
 /// Settings of a trial that are not the same in all of them, as `name value`.
 fn searched(point: &IndexMap<String, Value>, plan: &StudyPlan) -> String {
     let fixed = |name: &str, value: &Value| {
-        let of = |branch: &sweep::space::Branch| match branch.parameters.get(name) {
-            Some(sweep::space::Distribution::Choice(values)) => values.len() == 1 && &values[0] == value,
+        let of = |branch: &Branch| match branch.parameters.get(name) {
+            Some(Distribution::Choice(values)) => values.len() == 1 && &values[0] == value,
             Some(_) | None => false,
         };
         plan.space.as_ref().is_some_and(|space| space.branches.iter().all(of))
@@ -257,4 +301,33 @@ fn searched(point: &IndexMap<String, Value>, plan: &StudyPlan) -> String {
         other => format!("{name} {other}"),
     });
     shown.collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn weights_are_wanted_of_models_that_start_from_published_ones() {
+        let plan = |space: &[&str], fixed: &[(&str, &str)]| {
+            let options: Vec<(String, String)> = [("task", "image-classification"), ("training_data", "t.jsonl")]
+                .iter()
+                .chain(fixed)
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+                .collect();
+            let search: Vec<String> = space.iter().map(|word| (*word).to_owned()).collect();
+            let limits = Limits { trials: 2, at_once: 1, minutes: None, trial_minutes: None };
+            let flags = Flags { options: &options, search: &search, sampling: "random", policy: None, limits, seed: 0 };
+            job::flags::job(&flags).unwrap().plan
+        };
+        let two = ["a:model_name=choice(resnet18,resnet34)", "b:model_name=mobilenetv2", "b:pretrained=none"];
+        assert_eq!(models_from_published(&plan(&two, &[])), ["resnet18", "resnet34"]);
+        let rate = ["learning_rate=loguniform(-9,-4)"];
+        assert_eq!(models_from_published(&plan(&rate, &[("model_name", "resnet18")])), ["resnet18"]);
+        let fixed = [("model_name", "resnet18"), ("pretrained", "none")];
+        assert!(models_from_published(&plan(&rate, &fixed)).is_empty());
+        let unpublished = [("task", "image-object-detection"), ("model_name", "yolov5")];
+        let found = models_from_published(&plan(&rate, &unpublished));
+        assert_eq!(found.is_empty(), published::start("yolov5").is_none());
+    }
 }
