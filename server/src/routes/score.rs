@@ -115,7 +115,7 @@ pub(crate) async fn score(state: Data<State>, request: HttpRequest) -> Result<Ht
     };
     let body = read_body(&state, &request).await?;
     let permit = state.admission.enter()?;
-    let work = Work { state: state.clone(), model, timings: timings(&request), permit };
+    let work = Work::new(state.clone(), model, timings(&request), permit);
     let parsed = if json {
         let (budget, limit) = (state.admission.budget.clone(), state.limits.max_images);
         let (times, permit) = (work.timings.clone(), work.permit.clone());

@@ -171,7 +171,8 @@ impl<'a> Sent<'a> {
             let line = head.split("\r\n").skip(1).filter_map(|line| line.split_once(':'));
             line.filter(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim()).last()
         };
-        if header("content-length")?.parse() != Ok(body.len()) || header("transfer-encoding").is_some() {
+        let coded = header("transfer-encoding").or_else(|| header("content-encoding")).is_some();
+        if header("content-length")?.parse() != Ok(body.len()) || coded {
             return None;
         }
         let media = header("content-type").and_then(|value| value.split(';').next());
