@@ -196,7 +196,8 @@ impl Speaker {
             .client_request_timeout(Duration::from_secs(header_timeout))
             .client_disconnect_timeout(Duration::from_secs(5))
             .keep_alive(KeepAlive::Timeout(Duration::from_secs(keep_alive)))
-            // A client that closes its side is gone: its request is dropped, and with it what waits for a worker.
+            // A client that is gone: its request is dropped, and with it what waits for a worker. Of one that has closed its side only,
+            // the stream does not say so before it is answered.
             .h1_allow_half_closed(false)
             .graceful_shutdown_signal(move || {
                 let stopping = stopping.clone();

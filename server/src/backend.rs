@@ -261,7 +261,11 @@ impl ServedModel {
                 labels: description.meta.labels.len(),
                 running: description.running.clone(),
                 queue: Arc::clone(&queue),
-                most: workers.batch.max(1),
+                most: match description.outputs {
+                    Outputs::Probabilities | Outputs::Boxes => workers.batch.max(1),
+                    // Each image of a batch takes hundreds of megabytes inside of ONNX Runtime, which nobody counts.
+                    Outputs::Masks => 1,
+                },
                 alive: Arc::clone(&alive),
                 metrics: Arc::clone(&metrics),
             };

@@ -168,7 +168,7 @@ impl State {
             Reading {
                 kind: Kind::Gauge,
                 name: "fovea_queue_jobs",
-                help: "Batches waiting for a worker of the model.",
+                help: "Parts of requests waiting for a worker of the model.",
                 values: named(|m| m.waiting() as f64),
             },
             Reading {

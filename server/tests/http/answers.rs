@@ -123,7 +123,10 @@ fn multi_label_probabilities_stand_alone() {
 #[test]
 fn v2_health_and_metadata() {
     let server = Server::start(&[]);
-    assert_eq!(server.get("/v2").json()["extensions"], json!(["binary_tensor_data", "model_configuration", "model_repository", "statistics"]));
+    assert_eq!(
+        server.get("/v2").json()["extensions"],
+        json!(["binary_tensor_data", "model_configuration", "model_repository", "statistics"])
+    );
     for path in ["/v2/health/live", "/v2/health/ready", "/v2/models/tiny/ready", "/v2/models/tiny/versions/1/ready"] {
         assert_eq!(server.get(path).status, 200, "{path}");
     }

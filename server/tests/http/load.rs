@@ -1,7 +1,8 @@
 //! Overload, failing models and clients that go away, with models made for the purpose.
 
 use std::{
-    io::Write,
+    io::{Read as _, Write},
+    net::Shutdown,
     sync::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
@@ -300,4 +301,47 @@ fn an_image_that_the_model_fails_on_fails_alone() {
         // The held one, all together, and each alone.
         assert_eq!(local.runs.load(Ordering::SeqCst), 1 + 1 + 4);
     }
+}
+
+#[test]
+fn a_client_that_closes_its_side_after_its_request_is_answered() {
+    let local = start(&[]);
+    let mut held = connect(local.port);
+    held.write_all(&request(HELD)).unwrap();
+    while local.runs.load(Ordering::SeqCst) == 0 {
+        thread::sleep(Duration::from_millis(5));
+    }
+    let half = |red| {
+        let mut client = connect(local.port);
+        client.write_all(&request(red)).unwrap();
+        client.shutdown(Shutdown::Write).unwrap();
+        client
+    };
+    let (mut fine, mut bad, gone) = (half(FAST), half(ERROR), half(FAST));
+    local.wait_for("fovea_queue_jobs{model=\"puppet\"} 3");
+    drop(gone);
+    local.wait_for("fovea_requests_total{route=\"score\",outcome=\"cancelled\"} 1");
+    local.release.send(()).unwrap();
+    assert_eq!(Response::read(&mut held).status, 200);
+    for (client, status) in [(&mut fine, 200), (&mut bad, 500)] {
+        let mut all = Vec::new();
+        client.read_to_end(&mut all).unwrap();
+        // The client reads over what is said in between.
+        let text = String::from_utf8_lossy(&all);
+        let answer = text.strip_prefix("HTTP/1.1 100 Continue\r\n\r\n").unwrap_or(&text);
+        assert_eq!(Response::parse(answer.as_bytes()).unwrap().status, status, "{text}");
+    }
+}
+
+#[test]
+fn half_a_request_is_refused_at_once() {
+    let local = start(&[]);
+    let body = request(FAST);
+    let mut client = connect(local.port);
+    client.write_all(&body[..body.len() - 3]).unwrap();
+    client.shutdown(Shutdown::Write).unwrap();
+    let started = Instant::now();
+    let answer = Response::read(&mut client);
+    assert!([0, 400].contains(&answer.status), "{answer:?}");
+    assert!(started.elapsed() < Duration::from_secs(5));
 }
