@@ -180,6 +180,13 @@ impl Describer {
                 "content": {
                     "application/octet-stream": image,
                     "image/*": image,
+                    "multipart/form-data": {
+                        "schema": {
+                            "type": "object",
+                            "description": "Each file is an image; several are answered with a list. Other fields are options of the query string.",
+                            "additionalProperties": { "type": "string", "contentMediaType": "application/octet-stream" },
+                        },
+                    },
                     "application/json": {
                         "schema": self.schema::<ScoreRequest<'static>>(),
                         "examples": examples(&SCORE_EXAMPLES),

@@ -385,3 +385,78 @@ fn clients_of_others_find_what_they_ask_for() {
     assert_eq!(all["model_stats"].as_array().unwrap().len(), 6);
     assert_eq!(all["model_stats"][1]["inference_stats"]["success"], json!({ "count": 0, "ns": 0 }));
 }
+
+/// A form of these parts: the lines that describe each, and its content.
+fn form(parts: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut body = Vec::new();
+    for (head, content) in parts {
+        body.extend(format!("--line\r\nContent-Disposition: form-data; {head}\r\n\r\n").into_bytes());
+        body.extend_from_slice(content);
+        body.extend(b"\r\n");
+    }
+    body.extend(b"--line--\r\n");
+    body
+}
+
+#[test]
+fn a_form_holds_one_file_or_many() {
+    const TYPE: &str = "multipart/form-data; boundary=line";
+    let server = Server::with_detectors(&["--max-images", "3"]);
+    let (red, blue) = (plain(20, 30, [200, 10, 10], Png), plain(40, 10, [10, 10, 200], Jpeg));
+    let one = server.post("/score", TYPE, &form(&[("name=\"a\"; filename=\"red.png\"", &red)])).json();
+    assert_eq!(one["filename"], "red.png");
+    assert_eq!(one["probs"], server.post("/score", "image/png", &red).json()["probs"]);
+    let two = form(&[
+        ("name=\"file\"; filename=\"red.png\"", &red),
+        ("name=\"file\"; filename=\"blue.jpg\"\r\nContent-Type: image/jpeg", &blue),
+    ]);
+    let two = server.post("/score", TYPE, &two).json();
+    assert_eq!((&two[0]["filename"], &two[1]["filename"]), (&json!("red.png"), &json!("blue.jpg")));
+    assert_eq!(top(&two[1]), top(&server.post("/score", "image/jpeg", &blue).json()));
+
+    // Fields are options.
+    let boxes = |parts: &[(&str, &[u8])]| {
+        let answer = server.post("/score?model=d", TYPE, &form(parts));
+        answer.json()["boxes"].as_array().unwrap_or_else(|| panic!("{}", answer.text())).len()
+    };
+    let file = ("name=\"image\"; filename=\"red.png\"", &red[..]);
+    assert!(boxes(&[file, ("name=\"score_threshold\"", b"0")]) > boxes(&[file, ("name=\"score_threshold\"", b"1")]));
+
+    let long = vec![b'0'; 5000];
+    for (name, body, status) in [
+        ("no file", form(&[("name=\"a\"", b"text")]), 400),
+        ("no file at all", form(&[]), 400),
+        ("too many files", form(&[file; 4]), 413),
+        ("an option twice", form(&[file, ("name=\"masks\"", b"rle"), ("name=\"masks\"", b"rle")]), 400),
+        ("an unknown option", form(&[file, ("name=\"treshold\"", b"1")]), 400),
+        ("a long field", form(&[file, ("name=\"a\"", &long)]), 400),
+        ("many fields", form(&[("name=\"a\"", &b"1"[..]); 40]), 400),
+        ("no image", form(&[("name=\"a\"; filename=\"a.png\"", b"text")]), 400),
+        ("cut short", form(&[file])[..60].to_vec(), 400),
+        ("no form", b"text".to_vec(), 400),
+    ] {
+        let refused = server.post("/score?model=d", TYPE, &body);
+        assert_eq!(refused.status, status, "{name}: {}", refused.text());
+        refused.check_no_leak();
+    }
+    assert_eq!(server.post("/score", "multipart/form-data", &form(&[file])).status, 400);
+}
+
+#[test]
+fn json_is_read_as_azures_servers_do() {
+    let server = Server::start(&[]);
+    let image = STANDARD.encode(plain(20, 30, [200, 10, 10], Png));
+    let table = json!({
+        "input_data": { "columns": ["image"], "index": [0], "data": [[image]] },
+        "params": { "top_k": 3 }, "model_explainability": "False",
+    });
+    let text = format!("\u{feff}{table}");
+    let answer = server.post("/score", "application/json; charset=utf-8", text.as_bytes());
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let explained =
+        json!({ "image": image, "model_explainability": "true", "xai_parameters": { "attributions": "True" } });
+    let answer = server.post("/score", "application/json", explained.to_string().as_bytes()).json();
+    assert!(answer["attributions"].is_array(), "{answer}");
+    let wrong = json!({ "image": image, "model_explainability": "yes" });
+    assert_eq!(server.post("/score", "application/json", wrong.to_string().as_bytes()).status, 400);
+}

@@ -176,6 +176,10 @@ impl<'a> Sent<'a> {
             return None;
         }
         let media = header("content-type").and_then(|value| value.split(';').next());
+        if media == Some("multipart/form-data") {
+            // No schema is of what is in a form.
+            return None;
+        }
         let json_length = match header("inference-header-content-length") {
             None => None,
             Some(text) => Some(text.parse().ok().filter(|length| (1..=body.len()).contains(length))?),
@@ -186,6 +190,7 @@ impl<'a> Sent<'a> {
 
 /// What the schemas say about a JSON text.
 fn judge(validator: &Validator, json: &[u8]) -> Result<Value, String> {
+    let json = json.strip_prefix(b"\xef\xbb\xbf").unwrap_or(json);
     serde_json::from_slice::<Strict>(json).map_err(|e| e.to_string())?;
     let value: Value = serde_json::from_slice(json).map_err(|e| e.to_string())?;
     let faults: Vec<String> =
