@@ -14,7 +14,11 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use crate::{config::Limits, error::ServerError};
+use crate::{
+    coding::{Coding, Undoing},
+    config::Limits,
+    error::ServerError,
+};
 
 /// Memory is counted in this unit, so that a 32-bit count of permits reaches far enough.
 const UNIT: u64 = 4096;
@@ -124,20 +128,17 @@ impl Admission {
         }
     }
 
-    /// Reads a body as sent, without undoing any content encoding, under the limits of size, time and memory.
+    /// Reads a body, of which gzip and deflate are undone, under the limits of size, time and memory; those of size and memory hold
+    /// for what it becomes.
     ///
     /// # Errors
-    /// An encoding other than `identity`, an empty, broken, slow or large body, and an exhausted budget.
+    /// Another encoding, an empty, broken, slow or large body, and an exhausted budget.
     pub async fn read_body<S>(&self, headers: &HeaderMap, mut payload: S) -> Result<Body, ServerError>
     where
         S: Stream<Item = Result<Bytes, PayloadError>> + Unpin,
     {
         let limit = self.limits.body_bytes();
-        let encoded =
-            headers.get_all(header::CONTENT_ENCODING).any(|v| !v.as_bytes().eq_ignore_ascii_case(b"identity"));
-        if encoded {
-            return Err(ServerError::ContentEncoding);
-        }
+        let mut undoing = Undoing::new(Coding::of(headers)?);
         let announced = headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
         if announced.is_some_and(|n| n > limit) {
             return Err(ServerError::BodyTooLarge { limit });
@@ -148,14 +149,8 @@ impl Admission {
         let mut bytes = Vec::new();
         let mut reservation = self.budget.reserve(STEP as u64)?;
         let mut reserved = STEP;
-        loop {
-            let part = match timeout_at(end.min(Instant::now() + pause), payload.next()).await {
-                Err(_) => return Err(slow),
-                Ok(None) => break,
-                Ok(Some(Err(_))) => return Err(ServerError::BrokenBody),
-                Ok(Some(Ok(part))) => part,
-            };
-            let length = bytes.len() + part.len();
+        let mut take = |piece: &[u8]| {
+            let length = bytes.len() + piece.len();
             if length as u64 > limit {
                 return Err(ServerError::BodyTooLarge { limit });
             }
@@ -164,8 +159,19 @@ impl Admission {
                 reservation.absorb(self.budget.reserve(step as u64)?);
                 reserved += step;
             }
-            bytes.extend_from_slice(&part);
+            bytes.extend_from_slice(piece);
+            Ok(())
+        };
+        loop {
+            let part = match timeout_at(end.min(Instant::now() + pause), payload.next()).await {
+                Err(_) => return Err(slow),
+                Ok(None) => break,
+                Ok(Some(Err(_))) => return Err(ServerError::BrokenBody),
+                Ok(Some(Ok(part))) => part,
+            };
+            undoing.feed(&part, &mut take)?;
         }
+        undoing.end(&mut take)?;
         if bytes.is_empty() {
             return Err(ServerError::EmptyBody);
         }

@@ -13,7 +13,7 @@ use actix_service::{IntoServiceFactory, Service, ServiceFactory, ServiceFactoryE
 use actix_web::{
     App, Resource,
     dev::{AppConfig, Server, ServerHandle},
-    middleware::from_fn,
+    middleware::{Compress, from_fn},
     rt,
     web::{self, Data, ServiceConfig},
 };
@@ -39,8 +39,10 @@ pub fn configure(config: &mut ServiceConfig, state: &Data<State>) {
     let refuse = |allow: &'static str| {
         web::route().to(move || async move { Err::<actix_web::HttpResponse, _>(ServerError::Method { allow }) })
     };
-    let read = move |path: &str| web::resource(path.to_owned()).default_service(refuse("GET, HEAD"));
-    let write = move |path: &str| web::resource(path.to_owned()).default_service(refuse("POST"));
+    // Some clients put a slash at the end of every path.
+    let both = |path: &str| if path == "/" { vec![path.to_owned()] } else { vec![path.to_owned(), format!("{path}/")] };
+    let read = move |path: &str| web::resource(both(path)).default_service(refuse("GET, HEAD"));
+    let write = move |path: &str| web::resource(both(path)).default_service(refuse("POST"));
     config.app_data(state.clone());
     config.service(get(read("/"), || web::get().to(page::index), || web::head().to(page::index)));
     config.service(get(read("/assets/app.js"), || web::get().to(page::script), || web::head().to(page::script)));
@@ -48,8 +50,10 @@ pub fn configure(config: &mut ServiceConfig, state: &Data<State>) {
     config.service(get(read("/assets/icon.svg"), || web::get().to(page::icon), || web::head().to(page::icon)));
     config.service(get(read("/metrics"), || web::get().to(page::metrics), || web::head().to(page::metrics)));
     config.service(get(read("/openapi.json"), || web::get().to(page::openapi), || web::head().to(page::openapi)));
+    config.service(get(read("/swagger.json"), || web::get().to(page::openapi), || web::head().to(page::openapi)));
+    config.service(get(read("/healthz"), || web::get().to(health::live), || web::head().to(health::live)));
     config.service(
-        web::resource("/score")
+        web::resource(both("/score"))
             .route(web::get().to(score::health))
             .route(web::head().to(score::health))
             .route(web::post().to(score::score))
@@ -59,12 +63,28 @@ pub fn configure(config: &mut ServiceConfig, state: &Data<State>) {
     config.service(get(read("/v2/health/live"), || web::get().to(health::live), || web::head().to(health::live)));
     config.service(get(read("/v2/health/ready"), || web::get().to(health::ready), || web::head().to(health::ready)));
     config.service(write("/v2/repository/index").route(web::post().to(health::index)));
+    // Before the model that would have this name.
+    config.service(get(
+        read("/v2/models/stats"),
+        || web::get().to(health::all_stats),
+        || web::head().to(health::all_stats),
+    ));
     for base in ["/v2/models/{model}", "/v2/models/{model}/versions/{version}"] {
         config.service(get(read(base), || web::get().to(health::model), || web::head().to(health::model)));
         config.service(get(
             read(&format!("{base}/ready")),
             || web::get().to(health::model_ready),
             || web::head().to(health::model_ready),
+        ));
+        config.service(get(
+            read(&format!("{base}/config")),
+            || web::get().to(health::config),
+            || web::head().to(health::config),
+        ));
+        config.service(get(
+            read(&format!("{base}/stats")),
+            || web::get().to(health::stats),
+            || web::head().to(health::stats),
         ));
         config.service(write(&format!("{base}/infer")).route(web::post().to(infer::infer)));
     }
@@ -169,13 +189,15 @@ impl Speaker {
         let Self { state, connections, stopping } = self.clone();
         let Limits { header_timeout, keep_alive, .. } = state.limits;
         let shared = state.clone();
-        let app = App::new().wrap(from_fn(observe)).configure(|config| configure(config, &shared));
+        let app =
+            App::new().wrap(Compress::default()).wrap(from_fn(observe)).configure(|config| configure(config, &shared));
         let app = app.into_factory().map_err(|error: actix_web::Error| Response::<BoxBody>::from(error));
         let http = HttpService::build()
             .client_request_timeout(Duration::from_secs(header_timeout))
             .client_disconnect_timeout(Duration::from_secs(5))
             .keep_alive(KeepAlive::Timeout(Duration::from_secs(keep_alive)))
-            // A client that closes its side is gone: its request is dropped, and with it what waits for a worker.
+            // A client that is gone: its request is dropped, and with it what waits for a worker. Of one that has closed its side only,
+            // the stream does not say so before it is answered.
             .h1_allow_half_closed(false)
             .graceful_shutdown_signal(move || {
                 let stopping = stopping.clone();

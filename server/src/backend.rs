@@ -11,7 +11,7 @@ use std::{
 };
 
 use anyhow::{Context, ensure};
-use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+use crossbeam_channel::{Sender, bounded};
 use ndarray::{Array2, Array4, Axis, concatenate};
 use runtime::{Form, Outputs, RuntimeError};
 use schemas::{
@@ -23,9 +23,10 @@ use tokio::sync::oneshot;
 use crate::{
     admit::{Permit, Reservation},
     error::ServerError,
-    metrics::{BatchSizes, Metrics, Stage, Timings},
+    metrics::{ModelMetrics, Stage, Timings},
     pool::panic_text,
     providers::{Running, Source},
+    queue::{Queue, Queued, Refused, Taken},
 };
 
 /// A batch as a model takes it. Whatever is in it is run together, so its images share one size and its thresholds.
@@ -199,12 +200,6 @@ pub struct Job {
     pub permit: Permit,
 }
 
-struct Queued {
-    job: Job,
-    since: Instant,
-    reply: oneshot::Sender<Result<Predictions, ServerError>>,
-}
-
 /// How many workers a model gets and what may wait for them.
 #[derive(Clone, Copy, Debug)]
 pub struct Workers {
@@ -212,15 +207,17 @@ pub struct Workers {
     pub count: usize,
     /// Most jobs that wait.
     pub queue: usize,
+    /// Most images that are run at once.
+    pub batch: usize,
 }
 
 /// A model being served. [`Self::stop`], or dropping it, answers what is queued and joins the workers.
 pub struct ServedModel {
     /// What it says about itself.
     pub description: Description,
-    /// How many batches of each size were run.
-    pub batches: Arc<BatchSizes>,
-    queue: Mutex<Option<Sender<Queued>>>,
+    /// Its counts and timings.
+    pub metrics: Arc<ModelMetrics>,
+    queue: Arc<Queue>,
     alive: Arc<AtomicUsize>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
@@ -231,7 +228,7 @@ impl ServedModel {
     ///
     /// # Errors
     /// What opening or running says.
-    pub fn open(name: &str, source: Source, workers: Workers, metrics: &Arc<Metrics>) -> anyhow::Result<Self> {
+    pub fn open(name: &str, source: Source, workers: Workers) -> anyhow::Result<Self> {
         let (mut first, running) = source.open()?;
         let mut description = Description::new(name, &first, running)?;
         let blank = Batch::blank(&description, 1);
@@ -244,22 +241,17 @@ impl ServedModel {
                 None => source.open()?.0,
             }))
         });
-        Self::start(description, open, workers, metrics)
+        Self::start(description, open, workers)
     }
 
     /// Starts workers around any backend.
     ///
     /// # Errors
     /// When `open` fails, a blank image cannot be run, or the system refuses a thread.
-    pub fn start(
-        description: Description,
-        open: Open,
-        workers: Workers,
-        metrics: &Arc<Metrics>,
-    ) -> anyhow::Result<Self> {
-        let (queue, jobs) = bounded(workers.queue.max(1));
+    pub fn start(description: Description, open: Open, workers: Workers) -> anyhow::Result<Self> {
+        let queue = Arc::new(Queue::new(workers.queue));
         let alive = Arc::new(AtomicUsize::new(0));
-        let batches = Arc::new(BatchSizes::default());
+        let metrics = Arc::new(ModelMetrics::default());
         let open = Arc::new(open);
         let mut threads = Vec::new();
         for i in 0..workers.count.max(1) {
@@ -268,10 +260,14 @@ impl ServedModel {
                 open: Arc::clone(&open),
                 labels: description.meta.labels.len(),
                 running: description.running.clone(),
-                batches: Arc::clone(&batches),
-                jobs: jobs.clone(),
+                queue: Arc::clone(&queue),
+                most: match description.outputs {
+                    Outputs::Probabilities | Outputs::Boxes => workers.batch.max(1),
+                    // Each image of a batch takes hundreds of megabytes inside of ONNX Runtime, which nobody counts.
+                    Outputs::Masks => 1,
+                },
                 alive: Arc::clone(&alive),
-                metrics: Arc::clone(metrics),
+                metrics: Arc::clone(&metrics),
             };
             alive.fetch_add(1, Ordering::SeqCst);
             let (tell, told) = bounded(1);
@@ -281,23 +277,25 @@ impl ServedModel {
             let warm = told.recv().context("the worker ended")?;
             warm.context("the model does not run on blank images")?;
         }
-        Ok(Self { description, batches, queue: Mutex::new(Some(queue)), alive, threads: Mutex::new(threads) })
+        Ok(Self { description, metrics, queue, alive, threads: Mutex::new(threads) })
     }
 
     /// Whether a worker is there to answer.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        self.alive.load(Ordering::SeqCst) > 0 && self.sender().is_some()
+        self.alive.load(Ordering::SeqCst) > 0 && !self.queue.is_closed()
+    }
+
+    /// Workers that are there to answer, each with a session of its own.
+    #[must_use]
+    pub fn workers(&self) -> usize {
+        self.alive.load(Ordering::SeqCst)
     }
 
     /// Jobs waiting now.
     #[must_use]
     pub fn waiting(&self) -> usize {
-        self.sender().map_or(0, |queue| queue.len())
-    }
-
-    fn sender(&self) -> Option<Sender<Queued>> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.queue.waiting()
     }
 
     /// What the model says about a batch; every number is finite. When the returned future is dropped while the job still waits,
@@ -308,19 +306,19 @@ impl ServedModel {
     /// model, [`ServerError::Model`] when it fails, [`ServerError::NotReady`] when no worker is left.
     pub async fn infer(&self, job: Job) -> Result<Predictions, ServerError> {
         let (reply, answer) = oneshot::channel();
-        let queue = self.sender().filter(|_| self.alive.load(Ordering::SeqCst) > 0).ok_or(ServerError::NotReady)?;
-        let sent = queue.try_send(Queued { job, since: Instant::now(), reply });
-        drop(queue);
-        match sent {
+        if self.alive.load(Ordering::SeqCst) == 0 {
+            return Err(ServerError::NotReady);
+        }
+        match self.queue.push(Queued { job, since: Instant::now(), reply }) {
             Ok(()) => answer.await.unwrap_or(Err(ServerError::NotReady)),
-            Err(TrySendError::Full(_)) => Err(ServerError::Overloaded { what: "the model's queue" }),
-            Err(TrySendError::Disconnected(_)) => Err(ServerError::NotReady),
+            Err(Refused::Full) => Err(ServerError::Overloaded { what: "the model's queue" }),
+            Err(Refused::Closed) => Err(ServerError::NotReady),
         }
     }
 
     /// Takes no more jobs, answers those that wait, and joins the workers.
     pub fn stop(&self) {
-        drop(self.queue.lock().unwrap_or_else(PoisonError::into_inner).take());
+        self.queue.close();
         for thread in self.threads.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
             // A worker catches its jobs' panics, so it ends only because the queue has.
             let _ = thread.join();
@@ -351,10 +349,11 @@ struct Worker {
     open: Arc<Open>,
     labels: usize,
     running: Running,
-    batches: Arc<BatchSizes>,
-    jobs: Receiver<Queued>,
+    queue: Arc<Queue>,
+    /// Most images that are run at once.
+    most: usize,
     alive: Arc<AtomicUsize>,
-    metrics: Arc<Metrics>,
+    metrics: Arc<ModelMetrics>,
 }
 
 impl Worker {
@@ -369,40 +368,74 @@ impl Worker {
     }
 
     fn work(mut self) {
-        let jobs = self.jobs.clone();
-        for Queued { job, since, reply } in jobs.iter() {
-            if reply.is_closed() {
-                self.metrics.count_skipped();
-                continue;
+        loop {
+            let Taken { jobs, skipped } = self.queue.take(self.most);
+            self.metrics.count_skipped(skipped);
+            if jobs.is_empty() && skipped == 0 {
+                break;
             }
-            job.timings.add(Stage::Queue, since.elapsed());
-            let result = self.run(&job);
-            if result.is_ok() {
-                let n = job.batch.count();
-                self.metrics.count_images(n);
-                self.batches.count(self.running.batch_size(n));
-            }
-            let panicked = matches!(result, Err(ServerError::Internal));
-            // What the request held is free before its answer is written.
-            drop(job);
-            let _ = reply.send(result);
-            if panicked && !self.reopen() {
+            jobs.iter().for_each(|queued| queued.job.timings.add(Stage::Queue, queued.since.elapsed()));
+            if !self.answer(jobs) {
                 break;
             }
         }
-        self.alive.fetch_sub(1, Ordering::SeqCst);
+        // With the last worker goes everybody who waits for it.
+        if self.alive.fetch_sub(1, Ordering::SeqCst) == 1 {
+            self.queue.abandon();
+        }
     }
 
-    fn run(&mut self, job: &Job) -> Result<Predictions, ServerError> {
-        let n = job.batch.count();
+    /// Runs jobs as one batch. If that fails, each is run alone, so that one bad image fails for its own request only. Whether the
+    /// worker can go on.
+    fn answer(&mut self, jobs: Vec<Queued>) -> bool {
+        if jobs.len() > 1 {
+            let batches: Vec<&Batch> = jobs.iter().map(|queued| &queued.job.batch).collect();
+            let counts: Vec<usize> = batches.iter().map(|batch| batch.count()).collect();
+            let timings: Vec<&Timings> = jobs.iter().map(|queued| &*queued.job.timings).collect();
+            let together = Batch::joined(&batches).ok_or(ServerError::Internal);
+            let ran = together.and_then(|batch| self.run(&batch, &timings)).and_then(|all| all.split(&counts));
+            match ran {
+                Ok(parts) => {
+                    for (Queued { job, reply, .. }, part) in jobs.into_iter().zip(parts) {
+                        // What the request held is free before its answer is written.
+                        drop(job);
+                        let _ = reply.send(Ok(part));
+                    }
+                    return true;
+                }
+                Err(ServerError::Internal) if !self.reopen() => return false,
+                Err(_) => {}
+            }
+        }
+        for Queued { job, reply, .. } in jobs {
+            let result = self.run(&job.batch, &[&job.timings]);
+            let panicked = matches!(result, Err(ServerError::Internal));
+            drop(job);
+            let _ = reply.send(result);
+            if panicked && !self.reopen() {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Runs a batch, and adds the time to each of its requests.
+    fn run(&mut self, batch: &Batch, timings: &[&Timings]) -> Result<Predictions, ServerError> {
+        let n = batch.count();
         let backend = &mut self.backend;
-        let ran = job.timings.time(Stage::Run, || catch_unwind(AssertUnwindSafe(|| backend.run(&job.batch))));
+        let start = Instant::now();
+        let ran = catch_unwind(AssertUnwindSafe(|| backend.run(batch)));
+        let time = start.elapsed();
+        timings.iter().for_each(|timings| timings.add(Stage::Run, time));
         match ran {
             Ok(Ok(answer)) if !answer.is_sound(n, self.labels) => {
                 tracing::error!(n, "the model's answer has a wrong shape or values that are no numbers");
                 Err(ServerError::Model)
             }
-            Ok(Ok(answer)) => Ok(answer),
+            Ok(Ok(answer)) => {
+                self.metrics.count_batch(n, self.running.batch_size(n), time);
+                Ok(answer)
+            }
             Ok(Err(error @ RuntimeError::Input { .. })) => Err(ServerError::Request(error.to_string())),
             Ok(Err(error)) => {
                 tracing::error!(%error, "the model failed");

@@ -35,7 +35,7 @@ pub struct Limits {
     /// Most requests being decoded or waiting for a model at once [429]
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u64).range(1..=65_536))]
     pub max_concurrent: u64,
-    /// Most batches waiting for one model [429]
+    /// Most parts of requests waiting for one model [429]
     #[arg(long, value_name = "N", default_value_t = 128, value_parser = clap::value_parser!(u64).range(1..=65_536))]
     pub queue: u64,
     /// Most images, or tiles of them, run at once; a larger request is run in parts

@@ -39,6 +39,10 @@ pub(crate) struct Watch {
     idle_since: AtomicU64,
     refused: AtomicBool,
     told: AtomicBool,
+    /// Whether the client has said something that is not answered.
+    heard: AtomicBool,
+    /// Whether the body of the request under way is here.
+    received: AtomicBool,
 }
 
 /// Stops a connection's clock until it is dropped.
@@ -58,6 +62,8 @@ impl Connections {
             idle_since: AtomicU64::new(milliseconds(self.start.elapsed())),
             refused: AtomicBool::new(false),
             told: AtomicBool::new(false),
+            heard: AtomicBool::new(false),
+            received: AtomicBool::new(false),
         });
         self.open.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::downgrade(&watch));
         watch
@@ -94,6 +100,32 @@ impl Watch {
     pub(crate) fn shutdown(&self, how: Shutdown) {
         // Fails when the client has closed it just now.
         let _ = rustix::net::shutdown(&self.socket, how);
+    }
+
+    /// The body of the request under way is here.
+    pub(crate) fn received(&self) {
+        self.received.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether the client has said all of its request and waits for the answer.
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.received.load(Ordering::SeqCst) && self.idle_since.load(Ordering::SeqCst) == BUSY
+    }
+
+    /// The client says something.
+    pub(crate) fn heard(&self) {
+        self.heard.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether the client has said something that is not answered.
+    pub(crate) fn is_heard(&self) -> bool {
+        self.heard.load(Ordering::SeqCst)
+    }
+
+    /// Whether a handler has worked for the client within that time.
+    pub(crate) fn is_busy_since(&self, time: Duration) -> bool {
+        let since = self.idle_since.load(Ordering::SeqCst);
+        since != BUSY && milliseconds(self.start.elapsed()).saturating_sub(since) < milliseconds(time)
     }
 
     /// The HTTP library has refused what the client sends, and will close.
@@ -136,6 +168,7 @@ impl Watch {
 impl Busy {
     /// Stops the clock.
     pub(crate) fn new(watch: &Arc<Watch>) -> Self {
+        watch.received.store(false, Ordering::SeqCst);
         watch.idle_since.store(BUSY, Ordering::SeqCst);
         Self(Arc::clone(watch))
     }
@@ -143,6 +176,7 @@ impl Busy {
 
 impl Drop for Busy {
     fn drop(&mut self) {
+        self.0.heard.store(false, Ordering::SeqCst);
         self.0.idle_since.store(milliseconds(self.0.start.elapsed()), Ordering::SeqCst);
     }
 }

@@ -25,7 +25,7 @@ pub enum ServerError {
     #[error("the request has no body; send the bytes of an image, or JSON")]
     EmptyBody,
     /// The body ended early or its framing is broken.
-    #[error("the body ended early or is not framed as its headers say")]
+    #[error("the body ended early, or is not framed or compressed as its headers say")]
     BrokenBody,
     /// The body did not arrive in time.
     #[error("the body did not arrive in time: at most {seconds} s for all of it, {pause} s between two parts")]
@@ -123,8 +123,8 @@ pub enum ServerError {
         /// What the route reads.
         expected: &'static str,
     },
-    /// A compressed body.
-    #[error("content encoding not supported; send the body uncompressed")]
+    /// A body that is compressed in another way.
+    #[error("content encoding not supported; send the body as it is, or as gzip or deflate")]
     ContentEncoding,
     /// No such path.
     #[error("not found; GET /openapi.json lists what there is")]
@@ -169,7 +169,7 @@ impl ServerError {
         match self {
             Self::Overloaded { .. } | Self::NotReady | Self::Stuck { .. } => Some((header::RETRY_AFTER, "1")),
             Self::Method { allow } => Some((header::ALLOW, allow)),
-            Self::ContentEncoding => Some((header::ACCEPT_ENCODING, "identity")),
+            Self::ContentEncoding => Some((header::ACCEPT_ENCODING, "gzip, deflate")),
             _ => None,
         }
     }

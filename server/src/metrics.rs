@@ -5,10 +5,10 @@ use std::{
     collections::BTreeMap,
     fmt::{self, Write as _},
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicI64, AtomicU64, Ordering},
     },
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use actix_web::http::StatusCode;
@@ -45,14 +45,23 @@ impl Stage {
     }
 }
 
-/// Time per stage of one request, summed over its images. Shared with the threads that work on it.
+/// Time per stage of one request, summed over its images, and the model that it is for. Shared with the threads that work on it.
 #[derive(Default)]
-pub struct Timings([AtomicU64; Stage::ALL.len()]);
+pub struct Timings {
+    stages: [AtomicU64; Stage::ALL.len()],
+    model: OnceLock<Arc<ModelMetrics>>,
+}
 
 impl Timings {
+    /// From now on this is a request for that model, where its times are kept.
+    pub fn belong_to(&self, model: &Arc<ModelMetrics>) {
+        // A request is for one model.
+        let _ = self.model.set(Arc::clone(model));
+    }
+
     /// Adds a time.
     pub fn add(&self, stage: Stage, time: Duration) {
-        self.0[stage as usize].fetch_add(nanoseconds(time), Ordering::Relaxed);
+        self.stages[stage as usize].fetch_add(nanoseconds(time), Ordering::Relaxed);
     }
 
     /// Runs `work` and adds the time it takes.
@@ -64,7 +73,7 @@ impl Timings {
     }
 
     fn get(&self, stage: Stage) -> Duration {
-        Duration::from_nanos(self.0[stage as usize].load(Ordering::Relaxed))
+        Duration::from_nanos(self.stages[stage as usize].load(Ordering::Relaxed))
     }
 
     /// Value of a `Server-Timing` header in milliseconds; `None` when no stage was reached.
@@ -133,35 +142,119 @@ impl Histogram {
         self.sum.fetch_add(nanoseconds(time), Ordering::Relaxed);
     }
 
-    fn render(&self, out: &mut String, name: &str, label: &str, value: &str) -> fmt::Result {
+    /// Writes it with these labels, such as `route="score"`.
+    fn render(&self, out: &mut String, name: &str, labels: &str) -> fmt::Result {
         let mut count = 0;
         for (i, bucket) in self.buckets.iter().enumerate() {
             count += bucket.load(Ordering::Relaxed);
             match BOUNDS.get(i) {
-                Some(bound) => writeln!(out, "{name}_bucket{{{label}=\"{value}\",le=\"{bound}\"}} {count}")?,
-                None => writeln!(out, "{name}_bucket{{{label}=\"{value}\",le=\"+Inf\"}} {count}")?,
+                Some(bound) => writeln!(out, "{name}_bucket{{{labels},le=\"{bound}\"}} {count}")?,
+                None => writeln!(out, "{name}_bucket{{{labels},le=\"+Inf\"}} {count}")?,
             }
         }
         let sum = Duration::from_nanos(self.sum.load(Ordering::Relaxed)).as_secs_f64();
-        writeln!(out, "{name}_sum{{{label}=\"{value}\"}} {sum}")?;
-        writeln!(out, "{name}_count{{{label}=\"{value}\"}} {count}")
+        writeln!(out, "{name}_sum{{{labels}}} {sum}")?;
+        writeln!(out, "{name}_count{{{labels}}} {count}")
+    }
+
+    fn total(&self) -> Total {
+        let count = self.buckets.iter().map(|bucket| bucket.load(Ordering::Relaxed)).sum();
+        Total { count, nanoseconds: self.sum.load(Ordering::Relaxed) }
     }
 }
 
-/// How many batches of each size a model has run.
-#[derive(Default)]
-pub struct BatchSizes(Mutex<BTreeMap<usize, u64>>);
+/// How often something happened, and how long it took in all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Total {
+    /// How often.
+    pub count: u64,
+    /// How long.
+    pub nanoseconds: u64,
+}
 
-impl BatchSizes {
-    /// Counts a batch of this size.
-    pub fn count(&self, size: usize) {
-        *lock(&self.0).entry(size).or_default() += 1;
+/// Counts and timings of one model.
+#[derive(Default)]
+pub struct ModelMetrics {
+    requests: Mutex<BTreeMap<Outcome, Total>>,
+    stages: [Histogram; Stage::ALL.len()],
+    batches: Mutex<BTreeMap<usize, Total>>,
+    images: AtomicU64,
+    skipped: AtomicU64,
+    /// Milliseconds since 1970 when the last batch ended; 0 before the first.
+    last: AtomicU64,
+}
+
+impl ModelMetrics {
+    /// Counts a batch of so many images, which the model ran padded to `size`.
+    pub fn count_batch(&self, images: usize, size: usize, time: Duration) {
+        self.images.fetch_add(images as u64, Ordering::Relaxed);
+        let mut batches = lock(&self.batches);
+        let total = batches.entry(size).or_default();
+        total.count += 1;
+        total.nanoseconds += nanoseconds(time);
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        self.last.store(u64::try_from(now.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
-    /// Sizes and counts, in rising order.
+    /// Counts queued jobs that were not run because their clients had gone.
+    pub fn count_skipped(&self, jobs: usize) {
+        self.skipped.fetch_add(jobs as u64, Ordering::Relaxed);
+    }
+
+    /// Batches by their size, padding included, in rising order.
     #[must_use]
-    pub fn all(&self) -> Vec<(usize, u64)> {
-        lock(&self.0).iter().map(|(&size, &n)| (size, n)).collect()
+    pub fn batches(&self) -> Vec<(usize, Total)> {
+        lock(&self.batches).iter().map(|(&size, &total)| (size, total)).collect()
+    }
+
+    /// Images, and tiles of images, that it has answered.
+    #[must_use]
+    pub fn images(&self) -> u64 {
+        self.images.load(Ordering::Relaxed)
+    }
+
+    /// Jobs that were thrown away.
+    #[must_use]
+    pub fn skipped(&self) -> u64 {
+        self.skipped.load(Ordering::Relaxed)
+    }
+
+    /// Milliseconds since 1970 when the last batch ended; 0 before the first.
+    #[must_use]
+    pub fn last(&self) -> u64 {
+        self.last.load(Ordering::Relaxed)
+    }
+
+    /// Requests that ended well, and those that did not.
+    #[must_use]
+    pub fn requests(&self) -> [Total; 2] {
+        let mut found = [Total::default(); 2];
+        for (outcome, total) in &*lock(&self.requests) {
+            let sum = &mut found[usize::from(*outcome != Outcome::Ok)];
+            sum.count += total.count;
+            sum.nanoseconds += total.nanoseconds;
+        }
+        found
+    }
+
+    /// Requests that came to a stage, and how long they were in it.
+    #[must_use]
+    pub fn stage(&self, stage: Stage) -> Total {
+        self.stages[stage as usize].total()
+    }
+
+    fn record(&self, outcome: Outcome, time: Duration, timings: &Timings) {
+        let mut requests = lock(&self.requests);
+        let total = requests.entry(outcome).or_default();
+        total.count += 1;
+        total.nanoseconds += nanoseconds(time);
+        drop(requests);
+        for stage in Stage::ALL {
+            let time = timings.get(stage);
+            if !time.is_zero() {
+                self.stages[stage as usize].observe(time);
+            }
+        }
     }
 }
 
@@ -201,10 +294,7 @@ pub struct Metrics {
     requests: Mutex<BTreeMap<(&'static str, Outcome), u64>>,
     errors: Mutex<BTreeMap<&'static str, u64>>,
     durations: Mutex<BTreeMap<&'static str, Arc<Histogram>>>,
-    stages: [Histogram; Stage::ALL.len()],
     in_flight: AtomicI64,
-    images: AtomicU64,
-    skipped: AtomicU64,
 }
 
 impl Metrics {
@@ -222,26 +312,16 @@ impl Metrics {
         }
     }
 
-    /// Counts images that a model has answered.
-    pub fn count_images(&self, n: usize) {
-        self.images.fetch_add(n as u64, Ordering::Relaxed);
-    }
-
-    /// Counts a queued job that was not run because its client had gone.
-    pub fn count_skipped(&self) {
-        self.skipped.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// The text that Prometheus reads, with `readings` added.
+    /// The text that Prometheus reads: these counts, those of each model by its name, and `readings`.
     #[must_use]
-    pub fn render(&self, readings: &[Reading]) -> String {
+    pub fn render(&self, models: &[(&str, &ModelMetrics)], readings: &[Reading]) -> String {
         let mut out = String::with_capacity(8192);
         // Writing to a String cannot fail.
-        let _ = self.write(&mut out, readings);
+        let _ = self.write(&mut out, models, readings);
         out
     }
 
-    fn write(&self, out: &mut String, readings: &[Reading]) -> fmt::Result {
+    fn write(&self, out: &mut String, models: &[(&str, &ModelMetrics)], readings: &[Reading]) -> fmt::Result {
         head(out, "fovea_requests_total", "counter", "Requests by route and outcome.")?;
         for ((route, outcome), n) in &*lock(&self.requests) {
             writeln!(out, "fovea_requests_total{{route=\"{route}\",outcome=\"{}\"}} {n}", outcome.name())?;
@@ -250,10 +330,21 @@ impl Metrics {
         for (code, n) in &*lock(&self.errors) {
             writeln!(out, "fovea_errors_total{{code=\"{code}\"}} {n}")?;
         }
+        head(out, "fovea_model_requests_total", "counter", "Requests for a model by outcome.")?;
+        for (model, metrics) in models {
+            for (outcome, total) in &*lock(&metrics.requests) {
+                let (outcome, count) = (outcome.name(), total.count);
+                writeln!(out, "fovea_model_requests_total{{model=\"{model}\",outcome=\"{outcome}\"}} {count}")?;
+            }
+        }
         head(out, "fovea_images_total", "counter", "Images, and tiles of images, answered by a model.")?;
-        writeln!(out, "fovea_images_total {}", self.images.load(Ordering::Relaxed))?;
+        for (model, metrics) in models {
+            writeln!(out, "fovea_images_total{{model=\"{model}\"}} {}", metrics.images())?;
+        }
         head(out, "fovea_skipped_total", "counter", "Queued jobs dropped because their client had gone.")?;
-        writeln!(out, "fovea_skipped_total {}", self.skipped.load(Ordering::Relaxed))?;
+        for (model, metrics) in models {
+            writeln!(out, "fovea_skipped_total{{model=\"{model}\"}} {}", metrics.skipped())?;
+        }
         head(out, "fovea_in_flight_requests", "gauge", "Requests being read, worked on or answered.")?;
         writeln!(out, "fovea_in_flight_requests {}", self.in_flight.load(Ordering::Relaxed))?;
         for reading in readings {
@@ -265,12 +356,15 @@ impl Metrics {
         let name = "fovea_request_duration_seconds";
         head(out, name, "histogram", "Time from a request's head to its answer, reading the body included.")?;
         for (route, histogram) in &*lock(&self.durations) {
-            histogram.render(out, name, "route", route)?;
+            histogram.render(out, name, &format!("route=\"{route}\""))?;
         }
         let name = "fovea_stage_duration_seconds";
         head(out, name, "histogram", "Time per request in each stage, summed over its images.")?;
-        for stage in Stage::ALL {
-            self.stages[stage as usize].render(out, name, "stage", stage.name())?;
+        for (model, metrics) in models {
+            for stage in Stage::ALL {
+                let labels = format!("model=\"{model}\",stage=\"{}\"", stage.name());
+                metrics.stages[stage as usize].render(out, name, &labels)?;
+            }
         }
         Ok(())
     }
@@ -321,12 +415,10 @@ impl Drop for Guard {
             *lock(&metrics.errors).entry(code).or_default() += 1;
         }
         let histogram = Arc::clone(lock(&metrics.durations).entry(self.route).or_default());
-        histogram.observe(self.started.elapsed());
-        for stage in Stage::ALL {
-            let time = self.timings.get(stage);
-            if !time.is_zero() {
-                metrics.stages[stage as usize].observe(time);
-            }
+        let time = self.started.elapsed();
+        histogram.observe(time);
+        if let Some(model) = self.timings.model.get() {
+            model.record(self.outcome, time, &self.timings);
         }
     }
 }
@@ -342,33 +434,49 @@ mod tests {
         metrics.guard("score").finish(StatusCode::BAD_REQUEST, Some("invalid_image"));
         metrics.guard("score").finish(StatusCode::TOO_MANY_REQUESTS, Some("overloaded"));
         drop(metrics.guard("score"));
+        let model = Arc::new(ModelMetrics::default());
         let open = metrics.guard("infer");
+        open.timings().belong_to(&model);
         open.timings().add(Stage::Run, Duration::from_millis(3));
-        let text = metrics.render(&[]);
-        for line in [
-            "fovea_requests_total{route=\"score\",outcome=\"ok\"} 1",
-            "fovea_requests_total{route=\"score\",outcome=\"client_error\"} 1",
-            "fovea_requests_total{route=\"score\",outcome=\"rejected\"} 1",
-            "fovea_requests_total{route=\"score\",outcome=\"cancelled\"} 1",
-            "fovea_errors_total{code=\"invalid_image\"} 1",
-            "fovea_in_flight_requests 1",
-            "fovea_request_duration_seconds_count{route=\"score\"} 4",
-            "fovea_stage_duration_seconds_count{stage=\"run\"} 0",
-        ] {
-            assert!(text.lines().any(|l| l == line), "{line} is missing in\n{text}");
-        }
+        model.count_batch(3, 4, Duration::from_millis(2));
+        model.count_skipped(5);
+        let models = [("m", &*model)];
+        let has = |text: &str, lines: &[&str]| {
+            for line in lines {
+                assert!(text.lines().any(|l| l == *line), "{line} is missing in\n{text}");
+            }
+        };
+        has(
+            &metrics.render(&models, &[]),
+            &[
+                "fovea_requests_total{route=\"score\",outcome=\"ok\"} 1",
+                "fovea_requests_total{route=\"score\",outcome=\"client_error\"} 1",
+                "fovea_requests_total{route=\"score\",outcome=\"rejected\"} 1",
+                "fovea_requests_total{route=\"score\",outcome=\"cancelled\"} 1",
+                "fovea_errors_total{code=\"invalid_image\"} 1",
+                "fovea_in_flight_requests 1",
+                "fovea_request_duration_seconds_count{route=\"score\"} 4",
+                "fovea_stage_duration_seconds_count{model=\"m\",stage=\"run\"} 0",
+                "fovea_images_total{model=\"m\"} 3",
+                "fovea_skipped_total{model=\"m\"} 5",
+            ],
+        );
         drop(open);
         let values = vec![("{a=\"b\"}".to_owned(), 2.0)];
-        let text = metrics.render(&[Reading { name: "g", help: "h", kind: Kind::Counter, values }]);
-        for line in [
-            "fovea_in_flight_requests 0",
-            "fovea_stage_duration_seconds_bucket{stage=\"run\",le=\"0.0025\"} 0",
-            "fovea_stage_duration_seconds_bucket{stage=\"run\",le=\"0.005\"} 1",
-            "fovea_stage_duration_seconds_bucket{stage=\"run\",le=\"+Inf\"} 1",
-            "# TYPE g counter",
-            "g{a=\"b\"} 2",
-        ] {
-            assert!(text.lines().any(|l| l == line), "{line} is missing in\n{text}");
-        }
+        has(
+            &metrics.render(&models, &[Reading { name: "g", help: "h", kind: Kind::Counter, values }]),
+            &[
+                "fovea_in_flight_requests 0",
+                "fovea_model_requests_total{model=\"m\",outcome=\"cancelled\"} 1",
+                "fovea_stage_duration_seconds_bucket{model=\"m\",stage=\"run\",le=\"0.0025\"} 0",
+                "fovea_stage_duration_seconds_bucket{model=\"m\",stage=\"run\",le=\"0.005\"} 1",
+                "fovea_stage_duration_seconds_bucket{model=\"m\",stage=\"run\",le=\"+Inf\"} 1",
+                "# TYPE g counter",
+                "g{a=\"b\"} 2",
+            ],
+        );
+        assert_eq!(model.stage(Stage::Run), Total { count: 1, nanoseconds: 3_000_000 });
+        assert_eq!(model.batches(), [(4, Total { count: 1, nanoseconds: 2_000_000 })]);
+        assert_eq!(model.requests().map(|total| total.count), [0, 1]);
     }
 }

@@ -40,8 +40,10 @@ impl Stream for BodyStream {
 
     fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let part = Pin::new(&mut *self.payload.borrow_mut()).poll_next(context);
-        if let (Poll::Ready(Some(Err(_))), Some(watch)) = (&part, &self.watch) {
-            watch.told();
+        match (&part, &self.watch) {
+            (Poll::Ready(Some(Err(_))), Some(watch)) => watch.told(),
+            (Poll::Ready(None), Some(watch)) => watch.received(),
+            (Poll::Ready(Some(Ok(_))) | Poll::Pending, _) | (Poll::Ready(_), None) => {}
         }
         part
     }

@@ -6,8 +6,8 @@ use schemars::{JsonSchema, SchemaGenerator, generate::SchemaSettings};
 use schemas::{
     ErrorBody,
     prediction::{
-        ClassificationAnswer, DetectionAnswer, ImageRequest, InferRequest, InferResponse, ModelMetadata, ModelReady,
-        ModelState, ScoreQuery, ScoreRequest, ServerLive, ServerMetadata, ServerReady,
+        ClassificationAnswer, DetectionAnswer, ImageRequest, InferRequest, InferResponse, ModelConfig, ModelMetadata,
+        ModelReady, ModelState, ScoreQuery, ScoreRequest, ServerLive, ServerMetadata, ServerReady, Statistics,
     },
 };
 use serde_json::{Map, Value, json};
@@ -134,6 +134,13 @@ impl Describer {
             ("/assets/icon.svg", "pageIcon", "The page's icon", "image/svg+xml", "SVG"),
             ("/metrics", "metrics", "Counts and timings, in Prometheus' text format", "text/plain", "Metrics"),
             ("/openapi.json", "openapi", "This document", "application/json", "OpenAPI 3.1"),
+            (
+                "/swagger.json",
+                "swagger",
+                "The same, where Azure's clients look for it",
+                "application/json",
+                "OpenAPI 3.1",
+            ),
         ] {
             self.read(&Read { path, id, summary, description }, Some(json!({ media: {} })), &[]);
         }
@@ -173,6 +180,13 @@ impl Describer {
                 "content": {
                     "application/octet-stream": image,
                     "image/*": image,
+                    "multipart/form-data": {
+                        "schema": {
+                            "type": "object",
+                            "description": "Each file is an image; several are answered with a list. Other fields are options of the query string.",
+                            "additionalProperties": { "type": "string", "contentMediaType": "application/octet-stream" },
+                        },
+                    },
                     "application/json": {
                         "schema": self.schema::<ScoreRequest<'static>>(),
                         "examples": examples(&SCORE_EXAMPLES),
@@ -195,6 +209,13 @@ impl Describer {
         let summary = "V2: the process answers";
         let content = self.json::<ServerLive>();
         self.read(&Read { path: "/v2/health/live", id: "live", summary, description: "It does" }, Some(content), &[]);
+        let content = self.json::<ServerLive>();
+        let summary = "The process answers";
+        self.read(&Read { path: "/healthz", id: "healthz", summary, description: "It does" }, Some(content), &[]);
+        let content = self.json::<Statistics>();
+        let summary = "V2: the work of all models, as Triton counts it";
+        let read = Read { path: "/v2/models/stats", id: "statistics", summary, description: "Counts and times" };
+        self.read(&read, Some(content), &[]);
         let summary = "V2: the server wants requests";
         let content = self.json::<ServerReady>();
         let read = Read { path: "/v2/health/ready", id: "ready", summary, description: "It does" };
@@ -223,9 +244,21 @@ impl Describer {
             let content = self.json::<ModelReady>();
             let summary = "V2: a worker of the model is there to answer";
             self.read(&Read { path: &path, id: &id, summary, description: "It is" }, Some(content), &["404", "503"]);
+            let (config, id) = (format!("{base}/config"), format!("{prefix}Config"));
+            let content = self.json::<ModelConfig>();
+            let summary = "V2: how a model is set up, in Triton's words";
+            self.read(&Read { path: &config, id: &id, summary, description: "Configuration" }, Some(content), &["404"]);
+            let (stats, id) = (format!("{base}/stats"), format!("{prefix}Statistics"));
+            let content = self.json::<Statistics>();
+            let summary = "V2: the work of a model, as Triton counts it";
+            self.read(
+                &Read { path: &stats, id: &id, summary, description: "Counts and times" },
+                Some(content),
+                &["404"],
+            );
             let infer = self.infer(&format!("{prefix}Infer"));
             self.paths.insert(format!("{base}/infer"), json!({ "post": infer }));
-            for path in [base.to_owned(), path, format!("{base}/infer")] {
+            for path in [base.to_owned(), path, config, stats, format!("{base}/infer")] {
                 self.paths[&path]["parameters"] = parameters.clone();
             }
         }

@@ -1,7 +1,7 @@
 //! The paths that there are, and what each is called.
 
 /// Paths, in the notation of the OpenAPI document, with the name that each has in the metrics.
-pub const ROUTES: [(&str, &str); 16] = [
+pub const ROUTES: [(&str, &str); 21] = [
     ("/", "page"),
     ("/assets/app.js", "page"),
     ("/assets/app.css", "page"),
@@ -9,21 +9,27 @@ pub const ROUTES: [(&str, &str); 16] = [
     ("/score", "score"),
     ("/metrics", "metrics"),
     ("/openapi.json", "openapi"),
+    ("/swagger.json", "openapi"),
+    ("/healthz", "live"),
     ("/v2", "v2_server"),
     ("/v2/health/live", "live"),
     ("/v2/health/ready", "ready"),
     ("/v2/repository/index", "v2_index"),
+    ("/v2/models/stats", "v2_stats"),
     ("/v2/models/{model}", "v2_model"),
+    ("/v2/models/{model}/config", "v2_config"),
+    ("/v2/models/{model}/stats", "v2_stats"),
     ("/v2/models/{model}/ready", "v2_ready"),
     ("/v2/models/{model}/infer", "v2_infer"),
     ("/v2/models/{model}/versions/{version}", "v2_model"),
     ("/v2/models/{model}/versions/{version}/{call}", "v2_versioned"),
 ];
 
-/// Name of the route that a path belongs to, `other` when it belongs to none. Never a piece of the path itself, so that
+/// Name of the route that a path belongs to, with or without a slash at its end, `other` when it belongs to none. Never a piece of the path itself, so that
 /// clients cannot make up metrics.
 #[must_use]
 pub fn route_name(path: &str) -> &'static str {
+    let path = path.strip_suffix('/').filter(|rest| !rest.is_empty() && !rest.ends_with('/')).unwrap_or(path);
     let matches = |pattern: &str| {
         let (mut pattern, mut path) = (pattern.split('/'), path.split('/'));
         loop {
@@ -37,6 +43,8 @@ pub fn route_name(path: &str) -> &'static str {
     match ROUTES.iter().find(|(pattern, _)| matches(pattern)) {
         Some((_, "v2_versioned")) if path.ends_with("/infer") => "v2_infer",
         Some((_, "v2_versioned")) if path.ends_with("/ready") => "v2_ready",
+        Some((_, "v2_versioned")) if path.ends_with("/config") => "v2_config",
+        Some((_, "v2_versioned")) if path.ends_with("/stats") => "v2_stats",
         Some((_, "v2_versioned")) | None => "other",
         Some((_, name)) => name,
     }
@@ -55,9 +63,15 @@ mod tests {
             ("/v2/models/x/versions/1/infer", "v2_infer"),
             ("/v2/models/x/versions/1/ready", "v2_ready"),
             ("/v2/models/x/versions/1", "v2_model"),
+            ("/v2/models/x/versions/1/stats", "v2_stats"),
+            ("/v2/models/x/config/", "v2_config"),
+            ("/v2/models/stats", "v2_stats"),
+            ("/healthz", "live"),
             ("/v2/models/x/versions/1/other", "other"),
             ("/v2/models", "other"),
-            ("/score/", "other"),
+            ("/score/", "score"),
+            ("/score//", "other"),
+            ("//", "other"),
             ("/../etc/passwd", "other"),
             ("", "other"),
         ] {

@@ -61,6 +61,12 @@ pub(crate) struct Work {
 }
 
 impl Work {
+    /// The work of a request for a model, whose stages are timed from now on.
+    pub(crate) fn new(state: Data<State>, model: usize, timings: Arc<Timings>, permit: Permit) -> Self {
+        timings.belong_to(&state.models[model].metrics);
+        Self { state, model, timings, permit }
+    }
+
     pub(crate) fn model(&self) -> &ServedModel {
         &self.state.models[self.model]
     }

@@ -15,8 +15,9 @@ use crate::{
     backend::{Job, Predictions, ServedModel, Workers},
     config::{Config, Limits},
     error::ServerError,
-    metrics::{Kind, Metrics, Reading},
+    metrics::{Kind, Metrics, ModelMetrics, Reading, Total},
     pool::Pool,
+    process,
     providers::Source,
 };
 
@@ -43,7 +44,8 @@ impl State {
     pub fn open(config: &Config) -> anyhow::Result<Self> {
         let metrics = Arc::new(Metrics::default());
         let queue = usize::try_from(config.limits.queue).unwrap_or(usize::MAX);
-        let workers = Workers { count: config.workers, queue };
+        let batch = usize::try_from(config.limits.max_batch).unwrap_or(usize::MAX);
+        let workers = Workers { count: config.workers, queue, batch };
         let options = runtime::Options { intra_threads: config.threads, library: config.library.clone() };
         let names: Vec<&str> = config.models.iter().map(|(name, _)| name.as_str()).collect();
         let wanted = config.providers.wanted(&names, usize::try_from(config.limits.max_batch).unwrap_or(usize::MAX))?;
@@ -56,8 +58,7 @@ impl State {
                 bail!("model name '{name}' is given twice; a name serves one file");
             }
             let source = Source { path: path.clone(), options: options.clone(), wanted };
-            let model =
-                ServedModel::open(name, source, workers, &metrics).with_context(|| format!("model '{name}'"))?;
+            let model = ServedModel::open(name, source, workers).with_context(|| format!("model '{name}'"))?;
             let about = &model.description;
             tracing::info!(name, form = %about.form, labels = about.meta.labels.len(), provider = %about.running, "model opened");
             models.push(model);
@@ -149,7 +150,9 @@ impl State {
         let named = |value: fn(&ServedModel) -> f64| {
             self.models.iter().map(|m| (format!("{{model=\"{}\"}}", m.description.name), value(m))).collect()
         };
-        self.metrics.render(&[
+        let models: Vec<(&str, &ModelMetrics)> =
+            self.models.iter().map(|model| (model.description.name.as_str(), &*model.metrics)).collect();
+        let mut readings = vec![
             Reading {
                 kind: Kind::Gauge,
                 name: "fovea_ready",
@@ -165,7 +168,7 @@ impl State {
             Reading {
                 kind: Kind::Gauge,
                 name: "fovea_queue_jobs",
-                help: "Batches waiting for a worker of the model.",
+                help: "Parts of requests waiting for a worker of the model.",
                 values: named(|m| m.waiting() as f64),
             },
             Reading {
@@ -189,7 +192,8 @@ impl State {
                 name: "fovea_batches_total",
                 help: "Batches that the model has run, by their size, padding included.",
                 values: self.per_model(|m| {
-                    m.batches.all().into_iter().map(|(size, n)| ("size", size.to_string(), n as f64)).collect()
+                    let count = |(size, total): (usize, Total)| ("size", size.to_string(), total.count as f64);
+                    m.metrics.batches().into_iter().map(count).collect()
                 }),
             },
             Reading {
@@ -210,6 +214,8 @@ impl State {
                 help: "1, with the version as label.",
                 values: vec![(format!("{{version=\"{}\"}}", env!("CARGO_PKG_VERSION")), 1.0)],
             },
-        ])
+        ];
+        readings.extend(process::readings());
+        self.metrics.render(&models, &readings)
     }
 }

@@ -3,29 +3,42 @@
 //!
 //! What is no HTTP never reaches a route: the library answers it with a bare status, 400, 408, 431 or 500 and an empty body, and
 //! closes the connection. It offers no hook, so the answer is exchanged for one of the same status on its way out.
+//!
+//! A client that closes its side after its request still gets its answer; one that has gone is not worked for.
 
 use std::{
     io,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use actix_web::http::StatusCode;
 use rustix::net::Shutdown;
 use schemas::{Coded, ErrorBody};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    time::{Instant, Sleep, sleep},
+};
 
 use crate::{connections::Watch, error::ServerError, state::State};
 
 const STATUS_LINE: &[u8] = b"HTTP/1.1 ";
 const END_OF_HEAD: &[u8] = b"\r\n\r\n";
+/// What every client has to read over, and to which the system of one that has gone answers with a reset.
+const PROBE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+/// Between two looks at whether that answer has come.
+const LOOK: Duration = Duration::from_millis(25);
+/// How long an answer may take to be written after its handler has ended, before the end of what the client says is passed on.
+const WRITING: Duration = Duration::from_secs(1);
 
 /// A client's connection, as the HTTP library sees it.
 pub(crate) struct Wire {
     watch: Arc<Watch>,
     state: Arc<State>,
     exchange: Option<Exchange>,
+    half: Option<Half>,
 }
 
 /// An answer that is being written in place of another.
@@ -37,7 +50,7 @@ struct Exchange {
 impl Wire {
     /// A stream over the watched socket.
     pub(crate) fn new(watch: Arc<Watch>, state: Arc<State>) -> Self {
-        Self { watch, state, exchange: None }
+        Self { watch, state, exchange: None, half: None }
     }
 
     /// Whose connection it is.
@@ -124,8 +137,55 @@ impl<'a> Refusal<'a> {
 
 impl AsyncRead for Wire {
     fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let socket = self.watch.socket();
-        Self::poll_io(|| socket.poll_read_ready(context), || socket.try_read_buf(buffer)).map_ok(|_| ())
+        let this = self.get_mut();
+        if this.half.is_none() {
+            let (socket, room) = (this.watch.socket(), buffer.remaining());
+            let read = Self::poll_io(|| socket.poll_read_ready(context), || socket.try_read_buf(buffer));
+            match ready!(read) {
+                Ok(0) if room > 0 && this.watch.is_heard() => {
+                    this.half = Some(Half { look: Box::pin(sleep(LOOK)), since: Instant::now(), probed: false });
+                }
+                result => {
+                    if result.as_ref().is_ok_and(|&read| read > 0) {
+                        this.watch.heard();
+                    }
+                    return Poll::Ready(result.map(drop));
+                }
+            }
+        }
+        this.poll_half(context)
+    }
+}
+
+/// A client that has closed its side with a request that is not answered yet.
+struct Half {
+    /// When it is looked at again.
+    look: Pin<Box<Sleep>>,
+    since: Instant,
+    probed: bool,
+}
+
+impl Wire {
+    /// The end of what the client says, once it has gone or has been answered. A client that has only closed its own side still
+    /// reads; from one that has gone the same comes, and only its system's answer to a byte of ours tells the two apart.
+    fn poll_half(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while let Some(half) = &mut self.half {
+            ready!(half.look.as_mut().poll(context));
+            let socket = self.watch.socket();
+            let is_waiting = self.watch.is_waiting();
+            if is_waiting && !half.probed {
+                half.probed = true;
+                // Whether it was sent shows in what becomes of the socket.
+                let _ = socket.try_write(PROBE);
+            }
+            let is_gone = !matches!(socket.take_error(), Ok(None));
+            let is_over = !is_waiting && half.since.elapsed() >= WRITING && !self.watch.is_busy_since(WRITING);
+            if is_gone || is_over {
+                break;
+            }
+            half.look.as_mut().reset(Instant::now() + LOOK);
+        }
+        Poll::Ready(Ok(()))
     }
 }
 

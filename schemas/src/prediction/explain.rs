@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::object;
 use crate::setting::choice;
 use crate::{Labels, Task};
 
@@ -49,8 +50,12 @@ pub struct XaiParameters {
     /// Method; absent, the server takes occlusion, the one that an exported file allows.
     pub xai_algorithm: Option<XaiAlgorithm>,
     /// Answer with drawings.
+    #[serde(deserialize_with = "object::truth")]
+    #[schemars(schema_with = "object::truth_schema")]
     pub visualizations: bool,
     /// Answer with arrays.
+    #[serde(deserialize_with = "object::truth")]
+    #[schemars(schema_with = "object::truth_schema")]
     pub attributions: bool,
     /// Labels with a greater probability are explained, in multi-label models; in `[0, 1]`.
     #[schemars(range(min = 0.0, max = 1.0))]
@@ -59,6 +64,8 @@ pub struct XaiParameters {
     #[schemars(range(min = 2, max = 4_294_967_295_u32))]
     pub n_steps: u32,
     /// Whether the regions of XRAI are ranked once, which is faster, or again after each one.
+    #[serde(deserialize_with = "object::truth")]
+    #[schemars(schema_with = "object::truth_schema")]
     pub xrai_fast: bool,
     /// Rule of the integral.
     pub approximation_method: ApproximationMethod,

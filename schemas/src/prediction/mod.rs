@@ -20,6 +20,7 @@ mod masks;
 mod object;
 mod options;
 mod score;
+mod statistics;
 mod tensor;
 #[cfg(test)]
 mod tests;
@@ -33,6 +34,10 @@ pub use options::{DETECTION_OPTIONS, DetectionOption, DetectionOptions, MAX_OPTI
 pub use score::{
     Attributions, ClassificationAnswer, DetectionAnswer, ImageRequest, InputData, MAX_FILENAME, ScoreCell, ScoreQuery,
     ScoreRequest, ScoredBox, Visualizations,
+};
+pub use statistics::{
+    BatchStatistics, DynamicBatching, InferenceStatistics, InstanceGroup, ModelConfig, ModelStatistics,
+    StatisticDuration, Statistics, TensorConfig,
 };
 pub use tensor::{DataError, Datatype, MAX_RANK, TensorData};
 pub use v2::{

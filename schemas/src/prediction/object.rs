@@ -3,8 +3,9 @@
 use std::fmt;
 use std::marker::PhantomData;
 
+use schemars::{Schema, SchemaGenerator, json_schema};
 use serde::de::value::MapAccessDeserializer;
-use serde::de::{MapAccess, Visitor};
+use serde::de::{Error, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use super::tensor::AtMost;
@@ -30,6 +31,49 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_map(ObjectVisitor(PhantomData)).map(Self)
     }
+}
+
+/// True or false, or the text of one of them, as some clients send.
+struct Truth(bool);
+
+impl<'de> Deserialize<'de> for Truth {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(TruthVisitor)
+    }
+}
+
+struct TruthVisitor;
+
+impl Visitor<'_> for TruthVisitor {
+    type Value = Truth;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("true or false")
+    }
+
+    fn visit_bool<E: Error>(self, value: bool) -> Result<Truth, E> {
+        Ok(Truth(value))
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Truth, E> {
+        match text {
+            "true" | "True" | "TRUE" => Ok(Truth(true)),
+            "false" | "False" | "FALSE" => Ok(Truth(false)),
+            _ => Err(E::invalid_value(serde::de::Unexpected::Str(text), &self)),
+        }
+    }
+}
+
+/// True or false, in one of the spellings above.
+pub(super) fn truth<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    Truth::deserialize(deserializer).map(|Truth(value)| value)
+}
+
+/// Schema of [`truth`].
+pub(super) fn truth_schema(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "anyOf": [{ "type": "boolean" }, { "type": "string", "enum": ["true", "True", "TRUE", "false", "False", "FALSE"] }],
+    })
 }
 
 /// An object.

@@ -28,7 +28,8 @@ pub struct ScoreRequest<'a> {
     #[serde(default, borrow, skip_serializing_if = "Option::is_none")]
     pub image: Option<ScoreCell<'a>>,
     /// Every answer is to be explained. For classifiers.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "object::truth")]
+    #[schemars(schema_with = "object::truth_schema")]
     pub model_explainability: bool,
     /// How.
     #[serde(default, deserialize_with = "object::object")]
@@ -151,7 +152,8 @@ pub struct ImageRequest<'a> {
     #[serde(borrow, alias = "image")]
     pub image_base64: Cow<'a, str>,
     /// The answer is to be explained.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "object::truth")]
+    #[schemars(schema_with = "object::truth_schema")]
     pub model_explainability: bool,
     /// How.
     #[serde(default, deserialize_with = "object::object")]
@@ -175,6 +177,8 @@ impl<'a> ScoreRequest<'a> {
     /// # Errors
     /// When it is not JSON, or not of this shape.
     pub fn from_json(body: &'a [u8]) -> Result<Self, serde_json::Error> {
+        // Some clients put the mark of UTF-8 in front.
+        let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
         serde_json::from_slice(body).map(|object::Object(request)| request)
     }
 

@@ -1,10 +1,11 @@
 //! Health and metadata of the V2 protocol (Open Inference Protocol).
 
 use actix_web::{HttpResponse, web, web::Data};
-use runtime::{Outputs, Placement};
+use runtime::{Outputs, Placement, Provider};
 use schemas::prediction::{
-    Datatype, DetectionDefaults, MASK_SIDE, ModelExecution, ModelMetadata, ModelParameters, ModelReady, ModelState,
-    ServerLive, ServerMetadata, ServerReady, TensorMetadata,
+    BatchStatistics, Datatype, DetectionDefaults, DynamicBatching, InferenceStatistics, InstanceGroup, MASK_SIDE,
+    ModelConfig, ModelExecution, ModelMetadata, ModelParameters, ModelReady, ModelState, ModelStatistics, ServerLive,
+    ServerMetadata, ServerReady, StatisticDuration, Statistics, TensorConfig, TensorMetadata,
 };
 use schemas::{CheckpointMeta, Labels, Settings};
 use serde::Deserialize;
@@ -12,6 +13,7 @@ use serde::Deserialize;
 use crate::{
     backend::{Description, ServedModel},
     error::ServerError,
+    metrics::{Stage, Total},
     providers::Running,
     state::State,
 };
@@ -40,7 +42,9 @@ pub(crate) async fn server() -> HttpResponse {
     HttpResponse::Ok().json(ServerMetadata {
         name: "fovea".to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        extensions: vec!["binary_tensor_data".to_owned(), "model_repository".to_owned()],
+        extensions: ["binary_tensor_data", "model_configuration", "model_repository", "statistics"]
+            .map(str::to_owned)
+            .to_vec(),
     })
 }
 
@@ -134,6 +138,73 @@ pub(crate) async fn model_ready(state: Data<State>, path: web::Path<ModelPath>) 
         return Err(ServerError::NotReady);
     }
     Ok(HttpResponse::Ok().json(ModelReady { name: model.description.name.clone(), ready: true }))
+}
+
+/// How a model is set up, in the words of Triton, whose clients ask before they send anything.
+pub(crate) async fn config(state: Data<State>, path: web::Path<ModelPath>) -> Result<HttpResponse, ServerError> {
+    let model = &state.models[path.find(&state)?];
+    let metadata = metadata(&model.description);
+    // What stands before the first side is the number of images.
+    let tensor = |tensor: TensorMetadata| TensorConfig {
+        name: tensor.name,
+        data_type: format!("TYPE_{}", tensor.datatype.as_str()),
+        dims: tensor.shape.into_iter().skip(1).collect(),
+    };
+    let kind = match model.description.running.execution.provider {
+        Provider::Cpu => "KIND_CPU",
+        Provider::Cuda { .. } => "KIND_GPU",
+    };
+    Ok(HttpResponse::Ok().json(ModelConfig {
+        name: metadata.name,
+        platform: metadata.platform,
+        backend: "onnxruntime".to_owned(),
+        max_batch_size: state.limits.max_batch,
+        input: metadata.inputs.into_iter().map(tensor).collect(),
+        output: metadata.outputs.into_iter().map(tensor).collect(),
+        instance_group: vec![InstanceGroup { kind: kind.to_owned(), count: model.workers() }],
+        dynamic_batching: DynamicBatching { max_queue_delay_microseconds: 0 },
+    }))
+}
+
+pub(crate) async fn stats(state: Data<State>, path: web::Path<ModelPath>) -> Result<HttpResponse, ServerError> {
+    let model_stats = vec![statistics(&state.models[path.find(&state)?])];
+    Ok(HttpResponse::Ok().json(Statistics { model_stats }))
+}
+
+pub(crate) async fn all_stats(state: Data<State>) -> HttpResponse {
+    HttpResponse::Ok().json(Statistics { model_stats: state.models.iter().map(statistics).collect() })
+}
+
+fn statistics(model: &ServedModel) -> ModelStatistics {
+    let duration = |total: Total| StatisticDuration { count: total.count, ns: total.nanoseconds };
+    let metrics = &model.metrics;
+    let [success, fail] = metrics.requests().map(duration);
+    let stage = |stage: Stage| duration(metrics.stage(stage));
+    let (decode, prepare) = (stage(Stage::Decode), stage(Stage::Prepare));
+    let batches = metrics.batches();
+    let batch = |&(batch_size, total): &(usize, Total)| BatchStatistics {
+        batch_size,
+        compute_input: StatisticDuration::default(),
+        compute_infer: duration(total),
+        compute_output: StatisticDuration::default(),
+    };
+    ModelStatistics {
+        name: model.description.name.clone(),
+        version: VERSION.to_owned(),
+        last_inference: metrics.last(),
+        inference_count: metrics.images(),
+        execution_count: batches.iter().map(|(_, total)| total.count).sum(),
+        inference_stats: InferenceStatistics {
+            success,
+            fail,
+            queue: stage(Stage::Queue),
+            compute_input: StatisticDuration { count: decode.count.max(prepare.count), ns: decode.ns + prepare.ns },
+            compute_infer: stage(Stage::Run),
+            compute_output: stage(Stage::Render),
+            ..InferenceStatistics::default()
+        },
+        batch_stats: batches.iter().map(batch).collect(),
+    }
 }
 
 /// The models, in the order in which they were named. The body, which may ask for ready ones only, is not read: a model that

@@ -51,7 +51,7 @@ pub(crate) async fn infer(
         };
     let body = read_body(&state, &request).await?;
     let permit = state.admission.enter()?;
-    let work = Work { state: state.clone(), model, timings: timings(&request), permit };
+    let work = Work::new(state.clone(), model, timings(&request), permit);
     let parsed = {
         let (shared, times, permit) = (state.clone(), Arc::clone(&work.timings), work.permit.clone());
         let parsed = state.pool.run(move || {

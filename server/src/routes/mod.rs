@@ -1,5 +1,6 @@
 //! The handlers: parse, submit, render.
 
+mod form;
 pub(crate) mod health;
 pub(crate) mod infer;
 mod outputs;

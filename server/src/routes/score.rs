@@ -18,9 +18,12 @@ use schemas::{
 };
 use serde::Serialize;
 
-use super::{media_type, read_body, timings};
+use super::{
+    form::{self, Form},
+    media_type, read_body, timings,
+};
 use crate::{
-    admit::{Budget, Reservation},
+    admit::{Body, Budget, Reservation},
     answer::{Explained, Predicted},
     backend::Predictions,
     error::ServerError,
@@ -36,11 +39,21 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
-const MEDIA_TYPES: &str = "image/*, application/octet-stream or application/json";
+const MEDIA_TYPES: &str = "image/*, application/octet-stream, multipart/form-data or application/json";
 const SHAPES: &str = "{\"input_data\": {\"columns\": [\"image\"], \"data\": [base64, ...]}} or {\"image\": base64}, and for a \
                       detector score_threshold, iou_threshold, tile_grid_size, tile_overlap_ratio, \
                       tile_predictions_nms_thresh; for a model that segments instances also masks (polygon, rle, png or none), \
                       mask_pixel_score_threshold, max_number_of_polygon_points";
+
+/// How the images come.
+enum Kind {
+    /// One, as it is.
+    Image,
+    /// As base64.
+    Json,
+    /// As files of a form with this boundary.
+    Form(String),
+}
 
 /// The query string: [`schemas::prediction::ScoreQuery`], read name by name.
 #[derive(Default)]
@@ -68,7 +81,7 @@ impl Query {
                 "model" => query.model.replace(value).is_some(),
                 "filename" => query.filename.replace(value).is_some(),
                 "masks" => query.masks.replace(value.parse().map_err(ServerError::Request)?).is_some(),
-                _ => query.add_option(&name, &value)?,
+                _ => query.add_option("query string", &name, &value)?,
             };
             if is_repeated {
                 return bad(format!("{name} is given twice in the query string"));
@@ -80,14 +93,14 @@ impl Query {
         Ok(query)
     }
 
-    /// Whether the option was there before.
-    fn add_option(&mut self, name: &str, value: &str) -> Result<bool, ServerError> {
+    /// Adds what `place` says of an option. Whether it was there before.
+    fn add_option(&mut self, place: &str, name: &str, value: &str) -> Result<bool, ServerError> {
         let Some(option) = DETECTION_OPTIONS.iter().find(|option| option.name == name) else {
             let names =
                 || ["model", "filename", "masks"].into_iter().chain(DETECTION_OPTIONS.iter().map(|option| option.name));
             let all = names().collect::<Vec<_>>().join(", ");
             let near = nearest(name, names()).map(|near| format!(" (did you mean {near}?)")).unwrap_or_default();
-            return bad(format!("the query string holds an unknown name{near}; it may hold {all}"));
+            return bad(format!("the {place} holds an unknown name{near}; it may hold {all}"));
         };
         let Some(value) = Scalar::from_text(value) else {
             return bad(format!("{name} has more than {MAX_OPTION_LENGTH} characters"));
@@ -107,32 +120,37 @@ pub(crate) async fn score(state: Data<State>, request: HttpRequest) -> Result<Ht
         Some(name) => state.models.iter().position(|m| m.description.name == *name).ok_or(ServerError::UnknownModel)?,
         None => 0,
     };
-    let json = match media_type(&request)?.as_deref() {
-        None | Some("application/octet-stream") => false,
-        Some("application/json") => true,
-        Some(other) if other.starts_with("image/") => false,
+    let kind = match media_type(&request)?.as_deref() {
+        None | Some("application/octet-stream") => Kind::Image,
+        Some("application/json") => Kind::Json,
+        Some("multipart/form-data") => Kind::Form(form::boundary(&request)?),
+        Some(other) if other.starts_with("image/") => Kind::Image,
         Some(_) => return Err(ServerError::MediaType { expected: MEDIA_TYPES }),
     };
     let body = read_body(&state, &request).await?;
     let permit = state.admission.enter()?;
-    let work = Work { state: state.clone(), model, timings: timings(&request), permit };
-    let parsed = if json {
-        let (budget, limit) = (state.admission.budget.clone(), state.limits.max_images);
-        let (times, permit) = (work.timings.clone(), work.permit.clone());
-        let parsed = state.pool.run(move || {
-            let _permit = permit;
-            times.time(Stage::Decode, || parse(&body.bytes, limit, &budget))
-        });
-        parsed.await?
-    } else {
-        Parsed::of_bytes(body.bytes, body.reservation)
+    let work = Work::new(state.clone(), model, timings(&request), permit);
+    let parsed = match kind {
+        Kind::Image => Parsed::of_bytes(body.bytes, body.reservation),
+        Kind::Json => {
+            let (budget, limit) = (state.admission.budget.clone(), state.limits.max_images);
+            let (times, permit) = (work.timings.clone(), work.permit.clone());
+            let parsed = state.pool.run(move || {
+                let _permit = permit;
+                times.time(Stage::Decode, || parse(&body.bytes, limit, &budget))
+            });
+            parsed.await?
+        }
+        Kind::Form(boundary) => of_form(body, &boundary, &state).await?,
     };
+    let names = parsed.names.clone();
     let is_list = parsed.is_list;
     let asked = Asked { detection: query.detection, masks: query.masks };
     let (predicted, mut explained, mut masks) = predict(&work, parsed, asked).await?;
     work.timings.time(Stage::Render, || {
         let labels = &work.model().description.meta.labels;
-        let name = |i: usize| query.filename.clone().unwrap_or_else(|| format!("image_{i}"));
+        let own = |i: usize| names.get(i).cloned().flatten();
+        let name = |i: usize| query.filename.clone().or_else(|| own(i)).unwrap_or_else(|| format!("image_{i}"));
         match &predicted.predictions {
             Predictions::Probabilities(rows) => {
                 let mut answers = Vec::with_capacity(rows.nrows());
@@ -255,6 +273,8 @@ struct Parsed {
     /// Whether the answer is a list.
     is_list: bool,
     images: Vec<Vec<u8>>,
+    /// What each is called, where that was said.
+    names: Vec<Option<String>>,
     /// How each of them is to be explained, if it is.
     explanations: Vec<Option<XaiParameters>>,
     asked: Asked,
@@ -265,7 +285,7 @@ impl Parsed {
     /// A body that is an image.
     fn of_bytes(image: Vec<u8>, reservation: Reservation) -> Self {
         let asked = Asked::default();
-        Self { is_list: false, images: vec![image], explanations: vec![None], asked, reservation }
+        Self { is_list: false, images: vec![image], names: vec![None], explanations: vec![None], asked, reservation }
     }
 }
 
@@ -295,7 +315,29 @@ fn parse(body: &[u8], limit: u64, budget: &Budget) -> Result<Parsed, ServerError
         explanations.push(request.model_explainability.then_some(parameters).or_else(|| of_all.clone()));
         images.push(decode_base64(index, &request.image_base64, budget, &mut reservation)?);
     }
-    Ok(Parsed { is_list, images, explanations, asked, reservation })
+    Ok(Parsed { is_list, names: Vec::new(), images, explanations, asked, reservation })
+}
+
+/// The images of a form: its files, answered with an object if there is one and with a list if there are several. Its other fields
+/// are options.
+async fn of_form(body: Body, boundary: &str, state: &State) -> Result<Parsed, ServerError> {
+    let Body { bytes, mut reservation } = body;
+    // The files are taken out of the body.
+    reservation.absorb(state.admission.budget.reserve(bytes.len() as u64)?);
+    let Form { files, fields } = form::read(bytes, boundary, state.limits.max_images).await?;
+    let mut options = Query::default();
+    for (name, value) in fields {
+        let is_repeated = match name.as_str() {
+            "masks" => options.masks.replace(value.parse().map_err(ServerError::Request)?).is_some(),
+            _ => options.add_option("form", &name, &value)?,
+        };
+        if is_repeated {
+            return bad(format!("{name} is given twice in the form"));
+        }
+    }
+    let (names, images): (Vec<Option<String>>, Vec<Vec<u8>>) = files.into_iter().unzip();
+    let asked = Asked { detection: options.detection, masks: options.masks };
+    Ok(Parsed { is_list: images.len() > 1, explanations: vec![None; images.len()], names, images, asked, reservation })
 }
 
 /// Line breaks and spaces within the text are skipped: common encoders put them there.

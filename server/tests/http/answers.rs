@@ -1,5 +1,7 @@
 //! Right answers on every route, and the interface's description.
 
+use std::io::{Read as _, Write as _};
+
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use image::ImageFormat::{Bmp, Jpeg, Png, Tiff, WebP};
 use schemas::prediction::{ClassificationAnswer, InferResponse, ModelMetadata, ServerMetadata};
@@ -121,7 +123,10 @@ fn multi_label_probabilities_stand_alone() {
 #[test]
 fn v2_health_and_metadata() {
     let server = Server::start(&[]);
-    assert_eq!(server.get("/v2").json()["extensions"], json!(["binary_tensor_data", "model_repository"]));
+    assert_eq!(
+        server.get("/v2").json()["extensions"],
+        json!(["binary_tensor_data", "model_configuration", "model_repository", "statistics"])
+    );
     for path in ["/v2/health/live", "/v2/health/ready", "/v2/models/tiny/ready", "/v2/models/tiny/versions/1/ready"] {
         assert_eq!(server.get(path).status, 200, "{path}");
     }
@@ -294,11 +299,164 @@ fn metrics_count_what_happened() {
         "fovea_requests_total{route=\"score\",outcome=\"client_error\"} 1",
         "fovea_requests_total{route=\"other\",outcome=\"client_error\"} 1",
         "fovea_errors_total{code=\"invalid_image\"} 1",
-        "fovea_images_total 1",
-        "fovea_stage_duration_seconds_count{stage=\"run\"} 1",
+        "fovea_images_total{model=\"tiny\"} 1",
+        "fovea_stage_duration_seconds_count{model=\"tiny\",stage=\"run\"} 1",
         "fovea_memory_reserved_bytes 0",
         "fovea_ready 1",
     ] {
         assert!(text.lines().any(|l| l == line), "{line} is missing in\n{text}");
     }
+}
+
+/// `body` as gzip.
+fn gzipped(body: &[u8]) -> Vec<u8> {
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    gzip.write_all(body).unwrap();
+    gzip.finish().unwrap()
+}
+
+#[test]
+fn bodies_are_compressed_both_ways_when_asked() {
+    let server = Server::start(&[]);
+    let image = plain(64, 64, [80, 40, 60], Bmp);
+    let plainly = server.post("/score", "image/bmp", &image);
+    let compressed = gzipped(&image);
+    assert!(compressed.len() < image.len() / 4);
+    let headers = [("Content-Type", "image/bmp"), ("Content-Encoding", "gzip"), ("Accept-Encoding", "gzip")];
+    let answer = server.send(&post("/score", &headers, &compressed));
+    assert_eq!((answer.status, answer.header("content-encoding")), (200, Some("gzip")), "{answer:?}");
+    assert!(answer.head.contains("transfer-encoding: chunked"), "{}", answer.head);
+    // The one chunk, or several, of a chunked answer.
+    let (mut rest, mut body) = (&answer.body[..], Vec::new());
+    while let Some(end) = rest.windows(2).position(|two| two == b"\r\n") {
+        let length = usize::from_str_radix(std::str::from_utf8(&rest[..end]).unwrap(), 16).unwrap();
+        body.extend_from_slice(&rest[end + 2..end + 2 + length]);
+        rest = &rest[end + 2 + length + 2..];
+        if length == 0 {
+            break;
+        }
+    }
+    let mut text = String::new();
+    flate2::read::GzDecoder::new(&body[..]).read_to_string(&mut text).unwrap();
+    assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), plainly.json());
+    for (name, coding, body) in [
+        ("no gzip", "gzip", &image[..]),
+        ("cut short", "gzip", &compressed[..compressed.len() - 4]),
+        ("another coding", "deflate", &compressed[..]),
+    ] {
+        let refused =
+            server.send(&post("/score", &[("Content-Type", "image/bmp"), ("Content-Encoding", coding)], body));
+        assert_eq!((refused.status, refused.code().as_str()), (400, "broken_body"), "{name}");
+    }
+}
+
+#[test]
+fn clients_of_others_find_what_they_ask_for() {
+    let server = Server::with_detectors(&["--max-batch", "8"]);
+    for path in ["/healthz", "/healthz/", "/v2/", "/v2/health/ready/", "/v2/models/tiny/", "/score/", "/swagger.json"] {
+        assert_eq!(server.get(path).status, 200, "{path}");
+    }
+    assert_eq!(server.get("/swagger.json").json(), server.get("/openapi.json").json());
+    assert_eq!(server.get("/score//").status, 404);
+    let config = server.get("/v2/models/d/config").json();
+    assert_eq!((&config["name"], &config["max_batch_size"]), (&json!("d"), &json!(8)));
+    assert_eq!(config["input"][0], json!({ "name": "images", "data_type": "TYPE_UINT8", "dims": [-1, -1, 3] }));
+    assert_eq!(config["output"][0], json!({ "name": "boxes", "data_type": "TYPE_FP32", "dims": [-1, 4] }));
+    assert_eq!(config["instance_group"], json!([{ "kind": "KIND_CPU", "count": 1 }]));
+    assert_eq!(server.get("/v2/models/tiny/versions/1/config").json()["name"], "tiny");
+    for path in ["/v2/models/nobody/config", "/v2/models/nobody/stats", "/v2/models/tiny/versions/2/stats"] {
+        assert_eq!(server.get(path).code(), "unknown_model", "{path}");
+    }
+
+    let image = plain(50, 20, [80, 40, 60], Png);
+    for status in [200, 200, 400] {
+        let body = if status == 200 { &image[..] } else { b"no image" };
+        assert_eq!(server.post("/score", "image/png", body).status, status);
+    }
+    let stats = &server.get("/v2/models/tiny/stats").json()["model_stats"][0];
+    assert_eq!((&stats["name"], &stats["version"]), (&json!("tiny"), &json!("1")));
+    assert_eq!((&stats["inference_count"], &stats["execution_count"]), (&json!(2), &json!(2)));
+    let of = |name: &str, what: &str| stats["inference_stats"][name][what].as_u64().unwrap();
+    assert_eq!(["success", "fail", "compute_infer"].map(|name| of(name, "count")), [2, 1, 2]);
+    assert!(of("success", "ns") >= of("compute_infer", "ns") && of("compute_infer", "ns") > 0, "{stats}");
+    assert_eq!(stats["batch_stats"][0]["batch_size"], 1);
+    assert_eq!(stats["batch_stats"][0]["compute_infer"]["count"], 2);
+    let all = server.get("/v2/models/stats").json();
+    assert_eq!(all["model_stats"].as_array().unwrap().len(), 6);
+    assert_eq!(all["model_stats"][1]["inference_stats"]["success"], json!({ "count": 0, "ns": 0 }));
+}
+
+/// A form of these parts: the lines that describe each, and its content.
+fn form(parts: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut body = Vec::new();
+    for (head, content) in parts {
+        body.extend(format!("--line\r\nContent-Disposition: form-data; {head}\r\n\r\n").into_bytes());
+        body.extend_from_slice(content);
+        body.extend(b"\r\n");
+    }
+    body.extend(b"--line--\r\n");
+    body
+}
+
+#[test]
+fn a_form_holds_one_file_or_many() {
+    const TYPE: &str = "multipart/form-data; boundary=line";
+    let server = Server::with_detectors(&["--max-images", "3"]);
+    let (red, blue) = (plain(20, 30, [200, 10, 10], Png), plain(40, 10, [10, 10, 200], Jpeg));
+    let one = server.post("/score", TYPE, &form(&[("name=\"a\"; filename=\"red.png\"", &red)])).json();
+    assert_eq!(one["filename"], "red.png");
+    assert_eq!(one["probs"], server.post("/score", "image/png", &red).json()["probs"]);
+    let two = form(&[
+        ("name=\"file\"; filename=\"red.png\"", &red),
+        ("name=\"file\"; filename=\"blue.jpg\"\r\nContent-Type: image/jpeg", &blue),
+    ]);
+    let two = server.post("/score", TYPE, &two).json();
+    assert_eq!((&two[0]["filename"], &two[1]["filename"]), (&json!("red.png"), &json!("blue.jpg")));
+    assert_eq!(top(&two[1]), top(&server.post("/score", "image/jpeg", &blue).json()));
+
+    // Fields are options.
+    let boxes = |parts: &[(&str, &[u8])]| {
+        let answer = server.post("/score?model=d", TYPE, &form(parts));
+        answer.json()["boxes"].as_array().unwrap_or_else(|| panic!("{}", answer.text())).len()
+    };
+    let file = ("name=\"image\"; filename=\"red.png\"", &red[..]);
+    assert!(boxes(&[file, ("name=\"score_threshold\"", b"0")]) > boxes(&[file, ("name=\"score_threshold\"", b"1")]));
+
+    let long = vec![b'0'; 5000];
+    for (name, body, status) in [
+        ("no file", form(&[("name=\"a\"", b"text")]), 400),
+        ("no file at all", form(&[]), 400),
+        ("too many files", form(&[file; 4]), 413),
+        ("an option twice", form(&[file, ("name=\"masks\"", b"rle"), ("name=\"masks\"", b"rle")]), 400),
+        ("an unknown option", form(&[file, ("name=\"treshold\"", b"1")]), 400),
+        ("a long field", form(&[file, ("name=\"a\"", &long)]), 400),
+        ("many fields", form(&[("name=\"a\"", &b"1"[..]); 40]), 400),
+        ("no image", form(&[("name=\"a\"; filename=\"a.png\"", b"text")]), 400),
+        ("cut short", form(&[file])[..60].to_vec(), 400),
+        ("no form", b"text".to_vec(), 400),
+    ] {
+        let refused = server.post("/score?model=d", TYPE, &body);
+        assert_eq!(refused.status, status, "{name}: {}", refused.text());
+        refused.check_no_leak();
+    }
+    assert_eq!(server.post("/score", "multipart/form-data", &form(&[file])).status, 400);
+}
+
+#[test]
+fn json_is_read_as_azures_servers_do() {
+    let server = Server::start(&[]);
+    let image = STANDARD.encode(plain(20, 30, [200, 10, 10], Png));
+    let table = json!({
+        "input_data": { "columns": ["image"], "index": [0], "data": [[image]] },
+        "params": { "top_k": 3 }, "model_explainability": "False",
+    });
+    let text = format!("\u{feff}{table}");
+    let answer = server.post("/score", "application/json; charset=utf-8", text.as_bytes());
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let explained =
+        json!({ "image": image, "model_explainability": "true", "xai_parameters": { "attributions": "True" } });
+    let answer = server.post("/score", "application/json", explained.to_string().as_bytes()).json();
+    assert!(answer["attributions"].is_array(), "{answer}");
+    let wrong = json!({ "image": image, "model_explainability": "yes" });
+    assert_eq!(server.post("/score", "application/json", wrong.to_string().as_bytes()).status, 400);
 }

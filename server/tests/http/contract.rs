@@ -171,10 +171,15 @@ impl<'a> Sent<'a> {
             let line = head.split("\r\n").skip(1).filter_map(|line| line.split_once(':'));
             line.filter(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim()).last()
         };
-        if header("content-length")?.parse() != Ok(body.len()) || header("transfer-encoding").is_some() {
+        let coded = header("transfer-encoding").or_else(|| header("content-encoding")).is_some();
+        if header("content-length")?.parse() != Ok(body.len()) || coded {
             return None;
         }
         let media = header("content-type").and_then(|value| value.split(';').next());
+        if media == Some("multipart/form-data") {
+            // No schema is of what is in a form.
+            return None;
+        }
         let json_length = match header("inference-header-content-length") {
             None => None,
             Some(text) => Some(text.parse().ok().filter(|length| (1..=body.len()).contains(length))?),
@@ -185,6 +190,7 @@ impl<'a> Sent<'a> {
 
 /// What the schemas say about a JSON text.
 fn judge(validator: &Validator, json: &[u8]) -> Result<Value, String> {
+    let json = json.strip_prefix(b"\xef\xbb\xbf").unwrap_or(json);
     serde_json::from_slice::<Strict>(json).map_err(|e| e.to_string())?;
     let value: Value = serde_json::from_slice(json).map_err(|e| e.to_string())?;
     let faults: Vec<String> =

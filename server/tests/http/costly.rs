@@ -112,3 +112,18 @@ fn uploads_that_ask_for_much_are_answered_at_once_and_hold_nothing() {
         assert!(metrics.lines().any(|l| l == line), "{line}\n{metrics}");
     }
 }
+
+#[test]
+fn a_small_body_that_becomes_a_large_one_is_refused_before_it_has() {
+    let server = Server::start(&["--max-body", "64"]);
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    let zeros = vec![0; MIB as usize];
+    (0..2048).for_each(|_| gzip.write_all(&zeros).unwrap());
+    let body = gzip.finish().unwrap();
+    let before = server.peak_memory();
+    let request = post("/score", &[("Content-Type", "image/png"), ("Content-Encoding", "gzip")], &body);
+    let refused = server.send(&request);
+    assert_eq!((refused.status, refused.code().as_str()), (413, "body_too_large"));
+    assert!(server.peak_memory() < before + (64 + SLACK) * MIB, "{} MiB", (server.peak_memory() - before) / MIB);
+    check_alive(&server);
+}

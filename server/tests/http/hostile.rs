@@ -341,9 +341,14 @@ fn http_addresses() -> Vec<Case> {
 fn http_bodies() -> Vec<Case> {
     vec![
         line("a form", &body("", "").replace("application/json", "application/x-www-form-urlencoded"), &[415]),
-        line("multipart", &body("", "").replace("application/json", "multipart/form-data; boundary=x"), &[415]),
+        line("multipart", &body("", "").replace("application/json", "multipart/form-data; boundary=x"), &[400]),
+        line(
+            "multipart without a boundary",
+            &body("Content-Length: 2\r\n", "{}").replace("application/json", "multipart/form-data"),
+            &[400],
+        ),
         line("a content type of bytes", &body("", "").replace("application/json", "\u{80}\u{ff}"), &[400, 415]),
-        line("gzip", &body("Content-Encoding: gzip\r\nContent-Length: 2\r\n", "{}"), &[415]),
+        line("gzip", &body("Content-Encoding: gzip\r\nContent-Length: 2\r\n", "{}"), &[400]),
         line("brotli", &body("Content-Encoding: br\r\nContent-Length: 2\r\n", "{}"), &[415]),
         line(
             "length and chunks",

@@ -1,7 +1,8 @@
 //! Overload, failing models and clients that go away, with models made for the purpose.
 
 use std::{
-    io::Write,
+    io::{Read as _, Write},
+    net::Shutdown,
     sync::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
@@ -57,7 +58,9 @@ impl Backend for Puppet {
     fn run(&mut self, batch: &Batch) -> Result<Predictions, RuntimeError> {
         self.runs.fetch_add(1, Ordering::SeqCst);
         let n = batch.count();
-        match batch.images[[0, 0, 0, 0]] {
+        let reds: Vec<u8> = (0..n).map(|i| batch.images[[i, 0, 0, 0]]).collect();
+        let worst = reds.iter().copied().find(|red| [PANIC, ERROR, NAN].contains(red)).unwrap_or(reds[0]);
+        match worst {
             SLOW => thread::sleep(Duration::from_millis(700)),
             HELD => self.held.lock().unwrap().recv().unwrap(),
             PANIC => panic!("secret /home/me/model.rs:1 0xdeadbeef"),
@@ -65,7 +68,7 @@ impl Backend for Puppet {
             NAN => return Ok(Predictions::Probabilities(Array2::from_elem((n, 2), f32::NAN))),
             _ => {}
         }
-        Ok(Predictions::Probabilities(Array2::from_elem((n, 2), 0.5)))
+        Ok(Predictions::Probabilities(Array2::from_shape_fn((n, 2), |(i, _)| f32::from(reds[i]) / 255.0)))
     }
 }
 
@@ -115,11 +118,11 @@ fn start(options: &[&str]) -> Local {
     let counter = Arc::clone(&runs);
     let (release, held) = mpsc::channel();
     let held = Arc::new(Mutex::new(held));
-    let workers = Workers { count: 1, queue: limits.queue as usize };
+    let workers = Workers { count: 1, queue: limits.queue as usize, batch: limits.max_batch as usize };
     let open = Box::new(move || {
         Ok(Box::new(Puppet { runs: Arc::clone(&counter), held: Arc::clone(&held) }) as Box<dyn Backend>)
     });
-    let model = ServedModel::start(description, open, workers, &metrics).unwrap();
+    let model = ServedModel::start(description, open, workers).unwrap();
     let state = Arc::new(State::with_models(vec![model], metrics, 2, &limits).unwrap());
     let shared = Arc::clone(&state);
     let (sender, receiver) = mpsc::channel();
@@ -242,6 +245,103 @@ fn a_client_that_goes_away_is_not_computed_for() {
     assert_eq!(Response::read(&mut held).status, 200);
     assert_eq!(send(local.port, &request(FAST)).status, 200);
     assert_eq!(local.runs.load(Ordering::SeqCst), 2, "only the held one and the last one run");
-    local.wait_for("fovea_skipped_total 5");
+    local.wait_for("fovea_skipped_total{model=\"puppet\"} 5");
     assert_eq!(local.state.admission.budget.used(), 0);
+}
+
+/// Holds the model, lets requests come together, and lets it go. The answers, in the order of the requests.
+fn answers_together(local: &Local, requests: Vec<Vec<u8>>) -> Vec<Response> {
+    let mut held = connect(local.port);
+    held.write_all(&request(HELD)).unwrap();
+    while local.runs.load(Ordering::SeqCst) == 0 {
+        thread::sleep(Duration::from_millis(5));
+    }
+    let count = requests.len();
+    let clients = requests.into_iter().map(|request| {
+        let mut client = connect(local.port);
+        client.write_all(&request).unwrap();
+        client
+    });
+    let clients: Vec<_> = clients.collect();
+    local.wait_for(&format!("fovea_queue_jobs{{model=\"puppet\"}} {count}"));
+    local.release.send(()).unwrap();
+    assert_eq!(Response::read(&mut held).status, 200);
+    clients.into_iter().map(|mut client| Response::read(&mut client)).collect()
+}
+
+#[test]
+fn requests_that_come_together_are_run_together_whatever_the_sizes_of_their_images() {
+    let local = start(&["--max-batch", "16"]);
+    let reds: Vec<u8> = (0..32).map(|i| 100 + i).collect();
+    let sized = |(i, &red): (u32, &u8)| {
+        post("/score", &[("Content-Type", "image/png")], &plain(8 + 3 * i, 40 - i, [red, 0, 0], Png))
+    };
+    let answers = answers_together(&local, (0..).zip(&reds).map(sized).collect());
+    for (answer, red) in answers.iter().zip(&reds) {
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        let probability = answer.json()["probs"][0].as_f64().unwrap();
+        assert!((probability - f64::from(*red) / 255.0).abs() < 1e-6, "{red}: {probability}");
+    }
+    assert_eq!(local.runs.load(Ordering::SeqCst), 1 + 32 / 16);
+}
+
+#[test]
+fn an_image_that_the_model_fails_on_fails_alone() {
+    for (bad, code) in [(ERROR, "model_failed"), (NAN, "model_failed"), (PANIC, "internal")] {
+        let local = start(&[]);
+        let reds = [FAST, FAST + 1, bad, FAST + 2];
+        let answers = answers_together(&local, reds.into_iter().map(request).collect());
+        for (answer, red) in answers.iter().zip(reds) {
+            if red == bad {
+                assert_eq!((answer.status, answer.code().as_str()), (500, code));
+            } else {
+                assert_eq!(answer.status, 200, "{red} beside {bad}: {}", answer.text());
+            }
+        }
+        // The held one, all together, and each alone.
+        assert_eq!(local.runs.load(Ordering::SeqCst), 1 + 1 + 4);
+    }
+}
+
+#[test]
+fn a_client_that_closes_its_side_after_its_request_is_answered() {
+    let local = start(&[]);
+    let mut held = connect(local.port);
+    held.write_all(&request(HELD)).unwrap();
+    while local.runs.load(Ordering::SeqCst) == 0 {
+        thread::sleep(Duration::from_millis(5));
+    }
+    let half = |red| {
+        let mut client = connect(local.port);
+        client.write_all(&request(red)).unwrap();
+        client.shutdown(Shutdown::Write).unwrap();
+        client
+    };
+    let (mut fine, mut bad, gone) = (half(FAST), half(ERROR), half(FAST));
+    local.wait_for("fovea_queue_jobs{model=\"puppet\"} 3");
+    drop(gone);
+    local.wait_for("fovea_requests_total{route=\"score\",outcome=\"cancelled\"} 1");
+    local.release.send(()).unwrap();
+    assert_eq!(Response::read(&mut held).status, 200);
+    for (client, status) in [(&mut fine, 200), (&mut bad, 500)] {
+        let mut all = Vec::new();
+        client.read_to_end(&mut all).unwrap();
+        // The client reads over what is said in between.
+        let text = String::from_utf8_lossy(&all);
+        let answer = text.strip_prefix("HTTP/1.1 100 Continue\r\n\r\n").unwrap_or(&text);
+        assert_eq!(Response::parse(answer.as_bytes()).unwrap().status, status, "{text}");
+    }
+}
+
+#[test]
+fn half_a_request_is_refused_at_once() {
+    let local = start(&[]);
+    let body = request(FAST);
+    let mut client = connect(local.port);
+    client.write_all(&body[..body.len() - 3]).unwrap();
+    client.shutdown(Shutdown::Write).unwrap();
+    let started = Instant::now();
+    let answer = Response::read(&mut client);
+    assert!([0, 400].contains(&answer.status), "{answer:?}");
+    assert!(started.elapsed() < Duration::from_secs(5));
 }

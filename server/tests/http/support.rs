@@ -260,7 +260,9 @@ impl Response {
         let status = head.split(' ').nth(1)?.parse().ok()?;
         let response = Self { status, head, body: all[end + 4..].to_vec() };
         let length: usize = response.header("content-length").map_or(0, |n| n.parse().unwrap());
-        (response.body.len() >= length).then_some(response)
+        let chunked = response.header("transfer-encoding") == Some("chunked");
+        let is_whole = if chunked { response.body.ends_with(b"0\r\n\r\n") } else { response.body.len() >= length };
+        is_whole.then_some(response)
     }
 
     pub fn header(&self, name: &str) -> Option<&str> {
