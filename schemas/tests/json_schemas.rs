@@ -229,7 +229,7 @@ fn requests_and_answers_pass_and_damaged_ones_fail() {
         ("score.image.json", json!({"image": "aGk="}), json!({"image": "aGk=", "image_base64": "aGk="})),
         ("score.query.json", json!({"model": "a"}), json!({"modle": "a"})),
         ("v2.infer.request.json", changed(&infer, "/input", json!([])), changed(&infer, "/inputs", json!([]))),
-        ("v2.infer.request.json", infer.clone(), changed(&infer, "/outputs", json!([]))),
+        ("v2.infer.request.json", changed(&infer, "/outputs", json!([])), changed(&infer, "/outputs", json!([1]))),
         ("v2.infer.request.json", infer, json!({"inputs": [{"name": "x", "shape": [-1], "datatype": "BYTES"}]})),
         (
             "rejection.json",

@@ -57,7 +57,8 @@ pub fn configure(config: &mut ServiceConfig, state: &Data<State>) {
             .route(web::get().to(score::health))
             .route(web::head().to(score::health))
             .route(web::post().to(score::score))
-            .default_service(refuse("GET, HEAD, POST")),
+            .default_service(refuse("GET, HEAD, POST"))
+            .wrap(Compress::default()),
     );
     config.service(get(read("/v2"), || web::get().to(health::server), || web::head().to(health::server)));
     config.service(get(read("/v2/health/live"), || web::get().to(health::live), || web::head().to(health::live)));
@@ -86,7 +87,9 @@ pub fn configure(config: &mut ServiceConfig, state: &Data<State>) {
             || web::get().to(health::stats),
             || web::head().to(health::stats),
         ));
-        config.service(write(&format!("{base}/infer")).route(web::post().to(infer::infer)));
+        // Only predictions: a client of Triton's undoes the compression of nothing else.
+        let infer = write(&format!("{base}/infer")).route(web::post().to(infer::infer));
+        config.service(infer.wrap(Compress::default()));
     }
     config.default_service(web::route().to(|| async { Err::<actix_web::HttpResponse, _>(ServerError::NotFound) }));
 }
@@ -189,8 +192,7 @@ impl Speaker {
         let Self { state, connections, stopping } = self.clone();
         let Limits { header_timeout, keep_alive, .. } = state.limits;
         let shared = state.clone();
-        let app =
-            App::new().wrap(Compress::default()).wrap(from_fn(observe)).configure(|config| configure(config, &shared));
+        let app = App::new().wrap(from_fn(observe)).configure(|config| configure(config, &shared));
         let app = app.into_factory().map_err(|error: actix_web::Error| Response::<BoxBody>::from(error));
         let http = HttpService::build()
             .client_request_timeout(Duration::from_secs(header_timeout))

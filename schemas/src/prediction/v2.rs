@@ -188,14 +188,14 @@ pub struct InferRequest<'a> {
     #[serde(borrow, deserialize_with = "object::list::<_, _, MAX_INPUTS>")]
     #[schemars(length(min = 1, max = 2), extend("allOf" = named_once()))]
     pub inputs: Vec<InferInput<'a>>,
-    /// Outputs that are asked for, in the order of the answer; all when absent.
+    /// Outputs that are asked for, in the order of the answer; all when absent or empty.
     #[serde(
         default,
         borrow,
         skip_serializing_if = "Option::is_none",
         deserialize_with = "object::optional_list::<_, _, MAX_OUTPUTS>"
     )]
-    #[schemars(length(min = 1, max = 3))]
+    #[schemars(length(max = 3))]
     pub outputs: Option<Vec<RequestedOutput<'a>>>,
 }
 
@@ -362,13 +362,20 @@ fn pixels(depth: usize) -> Value {
 fn only_known_inputs(schema: &mut Schema) {
     let count = json!({ "type": "integer", "minimum": 0, "maximum": MAX_IMAGES });
     let side = json!({ "type": "integer", "minimum": 1, "maximum": u32::MAX });
+    let exactly = |lengths: Value| {
+        let rank = lengths.as_array().map_or(0, Vec::len);
+        json!({ "type": "array", "prefixItems": lengths, "minItems": rank, "maxItems": rank })
+    };
+    // A list, or a column of any rank.
+    let column = json!({
+        "type": "array", "prefixItems": [count], "items": { "const": 1 }, "minItems": 1, "maxItems": MAX_RANK,
+    });
     let input = |name: &str, datatype: Datatype, shape: Value, data: Value| {
-        let rank = shape.as_array().map_or(0, Vec::len);
         json!({
             "properties": {
                 "name": { "const": name },
                 "datatype": { "const": datatype },
-                "shape": { "type": "array", "prefixItems": shape, "minItems": rank, "maxItems": rank },
+                "shape": shape,
                 "data": { "anyOf": [data, { "type": "null" }] },
             },
         })
@@ -381,9 +388,9 @@ fn only_known_inputs(schema: &mut Schema) {
     let pairs = json!({ "type": "array", "items": { "type": "array", "items": side, "minItems": 2, "maxItems": 2 } });
     let sizes = json!({ "anyOf": [pairs, { "type": "array", "items": side }] });
     let kinds = json!([
-        input(IMAGES, Datatype::Uint8, json!([count, side, side, { "const": 3 }]), pixels(MAX_RANK)),
-        input(IMAGES, Datatype::Bytes, json!([count]), texts),
-        input(SIZES, Datatype::Int64, json!([count, { "const": 2 }]), sizes),
+        input(IMAGES, Datatype::Uint8, exactly(json!([count, side, side, { "const": 3 }])), pixels(MAX_RANK)),
+        input(IMAGES, Datatype::Bytes, column, texts),
+        input(SIZES, Datatype::Int64, exactly(json!([count, { "const": 2 }])), sizes),
     ]);
     let in_json = json!({ "required": ["data"], "properties": { "data": { "type": "array" } } });
     let after_json = json!({

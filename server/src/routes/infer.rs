@@ -156,7 +156,8 @@ impl Parser<'_> {
             }
             selected.push(SelectedOutput { name: known, binary: parameters.binary_data.unwrap_or(all_binary) });
         }
-        if selected.is_empty() { Err(expected()) } else { Ok(selected) }
+        // None named is as good as none said.
+        Ok(if selected.is_empty() { all } else { selected })
     }
 
     fn inputs(&self, inputs: &[InferInput<'_>], blob: &[u8], reservation: Reservation) -> Result<Images, ServerError> {
@@ -255,7 +256,11 @@ impl Parser<'_> {
         elements: &Elements<'_>,
         mut reservation: Reservation,
     ) -> Result<Images, ServerError> {
-        let [n] = self.shape::<1>(input)?;
+        let n = match &input.shape[..] {
+            // Some clients write the batch as a column.
+            [n, rest @ ..] if rest.iter().all(|&length| length == 1) => usize::try_from(*n).unwrap_or(usize::MAX),
+            _ => return bad("shape of images must be [N] for BYTES, the number of encoded images"),
+        };
         self.check_count(n)?;
         let images = match elements {
             Elements::Json(json) => json

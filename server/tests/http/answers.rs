@@ -460,3 +460,24 @@ fn json_is_read_as_azures_servers_do() {
     let wrong = json!({ "image": image, "model_explainability": "yes" });
     assert_eq!(server.post("/score", "application/json", wrong.to_string().as_bytes()).status, 400);
 }
+
+#[test]
+fn v2_takes_what_tritons_clients_send() {
+    let server = Server::start(&[]);
+    let image = STANDARD.encode(plain(50, 20, [80, 40, 60], Png));
+    let infer = |request: Value| {
+        let answer = server.post("/v2/models/tiny/infer", "application/json", request.to_string().as_bytes());
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        answer.json()["outputs"].clone()
+    };
+    let input = |shape: Value| json!({ "name": "images", "datatype": "BYTES", "shape": shape, "data": [image] });
+    let plainly = infer(json!({ "inputs": [input(json!([1]))] }));
+    assert_eq!(infer(json!({ "inputs": [input(json!([1, 1]))] })), plainly);
+    assert_eq!(infer(json!({ "inputs": [input(json!([1]))], "outputs": [] })), plainly);
+    // Its clients that are told of compression by their library undo that of predictions only.
+    let compressed = |path: &str| {
+        let raw = format!("GET {path} HTTP/1.1\r\nHost: x\r\nAccept-Encoding: gzip\r\nConnection: close\r\n\r\n");
+        server.send(raw.as_bytes()).header("content-encoding").map(str::to_owned)
+    };
+    assert_eq!(compressed("/v2/models/tiny"), None);
+}
