@@ -39,6 +39,11 @@ fn compare(place: &str, recorded: &Value, found: &Value, all: &mut Vec<String>) 
                 all.push(format!("{place}: {problem}"));
             }
         }
+        // What a server can do is a set, which grows.
+        (Value::Array(a), Value::Array(b)) if place.ends_with("/extensions") => {
+            let missing = a.iter().filter(|one| !b.contains(one));
+            all.extend(missing.map(|one| format!("{place}: {one} was recorded, and is not there")));
+        }
         (Value::Array(a), Value::Array(b)) if a.len() == b.len() => {
             for (number, (a, b)) in a.iter().zip(b).enumerate() {
                 compare(&format!("{place}/{number}"), a, b, all);
@@ -118,6 +123,13 @@ mod tests {
         ] {
             assert!(!differences(&recorded, &other).is_empty(), "{other}");
         }
+    }
+
+    #[test]
+    fn a_server_may_learn_more_and_forgets_nothing() {
+        let of = |extensions: &[&str]| json!({ "extensions": extensions });
+        assert!(differences(&of(&["a", "b"]), &of(&["c", "b", "a"])).is_empty());
+        assert_eq!(differences(&of(&["a", "b"]), &of(&["b"])).len(), 1);
     }
 
     #[test]
