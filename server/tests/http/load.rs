@@ -2,7 +2,7 @@
 
 use std::{
     io::{Read as _, Write},
-    net::Shutdown,
+    net::{Shutdown, TcpStream},
     sync::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
@@ -83,6 +83,16 @@ struct Local {
 impl Local {
     fn metrics(&self) -> String {
         send(self.port, b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").text()
+    }
+
+    /// A client whose request keeps the model busy until it is released.
+    fn hold(&self) -> TcpStream {
+        let mut held = connect(self.port);
+        held.write_all(&request(HELD)).unwrap();
+        while self.runs.load(Ordering::SeqCst) == 0 {
+            thread::sleep(Duration::from_millis(5));
+        }
+        held
     }
 
     /// Waits until a line of the metrics stands there.
@@ -229,11 +239,7 @@ fn places_are_counted_after_the_body_is_here() {
 #[test]
 fn a_client_that_goes_away_is_not_computed_for() {
     let local = start(&[]);
-    let mut held = connect(local.port);
-    held.write_all(&request(HELD)).unwrap();
-    while local.runs.load(Ordering::SeqCst) == 0 {
-        thread::sleep(Duration::from_millis(5));
-    }
+    let mut held = local.hold();
     for gone in 1..=5 {
         let mut client = connect(local.port);
         client.write_all(&request(FAST)).unwrap();
@@ -251,11 +257,7 @@ fn a_client_that_goes_away_is_not_computed_for() {
 
 /// Holds the model, lets requests come together, and lets it go. The answers, in the order of the requests.
 fn answers_together(local: &Local, requests: Vec<Vec<u8>>) -> Vec<Response> {
-    let mut held = connect(local.port);
-    held.write_all(&request(HELD)).unwrap();
-    while local.runs.load(Ordering::SeqCst) == 0 {
-        thread::sleep(Duration::from_millis(5));
-    }
+    let mut held = local.hold();
     let count = requests.len();
     let clients = requests.into_iter().map(|request| {
         let mut client = connect(local.port);
@@ -306,11 +308,7 @@ fn an_image_that_the_model_fails_on_fails_alone() {
 #[test]
 fn a_client_that_closes_its_side_after_its_request_is_answered() {
     let local = start(&[]);
-    let mut held = connect(local.port);
-    held.write_all(&request(HELD)).unwrap();
-    while local.runs.load(Ordering::SeqCst) == 0 {
-        thread::sleep(Duration::from_millis(5));
-    }
+    let mut held = local.hold();
     let half = |red| {
         let mut client = connect(local.port);
         client.write_all(&request(red)).unwrap();
