@@ -306,9 +306,6 @@ impl ServedModel {
     /// model, [`ServerError::Model`] when it fails, [`ServerError::NotReady`] when no worker is left.
     pub async fn infer(&self, job: Job) -> Result<Predictions, ServerError> {
         let (reply, answer) = oneshot::channel();
-        if self.alive.load(Ordering::SeqCst) == 0 {
-            return Err(ServerError::NotReady);
-        }
         match self.queue.push(Queued { job, since: Instant::now(), reply }) {
             Ok(()) => answer.await.unwrap_or(Err(ServerError::NotReady)),
             Err(Refused::Full) => Err(ServerError::Overloaded { what: "the model's queue" }),
