@@ -25,8 +25,8 @@ pub const ROUTES: [(&str, &str); 21] = [
     ("/v2/models/{model}/versions/{version}/{call}", "v2_versioned"),
 ];
 
-/// Name of the route that a path belongs to, with or without a slash at its end, `other` when it belongs to none. Never a piece of the path itself, so that
-/// clients cannot make up metrics.
+/// Name of the route that a path belongs to, with or without a slash at its end, `other` when it belongs to none. Never a piece of
+/// the path itself, so that clients cannot make up metrics.
 #[must_use]
 pub fn route_name(path: &str) -> &'static str {
     let path = path.strip_suffix('/').filter(|rest| !rest.is_empty() && !rest.ends_with('/')).unwrap_or(path);
