@@ -128,17 +128,15 @@ impl Admission {
         }
     }
 
-    /// Reads a body, of which gzip and deflate are undone, under the limits of size, time and memory; those of size and memory hold
-    /// for what it becomes.
+    /// Reads a body as sent, without undoing any content encoding, under the limits of size, time and memory.
     ///
     /// # Errors
-    /// Another encoding, an empty, broken, slow or large body, and an exhausted budget.
+    /// An empty, broken, slow or large body, and an exhausted budget.
     pub async fn read_body<S>(&self, headers: &HeaderMap, mut payload: S) -> Result<Body, ServerError>
     where
         S: Stream<Item = Result<Bytes, PayloadError>> + Unpin,
     {
         let limit = self.limits.body_bytes();
-        let mut undoing = Undoing::new(Coding::of(headers)?);
         let announced = headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
         if announced.is_some_and(|n| n > limit) {
             return Err(ServerError::BodyTooLarge { limit });
@@ -146,36 +144,66 @@ impl Admission {
         let slow = ServerError::SlowBody { seconds: self.limits.body_timeout, pause: self.limits.pause_timeout };
         let end = Instant::now() + Duration::from_secs(self.limits.body_timeout);
         let pause = Duration::from_secs(self.limits.pause_timeout);
-        let mut bytes = Vec::new();
-        let mut reservation = self.budget.reserve(STEP as u64)?;
-        let mut reserved = STEP;
-        let mut take = |piece: &[u8]| {
-            let length = bytes.len() + piece.len();
-            if length as u64 > limit {
-                return Err(ServerError::BodyTooLarge { limit });
-            }
-            if length > reserved {
-                let step = (length - reserved).next_multiple_of(STEP);
-                reservation.absorb(self.budget.reserve(step as u64)?);
-                reserved += step;
-            }
-            bytes.extend_from_slice(piece);
-            Ok(())
-        };
+        let mut growing = self.growing()?;
         loop {
-            let part = match timeout_at(end.min(Instant::now() + pause), payload.next()).await {
+            match timeout_at(end.min(Instant::now() + pause), payload.next()).await {
                 Err(_) => return Err(slow),
                 Ok(None) => break,
                 Ok(Some(Err(_))) => return Err(ServerError::BrokenBody),
-                Ok(Some(Ok(part))) => part,
-            };
-            undoing.feed(&part, &mut take)?;
+                Ok(Some(Ok(part))) => growing.add(&part)?,
+            }
         }
+        growing.whole()
+    }
+
+    /// Undoes the coding of a body, under the limits of size and memory. That takes long enough to hold up an HTTP thread.
+    ///
+    /// # Errors
+    /// A body that is not of that coding, or becomes empty or too large; an exhausted budget.
+    pub(crate) fn undo(&self, body: &Body, coding: Coding) -> Result<Body, ServerError> {
+        let (mut growing, mut undoing) = (self.growing()?, Undoing::new(coding));
+        let mut take = |piece: &[u8]| growing.add(piece);
+        undoing.feed(&body.bytes, &mut take)?;
         undoing.end(&mut take)?;
-        if bytes.is_empty() {
+        growing.whole()
+    }
+
+    fn growing(&self) -> Result<Growing<'_>, ServerError> {
+        let reservation = self.budget.reserve(STEP as u64)?;
+        let (budget, limit) = (&self.budget, self.limits.body_bytes());
+        Ok(Growing { bytes: Vec::new(), reservation, reserved: STEP, budget, limit })
+    }
+}
+
+/// A body of which not all is here yet.
+struct Growing<'a> {
+    bytes: Vec<u8>,
+    reservation: Reservation,
+    reserved: usize,
+    budget: &'a Budget,
+    limit: u64,
+}
+
+impl Growing<'_> {
+    fn add(&mut self, piece: &[u8]) -> Result<(), ServerError> {
+        let length = self.bytes.len() + piece.len();
+        if length as u64 > self.limit {
+            return Err(ServerError::BodyTooLarge { limit: self.limit });
+        }
+        if length > self.reserved {
+            let step = (length - self.reserved).next_multiple_of(STEP);
+            self.reservation.absorb(self.budget.reserve(step as u64)?);
+            self.reserved += step;
+        }
+        self.bytes.extend_from_slice(piece);
+        Ok(())
+    }
+
+    fn whole(self) -> Result<Body, ServerError> {
+        if self.bytes.is_empty() {
             return Err(ServerError::EmptyBody);
         }
-        Ok(Body { bytes, reservation })
+        Ok(Body { bytes: self.bytes, reservation: self.reservation })
     }
 }
 

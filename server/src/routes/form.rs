@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 
 use actix_web::{HttpRequest, http::header, web::Bytes};
-use futures_util::stream;
+use futures_util::{FutureExt as _, stream};
 use multer::{Constraints, Multipart, SizeLimit};
 use schemas::prediction::MAX_FILENAME;
 
@@ -39,7 +39,12 @@ pub(super) fn boundary(request: &HttpRequest) -> Result<String, ServerError> {
 ///
 /// # Errors
 /// Parts that are not framed as they should be, no file or more than `limit`, too many or too long fields.
-pub(super) async fn read(bytes: Vec<u8>, boundary: &str, limit: u64) -> Result<Form, ServerError> {
+pub(super) fn read(bytes: Vec<u8>, boundary: &str, limit: u64) -> Result<Form, ServerError> {
+    // The parser is made for bytes that are still to come; nothing is waited for where all are here.
+    parts(bytes, boundary, limit).now_or_never().unwrap_or(Err(ServerError::Internal))
+}
+
+async fn parts(bytes: Vec<u8>, boundary: &str, limit: u64) -> Result<Form, ServerError> {
     let limits = Constraints::new().size_limit(SizeLimit::new().whole_stream(bytes.len() as u64));
     let whole = stream::iter([Ok::<Bytes, Infallible>(Bytes::from(bytes))]);
     let mut parts = Multipart::with_constraints(whole, boundary, limits);

@@ -9,19 +9,25 @@ pub(crate) mod score;
 
 use std::sync::Arc;
 
-use actix_web::{HttpMessage, HttpRequest, http::header};
+use actix_web::{HttpMessage, HttpRequest, http::header, web::Data};
 
-use crate::{admit::Body, error::ServerError, metrics::Timings, observe::BodyStream, state::State};
+use crate::{admit::Body, coding::Coding, error::ServerError, metrics::Timings, observe::BodyStream, state::State};
 
 /// The request's stage times, which the middleware has put there.
 pub(crate) fn timings(request: &HttpRequest) -> Arc<Timings> {
     request.extensions().get::<Arc<Timings>>().map(Arc::clone).unwrap_or_default()
 }
 
-/// Reads the request's body under the server's limits.
-pub(crate) async fn read_body(state: &State, request: &HttpRequest) -> Result<Body, ServerError> {
+/// Reads the request's body under the server's limits, which hold for what is compressed and for what it becomes.
+pub(crate) async fn read_body(state: &Data<State>, request: &HttpRequest) -> Result<Body, ServerError> {
+    let coding = Coding::of(request.headers())?;
     let stream = request.extensions().get::<BodyStream>().cloned().ok_or(ServerError::Internal)?;
-    state.admission.read_body(request.headers(), stream).await
+    let body = state.admission.read_body(request.headers(), stream).await?;
+    if coding == Coding::Identity {
+        return Ok(body);
+    }
+    let shared = state.clone();
+    state.pool.run(move || shared.admission.undo(&body, coding)).await
 }
 
 /// `type/subtype` of the body in lower case, without parameters; `None` when there is no such header.

@@ -130,7 +130,7 @@ pub(crate) async fn score(state: Data<State>, request: HttpRequest) -> Result<Ht
     let body = read_body(&state, &request).await?;
     let permit = state.admission.enter()?;
     let work = Work::new(state.clone(), model, timings(&request), permit);
-    let parsed = match kind {
+    let mut parsed = match kind {
         Kind::Image => Parsed::of_bytes(body.bytes, body.reservation),
         Kind::Json => {
             let (budget, limit) = (state.admission.budget.clone(), state.limits.max_images);
@@ -141,9 +141,16 @@ pub(crate) async fn score(state: Data<State>, request: HttpRequest) -> Result<Ht
             });
             parsed.await?
         }
-        Kind::Form(boundary) => of_form(body, &boundary, &state).await?,
+        Kind::Form(boundary) => {
+            let (shared, times, permit) = (state.clone(), work.timings.clone(), work.permit.clone());
+            let parsed = state.pool.run(move || {
+                let _permit = permit;
+                times.time(Stage::Decode, || of_form(body, &boundary, &shared))
+            });
+            parsed.await?
+        }
     };
-    let names = parsed.names.clone();
+    let names = std::mem::take(&mut parsed.names);
     let is_list = parsed.is_list;
     let asked = Asked { detection: query.detection, masks: query.masks };
     let (predicted, mut explained, mut masks) = predict(&work, parsed, asked).await?;
@@ -320,11 +327,11 @@ fn parse(body: &[u8], limit: u64, budget: &Budget) -> Result<Parsed, ServerError
 
 /// The images of a form: its files, answered with an object if there is one and with a list if there are several. Its other fields
 /// are options.
-async fn of_form(body: Body, boundary: &str, state: &State) -> Result<Parsed, ServerError> {
+fn of_form(body: Body, boundary: &str, state: &State) -> Result<Parsed, ServerError> {
     let Body { bytes, mut reservation } = body;
     // The files are taken out of the body.
     reservation.absorb(state.admission.budget.reserve(bytes.len() as u64)?);
-    let Form { files, fields } = form::read(bytes, boundary, state.limits.max_images).await?;
+    let Form { files, fields } = form::read(bytes, boundary, state.limits.max_images)?;
     let mut options = Query::default();
     for (name, value) in fields {
         let is_repeated = match name.as_str() {
