@@ -77,21 +77,9 @@ pub fn run(study: &Study, ended: Ended, args: &StudyArgs, log: &Log) -> anyhow::
         let metrics = metrics.flat_map(|(part, found)| {
             found.iter().filter_map(move |(name, value)| Some((format!("{part}/{name}"), value.as_f64()?)))
         });
-        let logged = Logged {
-            study,
-            trials: &trials,
-            best: best.number,
-            onnx: &onnx,
-            metrics: metrics.collect(),
-            register: args.register.as_deref(),
-        };
-        match mlflow::log(address, &logged) {
-            Ok(page) => log.line(&format!("logged to MLflow: {page}")),
-            // What was trained is there, whatever a server says.
-            Err(error) => {
-                log.line(&format!("warning: the study could not be logged to MLflow: {}", failure::text(&error)));
-            }
-        }
+        let (metrics, register) = (metrics.collect(), args.register.as_deref());
+        let logged = Logged { study, trials: &trials, best: best.number, onnx: &onnx, metrics, register };
+        tell_mlflow(address, &logged, log);
     }
     let count = |state: State| trials.iter().filter(|trial| trial.state == state).count();
     let mut text = format!(
@@ -117,6 +105,16 @@ pub fn run(study: &Study, ended: Ended, args: &StudyArgs, log: &Log) -> anyhow::
     }
     text.push_str(&format!("\nmodel   {}\nreport  {}", onnx.display(), study.folder().join(PAGE).display()));
     Ok(Answer::done(text, result))
+}
+
+/// Logs a study to an MLflow server. What was trained is there, whatever a server says.
+fn tell_mlflow(address: &str, logged: &Logged<'_>, log: &Log) {
+    match mlflow::log(address, logged) {
+        Ok(page) => log.line(&format!("logged to MLflow: {page}")),
+        Err(error) => {
+            log.line(&format!("warning: the study could not be logged to MLflow: {}", failure::text(&error)));
+        }
+    }
 }
 
 /// The trial whose model is kept.
