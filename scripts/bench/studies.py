@@ -56,8 +56,8 @@ class Case:
     # What is measured on the test part, the first of which decides.
     metrics: Sequence[str] = ("accuracy", "log_loss")
     seeds: Sequence[int] = (0,)
-    # Minutes that one training, or trial, may take; 0 is as long as it wants.
-    minutes: float = 0
+    # What every training and every trial is told, so that it ends on a processor within minutes.
+    settings: Dict[str, object] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,12 +103,12 @@ SECTIONS = [
     Section(
         "auto", "AutoMode",
         """A study of six trials, two at once, that is given nothing but the images, beside `trainer train` without a word. Where a row
-        names minutes, each training may take so long, on either side.""",
+        names settings, both sides are given them. Detectors begin from random weights, because no others are at hand.""",
         [
             Case("signs", "signs, 20 images a class", "signs", AUTO, per_class=20),
             Case("clothing", "clothing, 20 images a class", "clothing", AUTO, per_class=20),
-            Case("bccd", "blood cells, boxes", "bccd", AUTO, metrics=AP, minutes=10),
-            Case("fridge-masks", "fridge, outlines", "fridge-masks", AUTO, metrics=AP, minutes=10),
+            Case("bccd", "blood cells, boxes", "bccd", AUTO, metrics=AP, settings=settings("--image_size 256")),
+            Case("fridge-masks", "fridge, outlines", "fridge-masks", AUTO, metrics=AP, settings=settings("--min_size 256 --number_of_epochs 5")),
         ],
     ),
     Section(
@@ -160,7 +160,7 @@ def written(place, name, content):
 def trained(place, case, way, seed, output):
     """The answer of a training: its file, and seconds of it."""
     made, started = parts(place, case), time.monotonic()
-    options = {"task": DATASETS[case.data].task, **(QUICK if place.quick else {}), **({"max_time": case.minutes} if case.minutes else {}), **way.options}
+    options = {"task": DATASETS[case.data].task, **case.settings, **(QUICK if place.quick else {}), **way.options}
     answer = place.trainer(
         "train", "--training_data", made["train"], "--validation_data", made["validation"], "--seed", seed, "--output", output, *flags(options),
     )
@@ -173,7 +173,7 @@ def swept(place, case, way, seed, output):
     made, started, task = parts(place, case), time.monotonic(), DATASETS[case.data].task
     trials = 3 if place.quick else way.trials
     options = way.options
-    fixed = {**options.get("settings", {}), **(QUICK if place.quick else {})}
+    fixed = {**case.settings, **options.get("settings", {}), **(QUICK if place.quick else {})}
     if "space" in options:
         # As a job file, which is where spaces of several models are written.
         body = [
@@ -195,7 +195,6 @@ def swept(place, case, way, seed, output):
         arguments += ["--sampling", options["sampling"]] if "sampling" in options else []
         arguments += [word for one in options.get("search", []) for word in ("--search", one)]
         arguments += ["--early_termination", options["policy"]] if "policy" in options else []
-        arguments += ["--trial_timeout_minutes", case.minutes] if case.minutes else []
     answer = place.trainer(*arguments, "--output", output)
     trials = answer["trials"]
     states = {state: sum(trial["state"] == state for trial in trials) for state in dict.fromkeys(trial["state"] for trial in trials)}
@@ -243,7 +242,7 @@ def row(case, record, of_case, mark):
     first = next(one for one in of_case if one["seeds"] == record["seeds"])
     states = record.get("states", {})
     return {
-        "set": case.title + (f", {case.minutes:g} minutes" if case.minutes else ""), "way": record["way"], "seed": str(record["seeds"][0]),
+        "set": case.title + "".join(f", {name} {value}" for name, value in case.settings.items()), "way": record["way"], "seed": str(record["seeds"][0]),
         **{name.replace("_", " "): f"{value:.4f}" for name, value in record["metrics"].items()},
         "difference": difference((first, record)) if record is not first else "",
         "trials": ", ".join(f"{count} {state}" for state, count in states.items()), "epochs": str(record.get("epochs", "")), "best on the validation data": str(record.get("validation", "")),
