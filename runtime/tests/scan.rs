@@ -1,5 +1,7 @@
 //! Hostile model files: each class is refused with its reason, and what is sound passes.
 
+#![expect(clippy::unwrap_used, reason = "a panic is how a test reports")]
+
 use std::{
     fs,
     path::{Path, PathBuf},

@@ -2,6 +2,8 @@
 //!
 //! Files that are changed at random neither pass the limits nor end ONNX Runtime where they pass the scan. One test, so that the allocator's count is of one scan at a time.
 
+#![expect(clippy::unwrap_used, reason = "a panic is how a test reports")]
+
 use std::{
     fs,
     io::{Seek, SeekFrom, Write},
