@@ -126,7 +126,7 @@ fn what_is_no_model_is_refused() {
         ("no graph", number(1, 10), "no graph"),
         ("a length beyond the file", [varint(7 << 3 | 2), varint(100)].concat(), "100 bytes are announced where 0"),
         ("a length of 2^64-1", [varint(7 << 3 | 2), varint(u64::MAX)].concat(), "18446744073709551615 bytes"),
-        ("an inner length beyond its message", model(&[1 << 3 | 2, 5]), "graph (before byte"),
+        ("an inner length beyond its message", model(&[1 << 3 | 2, 5]), "graph, byte"),
         ("a number without end", vec![8, 0xff, 0xff], "bytes are announced"),
         ("a number of 11 bytes", [vec![8], vec![0xff; 11], vec![0]].concat(), "more than 64 bits"),
         ("a group", vec![7 << 3 | 3], "kind 3"),
@@ -197,7 +197,7 @@ fn functions_are_refused_whether_they_call_themselves_or_unfold_without_end() {
         ("two to the power of two", [function("a", &["b", "b"]), function("b", &["c", "c"])].concat()),
         ("none", function("a", &[])),
     ] {
-        check(name, &[model(b""), functions].concat(), "functions[0] (before byte");
+        check(name, &[model(b""), functions].concat(), "functions[0], byte");
     }
 }
 

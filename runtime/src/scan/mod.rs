@@ -47,7 +47,7 @@ const DOMAIN: usize = 64;
 pub struct Fault {
     /// Fields from the outermost on, such as `graph.node[3].attribute[0].t`; empty for the whole file.
     place: String,
-    /// Bytes before it was found.
+    /// How far the file had been read.
     at: u64,
     problem: Problem,
 }
@@ -57,10 +57,7 @@ impl std::error::Error for Fault {}
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { place, at, problem } = self;
-        if !place.is_empty() {
-            write!(f, "{place} ")?;
-        }
-        write!(f, "(before byte {at}): {problem}")
+        if place.is_empty() { write!(f, "byte {at}: {problem}") } else { write!(f, "{place}, byte {at}: {problem}") }
     }
 }
 

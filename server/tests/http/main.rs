@@ -5,6 +5,7 @@
 mod answers;
 mod clients;
 mod contract;
+mod corpus;
 mod costly;
 mod detection;
 mod explain;
@@ -12,6 +13,7 @@ mod hostile;
 mod images;
 mod load;
 mod masks;
+mod odd;
 mod outputs;
 mod protocol;
 mod providers;
