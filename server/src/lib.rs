@@ -16,6 +16,8 @@ pub mod config;
 mod connections;
 mod descriptors;
 pub mod error;
+#[doc(hidden)]
+pub mod fuzz;
 pub mod log;
 mod masks;
 pub mod metrics;

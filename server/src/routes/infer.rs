@@ -93,6 +93,12 @@ struct Parser<'s> {
     about: &'s Description,
 }
 
+/// Reads a request to the model of this position, and throws it away.
+pub(crate) fn check(state: &State, model: usize, body: Body, json_length: Option<usize>) -> Result<(), ServerError> {
+    let about = &state.models[model].description;
+    Parser { state, about }.parse(body, json_length).map(drop)
+}
+
 /// The elements of an input.
 enum Elements<'a> {
     Json(TensorData<'a>),
