@@ -81,6 +81,8 @@ choice! {
         UnsupportedMediaType = "unsupported_media_type",
         /// A content encoding that the server does not read.
         UnsupportedEncoding = "unsupported_encoding",
+        /// What clients of this server may not do.
+        Forbidden = "forbidden",
         /// The server has no room for the request now.
         Overloaded = "overloaded",
         /// The model is not loaded yet, or the server is about to end.
@@ -119,6 +121,7 @@ impl ErrorCode {
             | Self::InvalidImage
             | Self::NotFound
             | Self::UnknownModel
+            | Self::Forbidden
             | Self::MethodNotAllowed
             | Self::ImageTooLarge
             | Self::BodyTooLarge
@@ -163,6 +166,7 @@ impl ErrorCode {
             | Self::InvalidRequest
             | Self::InvalidBase64
             | Self::InvalidImage => 400,
+            Self::Forbidden => 403,
             Self::FileNotFound | Self::NotFound | Self::UnknownModel => 404,
             Self::MethodNotAllowed => 405,
             Self::SlowHead | Self::SlowBody => 408,

@@ -26,8 +26,8 @@ use crate::{
     descriptors,
     error::ServerError,
     observe::observe,
-    routes::{health, infer, page, score},
-    state::State,
+    routes::{health, infer, page, repository, score},
+    state::{Loaded, State},
     wire::Wire,
 };
 
@@ -63,7 +63,9 @@ pub fn configure(config: &mut ServiceConfig, state: &Data<State>) {
     config.service(get(read("/v2"), || web::get().to(health::server), || web::head().to(health::server)));
     config.service(get(read("/v2/health/live"), || web::get().to(health::live), || web::head().to(health::live)));
     config.service(get(read("/v2/health/ready"), || web::get().to(health::ready), || web::head().to(health::ready)));
-    config.service(write("/v2/repository/index").route(web::post().to(health::index)));
+    config.service(write("/v2/repository/index").route(web::post().to(repository::index)));
+    config.service(write("/v2/repository/models/{model}/load").route(web::post().to(repository::load)));
+    config.service(write("/v2/repository/models/{model}/unload").route(web::post().to(repository::unload)));
     // Before the model that would have this name.
     config.service(get(
         read("/v2/models/stats"),
@@ -116,13 +118,14 @@ impl Listening {
     }
 }
 
-/// Opens the models and listens.
+/// Listens, and begins to load the models. Until they are loaded, the server is live and not ready. Call it within an Actix system.
 ///
 /// # Errors
-/// Those of [`State::open`], and an address that cannot be listened on.
-pub fn listen(config: &Config) -> anyhow::Result<Listening> {
-    let state = State::open(config)?;
-    listen_with(Arc::new(state), &config.bind, config.http_threads, config.stop_timeout)
+/// Those of [`State::start`], and an address that cannot be listened on.
+pub fn listen(config: &Config) -> anyhow::Result<(Listening, Loaded)> {
+    let (state, loaded) = State::start(config)?;
+    let listening = listen_with(Arc::new(state), &config.bind, config.http_threads, config.stop_timeout)?;
+    Ok((listening, loaded))
 }
 
 /// Listens with models that are already running. Call it within an Actix system.

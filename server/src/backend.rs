@@ -1,6 +1,7 @@
 //! A served model: a bounded queue of jobs and the worker threads that own its sessions.
 
 use std::{
+    fmt,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc, Mutex, PoisonError,
@@ -138,11 +139,28 @@ impl Backend for runtime::Model {
 /// Makes a worker's backend, at start and again after a panic.
 pub type Open = Box<dyn Fn() -> anyhow::Result<Box<dyn Backend>> + Send + Sync>;
 
+/// Name and version of a model.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Id {
+    /// The name it is served under.
+    pub name: String,
+    /// Its version, from 1.
+    pub version: u64,
+}
+
+impl fmt::Display for Id {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "'{}' version {}", self.name, self.version)
+    }
+}
+
 /// What a model says about itself.
 #[derive(Clone, Debug)]
 pub struct Description {
     /// The name it is served under.
     pub name: String,
+    /// Its version, from 1.
+    pub version: u64,
     /// The file's metadata.
     pub meta: CheckpointMeta,
     /// What its predictions are.
@@ -158,7 +176,7 @@ pub struct Description {
 }
 
 impl Description {
-    fn new(name: &str, model: &runtime::Model, running: Running) -> anyhow::Result<Self> {
+    fn new(id: &Id, model: &runtime::Model, running: Running) -> anyhow::Result<Self> {
         ensure!(
             !model.has_pixels(),
             "the file pastes the pixels of all objects, also for requests that do not ask for them, and the server does so \
@@ -173,7 +191,8 @@ impl Description {
             }
         };
         let (form, input_shape) = (model.form(), model.input_shape());
-        Ok(Self { name: name.to_owned(), meta, outputs, form, input_shape, settings, running })
+        let Id { name, version } = id.clone();
+        Ok(Self { name, version, meta, outputs, form, input_shape, settings, running })
     }
 
     /// Whether the model needs the sizes of the original images.
@@ -228,9 +247,9 @@ impl ServedModel {
     ///
     /// # Errors
     /// What opening or running says.
-    pub fn open(name: &str, source: Source, workers: Workers) -> anyhow::Result<Self> {
+    pub fn open(id: &Id, source: Source, workers: Workers) -> anyhow::Result<Self> {
         let (mut first, running) = source.open()?;
-        let mut description = Description::new(name, &first, running)?;
+        let mut description = Description::new(id, &first, running)?;
         let blank = Batch::blank(&description, 1);
         description.running.ask(&mut first, &blank.images, blank.sizes.as_deref())?;
         let first = Mutex::new(Some(first));

@@ -5,7 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use clap::Args;
 use schemas::prediction::MAX_IMAGES;
 
-use crate::providers::Providers;
+use crate::{manager::Wanted, providers::Providers};
 
 /// Bounds on what one request, and all of them together, may take. Every one of them has a clear answer when it is hit.
 #[derive(Args, Clone, Debug)]
@@ -81,8 +81,8 @@ impl Limits {
 /// Everything that a server needs to start.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Name and file of each model; the first one answers `/score`.
-    pub models: Vec<(String, PathBuf)>,
+    /// The models; the first one answers `/score`.
+    pub wanted: Wanted,
     /// Address and port to listen on; port 0 takes any free one.
     pub bind: String,
     /// ONNX Runtime's file or folder; `None` searches.

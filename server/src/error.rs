@@ -138,6 +138,15 @@ pub enum ServerError {
         /// The methods that are.
         allow: &'static str,
     },
+    /// What clients may not do here.
+    #[error("clients may not load and unload models here; start the server with --model-control explicit to let them")]
+    Forbidden,
+    /// A model that cannot be served.
+    #[error("the model cannot be loaded: {reason}; what was served before still is")]
+    Load {
+        /// Why, without a place on this machine.
+        reason: String,
+    },
     /// No room now.
     #[error("the server is busy ({what}); try again later")]
     Overloaded {
@@ -221,6 +230,8 @@ impl Coded for ServerError {
             Self::TooMuchMemory { .. } => ErrorCode::TooMuchMemory,
             Self::MediaType { .. } => ErrorCode::UnsupportedMediaType,
             Self::ContentEncoding => ErrorCode::UnsupportedEncoding,
+            Self::Forbidden => ErrorCode::Forbidden,
+            Self::Load { .. } => ErrorCode::InvalidModelFile,
             Self::Overloaded { .. } => ErrorCode::Overloaded,
             Self::NotReady | Self::Stuck { .. } => ErrorCode::NotReady,
             Self::Model => ErrorCode::ModelFailed,

@@ -1,8 +1,12 @@
 //! The program `server`.
 
-use std::{io, num::NonZeroUsize, path::PathBuf, process::ExitCode, thread, time::Duration};
+use std::{io, net::SocketAddr, num::NonZeroUsize, path::PathBuf, process::ExitCode, thread, time::Duration};
 
-use actix_web::rt;
+use actix_web::{
+    dev::Server,
+    rt::{self, task::JoinError},
+    web::Data,
+};
 use anyhow::Context;
 use clap::Parser;
 use schemas::registered::is_model_name;
@@ -11,8 +15,11 @@ use server::{
     app::{self, Listening},
     config::{Config, Limits},
     log::{Log, write_patiently},
+    manager::{Control, Wanted},
     providers::Providers,
+    state::State,
     stop::{self, Stop},
+    traffic::Split,
 };
 use tokio::sync::oneshot;
 
@@ -27,8 +34,17 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 struct Arguments {
     /// A model to serve and its name; repeat for several. The first one answers /score. `prepared` files are faster than
     /// `whole` ones; their answers differ by the rounding of the resize
-    #[arg(long = "model", value_name = "NAME=FILE", required = true, value_parser = named_model)]
+    #[arg(long = "model", value_name = "NAME=FILE", required_unless_present = "model_repository", value_parser = named_model)]
     models: Vec<(String, PathBuf)>,
+    /// A folder of models as `trainer register` writes them, NAME/VERSION/model.onnx; of each the highest version that can be served is.
+    /// They come after those of --model
+    #[arg(long, value_name = "DIR")]
+    model_repository: Option<PathBuf>,
+    /// Who changes what is served while the server runs
+    #[arg(long, value_name = "MODE", default_value = "poll")]
+    model_control: Control,
+    #[command(flatten)]
+    split: Split,
     /// Address and port to listen on; port 0 takes any free one
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8080", env = "FOVEA_BIND")]
     bind: String,
@@ -75,12 +91,17 @@ fn named_model(text: &str) -> Result<(String, PathBuf), String> {
 }
 
 impl Arguments {
-    fn config(&self) -> Config {
+    fn config(&self) -> anyhow::Result<Config> {
         // Counts what this process may use (affinity, container quota), not what the machine has.
         let processors = thread::available_parallelism().map_or(1, NonZeroUsize::get);
         let workers = self.workers as usize;
-        Config {
-            models: self.models.clone(),
+        Ok(Config {
+            wanted: Wanted {
+                files: self.models.clone(),
+                repository: self.model_repository.clone(),
+                control: self.model_control,
+                traffic: self.split.traffic()?,
+            },
             bind: self.bind.clone(),
             library: self.library.clone(),
             providers: self.providers.clone(),
@@ -91,7 +112,7 @@ impl Arguments {
             drain: Duration::from_millis(self.drain),
             stop_timeout: Duration::from_secs(self.stop_timeout),
             limits: self.limits.clone(),
-        }
+        })
     }
 }
 
@@ -123,20 +144,37 @@ enum Failure {
 }
 
 async fn serve(arguments: &Arguments, log: &Log) -> Result<(), Failure> {
-    let config = arguments.config();
-    let listening = app::listen(&config).map_err(Failure::Configuration)?;
-    // Before the address is told: whoever knows it may connect, and may ask for a stop.
+    let config = arguments.config().map_err(Failure::Configuration)?;
     let stop = Stop::new().map_err(|e| Failure::Other(e.into()))?;
-    announce(&listening, arguments.json).map_err(Failure::Other)?;
-    run(listening, stop, &config, log).await.map_err(Failure::Other)
+    let (listening, loaded) = app::listen(&config).map_err(Failure::Configuration)?;
+    let Listening { server, addresses, state } = listening;
+    watch(stop, &server, &state, (&config, log)).map_err(Failure::Other)?;
+    let mut server = rt::spawn(server);
+    tokio::select! {
+        loaded = loaded => {
+            loaded.context("the thread that loads models has ended").and_then(|first| first).map_err(Failure::Configuration)?;
+            state.loaded();
+            announce(&addresses, &state, arguments.json).map_err(Failure::Other)?;
+            ended((&mut server).await).map_err(Failure::Other)?;
+        }
+        end = &mut server => ended(end).map_err(Failure::Other)?,
+    }
+    state.stop();
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// How the server has ended.
+fn ended(end: Result<io::Result<()>, JoinError>) -> anyhow::Result<()> {
+    end.context("the server's task has ended")?.context("the server has ended")
 }
 
 /// Tells the address, on a thread of its own: a standard output that is closed, full, or read by nobody must not keep the server
 /// from serving.
-fn announce(listening: &Listening, as_json: bool) -> anyhow::Result<()> {
-    let address = listening.addresses.first().context("the server has no address")?;
+fn announce(addresses: &[SocketAddr], state: &State, as_json: bool) -> anyhow::Result<()> {
+    let address = addresses.first().context("the server has no address")?;
     let url = format!("http://{address}");
-    let names: Vec<&str> = listening.state.models.iter().map(|m| m.description.name.as_str()).collect();
+    let names: Vec<String> = state.models.entries().into_iter().map(|(name, _)| name).collect();
     let line = if as_json {
         format!("{}\n", json!({ "listening": url, "models": names }))
     } else {
@@ -152,16 +190,17 @@ fn announce(listening: &Listening, as_json: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn run(listening: Listening, stop: Stop, config: &Config, log: &Log) -> anyhow::Result<()> {
+/// Begins the server's end when the process is told to stop.
+fn watch(stop: Stop, server: &Server, state: &Data<State>, (config, log): (&Config, &Log)) -> anyhow::Result<()> {
     let limit = config.drain.saturating_add(config.stop_timeout).saturating_add(stop::GRACE);
     let (tell, told) = oneshot::channel();
-    let state = listening.state.clone();
+    let state = state.clone();
     stop.watch(limit, log.clone(), move || {
         state.begin_stop();
         // Nobody listens any more when the server has ended by itself.
         let _ = tell.send(());
     })?;
-    let (handle, drain) = (listening.handle(), config.drain);
+    let (handle, drain) = (server.handle(), config.drain);
     rt::spawn(async move {
         if told.await.is_ok() {
             tokio::time::sleep(drain).await;
@@ -169,9 +208,5 @@ async fn run(listening: Listening, stop: Stop, config: &Config, log: &Log) -> an
             drop(handle.stop(true));
         }
     });
-    let Listening { server, state, .. } = listening;
-    server.await?;
-    state.stop();
-    tracing::info!("stopped");
     Ok(())
 }

@@ -54,21 +54,16 @@ pub(crate) struct Pixels {
 /// One request's images on their way to a model.
 pub(crate) struct Work {
     pub state: Data<State>,
-    /// Position of the model in [`State::models`].
-    pub model: usize,
+    pub model: Arc<ServedModel>,
     pub timings: Arc<Timings>,
     pub permit: Permit,
 }
 
 impl Work {
     /// The work of a request for a model, whose stages are timed from now on.
-    pub(crate) fn new(state: Data<State>, model: usize, timings: Arc<Timings>, permit: Permit) -> Self {
-        timings.belong_to(&state.models[model].metrics);
+    pub(crate) fn new(state: Data<State>, model: Arc<ServedModel>, timings: Arc<Timings>, permit: Permit) -> Self {
+        timings.belong_to(&model.metrics);
         Self { state, model, timings, permit }
-    }
-
-    pub(crate) fn model(&self) -> &ServedModel {
-        &self.state.models[self.model]
     }
 
     /// Most images in one batch.
@@ -83,11 +78,11 @@ impl Work {
         tiling: Tiling,
     ) -> Result<Vec<(Original, Vec<Part>)>, ServerError> {
         try_join_all(images.into_iter().enumerate().map(|(index, bytes)| {
-            let (state, model) = (self.state.clone(), self.model);
+            let (state, model) = (self.state.clone(), Arc::clone(&self.model));
             let (timings, permit) = (Arc::clone(&self.timings), self.permit.clone());
             self.state.pool.run_while_wanted(move |wanted| {
                 let _permit = permit;
-                prepare(&Encoded { index, bytes: &bytes, wanted }, &state, model, &tiling, &timings)
+                prepare(&Encoded { index, bytes: &bytes, wanted }, &state, &model.description, &tiling, &timings)
             })
         }))
         .await
@@ -115,7 +110,7 @@ impl Work {
 
     fn batch(&self, group: Vec<Part>, thresholds: Thresholds<Option<f32>>) -> Result<Job, ServerError> {
         let n = group.len();
-        let sizes = self.model().description.takes_sizes().then(|| group.iter().map(|part| part.size).collect());
+        let sizes = self.model.description.takes_sizes().then(|| group.iter().map(|part| part.size).collect());
         let mut parts = group.into_iter();
         let Some(Part { image, mut reservation, .. }) = parts.next() else {
             return Err(ServerError::Internal);
@@ -194,11 +189,11 @@ pub(crate) fn decoded_memory(header: &Header) -> u64 {
 fn prepare(
     encoded: &Encoded<'_>,
     state: &State,
-    model: usize,
+    model: &Description,
     tiling: &Tiling,
     timings: &Timings,
 ) -> Result<(Original, Vec<Part>), ServerError> {
-    let (index, model) = (encoded.index, &state.models[model].description);
+    let index = encoded.index;
     let header = encoded.probe(state)?;
     let needed = |width: u32, height: u32| {
         let inside = check_inside(&Size { index, width, height }, state.limits.max_pixels, model, tiling)?;

@@ -20,7 +20,7 @@ pub const MAX_ID_LENGTH: usize = 256;
 /// Most inputs of a request: images, and the sizes of the originals.
 const MAX_INPUTS: usize = 2;
 /// Most outputs of a model.
-const MAX_OUTPUTS: usize = 3;
+const MAX_OUTPUTS: usize = 4;
 /// Name of the input of images.
 pub const IMAGES: &str = "images";
 /// Name of the input of the original images' heights and widths.
@@ -60,14 +60,36 @@ pub struct ModelReady {
     pub ready: bool,
 }
 
-/// One model in the list of a server's models.
+/// What a request to load or unload a model holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LoadRequest {
+    /// None of them changes anything here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parameters: Option<LoadParameters>,
+}
+
+/// Parameters of loading and unloading, which clients of other servers know.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LoadParameters {
+    /// A configuration in place of the model's own; not supported.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config: Option<String>,
+    /// Whether models that the model needs go with it; there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unload_dependents: Option<bool>,
+    /// Files in place of the model's own; not supported.
+    #[serde(flatten)]
+    pub files: BTreeMap<String, Value>,
+}
+
+/// One version of a model in the list of a server's models.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ModelState {
     /// Name.
     pub name: String,
     /// Version.
     pub version: String,
-    /// `READY` or `UNAVAILABLE`.
+    /// `READY`, `LOADING`, `UNLOADING` or `UNAVAILABLE`.
     pub state: String,
     /// Why it is not ready; empty when it is.
     pub reason: String,

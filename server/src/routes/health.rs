@@ -4,7 +4,7 @@ use actix_web::{HttpResponse, web, web::Data};
 use runtime::{Outputs, Placement, Provider};
 use schemas::prediction::{
     BatchStatistics, Datatype, DetectionDefaults, DynamicBatching, InferenceStatistics, InstanceGroup, MASK_SIDE,
-    ModelConfig, ModelExecution, ModelMetadata, ModelParameters, ModelReady, ModelState, ModelStatistics, ServerLive,
+    ModelConfig, ModelExecution, ModelMetadata, ModelParameters, ModelReady, ModelStatistics, ServerLive,
     ServerMetadata, ServerReady, StatisticDuration, Statistics, TensorConfig, TensorMetadata,
 };
 use schemas::{CheckpointMeta, Labels, Settings};
@@ -12,14 +12,12 @@ use serde::Deserialize;
 
 use crate::{
     backend::{Description, ServedModel},
+    catalogue::Found,
     error::ServerError,
     metrics::{Stage, Total},
     providers::Running,
     state::State,
 };
-
-/// The only version that a model has.
-pub(crate) const VERSION: &str = "1";
 
 /// The model and version in a path.
 #[derive(Deserialize)]
@@ -29,12 +27,9 @@ pub(crate) struct ModelPath {
 }
 
 impl ModelPath {
-    /// Position of the model in [`State::models`].
-    pub(crate) fn find(&self, state: &State) -> Result<usize, ServerError> {
-        if self.version.as_deref().is_some_and(|v| v != VERSION) {
-            return Err(ServerError::UnknownModel);
-        }
-        state.models.iter().position(|m| m.description.name == self.model).ok_or(ServerError::UnknownModel)
+    /// What answers requests for it.
+    pub(crate) fn find(&self, state: &State) -> Result<Found, ServerError> {
+        state.models.find(Some(&self.model), self.version.as_deref())
     }
 }
 
@@ -64,10 +59,11 @@ pub(crate) async fn ready(state: Data<State>) -> Result<HttpResponse, ServerErro
 }
 
 pub(crate) async fn model(state: Data<State>, path: web::Path<ModelPath>) -> Result<HttpResponse, ServerError> {
-    Ok(HttpResponse::Ok().json(metadata(&state.models[path.find(&state)?].description)))
+    Ok(HttpResponse::Ok().json(metadata(&state, &path.find(&state)?.model.description)))
 }
 
-fn metadata(about: &Description) -> ModelMetadata {
+fn metadata(state: &State, about: &Description) -> ModelMetadata {
+    let entry = state.models.entry(&about.name).unwrap_or_default();
     let tensor = |name: &str, datatype: Datatype, shape: &[i64]| TensorMetadata {
         name: name.to_owned(),
         datatype,
@@ -95,7 +91,7 @@ fn metadata(about: &Description) -> ModelMetadata {
     };
     ModelMetadata {
         name: about.name.clone(),
-        versions: vec![VERSION.to_owned()],
+        versions: entry.all_serving().map(|model| model.description.version.to_string()).collect(),
         platform: "onnxruntime_onnx".to_owned(),
         inputs,
         outputs,
@@ -133,7 +129,7 @@ fn execution(running: &Running) -> ModelExecution {
 }
 
 pub(crate) async fn model_ready(state: Data<State>, path: web::Path<ModelPath>) -> Result<HttpResponse, ServerError> {
-    let model = &state.models[path.find(&state)?];
+    let Found { model, .. } = path.find(&state)?;
     if !state.is_ready() || !model.is_ready() {
         return Err(ServerError::NotReady);
     }
@@ -142,8 +138,8 @@ pub(crate) async fn model_ready(state: Data<State>, path: web::Path<ModelPath>) 
 
 /// How a model is set up, in the words of Triton, whose clients ask before they send anything.
 pub(crate) async fn config(state: Data<State>, path: web::Path<ModelPath>) -> Result<HttpResponse, ServerError> {
-    let model = &state.models[path.find(&state)?];
-    let metadata = metadata(&model.description);
+    let Found { model, .. } = path.find(&state)?;
+    let metadata = metadata(&state, &model.description);
     // What stands before the first side is the number of images.
     let tensor = |tensor: TensorMetadata| TensorConfig {
         name: tensor.name,
@@ -167,12 +163,13 @@ pub(crate) async fn config(state: Data<State>, path: web::Path<ModelPath>) -> Re
 }
 
 pub(crate) async fn stats(state: Data<State>, path: web::Path<ModelPath>) -> Result<HttpResponse, ServerError> {
-    let model_stats = vec![statistics(&state.models[path.find(&state)?])];
+    let model_stats = vec![statistics(&path.find(&state)?.model)];
     Ok(HttpResponse::Ok().json(Statistics { model_stats }))
 }
 
 pub(crate) async fn all_stats(state: Data<State>) -> HttpResponse {
-    HttpResponse::Ok().json(Statistics { model_stats: state.models.iter().map(statistics).collect() })
+    HttpResponse::Ok()
+        .json(Statistics { model_stats: state.models.serving().iter().map(|model| statistics(model)).collect() })
 }
 
 fn statistics(model: &ServedModel) -> ModelStatistics {
@@ -190,7 +187,7 @@ fn statistics(model: &ServedModel) -> ModelStatistics {
     };
     ModelStatistics {
         name: model.description.name.clone(),
-        version: VERSION.to_owned(),
+        version: model.description.version.to_string(),
         last_inference: metrics.last(),
         inference_count: metrics.images(),
         execution_count: batches.iter().map(|(_, total)| total.count).sum(),
@@ -205,15 +202,4 @@ fn statistics(model: &ServedModel) -> ModelStatistics {
         },
         batch_stats: batches.iter().map(batch).collect(),
     }
-}
-
-/// The models, in the order in which they were named. The body, which may ask for ready ones only, is not read: a model that
-/// is not ready is shown as such.
-pub(crate) async fn index(state: Data<State>) -> HttpResponse {
-    let entry = |model: &ServedModel| {
-        let (state, reason) = if model.is_ready() { ("READY", "") } else { ("UNAVAILABLE", "no worker is left") };
-        let (name, version) = (model.description.name.clone(), VERSION.to_owned());
-        ModelState { name, version, state: state.to_owned(), reason: reason.to_owned() }
-    };
-    HttpResponse::Ok().json(state.models.iter().map(entry).collect::<Vec<_>>())
 }

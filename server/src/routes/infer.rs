@@ -23,6 +23,7 @@ use super::{
 use crate::{
     admit::{Body, Reservation},
     backend::Description,
+    catalogue::Found,
     error::ServerError,
     metrics::Stage,
     prepare::{Pixels, Size, Work, check_inside},
@@ -37,7 +38,7 @@ pub(crate) async fn infer(
     path: web::Path<ModelPath>,
     request: HttpRequest,
 ) -> Result<HttpResponse, ServerError> {
-    let model = path.find(&state)?;
+    let Found { model, .. } = path.find(&state)?;
     match media_type(&request)?.as_deref() {
         None | Some("application/json" | "application/octet-stream") => {}
         Some(_) => return Err(ServerError::MediaType { expected: "application/json or application/octet-stream" }),
@@ -53,10 +54,11 @@ pub(crate) async fn infer(
     let permit = state.admission.enter()?;
     let work = Work::new(state.clone(), model, timings(&request), permit);
     let parsed = {
-        let (shared, times, permit) = (state.clone(), Arc::clone(&work.timings), work.permit.clone());
+        let (shared, model) = (state.clone(), Arc::clone(&work.model));
+        let (times, permit) = (Arc::clone(&work.timings), work.permit.clone());
         let parsed = state.pool.run(move || {
             let _permit = permit;
-            let parser = Parser { state: &shared, about: &shared.models[model].description };
+            let parser = Parser { state: &shared, about: &model.description };
             times.time(Stage::Decode, || parser.parse(body, json_length))
         });
         parsed.await?
@@ -66,8 +68,7 @@ pub(crate) async fn infer(
         Images::Encoded(images, _reservation) => work.predict(images, options).await?.predictions,
         Images::Tensor(pixels) => work.predict_pixels(pixels, options.thresholds).await?,
     };
-    let name = &work.model().description.name;
-    work.timings.time(Stage::Render, || outputs::render(name, id, &outputs, predictions))
+    work.timings.time(Stage::Render, || outputs::render(&work.model.description, id, &outputs, predictions))
 }
 
 enum Images {

@@ -5,6 +5,7 @@ pub(crate) mod health;
 pub(crate) mod infer;
 mod outputs;
 pub(crate) mod page;
+pub(crate) mod repository;
 pub(crate) mod score;
 
 use std::sync::Arc;

@@ -4,8 +4,10 @@ use actix_web::{HttpResponse, http::header};
 use runtime::Outputs;
 use schemas::prediction::{BinarySize, Detection, InferOutput, InferResponse, MASK_SIDE, OutputData};
 
-use super::health::VERSION;
-use crate::{backend::Predictions, error::ServerError};
+use crate::{
+    backend::{Description, Predictions},
+    error::ServerError,
+};
 
 /// Length of the JSON that the bytes of tensors follow.
 pub(super) const HEADER: &str = "inference-header-content-length";
@@ -38,7 +40,7 @@ struct Tensor {
 
 /// The answer with the outputs that are `selected`, in that order.
 pub(super) fn render(
-    model: &str,
+    model: &Description,
     id: Option<String>,
     selected: &[SelectedOutput],
     predictions: Predictions,
@@ -60,7 +62,7 @@ pub(super) fn render(
         };
         outputs.push(InferOutput { name: name.to_owned(), datatype, shape, parameters, data });
     }
-    let (model_name, model_version) = (model.to_owned(), VERSION.to_owned());
+    let (model_name, model_version) = (model.name.clone(), model.version.to_string());
     let message = InferResponse { id, model_name, model_version, outputs };
     if selected.iter().all(|output| !output.binary) {
         return Ok(HttpResponse::Ok().json(message));

@@ -26,6 +26,7 @@ use crate::{
     admit::{Body, Budget, Reservation},
     answer::{Explained, Predicted},
     backend::Predictions,
+    catalogue::Found,
     error::ServerError,
     masks::Masks,
     metrics::Stage,
@@ -60,6 +61,7 @@ enum Kind {
 struct Query {
     /// The model; the first one when absent.
     model: Option<String>,
+    version: Option<String>,
     /// Repeated in the answer.
     filename: Option<String>,
     detection: DetectionOptions,
@@ -79,6 +81,7 @@ impl Query {
         for (name, value) in pairs.into_inner() {
             let is_repeated = match name.as_str() {
                 "model" => query.model.replace(value).is_some(),
+                "version" => query.version.replace(value).is_some(),
                 "filename" => query.filename.replace(value).is_some(),
                 "masks" => query.masks.replace(value.parse().map_err(ServerError::Request)?).is_some(),
                 _ => query.add_option("query string", &name, &value)?,
@@ -96,8 +99,11 @@ impl Query {
     /// Adds what `place` says of an option. Whether it was there before.
     fn add_option(&mut self, place: &str, name: &str, value: &str) -> Result<bool, ServerError> {
         let Some(option) = DETECTION_OPTIONS.iter().find(|option| option.name == name) else {
-            let names =
-                || ["model", "filename", "masks"].into_iter().chain(DETECTION_OPTIONS.iter().map(|option| option.name));
+            let names = || {
+                ["model", "version", "filename", "masks"]
+                    .into_iter()
+                    .chain(DETECTION_OPTIONS.iter().map(|option| option.name))
+            };
             let all = names().collect::<Vec<_>>().join(", ");
             let near = nearest(name, names()).map(|near| format!(" (did you mean {near}?)")).unwrap_or_default();
             return bad(format!("the {place} holds an unknown name{near}; it may hold {all}"));
@@ -116,10 +122,7 @@ pub(crate) async fn health(request: HttpRequest) -> HttpResponse {
 
 pub(crate) async fn score(state: Data<State>, request: HttpRequest) -> Result<HttpResponse, ServerError> {
     let query = Query::parse(request.query_string())?;
-    let model = match &query.model {
-        Some(name) => state.models.iter().position(|m| m.description.name == *name).ok_or(ServerError::UnknownModel)?,
-        None => 0,
-    };
+    let Found { model, .. } = state.models.find(query.model.as_deref(), query.version.as_deref())?;
     let kind = match media_type(&request)?.as_deref() {
         None | Some("application/octet-stream") => Kind::Image,
         Some("application/json") => Kind::Json,
@@ -155,7 +158,7 @@ pub(crate) async fn score(state: Data<State>, request: HttpRequest) -> Result<Ht
     let asked = Asked { detection: query.detection, masks: query.masks };
     let (predicted, mut explained, mut masks) = predict(&work, parsed, asked).await?;
     work.timings.time(Stage::Render, || {
-        let labels = &work.model().description.meta.labels;
+        let labels = &work.model.description.meta.labels;
         let own = |i: usize| names.get(i).cloned().flatten();
         let name = |i: usize| query.filename.clone().or_else(|| own(i)).unwrap_or_else(|| format!("image_{i}"));
         match &predicted.predictions {
@@ -210,7 +213,7 @@ async fn predict(
     parsed: Parsed,
     query: Asked,
 ) -> Result<(Predicted, Vec<Option<Explained>>, Masks), ServerError> {
-    let (about, state) = (&work.model().description, &work.state);
+    let (about, state) = (&work.model.description, &work.state);
     let Asked { detection, masks } = query.join(&parsed.asked)?;
     let mut options = RequestOptions::new(&detection, about)?;
     if let Some(form) = masks {

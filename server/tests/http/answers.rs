@@ -299,8 +299,8 @@ fn metrics_count_what_happened() {
         "fovea_requests_total{route=\"score\",outcome=\"client_error\"} 1",
         "fovea_requests_total{route=\"other\",outcome=\"client_error\"} 1",
         "fovea_errors_total{code=\"invalid_image\"} 1",
-        "fovea_images_total{model=\"tiny\"} 1",
-        "fovea_stage_duration_seconds_count{model=\"tiny\",stage=\"run\"} 1",
+        "fovea_images_total{model=\"tiny\",version=\"1\"} 1",
+        "fovea_stage_duration_seconds_count{model=\"tiny\",version=\"1\",stage=\"run\"} 1",
         "fovea_memory_reserved_bytes 0",
         "fovea_ready 1",
     ] {

@@ -113,6 +113,7 @@ fn start(options: &[&str]) -> Local {
     let runs = Arc::new(AtomicUsize::new(0));
     let description = Description {
         name: "puppet".to_owned(),
+        version: 1,
         meta: serde_json::from_value(json!({
             "schema_version": 1, "task": "image-classification", "model_name": "puppet", "labels": ["a", "b"],
             "preprocessing": { "resize": 8, "crop": 8, "interpolation": "bilinear", "mean": [0, 0, 0], "std": [1, 1, 1] },
@@ -243,7 +244,7 @@ fn a_client_that_goes_away_is_not_computed_for() {
     for gone in 1..=5 {
         let mut client = connect(local.port);
         client.write_all(&request(FAST)).unwrap();
-        local.wait_for(&format!("fovea_queue_jobs{{model=\"puppet\"}} {gone}"));
+        local.wait_for(&format!("fovea_queue_jobs{{model=\"puppet\",version=\"1\"}} {gone}"));
         drop(client);
         local.wait_for(&format!("fovea_requests_total{{route=\"score\",outcome=\"cancelled\"}} {gone}"));
     }
@@ -251,7 +252,7 @@ fn a_client_that_goes_away_is_not_computed_for() {
     assert_eq!(Response::read(&mut held).status, 200);
     assert_eq!(send(local.port, &request(FAST)).status, 200);
     assert_eq!(local.runs.load(Ordering::SeqCst), 2, "only the held one and the last one run");
-    local.wait_for("fovea_skipped_total{model=\"puppet\"} 5");
+    local.wait_for("fovea_skipped_total{model=\"puppet\",version=\"1\"} 5");
     assert_eq!(local.state.admission.budget.used(), 0);
 }
 
@@ -265,7 +266,7 @@ fn answers_together(local: &Local, requests: Vec<Vec<u8>>) -> Vec<Response> {
         client
     });
     let clients: Vec<_> = clients.collect();
-    local.wait_for(&format!("fovea_queue_jobs{{model=\"puppet\"}} {count}"));
+    local.wait_for(&format!("fovea_queue_jobs{{model=\"puppet\",version=\"1\"}} {count}"));
     local.release.send(()).unwrap();
     assert_eq!(Response::read(&mut held).status, 200);
     clients.into_iter().map(|mut client| Response::read(&mut client)).collect()
@@ -316,7 +317,7 @@ fn a_client_that_closes_its_side_after_its_request_is_answered() {
         client
     };
     let (mut fine, mut bad, gone) = (half(FAST), half(ERROR), half(FAST));
-    local.wait_for("fovea_queue_jobs{model=\"puppet\"} 3");
+    local.wait_for("fovea_queue_jobs{model=\"puppet\",version=\"1\"} 3");
     drop(gone);
     local.wait_for("fovea_requests_total{route=\"score\",outcome=\"cancelled\"} 1");
     local.release.send(()).unwrap();

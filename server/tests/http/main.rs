@@ -19,4 +19,5 @@ mod slow;
 mod start;
 mod stop;
 mod support;
+mod swaps;
 mod telemetry;

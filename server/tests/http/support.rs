@@ -46,15 +46,18 @@ impl Server {
     /// The program, told to serve `tiny` (prepared), `whole` and `multi`, on a free port unless `options` name one.
     pub fn command(options: &[&str]) -> Command {
         let model = |name: &str, file: &str| format!("{name}={}", fixture(file).display());
-        let mut command = Command::new(env!("CARGO_BIN_EXE_server"));
+        let mut command = Self::bare_command(options);
         command
-            .args(["--threads", "1"])
             .args(["--model", &model("tiny", "tiny_prepared.onnx")])
             .args(["--model", &model("whole", "tiny_whole.onnx")])
-            .args(["--model", &model("multi", "tiny_multilabel.onnx")])
-            .args(options)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
+            .args(["--model", &model("multi", "tiny_multilabel.onnx")]);
+        command
+    }
+
+    /// The program without a model, on a free port unless `options` name one.
+    pub fn bare_command(options: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_server"));
+        command.args(["--threads", "1"]).args(options).stdout(Stdio::piped()).stderr(Stdio::piped());
         if !options.contains(&"--bind") {
             command.args(["--bind", "127.0.0.1:0"]);
         }
