@@ -85,6 +85,8 @@ choice! {
         Forbidden = "forbidden",
         /// The server has no room for the request now.
         Overloaded = "overloaded",
+        /// The answer was not there in the time that it has.
+        DeadlineExceeded = "deadline_exceeded",
         /// The model is not loaded yet, or the server is about to end.
         NotReady = "not_ready",
         /// The model failed on an input that it should have taken.
@@ -138,6 +140,7 @@ impl ErrorCode {
             | Self::SlowHead
             | Self::SlowBody
             | Self::Overloaded
+            | Self::DeadlineExceeded
             | Self::NotReady
             | Self::ModelFailed
             | Self::Internal => 1,
@@ -181,7 +184,11 @@ impl ErrorCode {
             | Self::VerificationFailed
             | Self::ModelFailed
             | Self::Internal => 500,
-            Self::WeightsUnavailable | Self::DeviceUnavailable | Self::Interrupted | Self::NotReady => 503,
+            Self::WeightsUnavailable
+            | Self::DeviceUnavailable
+            | Self::Interrupted
+            | Self::DeadlineExceeded
+            | Self::NotReady => 503,
         }
     }
 }

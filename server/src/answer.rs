@@ -50,7 +50,7 @@ impl Work {
         let prepared = self.prepare(images, options.tiling).await?;
         let (originals, parts): (Vec<Original>, Vec<Vec<Part>>) = prepared.into_iter().unzip();
         let jobs = self.batches(parts.into_iter().flatten().collect(), options.thresholds)?;
-        let predictions = self.state.infer_all(&self.model, jobs).await?;
+        let predictions = self.run(jobs).await?;
         if originals.iter().all(|original| original.tiles.is_empty()) {
             return Ok(Predicted { originals, predictions });
         }
@@ -81,7 +81,7 @@ impl Work {
             };
             images.axis_chunks_iter(Axis(0), most).map(chunk).collect()
         };
-        self.state.infer_all(&self.model, jobs).await
+        self.run(jobs).await
     }
 }
 

@@ -8,7 +8,7 @@ use std::{
         atomic::{AtomicUsize, Ordering},
     },
     thread::{self, JoinHandle},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context, ensure};
@@ -23,6 +23,7 @@ use tokio::sync::oneshot;
 
 use crate::{
     admit::{Permit, Reservation},
+    busy::Busy,
     error::ServerError,
     metrics::{ModelMetrics, Stage, Timings},
     pool::panic_text,
@@ -215,8 +216,8 @@ pub struct Job {
     pub timings: Arc<Timings>,
     /// The images' share of the memory budget.
     pub reservation: Option<Reservation>,
-    /// The request's permit.
-    pub permit: Permit,
+    /// The request's permit; none of a question that no client waits for.
+    pub permit: Option<Permit>,
 }
 
 /// How many workers a model gets and what may wait for them.
@@ -228,6 +229,8 @@ pub struct Workers {
     pub queue: usize,
     /// Most images that are run at once.
     pub batch: usize,
+    /// Longest time that a batch may take before the model is taken for stuck.
+    pub longest: Duration,
 }
 
 /// A model being served. [`Self::stop`], or dropping it, answers what is queued and joins the workers.
@@ -238,6 +241,9 @@ pub struct ServedModel {
     pub metrics: Arc<ModelMetrics>,
     queue: Arc<Queue>,
     alive: Arc<AtomicUsize>,
+    /// What each worker is doing.
+    busy: Vec<Arc<Busy>>,
+    longest: Duration,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -272,9 +278,11 @@ impl ServedModel {
         let alive = Arc::new(AtomicUsize::new(0));
         let metrics = Arc::new(ModelMetrics::default());
         let open = Arc::new(open);
-        let mut threads = Vec::new();
+        let (mut threads, mut busy) = (Vec::new(), Vec::new());
         for i in 0..workers.count.max(1) {
+            busy.push(Arc::new(Busy::new()));
             let worker = Worker {
+                busy: Arc::clone(&busy[i]),
                 backend: open()?,
                 open: Arc::clone(&open),
                 labels: description.meta.labels.len(),
@@ -296,13 +304,19 @@ impl ServedModel {
             let warm = told.recv().context("the worker ended")?;
             warm.context("the model does not run on blank images")?;
         }
-        Ok(Self { description, metrics, queue, alive, threads: Mutex::new(threads) })
+        Ok(Self { description, metrics, queue, alive, busy, longest: workers.longest, threads: Mutex::new(threads) })
     }
 
-    /// Whether a worker is there to answer.
+    /// Whether a worker is there to answer, and none is stuck.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        self.alive.load(Ordering::SeqCst) > 0 && !self.queue.is_closed()
+        self.alive.load(Ordering::SeqCst) > 0 && !self.queue.is_closed() && self.stuck() == 0
+    }
+
+    /// Workers that have been at one batch for so long that they may not come back.
+    #[must_use]
+    pub fn stuck(&self) -> usize {
+        self.busy.iter().filter(|busy| busy.is_stuck(self.longest)).count()
     }
 
     /// Workers that are there to answer, each with a session of its own.
@@ -370,6 +384,7 @@ struct Worker {
     most: usize,
     alive: Arc<AtomicUsize>,
     metrics: Arc<ModelMetrics>,
+    busy: Arc<Busy>,
 }
 
 impl Worker {
@@ -440,7 +455,7 @@ impl Worker {
         let n = batch.count();
         let backend = &mut self.backend;
         let start = Instant::now();
-        let ran = catch_unwind(AssertUnwindSafe(|| backend.run(batch)));
+        let ran = self.busy.with(|| catch_unwind(AssertUnwindSafe(|| backend.run(batch))));
         let time = start.elapsed();
         timings.iter().for_each(|timings| timings.add(Stage::Run, time));
         match ran {

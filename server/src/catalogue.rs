@@ -156,7 +156,11 @@ impl Catalogue {
     #[must_use]
     pub fn is_ready(&self) -> bool {
         self.read(|entries| {
-            let mut all = entries.iter().flat_map(|(_, entry)| entry.all_serving()).peekable();
+            let answering = |entry: &Entry| {
+                let is_shadow = |model: &&Arc<ServedModel>| entry.traffic.shadow == Some(model.description.version);
+                entry.all_serving().filter(|model| !is_shadow(model)).cloned().collect::<Vec<_>>()
+            };
+            let mut all = entries.iter().flat_map(|(_, entry)| answering(entry)).peekable();
             all.peek().is_some() && all.all(|model| model.is_ready())
         })
     }

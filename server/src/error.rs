@@ -156,6 +156,12 @@ pub enum ServerError {
     /// The process is about to end, or all workers of the model are gone.
     #[error("the model is not ready")]
     NotReady,
+    /// The answer was not there in time.
+    #[error("the answer was not there within {milliseconds} ms; try again later, or ask for less")]
+    Late {
+        /// The limit.
+        milliseconds: u64,
+    },
     /// A thread that should have come back has not.
     #[error("{threads} of the decoding threads have been at one task for more than {seconds} s")]
     Stuck {
@@ -176,7 +182,9 @@ impl ServerError {
     /// A header that goes with the status, where HTTP wants one.
     fn header(&self) -> Option<(HeaderName, &'static str)> {
         match self {
-            Self::Overloaded { .. } | Self::NotReady | Self::Stuck { .. } => Some((header::RETRY_AFTER, "1")),
+            Self::Overloaded { .. } | Self::Late { .. } | Self::NotReady | Self::Stuck { .. } => {
+                Some((header::RETRY_AFTER, "1"))
+            }
             Self::Method { allow } => Some((header::ALLOW, allow)),
             Self::ContentEncoding => Some((header::ACCEPT_ENCODING, "gzip, deflate")),
             _ => None,
@@ -233,6 +241,7 @@ impl Coded for ServerError {
             Self::Forbidden => ErrorCode::Forbidden,
             Self::Load { .. } => ErrorCode::InvalidModelFile,
             Self::Overloaded { .. } => ErrorCode::Overloaded,
+            Self::Late { .. } => ErrorCode::DeadlineExceeded,
             Self::NotReady | Self::Stuck { .. } => ErrorCode::NotReady,
             Self::Model => ErrorCode::ModelFailed,
             Self::Internal => ErrorCode::Internal,

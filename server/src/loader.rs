@@ -47,7 +47,7 @@ impl Loader {
         let count = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
         let (queue, batch) = (count(config.limits.queue), count(config.limits.max_batch));
         Self {
-            workers: Workers { count: config.workers, queue, batch },
+            workers: Workers { count: config.workers, queue, batch, longest: config.limits.run_time() },
             options: runtime::Options { intra_threads: config.threads, library: config.library.clone() },
             providers: config.providers.clone(),
         }

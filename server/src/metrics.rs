@@ -13,6 +13,8 @@ use std::{
 
 use actix_web::http::StatusCode;
 
+use crate::shadow::Comparisons;
+
 /// What part of a request's work a time belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
@@ -180,6 +182,8 @@ pub struct ModelMetrics {
     batches: Mutex<BTreeMap<usize, Total>>,
     images: AtomicU64,
     skipped: AtomicU64,
+    /// What came of its answers that were only compared.
+    pub shadow: Comparisons,
     /// Milliseconds since 1970 when the last batch ended; 0 before the first.
     last: AtomicU64,
 }

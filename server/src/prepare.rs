@@ -1,7 +1,10 @@
 //! Preparation of a request's images: decoded, cut into tiles and resized where the model needs it, and grouped by size into
 //! batches.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use actix_web::web::Data;
 use futures_util::future::try_join_all;
@@ -13,10 +16,12 @@ use schemas::{
     prediction::{Thresholds, Tiling},
     preprocessing::Fit,
 };
+use tokio::time::timeout_at;
 
 use crate::{
     admit::{Permit, Reservation},
     backend::{Batch, Description, Job, ServedModel},
+    catalogue::Found,
     config::Limits,
     error::ServerError,
     metrics::{Stage, Timings},
@@ -55,15 +60,42 @@ pub(crate) struct Pixels {
 pub(crate) struct Work {
     pub state: Data<State>,
     pub model: Arc<ServedModel>,
+    /// A version of it whose answers are compared with its own.
+    pub shadow: Option<Arc<ServedModel>>,
     pub timings: Arc<Timings>,
     pub permit: Permit,
+    /// How long the answer may take, from `start` on.
+    limit: Duration,
+    start: Instant,
 }
 
 impl Work {
     /// The work of a request for a model, whose stages are timed from now on.
-    pub(crate) fn new(state: Data<State>, model: Arc<ServedModel>, timings: Arc<Timings>, permit: Permit) -> Self {
+    pub(crate) fn new(state: Data<State>, found: Found, timings: Arc<Timings>, permit: Permit) -> Self {
+        let Found { model, shadow } = found;
         timings.belong_to(&model.metrics);
-        Self { state, model, timings, permit }
+        let limit = state.limits.answer_time();
+        Self { state, model, shadow, timings, permit, limit, start: Instant::now() }
+    }
+
+    /// The client wants its answer within so many microseconds; 0 is as long as the server takes.
+    pub(crate) fn hurry(&mut self, microseconds: u64) {
+        if microseconds > 0 {
+            self.limit = self.limit.min(Duration::from_micros(microseconds));
+        }
+    }
+
+    /// What `answer` comes to, if that is in time. If not, it is dropped, and with it what still waits for a thread or a worker.
+    ///
+    /// # Errors
+    /// [`ServerError::Late`], and what `answer` ends with.
+    pub(crate) async fn in_time<T>(
+        &self,
+        answer: impl Future<Output = Result<T, ServerError>>,
+    ) -> Result<T, ServerError> {
+        let milliseconds = u64::try_from(self.limit.as_millis()).unwrap_or(u64::MAX);
+        let end = (self.start + self.limit).into();
+        timeout_at(end, answer).await.unwrap_or(Err(ServerError::Late { milliseconds }))
     }
 
     /// Most images in one batch.
@@ -127,7 +159,7 @@ impl Work {
     }
 
     pub(crate) fn job(&self, batch: Batch, reservation: Option<Reservation>) -> Job {
-        Job { batch, timings: Arc::clone(&self.timings), reservation, permit: self.permit.clone() }
+        Job { batch, timings: Arc::clone(&self.timings), reservation, permit: Some(self.permit.clone()) }
     }
 }
 

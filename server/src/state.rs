@@ -21,7 +21,7 @@ use crate::{
     manager::Manager,
     metrics::{Kind, Metrics, ModelMetrics, Reading, Total},
     pool::Pool,
-    process,
+    process, shadow,
 };
 
 /// Told when the models of the start are loaded, or why one of them is not.
@@ -220,6 +220,21 @@ impl State {
                     let count = |(size, total): (usize, Total)| ("size", size.to_string(), total.count as f64);
                     m.metrics.batches().into_iter().map(count).collect()
                 }),
+            },
+            Reading {
+                kind: Kind::Counter,
+                name: "fovea_shadow_total",
+                help: "Answers of a version that are only compared, by what came of it.",
+                values: per_model(|m| {
+                    let count = |(outcome, n): (shadow::Outcome, u64)| ("outcome", outcome.name().to_owned(), n as f64);
+                    m.metrics.shadow.outcomes().into_iter().map(count).collect()
+                }),
+            },
+            Reading {
+                kind: Kind::Counter,
+                name: "fovea_shadow_difference_total",
+                help: "Sum of the largest difference of a score in each of these comparisons.",
+                values: named(|m| m.metrics.shadow.difference()),
             },
             Reading {
                 kind: Kind::Gauge,

@@ -217,7 +217,7 @@ pub struct InferRequest<'a> {
         skip_serializing_if = "Option::is_none",
         deserialize_with = "object::optional_list::<_, _, MAX_OUTPUTS>"
     )]
-    #[schemars(length(max = 3))]
+    #[schemars(length(max = 4))]
     pub outputs: Option<Vec<RequestedOutput<'a>>>,
 }
 
@@ -228,6 +228,9 @@ pub struct RequestParameters {
     /// Every output comes as bytes after the JSON, unless its own parameters say otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub binary_data_output: Option<bool>,
+    /// Time for the answer, in microseconds, where it is less than the server's own; 0 is as good as absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<u64>,
     /// Detectors: only boxes with a score above it are answered. The model's own when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "options::score_threshold")]

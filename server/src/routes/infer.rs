@@ -23,7 +23,6 @@ use super::{
 use crate::{
     admit::{Body, Reservation},
     backend::Description,
-    catalogue::Found,
     error::ServerError,
     metrics::Stage,
     prepare::{Pixels, Size, Work, check_inside},
@@ -38,7 +37,7 @@ pub(crate) async fn infer(
     path: web::Path<ModelPath>,
     request: HttpRequest,
 ) -> Result<HttpResponse, ServerError> {
-    let Found { model, .. } = path.find(&state)?;
+    let found = path.find(&state)?;
     match media_type(&request)?.as_deref() {
         None | Some("application/json" | "application/octet-stream") => {}
         Some(_) => return Err(ServerError::MediaType { expected: "application/json or application/octet-stream" }),
@@ -52,7 +51,7 @@ pub(crate) async fn infer(
         };
     let body = read_body(&state, &request).await?;
     let permit = state.admission.enter()?;
-    let work = Work::new(state.clone(), model, timings(&request), permit);
+    let mut work = Work::new(state.clone(), found, timings(&request), permit);
     let parsed = {
         let (shared, model) = (state.clone(), Arc::clone(&work.model));
         let (times, permit) = (Arc::clone(&work.timings), work.permit.clone());
@@ -63,11 +62,15 @@ pub(crate) async fn infer(
         });
         parsed.await?
     };
-    let Parsed { id, images, outputs, options } = parsed;
-    let predictions = match images {
-        Images::Encoded(images, _reservation) => work.predict(images, options).await?.predictions,
-        Images::Tensor(pixels) => work.predict_pixels(pixels, options.thresholds).await?,
+    let Parsed { id, images, outputs, options, timeout } = parsed;
+    work.hurry(timeout);
+    let predicted = async {
+        match images {
+            Images::Encoded(images, _reservation) => Ok(work.predict(images, options).await?.predictions),
+            Images::Tensor(pixels) => work.predict_pixels(pixels, options.thresholds).await,
+        }
     };
+    let predictions = work.in_time(predicted).await?;
     work.timings.time(Stage::Render, || outputs::render(&work.model.description, id, &outputs, predictions))
 }
 
@@ -83,6 +86,8 @@ struct Parsed {
     images: Images,
     outputs: Vec<SelectedOutput>,
     options: RequestOptions,
+    /// Microseconds for the answer; 0 where the client does not say.
+    timeout: u64,
 }
 
 fn bad<T>(text: impl Into<String>) -> Result<T, ServerError> {
@@ -108,7 +113,7 @@ impl Parser<'_> {
             let images = Images::Encoded(vec![bytes], reservation);
             let outputs = SelectedOutput::all(self.about.outputs, true);
             let options = RequestOptions::new(&DetectionOptions::default(), self.about)?;
-            return Ok(Parsed { id: None, images, outputs, options });
+            return Ok(Parsed { id: None, images, outputs, options, timeout: 0 });
         }
         let length = json_length.unwrap_or(bytes.len());
         let Some((json, blob)) = bytes.split_at_checked(length) else {
@@ -120,6 +125,7 @@ impl Parser<'_> {
         }
         let parameters = request.parameters.unwrap_or_default();
         let outputs = self.outputs(parameters.binary_data_output.unwrap_or(false), request.outputs)?;
+        let timeout = parameters.timeout.unwrap_or(0);
         let detection = parameters.detection();
         let options = RequestOptions::new(&detection, self.about)?;
         let images = self.inputs(&request.inputs, blob, reservation)?;
@@ -128,7 +134,7 @@ impl Parser<'_> {
                 bad(format!("{} is for encoded images (BYTES): pixels are run as they come", option.name))
             }
             (Images::Tensor(_), None) | (Images::Encoded(..), _) => {
-                Ok(Parsed { id: request.id, images, outputs, options })
+                Ok(Parsed { id: request.id, images, outputs, options, timeout })
             }
         }
     }

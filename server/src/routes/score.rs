@@ -26,7 +26,6 @@ use crate::{
     admit::{Body, Budget, Reservation},
     answer::{Explained, Predicted},
     backend::Predictions,
-    catalogue::Found,
     error::ServerError,
     masks::Masks,
     metrics::Stage,
@@ -122,7 +121,7 @@ pub(crate) async fn health(request: HttpRequest) -> HttpResponse {
 
 pub(crate) async fn score(state: Data<State>, request: HttpRequest) -> Result<HttpResponse, ServerError> {
     let query = Query::parse(request.query_string())?;
-    let Found { model, .. } = state.models.find(query.model.as_deref(), query.version.as_deref())?;
+    let found = state.models.find(query.model.as_deref(), query.version.as_deref())?;
     let kind = match media_type(&request)?.as_deref() {
         None | Some("application/octet-stream") => Kind::Image,
         Some("application/json") => Kind::Json,
@@ -132,7 +131,7 @@ pub(crate) async fn score(state: Data<State>, request: HttpRequest) -> Result<Ht
     };
     let body = read_body(&state, &request).await?;
     let permit = state.admission.enter()?;
-    let work = Work::new(state.clone(), model, timings(&request), permit);
+    let work = Work::new(state.clone(), found, timings(&request), permit);
     let mut parsed = match kind {
         Kind::Image => Parsed::of_bytes(body.bytes, body.reservation),
         Kind::Json => {
@@ -156,7 +155,7 @@ pub(crate) async fn score(state: Data<State>, request: HttpRequest) -> Result<Ht
     let names = std::mem::take(&mut parsed.names);
     let is_list = parsed.is_list;
     let asked = Asked { detection: query.detection, masks: query.masks };
-    let (predicted, mut explained, mut masks) = predict(&work, parsed, asked).await?;
+    let (predicted, mut explained, mut masks) = work.in_time(predict(&work, parsed, asked)).await?;
     work.timings.time(Stage::Render, || {
         let labels = &work.model.description.meta.labels;
         let own = |i: usize| names.get(i).cloned().flatten();

@@ -129,7 +129,12 @@ fn start(options: &[&str]) -> Local {
     let counter = Arc::clone(&runs);
     let (release, held) = mpsc::channel();
     let held = Arc::new(Mutex::new(held));
-    let workers = Workers { count: 1, queue: limits.queue as usize, batch: limits.max_batch as usize };
+    let workers = Workers {
+        count: 1,
+        queue: limits.queue as usize,
+        batch: limits.max_batch as usize,
+        longest: limits.run_time(),
+    };
     let open = Box::new(move || {
         Ok(Box::new(Puppet { runs: Arc::clone(&counter), held: Arc::clone(&held) }) as Box<dyn Backend>)
     });
@@ -343,4 +348,50 @@ fn half_a_request_is_refused_at_once() {
     let answer = Response::read(&mut client);
     assert!([0, 400].contains(&answer.status), "{answer:?}");
     assert!(started.elapsed() < Duration::from_secs(5));
+}
+
+/// A request for inference about one image of this red, in so many microseconds.
+fn hurried(red: u8, microseconds: u64) -> Vec<u8> {
+    let pixels = [[red, 0, 0]; 64].concat();
+    let body = json!({
+        "parameters": { "timeout": microseconds },
+        "inputs": [{ "name": "images", "datatype": "UINT8", "shape": [1, 8, 8, 3], "data": pixels }],
+    });
+    post("/v2/models/puppet/infer", &[("Content-Type", "application/json")], body.to_string().as_bytes())
+}
+
+#[test]
+fn what_is_late_is_told_so_and_not_run() {
+    let local = start(&[]);
+    let mut held = local.hold();
+    let answer = send(local.port, &hurried(FAST, 200_000));
+    assert_eq!((answer.status, answer.code().as_str()), (503, "deadline_exceeded"), "{answer:?}");
+    assert_eq!(answer.header("retry-after"), Some("1"));
+    local.release.send(()).unwrap();
+    assert_eq!(Response::read(&mut held).status, 200);
+    local.wait_for("fovea_skipped_total{model=\"puppet\",version=\"1\"} 1");
+    assert_eq!(local.runs.load(Ordering::SeqCst), 1);
+    assert_eq!(send(local.port, &hurried(FAST, 0)).status, 200);
+    // Of the server's own limit.
+    let local = start(&["--answer-timeout", "1"]);
+    let mut held = local.hold();
+    assert_eq!(Response::read(&mut held).code(), "deadline_exceeded");
+    local.release.send(()).unwrap();
+}
+
+#[test]
+fn a_model_that_is_stuck_makes_the_server_not_ready() {
+    let local = start(&["--run-timeout", "1"]);
+    let ready = || send(local.port, b"GET /v2/health/ready HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").status;
+    assert_eq!(ready(), 200);
+    let mut held = local.hold();
+    let end = Instant::now() + Duration::from_secs(30);
+    while ready() == 200 {
+        assert!(Instant::now() < end, "the server never notices");
+        thread::sleep(Duration::from_millis(20));
+    }
+    local.wait_for("fovea_model_ready{model=\"puppet\",version=\"1\"} 0");
+    local.release.send(()).unwrap();
+    assert_eq!(Response::read(&mut held).status, 200);
+    assert_eq!(ready(), 200);
 }

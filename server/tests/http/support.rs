@@ -46,12 +46,10 @@ impl Server {
     /// The program, told to serve `tiny` (prepared), `whole` and `multi`, on a free port unless `options` name one.
     pub fn command(options: &[&str]) -> Command {
         let model = |name: &str, file: &str| format!("{name}={}", fixture(file).display());
-        let mut command = Self::bare_command(options);
-        command
-            .args(["--model", &model("tiny", "tiny_prepared.onnx")])
-            .args(["--model", &model("whole", "tiny_whole.onnx")])
-            .args(["--model", &model("multi", "tiny_multilabel.onnx")]);
-        command
+        let models = [("tiny", "tiny_prepared.onnx"), ("whole", "tiny_whole.onnx"), ("multi", "tiny_multilabel.onnx")];
+        let models = models.map(|(name, file)| format!("--model={}", model(name, file)));
+        let all: Vec<&str> = models.iter().map(String::as_str).chain(options.iter().copied()).collect();
+        Self::bare_command(&all)
     }
 
     /// The program without a model, on a free port unless `options` name one.

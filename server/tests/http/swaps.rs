@@ -269,6 +269,25 @@ fn versions_share_the_requests_that_name_none() {
     assert_eq!(served.server.get("/v2/models/m").json()["versions"], json!(["1", "2", "3"]));
 }
 
+#[test]
+fn the_answers_of_a_shadow_are_compared_and_sent_to_nobody() {
+    let served = Served::of(&[1, 2], &["--shadow", "m=2", "--model-control", "none"]);
+    for _ in 0..20 {
+        assert_eq!(served.version(INFER).unwrap(), "1");
+    }
+    let of = |outcome: &str| {
+        let line = format!("fovea_shadow_total{{model=\"m\",version=\"2\",outcome=\"{outcome}\"}} ");
+        served.metrics().lines().find_map(|text| text.strip_prefix(&line)?.parse::<u32>().ok()).unwrap_or(0)
+    };
+    let end = Instant::now() + SEEN;
+    while of("equal") + of("skipped") < 20 {
+        assert!(Instant::now() < end, "{}", served.metrics());
+        thread::sleep(Duration::from_millis(20));
+    }
+    assert!(of("equal") > 0 && of("different") + of("failed") == 0, "{}", served.metrics());
+    assert_eq!(served.version("/v2/models/m/versions/2/infer").unwrap(), "2");
+}
+
 /// Requests of several clients, one after the other, while `change` runs. How many, and what went wrong with any.
 fn under_load(served: &Served, change: impl FnOnce()) -> (usize, BTreeSet<String>, Vec<String>) {
     let (over, asked) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
