@@ -31,4 +31,5 @@ mod request;
 mod routes;
 pub mod state;
 pub mod stop;
+mod v2;
 mod wire;

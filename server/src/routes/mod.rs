@@ -3,7 +3,6 @@
 mod form;
 pub(crate) mod health;
 pub(crate) mod infer;
-mod outputs;
 pub(crate) mod page;
 pub(crate) mod score;
 
