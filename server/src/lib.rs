@@ -16,6 +16,7 @@ pub mod config;
 mod connections;
 mod descriptors;
 pub mod error;
+pub mod grpc;
 pub mod log;
 mod masks;
 pub mod metrics;

@@ -10,6 +10,7 @@ use serde_json::json;
 use server::{
     app::{self, Listening},
     config::{Config, Limits},
+    grpc::Endpoint,
     log::{Log, write_patiently},
     providers::Providers,
     stop::{self, Stop},
@@ -32,6 +33,9 @@ struct Arguments {
     /// Address and port to listen on; port 0 takes any free one
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8080", env = "FOVEA_BIND")]
     bind: String,
+    /// Address and port to listen on for the V2 protocol over gRPC, too; port 0 takes any free one [default: not at all]
+    #[arg(long, value_name = "HOST:PORT", env = "FOVEA_GRPC")]
+    grpc: Option<String>,
     /// Sessions per model; each runs one batch at a time
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=256))]
     workers: u32,
@@ -82,6 +86,7 @@ impl Arguments {
         Config {
             models: self.models.clone(),
             bind: self.bind.clone(),
+            grpc: self.grpc.clone(),
             library: self.library.clone(),
             providers: self.providers.clone(),
             workers,
@@ -137,10 +142,13 @@ fn announce(listening: &Listening, as_json: bool) -> anyhow::Result<()> {
     let address = listening.addresses.first().context("the server has no address")?;
     let url = format!("http://{address}");
     let names: Vec<&str> = listening.state.models.iter().map(|m| m.description.name.as_str()).collect();
-    let line = if as_json {
-        format!("{}\n", json!({ "listening": url, "models": names }))
-    } else {
-        format!("listening on {url}\n")
+    // Without a scheme, because clients want it so.
+    let grpc = listening.grpc_address().map(|address| address.to_string());
+    let line = match (as_json, &grpc) {
+        (true, Some(grpc)) => format!("{}\n", json!({ "listening": url, "grpc": grpc, "models": names })),
+        (true, None) => format!("{}\n", json!({ "listening": url, "models": names })),
+        (false, Some(grpc)) => format!("listening on {url}\ngRPC on {grpc}\n"),
+        (false, None) => format!("listening on {url}\n"),
     };
     let tell = move || {
         if let Err(error) = write_patiently(&mut io::stdout().lock(), line.as_bytes()) {
@@ -148,7 +156,7 @@ fn announce(listening: &Listening, as_json: bool) -> anyhow::Result<()> {
         }
     };
     thread::Builder::new().name("announce".to_owned()).spawn(tell)?;
-    tracing::info!(%address, models = names.join(","), "ready");
+    tracing::info!(%address, grpc, models = names.join(","), "ready");
     Ok(())
 }
 
@@ -162,15 +170,22 @@ async fn run(listening: Listening, stop: Stop, config: &Config, log: &Log) -> an
         let _ = tell.send(());
     })?;
     let (handle, drain) = (listening.handle(), config.drain);
+    let Listening { server, state, grpc, .. } = listening;
+    let stop_grpc = grpc.as_ref().map(Endpoint::stopper);
     rt::spawn(async move {
         if told.await.is_ok() {
             tokio::time::sleep(drain).await;
+            if let Some(stop_grpc) = stop_grpc {
+                stop_grpc();
+            }
             // Told to stop with or without being awaited, the server begins at once.
             drop(handle.stop(true));
         }
     });
-    let Listening { server, state, .. } = listening;
     server.await?;
+    if let Some(grpc) = grpc {
+        grpc.ended().await;
+    }
     state.stop();
     tracing::info!("stopped");
     Ok(())

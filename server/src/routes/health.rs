@@ -39,13 +39,18 @@ impl ModelPath {
 }
 
 pub(crate) async fn server() -> HttpResponse {
-    HttpResponse::Ok().json(ServerMetadata {
+    HttpResponse::Ok().json(server_metadata())
+}
+
+/// What the server says about itself.
+pub(crate) fn server_metadata() -> ServerMetadata {
+    ServerMetadata {
         name: "fovea".to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         extensions: ["binary_tensor_data", "model_configuration", "model_repository", "statistics"]
             .map(str::to_owned)
             .to_vec(),
-    })
+    }
 }
 
 pub(crate) async fn live() -> HttpResponse {
@@ -67,7 +72,7 @@ pub(crate) async fn model(state: Data<State>, path: web::Path<ModelPath>) -> Res
     Ok(HttpResponse::Ok().json(metadata(&state.models[path.find(&state)?].description)))
 }
 
-fn metadata(about: &Description) -> ModelMetadata {
+pub(crate) fn metadata(about: &Description) -> ModelMetadata {
     let tensor = |name: &str, datatype: Datatype, shape: &[i64]| TensorMetadata {
         name: name.to_owned(),
         datatype,
@@ -142,7 +147,11 @@ pub(crate) async fn model_ready(state: Data<State>, path: web::Path<ModelPath>) 
 
 /// How a model is set up, in the words of Triton, whose clients ask before they send anything.
 pub(crate) async fn config(state: Data<State>, path: web::Path<ModelPath>) -> Result<HttpResponse, ServerError> {
-    let model = &state.models[path.find(&state)?];
+    Ok(HttpResponse::Ok().json(configuration(&state.models[path.find(&state)?], &state)))
+}
+
+/// The same without HTTP.
+pub(crate) fn configuration(model: &ServedModel, state: &State) -> ModelConfig {
     let metadata = metadata(&model.description);
     // What stands before the first side is the number of images.
     let tensor = |tensor: TensorMetadata| TensorConfig {
@@ -154,7 +163,7 @@ pub(crate) async fn config(state: Data<State>, path: web::Path<ModelPath>) -> Re
         Provider::Cpu => "KIND_CPU",
         Provider::Cuda { .. } => "KIND_GPU",
     };
-    Ok(HttpResponse::Ok().json(ModelConfig {
+    ModelConfig {
         name: metadata.name,
         platform: metadata.platform,
         backend: "onnxruntime".to_owned(),
@@ -163,7 +172,7 @@ pub(crate) async fn config(state: Data<State>, path: web::Path<ModelPath>) -> Re
         output: metadata.outputs.into_iter().map(tensor).collect(),
         instance_group: vec![InstanceGroup { kind: kind.to_owned(), count: model.workers() }],
         dynamic_batching: DynamicBatching { max_queue_delay_microseconds: 0 },
-    }))
+    }
 }
 
 pub(crate) async fn stats(state: Data<State>, path: web::Path<ModelPath>) -> Result<HttpResponse, ServerError> {
@@ -175,7 +184,7 @@ pub(crate) async fn all_stats(state: Data<State>) -> HttpResponse {
     HttpResponse::Ok().json(Statistics { model_stats: state.models.iter().map(statistics).collect() })
 }
 
-fn statistics(model: &ServedModel) -> ModelStatistics {
+pub(crate) fn statistics(model: &ServedModel) -> ModelStatistics {
     let duration = |total: Total| StatisticDuration { count: total.count, ns: total.nanoseconds };
     let metrics = &model.metrics;
     let [success, fail] = metrics.requests().map(duration);
@@ -210,10 +219,15 @@ fn statistics(model: &ServedModel) -> ModelStatistics {
 /// The models, in the order in which they were named. The body, which may ask for ready ones only, is not read: a model that
 /// is not ready is shown as such.
 pub(crate) async fn index(state: Data<State>) -> HttpResponse {
+    HttpResponse::Ok().json(model_states(&state))
+}
+
+/// The same without HTTP.
+pub(crate) fn model_states(state: &State) -> Vec<ModelState> {
     let entry = |model: &ServedModel| {
         let (state, reason) = if model.is_ready() { ("READY", "") } else { ("UNAVAILABLE", "no worker is left") };
         let (name, version) = (model.description.name.clone(), VERSION.to_owned());
         ModelState { name, version, state: state.to_owned(), reason: reason.to_owned() }
     };
-    HttpResponse::Ok().json(state.models.iter().map(entry).collect::<Vec<_>>())
+    state.models.iter().map(entry).collect()
 }
