@@ -193,6 +193,49 @@ impl ErrorCode {
     }
 }
 
+impl ErrorCode {
+    /// Status of the gRPC call that ends with this error, as a number: 3 `INVALID_ARGUMENT`, 4 `DEADLINE_EXCEEDED`, 5 `NOT_FOUND`,
+    /// 7 `PERMISSION_DENIED`, 8 `RESOURCE_EXHAUSTED`, 12 `UNIMPLEMENTED`, 13 `INTERNAL`, 14 `UNAVAILABLE`.
+    #[must_use]
+    pub const fn grpc_status(self) -> i32 {
+        match self {
+            Self::InvalidArguments
+            | Self::InvalidSettings
+            | Self::InvalidDataset
+            | Self::UnsupportedModel
+            | Self::InvalidCheckpoint
+            | Self::InvalidModelFile
+            | Self::InvalidWeights
+            | Self::OutputInUse
+            | Self::MalformedRequest
+            | Self::EmptyBody
+            | Self::BrokenBody
+            | Self::InvalidJson
+            | Self::InvalidRequest
+            | Self::InvalidBase64
+            | Self::InvalidImage => 3,
+            Self::SlowHead | Self::SlowBody | Self::DeadlineExceeded => 4,
+            Self::Forbidden => 7,
+            Self::FileNotFound | Self::UnknownModel => 5,
+            Self::HeadTooLarge
+            | Self::ImageTooLarge
+            | Self::BodyTooLarge
+            | Self::TooManyImages
+            | Self::TooMuchMemory
+            | Self::Overloaded => 8,
+            Self::NotFound | Self::MethodNotAllowed | Self::UnsupportedMediaType | Self::UnsupportedEncoding => 12,
+            Self::Io
+            | Self::NativeLibrary
+            | Self::TrainingDiverged
+            | Self::OutOfMemory
+            | Self::VerificationFailed
+            | Self::ModelFailed
+            | Self::Internal => 13,
+            Self::WeightsUnavailable | Self::DeviceUnavailable | Self::Interrupted | Self::NotReady => 14,
+        }
+    }
+}
+
 /// An error that knows its code. From the code follow the exit code of a command and the status of an HTTP answer.
 pub trait Coded: std::error::Error + 'static {
     /// What went wrong, for programs.
@@ -293,6 +336,9 @@ mod tests {
             assert_eq!(code.as_str(), *name);
             assert!([1, 2, 75].contains(&code.exit_code()));
             assert!((400..600).contains(&code.http_status()), "{name}");
+            // The two protocols agree about whose fault it is; gRPC has one status for all that takes too long.
+            let is_ours = [13, 14].contains(&code.grpc_status()) || code == ErrorCode::DeadlineExceeded;
+            assert_eq!(is_ours, code.http_status() >= 500, "{name}");
         }
         assert_eq!(ErrorCode::Interrupted.exit_code(), 75);
         assert_eq!(ErrorCode::InvalidSettings.exit_code(), 2);

@@ -42,11 +42,10 @@ pub(crate) struct Predicted {
 
 impl Work {
     /// Decodes, prepares and runs encoded images, each with its tiles, and merges what was found in them.
-    pub(crate) async fn predict(
-        &self,
-        images: Vec<Vec<u8>>,
-        options: RequestOptions,
-    ) -> Result<Predicted, ServerError> {
+    pub(crate) async fn predict<B>(&self, images: Vec<B>, options: RequestOptions) -> Result<Predicted, ServerError>
+    where
+        B: AsRef<[u8]> + Send + 'static,
+    {
         let prepared = self.prepare(images, options.tiling).await?;
         let (originals, parts): (Vec<Original>, Vec<Vec<Part>>) = prepared.into_iter().unzip();
         let jobs = self.batches(parts.into_iter().flatten().collect(), options.thresholds)?;

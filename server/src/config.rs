@@ -104,6 +104,8 @@ pub struct Config {
     pub wanted: Wanted,
     /// Address and port to listen on; port 0 takes any free one.
     pub bind: String,
+    /// Address and port to listen on for gRPC, if at all; port 0 takes any free one.
+    pub grpc: Option<String>,
     /// ONNX Runtime's file or folder; `None` searches.
     pub library: Option<PathBuf>,
     /// What the models run on.

@@ -35,6 +35,12 @@ pub enum ServerError {
         /// Limit for a pause.
         pause: u64,
     },
+    /// A stream of requests on which nothing comes.
+    #[error("no request came on the stream for {seconds} s; open it again for the next one")]
+    IdleStream {
+        /// The limit.
+        seconds: u64,
+    },
     /// Not HTTP, found by the parser before any route.
     #[error(
         "the request is not valid HTTP/1.1; check its first line, its headers (Host once, and either Content-Length or \
@@ -179,16 +185,29 @@ pub enum ServerError {
 }
 
 impl ServerError {
+    /// Whether the same request may well be answered a second later.
+    #[must_use]
+    pub fn is_passing(&self) -> bool {
+        matches!(self, Self::Overloaded { .. } | Self::Late { .. } | Self::NotReady | Self::Stuck { .. })
+    }
+
     /// A header that goes with the status, where HTTP wants one.
     fn header(&self) -> Option<(HeaderName, &'static str)> {
         match self {
-            Self::Overloaded { .. } | Self::Late { .. } | Self::NotReady | Self::Stuck { .. } => {
-                Some((header::RETRY_AFTER, "1"))
-            }
+            passing if passing.is_passing() => Some((header::RETRY_AFTER, "1")),
             Self::Method { allow } => Some((header::ALLOW, allow)),
             Self::ContentEncoding => Some((header::ACCEPT_ENCODING, "gzip, deflate")),
             _ => None,
         }
+    }
+
+    /// A model that is to be loaded from other files than its own.
+    #[must_use]
+    pub fn other_files() -> Self {
+        Self::Request(
+            "a model is loaded as it is in the repository; the parameters config and file: are not supported"
+                .to_owned(),
+        )
     }
 
     /// What the HTTP parser means by the status of an answer of its own.
@@ -231,7 +250,7 @@ impl Coded for ServerError {
             Self::NotFound => ErrorCode::NotFound,
             Self::UnknownModel => ErrorCode::UnknownModel,
             Self::Method { .. } => ErrorCode::MethodNotAllowed,
-            Self::SlowBody { .. } => ErrorCode::SlowBody,
+            Self::SlowBody { .. } | Self::IdleStream { .. } => ErrorCode::SlowBody,
             Self::ImageTooLarge { .. } => ErrorCode::ImageTooLarge,
             Self::BodyTooLarge { .. } => ErrorCode::BodyTooLarge,
             Self::TooManyImages { .. } | Self::TooManyExplained { .. } => ErrorCode::TooManyImages,

@@ -14,6 +14,7 @@ use serde_json::json;
 use server::{
     app::{self, Listening},
     config::{Config, Limits},
+    grpc::Endpoint,
     log::{Log, write_patiently},
     manager::{Control, Wanted},
     providers::Providers,
@@ -48,6 +49,9 @@ struct Arguments {
     /// Address and port to listen on; port 0 takes any free one
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8080", env = "FOVEA_BIND")]
     bind: String,
+    /// Address and port to listen on for the V2 protocol over gRPC, too; port 0 takes any free one [default: not at all]
+    #[arg(long, value_name = "HOST:PORT", env = "FOVEA_GRPC")]
+    grpc: Option<String>,
     /// Sessions per model; each runs one batch at a time
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=256))]
     workers: u32,
@@ -103,6 +107,7 @@ impl Arguments {
                 traffic: self.split.traffic()?,
             },
             bind: self.bind.clone(),
+            grpc: self.grpc.clone(),
             library: self.library.clone(),
             providers: self.providers.clone(),
             workers,
@@ -147,17 +152,21 @@ async fn serve(arguments: &Arguments, log: &Log) -> Result<(), Failure> {
     let config = arguments.config().map_err(Failure::Configuration)?;
     let stop = Stop::new().map_err(|e| Failure::Other(e.into()))?;
     let (listening, loaded) = app::listen(&config).map_err(Failure::Configuration)?;
-    let Listening { server, addresses, state } = listening;
-    watch(stop, &server, &state, (&config, log)).map_err(Failure::Other)?;
+    let grpc_address = listening.grpc_address();
+    let Listening { server, addresses, grpc, state } = listening;
+    watch(stop, (&server, grpc.as_ref()), &state, (&config, log)).map_err(Failure::Other)?;
     let mut server = rt::spawn(server);
     tokio::select! {
         loaded = loaded => {
             loaded.context("the thread that loads models has ended").and_then(|first| first).map_err(Failure::Configuration)?;
             state.loaded();
-            announce(&addresses, &state, arguments.json).map_err(Failure::Other)?;
+            announce(&addresses, grpc_address, &state, arguments.json).map_err(Failure::Other)?;
             ended((&mut server).await).map_err(Failure::Other)?;
         }
         end = &mut server => ended(end).map_err(Failure::Other)?,
+    }
+    if let Some(grpc) = grpc {
+        grpc.ended().await;
     }
     state.stop();
     tracing::info!("stopped");
@@ -171,14 +180,17 @@ fn ended(end: Result<io::Result<()>, JoinError>) -> anyhow::Result<()> {
 
 /// Tells the address, on a thread of its own: a standard output that is closed, full, or read by nobody must not keep the server
 /// from serving.
-fn announce(addresses: &[SocketAddr], state: &State, as_json: bool) -> anyhow::Result<()> {
+fn announce(addresses: &[SocketAddr], grpc: Option<SocketAddr>, state: &State, as_json: bool) -> anyhow::Result<()> {
     let address = addresses.first().context("the server has no address")?;
     let url = format!("http://{address}");
     let names: Vec<String> = state.models.entries().into_iter().map(|(name, _)| name).collect();
-    let line = if as_json {
-        format!("{}\n", json!({ "listening": url, "models": names }))
-    } else {
-        format!("listening on {url}\n")
+    // Without a scheme, because clients want it so.
+    let grpc = grpc.map(|address| address.to_string());
+    let line = match (as_json, &grpc) {
+        (true, Some(grpc)) => format!("{}\n", json!({ "listening": url, "grpc": grpc, "models": names })),
+        (true, None) => format!("{}\n", json!({ "listening": url, "models": names })),
+        (false, Some(grpc)) => format!("listening on {url}\ngRPC on {grpc}\n"),
+        (false, None) => format!("listening on {url}\n"),
     };
     let tell = move || {
         if let Err(error) = write_patiently(&mut io::stdout().lock(), line.as_bytes()) {
@@ -186,12 +198,17 @@ fn announce(addresses: &[SocketAddr], state: &State, as_json: bool) -> anyhow::R
         }
     };
     thread::Builder::new().name("announce".to_owned()).spawn(tell)?;
-    tracing::info!(%address, models = names.join(","), "ready");
+    tracing::info!(%address, grpc, models = names.join(","), "ready");
     Ok(())
 }
 
 /// Begins the server's end when the process is told to stop.
-fn watch(stop: Stop, server: &Server, state: &Data<State>, (config, log): (&Config, &Log)) -> anyhow::Result<()> {
+fn watch(
+    stop: Stop,
+    (server, grpc): (&Server, Option<&Endpoint>),
+    state: &Data<State>,
+    (config, log): (&Config, &Log),
+) -> anyhow::Result<()> {
     let limit = config.drain.saturating_add(config.stop_timeout).saturating_add(stop::GRACE);
     let (tell, told) = oneshot::channel();
     let state = state.clone();
@@ -201,9 +218,13 @@ fn watch(stop: Stop, server: &Server, state: &Data<State>, (config, log): (&Conf
         let _ = tell.send(());
     })?;
     let (handle, drain) = (server.handle(), config.drain);
+    let stop_grpc = grpc.map(Endpoint::stopper);
     rt::spawn(async move {
         if told.await.is_ok() {
             tokio::time::sleep(drain).await;
+            if let Some(stop_grpc) = stop_grpc {
+                stop_grpc();
+            }
             // Told to stop with or without being awaited, the server begins at once.
             drop(handle.stop(true));
         }

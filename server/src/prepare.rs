@@ -104,17 +104,26 @@ impl Work {
     }
 
     /// Decodes and prepares encoded images, several at once where there are threads for it.
-    pub(crate) async fn prepare(
+    pub(crate) async fn prepare<B>(
         &self,
-        images: Vec<Vec<u8>>,
+        images: Vec<B>,
         tiling: Tiling,
-    ) -> Result<Vec<(Original, Vec<Part>)>, ServerError> {
+    ) -> Result<Vec<(Original, Vec<Part>)>, ServerError>
+    where
+        B: AsRef<[u8]> + Send + 'static,
+    {
         try_join_all(images.into_iter().enumerate().map(|(index, bytes)| {
             let (state, model) = (self.state.clone(), Arc::clone(&self.model));
             let (timings, permit) = (Arc::clone(&self.timings), self.permit.clone());
             self.state.pool.run_while_wanted(move |wanted| {
                 let _permit = permit;
-                prepare(&Encoded { index, bytes: &bytes, wanted }, &state, &model.description, &tiling, &timings)
+                prepare(
+                    &Encoded { index, bytes: bytes.as_ref(), wanted },
+                    &state,
+                    &model.description,
+                    &tiling,
+                    &timings,
+                )
             })
         }))
         .await

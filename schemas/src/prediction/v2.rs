@@ -490,6 +490,15 @@ impl OutputData {
         }
     }
 
+    /// How many bytes [`Self::to_bytes`] are.
+    #[must_use]
+    pub fn byte_length(&self) -> usize {
+        match self {
+            Self::Integer(values) => values.len() * size_of::<i64>(),
+            Self::Float(values) => values.len() * size_of::<f32>(),
+        }
+    }
+
     /// The elements as little-endian bytes.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {

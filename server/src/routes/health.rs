@@ -34,13 +34,18 @@ impl ModelPath {
 }
 
 pub(crate) async fn server() -> HttpResponse {
-    HttpResponse::Ok().json(ServerMetadata {
+    HttpResponse::Ok().json(server_metadata())
+}
+
+/// What the server says about itself.
+pub(crate) fn server_metadata() -> ServerMetadata {
+    ServerMetadata {
         name: "fovea".to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         extensions: ["binary_tensor_data", "model_configuration", "model_repository", "statistics"]
             .map(str::to_owned)
             .to_vec(),
-    })
+    }
 }
 
 pub(crate) async fn live() -> HttpResponse {
@@ -62,7 +67,7 @@ pub(crate) async fn model(state: Data<State>, path: web::Path<ModelPath>) -> Res
     Ok(HttpResponse::Ok().json(metadata(&state, &path.find(&state)?.model.description)))
 }
 
-fn metadata(state: &State, about: &Description) -> ModelMetadata {
+pub(crate) fn metadata(state: &State, about: &Description) -> ModelMetadata {
     let entry = state.models.entry(&about.name).unwrap_or_default();
     let tensor = |name: &str, datatype: Datatype, shape: &[i64]| TensorMetadata {
         name: name.to_owned(),
@@ -138,8 +143,12 @@ pub(crate) async fn model_ready(state: Data<State>, path: web::Path<ModelPath>) 
 
 /// How a model is set up, in the words of Triton, whose clients ask before they send anything.
 pub(crate) async fn config(state: Data<State>, path: web::Path<ModelPath>) -> Result<HttpResponse, ServerError> {
-    let Found { model, .. } = path.find(&state)?;
-    let metadata = metadata(&state, &model.description);
+    Ok(HttpResponse::Ok().json(configuration(&path.find(&state)?.model, &state)))
+}
+
+/// The same without HTTP.
+pub(crate) fn configuration(model: &ServedModel, state: &State) -> ModelConfig {
+    let metadata = metadata(state, &model.description);
     // What stands before the first side is the number of images.
     let tensor = |tensor: TensorMetadata| TensorConfig {
         name: tensor.name,
@@ -150,7 +159,7 @@ pub(crate) async fn config(state: Data<State>, path: web::Path<ModelPath>) -> Re
         Provider::Cpu => "KIND_CPU",
         Provider::Cuda { .. } => "KIND_GPU",
     };
-    Ok(HttpResponse::Ok().json(ModelConfig {
+    ModelConfig {
         name: metadata.name,
         platform: metadata.platform,
         backend: "onnxruntime".to_owned(),
@@ -159,7 +168,7 @@ pub(crate) async fn config(state: Data<State>, path: web::Path<ModelPath>) -> Re
         output: metadata.outputs.into_iter().map(tensor).collect(),
         instance_group: vec![InstanceGroup { kind: kind.to_owned(), count: model.workers() }],
         dynamic_batching: DynamicBatching { max_queue_delay_microseconds: 0 },
-    }))
+    }
 }
 
 pub(crate) async fn stats(state: Data<State>, path: web::Path<ModelPath>) -> Result<HttpResponse, ServerError> {
@@ -172,7 +181,7 @@ pub(crate) async fn all_stats(state: Data<State>) -> HttpResponse {
         .json(Statistics { model_stats: state.models.serving().iter().map(|model| statistics(model)).collect() })
 }
 
-fn statistics(model: &ServedModel) -> ModelStatistics {
+pub(crate) fn statistics(model: &ServedModel) -> ModelStatistics {
     let duration = |total: Total| StatisticDuration { count: total.count, ns: total.nanoseconds };
     let metrics = &model.metrics;
     let [success, fail] = metrics.requests().map(duration);

@@ -11,6 +11,11 @@ const SHAPE: &str = "{\"parameters\": {}}";
 /// The versions of every model, in the order in which they were named. The body, which may ask for ready ones only, is not read: what is
 /// not ready is shown as such.
 pub(crate) async fn index(state: Data<State>) -> HttpResponse {
+    HttpResponse::Ok().json(states(&state))
+}
+
+/// The same without HTTP.
+pub(crate) fn states(state: &State) -> Vec<ModelState> {
     let of_version = |name: &str, version: u64, status: &Status| {
         let (state, reason) = match status {
             Status::Serving(model) if model.is_ready() => ("READY", ""),
@@ -30,7 +35,7 @@ pub(crate) async fn index(state: Data<State>) -> HttpResponse {
     for (name, entry) in state.models.entries() {
         states.extend(entry.versions.iter().map(|(&version, status)| of_version(&name, version, status)));
     }
-    HttpResponse::Ok().json(states)
+    states
 }
 
 /// Loads the newest of a model, and answers when it is served.
@@ -41,10 +46,7 @@ pub(crate) async fn load(
 ) -> Result<HttpResponse, ServerError> {
     let parameters = parameters(&state, &request).await?;
     if parameters.config.is_some() || !parameters.files.is_empty() {
-        return Err(ServerError::Request(
-            "a model is loaded as it is in the repository; the parameters config and file: are not supported"
-                .to_owned(),
-        ));
+        return Err(ServerError::other_files());
     }
     state.load(&path.model).await?;
     Ok(HttpResponse::Ok().finish())
