@@ -91,6 +91,10 @@ pub(crate) async fn observe<B: MessageBody + 'static>(
     guard.finish(response.status(), code);
     let headers = response.headers_mut();
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    // What says so only kept it from being compressed.
+    if headers.get(header::CONTENT_ENCODING).is_some_and(|coding| coding == "identity") {
+        headers.remove(header::CONTENT_ENCODING);
+    }
     if let Some(value) = guard.timings().header().and_then(|v| HeaderValue::from_str(&v).ok()) {
         headers.insert(HeaderName::from_static("server-timing"), value);
     }

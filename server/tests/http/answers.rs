@@ -308,6 +308,21 @@ fn metrics_count_what_happened() {
     }
 }
 
+/// tritonclient reads a refusal as it comes, whatever it said that it accepts.
+#[test]
+fn errors_are_never_compressed() {
+    let server = Server::start(&[]);
+    for path in ["/score?model=nothing", "/v2/models/nothing/infer", "/v2/models/tiny/infer", "/score"] {
+        for coding in ["gzip", "deflate", "gzip;q=1, deflate;q=0.5, *;q=0"] {
+            let headers = [("Content-Type", "application/json"), ("Accept-Encoding", coding)];
+            let answer = server.send(&post(path, &headers, b"{}"));
+            assert!(matches!(answer.status, 400 | 404), "{path}: {answer:?}");
+            assert_eq!(answer.header("content-encoding"), None, "{path}: {answer:?}");
+            assert!(!answer.code().is_empty(), "{path}: {answer:?}");
+        }
+    }
+}
+
 /// `body` as gzip.
 fn gzipped(body: &[u8]) -> Vec<u8> {
     let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
