@@ -98,9 +98,9 @@ def errors(checks, url):
         refused(checks, "unknown input", lambda: ask.infer(case.model, name), "INVALID_ARGUMENT", "images")
         text = [tensor(grpc, "images", "BYTES", numpy.array([b"no image"], numpy.object_))]
         refused(checks, "no image", lambda: ask.infer(case.model, text), "INVALID_ARGUMENT", "image 0")
-        for what, call in [
-            ("load", lambda: ask.load_model(case.model)), ("shared memory", ask.get_system_shared_memory_status), ("traces", ask.get_trace_settings),
-        ]:
+        # Not offered, or not to every client.
+        refused(checks, "load", lambda: ask.load_model(case.model), ("UNIMPLEMENTED", "PERMISSION_DENIED"), "")
+        for what, call in [("shared memory", ask.get_system_shared_memory_status), ("traces", ask.get_trace_settings)]:
             refused(checks, what, call, "UNIMPLEMENTED", "")
 
 
