@@ -7,7 +7,7 @@ use actix_web::{
     HttpResponse, ResponseError,
     http::{
         StatusCode,
-        header::{self, HeaderName},
+        header::{self, ContentEncoding, HeaderName},
     },
 };
 use schemas::{Coded, ErrorBody, ErrorCode, prediction::DataError};
@@ -292,6 +292,8 @@ impl ResponseError for ServerError {
         if let Some(header) = self.header() {
             builder.insert_header(header);
         }
+        // Keeps it from being compressed; no client sees it (`observe`).
+        builder.insert_header(ContentEncoding::Identity);
         let mut response = builder.json(ErrorBody::new(code, self.to_string()));
         response.extensions_mut().insert(ReportedCode(code));
         response

@@ -19,7 +19,7 @@ use crate::{Form, Settings, Task};
 pub const MAX_ID_LENGTH: usize = 256;
 /// Most inputs of a request: images, and the sizes of the originals.
 const MAX_INPUTS: usize = 2;
-/// Most outputs of a model.
+/// Most outputs of a model: boxes, scores, labels and masks.
 const MAX_OUTPUTS: usize = 4;
 /// Name of the input of images.
 pub const IMAGES: &str = "images";
@@ -320,7 +320,7 @@ pub struct InputParameters {
 pub struct RequestedOutput<'a> {
     /// Name.
     #[serde(borrow)]
-    #[schemars(extend("enum" = ["probabilities", "boxes", "scores", "labels"]))]
+    #[schemars(extend("enum" = ["probabilities", "boxes", "scores", "labels", "masks"]))]
     pub name: Cow<'a, str>,
     /// Options.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "object::optional")]

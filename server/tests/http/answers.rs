@@ -308,6 +308,32 @@ fn metrics_count_what_happened() {
     }
 }
 
+#[test]
+fn who_accepts_no_coding_that_there_is_gets_the_answer_as_it_is() {
+    let server = Server::start(&[]);
+    let image = plain(8, 8, [80, 40, 60], Bmp);
+    for coding in ["identity;q=0", "*;q=0", "br, identity;q=0", "br", "nonsense;;"] {
+        let headers = [("Content-Type", "image/bmp"), ("Accept-Encoding", coding)];
+        let answer = server.send(&post("/score", &headers, &image));
+        assert_eq!((answer.status, answer.header("content-encoding")), (200, None), "{coding}: {answer:?}");
+    }
+}
+
+/// tritonclient reads a refusal as it comes, whatever it said that it accepts.
+#[test]
+fn errors_are_never_compressed() {
+    let server = Server::start(&[]);
+    for path in ["/score?model=nothing", "/v2/models/nothing/infer", "/v2/models/tiny/infer", "/score"] {
+        for coding in ["gzip", "deflate", "gzip;q=1, deflate;q=0.5, *;q=0"] {
+            let headers = [("Content-Type", "application/json"), ("Accept-Encoding", coding)];
+            let answer = server.send(&post(path, &headers, b"{}"));
+            assert!(matches!(answer.status, 400 | 404), "{path}: {answer:?}");
+            assert_eq!(answer.header("content-encoding"), None, "{path}: {answer:?}");
+            assert!(!answer.code().is_empty(), "{path}: {answer:?}");
+        }
+    }
+}
+
 /// `body` as gzip.
 fn gzipped(body: &[u8]) -> Vec<u8> {
     let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
