@@ -48,6 +48,15 @@ impl Work {
         options: RequestOptions,
     ) -> Result<Predicted, ServerError> {
         let prepared = self.prepare(images, options.tiling).await?;
+        self.run(prepared, options).await
+    }
+
+    /// Runs prepared images, each with its tiles, and merges what was found in them.
+    pub(crate) async fn run(
+        &self,
+        prepared: Vec<(Original, Vec<Part>)>,
+        options: RequestOptions,
+    ) -> Result<Predicted, ServerError> {
         let (originals, parts): (Vec<Original>, Vec<Vec<Part>>) = prepared.into_iter().unzip();
         let jobs = self.batches(parts.into_iter().flatten().collect(), options.thresholds)?;
         let predictions = self.state.infer_all(self.model(), jobs).await?;

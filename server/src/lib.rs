@@ -27,6 +27,7 @@ mod prepare;
 mod process;
 pub mod providers;
 mod queue;
+mod render;
 mod request;
 mod routes;
 pub mod state;
