@@ -4,7 +4,7 @@ use std::{io, num::NonZeroUsize, path::PathBuf, process::ExitCode, thread, time:
 
 use actix_web::rt;
 use anyhow::Context;
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use schemas::registered::is_model_name;
 use serde_json::json;
 use server::{
@@ -12,6 +12,7 @@ use server::{
     config::{Config, Limits},
     log::{Log, write_patiently},
     providers::Providers,
+    score,
     stop::{self, Stop},
 };
 use tokio::sync::oneshot;
@@ -23,8 +24,10 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 /// probability of each label, detectors with boxes; a request may set a detector's score_threshold and iou_threshold, and, of a
 /// `prepared` file, its tiles (tile_grid_size, tile_overlap_ratio, tile_predictions_nms_thresh)
 #[derive(Parser)]
-#[command(version, about)]
+#[command(version, about, args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
     /// A model to serve and its name; repeat for several. The first one answers /score. `prepared` files are faster than
     /// `whole` ones; their answers differ by the rounding of the resize
     #[arg(long = "model", value_name = "NAME=FILE", required = true, value_parser = named_model)]
@@ -61,6 +64,12 @@ struct Arguments {
     providers: Providers,
     #[command(flatten, next_help_heading = "Limits")]
     limits: Limits,
+}
+
+/// What to do instead of serving.
+#[derive(Subcommand)]
+enum Command {
+    Score(Box<score::Options>),
 }
 
 fn named_model(text: &str) -> Result<(String, PathBuf), String> {
@@ -101,7 +110,17 @@ fn main() -> ExitCode {
     let Ok(log) = Log::start() else {
         return ExitCode::FAILURE;
     };
-    let code = match rt::System::new().block_on(serve(&arguments, &log)) {
+    let code = match &arguments.command {
+        Some(Command::Score(options)) => score::main(options),
+        None => outcome(rt::System::new().block_on(serve(&arguments, &log))),
+    };
+    log.flush(LAST_WORDS);
+    code
+}
+
+/// Logs why serving ended, and returns its exit code.
+fn outcome(served: Result<(), Failure>) -> ExitCode {
+    match served {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure::Configuration(error)) => {
             tracing::error!("{}", schemas::error::chain(error.as_ref()));
@@ -111,9 +130,7 @@ fn main() -> ExitCode {
             tracing::error!("{}", schemas::error::chain(error.as_ref()));
             ExitCode::FAILURE
         }
-    };
-    log.flush(LAST_WORDS);
-    code
+    }
 }
 
 enum Failure {
