@@ -34,7 +34,7 @@ fn signal(name: &str, child: &Child) {
 fn killed_at_any_moment_it_makes_the_same_bytes() {
     let place = Place::with_list(4000);
     for (format, names) in [("answer", &["out.jsonl"][..]), ("rows", &["out.jsonl", "out.jsonl.errors.jsonl"])] {
-        let options = ["--format", format, "--resume", "--json", "--max-batch", "4"];
+        let options = ["--format", format, "--resume", "--json", "--max-batch", "4", "--decode-threads", "1"];
         place.score(MODEL, "list.jsonl", &[&options[..], &["--output", "whole.jsonl"]].concat()).ended(1);
         let (mut draw, mut went_on) = (7_u64, 0);
         let state = place.path("out.jsonl.partial.json");
@@ -77,7 +77,8 @@ fn told_to_stop_it_writes_what_is_under_way() {
     place.score(MODEL, "list.jsonl", &["--output", "whole.jsonl"]).ended(1);
     let mut stopped = 0;
     for name in ["TERM", "INT"] {
-        let mut child = place.command(MODEL, "list.jsonl", &["--resume", "--json"]).spawn().unwrap();
+        let mut child =
+            place.command(MODEL, "list.jsonl", &["--resume", "--json", "--decode-threads", "1"]).spawn().unwrap();
         let before = reached(&place.path("out.jsonl.partial.json"));
         wait_for(&mut child, || reached(&place.path("out.jsonl.partial.json")) > before);
         signal(name, &child);
