@@ -52,14 +52,36 @@ impl Budget {
     /// # Errors
     /// [`ServerError::TooMuchMemory`] when there never will be as much, [`ServerError::Overloaded`] when there is not now.
     pub fn reserve(&self, bytes: u64) -> Result<Reservation, ServerError> {
-        if bytes > self.total {
-            return Err(ServerError::TooMuchMemory { needed: bytes, limit: self.total });
-        }
-        let units = u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX);
+        let units = self.units(bytes)?;
         match Arc::clone(&self.free).try_acquire_many_owned(units) {
             Ok(permit) => Ok(Reservation { permit }),
             Err(_) => Err(ServerError::Overloaded { what: "memory for images" }),
         }
+    }
+
+    /// Takes `bytes` as soon as there are as many, until the reservation is dropped. Those who wait are served in the order in
+    /// which they came.
+    ///
+    /// # Errors
+    /// [`ServerError::TooMuchMemory`] when there never will be as much.
+    pub(crate) async fn wait(&self, bytes: u64) -> Result<Reservation, ServerError> {
+        let units = self.units(bytes)?;
+        // Nobody closes it.
+        let permit = Arc::clone(&self.free).acquire_many_owned(units).await.map_err(|_| ServerError::Internal)?;
+        Ok(Reservation { permit })
+    }
+
+    /// Whether `bytes` can ever be taken.
+    ///
+    /// # Errors
+    /// [`ServerError::TooMuchMemory`] when they cannot.
+    pub(crate) fn check(&self, bytes: u64) -> Result<(), ServerError> {
+        if bytes > self.total { Err(ServerError::TooMuchMemory { needed: bytes, limit: self.total }) } else { Ok(()) }
+    }
+
+    fn units(&self, bytes: u64) -> Result<u32, ServerError> {
+        self.check(bytes)?;
+        Ok(u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX))
     }
 }
 

@@ -47,9 +47,18 @@ impl Work {
         B: AsRef<[u8]> + Send + 'static,
     {
         let prepared = self.prepare(images, options.tiling).await?;
+        self.run(prepared, options).await
+    }
+
+    /// Runs prepared images, each with its tiles, and merges what was found in them.
+    pub(crate) async fn run(
+        &self,
+        prepared: Vec<(Original, Vec<Part>)>,
+        options: RequestOptions,
+    ) -> Result<Predicted, ServerError> {
         let (originals, parts): (Vec<Original>, Vec<Vec<Part>>) = prepared.into_iter().unzip();
         let jobs = self.batches(parts.into_iter().flatten().collect(), options.thresholds)?;
-        let predictions = self.run(jobs).await?;
+        let predictions = self.ask(jobs).await?;
         if originals.iter().all(|original| original.tiles.is_empty()) {
             return Ok(Predicted { originals, predictions });
         }
@@ -80,7 +89,7 @@ impl Work {
             };
             images.axis_chunks_iter(Axis(0), most).map(chunk).collect()
         };
-        self.run(jobs).await
+        self.ask(jobs).await
     }
 }
 

@@ -16,7 +16,7 @@ use crossbeam_channel::{Sender, bounded};
 use ndarray::{Array2, Array4, Axis, concatenate};
 use runtime::{Form, Outputs, RuntimeError};
 use schemas::{
-    CheckpointMeta, Settings,
+    CheckpointMeta, Labels, Settings,
     prediction::{Detection, Thresholds},
 };
 use tokio::sync::oneshot;
@@ -194,6 +194,18 @@ impl Description {
         let (form, input_shape) = (model.form(), model.input_shape());
         let Id { name, version } = id.clone();
         Ok(Self { name, version, meta, outputs, form, input_shape, settings, running })
+    }
+
+    /// The probability above which a label of a set is meant: the file's, or the usual one of files that do not say.
+    #[must_use]
+    pub fn label_threshold(&self) -> Option<f64> {
+        match self.meta.task.labels() {
+            Labels::Classes => {
+                let own = self.meta.settings.get("label_threshold").and_then(serde_json::Value::as_f64);
+                Some(own.unwrap_or(Settings::default().label_threshold))
+            }
+            Labels::Class | Labels::Boxes | Labels::Outlines => None,
+        }
     }
 
     /// Whether the model needs the sizes of the original images.

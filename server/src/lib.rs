@@ -6,6 +6,7 @@
 //! Routes parse and render only; decoding and resizing happen before the queue, so that whatever stands between queue
 //! and session (batching) sees images of one size; sessions are owned by the worker threads. What goes wrong is a
 //! [`error::ServerError`], which has a code; its status follows from that ([`schemas::ErrorCode::http_status`]).
+//! [`score`] walks the same way with the images of a folder or a list, without HTTP.
 
 pub mod admit;
 mod answer;
@@ -32,9 +33,11 @@ mod prepare;
 mod process;
 pub mod providers;
 mod queue;
+mod render;
 pub mod repository;
 mod request;
 mod routes;
+pub mod score;
 pub mod shadow;
 pub mod state;
 pub mod stop;

@@ -8,7 +8,7 @@ use actix_web::{
     web::Data,
 };
 use anyhow::Context;
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use schemas::registered::is_model_name;
 use serde_json::json;
 use server::{
@@ -18,6 +18,7 @@ use server::{
     log::{Log, write_patiently},
     manager::{Control, Wanted},
     providers::Providers,
+    score,
     state::State,
     stop::{self, Stop},
     traffic::Split,
@@ -31,8 +32,10 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 /// probability of each label, detectors with boxes; a request may set a detector's score_threshold and iou_threshold, and, of a
 /// `prepared` file, its tiles (tile_grid_size, tile_overlap_ratio, tile_predictions_nms_thresh)
 #[derive(Parser)]
-#[command(version, about)]
+#[command(version, about, args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
     /// A model to serve and its name; repeat for several. The first one answers /score. `prepared` files are faster than
     /// `whole` ones; their answers differ by the rounding of the resize
     #[arg(long = "model", value_name = "NAME=FILE", required_unless_present = "model_repository", value_parser = named_model)]
@@ -83,6 +86,12 @@ struct Arguments {
     limits: Limits,
 }
 
+/// What to do instead of serving.
+#[derive(Subcommand)]
+enum Command {
+    Score(Box<score::Options>),
+}
+
 fn named_model(text: &str) -> Result<(String, PathBuf), String> {
     let (name, path) = text.split_once('=').ok_or("write NAME=FILE, such as fridge=model.onnx")?;
     if !is_model_name(name) {
@@ -127,7 +136,17 @@ fn main() -> ExitCode {
     let Ok(log) = Log::start() else {
         return ExitCode::FAILURE;
     };
-    let code = match rt::System::new().block_on(serve(&arguments, &log)) {
+    let code = match &arguments.command {
+        Some(Command::Score(options)) => score::main(options),
+        None => outcome(rt::System::new().block_on(serve(&arguments, &log))),
+    };
+    log.flush(LAST_WORDS);
+    code
+}
+
+/// Logs why serving ended, and returns its exit code.
+fn outcome(served: Result<(), Failure>) -> ExitCode {
+    match served {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure::Configuration(error)) => {
             tracing::error!("{}", schemas::error::chain(error.as_ref()));
@@ -137,9 +156,7 @@ fn main() -> ExitCode {
             tracing::error!("{}", schemas::error::chain(error.as_ref()));
             ExitCode::FAILURE
         }
-    };
-    log.flush(LAST_WORDS);
-    code
+    }
 }
 
 enum Failure {

@@ -113,20 +113,24 @@ impl Work {
         B: AsRef<[u8]> + Send + 'static,
     {
         try_join_all(images.into_iter().enumerate().map(|(index, bytes)| {
-            let (state, model) = (self.state.clone(), Arc::clone(&self.model));
-            let (timings, permit) = (Arc::clone(&self.timings), self.permit.clone());
+            let (how, permit) = (self.preparation(tiling), self.permit.clone());
             self.state.pool.run_while_wanted(move |wanted| {
                 let _permit = permit;
-                prepare(
-                    &Encoded { index, bytes: bytes.as_ref(), wanted },
-                    &state,
-                    &model.description,
-                    &tiling,
-                    &timings,
-                )
+                let encoded = Encoded { index, bytes: bytes.as_ref(), wanted };
+                how.prepare(&encoded, &how.weigh(&encoded)?)
             })
         }))
         .await
+    }
+
+    /// How its images are prepared.
+    pub(crate) fn preparation(&self, tiling: Tiling) -> Preparation {
+        Preparation {
+            state: self.state.clone(),
+            model: Arc::clone(&self.model),
+            timings: Arc::clone(&self.timings),
+            tiling,
+        }
     }
 
     /// Groups neighbours of one size into batches of at most `max_batch`.
@@ -226,48 +230,83 @@ pub(crate) fn decoded_memory(header: &Header) -> u64 {
     header.memory.max(u64::from(header.width) * u64::from(header.height) * DECODED_BYTES)
 }
 
-/// The image and its parts, the whole of it first. The memory of all of them is taken before anything is decoded.
-fn prepare(
-    encoded: &Encoded<'_>,
-    state: &State,
-    model: &Description,
-    tiling: &Tiling,
-    timings: &Timings,
-) -> Result<(Original, Vec<Part>), ServerError> {
-    let index = encoded.index;
-    let header = encoded.probe(state)?;
-    let needed = |width: u32, height: u32| {
-        let inside = check_inside(&Size { index, width, height }, state.limits.max_pixels, model, tiling)?;
-        let parts = if model.form == Form::Prepared { inside * PART_BYTES } else { 0 };
-        Ok::<u64, ServerError>(decoded_memory(&header) + parts)
-    };
-    let stored = needed(header.width, header.height)?;
-    let mut reservation = state.admission.budget.reserve(stored)?;
-    let decoded = encoded.decode(state, timings)?;
-    // The header's sides are those before the image was turned upright; tiles may then come out a little larger.
-    let upright = needed(decoded.width, decoded.height)?;
-    if upright > stored {
-        reservation.absorb(state.admission.budget.reserve(upright - stored)?);
+/// How images are prepared for a model. Owned by the thread that does it.
+pub(crate) struct Preparation {
+    state: Data<State>,
+    model: Arc<ServedModel>,
+    timings: Arc<Timings>,
+    tiling: Tiling,
+}
+
+/// An image's header, and what it takes.
+pub(crate) struct Weight {
+    header: Header,
+    pub need: Need,
+}
+
+/// Memory that an image takes, in bytes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Need {
+    /// While it is decoded and prepared, its parts included.
+    pub peak: u64,
+    /// From then on until it is answered.
+    pub kept: u64,
+}
+
+impl Preparation {
+    fn about(&self) -> &Description {
+        &self.model.description
     }
-    let mut original = Original { width: decoded.width, height: decoded.height, tiles: Vec::new() };
-    let images = match model.form {
-        Form::Whole => vec![(decoded, [i64::from(original.height), i64::from(original.width)])],
-        Form::Prepared => {
-            original.tiles = host::tiles(decoded.width, decoded.height, tiling.grid, tiling.overlap);
-            timings.time(Stage::Prepare, || parts(&decoded, &original.tiles, &model.meta.preprocessing))
+
+    /// Reads the image's header, and says what the image takes.
+    pub(crate) fn weigh(&self, encoded: &Encoded<'_>) -> Result<Weight, ServerError> {
+        let header = encoded.probe(&self.state)?;
+        let (width, height) = (header.width, header.height);
+        let need = self.need(&header, &Size { index: encoded.index, width, height })?;
+        Ok(Weight { header, need })
+    }
+
+    /// What an image of this header takes at this size.
+    fn need(&self, header: &Header, size: &Size) -> Result<Need, ServerError> {
+        let inside = check_inside(size, self.state.limits.max_pixels, self.about(), &self.tiling)?;
+        let decoded = decoded_memory(header);
+        Ok(match self.about().form {
+            Form::Prepared => Need { peak: decoded + inside * PART_BYTES, kept: inside * PART_BYTES },
+            Form::Whole => Need { peak: decoded, kept: u64::from(size.width) * u64::from(size.height) * PART_BYTES },
+        })
+    }
+
+    /// The image and its parts, the whole of it first. The memory of all of them is taken before anything is decoded.
+    pub(crate) fn prepare(&self, encoded: &Encoded<'_>, weight: &Weight) -> Result<(Original, Vec<Part>), ServerError> {
+        let (state, about) = (&self.state, self.about());
+        let mut reservation = state.admission.budget.reserve(weight.need.peak)?;
+        let decoded = encoded.decode(state, &self.timings)?;
+        // The header's sides are those before the image was turned upright; tiles may then come out a little larger.
+        let (width, height) = (decoded.width, decoded.height);
+        let upright = self.need(&weight.header, &Size { index: encoded.index, width, height })?;
+        if upright.peak > weight.need.peak {
+            reservation.absorb(state.admission.budget.reserve(upright.peak - weight.need.peak)?);
         }
-    };
-    // Twice their size: once as an image, once as part of a batch.
-    let kept = images.iter().map(|(image, _)| image.data.len() as u64 * 2).sum();
-    reservation.shrink_to(kept);
-    let mut reservation = Some(reservation);
-    let mut own = || match reservation.take() {
-        Some(all) => Ok(all),
-        None => state.admission.budget.reserve(0),
-    };
-    let part = |(image, size)| Ok(Part { image, size, reservation: own()? });
-    let parts: Result<Vec<Part>, ServerError> = images.into_iter().map(part).collect();
-    Ok((original, parts?))
+        let mut original = Original { width, height, tiles: Vec::new() };
+        let images = match about.form {
+            Form::Whole => vec![(decoded, [i64::from(height), i64::from(width)])],
+            Form::Prepared => {
+                original.tiles = host::tiles(width, height, self.tiling.grid, self.tiling.overlap);
+                self.timings.time(Stage::Prepare, || parts(&decoded, &original.tiles, &about.meta.preprocessing))
+            }
+        };
+        // Twice their size: once as an image, once as part of a batch.
+        let kept = images.iter().map(|(image, _)| image.data.len() as u64 * 2).sum();
+        reservation.shrink_to(kept);
+        let mut reservation = Some(reservation);
+        let mut own = || match reservation.take() {
+            Some(all) => Ok(all),
+            None => state.admission.budget.reserve(0),
+        };
+        let part = |(image, size)| Ok(Part { image, size, reservation: own()? });
+        let parts: Result<Vec<Part>, ServerError> = images.into_iter().map(part).collect();
+        Ok((original, parts?))
+    }
 }
 
 /// The whole image and each tile, prepared, with their heights and widths before that.

@@ -83,7 +83,7 @@ impl Work {
     ///
     /// # Errors
     /// Those of [`State::infer_all`].
-    pub(crate) async fn run(&self, jobs: Vec<Job>) -> Result<Predictions, ServerError> {
+    pub(crate) async fn ask(&self, jobs: Vec<Job>) -> Result<Predictions, ServerError> {
         let Some(shadow) = &self.shadow else {
             return self.state.infer_all(&self.model, jobs).await;
         };
@@ -92,7 +92,7 @@ impl Work {
         match copies {
             Some(copies) => {
                 let (state, shadow, expected) = (self.state.clone(), Arc::clone(shadow), predictions.clone());
-                tokio::spawn(ask(state, shadow, copies, expected));
+                tokio::spawn(question(state, shadow, copies, expected));
             }
             None => shadow.metrics.shadow.count(Outcome::Skipped, 0.0),
         }
@@ -118,7 +118,7 @@ fn copies(state: &State, about: &Description, shadow: &ServedModel, jobs: &[Job]
     jobs.iter().map(copy).collect()
 }
 
-async fn ask(state: Data<State>, shadow: Arc<ServedModel>, jobs: Vec<Job>, expected: Predictions) {
+async fn question(state: Data<State>, shadow: Arc<ServedModel>, jobs: Vec<Job>, expected: Predictions) {
     let (outcome, difference) = match state.infer_all(&shadow, jobs).await {
         Ok(found) => {
             let compared = compare(&expected, &found, shadow.description.meta.task.labels());

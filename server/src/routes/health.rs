@@ -7,7 +7,6 @@ use schemas::prediction::{
     ModelConfig, ModelExecution, ModelMetadata, ModelParameters, ModelReady, ModelStatistics, ServerLive,
     ServerMetadata, ServerReady, StatisticDuration, Statistics, TensorConfig, TensorMetadata,
 };
-use schemas::{CheckpointMeta, Labels, Settings};
 use serde::Deserialize;
 
 use crate::{
@@ -106,20 +105,9 @@ pub(crate) fn metadata(state: &State, about: &Description) -> ModelMetadata {
             form: about.form,
             labels: about.meta.labels.clone(),
             execution: execution(&about.running),
-            label_threshold: label_threshold(&about.meta),
+            label_threshold: about.label_threshold(),
             detection,
         },
-    }
-}
-
-/// The probability above which a label of a set is meant: the file's, or the usual one of files that do not say.
-fn label_threshold(meta: &CheckpointMeta) -> Option<f64> {
-    match meta.task.labels() {
-        Labels::Classes => {
-            let own = meta.settings.get("label_threshold").and_then(serde_json::Value::as_f64);
-            Some(own.unwrap_or(Settings::default().label_threshold))
-        }
-        Labels::Class | Labels::Boxes | Labels::Outlines => None,
     }
 }
 

@@ -9,10 +9,9 @@ use base64::{
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
 };
 use schemas::{
-    dataset::Corners,
     prediction::{
-        ClassificationAnswer, DETECTION_OPTIONS, Detection, DetectionAnswer, DetectionOptions, MAX_FILENAME,
-        MAX_OPTION_LENGTH, MaskForm, Scalar, ScoreRequest, ScoredBox, XaiParameters,
+        DETECTION_OPTIONS, Detection, DetectionAnswer, DetectionOptions, MAX_FILENAME, MAX_OPTION_LENGTH, MaskForm,
+        Scalar, ScoreRequest, XaiParameters,
     },
     setting::nearest,
 };
@@ -30,6 +29,7 @@ use crate::{
     masks::Masks,
     metrics::Stage,
     prepare::{Original, Work},
+    render::{classified, scored},
     request::{RequestOptions, check_explanations, check_masks},
     state::State,
 };
@@ -172,9 +172,7 @@ pub(crate) async fn score(state: Data<State>, request: HttpRequest) -> Result<Ht
             Predictions::Boxes(images) => {
                 let about = |(i, (original, found)): (usize, (&Original, &Vec<Detection>))| {
                     let masks = std::mem::take(&mut masks.of_images[i]);
-                    let boxes = found.iter().zip(masks);
-                    let boxes = boxes.map(|(one, mask)| mask.on(scored(one, original, labels))).collect();
-                    DetectionAnswer { filename: Some(name(i)), boxes }
+                    DetectionAnswer { filename: Some(name(i)), boxes: scored(found, masks, original, labels) }
                 };
                 let answers: Vec<_> = predicted.originals.iter().zip(images).enumerate().map(about).collect();
                 Ok(render(&answers, is_list))
@@ -242,38 +240,6 @@ fn render<T: Serialize>(answers: &[T], is_list: bool) -> HttpResponse {
     match answers.first() {
         Some(first) if !is_list => HttpResponse::Ok().json(first),
         _ => HttpResponse::Ok().json(answers),
-    }
-}
-
-fn classified<'a>(
-    filename: String,
-    probs: Cow<'a, [f32]>,
-    labels: &'a [String],
-    explained: Option<&mut Explained>,
-) -> ClassificationAnswer<'a> {
-    let (visualizations, attributions) =
-        explained.map(|one| (one.visualizations.take(), one.attributions.take())).unwrap_or_default();
-    ClassificationAnswer { filename: Some(filename), probs, labels: labels.into(), visualizations, attributions }
-}
-
-/// A detection as fractions of its image.
-fn scored(one: &Detection, original: &Original, labels: &[String]) -> ScoredBox {
-    let (width, height) = (f64::from(original.width), f64::from(original.height));
-    let share = |at: f32, length: f64| (f64::from(at) / length).clamp(0.0, 1.0);
-    let [x1, y1, x2, y2] = one.corners;
-    let corners = Corners {
-        top_x: share(x1, width),
-        top_y: share(y1, height),
-        bottom_x: share(x2, width),
-        bottom_y: share(y2, height),
-    };
-    ScoredBox {
-        corners,
-        label: labels.get(one.label).cloned().unwrap_or_default(),
-        score: one.score,
-        polygon: None,
-        rle: None,
-        png: None,
     }
 }
 
