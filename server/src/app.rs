@@ -140,7 +140,7 @@ pub fn listen(config: &Config) -> anyhow::Result<Listening> {
     Ok(listening)
 }
 
-/// Listens for gRPC.
+/// Listens for gRPC, beside HTTP. Call it within an Actix system.
 ///
 /// # Errors
 /// An address that cannot be listened on.

@@ -116,7 +116,11 @@ impl Calls {
 
     /// An answer for each message of a stream, in their order. What is wrong with one is said in place of its answer; what is wrong
     /// with the stream ends it.
-    fn stream(self, messages: Messages, deadline: Deadline) -> impl Stream<Item = Result<Payload, Failure>> + Send + 'static {
+    fn stream(
+        self,
+        messages: Messages,
+        deadline: Deadline,
+    ) -> impl Stream<Item = Result<Payload, Failure>> + Send + 'static {
         let limit = self.state.limits.body_bytes();
         let arriving = stream::unfold(Some(messages), move |messages| async move {
             let mut messages = messages?;
@@ -151,7 +155,8 @@ impl Calls {
         Ok(match result {
             Ok((mut response, reservation)) => {
                 response.parameters = last();
-                let response = ModelStreamInferResponse { error_message: String::new(), infer_response: Some(response) };
+                let response =
+                    ModelStreamInferResponse { error_message: String::new(), infer_response: Some(response) };
                 Payload::new(&response, Some(reservation))?
             }
             Err(failure) => {

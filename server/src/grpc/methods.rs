@@ -5,10 +5,11 @@ use schemas::prediction::{self, InferenceStatistics};
 
 use super::{
     messages::{
-        DATA_TYPES, InferBatchStatistics, InferStatistics, KINDS, ModelConfig, ModelConfigResponse, ModelDynamicBatching,
-        ModelIndex, ModelInput, ModelInstanceGroup, ModelMetadataResponse, ModelOutput, ModelReadyResponse, ModelRequest,
-        ModelStatistics, ModelStatisticsResponse, RepositoryIndexRequest, RepositoryIndexResponse, ServerLiveResponse,
-        ServerMetadataResponse, ServerReadyResponse, StatisticDuration, TensorMetadata,
+        DATA_TYPES, InferBatchStatistics, InferStatistics, KINDS, ModelConfig, ModelConfigResponse,
+        ModelDynamicBatching, ModelIndex, ModelInput, ModelInstanceGroup, ModelMetadataResponse, ModelOutput,
+        ModelReadyResponse, ModelRequest, ModelStatistics, ModelStatisticsResponse, RepositoryIndexRequest,
+        RepositoryIndexResponse, ServerLiveResponse, ServerMetadataResponse, ServerReadyResponse, StatisticDuration,
+        TensorMetadata,
     },
     outline::broken,
     reply::{Failure, Payload},
@@ -152,7 +153,8 @@ impl From<prediction::ServerMetadata> for ServerMetadataResponse {
 impl From<prediction::ModelMetadata> for ModelMetadataResponse {
     fn from(from: prediction::ModelMetadata) -> Self {
         let prediction::ModelMetadata { name, versions, platform, inputs, outputs, parameters: _ } = from;
-        let tensors = |tensors: Vec<prediction::TensorMetadata>| tensors.into_iter().map(TensorMetadata::from).collect();
+        let tensors =
+            |tensors: Vec<prediction::TensorMetadata>| tensors.into_iter().map(TensorMetadata::from).collect();
         Self { name, versions, platform, inputs: tensors(inputs), outputs: tensors(outputs) }
     }
 }

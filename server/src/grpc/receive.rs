@@ -1,11 +1,6 @@
 //! Messages of a call, as they arrive: under the limits of size, time and memory that bodies of HTTP have.
 
-use std::{
-    future::poll_fn,
-    mem,
-    pin::Pin,
-    time::Duration,
-};
+use std::{future::poll_fn, mem, pin::Pin, time::Duration};
 
 use actix_web::web::Data;
 use hyper::{

@@ -82,8 +82,7 @@ impl Endpoint {
         Ok(Self { addresses, stop, ended, thread })
     }
 
-    /// Takes no more connections and calls, and answers those that are under way.
-    #[must_use]
+    /// What has it take no more connections and calls, and answer those that are under way.
     pub fn stopper(&self) -> impl FnOnce() + Send + 'static {
         let stop = self.stop.clone();
         move || {
@@ -128,7 +127,8 @@ impl Speaker {
     }
 
     async fn accept(self, listener: TcpListener) {
-        let Ok(listener) = listener.set_nonblocking(true).and_then(|()| tokio::net::TcpListener::from_std(listener)) else {
+        let Ok(listener) = listener.set_nonblocking(true).and_then(|()| tokio::net::TcpListener::from_std(listener))
+        else {
             tracing::error!("the listener for gRPC cannot be used");
             return;
         };

@@ -144,19 +144,20 @@ pub fn start(options: &[&str]) -> Local {
     });
     let model = ServedModel::start(description, open, workers).unwrap();
     let state = Arc::new(State::with_models(vec![model], metrics, 2, &limits).unwrap());
-    let options = Options { connections: 100, stop_timeout: Duration::from_secs(1) };
-    let grpc = listen_grpc(Arc::clone(&state), "127.0.0.1:0", options).unwrap();
     let shared = Arc::clone(&state);
     let (sender, receiver) = mpsc::channel();
     thread::spawn(move || {
         actix_web::rt::System::new().block_on(async move {
+            let options = Options { connections: 100, stop_timeout: Duration::from_secs(1) };
+            let grpc = listen_grpc(Arc::clone(&shared), "127.0.0.1:0", options).unwrap();
             let listening = listen_with(shared, "127.0.0.1:0", 1, Duration::from_secs(1)).unwrap();
-            sender.send(listening.addresses[0].port()).unwrap();
+            sender.send((listening.addresses[0].port(), grpc)).unwrap();
             listening.server.await.unwrap();
         });
     });
     runs.store(0, Ordering::SeqCst);
-    Local { port: receiver.recv().unwrap(), state, runs, release, grpc }
+    let (port, grpc) = receiver.recv().unwrap();
+    Local { port, state, runs, release, grpc }
 }
 
 fn request(red: u8) -> Vec<u8> {

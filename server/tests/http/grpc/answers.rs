@@ -97,7 +97,7 @@ fn pixels_are_answered_as_over_http() {
     let (server, client) = start();
     for model in ["tiny", "whole", "d", "dw", "m", "mw"] {
         let about = server.get(&format!("/v2/models/{model}")).json();
-        let side = |at: usize| about["inputs"][0]["shape"][at].as_i64().filter(|&n| n > 0).unwrap_or(48);
+        let side = |at: usize| about["inputs"][0]["shape"][at].as_i64().filter(|&n| n > 0).unwrap_or(64);
         let shape = [2, side(1), side(2), 3];
         let count = shape.iter().product::<i64>();
         let values: Vec<u8> = (0..count).map(|i| (i * 37 % 251) as u8).collect();
@@ -138,7 +138,8 @@ fn options_and_outputs_are_those_of_the_request() {
         let expected = of_http(&server, "d", &json!({ "inputs": inputs, "parameters": json }));
         check(&client, ModelInferRequest { parameters: given, ..encoded("d", &images) }, &expected);
     }
-    let expected = of_http(&server, "d", &json!({ "inputs": inputs, "outputs": [{ "name": "labels" }, { "name": "boxes" }] }));
+    let expected =
+        of_http(&server, "d", &json!({ "inputs": inputs, "outputs": [{ "name": "labels" }, { "name": "boxes" }] }));
     let output = |name: &str| InferRequestedOutputTensor {
         name: name.to_owned(),
         // Clients of Triton say so; it is how all come.

@@ -1,20 +1,30 @@
 //! tonic's client, for methods that are called by their name.
 
-use std::{marker::PhantomData, time::Duration};
+use std::{
+    future::poll_fn,
+    marker::PhantomData,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
 
-use hyper::http::uri::PathAndQuery;
-use prost::Message;
+use hyper::{
+    body::{Body as HttpBody, Frame},
+    http::uri::PathAndQuery,
+};
+use prost::{Message, bytes::Bytes};
 use server::grpc::messages::{ModelInferRequest, ModelInferResponse};
 use tokio::runtime::{Builder, Runtime};
 use tonic::{
     Request, Response, Status, Streaming,
-    client::Grpc,
+    client::{Grpc, GrpcService},
     codec::{Codec, CompressionEncoding, DecodeBuf, Decoder, EncodeBuf, Encoder},
     transport::{Channel, Endpoint},
 };
 
 pub struct Client {
     runtime: Runtime,
+    channel: Channel,
     grpc: Grpc<Channel>,
 }
 
@@ -27,7 +37,8 @@ impl Client {
         let runtime = Builder::new_current_thread().enable_all().build().unwrap();
         let endpoint: Endpoint = format!("http://127.0.0.1:{port}").parse().unwrap();
         let channel = runtime.block_on(endpoint.connect()).unwrap();
-        Self { runtime, grpc: Grpc::new(channel).max_decoding_message_size(usize::MAX) }
+        let grpc = Grpc::new(channel.clone()).max_decoding_message_size(usize::MAX);
+        Self { runtime, channel, grpc }
     }
 
     /// From now on messages are compressed.
@@ -96,8 +107,42 @@ impl Client {
         })
     }
 
+    /// Sends bytes in place of framed messages, and closes that side. How the call ends.
+    pub fn bytes(&self, method: &str, data: &[u8]) -> Status {
+        let body = Whole(Some(Bytes::copy_from_slice(data)));
+        let request = hyper::Request::post(path(method).to_string()).header("content-type", "application/grpc");
+        let request = request.body(tonic::body::Body::new(body)).unwrap();
+        let mut channel = self.channel.clone();
+        self.runtime.block_on(async {
+            poll_fn(|context| GrpcService::<tonic::body::Body>::poll_ready(&mut channel, context)).await.unwrap();
+            let answer = GrpcService::call(&mut channel, request).await.unwrap();
+            if let Some(status) = Status::from_header_map(answer.headers()) {
+                return status;
+            }
+            let mut body = answer.into_body();
+            while let Some(frame) = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await {
+                if let Ok(trailers) = frame.unwrap().into_trailers() {
+                    return Status::from_header_map(&trailers).unwrap();
+                }
+            }
+            panic!("the call ended without a status");
+        })
+    }
+
     pub fn run<T>(&self, work: impl Future<Output = T>) -> T {
         self.runtime.block_on(work)
+    }
+}
+
+/// A body in one piece.
+struct Whole(Option<Bytes>);
+
+impl HttpBody for Whole {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        Poll::Ready(self.0.take().map(|bytes| Ok(Frame::data(bytes))))
     }
 }
 

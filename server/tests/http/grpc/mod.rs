@@ -9,8 +9,8 @@ mod under_way;
 
 use std::collections::BTreeMap;
 
-use prost::bytes::Bytes;
 use image::ImageFormat::Png;
+use prost::bytes::Bytes;
 use server::grpc::messages::{
     InferInputTensor, InferParameter, InferTensorContents, ModelInferRequest, ParameterChoice,
 };

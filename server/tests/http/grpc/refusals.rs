@@ -1,7 +1,7 @@
 //! Requests that cannot be answered: whose fault it is, in gRPC's words, with the text and the code that HTTP has.
 
-use prost::bytes::Bytes;
 use prost::Message;
+use prost::bytes::Bytes;
 use server::grpc::messages::{
     Empty, InferRequestedOutputTensor, InferTensorContents, ModelInferRequest,
     ParameterChoice::{BoolParam, DoubleParam, Int64Param, StringParam},
@@ -42,24 +42,25 @@ fn with(change: impl FnOnce(&mut ModelInferRequest)) -> ModelInferRequest {
     request
 }
 
-#[expect(clippy::too_many_lines, reason = "a table")]
-fn bad_requests() -> Vec<(&'static str, ModelInferRequest)> {
-    let output = |name: &str, named: &[(&str, _)]| InferRequestedOutputTensor {
-        name: name.to_owned(),
-        parameters: parameters(named),
-    };
+fn bad_inputs() -> Vec<(&'static str, ModelInferRequest)> {
     let numbers = |numbers: &[u32]| InferTensorContents { uint_contents: numbers.to_vec(), ..Default::default() };
     vec![
         ("no inputs", with(|r| r.inputs.clear())),
-        ("nothing at all", with(|r| {
-            r.inputs.clear();
-            r.raw_input_contents.clear();
-        })),
+        (
+            "nothing at all",
+            with(|r| {
+                r.inputs.clear();
+                r.raw_input_contents.clear();
+            }),
+        ),
         ("a missing input", with(|r| r.inputs[0].name = "other".to_owned())),
-        ("an input twice", with(|r| {
-            r.inputs.push(r.inputs[0].clone());
-            r.raw_input_contents.push(r.raw_input_contents[0].clone());
-        })),
+        (
+            "an input twice",
+            with(|r| {
+                r.inputs.push(r.inputs[0].clone());
+                r.raw_input_contents.push(r.raw_input_contents[0].clone());
+            }),
+        ),
         ("too few bytes", with(|r| r.raw_input_contents = vec![Bytes::from_static(&[1, 2])])),
         ("too many bytes", with(|r| r.raw_input_contents = vec![Bytes::from_static(&[1, 2, 3, 4])])),
         ("fewer raw contents than inputs", with(|r| r.inputs.push(r.inputs[0].clone()))),
@@ -70,17 +71,35 @@ fn bad_requests() -> Vec<(&'static str, ModelInferRequest)> {
         ("too few values", typed("UINT8", numbers(&[1, 2]))),
         ("too many values", typed("UINT8", numbers(&[1, 2, 3, 4]))),
         ("a value of 256", typed("UINT8", numbers(&[1, 2, 256]))),
-        ("pixels as INT64", typed("UINT8", InferTensorContents { int64_contents: vec![1, 2, 3], ..Default::default() })),
+        (
+            "pixels as INT64",
+            typed("UINT8", InferTensorContents { int64_contents: vec![1, 2, 3], ..Default::default() }),
+        ),
         ("an empty element", raw(encoded("tiny", &[Vec::new()]))),
+    ]
+}
+
+fn bad_options() -> Vec<(&'static str, ModelInferRequest)> {
+    let output = |name: &str, named: &[(&str, _)]| InferRequestedOutputTensor {
+        name: name.to_owned(),
+        parameters: parameters(named),
+    };
+    vec![
         ("an unknown output", with(|r| r.outputs.push(output("zz", &[])))),
         ("an output twice", with(|r| r.outputs = vec![output("probabilities", &[]); 2])),
         ("classification", with(|r| r.outputs.push(output("probabilities", &[("classification", Int64Param(2))])))),
-        ("shared memory for an output", with(|r| {
-            r.outputs.push(output("probabilities", &[("shared_memory_region", StringParam("a".to_owned()))]));
-        })),
-        ("shared memory for an input", with(|r| {
-            r.inputs[0].parameters = parameters(&[("shared_memory_region", StringParam("a".to_owned()))]);
-        })),
+        (
+            "shared memory for an output",
+            with(|r| {
+                r.outputs.push(output("probabilities", &[("shared_memory_region", StringParam("a".to_owned()))]));
+            }),
+        ),
+        (
+            "shared memory for an input",
+            with(|r| {
+                r.inputs[0].parameters = parameters(&[("shared_memory_region", StringParam("a".to_owned()))]);
+            }),
+        ),
         ("another datatype", with(|r| r.inputs[0].datatype = "FP32".to_owned())),
         ("a bogus datatype", with(|r| r.inputs[0].datatype = "PIXELS".to_owned())),
         ("no datatype", with(|r| r.inputs[0].datatype.clear())),
@@ -96,22 +115,34 @@ fn bad_requests() -> Vec<(&'static str, ModelInferRequest)> {
         ("a threshold above 1", detector(DoubleParam(1.5))),
         ("a threshold that is no number", detector(StringParam("much".to_owned()))),
         ("a threshold that is long", detector(StringParam("0".repeat(100)))),
-        ("sizes of a classifier", with(|r| {
-            r.inputs.push(input("sizes", "INT64", &[1, 2]));
-            r.raw_input_contents.push(Bytes::from_static(&[0; 16]));
-        })),
-        ("an element that is longer than the rest", with(|r| {
-            r.inputs[0] = input("images", "BYTES", &[1]);
-            r.raw_input_contents = vec![Bytes::from_static(&[255; 4])];
-        })),
-        ("an element without its length", with(|r| {
-            r.inputs[0] = input("images", "BYTES", &[1]);
-            r.raw_input_contents = vec![Bytes::from_static(&[1, 0, 0])];
-        })),
-        ("more elements than said", with(|r| {
-            r.inputs[0] = input("images", "BYTES", &[1]);
-            r.raw_input_contents = vec![Bytes::from_static(&[0; 8])];
-        })),
+        (
+            "sizes of a classifier",
+            with(|r| {
+                r.inputs.push(input("sizes", "INT64", &[1, 2]));
+                r.raw_input_contents.push(Bytes::from_static(&[0; 16]));
+            }),
+        ),
+        (
+            "an element that is longer than the rest",
+            with(|r| {
+                r.inputs[0] = input("images", "BYTES", &[1]);
+                r.raw_input_contents = vec![Bytes::from_static(&[255; 4])];
+            }),
+        ),
+        (
+            "an element without its length",
+            with(|r| {
+                r.inputs[0] = input("images", "BYTES", &[1]);
+                r.raw_input_contents = vec![Bytes::from_static(&[1, 0, 0])];
+            }),
+        ),
+        (
+            "more elements than said",
+            with(|r| {
+                r.inputs[0] = input("images", "BYTES", &[1]);
+                r.raw_input_contents = vec![Bytes::from_static(&[0; 8])];
+            }),
+        ),
         ("fewer elements than said", encoded_with(|r| r.inputs[0].shape = vec![2])),
         ("encoded images of rank 2", encoded_with(|r| r.inputs[0].shape = vec![1, 2])),
     ]
@@ -132,11 +163,16 @@ fn a_clients_mistake_is_called_so() {
     let server = Server::with_detectors(&["--grpc", "127.0.0.1:0"]);
     let client = Client::new(server.grpc);
     client.infer(good()).unwrap();
-    for (what, request) in bad_requests() {
+    for (what, request) in bad_inputs().into_iter().chain(bad_options()) {
         let error = if what == "an empty element" { "invalid_image" } else { "invalid_request" };
         check(what, &client.infer(request).unwrap_err(), Code::InvalidArgument, error);
     }
-    check("no image", &client.infer(encoded("tiny", &[b"GIF8".to_vec()])).unwrap_err(), Code::InvalidArgument, "invalid_image");
+    check(
+        "no image",
+        &client.infer(encoded("tiny", &[b"GIF8".to_vec()])).unwrap_err(),
+        Code::InvalidArgument,
+        "invalid_image",
+    );
     for (name, version) in [("nope", ""), ("whole", "2"), ("", ""), ("..", "1")] {
         let request = ModelInferRequest { model_name: name.to_owned(), model_version: version.to_owned(), ..good() };
         check(name, &client.infer(request).unwrap_err(), Code::NotFound, "unknown_model");

@@ -33,7 +33,8 @@ fn both_protocols_tell_the_same() {
                 serde_json::from_value(server.get(&format!("/v2/models/{name}")).json()).unwrap();
             let tensors = told.inputs.iter().chain(&told.outputs);
             let expected = about.inputs.iter().chain(&about.outputs);
-            let expected: Vec<_> = expected.map(|t| (t.name.clone(), t.datatype.to_string(), t.shape.clone())).collect();
+            let expected: Vec<_> =
+                expected.map(|t| (t.name.clone(), t.datatype.to_string(), t.shape.clone())).collect();
             let tensors: Vec<_> = tensors.map(|t| (t.name.clone(), t.datatype.clone(), t.shape.clone())).collect();
             assert_eq!(tensors, expected);
             assert_eq!((told.name, told.versions, told.platform), (about.name, about.versions, about.platform));
@@ -73,7 +74,10 @@ fn statistics_count_calls() {
     let stats = tiny.inference_stats.clone().unwrap();
     assert_eq!((stats.success.unwrap().count, stats.fail.unwrap().count), (3, 1));
     assert_eq!((tiny.name.as_str(), tiny.inference_count, tiny.version.as_str()), ("tiny", 6, "1"));
-    assert_eq!(tiny.batch_stats.iter().map(|b| b.compute_infer.clone().unwrap().count).sum::<u64>(), tiny.execution_count);
+    assert_eq!(
+        tiny.batch_stats.iter().map(|b| b.compute_infer.clone().unwrap().count).sum::<u64>(),
+        tiny.execution_count
+    );
     let about: Statistics = serde_json::from_value(server.get("/v2/models/tiny/stats").json()).unwrap();
     let about = &about.model_stats[0];
     assert_eq!((about.inference_count, about.last_inference), (tiny.inference_count, tiny.last_inference));

@@ -13,7 +13,7 @@ use tonic::{Code, Request, Response};
 
 use super::{client::Client, encoded, raw, red};
 use crate::{
-    load::{ERROR, FAST, Local, NAN, PANIC, SLOW, start},
+    load::{ERROR, FAST, HELD, Local, NAN, PANIC, SLOW, start},
     support::{Response as Http, Server},
 };
 
@@ -128,7 +128,8 @@ fn a_stop_loses_no_call() {
                 let (mut answered, mut refused) = (0, 0);
                 let start = Instant::now();
                 while start.elapsed() < Duration::from_secs(4) && refused == 0 {
-                    let call = client.future::<_, ModelInferResponse>("ModelInfer", Request::new(encoded("tiny", &[red(7)])));
+                    let call =
+                        client.future::<_, ModelInferResponse>("ModelInfer", Request::new(encoded("tiny", &[red(7)])));
                     match client.run(call).map(Response::into_inner) {
                         Ok(_) => answered += 1,
                         // The connection is closed: nothing of this call has been taken.
@@ -158,17 +159,22 @@ fn a_stop_loses_no_call() {
 #[test]
 fn calls_under_way_are_answered_after_a_stop_began() {
     let local = start(&[]);
-    let held = {
-        let port = local.grpc_port();
-        thread::spawn(move || Client::new(port).infer(request(crate::load::HELD)))
-    };
+    let held = begin(&local, HELD);
     while local.runs.load(Ordering::SeqCst) == 0 {
         thread::sleep(Duration::from_millis(5));
     }
+    let waiting: Vec<_> = (0..7).map(|_| begin(&local, FAST)).collect();
+    local.wait_for("fovea_queue_jobs{model=\"puppet\"} 7");
     local.stop_grpc();
     thread::sleep(Duration::from_millis(200));
+    let late = std::net::TcpStream::connect(("127.0.0.1", local.grpc_port()));
+    assert!(late.is_err(), "nobody else is let in");
     local.release.send(()).unwrap();
-    held.join().unwrap().unwrap();
+    for call in waiting.into_iter().chain([held]) {
+        call.join().unwrap().unwrap();
+    }
+    local.wait_for("fovea_requests_total{route=\"grpc_infer\",outcome=\"ok\"} 8");
+    assert_eq!(local.state.admission.budget.used(), 0);
 }
 
 #[test]
