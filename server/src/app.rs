@@ -143,7 +143,7 @@ pub fn listen(config: &Config) -> anyhow::Result<(Listening, Loaded)> {
     Ok((listening, loaded))
 }
 
-/// Listens for gRPC.
+/// Listens for gRPC, beside HTTP. Call it within an Actix system.
 ///
 /// # Errors
 /// An address that cannot be listened on.

@@ -16,8 +16,7 @@ use tonic::body::Body;
 use super::{
     infer::infer,
     messages::{
-        InferParameter, ModelInferResponse, ModelStreamInferResponse, ParameterChoice, RepositoryModelRequest,
-        RepositoryModelResponse,
+        Empty, InferParameter, ModelInferResponse, ModelStreamInferResponse, ParameterChoice, RepositoryModelRequest,
     },
     methods::{Change, Method, Telling, read, tell},
     outline::Outline,
@@ -123,7 +122,7 @@ impl Calls {
             Change::Load => self.state.load(&model_name).await?,
             Change::Unload => self.state.unload(&model_name).await?,
         }
-        Ok(Payload::new(&RepositoryModelResponse {}, None)?)
+        Ok(Payload::new(&Empty {}, None)?)
     }
 
     async fn inferred(&self, messages: &mut Messages, guard: &Guard) -> Result<Payload, Failure> {

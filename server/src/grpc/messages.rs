@@ -304,10 +304,6 @@ pub struct RepositoryModelRequest {
 #[derive(Clone, PartialEq, Message)]
 pub struct RepositoryParameter {}
 
-/// It is loaded, or unloaded.
-#[derive(Clone, PartialEq, Message)]
-pub struct RepositoryModelResponse {}
-
 /// Asks for the list of models.
 #[derive(Clone, PartialEq, Message)]
 pub struct RepositoryIndexRequest {

@@ -37,8 +37,8 @@ const SEND_BYTES: usize = 64 * 1024;
 const PONG: Duration = Duration::from_secs(20);
 /// How often a connection is looked at.
 const LOOK: Duration = Duration::from_millis(500);
-/// How long a client that has been told that the connection ends may take to end it, when it has nothing under way.
-const FAREWELL: Duration = Duration::from_secs(1);
+/// How long a client that has been told that the connection ends may take to end it, once nothing is under way.
+const FAREWELL: Duration = Duration::from_secs(2);
 /// Pause after a connection that could not be accepted.
 const RETRY: Duration = Duration::from_millis(100);
 
@@ -82,7 +82,7 @@ impl Endpoint {
         Ok(Self { addresses, stop, ended, thread })
     }
 
-    /// Takes no more connections and calls, and answers those that are under way.
+    /// What has it take no more connections and calls, and answer those that are under way.
     pub fn stopper(&self) -> impl FnOnce() + Send + 'static {
         let stop = self.stop.clone();
         move || {
@@ -220,7 +220,7 @@ fn judge(condition: Condition, leaving: Option<Instant>, limits: &Limits) -> Jud
     match (condition, leaving) {
         (Condition::Used(untaken), _) if untaken > idle + Duration::from_secs(limits.header_timeout) => Judgement::Cut,
         (Condition::Used(_), _) => Judgement::Stay,
-        (Condition::Quiet(_), Some(since)) if since.elapsed() > FAREWELL => Judgement::Cut,
+        (Condition::Quiet(quiet), Some(since)) if quiet.min(since.elapsed()) > FAREWELL => Judgement::Cut,
         (Condition::Quiet(quiet), None) if quiet > idle => Judgement::Leave,
         (Condition::Quiet(_), _) => Judgement::Stay,
     }

@@ -220,7 +220,7 @@ fn shape_of<const RANK: usize>(input: &Input<'_>) -> Result<[usize; RANK], Serve
 /// Pixels that came as wider numbers.
 fn narrow(values: &[u32], count: usize) -> Result<Vec<u8>, ServerError> {
     if values.len() != count {
-        return bad(format!("the data hold {} values, the shape says {count}", values.len()));
+        return bad(format!("uint_contents hold {} values, the shape says {count}", values.len()));
     }
     match values.iter().position(|&value| value > 255) {
         Some(at) => bad(format!("value {at} of the data is {}; a pixel is 0 to 255", values[at])),

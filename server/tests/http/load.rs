@@ -18,9 +18,10 @@ use ndarray::Array2;
 use runtime::{Form, Outputs, RuntimeError};
 use serde_json::json;
 use server::{
-    app::listen_with,
+    app::{listen_grpc, listen_with},
     backend::{Backend, Batch, Description, Predictions, ServedModel, Workers},
     config::Limits,
+    grpc::{Endpoint, Options},
     metrics::Metrics,
     state::State,
 };
@@ -47,12 +48,12 @@ struct Puppet {
     held: Arc<Mutex<mpsc::Receiver<()>>>,
 }
 
-const SLOW: u8 = 10;
-const PANIC: u8 = 20;
-const ERROR: u8 = 30;
-const NAN: u8 = 40;
-const FAST: u8 = 50;
-const HELD: u8 = 60;
+pub const SLOW: u8 = 10;
+pub const PANIC: u8 = 20;
+pub const ERROR: u8 = 30;
+pub const NAN: u8 = 40;
+pub const FAST: u8 = 50;
+pub const HELD: u8 = 60;
 
 impl Backend for Puppet {
     fn run(&mut self, batch: &Batch) -> Result<Predictions, RuntimeError> {
@@ -72,21 +73,30 @@ impl Backend for Puppet {
     }
 }
 
-struct Local {
+pub struct Local {
     port: u16,
-    state: Arc<State>,
-    runs: Arc<AtomicUsize>,
+    pub state: Arc<State>,
+    pub runs: Arc<AtomicUsize>,
     /// Ends a run of [`HELD`].
-    release: mpsc::Sender<()>,
+    pub release: mpsc::Sender<()>,
+    grpc: Endpoint,
 }
 
 impl Local {
+    pub fn grpc_port(&self) -> u16 {
+        self.grpc.addresses[0].port()
+    }
+
+    pub fn stop_grpc(&self) {
+        self.grpc.stopper()();
+    }
+
     fn metrics(&self) -> String {
         send(self.port, b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").text()
     }
 
     /// A client whose request keeps the model busy until it is released.
-    fn hold(&self) -> TcpStream {
+    pub fn hold(&self) -> TcpStream {
         let mut held = connect(self.port);
         held.write_all(&request(HELD)).unwrap();
         while self.runs.load(Ordering::SeqCst) == 0 {
@@ -97,7 +107,7 @@ impl Local {
 
     /// Waits until a line of the metrics stands there.
     #[track_caller]
-    fn wait_for(&self, line: &str) {
+    pub fn wait_for(&self, line: &str) {
         let end = Instant::now() + Duration::from_secs(30);
         while !self.metrics().lines().any(|one| one == line) {
             assert!(Instant::now() < end, "the metrics never say {line:?}:\n{}", self.metrics());
@@ -107,7 +117,7 @@ impl Local {
 }
 
 /// A server within the test's process around a [`Puppet`].
-fn start(options: &[&str]) -> Local {
+pub fn start(options: &[&str]) -> Local {
     let limits = limits(options);
     let metrics = Arc::new(Metrics::default());
     let runs = Arc::new(AtomicUsize::new(0));
@@ -144,13 +154,16 @@ fn start(options: &[&str]) -> Local {
     let (sender, receiver) = mpsc::channel();
     thread::spawn(move || {
         actix_web::rt::System::new().block_on(async move {
+            let options = Options { connections: 100, stop_timeout: Duration::from_secs(1) };
+            let grpc = listen_grpc(Arc::clone(&shared), "127.0.0.1:0", options).unwrap();
             let listening = listen_with(shared, "127.0.0.1:0", 1, Duration::from_secs(1)).unwrap();
-            sender.send(listening.addresses[0].port()).unwrap();
+            sender.send((listening.addresses[0].port(), grpc)).unwrap();
             listening.server.await.unwrap();
         });
     });
     runs.store(0, Ordering::SeqCst);
-    Local { port: receiver.recv().unwrap(), state, runs, release }
+    let (port, grpc) = receiver.recv().unwrap();
+    Local { port, state, runs, release, grpc }
 }
 
 fn request(red: u8) -> Vec<u8> {

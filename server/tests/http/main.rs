@@ -8,6 +8,7 @@ mod contract;
 mod costly;
 mod detection;
 mod explain;
+mod grpc;
 mod hostile;
 mod images;
 mod load;
