@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use schemas::{Coded, ErrorCode};
 use thiserror::Error;
 
-use crate::provider::Provider;
+use crate::{provider::Provider, scan::Fault};
 
 /// A failure to find ONNX Runtime, to open a model, or to run it.
 #[derive(Debug, Error)]
@@ -47,6 +47,17 @@ pub enum RuntimeError {
         place: String,
         /// What ONNX Runtime said.
         reason: String,
+    },
+    /// A file that ONNX Runtime does not get to see: broken, or with what no file of Fovea has.
+    #[error(
+        "{place}: the model file is refused: {fault}. Take a file that `exporter --checkpoint RUN --output model.onnx` wrote, \
+         from somebody you trust"
+    )]
+    Refused {
+        /// File name, or `model in memory`.
+        place: String,
+        /// What is wrong, and where.
+        fault: Fault,
     },
     /// An ONNX model, but not one that Fovea's exporter wrote.
     #[error("{place}: no Fovea model: {reason}. Export it with `exporter --checkpoint RUN --output model.onnx`")]
@@ -102,7 +113,7 @@ impl Coded for RuntimeError {
             Self::Telemetry { .. } | Self::LibraryNotFound { .. } | Self::Library { .. } | Self::Provider { .. } => {
                 ErrorCode::NativeLibrary
             }
-            Self::Open { .. } | Self::NotFovea { .. } => ErrorCode::InvalidModelFile,
+            Self::Open { .. } | Self::Refused { .. } | Self::NotFovea { .. } => ErrorCode::InvalidModelFile,
             Self::Input { .. } => ErrorCode::InvalidRequest,
             Self::Run { .. } | Self::Profile { .. } | Self::Differs { .. } => ErrorCode::ModelFailed,
         }

@@ -24,6 +24,7 @@ mod placement;
 mod probe;
 mod provider;
 pub mod sample;
+pub mod scan;
 pub mod telemetry;
 mod variable;
 

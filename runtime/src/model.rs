@@ -22,7 +22,7 @@ use crate::format::{FEATURES, INPUT, OUTPUT, SIZES};
 use crate::graphs::{Graphs, RECORDING, UNRECORDED};
 use crate::placement::{Placement, ProfileFolder};
 use crate::provider::{Provider, Wishes};
-use crate::{RuntimeError, library};
+use crate::{RuntimeError, library, scan};
 
 /// How to open a model.
 #[derive(Clone, Debug)]
@@ -77,25 +77,26 @@ impl Model {
     /// ```
     ///
     /// # Errors
-    /// When ONNX Runtime is not there, when the file is not a model, and when it is not one of Fovea's.
+    /// When ONNX Runtime is not there, when the file is not a model, has what no file of Fovea has ([`crate::scan`]), or is otherwise
+    /// not one of Fovea's.
     pub fn open(path: &Path, options: &Options) -> Result<Self, RuntimeError> {
         let place = path.display().to_string();
         if let Some(reason) = unfit(path) {
             return Err(RuntimeError::Open { place, reason });
         }
+        scan_file(path)?;
         let session = builder(options)
             .and_then(|mut builder| builder.commit_from_file(path).map_err(|e| open_error(&place, &e)))?;
         Self::from_session(session, place, &Execution::default())
     }
 
-    /// Opens a model held in memory. It must not refer to other files.
+    /// Opens a model held in memory.
     ///
     /// # Errors
     /// As [`Self::open`].
     pub fn from_bytes(bytes: &[u8], options: &Options) -> Result<Self, RuntimeError> {
         let place = "model in memory".to_owned();
-        let session = builder(options)
-            .and_then(|mut builder| builder.commit_from_memory(bytes).map_err(|e| open_error(&place, &e)))?;
+        let session = session_of(bytes, &place, options)?;
         Self::from_session(session, place, &Execution::default())
     }
 
@@ -103,11 +104,13 @@ impl Model {
     /// processor, so what fails is not the file's fault.
     ///
     /// # Errors
-    /// [`RuntimeError::Provider`] when the provider cannot be started, or does not take the model as `execution` wants it.
+    /// [`RuntimeError::Provider`] when the provider cannot be started, or does not take the model as `execution` wants it;
+    /// [`RuntimeError::Refused`] when another file has taken the place of the one that was opened, and is refused.
     pub fn open_again(&self, path: &Path, options: &Options, execution: &Execution) -> Result<Self, RuntimeError> {
         let Execution { provider, graphs, .. } = *execution;
         let one_size = self.about.input_shape[1..3].iter().all(|&side| side > 0);
         let refused = |e: &ort::Error| provider.refused(e.message().to_owned());
+        scan_file(path)?;
         let mut builder = provider.register(builder(options)?, Wishes { graphs, one_size })?;
         let session = builder.commit_from_file(path).map_err(|e| refused(&e))?;
         Self::from_session(session, path.display().to_string(), execution)
@@ -334,6 +337,16 @@ fn unfit(path: &Path) -> Option<String> {
     Some(what)
 }
 
+fn scan_file(path: &Path) -> Result<(), RuntimeError> {
+    scan::file(path).map_err(|fault| RuntimeError::Refused { place: path.display().to_string(), fault })
+}
+
+/// The session of a model in memory, which is scanned before.
+pub(crate) fn session_of(bytes: &[u8], place: &str, options: &Options) -> Result<Session, RuntimeError> {
+    scan::bytes(bytes).map_err(|fault| RuntimeError::Refused { place: place.to_owned(), fault })?;
+    builder(options)?.commit_from_memory(bytes).map_err(|e| open_error(place, &e))
+}
+
 /// Runs a batch from the memory that it comes in.
 fn run_plainly<'a>(
     session: &'a mut Session,
@@ -367,7 +380,7 @@ pub(crate) fn failed(error: &ort::Error) -> RuntimeError {
     RuntimeError::Run { reason: error.message().to_owned() }
 }
 
-pub(crate) fn builder(options: &Options) -> Result<SessionBuilder, RuntimeError> {
+fn builder(options: &Options) -> Result<SessionBuilder, RuntimeError> {
     let environment = library::init(options.library.as_deref())?;
     let failed = |reason: String| RuntimeError::Open { place: "session options".to_owned(), reason };
     let builder = Session::builder(environment).map_err(|e| failed(e.to_string()))?;
@@ -381,6 +394,6 @@ pub(crate) fn builder(options: &Options) -> Result<SessionBuilder, RuntimeError>
     builder.with_inter_op_spinning(false).map_err(|e| failed(e.message().to_owned()))
 }
 
-pub(crate) fn open_error(place: &str, error: &ort::Error) -> RuntimeError {
+fn open_error(place: &str, error: &ort::Error) -> RuntimeError {
     RuntimeError::Open { place: place.to_owned(), reason: error.message().to_owned() }
 }

@@ -6,7 +6,7 @@ use ort::session::{Session, SessionInputValue};
 use ort::value::{Tensor as OrtTensor, TensorElementType, ValueType};
 
 use crate::RuntimeError;
-use crate::model::{Options, builder, failed, open_error};
+use crate::model::{Options, failed, session_of};
 
 /// Elements of a [`Tensor`], row-major.
 #[derive(Clone, Debug, PartialEq)]
@@ -77,9 +77,7 @@ impl Probe {
     /// # Errors
     /// When ONNX Runtime is not there, or the bytes are no model that it opens.
     pub fn open(bytes: &[u8], options: &Options) -> Result<Self, RuntimeError> {
-        let session = builder(options)
-            .and_then(|mut builder| builder.commit_from_memory(bytes).map_err(|e| open_error("probe", &e)))?;
-        Ok(Self { session })
+        Ok(Self { session: session_of(bytes, "probe", options)? })
     }
 
     /// Every output by name, for these inputs by name.

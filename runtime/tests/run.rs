@@ -88,7 +88,7 @@ fn what_is_no_fovea_model_says_so() {
     let whole = std::fs::read(fixture("tiny_whole.onnx")).unwrap();
     for broken in [&b""[..], b"not a model at all", &whole[..whole.len() / 2], &whole[7..]] {
         let error = Model::from_bytes(broken, &options()).unwrap_err();
-        assert!(matches!(error, RuntimeError::Open { .. } | RuntimeError::NotFovea { .. }), "{error}");
+        assert!(matches!(error, RuntimeError::Refused { .. }), "{error}");
     }
 }
 

@@ -5,6 +5,7 @@
 mod answers;
 mod clients;
 mod contract;
+mod corpus;
 mod costly;
 mod detection;
 mod explain;
@@ -13,6 +14,7 @@ mod hostile;
 mod images;
 mod load;
 mod masks;
+mod odd;
 mod outputs;
 mod protocol;
 mod providers;

@@ -2,6 +2,7 @@
 
 use std::{
     io::{Read, Write},
+    net::TcpStream,
     time::{Duration, Instant},
 };
 
@@ -108,4 +109,48 @@ fn an_image_too_large_for_the_memory_that_there_is_is_refused() {
     let answer = server.post("/score", "image/png", &plain(1500, 1500, [1, 2, 3], Png));
     assert_eq!((answer.status, answer.code().as_str()), (413, "too_much_memory"));
     check_alive(&server);
+}
+
+#[test]
+fn many_slow_clients_do_not_delay_a_probe() {
+    let mut server = Server::start(&["--header-timeout", "60", "--pause-timeout", "60", "--max-connections", "2000"]);
+    let head = b"POST /score HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\nContent-Length: 100000\r\n\r\n";
+    let mut clients: Vec<TcpStream> = (0..600).map(|_| server.connect()).collect();
+    let before = server.memory();
+    let mut longest = Duration::ZERO;
+    // A byte of each client's head or body, then a question of somebody else's.
+    for step in 0..20 {
+        for (number, client) in clients.iter_mut().enumerate() {
+            let sent: &[u8] = match (number % 2, step) {
+                (0, 0) => head,
+                (0, _) => b"x",
+                (_, at) => &head[at..=at],
+            };
+            client.write_all(sent).unwrap();
+        }
+        let start = Instant::now();
+        assert_eq!(server.get("/v2/health/ready").status, 200, "{}", server.log());
+        longest = longest.max(start.elapsed());
+    }
+    assert!(longest < Duration::from_secs(2), "{longest:?}");
+    assert!(server.memory() < before + 64 * MIB, "{} MiB more", (server.memory() - before) / MIB);
+    assert!(server.is_running());
+    check_alive(&server);
+}
+
+#[test]
+fn clients_that_hang_up_before_their_answer_end_nothing() {
+    let mut server = Server::start(&[]);
+    let requests = b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n".repeat(50);
+    for read in [0, 1, 5000] {
+        for _ in 0..30 {
+            let mut stream = server.connect();
+            let _ = stream.write_all(&requests);
+            // What is there and not read makes the system reset the connection, so that the server writes into nothing.
+            let _ = stream.read_exact(&mut vec![0; read]);
+        }
+    }
+    assert!(server.is_running(), "{}", server.log());
+    check_alive(&server);
+    assert!(!server.log().contains("panicked"), "{}", server.log());
 }

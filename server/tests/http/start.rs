@@ -10,7 +10,7 @@ fn what_cannot_be_served_is_said_before_listening() {
     for (models, said) in [
         (vec![model("a", "absent.onnx")], "no such file"),
         (vec![model("a", "foreign.onnx")], "no Fovea model"),
-        (vec![model("a", "cmyk.jpg")], "not a model"),
+        (vec![model("a", "cmyk.jpg")], "no ONNX model"),
         (vec![model("a", "tiny_masks_pixels.onnx")], "without --masks full"),
         (vec![model("a", "tiny_whole.onnx"), model("a", "tiny_prepared.onnx")], "given twice"),
         (vec!["nothing".to_owned()], "NAME=FILE"),

@@ -1,0 +1,77 @@
+//! Images of odd shapes and kinds, for a model of every kind: an answer, or a refusal that says why.
+
+use image::ImageFormat::{Jpeg, Png};
+
+use crate::{
+    hostile::{Case, case, check_all},
+    images::{grey, grey_alpha, noise, plain, rgba, sixteen_bit},
+    support::{Server, post, read},
+};
+
+/// Beside the classifiers `tiny` (prepared), `whole` and `multi`.
+const MODELS: [(&str, &str); 5] = [
+    ("d", "tiny_detector_prepared.onnx"),
+    ("dw", "tiny_detector_whole.onnx"),
+    ("dt", "tiny_detector_tiled.onnx"),
+    ("m", "tiny_masks_prepared.onnx"),
+    ("mw", "tiny_masks_whole.onnx"),
+];
+
+/// The image for each of the models.
+fn for_all(name: &str, image: &[u8], right: &[u16]) -> Vec<Case> {
+    let models = ["tiny", "whole", "multi"].into_iter().chain(MODELS.map(|(model, _)| model));
+    let ask = |model| post(&format!("/score?model={model}"), &[("Content-Type", "application/octet-stream")], image);
+    models.map(|model| case(&format!("{model}: {name}"), ask(model), right)).collect()
+}
+
+/// A JPEG that says how it is to be turned.
+fn turned(orientation: u16) -> Vec<u8> {
+    let jpeg = noise(24, 16, Jpeg);
+    let directory =
+        [&b"MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01"[..], &orientation.to_be_bytes(), &[0; 6]].concat();
+    let exif = [b"Exif\0\0", &directory[..]].concat();
+    let length = (exif.len() as u16 + 2).to_be_bytes();
+    [&jpeg[..2], &[0xff, 0xe1], &length, &exif, &jpeg[2..]].concat()
+}
+
+/// A JPEG whose frame is of another kind, and of other bits.
+fn framed(marker: u8, bits: u8) -> Vec<u8> {
+    let mut jpeg = noise(24, 16, Jpeg);
+    let at = jpeg.windows(2).position(|pair| pair == [0xff, 0xc0]).unwrap();
+    (jpeg[at + 1], jpeg[at + 4]) = (marker, bits);
+    jpeg
+}
+
+#[test]
+fn long_images_are_answered_by_every_model() {
+    let mut server = Server::with_models(&MODELS, &[]);
+    let sizes = [(2000, 1), (1, 2000), (1, 1), (16_384, 1), (1, 16_384), (2, 3)];
+    let cases = sizes.map(|(width, height)| {
+        for_all(&format!("{width}x{height}"), &plain(width, height, [200, 100, 50], Png), &[200])
+    });
+    check_all(&mut server, &cases.into_iter().flatten().collect::<Vec<_>>());
+}
+
+#[test]
+fn odd_images_are_answered_or_refused_with_a_reason() {
+    let mut server = Server::with_models(&MODELS, &[]);
+    let mut cases: Vec<Case> =
+        (0..=9).flat_map(|turn| for_all(&format!("orientation {turn}"), &turned(turn), &[200])).collect();
+    for (name, image, right) in [
+        ("CMYK", read("cmyk.jpg"), 200),
+        ("progressive", read("progressive.jpg"), 200),
+        ("16 bits", sixteen_bit(33, 9), 200),
+        ("grey", grey(9, 5), 200),
+        ("grey with alpha", grey_alpha(9, 5), 200),
+        ("RGBA", rgba(9, 5), 200),
+        ("65535x1", plain(65_535, 1, [1, 2, 3], Png), 413),
+        ("1x65535", plain(1, 65_535, [1, 2, 3], Png), 413),
+        ("arithmetic codes", framed(0xc9, 8), 400),
+        ("12 bits", framed(0xc1, 12), 400),
+        ("lossless", framed(0xc3, 8), 400),
+        ("hierarchical", framed(0xc5, 8), 400),
+    ] {
+        cases.extend(for_all(name, &image, &[right]));
+    }
+    check_all(&mut server, &cases);
+}
