@@ -47,6 +47,21 @@ pub(crate) fn replace_by(
     File::open(folder)?.sync_all()
 }
 
+/// Gives a file that is complete the name it was made for, where nothing has that name.
+///
+/// # Errors
+/// Any IO error, [`io::ErrorKind::AlreadyExists`] where something has it; the file then keeps the name that it had.
+pub fn give_name(made: &Path, path: &Path) -> io::Result<()> {
+    let named = tempfile::TempPath::try_from_path(made)?.persist_noclobber(path);
+    named.map_err(|failed| {
+        // Dropped, it would be removed.
+        let kept = failed.path.keep();
+        kept.err().map_or(failed.error, |kept| kept.error)
+    })?;
+    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    File::open(folder)?.sync_all()
+}
+
 /// Whether a file name is that of a temporary file of [`replace`], or of a record.
 #[must_use]
 pub fn is_temporary(name: &OsStr) -> bool {
@@ -95,6 +110,19 @@ mod tests {
         write_atomic(&path, b"two").unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"two");
         assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_name_that_is_taken_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let [made, path] = ["made", "path"].map(|name| folder.path().join(name));
+        fs::write(&made, "new").unwrap();
+        fs::write(&path, "old").unwrap();
+        assert_eq!(give_name(&made, &path).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!((fs::read(&made).unwrap(), fs::read(&path).unwrap()), (b"new".to_vec(), b"old".to_vec()));
+        fs::remove_file(&path).unwrap();
+        give_name(&made, &path).unwrap();
+        assert_eq!((made.exists(), fs::read(&path).unwrap()), (false, b"new".to_vec()));
     }
 
     #[test]

@@ -81,8 +81,12 @@ choice! {
         UnsupportedMediaType = "unsupported_media_type",
         /// A content encoding that the server does not read.
         UnsupportedEncoding = "unsupported_encoding",
+        /// What clients of this server may not do.
+        Forbidden = "forbidden",
         /// The server has no room for the request now.
         Overloaded = "overloaded",
+        /// The answer was not there in the time that it has.
+        DeadlineExceeded = "deadline_exceeded",
         /// The model is not loaded yet, or the server is about to end.
         NotReady = "not_ready",
         /// The model failed on an input that it should have taken.
@@ -119,6 +123,7 @@ impl ErrorCode {
             | Self::InvalidImage
             | Self::NotFound
             | Self::UnknownModel
+            | Self::Forbidden
             | Self::MethodNotAllowed
             | Self::ImageTooLarge
             | Self::BodyTooLarge
@@ -135,6 +140,7 @@ impl ErrorCode {
             | Self::SlowHead
             | Self::SlowBody
             | Self::Overloaded
+            | Self::DeadlineExceeded
             | Self::NotReady
             | Self::ModelFailed
             | Self::Internal => 1,
@@ -163,6 +169,7 @@ impl ErrorCode {
             | Self::InvalidRequest
             | Self::InvalidBase64
             | Self::InvalidImage => 400,
+            Self::Forbidden => 403,
             Self::FileNotFound | Self::NotFound | Self::UnknownModel => 404,
             Self::MethodNotAllowed => 405,
             Self::SlowHead | Self::SlowBody => 408,
@@ -177,7 +184,54 @@ impl ErrorCode {
             | Self::VerificationFailed
             | Self::ModelFailed
             | Self::Internal => 500,
-            Self::WeightsUnavailable | Self::DeviceUnavailable | Self::Interrupted | Self::NotReady => 503,
+            Self::WeightsUnavailable
+            | Self::DeviceUnavailable
+            | Self::Interrupted
+            | Self::DeadlineExceeded
+            | Self::NotReady => 503,
+        }
+    }
+}
+
+impl ErrorCode {
+    /// Status of the gRPC call that ends with this error, as a number: 3 `INVALID_ARGUMENT`, 4 `DEADLINE_EXCEEDED`, 5 `NOT_FOUND`,
+    /// 7 `PERMISSION_DENIED`, 8 `RESOURCE_EXHAUSTED`, 12 `UNIMPLEMENTED`, 13 `INTERNAL`, 14 `UNAVAILABLE`.
+    #[must_use]
+    pub const fn grpc_status(self) -> i32 {
+        match self {
+            Self::InvalidArguments
+            | Self::InvalidSettings
+            | Self::InvalidDataset
+            | Self::UnsupportedModel
+            | Self::InvalidCheckpoint
+            | Self::InvalidModelFile
+            | Self::InvalidWeights
+            | Self::OutputInUse
+            | Self::MalformedRequest
+            | Self::EmptyBody
+            | Self::BrokenBody
+            | Self::InvalidJson
+            | Self::InvalidRequest
+            | Self::InvalidBase64
+            | Self::InvalidImage => 3,
+            Self::SlowHead | Self::SlowBody | Self::DeadlineExceeded => 4,
+            Self::Forbidden => 7,
+            Self::FileNotFound | Self::UnknownModel => 5,
+            Self::HeadTooLarge
+            | Self::ImageTooLarge
+            | Self::BodyTooLarge
+            | Self::TooManyImages
+            | Self::TooMuchMemory
+            | Self::Overloaded => 8,
+            Self::NotFound | Self::MethodNotAllowed | Self::UnsupportedMediaType | Self::UnsupportedEncoding => 12,
+            Self::Io
+            | Self::NativeLibrary
+            | Self::TrainingDiverged
+            | Self::OutOfMemory
+            | Self::VerificationFailed
+            | Self::ModelFailed
+            | Self::Internal => 13,
+            Self::WeightsUnavailable | Self::DeviceUnavailable | Self::Interrupted | Self::NotReady => 14,
         }
     }
 }
@@ -282,6 +336,9 @@ mod tests {
             assert_eq!(code.as_str(), *name);
             assert!([1, 2, 75].contains(&code.exit_code()));
             assert!((400..600).contains(&code.http_status()), "{name}");
+            // The two protocols agree about whose fault it is; gRPC has one status for all that takes too long.
+            let is_ours = [13, 14].contains(&code.grpc_status()) || code == ErrorCode::DeadlineExceeded;
+            assert_eq!(is_ours, code.http_status() >= 500, "{name}");
         }
         assert_eq!(ErrorCode::Interrupted.exit_code(), 75);
         assert_eq!(ErrorCode::InvalidSettings.exit_code(), 2);

@@ -15,7 +15,7 @@ from records import Records
 
 @dataclasses.dataclass(frozen=True)
 class Book:
-    """The records docs/records/NAME.json and the page docs/NAME.md that is made from them."""
+    """The records docs/records/NAME.json and the page docs/NAME.md (or another) that is made from them."""
 
     name: str
     title: str
@@ -27,9 +27,11 @@ class Book:
     # A section of the table, the records, and the numbers of runs, to the section's text.
     section: Callable
     sections: Sequence
+    # The page's name, where it is another one than the records'.
+    page: str = ""
 
     def path(self):
-        return ROOT / f"docs/{self.name}.md"
+        return ROOT / f"docs/{self.page or self.name}.md"
 
     def records(self):
         return Records(ROOT / f"docs/records/{self.name}.json", self.key)

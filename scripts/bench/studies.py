@@ -108,7 +108,7 @@ SECTIONS = [
             Case("signs", "signs, 20 images a class", "signs", AUTO, per_class=20),
             Case("clothing", "clothing, 20 images a class", "clothing", AUTO, per_class=20),
             Case("bccd", "blood cells, boxes", "bccd", AUTO, metrics=AP, settings=settings("--image_size 256")),
-            Case("fridge-masks", "fridge, outlines", "fridge-masks", AUTO, metrics=AP, settings=settings("--min_size 256 --number_of_epochs 5")),
+            Case("fridge-masks", "fridge, outlines", "fridge-masks", AUTO, metrics=AP, settings=settings("--min_size 256 --number_of_epochs 2")),
         ],
     ),
     Section(

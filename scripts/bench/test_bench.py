@@ -4,8 +4,10 @@ import argparse
 import dataclasses
 import json
 import math
+import os
 import pathlib
 import string
+import subprocess
 import sys
 import tempfile
 import unittest
@@ -18,14 +20,17 @@ import compare
 import machine
 import page
 import probabilities
+import processes
 import recipe_summary
 import recipe_table
 import recipes
 import samplers
+import serving_peers
 import speed
 import studies
 from place import DATASETS, BENCH, Place
 from records import Records
+from serving_cases import MODELS, SECTIONS, SIDES, cases_of
 from speed_cases import GROUPS, Case, Group, all_cases
 
 
@@ -171,6 +176,64 @@ class Studies(unittest.TestCase):
         self.assertEqual(studies.difference(boxes), "-5.0")
 
 
+class Serving(unittest.TestCase):
+    def test_what_a_process_started_is_counted_with_it(self):
+        busy = "import subprocess, sys, time; subprocess.run([sys.executable, '-c', 'sum(range(10**7))']); print(1, flush=True); time.sleep(60)"
+        started = subprocess.Popen([sys.executable, "-c", busy], stdout=subprocess.PIPE)
+        try:
+            started.stdout.readline()
+            self.assertIn(started.pid, processes.tree(os.getpid()))
+            self.assertGreater(processes.seconds(started.pid), 0.05)
+            self.assertTrue(1 < processes.memory(started.pid) < 1000)
+        finally:
+            started.kill()
+            started.communicate()
+
+    def test_rounds_are_joined_and_what_nobody_has_is_left_out(self):
+        found = serving_peers.joined([{"rate": 10, "refused_p99": None, "p99": None}, {"rate": 30, "refused_p99": None, "p99": 2}, {"rate": 20}])
+        self.assertEqual(found, {"rate": {"median": 20.0, "low": 10.0, "high": 30.0}, "p99": {"median": 2.0, "low": 2.0, "high": 2.0}})
+
+    def test_recovery_ends_with_the_last_request_that_was_not_answered(self):
+        self.assertEqual(serving_peers.recovered({"slices": [[0.0, 5, 0], [0.1, 5, 0]]}), 0.0)
+        self.assertEqual(serving_peers.recovered({"slices": [[0.0, 0, 5], [0.1, 3, 1], [0.2, 5, 0]]}), 0.2)
+
+    def test_a_row_is_beside_the_loop_of_its_own_language(self):
+        one = SECTIONS[0]
+        number = lambda value: {"median": value, "low": value, "high": value}
+        records = argparse.Namespace(remarks=[], records=[
+            {"case": "classifier/alone", "side": "loop", "rounds": 1, "run": "r", "rate": number(50), "cpu": number(20)},
+            {"case": "classifier/alone", "side": "python-loop", "rounds": 1, "run": "r", "rate": number(40), "cpu": number(25)},
+            {"case": "classifier/8", "side": "ours", "rounds": 3, "run": "r", "rate": {"median": 60, "low": 50, "high": 70}, "cpu": number(21)},
+            {"case": "classifier/8", "side": "litserve", "rounds": 1, "run": "r", "rate": number(30), "cpu": number(60)},
+        ])
+        text = serving_peers.section_of_page(one, records, page.Runs({"r": {}}))
+        self.assertIn("| 8 | ours | 60 (50 to 70) | 21 | 20 | 1 |", text)
+        self.assertIn("| 8 | LitServe | 30 | 60 | 25 | 1 |", text)
+        self.assertIn("No record yet: `classifier/1`, `classifier/32`.", text)
+
+    def test_sides_models_and_applications_are_there(self):
+        for one in SECTIONS:
+            self.assertIn(one.model, MODELS)
+            self.assertFalse(set(one.sides) - set(SIDES), one.name)
+            self.assertTrue(cases_of(one))
+        for model in MODELS.values():
+            self.assertTrue(not model.fixture or (serving_peers.FIXTURES / model.fixture).is_file(), model.fixture)
+        for side in SIDES.values():
+            for part in side.command:
+                fields = {field for _, field, _, _ in string.Formatter().parse(part) if field}
+                self.assertFalse(fields - {"programs", "peers", "python", "port", "workers", "threads", "model"}, side.name)
+                if part.startswith("{peers}/"):
+                    self.assertTrue((BENCH / "peers" / part[len("{peers}/"):]).is_file(), part)
+
+    def test_a_tensor_is_framed_as_the_protocol_has_it(self):
+        with tempfile.TemporaryDirectory() as folder:
+            work = serving_peers.tensor_body(pathlib.Path(folder))
+            length = int(work.headers[1].split(":")[1])
+            body = work.bodies[0].read_bytes()
+            [tensor] = json.loads(body[:length])["inputs"]
+            self.assertEqual(math.prod(tensor["shape"]), len(body) - length)
+
+
 class Running(unittest.TestCase):
     def run_once(self, milliseconds, folder, **options):
         """The command on a table of one case, with a project of its own. Returns the records."""
@@ -227,7 +290,7 @@ class Pages(unittest.TestCase):
 
 class Tables(unittest.TestCase):
     def test_names_are_unique(self):
-        for names in (speed.BOOK.names, recipes.BOOK.names, samplers.BOOK.names, studies.BOOK.names):
+        for names in (speed.BOOK.names, recipes.BOOK.names, samplers.BOOK.names, studies.BOOK.names, serving_peers.BOOK.names):
             self.assertEqual(len(names), len(set(names)))
 
     def test_quick_parameters_are_parameters(self):

@@ -52,14 +52,36 @@ impl Budget {
     /// # Errors
     /// [`ServerError::TooMuchMemory`] when there never will be as much, [`ServerError::Overloaded`] when there is not now.
     pub fn reserve(&self, bytes: u64) -> Result<Reservation, ServerError> {
-        if bytes > self.total {
-            return Err(ServerError::TooMuchMemory { needed: bytes, limit: self.total });
-        }
-        let units = u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX);
+        let units = self.units(bytes)?;
         match Arc::clone(&self.free).try_acquire_many_owned(units) {
             Ok(permit) => Ok(Reservation { permit }),
             Err(_) => Err(ServerError::Overloaded { what: "memory for images" }),
         }
+    }
+
+    /// Takes `bytes` as soon as there are as many, until the reservation is dropped. Those who wait are served in the order in
+    /// which they came.
+    ///
+    /// # Errors
+    /// [`ServerError::TooMuchMemory`] when there never will be as much.
+    pub(crate) async fn wait(&self, bytes: u64) -> Result<Reservation, ServerError> {
+        let units = self.units(bytes)?;
+        // Nobody closes it.
+        let permit = Arc::clone(&self.free).acquire_many_owned(units).await.map_err(|_| ServerError::Internal)?;
+        Ok(Reservation { permit })
+    }
+
+    /// Whether `bytes` can ever be taken.
+    ///
+    /// # Errors
+    /// [`ServerError::TooMuchMemory`] when they cannot.
+    pub(crate) fn check(&self, bytes: u64) -> Result<(), ServerError> {
+        if bytes > self.total { Err(ServerError::TooMuchMemory { needed: bytes, limit: self.total }) } else { Ok(()) }
+    }
+
+    fn units(&self, bytes: u64) -> Result<u32, ServerError> {
+        self.check(bytes)?;
+        Ok(u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX))
     }
 }
 
@@ -98,7 +120,7 @@ pub struct Admission {
 
 /// A body and the memory it takes.
 pub struct Body {
-    /// The bytes, at least one.
+    /// The bytes.
     pub bytes: Vec<u8>,
     /// Their share of the budget.
     pub reservation: Reservation,
@@ -141,42 +163,75 @@ impl Admission {
         if announced.is_some_and(|n| n > limit) {
             return Err(ServerError::BodyTooLarge { limit });
         }
-        let slow = ServerError::SlowBody { seconds: self.limits.body_timeout, pause: self.limits.pause_timeout };
-        let end = Instant::now() + Duration::from_secs(self.limits.body_timeout);
-        let pause = Duration::from_secs(self.limits.pause_timeout);
-        let mut growing = self.growing()?;
-        loop {
-            match timeout_at(end.min(Instant::now() + pause), payload.next()).await {
-                Err(_) => return Err(slow),
-                Ok(None) => break,
-                Ok(Some(Err(_))) => return Err(ServerError::BrokenBody),
-                Ok(Some(Ok(part))) => growing.add(&part)?,
-            }
+        let patience = self.patience();
+        let mut growing = self.growing(limit, 0)?;
+        while let Some(part) = patience.wait(payload.next()).await? {
+            growing.add(&part.map_err(|_| ServerError::BrokenBody)?)?;
         }
-        growing.whole()
+        growing.whole().filled()
+    }
+
+    /// How long is waited for a body that begins now.
+    pub(crate) fn patience(&self) -> Patience {
+        let Limits { body_timeout, pause_timeout, .. } = self.limits;
+        Patience {
+            end: Instant::now() + Duration::from_secs(body_timeout),
+            pause: Duration::from_secs(pause_timeout),
+            slow: ServerError::SlowBody { seconds: body_timeout, pause: pause_timeout },
+        }
     }
 
     /// Undoes the coding of a body, under the limits of size and memory. That takes long enough to hold up an HTTP thread.
     ///
     /// # Errors
-    /// A body that is not of that coding, or becomes empty or too large; an exhausted budget.
-    pub(crate) fn undo(&self, body: &Body, coding: Coding) -> Result<Body, ServerError> {
-        let (mut growing, mut undoing) = (self.growing()?, Undoing::new(coding));
+    /// A body that is not of that coding, or becomes larger than `limit`; an exhausted budget.
+    pub(crate) fn undo(&self, body: &Body, coding: Coding, limit: u64) -> Result<Body, ServerError> {
+        let (mut growing, mut undoing) = (self.growing(limit, 0)?, Undoing::new(coding));
         let mut take = |piece: &[u8]| growing.add(piece);
         undoing.feed(&body.bytes, &mut take)?;
         undoing.end(&mut take)?;
-        growing.whole()
+        Ok(growing.whole())
     }
 
-    fn growing(&self) -> Result<Growing<'_>, ServerError> {
-        let reservation = self.budget.reserve(STEP as u64)?;
-        let (budget, limit) = (&self.budget, self.limits.body_bytes());
-        Ok(Growing { bytes: Vec::new(), reservation, reserved: STEP, budget, limit })
+    /// A body of at most `limit` bytes, of which the first `free` take nothing from the budget.
+    ///
+    /// # Errors
+    /// None but those of [`Budget::reserve`].
+    pub(crate) fn growing(&self, limit: u64, free: usize) -> Result<Growing<'_>, ServerError> {
+        let reservation = self.budget.reserve(0)?;
+        Ok(Growing { bytes: Vec::new(), reservation, reserved: free, budget: &self.budget, limit })
+    }
+}
+
+impl Body {
+    /// Itself, unless it is empty.
+    ///
+    /// # Errors
+    /// [`ServerError::EmptyBody`].
+    pub(crate) fn filled(self) -> Result<Self, ServerError> {
+        if self.bytes.is_empty() { Err(ServerError::EmptyBody) } else { Ok(self) }
+    }
+}
+
+/// How long is waited for the parts of a body.
+pub(crate) struct Patience {
+    end: Instant,
+    pause: Duration,
+    slow: ServerError,
+}
+
+impl Patience {
+    /// Waits for the next part.
+    ///
+    /// # Errors
+    /// [`ServerError::SlowBody`] when the pause, or all together, has lasted too long.
+    pub(crate) async fn wait<F: Future>(&self, part: F) -> Result<F::Output, ServerError> {
+        timeout_at(self.end.min(Instant::now() + self.pause), part).await.map_err(|_| self.slow.clone())
     }
 }
 
 /// A body of which not all is here yet.
-struct Growing<'a> {
+pub(crate) struct Growing<'a> {
     bytes: Vec<u8>,
     reservation: Reservation,
     reserved: usize,
@@ -185,7 +240,11 @@ struct Growing<'a> {
 }
 
 impl Growing<'_> {
-    fn add(&mut self, piece: &[u8]) -> Result<(), ServerError> {
+    /// Takes the next part.
+    ///
+    /// # Errors
+    /// [`ServerError::BodyTooLarge`] beyond the limit, and those of [`Budget::reserve`].
+    pub(crate) fn add(&mut self, piece: &[u8]) -> Result<(), ServerError> {
         let length = self.bytes.len() + piece.len();
         if length as u64 > self.limit {
             return Err(ServerError::BodyTooLarge { limit: self.limit });
@@ -199,11 +258,9 @@ impl Growing<'_> {
         Ok(())
     }
 
-    fn whole(self) -> Result<Body, ServerError> {
-        if self.bytes.is_empty() {
-            return Err(ServerError::EmptyBody);
-        }
-        Ok(Body { bytes: self.bytes, reservation: self.reservation })
+    /// All that has come.
+    pub(crate) fn whole(self) -> Body {
+        Body { bytes: self.bytes, reservation: self.reservation }
     }
 }
 

@@ -42,15 +42,23 @@ pub(crate) struct Predicted {
 
 impl Work {
     /// Decodes, prepares and runs encoded images, each with its tiles, and merges what was found in them.
-    pub(crate) async fn predict(
+    pub(crate) async fn predict<B>(&self, images: Vec<B>, options: RequestOptions) -> Result<Predicted, ServerError>
+    where
+        B: AsRef<[u8]> + Send + 'static,
+    {
+        let prepared = self.prepare(images, options.tiling).await?;
+        self.run(prepared, options).await
+    }
+
+    /// Runs prepared images, each with its tiles, and merges what was found in them.
+    pub(crate) async fn run(
         &self,
-        images: Vec<Vec<u8>>,
+        prepared: Vec<(Original, Vec<Part>)>,
         options: RequestOptions,
     ) -> Result<Predicted, ServerError> {
-        let prepared = self.prepare(images, options.tiling).await?;
         let (originals, parts): (Vec<Original>, Vec<Vec<Part>>) = prepared.into_iter().unzip();
         let jobs = self.batches(parts.into_iter().flatten().collect(), options.thresholds)?;
-        let predictions = self.state.infer_all(self.model(), jobs).await?;
+        let predictions = self.ask(jobs).await?;
         if originals.iter().all(|original| original.tiles.is_empty()) {
             return Ok(Predicted { originals, predictions });
         }
@@ -81,7 +89,7 @@ impl Work {
             };
             images.axis_chunks_iter(Axis(0), most).map(chunk).collect()
         };
-        self.state.infer_all(self.model(), jobs).await
+        self.ask(jobs).await
     }
 }
 
@@ -140,13 +148,13 @@ impl Work {
             });
             let part = Batch { images: images.await?, sizes: None, thresholds: Thresholds::default() };
             let Predictions::Probabilities(part) =
-                self.state.infer_all(self.model(), vec![self.job(part, None)]).await?
+                self.state.infer_all(&self.model, vec![self.job(part, None)]).await?
             else {
                 return Err(ServerError::Internal);
             };
             rows.extend(part.rows().into_iter().map(|row| row.to_vec()));
         }
-        let task = self.model().description.meta.task;
+        let task = self.model.description.meta.task;
         let several = match task.labels() {
             Labels::Classes => true,
             Labels::Class | Labels::Boxes | Labels::Outlines => false,
@@ -174,11 +182,11 @@ impl Work {
 
     /// The views of an image, and memory for them and one batch of them.
     async fn occlusion(&self, index: usize, bytes: Vec<u8>) -> Result<(Occlusion, Reservation), ServerError> {
-        let (state, model, most) = (self.state.clone(), self.model, self.max_batch() as u64);
+        let (state, model, most) = (self.state.clone(), Arc::clone(&self.model), self.max_batch() as u64);
         let (timings, permit) = (Arc::clone(&self.timings), self.permit.clone());
         let made = self.state.pool.run_while_wanted(move |wanted| {
             let _permit = permit;
-            let about = &state.models[model].description;
+            let about = &model.description;
             let encoded = Encoded { index, bytes: &bytes, wanted };
             let decoded = decoded_memory(&encoded.probe(&state)?);
             let mut reservation = state.admission.budget.reserve(decoded)?;

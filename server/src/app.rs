@@ -25,9 +25,10 @@ use crate::{
     connections::Connections,
     descriptors,
     error::ServerError,
+    grpc::{Endpoint, Options},
     observe::observe,
-    routes::{health, infer, page, score},
-    state::State,
+    routes::{health, infer, page, repository, score},
+    state::{Loaded, State},
     wire::Wire,
 };
 
@@ -63,7 +64,9 @@ pub fn configure(config: &mut ServiceConfig, state: &Data<State>) {
     config.service(get(read("/v2"), || web::get().to(health::server), || web::head().to(health::server)));
     config.service(get(read("/v2/health/live"), || web::get().to(health::live), || web::head().to(health::live)));
     config.service(get(read("/v2/health/ready"), || web::get().to(health::ready), || web::head().to(health::ready)));
-    config.service(write("/v2/repository/index").route(web::post().to(health::index)));
+    config.service(write("/v2/repository/index").route(web::post().to(repository::index)));
+    config.service(write("/v2/repository/models/{model}/load").route(web::post().to(repository::load)));
+    config.service(write("/v2/repository/models/{model}/unload").route(web::post().to(repository::unload)));
     // Before the model that would have this name.
     config.service(get(
         read("/v2/models/stats"),
@@ -104,6 +107,8 @@ pub struct Listening {
     pub server: Server,
     /// The addresses, with the real port where 0 was asked for.
     pub addresses: Vec<SocketAddr>,
+    /// What answers over gRPC, where that was asked for.
+    pub grpc: Option<Endpoint>,
     /// What routes share.
     pub state: Data<State>,
 }
@@ -114,15 +119,43 @@ impl Listening {
     pub fn handle(&self) -> ServerHandle {
         self.server.handle()
     }
+
+    /// Where gRPC is spoken, if it is.
+    #[must_use]
+    pub fn grpc_address(&self) -> Option<SocketAddr> {
+        self.grpc.as_ref()?.addresses.first().copied()
+    }
 }
 
-/// Opens the models and listens.
+/// Listens, and begins to load the models. Until they are loaded, the server is live and not ready. Call it within an Actix system.
 ///
 /// # Errors
-/// Those of [`State::open`], and an address that cannot be listened on.
-pub fn listen(config: &Config) -> anyhow::Result<Listening> {
-    let state = State::open(config)?;
-    listen_with(Arc::new(state), &config.bind, config.http_threads, config.stop_timeout)
+/// Those of [`State::start`], and an address that cannot be listened on.
+pub fn listen(config: &Config) -> anyhow::Result<(Listening, Loaded)> {
+    let (state, loaded) = State::start(config)?;
+    let state = Arc::new(state);
+    let threads = config.http_threads.max(1) + usize::from(config.grpc.is_some());
+    let options = Options { connections: room(threads, &state), stop_timeout: config.stop_timeout };
+    let mut listening = listen_http(Arc::clone(&state), &config.bind, config.http_threads, options)?;
+    if let Some(bind) = &config.grpc {
+        listening.grpc = Some(listen_grpc(state, bind, options)?);
+    }
+    Ok((listening, loaded))
+}
+
+/// Listens for gRPC, beside HTTP. Call it within an Actix system.
+///
+/// # Errors
+/// An address that cannot be listened on.
+pub fn listen_grpc(state: Arc<State>, bind: &str, options: Options) -> anyhow::Result<Endpoint> {
+    let listeners = bind_all(bind).with_context(|| format!("cannot listen on {bind} for gRPC"))?;
+    Ok(Endpoint::start(listeners, Data::from(state), options)?)
+}
+
+/// How many connections each of so many threads may hold.
+fn room(threads: usize, state: &State) -> usize {
+    let room = descriptors::connections_per_thread(threads as u64, state.limits.max_connections);
+    usize::try_from(room).unwrap_or(usize::MAX)
 }
 
 /// Listens with models that are already running. Call it within an Actix system.
@@ -135,15 +168,18 @@ pub fn listen_with(
     http_threads: usize,
     stop_timeout: Duration,
 ) -> anyhow::Result<Listening> {
+    let connections = room(http_threads.max(1), &state);
+    listen_http(state, bind, http_threads, Options { connections, stop_timeout })
+}
+
+fn listen_http(state: Arc<State>, bind: &str, http_threads: usize, options: Options) -> anyhow::Result<Listening> {
     let state = Data::from(state);
     let listeners = bind_all(bind).with_context(|| format!("cannot listen on {bind}"))?;
     let addresses = listeners.iter().map(TcpListener::local_addr).collect::<io::Result<Vec<_>>>()?;
-    let threads = http_threads.max(1);
-    let room = descriptors::connections_per_thread(threads as u64, state.limits.max_connections);
     let mut builder = Server::build()
-        .workers(threads)
-        .max_concurrent_connections(usize::try_from(room).unwrap_or(usize::MAX))
-        .shutdown_timeout(stop_timeout.as_secs().max(1))
+        .workers(http_threads.max(1))
+        .max_concurrent_connections(options.connections)
+        .shutdown_timeout(options.stop_timeout.as_secs().max(1))
         .disable_signals();
     let Limits { header_timeout, keep_alive, .. } = state.limits;
     let connections = Connections::new(Duration::from_secs(keep_alive + header_timeout));
@@ -153,7 +189,7 @@ pub fn listen_with(
         let speaker = speaker.clone();
         builder = builder.listen("http", listener, move || speaker.service())?;
     }
-    Ok(Listening { server: builder.run(), addresses, state: speaker.state })
+    Ok(Listening { server: builder.run(), addresses, grpc: None, state: speaker.state })
 }
 
 /// Listens on every address that `bind` stands for.

@@ -1,13 +1,14 @@
 //! A served model: a bounded queue of jobs and the worker threads that own its sessions.
 
 use std::{
+    fmt,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
     thread::{self, JoinHandle},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context, ensure};
@@ -15,13 +16,14 @@ use crossbeam_channel::{Sender, bounded};
 use ndarray::{Array2, Array4, Axis, concatenate};
 use runtime::{Form, Outputs, RuntimeError};
 use schemas::{
-    CheckpointMeta, Settings,
+    CheckpointMeta, Labels, Settings,
     prediction::{Detection, Thresholds},
 };
 use tokio::sync::oneshot;
 
 use crate::{
     admit::{Permit, Reservation},
+    busy::Busy,
     error::ServerError,
     metrics::{ModelMetrics, Stage, Timings},
     pool::panic_text,
@@ -138,11 +140,28 @@ impl Backend for runtime::Model {
 /// Makes a worker's backend, at start and again after a panic.
 pub type Open = Box<dyn Fn() -> anyhow::Result<Box<dyn Backend>> + Send + Sync>;
 
+/// Name and version of a model.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Id {
+    /// The name it is served under.
+    pub name: String,
+    /// Its version, from 1.
+    pub version: u64,
+}
+
+impl fmt::Display for Id {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "'{}' version {}", self.name, self.version)
+    }
+}
+
 /// What a model says about itself.
 #[derive(Clone, Debug)]
 pub struct Description {
     /// The name it is served under.
     pub name: String,
+    /// Its version, from 1.
+    pub version: u64,
     /// The file's metadata.
     pub meta: CheckpointMeta,
     /// What its predictions are.
@@ -158,7 +177,7 @@ pub struct Description {
 }
 
 impl Description {
-    fn new(name: &str, model: &runtime::Model, running: Running) -> anyhow::Result<Self> {
+    fn new(id: &Id, model: &runtime::Model, running: Running) -> anyhow::Result<Self> {
         ensure!(
             !model.has_pixels(),
             "the file pastes the pixels of all objects, also for requests that do not ask for them, and the server does so \
@@ -173,7 +192,20 @@ impl Description {
             }
         };
         let (form, input_shape) = (model.form(), model.input_shape());
-        Ok(Self { name: name.to_owned(), meta, outputs, form, input_shape, settings, running })
+        let Id { name, version } = id.clone();
+        Ok(Self { name, version, meta, outputs, form, input_shape, settings, running })
+    }
+
+    /// The probability above which a label of a set is meant: the file's, or the usual one of files that do not say.
+    #[must_use]
+    pub fn label_threshold(&self) -> Option<f64> {
+        match self.meta.task.labels() {
+            Labels::Classes => {
+                let own = self.meta.settings.get("label_threshold").and_then(serde_json::Value::as_f64);
+                Some(own.unwrap_or(Settings::default().label_threshold))
+            }
+            Labels::Class | Labels::Boxes | Labels::Outlines => None,
+        }
     }
 
     /// Whether the model needs the sizes of the original images.
@@ -196,8 +228,8 @@ pub struct Job {
     pub timings: Arc<Timings>,
     /// The images' share of the memory budget.
     pub reservation: Option<Reservation>,
-    /// The request's permit.
-    pub permit: Permit,
+    /// The request's permit; none of a question that no client waits for.
+    pub permit: Option<Permit>,
 }
 
 /// How many workers a model gets and what may wait for them.
@@ -209,6 +241,8 @@ pub struct Workers {
     pub queue: usize,
     /// Most images that are run at once.
     pub batch: usize,
+    /// Longest time that a batch may take before the model is taken for stuck.
+    pub longest: Duration,
 }
 
 /// A model being served. [`Self::stop`], or dropping it, answers what is queued and joins the workers.
@@ -219,6 +253,9 @@ pub struct ServedModel {
     pub metrics: Arc<ModelMetrics>,
     queue: Arc<Queue>,
     alive: Arc<AtomicUsize>,
+    /// What each worker is doing.
+    busy: Vec<Arc<Busy>>,
+    longest: Duration,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -228,9 +265,9 @@ impl ServedModel {
     ///
     /// # Errors
     /// What opening or running says.
-    pub fn open(name: &str, source: Source, workers: Workers) -> anyhow::Result<Self> {
+    pub fn open(id: &Id, source: Source, workers: Workers) -> anyhow::Result<Self> {
         let (mut first, running) = source.open()?;
-        let mut description = Description::new(name, &first, running)?;
+        let mut description = Description::new(id, &first, running)?;
         let blank = Batch::blank(&description, 1);
         description.running.ask(&mut first, &blank.images, blank.sizes.as_deref())?;
         let first = Mutex::new(Some(first));
@@ -253,9 +290,11 @@ impl ServedModel {
         let alive = Arc::new(AtomicUsize::new(0));
         let metrics = Arc::new(ModelMetrics::default());
         let open = Arc::new(open);
-        let mut threads = Vec::new();
+        let (mut threads, mut busy) = (Vec::new(), Vec::new());
         for i in 0..workers.count.max(1) {
+            busy.push(Arc::new(Busy::new()));
             let worker = Worker {
+                busy: Arc::clone(&busy[i]),
                 backend: open()?,
                 open: Arc::clone(&open),
                 labels: description.meta.labels.len(),
@@ -277,13 +316,19 @@ impl ServedModel {
             let warm = told.recv().context("the worker ended")?;
             warm.context("the model does not run on blank images")?;
         }
-        Ok(Self { description, metrics, queue, alive, threads: Mutex::new(threads) })
+        Ok(Self { description, metrics, queue, alive, busy, longest: workers.longest, threads: Mutex::new(threads) })
     }
 
-    /// Whether a worker is there to answer.
+    /// Whether a worker is there to answer, and none is stuck.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        self.alive.load(Ordering::SeqCst) > 0 && !self.queue.is_closed()
+        self.alive.load(Ordering::SeqCst) > 0 && !self.queue.is_closed() && self.stuck() == 0
+    }
+
+    /// Workers that have been at one batch for so long that they may not come back.
+    #[must_use]
+    pub fn stuck(&self) -> usize {
+        self.busy.iter().filter(|busy| busy.is_stuck(self.longest)).count()
     }
 
     /// Workers that are there to answer, each with a session of its own.
@@ -351,6 +396,7 @@ struct Worker {
     most: usize,
     alive: Arc<AtomicUsize>,
     metrics: Arc<ModelMetrics>,
+    busy: Arc<Busy>,
 }
 
 impl Worker {
@@ -421,7 +467,7 @@ impl Worker {
         let n = batch.count();
         let backend = &mut self.backend;
         let start = Instant::now();
-        let ran = catch_unwind(AssertUnwindSafe(|| backend.run(batch)));
+        let ran = self.busy.with(|| catch_unwind(AssertUnwindSafe(|| backend.run(batch))));
         let time = start.elapsed();
         timings.iter().for_each(|timings| timings.add(Stage::Run, time));
         match ran {

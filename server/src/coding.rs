@@ -28,12 +28,7 @@ impl Coding {
         let mut found = Self::Identity;
         for value in headers.get_all(header::CONTENT_ENCODING) {
             for name in value.to_str().map_err(|_| ServerError::ContentEncoding)?.split(',') {
-                let coding = match name.trim().to_ascii_lowercase().as_str() {
-                    "identity" | "" => Self::Identity,
-                    "gzip" | "x-gzip" => Self::Gzip,
-                    "deflate" => Self::Deflate,
-                    _ => return Err(ServerError::ContentEncoding),
-                };
+                let coding = Self::named(name)?;
                 if coding != Self::Identity && found != Self::Identity {
                     return Err(ServerError::ContentEncoding);
                 }
@@ -41,6 +36,19 @@ impl Coding {
             }
         }
         Ok(found)
+    }
+
+    /// That of one name.
+    ///
+    /// # Errors
+    /// [`ServerError::ContentEncoding`] when it is not known.
+    pub fn named(name: &str) -> Result<Self, ServerError> {
+        match name.trim().to_ascii_lowercase().as_str() {
+            "identity" | "" => Ok(Self::Identity),
+            "gzip" | "x-gzip" => Ok(Self::Gzip),
+            "deflate" => Ok(Self::Deflate),
+            _ => Err(ServerError::ContentEncoding),
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use clap::Args;
 use schemas::prediction::MAX_IMAGES;
 
-use crate::providers::Providers;
+use crate::{manager::Wanted, providers::Providers};
 
 /// Bounds on what one request, and all of them together, may take. Every one of them has a clear answer when it is hit.
 #[derive(Args, Clone, Debug)]
@@ -53,6 +53,13 @@ pub struct Limits {
     /// Longest pause within a body, in seconds [408]
     #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3600))]
     pub pause_timeout: u64,
+    /// Time for an answer after the request's body is here, in seconds; a V2 request may ask for less by its parameter timeout, in
+    /// microseconds. What waits for longer is not run [503]
+    #[arg(long, value_name = "SECONDS", default_value_t = 120, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub answer_timeout: u64,
+    /// Longest run of a batch, in seconds; while a model is at one for longer, the server says that it is not ready
+    #[arg(long, value_name = "SECONDS", default_value_t = 120, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub run_timeout: u64,
     /// Time that an idle connection is kept open, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=3600))]
     pub keep_alive: u64,
@@ -71,6 +78,18 @@ impl Limits {
         Duration::from_secs(self.decode_timeout)
     }
 
+    /// How long an answer may take.
+    #[must_use]
+    pub fn answer_time(&self) -> Duration {
+        Duration::from_secs(self.answer_timeout)
+    }
+
+    /// How long a batch may run.
+    #[must_use]
+    pub fn run_time(&self) -> Duration {
+        Duration::from_secs(self.run_timeout)
+    }
+
     /// The decoder's share of the limits.
     #[must_use]
     pub fn decode(&self) -> models::host::Limits {
@@ -81,10 +100,12 @@ impl Limits {
 /// Everything that a server needs to start.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Name and file of each model; the first one answers `/score`.
-    pub models: Vec<(String, PathBuf)>,
+    /// The models; the first one answers `/score`.
+    pub wanted: Wanted,
     /// Address and port to listen on; port 0 takes any free one.
     pub bind: String,
+    /// Address and port to listen on for gRPC, if at all; port 0 takes any free one.
+    pub grpc: Option<String>,
     /// ONNX Runtime's file or folder; `None` searches.
     pub library: Option<PathBuf>,
     /// What the models run on.

@@ -7,7 +7,7 @@ use actix_web::{
     HttpResponse, ResponseError,
     http::{
         StatusCode,
-        header::{self, HeaderName},
+        header::{self, ContentEncoding, HeaderName},
     },
 };
 use schemas::{Coded, ErrorBody, ErrorCode, prediction::DataError};
@@ -34,6 +34,12 @@ pub enum ServerError {
         seconds: u64,
         /// Limit for a pause.
         pause: u64,
+    },
+    /// A stream of requests on which nothing comes.
+    #[error("no request came on the stream for {seconds} s; open it again for the next one")]
+    IdleStream {
+        /// The limit.
+        seconds: u64,
     },
     /// Not HTTP, found by the parser before any route.
     #[error(
@@ -138,6 +144,15 @@ pub enum ServerError {
         /// The methods that are.
         allow: &'static str,
     },
+    /// What clients may not do here.
+    #[error("clients may not load and unload models here; start the server with --model-control explicit to let them")]
+    Forbidden,
+    /// A model that cannot be served.
+    #[error("the model cannot be loaded: {reason}; what was served before still is")]
+    Load {
+        /// Why, without a place on this machine.
+        reason: String,
+    },
     /// No room now.
     #[error("the server is busy ({what}); try again later")]
     Overloaded {
@@ -147,6 +162,12 @@ pub enum ServerError {
     /// The process is about to end, or all workers of the model are gone.
     #[error("the model is not ready")]
     NotReady,
+    /// The answer was not there in time.
+    #[error("the answer was not there within {milliseconds} ms; try again later, or ask for less")]
+    Late {
+        /// The limit.
+        milliseconds: u64,
+    },
     /// A thread that should have come back has not.
     #[error("{threads} of the decoding threads have been at one task for more than {seconds} s")]
     Stuck {
@@ -164,14 +185,29 @@ pub enum ServerError {
 }
 
 impl ServerError {
+    /// Whether the same request may well be answered a second later.
+    #[must_use]
+    pub fn is_passing(&self) -> bool {
+        matches!(self, Self::Overloaded { .. } | Self::Late { .. } | Self::NotReady | Self::Stuck { .. })
+    }
+
     /// A header that goes with the status, where HTTP wants one.
     fn header(&self) -> Option<(HeaderName, &'static str)> {
         match self {
-            Self::Overloaded { .. } | Self::NotReady | Self::Stuck { .. } => Some((header::RETRY_AFTER, "1")),
+            passing if passing.is_passing() => Some((header::RETRY_AFTER, "1")),
             Self::Method { allow } => Some((header::ALLOW, allow)),
             Self::ContentEncoding => Some((header::ACCEPT_ENCODING, "gzip, deflate")),
             _ => None,
         }
+    }
+
+    /// A model that is to be loaded from other files than its own.
+    #[must_use]
+    pub fn other_files() -> Self {
+        Self::Request(
+            "a model is loaded as it is in the repository; the parameters config and file: are not supported"
+                .to_owned(),
+        )
     }
 
     /// What the HTTP parser means by the status of an answer of its own.
@@ -214,14 +250,17 @@ impl Coded for ServerError {
             Self::NotFound => ErrorCode::NotFound,
             Self::UnknownModel => ErrorCode::UnknownModel,
             Self::Method { .. } => ErrorCode::MethodNotAllowed,
-            Self::SlowBody { .. } => ErrorCode::SlowBody,
+            Self::SlowBody { .. } | Self::IdleStream { .. } => ErrorCode::SlowBody,
             Self::ImageTooLarge { .. } => ErrorCode::ImageTooLarge,
             Self::BodyTooLarge { .. } => ErrorCode::BodyTooLarge,
             Self::TooManyImages { .. } | Self::TooManyExplained { .. } => ErrorCode::TooManyImages,
             Self::TooMuchMemory { .. } => ErrorCode::TooMuchMemory,
             Self::MediaType { .. } => ErrorCode::UnsupportedMediaType,
             Self::ContentEncoding => ErrorCode::UnsupportedEncoding,
+            Self::Forbidden => ErrorCode::Forbidden,
+            Self::Load { .. } => ErrorCode::InvalidModelFile,
             Self::Overloaded { .. } => ErrorCode::Overloaded,
+            Self::Late { .. } => ErrorCode::DeadlineExceeded,
             Self::NotReady | Self::Stuck { .. } => ErrorCode::NotReady,
             Self::Model => ErrorCode::ModelFailed,
             Self::Internal => ErrorCode::Internal,
@@ -253,6 +292,8 @@ impl ResponseError for ServerError {
         if let Some(header) = self.header() {
             builder.insert_header(header);
         }
+        // Keeps it from being compressed; no client sees it (`observe`).
+        builder.insert_header(ContentEncoding::Identity);
         let mut response = builder.json(ErrorBody::new(code, self.to_string()));
         response.extensions_mut().insert(ReportedCode(code));
         response

@@ -43,12 +43,14 @@ pub fn base64(state: &State, text: &str) -> bool {
 /// A V2 request to the model of this position: so many bytes of JSON, all if it is not said, and what follows them.
 #[must_use]
 pub fn infer(state: &State, model: usize, bytes: &[u8], json_length: Option<usize>) -> bool {
-    body(state, bytes).and_then(|body| infer::check(state, model, body, json_length)).is_ok()
+    let models = state.models.serving();
+    let check = |body| infer::check(state, &models[model].description, body, json_length);
+    body(state, bytes).and_then(check).is_ok()
 }
 
 /// A body that is compressed with gzip or, if not, with deflate.
 #[must_use]
 pub fn unpack(state: &State, bytes: &[u8], gzip: bool) -> bool {
     let coding = if gzip { Coding::Gzip } else { Coding::Deflate };
-    body(state, bytes).and_then(|body| state.admission.undo(&body, coding)).is_ok()
+    body(state, bytes).and_then(|body| state.admission.undo(&body, coding, state.limits.body_bytes())).is_ok()
 }

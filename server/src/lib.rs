@@ -6,11 +6,14 @@
 //! Routes parse and render only; decoding and resizing happen before the queue, so that whatever stands between queue
 //! and session (batching) sees images of one size; sessions are owned by the worker threads. What goes wrong is a
 //! [`error::ServerError`], which has a code; its status follows from that ([`schemas::ErrorCode::http_status`]).
+//! [`score`] walks the same way with the images of a folder or a list, without HTTP.
 
 pub mod admit;
 mod answer;
 pub mod app;
 pub mod backend;
+mod busy;
+pub mod catalogue;
 mod coding;
 pub mod config;
 mod connections;
@@ -18,7 +21,10 @@ mod descriptors;
 pub mod error;
 #[doc(hidden)]
 pub mod fuzz;
+pub mod grpc;
+pub mod loader;
 pub mod log;
+pub mod manager;
 mod masks;
 pub mod metrics;
 mod observe;
@@ -29,8 +35,14 @@ mod prepare;
 mod process;
 pub mod providers;
 mod queue;
+mod render;
+pub mod repository;
 mod request;
 mod routes;
+pub mod score;
+pub mod shadow;
 pub mod state;
 pub mod stop;
+pub mod traffic;
+mod v2;
 mod wire;

@@ -1,18 +1,27 @@
 //! The program `server`.
 
-use std::{io, num::NonZeroUsize, path::PathBuf, process::ExitCode, thread, time::Duration};
+use std::{io, net::SocketAddr, num::NonZeroUsize, path::PathBuf, process::ExitCode, thread, time::Duration};
 
-use actix_web::rt;
+use actix_web::{
+    dev::Server,
+    rt::{self, task::JoinError},
+    web::Data,
+};
 use anyhow::Context;
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use schemas::registered::is_model_name;
 use serde_json::json;
 use server::{
     app::{self, Listening},
     config::{Config, Limits},
+    grpc::Endpoint,
     log::{Log, write_patiently},
+    manager::{Control, Wanted},
     providers::Providers,
+    score,
+    state::State,
     stop::{self, Stop},
+    traffic::Split,
 };
 use tokio::sync::oneshot;
 
@@ -23,15 +32,29 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 /// probability of each label, detectors with boxes; a request may set a detector's score_threshold and iou_threshold, and, of a
 /// `prepared` file, its tiles (tile_grid_size, tile_overlap_ratio, tile_predictions_nms_thresh)
 #[derive(Parser)]
-#[command(version, about)]
+#[command(version, about, args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
     /// A model to serve and its name; repeat for several. The first one answers /score. `prepared` files are faster than
     /// `whole` ones; their answers differ by the rounding of the resize
-    #[arg(long = "model", value_name = "NAME=FILE", required = true, value_parser = named_model)]
+    #[arg(long = "model", value_name = "NAME=FILE", required_unless_present = "model_repository", value_parser = named_model)]
     models: Vec<(String, PathBuf)>,
+    /// A folder of models as `trainer register` writes them, NAME/VERSION/model.onnx; of each the highest version that can be served is.
+    /// They come after those of --model
+    #[arg(long, value_name = "DIR")]
+    model_repository: Option<PathBuf>,
+    /// Who changes what is served while the server runs
+    #[arg(long, value_name = "MODE", default_value = "poll")]
+    model_control: Control,
+    #[command(flatten)]
+    split: Split,
     /// Address and port to listen on; port 0 takes any free one
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8080", env = "FOVEA_BIND")]
     bind: String,
+    /// Address and port to listen on for the V2 protocol over gRPC, too; port 0 takes any free one [default: not at all]
+    #[arg(long, value_name = "HOST:PORT", env = "FOVEA_GRPC")]
+    grpc: Option<String>,
     /// Sessions per model; each runs one batch at a time
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=256))]
     workers: u32,
@@ -63,6 +86,12 @@ struct Arguments {
     limits: Limits,
 }
 
+/// What to do instead of serving.
+#[derive(Subcommand)]
+enum Command {
+    Score(Box<score::Options>),
+}
+
 fn named_model(text: &str) -> Result<(String, PathBuf), String> {
     let (name, path) = text.split_once('=').ok_or("write NAME=FILE, such as fridge=model.onnx")?;
     if !is_model_name(name) {
@@ -75,13 +104,19 @@ fn named_model(text: &str) -> Result<(String, PathBuf), String> {
 }
 
 impl Arguments {
-    fn config(&self) -> Config {
+    fn config(&self) -> anyhow::Result<Config> {
         // Counts what this process may use (affinity, container quota), not what the machine has.
         let processors = thread::available_parallelism().map_or(1, NonZeroUsize::get);
         let workers = self.workers as usize;
-        Config {
-            models: self.models.clone(),
+        Ok(Config {
+            wanted: Wanted {
+                files: self.models.clone(),
+                repository: self.model_repository.clone(),
+                control: self.model_control,
+                traffic: self.split.traffic()?,
+            },
             bind: self.bind.clone(),
+            grpc: self.grpc.clone(),
             library: self.library.clone(),
             providers: self.providers.clone(),
             workers,
@@ -91,7 +126,7 @@ impl Arguments {
             drain: Duration::from_millis(self.drain),
             stop_timeout: Duration::from_secs(self.stop_timeout),
             limits: self.limits.clone(),
-        }
+        })
     }
 }
 
@@ -101,7 +136,17 @@ fn main() -> ExitCode {
     let Ok(log) = Log::start() else {
         return ExitCode::FAILURE;
     };
-    let code = match rt::System::new().block_on(serve(&arguments, &log)) {
+    let code = match &arguments.command {
+        Some(Command::Score(options)) => score::main(options),
+        None => outcome(rt::System::new().block_on(serve(&arguments, &log))),
+    };
+    log.flush(LAST_WORDS);
+    code
+}
+
+/// Logs why serving ended, and returns its exit code.
+fn outcome(served: Result<(), Failure>) -> ExitCode {
+    match served {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure::Configuration(error)) => {
             tracing::error!("{}", schemas::error::chain(error.as_ref()));
@@ -111,9 +156,7 @@ fn main() -> ExitCode {
             tracing::error!("{}", schemas::error::chain(error.as_ref()));
             ExitCode::FAILURE
         }
-    };
-    log.flush(LAST_WORDS);
-    code
+    }
 }
 
 enum Failure {
@@ -123,24 +166,48 @@ enum Failure {
 }
 
 async fn serve(arguments: &Arguments, log: &Log) -> Result<(), Failure> {
-    let config = arguments.config();
-    let listening = app::listen(&config).map_err(Failure::Configuration)?;
-    // Before the address is told: whoever knows it may connect, and may ask for a stop.
+    let config = arguments.config().map_err(Failure::Configuration)?;
     let stop = Stop::new().map_err(|e| Failure::Other(e.into()))?;
-    announce(&listening, arguments.json).map_err(Failure::Other)?;
-    run(listening, stop, &config, log).await.map_err(Failure::Other)
+    let (listening, loaded) = app::listen(&config).map_err(Failure::Configuration)?;
+    let grpc_address = listening.grpc_address();
+    let Listening { server, addresses, grpc, state } = listening;
+    watch(stop, (&server, grpc.as_ref()), &state, (&config, log)).map_err(Failure::Other)?;
+    let mut server = rt::spawn(server);
+    tokio::select! {
+        loaded = loaded => {
+            loaded.context("the thread that loads models has ended").and_then(|first| first).map_err(Failure::Configuration)?;
+            state.loaded();
+            announce(&addresses, grpc_address, &state, arguments.json).map_err(Failure::Other)?;
+            ended((&mut server).await).map_err(Failure::Other)?;
+        }
+        end = &mut server => ended(end).map_err(Failure::Other)?,
+    }
+    if let Some(grpc) = grpc {
+        grpc.ended().await;
+    }
+    state.stop();
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// How the server has ended.
+fn ended(end: Result<io::Result<()>, JoinError>) -> anyhow::Result<()> {
+    end.context("the server's task has ended")?.context("the server has ended")
 }
 
 /// Tells the address, on a thread of its own: a standard output that is closed, full, or read by nobody must not keep the server
 /// from serving.
-fn announce(listening: &Listening, as_json: bool) -> anyhow::Result<()> {
-    let address = listening.addresses.first().context("the server has no address")?;
+fn announce(addresses: &[SocketAddr], grpc: Option<SocketAddr>, state: &State, as_json: bool) -> anyhow::Result<()> {
+    let address = addresses.first().context("the server has no address")?;
     let url = format!("http://{address}");
-    let names: Vec<&str> = listening.state.models.iter().map(|m| m.description.name.as_str()).collect();
-    let line = if as_json {
-        format!("{}\n", json!({ "listening": url, "models": names }))
-    } else {
-        format!("listening on {url}\n")
+    let names: Vec<String> = state.models.entries().into_iter().map(|(name, _)| name).collect();
+    // Without a scheme, because clients want it so.
+    let grpc = grpc.map(|address| address.to_string());
+    let line = match (as_json, &grpc) {
+        (true, Some(grpc)) => format!("{}\n", json!({ "listening": url, "grpc": grpc, "models": names })),
+        (true, None) => format!("{}\n", json!({ "listening": url, "models": names })),
+        (false, Some(grpc)) => format!("listening on {url}\ngRPC on {grpc}\n"),
+        (false, None) => format!("listening on {url}\n"),
     };
     let tell = move || {
         if let Err(error) = write_patiently(&mut io::stdout().lock(), line.as_bytes()) {
@@ -148,30 +215,36 @@ fn announce(listening: &Listening, as_json: bool) -> anyhow::Result<()> {
         }
     };
     thread::Builder::new().name("announce".to_owned()).spawn(tell)?;
-    tracing::info!(%address, models = names.join(","), "ready");
+    tracing::info!(%address, grpc, models = names.join(","), "ready");
     Ok(())
 }
 
-async fn run(listening: Listening, stop: Stop, config: &Config, log: &Log) -> anyhow::Result<()> {
+/// Begins the server's end when the process is told to stop.
+fn watch(
+    stop: Stop,
+    (server, grpc): (&Server, Option<&Endpoint>),
+    state: &Data<State>,
+    (config, log): (&Config, &Log),
+) -> anyhow::Result<()> {
     let limit = config.drain.saturating_add(config.stop_timeout).saturating_add(stop::GRACE);
     let (tell, told) = oneshot::channel();
-    let state = listening.state.clone();
+    let state = state.clone();
     stop.watch(limit, log.clone(), move || {
         state.begin_stop();
         // Nobody listens any more when the server has ended by itself.
         let _ = tell.send(());
     })?;
-    let (handle, drain) = (listening.handle(), config.drain);
+    let (handle, drain) = (server.handle(), config.drain);
+    let stop_grpc = grpc.map(Endpoint::stopper);
     rt::spawn(async move {
         if told.await.is_ok() {
             tokio::time::sleep(drain).await;
+            if let Some(stop_grpc) = stop_grpc {
+                stop_grpc();
+            }
             // Told to stop with or without being awaited, the server begins at once.
             drop(handle.stop(true));
         }
     });
-    let Listening { server, state, .. } = listening;
-    server.await?;
-    state.stop();
-    tracing::info!("stopped");
     Ok(())
 }

@@ -13,6 +13,8 @@ use std::{
 
 use actix_web::http::StatusCode;
 
+use crate::shadow::Comparisons;
+
 /// What part of a request's work a time belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
@@ -180,6 +182,8 @@ pub struct ModelMetrics {
     batches: Mutex<BTreeMap<usize, Total>>,
     images: AtomicU64,
     skipped: AtomicU64,
+    /// What came of its answers that were only compared.
+    pub shadow: Comparisons,
     /// Milliseconds since 1970 when the last batch ended; 0 before the first.
     last: AtomicU64,
 }
@@ -312,7 +316,7 @@ impl Metrics {
         }
     }
 
-    /// The text that Prometheus reads: these counts, those of each model by its name, and `readings`.
+    /// The text that Prometheus reads: these counts, those of each model by its labels, and `readings`.
     #[must_use]
     pub fn render(&self, models: &[(&str, &ModelMetrics)], readings: &[Reading]) -> String {
         let mut out = String::with_capacity(8192);
@@ -334,16 +338,16 @@ impl Metrics {
         for (model, metrics) in models {
             for (outcome, total) in &*lock(&metrics.requests) {
                 let (outcome, count) = (outcome.name(), total.count);
-                writeln!(out, "fovea_model_requests_total{{model=\"{model}\",outcome=\"{outcome}\"}} {count}")?;
+                writeln!(out, "fovea_model_requests_total{{{model},outcome=\"{outcome}\"}} {count}")?;
             }
         }
         head(out, "fovea_images_total", "counter", "Images, and tiles of images, answered by a model.")?;
         for (model, metrics) in models {
-            writeln!(out, "fovea_images_total{{model=\"{model}\"}} {}", metrics.images())?;
+            writeln!(out, "fovea_images_total{{{model}}} {}", metrics.images())?;
         }
         head(out, "fovea_skipped_total", "counter", "Queued jobs dropped because their client had gone.")?;
         for (model, metrics) in models {
-            writeln!(out, "fovea_skipped_total{{model=\"{model}\"}} {}", metrics.skipped())?;
+            writeln!(out, "fovea_skipped_total{{{model}}} {}", metrics.skipped())?;
         }
         head(out, "fovea_in_flight_requests", "gauge", "Requests being read, worked on or answered.")?;
         writeln!(out, "fovea_in_flight_requests {}", self.in_flight.load(Ordering::Relaxed))?;
@@ -362,7 +366,7 @@ impl Metrics {
         head(out, name, "histogram", "Time per request in each stage, summed over its images.")?;
         for (model, metrics) in models {
             for stage in Stage::ALL {
-                let labels = format!("model=\"{model}\",stage=\"{}\"", stage.name());
+                let labels = format!("{model},stage=\"{}\"", stage.name());
                 metrics.stages[stage as usize].render(out, name, &labels)?;
             }
         }
@@ -440,7 +444,7 @@ mod tests {
         open.timings().add(Stage::Run, Duration::from_millis(3));
         model.count_batch(3, 4, Duration::from_millis(2));
         model.count_skipped(5);
-        let models = [("m", &*model)];
+        let models = [("model=\"m\"", &*model)];
         let has = |text: &str, lines: &[&str]| {
             for line in lines {
                 assert!(text.lines().any(|l| l == *line), "{line} is missing in\n{text}");

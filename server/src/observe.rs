@@ -13,7 +13,7 @@ use actix_web::{
     body::{BodySize, BoxBody, MessageBody},
     dev::{Payload, ServiceRequest, ServiceResponse},
     error::PayloadError,
-    http::header::{self, HeaderName, HeaderValue},
+    http::header::{self, AcceptEncoding, Encoding, HeaderName, HeaderValue},
     middleware::Next,
     web::{Bytes, Data},
 };
@@ -78,6 +78,12 @@ pub(crate) async fn observe<B: MessageBody + 'static>(
     let Some(state) = request.app_data::<Data<State>>().cloned() else {
         return Ok(next.call(request).await?.map_into_boxed_body());
     };
+    // An answer as it is, in place of actix-web's refusal (406), which is no object.
+    let codings = [Encoding::identity(), Encoding::gzip(), Encoding::deflate()];
+    let accepted = request.get_header::<AcceptEncoding>();
+    if accepted.is_some_and(|accepted| accepted.negotiate(codings.iter()).is_none()) {
+        request.headers_mut().remove(header::ACCEPT_ENCODING);
+    }
     let watch = request.conn_data::<Arc<Watch>>().cloned();
     let _busy = watch.as_ref().map(Busy::new);
     let mut guard = state.metrics.guard(paths::route_name(request.path()));
@@ -91,6 +97,10 @@ pub(crate) async fn observe<B: MessageBody + 'static>(
     guard.finish(response.status(), code);
     let headers = response.headers_mut();
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    // What says so only kept it from being compressed.
+    if headers.get(header::CONTENT_ENCODING).is_some_and(|coding| coding == "identity") {
+        headers.remove(header::CONTENT_ENCODING);
+    }
     if let Some(value) = guard.timings().header().and_then(|v| HeaderValue::from_str(&v).ok()) {
         headers.insert(HeaderName::from_static("server-timing"), value);
     }

@@ -6,17 +6,17 @@ use schemars::{JsonSchema, SchemaGenerator, generate::SchemaSettings};
 use schemas::{
     ErrorBody,
     prediction::{
-        ClassificationAnswer, DetectionAnswer, ImageRequest, InferRequest, InferResponse, ModelConfig, ModelMetadata,
-        ModelReady, ModelState, ScoreQuery, ScoreRequest, ServerLive, ServerMetadata, ServerReady, Statistics,
+        ClassificationAnswer, DetectionAnswer, ImageRequest, InferRequest, InferResponse, LoadRequest, ModelConfig,
+        ModelMetadata, ModelReady, ModelState, ScoreQuery, ScoreRequest, ServerLive, ServerMetadata, ServerReady,
+        Statistics,
     },
 };
 use serde_json::{Map, Value, json};
 
-use crate::routes::health::VERSION;
-
 /// What a path's request can be refused for: the statuses of [`crate::error::ServerError`], and when they are answered.
-const REFUSALS: [(&str, &str); 8] = [
+const REFUSALS: [(&str, &str); 9] = [
     ("400", "The body, the JSON, the base64 or an image cannot be used"),
+    ("403", "Clients may not load and unload models; the operator lets them with --model-control explicit"),
     ("404", "No such model or version"),
     ("408", "The request or its body did not arrive in time"),
     ("413", "The body, an image, their number or the memory they need is beyond the limit"),
@@ -27,6 +27,9 @@ const REFUSALS: [(&str, &str); 8] = [
 ];
 /// Those of a request with a body.
 const OF_BODIES: &[&str] = &["400", "404", "408", "413", "415", "429", "500", "503"];
+
+/// Those of a request that changes what is served.
+const OF_CONTROL: &[&str] = &["400", "403", "404", "408", "413", "415", "429", "500", "503"];
 
 /// The document, in JSON.
 pub(crate) fn document() -> &'static str {
@@ -63,7 +66,7 @@ fn build() -> Value {
                     "name": "model", "in": "path", "required": true,
                     "schema": { "type": "string", "pattern": "^[A-Za-z0-9_-][A-Za-z0-9_.-]{0,63}$" },
                 },
-                "Version": { "name": "version", "in": "path", "required": true, "schema": { "const": VERSION } },
+                "Version": { "name": "version", "in": "path", "required": true, "schema": { "type": "string", "pattern": "^[1-9][0-9]{0,19}$" } },
                 "HeaderLength": {
                     "name": "Inference-Header-Content-Length", "in": "header",
                     "description": "Length of the JSON that tensor bytes follow; 0 when the body is one encoded image and nothing else.",
@@ -225,8 +228,23 @@ impl Describer {
             "content": self.json::<Vec<ModelState>>(),
         });
         let responses = self.responses(good, &[]);
-        let operation = json!({ "operationId": "repositoryIndex", "summary": "V2: the models, with their state", "responses": responses });
+        let summary = "V2: every version of the models, with its state";
+        let operation = json!({ "operationId": "repositoryIndex", "summary": summary, "responses": responses });
         self.paths.insert("/v2/repository/index".to_owned(), json!({ "post": operation }));
+        for (call, id, summary) in [
+            ("load", "repositoryLoad", "V2: loads the newest of a model, or a changed file; answers when it is served"),
+            ("unload", "repositoryUnload", "V2: takes a model from service; requests that have it are answered"),
+        ] {
+            let responses = self.responses(json!({ "description": "It is done" }), OF_CONTROL);
+            let body = json!({ "content": self.json::<LoadRequest>() });
+            let operation =
+                json!({ "operationId": id, "summary": summary, "requestBody": body, "responses": responses });
+            let model = json!([{ "$ref": "#/components/parameters/Model" }]);
+            self.paths.insert(
+                format!("/v2/repository/models/{{model}}/{call}"),
+                json!({ "post": operation, "parameters": model }),
+            );
+        }
     }
 
     /// The paths of one model, with and without its version.

@@ -1,7 +1,7 @@
 //! The paths that there are, and what each is called.
 
 /// Paths, in the notation of the OpenAPI document, with the name that each has in the metrics.
-pub const ROUTES: [(&str, &str); 21] = [
+pub const ROUTES: [(&str, &str); 23] = [
     ("/", "page"),
     ("/assets/app.js", "page"),
     ("/assets/app.css", "page"),
@@ -15,6 +15,8 @@ pub const ROUTES: [(&str, &str); 21] = [
     ("/v2/health/live", "live"),
     ("/v2/health/ready", "ready"),
     ("/v2/repository/index", "v2_index"),
+    ("/v2/repository/models/{model}/load", "v2_load"),
+    ("/v2/repository/models/{model}/unload", "v2_unload"),
     ("/v2/models/stats", "v2_stats"),
     ("/v2/models/{model}", "v2_model"),
     ("/v2/models/{model}/config", "v2_config"),

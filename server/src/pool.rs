@@ -5,30 +5,23 @@ use std::{
     any::Any,
     io,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::Arc,
     thread::{self, JoinHandle},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use crossbeam_channel::{Sender, TrySendError, bounded};
 use tokio::sync::oneshot;
 
-use crate::error::ServerError;
+use crate::{busy::Busy, error::ServerError};
 
 type Task = Box<dyn FnOnce() + Send>;
-
-/// What a thread is doing: milliseconds from the pool's start to that of its task, and 1; 0 while it waits for one.
-type Busy = Arc<AtomicU64>;
 
 /// The threads and their bounded queue. Dropping it finishes what is queued and joins the threads.
 pub struct Pool {
     queue: Option<Sender<Task>>,
     threads: Vec<JoinHandle<()>>,
-    start: Instant,
-    busy: Vec<Busy>,
+    busy: Vec<Arc<Busy>>,
 }
 
 impl Pool {
@@ -38,8 +31,7 @@ impl Pool {
     /// When the system refuses a thread.
     pub fn new(threads: usize, waiting: usize) -> io::Result<Self> {
         let (queue, tasks) = bounded::<Task>(waiting);
-        let start = Instant::now();
-        let busy: Vec<Busy> = (0..threads.max(1)).map(|_| Busy::default()).collect();
+        let busy: Vec<Arc<Busy>> = (0..threads.max(1)).map(|_| Arc::new(Busy::new())).collect();
         let threads = busy
             .iter()
             .enumerate()
@@ -47,23 +39,19 @@ impl Pool {
                 let (tasks, busy) = (tasks.clone(), Arc::clone(busy));
                 let work = move || {
                     for task in tasks {
-                        busy.store(milliseconds(start.elapsed()) + 1, Ordering::Relaxed);
-                        task();
-                        busy.store(0, Ordering::Relaxed);
+                        busy.with(task);
                     }
                 };
                 thread::Builder::new().name(format!("decode-{i}")).spawn(work)
             })
             .collect::<io::Result<_>>()?;
-        Ok(Self { queue: Some(queue), threads, start, busy })
+        Ok(Self { queue: Some(queue), threads, busy })
     }
 
     /// How many threads have been at one task for longer than `limit`.
     #[must_use]
     pub fn stuck(&self, limit: Duration) -> usize {
-        let now = milliseconds(self.start.elapsed());
-        let is_stuck = |since: u64| since > 0 && now.saturating_sub(since - 1) > milliseconds(limit);
-        self.busy.iter().filter(|busy| is_stuck(busy.load(Ordering::Relaxed))).count()
+        self.busy.iter().filter(|busy| busy.is_stuck(limit)).count()
     }
 
     /// Runs `work` on one of the threads. When the returned future is dropped before its turn comes, because the client
@@ -121,10 +109,6 @@ impl Drop for Pool {
     }
 }
 
-fn milliseconds(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
-}
-
 /// The text of a panic, for the log.
 pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> &str {
     panic
@@ -137,7 +121,7 @@ pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> &str {
 #[cfg(test)]
 mod tests {
     use std::{
-        sync::atomic::AtomicUsize,
+        sync::atomic::{AtomicUsize, Ordering},
         task::{Context, Waker},
     };
 

@@ -1,7 +1,10 @@
 //! Preparation of a request's images: decoded, cut into tiles and resized where the model needs it, and grouped by size into
 //! batches.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use actix_web::web::Data;
 use futures_util::future::try_join_all;
@@ -13,10 +16,12 @@ use schemas::{
     prediction::{Thresholds, Tiling},
     preprocessing::Fit,
 };
+use tokio::time::timeout_at;
 
 use crate::{
     admit::{Permit, Reservation},
     backend::{Batch, Description, Job, ServedModel},
+    catalogue::Found,
     config::Limits,
     error::ServerError,
     metrics::{Stage, Timings},
@@ -54,21 +59,43 @@ pub(crate) struct Pixels {
 /// One request's images on their way to a model.
 pub(crate) struct Work {
     pub state: Data<State>,
-    /// Position of the model in [`State::models`].
-    pub model: usize,
+    pub model: Arc<ServedModel>,
+    /// A version of it whose answers are compared with its own.
+    pub shadow: Option<Arc<ServedModel>>,
     pub timings: Arc<Timings>,
     pub permit: Permit,
+    /// How long the answer may take, from `start` on.
+    limit: Duration,
+    start: Instant,
 }
 
 impl Work {
     /// The work of a request for a model, whose stages are timed from now on.
-    pub(crate) fn new(state: Data<State>, model: usize, timings: Arc<Timings>, permit: Permit) -> Self {
-        timings.belong_to(&state.models[model].metrics);
-        Self { state, model, timings, permit }
+    pub(crate) fn new(state: Data<State>, found: Found, timings: Arc<Timings>, permit: Permit) -> Self {
+        let Found { model, shadow } = found;
+        timings.belong_to(&model.metrics);
+        let limit = state.limits.answer_time();
+        Self { state, model, shadow, timings, permit, limit, start: Instant::now() }
     }
 
-    pub(crate) fn model(&self) -> &ServedModel {
-        &self.state.models[self.model]
+    /// The client wants its answer within so many microseconds; 0 is as long as the server takes.
+    pub(crate) fn hurry(&mut self, microseconds: u64) {
+        if microseconds > 0 {
+            self.limit = self.limit.min(Duration::from_micros(microseconds));
+        }
+    }
+
+    /// What `answer` comes to, if that is in time. If not, it is dropped, and with it what still waits for a thread or a worker.
+    ///
+    /// # Errors
+    /// [`ServerError::Late`], and what `answer` ends with.
+    pub(crate) async fn in_time<T>(
+        &self,
+        answer: impl Future<Output = Result<T, ServerError>>,
+    ) -> Result<T, ServerError> {
+        let milliseconds = u64::try_from(self.limit.as_millis()).unwrap_or(u64::MAX);
+        let end = (self.start + self.limit).into();
+        timeout_at(end, answer).await.unwrap_or(Err(ServerError::Late { milliseconds }))
     }
 
     /// Most images in one batch.
@@ -77,20 +104,33 @@ impl Work {
     }
 
     /// Decodes and prepares encoded images, several at once where there are threads for it.
-    pub(crate) async fn prepare(
+    pub(crate) async fn prepare<B>(
         &self,
-        images: Vec<Vec<u8>>,
+        images: Vec<B>,
         tiling: Tiling,
-    ) -> Result<Vec<(Original, Vec<Part>)>, ServerError> {
+    ) -> Result<Vec<(Original, Vec<Part>)>, ServerError>
+    where
+        B: AsRef<[u8]> + Send + 'static,
+    {
         try_join_all(images.into_iter().enumerate().map(|(index, bytes)| {
-            let (state, model) = (self.state.clone(), self.model);
-            let (timings, permit) = (Arc::clone(&self.timings), self.permit.clone());
+            let (how, permit) = (self.preparation(tiling), self.permit.clone());
             self.state.pool.run_while_wanted(move |wanted| {
                 let _permit = permit;
-                prepare(&Encoded { index, bytes: &bytes, wanted }, &state, model, &tiling, &timings)
+                let encoded = Encoded { index, bytes: bytes.as_ref(), wanted };
+                how.prepare(&encoded, &how.weigh(&encoded)?)
             })
         }))
         .await
+    }
+
+    /// How its images are prepared.
+    pub(crate) fn preparation(&self, tiling: Tiling) -> Preparation {
+        Preparation {
+            state: self.state.clone(),
+            model: Arc::clone(&self.model),
+            timings: Arc::clone(&self.timings),
+            tiling,
+        }
     }
 
     /// Groups neighbours of one size into batches of at most `max_batch`.
@@ -115,7 +155,7 @@ impl Work {
 
     fn batch(&self, group: Vec<Part>, thresholds: Thresholds<Option<f32>>) -> Result<Job, ServerError> {
         let n = group.len();
-        let sizes = self.model().description.takes_sizes().then(|| group.iter().map(|part| part.size).collect());
+        let sizes = self.model.description.takes_sizes().then(|| group.iter().map(|part| part.size).collect());
         let mut parts = group.into_iter();
         let Some(Part { image, mut reservation, .. }) = parts.next() else {
             return Err(ServerError::Internal);
@@ -132,7 +172,7 @@ impl Work {
     }
 
     pub(crate) fn job(&self, batch: Batch, reservation: Option<Reservation>) -> Job {
-        Job { batch, timings: Arc::clone(&self.timings), reservation, permit: self.permit.clone() }
+        Job { batch, timings: Arc::clone(&self.timings), reservation, permit: Some(self.permit.clone()) }
     }
 }
 
@@ -190,48 +230,83 @@ pub(crate) fn decoded_memory(header: &Header) -> u64 {
     header.memory.max(u64::from(header.width) * u64::from(header.height) * DECODED_BYTES)
 }
 
-/// The image and its parts, the whole of it first. The memory of all of them is taken before anything is decoded.
-fn prepare(
-    encoded: &Encoded<'_>,
-    state: &State,
-    model: usize,
-    tiling: &Tiling,
-    timings: &Timings,
-) -> Result<(Original, Vec<Part>), ServerError> {
-    let (index, model) = (encoded.index, &state.models[model].description);
-    let header = encoded.probe(state)?;
-    let needed = |width: u32, height: u32| {
-        let inside = check_inside(&Size { index, width, height }, state.limits.max_pixels, model, tiling)?;
-        let parts = if model.form == Form::Prepared { inside * PART_BYTES } else { 0 };
-        Ok::<u64, ServerError>(decoded_memory(&header) + parts)
-    };
-    let stored = needed(header.width, header.height)?;
-    let mut reservation = state.admission.budget.reserve(stored)?;
-    let decoded = encoded.decode(state, timings)?;
-    // The header's sides are those before the image was turned upright; tiles may then come out a little larger.
-    let upright = needed(decoded.width, decoded.height)?;
-    if upright > stored {
-        reservation.absorb(state.admission.budget.reserve(upright - stored)?);
+/// How images are prepared for a model. Owned by the thread that does it.
+pub(crate) struct Preparation {
+    state: Data<State>,
+    model: Arc<ServedModel>,
+    timings: Arc<Timings>,
+    tiling: Tiling,
+}
+
+/// An image's header, and what it takes.
+pub(crate) struct Weight {
+    header: Header,
+    pub need: Need,
+}
+
+/// Memory that an image takes, in bytes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Need {
+    /// While it is decoded and prepared, its parts included.
+    pub peak: u64,
+    /// From then on until it is answered.
+    pub kept: u64,
+}
+
+impl Preparation {
+    fn about(&self) -> &Description {
+        &self.model.description
     }
-    let mut original = Original { width: decoded.width, height: decoded.height, tiles: Vec::new() };
-    let images = match model.form {
-        Form::Whole => vec![(decoded, [i64::from(original.height), i64::from(original.width)])],
-        Form::Prepared => {
-            original.tiles = host::tiles(decoded.width, decoded.height, tiling.grid, tiling.overlap);
-            timings.time(Stage::Prepare, || parts(&decoded, &original.tiles, &model.meta.preprocessing))
+
+    /// Reads the image's header, and says what the image takes.
+    pub(crate) fn weigh(&self, encoded: &Encoded<'_>) -> Result<Weight, ServerError> {
+        let header = encoded.probe(&self.state)?;
+        let (width, height) = (header.width, header.height);
+        let need = self.need(&header, &Size { index: encoded.index, width, height })?;
+        Ok(Weight { header, need })
+    }
+
+    /// What an image of this header takes at this size.
+    fn need(&self, header: &Header, size: &Size) -> Result<Need, ServerError> {
+        let inside = check_inside(size, self.state.limits.max_pixels, self.about(), &self.tiling)?;
+        let decoded = decoded_memory(header);
+        Ok(match self.about().form {
+            Form::Prepared => Need { peak: decoded + inside * PART_BYTES, kept: inside * PART_BYTES },
+            Form::Whole => Need { peak: decoded, kept: u64::from(size.width) * u64::from(size.height) * PART_BYTES },
+        })
+    }
+
+    /// The image and its parts, the whole of it first. The memory of all of them is taken before anything is decoded.
+    pub(crate) fn prepare(&self, encoded: &Encoded<'_>, weight: &Weight) -> Result<(Original, Vec<Part>), ServerError> {
+        let (state, about) = (&self.state, self.about());
+        let mut reservation = state.admission.budget.reserve(weight.need.peak)?;
+        let decoded = encoded.decode(state, &self.timings)?;
+        // The header's sides are those before the image was turned upright; tiles may then come out a little larger.
+        let (width, height) = (decoded.width, decoded.height);
+        let upright = self.need(&weight.header, &Size { index: encoded.index, width, height })?;
+        if upright.peak > weight.need.peak {
+            reservation.absorb(state.admission.budget.reserve(upright.peak - weight.need.peak)?);
         }
-    };
-    // Twice their size: once as an image, once as part of a batch.
-    let kept = images.iter().map(|(image, _)| image.data.len() as u64 * 2).sum();
-    reservation.shrink_to(kept);
-    let mut reservation = Some(reservation);
-    let mut own = || match reservation.take() {
-        Some(all) => Ok(all),
-        None => state.admission.budget.reserve(0),
-    };
-    let part = |(image, size)| Ok(Part { image, size, reservation: own()? });
-    let parts: Result<Vec<Part>, ServerError> = images.into_iter().map(part).collect();
-    Ok((original, parts?))
+        let mut original = Original { width, height, tiles: Vec::new() };
+        let images = match about.form {
+            Form::Whole => vec![(decoded, [i64::from(height), i64::from(width)])],
+            Form::Prepared => {
+                original.tiles = host::tiles(width, height, self.tiling.grid, self.tiling.overlap);
+                self.timings.time(Stage::Prepare, || parts(&decoded, &original.tiles, &about.meta.preprocessing))
+            }
+        };
+        // Twice their size: once as an image, once as part of a batch.
+        let kept = images.iter().map(|(image, _)| image.data.len() as u64 * 2).sum();
+        reservation.shrink_to(kept);
+        let mut reservation = Some(reservation);
+        let mut own = || match reservation.take() {
+            Some(all) => Ok(all),
+            None => state.admission.budget.reserve(0),
+        };
+        let part = |(image, size)| Ok(Part { image, size, reservation: own()? });
+        let parts: Result<Vec<Part>, ServerError> = images.into_iter().map(part).collect();
+        Ok((original, parts?))
+    }
 }
 
 /// The whole image and each tile, prepared, with their heights and widths before that.

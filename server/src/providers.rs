@@ -73,13 +73,13 @@ pub enum Pad {
 }
 
 impl Providers {
-    /// What each of these models is to run on, in their order.
+    /// Whether the choices make sense for these models, and, where there is a repository, for others that come.
     ///
     /// # Errors
     /// A choice for a model that is not there, two for one model, and CUDA graphs of nothing.
-    pub fn wanted(&self, models: &[&str], max_batch: usize) -> anyhow::Result<Vec<Wanted>> {
+    pub fn check(&self, models: &[&str], has_repository: bool) -> anyhow::Result<()> {
         for (i, choice) in self.choices.iter().enumerate() {
-            if let Some(name) = choice.model.as_deref().filter(|name| !models.contains(name)) {
+            if let Some(name) = choice.model.as_deref().filter(|name| !has_repository && !models.contains(name)) {
                 bail!(
                     "--provider {name}={}: no --model has that name; there are {}",
                     choice.provider,
@@ -92,19 +92,23 @@ impl Providers {
                 bail!("--provider is given twice for {whom}; give it once");
             }
         }
-        let of = |name: Option<&str>| self.choices.iter().find(|choice| choice.model.as_deref() == name);
-        let wanted = models.iter().map(|name| Wanted {
-            provider: of(Some(name)).or_else(|| of(None)).map_or(Provider::Cpu, |choice| choice.provider),
+        if self.cuda_graphs && self.choices.iter().all(|choice| choice.provider == Provider::Cpu) {
+            bail!("--cuda-graphs without a model on cuda; add --provider cuda:0, or leave it out");
+        }
+        Ok(())
+    }
+
+    /// What the model of this name is to run on, in batches of at most `max_batch`.
+    #[must_use]
+    pub fn of(&self, name: &str, max_batch: usize) -> Wanted {
+        let choice = |name: Option<&str>| self.choices.iter().find(|choice| choice.model.as_deref() == name);
+        Wanted {
+            provider: choice(Some(name)).or_else(|| choice(None)).map_or(Provider::Cpu, |choice| choice.provider),
             fallback: self.fallback,
             pad: self.pad,
             cuda_graphs: self.cuda_graphs,
             max_batch,
-        });
-        let wanted: Vec<Wanted> = wanted.collect();
-        if self.cuda_graphs && wanted.iter().all(|wanted| wanted.provider == Provider::Cpu) {
-            bail!("--cuda-graphs without a model on cuda; add --provider cuda:0, or leave it out");
         }
-        Ok(wanted)
     }
 }
 
@@ -262,8 +266,8 @@ mod tests {
     }
 
     fn of(providers: &Providers) -> Result<Vec<String>, String> {
-        let wanted = providers.wanted(&["a", "b"], 16).map_err(|e| e.to_string())?;
-        Ok(wanted.iter().map(|wanted| wanted.provider.to_string()).collect())
+        providers.check(&["a", "b"], false).map_err(|e| e.to_string())?;
+        Ok(["a", "b"].map(|name| providers.of(name, 16).provider.to_string()).to_vec())
     }
 
     #[test]

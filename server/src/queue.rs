@@ -224,7 +224,7 @@ mod tests {
         let images = Array4::from_elem((count, side, side, 3), value);
         let batch = Batch { images, sizes: None, thresholds: Default::default() };
         let permit = Admission::new(&limits).enter().unwrap();
-        let job = Job { batch, timings: Arc::default(), reservation: None, permit };
+        let job = Job { batch, timings: Arc::default(), reservation: None, permit: Some(permit) };
         let (reply, answer) = oneshot::channel();
         (Queued { job, since: Instant::now(), reply }, answer)
     }

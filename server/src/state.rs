@@ -5,26 +5,32 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use runtime::Placement;
 use schemas::registered::is_model_name;
+use tokio::sync::oneshot;
 
 use crate::{
     admit::Admission,
-    backend::{Job, Predictions, ServedModel, Workers},
+    backend::{Description, Job, Predictions, ServedModel},
+    catalogue::Catalogue,
     config::{Config, Limits},
     error::ServerError,
+    loader::Loader,
+    manager::Manager,
     metrics::{Kind, Metrics, ModelMetrics, Reading, Total},
     pool::Pool,
-    process,
-    providers::Source,
+    process, shadow,
 };
+
+/// Told when the models of the start are loaded, or why one of them is not.
+pub type Loaded = oneshot::Receiver<anyhow::Result<()>>;
 
 /// Models, admission, threads and metrics of one server.
 pub struct State {
-    /// The models, at least one; the first answers `/score`.
-    pub models: Vec<ServedModel>,
+    /// The models; the first answers `/score`.
+    pub models: Arc<Catalogue>,
     /// Who gets in.
     pub admission: Admission,
     /// Where blocking work runs.
@@ -33,40 +39,30 @@ pub struct State {
     pub metrics: Arc<Metrics>,
     /// Bounds on requests.
     pub limits: Limits,
+    /// What changes the models; none where they stay.
+    manager: Option<Manager>,
+    is_loaded: AtomicBool,
     stopping: AtomicBool,
 }
 
 impl State {
-    /// Opens all models and starts all threads but the HTTP ones.
+    /// A server that loads its models on a thread of its own, and goes on to load them while it serves. What is there at the start is
+    /// served when the second part says so; see [`Self::loaded`].
     ///
     /// # Errors
-    /// No model, a bad or repeated name, a file that cannot be opened or run.
-    pub fn open(config: &Config) -> anyhow::Result<Self> {
-        let metrics = Arc::new(Metrics::default());
-        let queue = usize::try_from(config.limits.queue).unwrap_or(usize::MAX);
-        let batch = usize::try_from(config.limits.max_batch).unwrap_or(usize::MAX);
-        let workers = Workers { count: config.workers, queue, batch };
-        let options = runtime::Options { intra_threads: config.threads, library: config.library.clone() };
-        let names: Vec<&str> = config.models.iter().map(|(name, _)| name.as_str()).collect();
-        let wanted = config.providers.wanted(&names, usize::try_from(config.limits.max_batch).unwrap_or(usize::MAX))?;
-        let mut models: Vec<ServedModel> = Vec::new();
-        for ((name, path), wanted) in config.models.iter().zip(wanted) {
-            if !is_model_name(name) {
-                bail!("model name {name:?}: use 1 to 64 of A-Z a-z 0-9 _ . - and no dot in front");
-            }
-            if models.iter().any(|m| m.description.name == *name) {
-                bail!("model name '{name}' is given twice; a name serves one file");
-            }
-            let source = Source { path: path.clone(), options: options.clone(), wanted };
-            let model = ServedModel::open(name, source, workers).with_context(|| format!("model '{name}'"))?;
-            let about = &model.description;
-            tracing::info!(name, form = %about.form, labels = about.meta.labels.len(), provider = %about.running, "model opened");
-            models.push(model);
-        }
-        Self::with_models(models, metrics, config.decode_threads, &config.limits)
+    /// A bad or repeated name, options that contradict each other, or the system refuses a thread.
+    pub fn start(config: &Config) -> anyhow::Result<(Self, Loaded)> {
+        check(config)?;
+        let catalogue = Arc::new(Catalogue::default());
+        let (tell, loaded) = oneshot::channel();
+        let manager = Manager::start(config.wanted.clone(), Loader::new(config), Arc::clone(&catalogue), tell)?;
+        let mut state = Self::around(catalogue, Arc::new(Metrics::default()), config.decode_threads, &config.limits)?;
+        state.manager = Some(manager);
+        state.is_loaded = AtomicBool::new(false);
+        Ok((state, loaded))
     }
 
-    /// Puts a server together around models that are already running.
+    /// Puts a server together around models that are already running, and stay.
     ///
     /// # Errors
     /// No model, or the system refuses a thread.
@@ -79,31 +75,58 @@ impl State {
         if models.is_empty() {
             bail!("no model to serve; name one with --model NAME=model.onnx");
         }
+        Self::around(Arc::new(Catalogue::of(models)), metrics, decode_threads, limits)
+    }
+
+    fn around(
+        models: Arc<Catalogue>,
+        metrics: Arc<Metrics>,
+        decode_threads: usize,
+        limits: &Limits,
+    ) -> anyhow::Result<Self> {
         // Every admitted request may have all its images waiting here.
         let waiting = limits.max_concurrent.saturating_mul(limits.max_images).min(65_536);
         let pool = Pool::new(decode_threads, usize::try_from(waiting).unwrap_or(usize::MAX))?;
         Ok(Self {
             models,
+            manager: None,
             admission: Admission::new(limits),
             pool,
             metrics,
             limits: limits.clone(),
+            is_loaded: AtomicBool::new(true),
             stopping: AtomicBool::new(false),
         })
     }
 
-    /// The model of that name.
-    ///
-    /// # Errors
-    /// [`ServerError::UnknownModel`].
-    pub fn model(&self, name: &str) -> Result<&ServedModel, ServerError> {
-        self.models.iter().find(|m| m.description.name == name).ok_or(ServerError::UnknownModel)
+    /// From now on the models that are there at the start are loaded.
+    pub fn loaded(&self) {
+        self.is_loaded.store(true, Ordering::SeqCst);
     }
 
-    /// Whether the server wants requests: it is not about to stop, every model has a worker, and no thread of the pool is stuck.
+    /// Loads the newest of a model, on a client's word.
+    ///
+    /// # Errors
+    /// Those of [`Manager::load`].
+    pub async fn load(&self, name: &str) -> Result<(), ServerError> {
+        self.manager.as_ref().ok_or(ServerError::Forbidden)?.load(name).await
+    }
+
+    /// Takes a model from service, on a client's word.
+    ///
+    /// # Errors
+    /// Those of [`Manager::unload`].
+    pub async fn unload(&self, name: &str) -> Result<(), ServerError> {
+        self.manager.as_ref().ok_or(ServerError::Forbidden)?.unload(name).await
+    }
+
+    /// Whether the server wants requests: its models are loaded and have workers, it is not about to stop, and no thread is stuck.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        !self.stopping.load(Ordering::SeqCst) && self.models.iter().all(ServedModel::is_ready) && self.stuck() == 0
+        self.is_loaded.load(Ordering::SeqCst)
+            && !self.stopping.load(Ordering::SeqCst)
+            && self.models.is_ready()
+            && self.stuck() == 0
     }
 
     /// Threads of the pool that have been at one task for so long that they may not come back. Decoding ends itself before.
@@ -117,10 +140,13 @@ impl State {
         self.stopping.store(true, Ordering::SeqCst);
     }
 
-    /// Ends the models' workers after they have answered what is queued.
+    /// Loads nothing more, and ends the models' workers after they have answered what is queued.
     pub fn stop(&self) {
         self.begin_stop();
-        self.models.iter().for_each(ServedModel::stop);
+        if let Some(manager) = &self.manager {
+            manager.stop();
+        }
+        self.models.serving().iter().for_each(|model| model.stop());
     }
 
     /// Runs `jobs` and returns the model's predictions, in the same order. A request of many jobs has only
@@ -134,24 +160,24 @@ impl State {
         Predictions::concatenate(parts, &model.description)
     }
 
-    /// Values of each model, each with a label besides the model's name.
-    fn per_model(&self, values: impl Fn(&ServedModel) -> Vec<(&'static str, String, f64)>) -> Vec<(String, f64)> {
-        let of = |model: &ServedModel| {
-            let name = model.description.name.clone();
-            let label = move |(key, value, n)| (format!("{{model=\"{name}\",{key}=\"{value}\"}}"), n);
-            values(model).into_iter().map(label).collect::<Vec<_>>()
-        };
-        self.models.iter().flat_map(of).collect()
-    }
-
     /// Metrics in Prometheus' text format.
     #[must_use]
     pub fn render_metrics(&self) -> String {
+        let serving = self.models.serving();
+        let serving: Vec<(String, &ServedModel)> =
+            serving.iter().map(|model| (labels_of(&model.description), &**model)).collect();
         let named = |value: fn(&ServedModel) -> f64| {
-            self.models.iter().map(|m| (format!("{{model=\"{}\"}}", m.description.name), value(m))).collect()
+            serving.iter().map(|(labels, model)| (format!("{{{labels}}}"), value(model))).collect()
+        };
+        let per_model = |values: fn(&ServedModel) -> Vec<(&'static str, String, f64)>| {
+            let of = |(labels, model): &(String, &ServedModel)| {
+                let labelled = |(key, value, n)| (format!("{{{labels},{key}=\"{value}\"}}"), n);
+                values(model).into_iter().map(labelled).collect::<Vec<_>>()
+            };
+            serving.iter().flat_map(of).collect::<Vec<_>>()
         };
         let models: Vec<(&str, &ModelMetrics)> =
-            self.models.iter().map(|model| (model.description.name.as_str(), &*model.metrics)).collect();
+            serving.iter().map(|(labels, model)| (labels.as_str(), &*model.metrics)).collect();
         let mut readings = vec![
             Reading {
                 kind: Kind::Gauge,
@@ -175,14 +201,13 @@ impl State {
                 kind: Kind::Gauge,
                 name: "fovea_model_provider",
                 help: "1, with what the model runs on as label.",
-                values: self
-                    .per_model(|m| vec![("provider", m.description.running.execution.provider.to_string(), 1.0)]),
+                values: per_model(|m| vec![("provider", m.description.running.execution.provider.to_string(), 1.0)]),
             },
             Reading {
                 kind: Kind::Gauge,
                 name: "fovea_model_nodes",
                 help: "Nodes of the model's graph that each of ONNX Runtime's providers runs.",
-                values: self.per_model(|m| {
+                values: per_model(|m| {
                     let nodes = m.description.running.placement.as_ref().map(Placement::nodes).unwrap_or_default();
                     nodes.into_iter().map(|(provider, n)| ("provider", provider, n as f64)).collect()
                 }),
@@ -191,10 +216,25 @@ impl State {
                 kind: Kind::Counter,
                 name: "fovea_batches_total",
                 help: "Batches that the model has run, by their size, padding included.",
-                values: self.per_model(|m| {
+                values: per_model(|m| {
                     let count = |(size, total): (usize, Total)| ("size", size.to_string(), total.count as f64);
                     m.metrics.batches().into_iter().map(count).collect()
                 }),
+            },
+            Reading {
+                kind: Kind::Counter,
+                name: "fovea_shadow_total",
+                help: "Answers of a version that are only compared, by what came of it.",
+                values: per_model(|m| {
+                    let count = |(outcome, n): (shadow::Outcome, u64)| ("outcome", outcome.name().to_owned(), n as f64);
+                    m.metrics.shadow.outcomes().into_iter().map(count).collect()
+                }),
+            },
+            Reading {
+                kind: Kind::Counter,
+                name: "fovea_shadow_difference_total",
+                help: "Sum of the largest difference of a score in each of these comparisons.",
+                values: named(|m| m.metrics.shadow.difference()),
             },
             Reading {
                 kind: Kind::Gauge,
@@ -218,4 +258,33 @@ impl State {
         readings.extend(process::readings());
         self.metrics.render(&models, &readings)
     }
+}
+
+/// A model's labels in the metrics.
+fn labels_of(about: &Description) -> String {
+    format!("model=\"{}\",version=\"{}\"", about.name, about.version)
+}
+
+/// Whether the options about models make sense together.
+fn check(config: &Config) -> anyhow::Result<()> {
+    let wanted = &config.wanted;
+    if wanted.files.is_empty() && wanted.repository.is_none() {
+        bail!(
+            "no model to serve; name one with --model NAME=model.onnx, or a folder of them with --model-repository DIR"
+        );
+    }
+    let names: Vec<&str> = wanted.files.iter().map(|(name, _)| name.as_str()).collect();
+    for (i, name) in names.iter().enumerate() {
+        if !is_model_name(name) {
+            bail!("model name {name:?}: use 1 to 64 of A-Z a-z 0-9 _ . - and no dot in front");
+        }
+        if names[..i].contains(name) {
+            bail!("model name '{name}' is given twice; a name serves one file");
+        }
+    }
+    if let Some(name) = wanted.traffic.keys().find(|name| names.contains(&name.as_str()) || wanted.repository.is_none())
+    {
+        bail!("--traffic or --shadow of '{name}': only models of --model-repository have several versions");
+    }
+    config.providers.check(&names, wanted.repository.is_some())
 }

@@ -22,6 +22,7 @@ use schemas::{
 };
 use server::{
     config::{Config, Limits},
+    manager::Wanted,
     providers::Providers,
     state::State,
 };
@@ -42,7 +43,11 @@ fn state() -> State {
     limits.max_images = 4;
     let models = [("whole", "tiny_whole.onnx"), ("d", "tiny_detector_prepared.onnx")];
     let config = Config {
-        models: models.map(|(name, file)| (name.to_owned(), fixture(file))).to_vec(),
+        wanted: Wanted {
+            files: models.map(|(name, file)| (name.to_owned(), fixture(file))).to_vec(),
+            ..Wanted::default()
+        },
+        grpc: None,
         bind: String::new(),
         library: None,
         providers: Providers::default(),
@@ -54,7 +59,9 @@ fn state() -> State {
         stop_timeout: Duration::ZERO,
         limits,
     };
-    State::open(&config).unwrap()
+    let (state, loaded) = State::start(&config).unwrap();
+    loaded.blocking_recv().unwrap().unwrap();
+    state
 }
 
 #[test]

@@ -42,7 +42,7 @@ pub use statistics::{
 pub use tensor::{DataError, Datatype, MAX_RANK, TensorData};
 pub use v2::{
     BinarySize, DetectionDefaults, IMAGES, InferInput, InferOutput, InferRequest, InferResponse, InputParameters,
-    MAX_ID_LENGTH, ModelExecution, ModelMetadata, ModelParameters, ModelReady, ModelState, OutputData,
-    OutputParameters, RequestParameters, RequestedOutput, SIZES, ServerLive, ServerMetadata, ServerReady,
+    LoadParameters, LoadRequest, MAX_ID_LENGTH, ModelExecution, ModelMetadata, ModelParameters, ModelReady, ModelState,
+    OutputData, OutputParameters, RequestParameters, RequestedOutput, SIZES, ServerLive, ServerMetadata, ServerReady,
     TensorMetadata, Unsupported,
 };

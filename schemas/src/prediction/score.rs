@@ -83,6 +83,9 @@ fn table_or_image() -> Value {
 pub struct ScoreQuery {
     /// Name of the model; the first one when absent.
     pub model: Option<String>,
+    /// Version of the model; when absent, the highest one, or the one that it is the turn of where several share the requests.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
     /// Repeated in the answer.
     #[schemars(length(max = 255))]
     pub filename: Option<String>,

@@ -19,8 +19,8 @@ use crate::{Form, Settings, Task};
 pub const MAX_ID_LENGTH: usize = 256;
 /// Most inputs of a request: images, and the sizes of the originals.
 const MAX_INPUTS: usize = 2;
-/// Most outputs of a model.
-const MAX_OUTPUTS: usize = 3;
+/// Most outputs of a model: boxes, scores, labels and masks.
+const MAX_OUTPUTS: usize = 4;
 /// Name of the input of images.
 pub const IMAGES: &str = "images";
 /// Name of the input of the original images' heights and widths.
@@ -60,14 +60,36 @@ pub struct ModelReady {
     pub ready: bool,
 }
 
-/// One model in the list of a server's models.
+/// What a request to load or unload a model holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LoadRequest {
+    /// None of them changes anything here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parameters: Option<LoadParameters>,
+}
+
+/// Parameters of loading and unloading, which clients of other servers know.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LoadParameters {
+    /// A configuration in place of the model's own; not supported.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config: Option<String>,
+    /// Whether models that the model needs go with it; there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unload_dependents: Option<bool>,
+    /// Files in place of the model's own; not supported.
+    #[serde(flatten)]
+    pub files: BTreeMap<String, Value>,
+}
+
+/// One version of a model in the list of a server's models.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ModelState {
     /// Name.
     pub name: String,
     /// Version.
     pub version: String,
-    /// `READY` or `UNAVAILABLE`.
+    /// `READY`, `LOADING`, `UNLOADING` or `UNAVAILABLE`.
     pub state: String,
     /// Why it is not ready; empty when it is.
     pub reason: String,
@@ -195,7 +217,7 @@ pub struct InferRequest<'a> {
         skip_serializing_if = "Option::is_none",
         deserialize_with = "object::optional_list::<_, _, MAX_OUTPUTS>"
     )]
-    #[schemars(length(max = 3))]
+    #[schemars(length(max = 4))]
     pub outputs: Option<Vec<RequestedOutput<'a>>>,
 }
 
@@ -206,6 +228,9 @@ pub struct RequestParameters {
     /// Every output comes as bytes after the JSON, unless its own parameters say otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub binary_data_output: Option<bool>,
+    /// Time for the answer, in microseconds, where it is less than the server's own; 0 is as good as absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<u64>,
     /// Detectors: only boxes with a score above it are answered. The model's own when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "options::score_threshold")]
@@ -295,7 +320,7 @@ pub struct InputParameters {
 pub struct RequestedOutput<'a> {
     /// Name.
     #[serde(borrow)]
-    #[schemars(extend("enum" = ["probabilities", "boxes", "scores", "labels"]))]
+    #[schemars(extend("enum" = ["probabilities", "boxes", "scores", "labels", "masks"]))]
     pub name: Cow<'a, str>,
     /// Options.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "object::optional")]
@@ -462,6 +487,15 @@ impl OutputData {
         match self {
             Self::Integer(_) => Datatype::Int64,
             Self::Float(_) => Datatype::Fp32,
+        }
+    }
+
+    /// How many bytes [`Self::to_bytes`] are.
+    #[must_use]
+    pub fn byte_length(&self) -> usize {
+        match self {
+            Self::Integer(values) => values.len() * size_of::<i64>(),
+            Self::Float(values) => values.len() * size_of::<f32>(),
         }
     }
 

@@ -4,22 +4,19 @@ use actix_web::{HttpResponse, web, web::Data};
 use runtime::{Outputs, Placement, Provider};
 use schemas::prediction::{
     BatchStatistics, Datatype, DetectionDefaults, DynamicBatching, InferenceStatistics, InstanceGroup, MASK_SIDE,
-    ModelConfig, ModelExecution, ModelMetadata, ModelParameters, ModelReady, ModelState, ModelStatistics, ServerLive,
+    ModelConfig, ModelExecution, ModelMetadata, ModelParameters, ModelReady, ModelStatistics, ServerLive,
     ServerMetadata, ServerReady, StatisticDuration, Statistics, TensorConfig, TensorMetadata,
 };
-use schemas::{CheckpointMeta, Labels, Settings};
 use serde::Deserialize;
 
 use crate::{
     backend::{Description, ServedModel},
+    catalogue::Found,
     error::ServerError,
     metrics::{Stage, Total},
     providers::Running,
     state::State,
 };
-
-/// The only version that a model has.
-pub(crate) const VERSION: &str = "1";
 
 /// The model and version in a path.
 #[derive(Deserialize)]
@@ -29,23 +26,25 @@ pub(crate) struct ModelPath {
 }
 
 impl ModelPath {
-    /// Position of the model in [`State::models`].
-    pub(crate) fn find(&self, state: &State) -> Result<usize, ServerError> {
-        if self.version.as_deref().is_some_and(|v| v != VERSION) {
-            return Err(ServerError::UnknownModel);
-        }
-        state.models.iter().position(|m| m.description.name == self.model).ok_or(ServerError::UnknownModel)
+    /// What answers requests for it.
+    pub(crate) fn find(&self, state: &State) -> Result<Found, ServerError> {
+        state.models.find(Some(&self.model), self.version.as_deref())
     }
 }
 
 pub(crate) async fn server() -> HttpResponse {
-    HttpResponse::Ok().json(ServerMetadata {
+    HttpResponse::Ok().json(server_metadata())
+}
+
+/// What the server says about itself.
+pub(crate) fn server_metadata() -> ServerMetadata {
+    ServerMetadata {
         name: "fovea".to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         extensions: ["binary_tensor_data", "model_configuration", "model_repository", "statistics"]
             .map(str::to_owned)
             .to_vec(),
-    })
+    }
 }
 
 pub(crate) async fn live() -> HttpResponse {
@@ -64,10 +63,11 @@ pub(crate) async fn ready(state: Data<State>) -> Result<HttpResponse, ServerErro
 }
 
 pub(crate) async fn model(state: Data<State>, path: web::Path<ModelPath>) -> Result<HttpResponse, ServerError> {
-    Ok(HttpResponse::Ok().json(metadata(&state.models[path.find(&state)?].description)))
+    Ok(HttpResponse::Ok().json(metadata(&state, &path.find(&state)?.model.description)))
 }
 
-fn metadata(about: &Description) -> ModelMetadata {
+pub(crate) fn metadata(state: &State, about: &Description) -> ModelMetadata {
+    let entry = state.models.entry(&about.name).unwrap_or_default();
     let tensor = |name: &str, datatype: Datatype, shape: &[i64]| TensorMetadata {
         name: name.to_owned(),
         datatype,
@@ -95,7 +95,7 @@ fn metadata(about: &Description) -> ModelMetadata {
     };
     ModelMetadata {
         name: about.name.clone(),
-        versions: vec![VERSION.to_owned()],
+        versions: entry.all_serving().map(|model| model.description.version.to_string()).collect(),
         platform: "onnxruntime_onnx".to_owned(),
         inputs,
         outputs,
@@ -105,20 +105,9 @@ fn metadata(about: &Description) -> ModelMetadata {
             form: about.form,
             labels: about.meta.labels.clone(),
             execution: execution(&about.running),
-            label_threshold: label_threshold(&about.meta),
+            label_threshold: about.label_threshold(),
             detection,
         },
-    }
-}
-
-/// The probability above which a label of a set is meant: the file's, or the usual one of files that do not say.
-fn label_threshold(meta: &CheckpointMeta) -> Option<f64> {
-    match meta.task.labels() {
-        Labels::Classes => {
-            let own = meta.settings.get("label_threshold").and_then(serde_json::Value::as_f64);
-            Some(own.unwrap_or(Settings::default().label_threshold))
-        }
-        Labels::Class | Labels::Boxes | Labels::Outlines => None,
     }
 }
 
@@ -133,7 +122,7 @@ fn execution(running: &Running) -> ModelExecution {
 }
 
 pub(crate) async fn model_ready(state: Data<State>, path: web::Path<ModelPath>) -> Result<HttpResponse, ServerError> {
-    let model = &state.models[path.find(&state)?];
+    let Found { model, .. } = path.find(&state)?;
     if !state.is_ready() || !model.is_ready() {
         return Err(ServerError::NotReady);
     }
@@ -142,8 +131,12 @@ pub(crate) async fn model_ready(state: Data<State>, path: web::Path<ModelPath>) 
 
 /// How a model is set up, in the words of Triton, whose clients ask before they send anything.
 pub(crate) async fn config(state: Data<State>, path: web::Path<ModelPath>) -> Result<HttpResponse, ServerError> {
-    let model = &state.models[path.find(&state)?];
-    let metadata = metadata(&model.description);
+    Ok(HttpResponse::Ok().json(configuration(&path.find(&state)?.model, &state)))
+}
+
+/// The same without HTTP.
+pub(crate) fn configuration(model: &ServedModel, state: &State) -> ModelConfig {
+    let metadata = metadata(state, &model.description);
     // What stands before the first side is the number of images.
     let tensor = |tensor: TensorMetadata| TensorConfig {
         name: tensor.name,
@@ -154,7 +147,7 @@ pub(crate) async fn config(state: Data<State>, path: web::Path<ModelPath>) -> Re
         Provider::Cpu => "KIND_CPU",
         Provider::Cuda { .. } => "KIND_GPU",
     };
-    Ok(HttpResponse::Ok().json(ModelConfig {
+    ModelConfig {
         name: metadata.name,
         platform: metadata.platform,
         backend: "onnxruntime".to_owned(),
@@ -163,19 +156,20 @@ pub(crate) async fn config(state: Data<State>, path: web::Path<ModelPath>) -> Re
         output: metadata.outputs.into_iter().map(tensor).collect(),
         instance_group: vec![InstanceGroup { kind: kind.to_owned(), count: model.workers() }],
         dynamic_batching: DynamicBatching { max_queue_delay_microseconds: 0 },
-    }))
+    }
 }
 
 pub(crate) async fn stats(state: Data<State>, path: web::Path<ModelPath>) -> Result<HttpResponse, ServerError> {
-    let model_stats = vec![statistics(&state.models[path.find(&state)?])];
+    let model_stats = vec![statistics(&path.find(&state)?.model)];
     Ok(HttpResponse::Ok().json(Statistics { model_stats }))
 }
 
 pub(crate) async fn all_stats(state: Data<State>) -> HttpResponse {
-    HttpResponse::Ok().json(Statistics { model_stats: state.models.iter().map(statistics).collect() })
+    HttpResponse::Ok()
+        .json(Statistics { model_stats: state.models.serving().iter().map(|model| statistics(model)).collect() })
 }
 
-fn statistics(model: &ServedModel) -> ModelStatistics {
+pub(crate) fn statistics(model: &ServedModel) -> ModelStatistics {
     let duration = |total: Total| StatisticDuration { count: total.count, ns: total.nanoseconds };
     let metrics = &model.metrics;
     let [success, fail] = metrics.requests().map(duration);
@@ -190,7 +184,7 @@ fn statistics(model: &ServedModel) -> ModelStatistics {
     };
     ModelStatistics {
         name: model.description.name.clone(),
-        version: VERSION.to_owned(),
+        version: model.description.version.to_string(),
         last_inference: metrics.last(),
         inference_count: metrics.images(),
         execution_count: batches.iter().map(|(_, total)| total.count).sum(),
@@ -205,15 +199,4 @@ fn statistics(model: &ServedModel) -> ModelStatistics {
         },
         batch_stats: batches.iter().map(batch).collect(),
     }
-}
-
-/// The models, in the order in which they were named. The body, which may ask for ready ones only, is not read: a model that
-/// is not ready is shown as such.
-pub(crate) async fn index(state: Data<State>) -> HttpResponse {
-    let entry = |model: &ServedModel| {
-        let (state, reason) = if model.is_ready() { ("READY", "") } else { ("UNAVAILABLE", "no worker is left") };
-        let (name, version) = (model.description.name.clone(), VERSION.to_owned());
-        ModelState { name, version, state: state.to_owned(), reason: reason.to_owned() }
-    };
-    HttpResponse::Ok().json(state.models.iter().map(entry).collect::<Vec<_>>())
 }

@@ -3,8 +3,8 @@
 mod form;
 pub(crate) mod health;
 pub(crate) mod infer;
-mod outputs;
 pub(crate) mod page;
+pub(crate) mod repository;
 pub(crate) mod score;
 
 use std::sync::Arc;
@@ -27,7 +27,8 @@ pub(crate) async fn read_body(state: &Data<State>, request: &HttpRequest) -> Res
         return Ok(body);
     }
     let shared = state.clone();
-    state.pool.run(move || shared.admission.undo(&body, coding)).await
+    let limit = state.limits.body_bytes();
+    state.pool.run(move || shared.admission.undo(&body, coding, limit)?.filled()).await
 }
 
 /// `type/subtype` of the body in lower case, without parameters; `None` when there is no such header.

@@ -9,10 +9,9 @@ use base64::{
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
 };
 use schemas::{
-    dataset::Corners,
     prediction::{
-        ClassificationAnswer, DETECTION_OPTIONS, Detection, DetectionAnswer, DetectionOptions, MAX_FILENAME,
-        MAX_OPTION_LENGTH, MaskForm, Scalar, ScoreRequest, ScoredBox, XaiParameters,
+        DETECTION_OPTIONS, Detection, DetectionAnswer, DetectionOptions, MAX_FILENAME, MAX_OPTION_LENGTH, MaskForm,
+        Scalar, ScoreRequest, XaiParameters,
     },
     setting::nearest,
 };
@@ -30,6 +29,7 @@ use crate::{
     masks::Masks,
     metrics::Stage,
     prepare::{Original, Work},
+    render::{classified, scored},
     request::{RequestOptions, check_explanations, check_masks},
     state::State,
 };
@@ -60,6 +60,7 @@ enum Kind {
 struct Query {
     /// The model; the first one when absent.
     model: Option<String>,
+    version: Option<String>,
     /// Repeated in the answer.
     filename: Option<String>,
     detection: DetectionOptions,
@@ -79,6 +80,7 @@ impl Query {
         for (name, value) in pairs.into_inner() {
             let is_repeated = match name.as_str() {
                 "model" => query.model.replace(value).is_some(),
+                "version" => query.version.replace(value).is_some(),
                 "filename" => query.filename.replace(value).is_some(),
                 "masks" => query.masks.replace(value.parse().map_err(ServerError::Request)?).is_some(),
                 _ => query.add_option("query string", &name, &value)?,
@@ -96,8 +98,11 @@ impl Query {
     /// Adds what `place` says of an option. Whether it was there before.
     fn add_option(&mut self, place: &str, name: &str, value: &str) -> Result<bool, ServerError> {
         let Some(option) = DETECTION_OPTIONS.iter().find(|option| option.name == name) else {
-            let names =
-                || ["model", "filename", "masks"].into_iter().chain(DETECTION_OPTIONS.iter().map(|option| option.name));
+            let names = || {
+                ["model", "version", "filename", "masks"]
+                    .into_iter()
+                    .chain(DETECTION_OPTIONS.iter().map(|option| option.name))
+            };
             let all = names().collect::<Vec<_>>().join(", ");
             let near = nearest(name, names()).map(|near| format!(" (did you mean {near}?)")).unwrap_or_default();
             return bad(format!("the {place} holds an unknown name{near}; it may hold {all}"));
@@ -116,10 +121,7 @@ pub(crate) async fn health(request: HttpRequest) -> HttpResponse {
 
 pub(crate) async fn score(state: Data<State>, request: HttpRequest) -> Result<HttpResponse, ServerError> {
     let query = Query::parse(request.query_string())?;
-    let model = match &query.model {
-        Some(name) => state.models.iter().position(|m| m.description.name == *name).ok_or(ServerError::UnknownModel)?,
-        None => 0,
-    };
+    let found = state.models.find(query.model.as_deref(), query.version.as_deref())?;
     let kind = match media_type(&request)?.as_deref() {
         None | Some("application/octet-stream") => Kind::Image,
         Some("application/json") => Kind::Json,
@@ -129,7 +131,7 @@ pub(crate) async fn score(state: Data<State>, request: HttpRequest) -> Result<Ht
     };
     let body = read_body(&state, &request).await?;
     let permit = state.admission.enter()?;
-    let work = Work::new(state.clone(), model, timings(&request), permit);
+    let work = Work::new(state.clone(), found, timings(&request), permit);
     let mut parsed = match kind {
         Kind::Image => Parsed::of_bytes(body.bytes, body.reservation),
         Kind::Json => {
@@ -153,9 +155,9 @@ pub(crate) async fn score(state: Data<State>, request: HttpRequest) -> Result<Ht
     let names = std::mem::take(&mut parsed.names);
     let is_list = parsed.is_list;
     let asked = Asked { detection: query.detection, masks: query.masks };
-    let (predicted, mut explained, mut masks) = predict(&work, parsed, asked).await?;
+    let (predicted, mut explained, mut masks) = work.in_time(predict(&work, parsed, asked)).await?;
     work.timings.time(Stage::Render, || {
-        let labels = &work.model().description.meta.labels;
+        let labels = &work.model.description.meta.labels;
         let own = |i: usize| names.get(i).cloned().flatten();
         let name = |i: usize| query.filename.clone().or_else(|| own(i)).unwrap_or_else(|| format!("image_{i}"));
         match &predicted.predictions {
@@ -170,9 +172,7 @@ pub(crate) async fn score(state: Data<State>, request: HttpRequest) -> Result<Ht
             Predictions::Boxes(images) => {
                 let about = |(i, (original, found)): (usize, (&Original, &Vec<Detection>))| {
                     let masks = std::mem::take(&mut masks.of_images[i]);
-                    let boxes = found.iter().zip(masks);
-                    let boxes = boxes.map(|(one, mask)| mask.on(scored(one, original, labels))).collect();
-                    DetectionAnswer { filename: Some(name(i)), boxes }
+                    DetectionAnswer { filename: Some(name(i)), boxes: scored(found, masks, original, labels) }
                 };
                 let answers: Vec<_> = predicted.originals.iter().zip(images).enumerate().map(about).collect();
                 Ok(render(&answers, is_list))
@@ -210,7 +210,7 @@ async fn predict(
     parsed: Parsed,
     query: Asked,
 ) -> Result<(Predicted, Vec<Option<Explained>>, Masks), ServerError> {
-    let (about, state) = (&work.model().description, &work.state);
+    let (about, state) = (&work.model.description, &work.state);
     let Asked { detection, masks } = query.join(&parsed.asked)?;
     let mut options = RequestOptions::new(&detection, about)?;
     if let Some(form) = masks {
@@ -240,38 +240,6 @@ fn render<T: Serialize>(answers: &[T], is_list: bool) -> HttpResponse {
     match answers.first() {
         Some(first) if !is_list => HttpResponse::Ok().json(first),
         _ => HttpResponse::Ok().json(answers),
-    }
-}
-
-fn classified<'a>(
-    filename: String,
-    probs: Cow<'a, [f32]>,
-    labels: &'a [String],
-    explained: Option<&mut Explained>,
-) -> ClassificationAnswer<'a> {
-    let (visualizations, attributions) =
-        explained.map(|one| (one.visualizations.take(), one.attributions.take())).unwrap_or_default();
-    ClassificationAnswer { filename: Some(filename), probs, labels: labels.into(), visualizations, attributions }
-}
-
-/// A detection as fractions of its image.
-fn scored(one: &Detection, original: &Original, labels: &[String]) -> ScoredBox {
-    let (width, height) = (f64::from(original.width), f64::from(original.height));
-    let share = |at: f32, length: f64| (f64::from(at) / length).clamp(0.0, 1.0);
-    let [x1, y1, x2, y2] = one.corners;
-    let corners = Corners {
-        top_x: share(x1, width),
-        top_y: share(y1, height),
-        bottom_x: share(x2, width),
-        bottom_y: share(y2, height),
-    };
-    ScoredBox {
-        corners,
-        label: labels.get(one.label).cloned().unwrap_or_default(),
-        score: one.score,
-        polygon: None,
-        rle: None,
-        png: None,
     }
 }
 

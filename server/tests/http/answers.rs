@@ -299,12 +299,38 @@ fn metrics_count_what_happened() {
         "fovea_requests_total{route=\"score\",outcome=\"client_error\"} 1",
         "fovea_requests_total{route=\"other\",outcome=\"client_error\"} 1",
         "fovea_errors_total{code=\"invalid_image\"} 1",
-        "fovea_images_total{model=\"tiny\"} 1",
-        "fovea_stage_duration_seconds_count{model=\"tiny\",stage=\"run\"} 1",
+        "fovea_images_total{model=\"tiny\",version=\"1\"} 1",
+        "fovea_stage_duration_seconds_count{model=\"tiny\",version=\"1\",stage=\"run\"} 1",
         "fovea_memory_reserved_bytes 0",
         "fovea_ready 1",
     ] {
         assert!(text.lines().any(|l| l == line), "{line} is missing in\n{text}");
+    }
+}
+
+#[test]
+fn who_accepts_no_coding_that_there_is_gets_the_answer_as_it_is() {
+    let server = Server::start(&[]);
+    let image = plain(8, 8, [80, 40, 60], Bmp);
+    for coding in ["identity;q=0", "*;q=0", "br, identity;q=0", "br", "nonsense;;"] {
+        let headers = [("Content-Type", "image/bmp"), ("Accept-Encoding", coding)];
+        let answer = server.send(&post("/score", &headers, &image));
+        assert_eq!((answer.status, answer.header("content-encoding")), (200, None), "{coding}: {answer:?}");
+    }
+}
+
+/// tritonclient reads a refusal as it comes, whatever it said that it accepts.
+#[test]
+fn errors_are_never_compressed() {
+    let server = Server::start(&[]);
+    for path in ["/score?model=nothing", "/v2/models/nothing/infer", "/v2/models/tiny/infer", "/score"] {
+        for coding in ["gzip", "deflate", "gzip;q=1, deflate;q=0.5, *;q=0"] {
+            let headers = [("Content-Type", "application/json"), ("Accept-Encoding", coding)];
+            let answer = server.send(&post(path, &headers, b"{}"));
+            assert!(matches!(answer.status, 400 | 404), "{path}: {answer:?}");
+            assert_eq!(answer.header("content-encoding"), None, "{path}: {answer:?}");
+            assert!(!answer.code().is_empty(), "{path}: {answer:?}");
+        }
     }
 }
 

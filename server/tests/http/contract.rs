@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// Codes of refusals that say nothing about the shape of the JSON: the request was not read that far, or its bytes are at fault.
-const OTHER_FAULTS: [&str; 20] = [
+const OTHER_FAULTS: [&str; 23] = [
     // Models that panic on purpose.
     "internal",
     "not_found",
@@ -34,6 +34,9 @@ const OTHER_FAULTS: [&str; 20] = [
     "body_too_large",
     "too_much_memory",
     "overloaded",
+    "deadline_exceeded",
+    "forbidden",
+    "invalid_model_file",
     "not_ready",
     "model_failed",
     "invalid_base64",

@@ -18,9 +18,10 @@ use ndarray::Array2;
 use runtime::{Form, Outputs, RuntimeError};
 use serde_json::json;
 use server::{
-    app::listen_with,
+    app::{listen_grpc, listen_with},
     backend::{Backend, Batch, Description, Predictions, ServedModel, Workers},
     config::Limits,
+    grpc::{Endpoint, Options},
     metrics::Metrics,
     state::State,
 };
@@ -47,12 +48,12 @@ struct Puppet {
     held: Arc<Mutex<mpsc::Receiver<()>>>,
 }
 
-const SLOW: u8 = 10;
-const PANIC: u8 = 20;
-const ERROR: u8 = 30;
-const NAN: u8 = 40;
-const FAST: u8 = 50;
-const HELD: u8 = 60;
+pub const SLOW: u8 = 10;
+pub const PANIC: u8 = 20;
+pub const ERROR: u8 = 30;
+pub const NAN: u8 = 40;
+pub const FAST: u8 = 50;
+pub const HELD: u8 = 60;
 
 impl Backend for Puppet {
     fn run(&mut self, batch: &Batch) -> Result<Predictions, RuntimeError> {
@@ -72,21 +73,30 @@ impl Backend for Puppet {
     }
 }
 
-struct Local {
+pub struct Local {
     port: u16,
-    state: Arc<State>,
-    runs: Arc<AtomicUsize>,
+    pub state: Arc<State>,
+    pub runs: Arc<AtomicUsize>,
     /// Ends a run of [`HELD`].
-    release: mpsc::Sender<()>,
+    pub release: mpsc::Sender<()>,
+    grpc: Endpoint,
 }
 
 impl Local {
+    pub fn grpc_port(&self) -> u16 {
+        self.grpc.addresses[0].port()
+    }
+
+    pub fn stop_grpc(&self) {
+        self.grpc.stopper()();
+    }
+
     fn metrics(&self) -> String {
         send(self.port, b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").text()
     }
 
     /// A client whose request keeps the model busy until it is released.
-    fn hold(&self) -> TcpStream {
+    pub fn hold(&self) -> TcpStream {
         let mut held = connect(self.port);
         held.write_all(&request(HELD)).unwrap();
         while self.runs.load(Ordering::SeqCst) == 0 {
@@ -97,7 +107,7 @@ impl Local {
 
     /// Waits until a line of the metrics stands there.
     #[track_caller]
-    fn wait_for(&self, line: &str) {
+    pub fn wait_for(&self, line: &str) {
         let end = Instant::now() + Duration::from_secs(30);
         while !self.metrics().lines().any(|one| one == line) {
             assert!(Instant::now() < end, "the metrics never say {line:?}:\n{}", self.metrics());
@@ -107,12 +117,13 @@ impl Local {
 }
 
 /// A server within the test's process around a [`Puppet`].
-fn start(options: &[&str]) -> Local {
+pub fn start(options: &[&str]) -> Local {
     let limits = limits(options);
     let metrics = Arc::new(Metrics::default());
     let runs = Arc::new(AtomicUsize::new(0));
     let description = Description {
         name: "puppet".to_owned(),
+        version: 1,
         meta: serde_json::from_value(json!({
             "schema_version": 1, "task": "image-classification", "model_name": "puppet", "labels": ["a", "b"],
             "preprocessing": { "resize": 8, "crop": 8, "interpolation": "bilinear", "mean": [0, 0, 0], "std": [1, 1, 1] },
@@ -128,7 +139,12 @@ fn start(options: &[&str]) -> Local {
     let counter = Arc::clone(&runs);
     let (release, held) = mpsc::channel();
     let held = Arc::new(Mutex::new(held));
-    let workers = Workers { count: 1, queue: limits.queue as usize, batch: limits.max_batch as usize };
+    let workers = Workers {
+        count: 1,
+        queue: limits.queue as usize,
+        batch: limits.max_batch as usize,
+        longest: limits.run_time(),
+    };
     let open = Box::new(move || {
         Ok(Box::new(Puppet { runs: Arc::clone(&counter), held: Arc::clone(&held) }) as Box<dyn Backend>)
     });
@@ -138,13 +154,16 @@ fn start(options: &[&str]) -> Local {
     let (sender, receiver) = mpsc::channel();
     thread::spawn(move || {
         actix_web::rt::System::new().block_on(async move {
+            let options = Options { connections: 100, stop_timeout: Duration::from_secs(1) };
+            let grpc = listen_grpc(Arc::clone(&shared), "127.0.0.1:0", options).unwrap();
             let listening = listen_with(shared, "127.0.0.1:0", 1, Duration::from_secs(1)).unwrap();
-            sender.send(listening.addresses[0].port()).unwrap();
+            sender.send((listening.addresses[0].port(), grpc)).unwrap();
             listening.server.await.unwrap();
         });
     });
     runs.store(0, Ordering::SeqCst);
-    Local { port: receiver.recv().unwrap(), state, runs, release }
+    let (port, grpc) = receiver.recv().unwrap();
+    Local { port, state, runs, release, grpc }
 }
 
 fn request(red: u8) -> Vec<u8> {
@@ -243,7 +262,7 @@ fn a_client_that_goes_away_is_not_computed_for() {
     for gone in 1..=5 {
         let mut client = connect(local.port);
         client.write_all(&request(FAST)).unwrap();
-        local.wait_for(&format!("fovea_queue_jobs{{model=\"puppet\"}} {gone}"));
+        local.wait_for(&format!("fovea_queue_jobs{{model=\"puppet\",version=\"1\"}} {gone}"));
         drop(client);
         local.wait_for(&format!("fovea_requests_total{{route=\"score\",outcome=\"cancelled\"}} {gone}"));
     }
@@ -251,7 +270,7 @@ fn a_client_that_goes_away_is_not_computed_for() {
     assert_eq!(Response::read(&mut held).status, 200);
     assert_eq!(send(local.port, &request(FAST)).status, 200);
     assert_eq!(local.runs.load(Ordering::SeqCst), 2, "only the held one and the last one run");
-    local.wait_for("fovea_skipped_total{model=\"puppet\"} 5");
+    local.wait_for("fovea_skipped_total{model=\"puppet\",version=\"1\"} 5");
     assert_eq!(local.state.admission.budget.used(), 0);
 }
 
@@ -265,7 +284,7 @@ fn answers_together(local: &Local, requests: Vec<Vec<u8>>) -> Vec<Response> {
         client
     });
     let clients: Vec<_> = clients.collect();
-    local.wait_for(&format!("fovea_queue_jobs{{model=\"puppet\"}} {count}"));
+    local.wait_for(&format!("fovea_queue_jobs{{model=\"puppet\",version=\"1\"}} {count}"));
     local.release.send(()).unwrap();
     assert_eq!(Response::read(&mut held).status, 200);
     clients.into_iter().map(|mut client| Response::read(&mut client)).collect()
@@ -316,7 +335,7 @@ fn a_client_that_closes_its_side_after_its_request_is_answered() {
         client
     };
     let (mut fine, mut bad, gone) = (half(FAST), half(ERROR), half(FAST));
-    local.wait_for("fovea_queue_jobs{model=\"puppet\"} 3");
+    local.wait_for("fovea_queue_jobs{model=\"puppet\",version=\"1\"} 3");
     drop(gone);
     local.wait_for("fovea_requests_total{route=\"score\",outcome=\"cancelled\"} 1");
     local.release.send(()).unwrap();
@@ -342,4 +361,50 @@ fn half_a_request_is_refused_at_once() {
     let answer = Response::read(&mut client);
     assert!([0, 400].contains(&answer.status), "{answer:?}");
     assert!(started.elapsed() < Duration::from_secs(5));
+}
+
+/// A request for inference about one image of this red, in so many microseconds.
+fn hurried(red: u8, microseconds: u64) -> Vec<u8> {
+    let pixels = [[red, 0, 0]; 64].concat();
+    let body = json!({
+        "parameters": { "timeout": microseconds },
+        "inputs": [{ "name": "images", "datatype": "UINT8", "shape": [1, 8, 8, 3], "data": pixels }],
+    });
+    post("/v2/models/puppet/infer", &[("Content-Type", "application/json")], body.to_string().as_bytes())
+}
+
+#[test]
+fn what_is_late_is_told_so_and_not_run() {
+    let local = start(&[]);
+    let mut held = local.hold();
+    let answer = send(local.port, &hurried(FAST, 200_000));
+    assert_eq!((answer.status, answer.code().as_str()), (503, "deadline_exceeded"), "{answer:?}");
+    assert_eq!(answer.header("retry-after"), Some("1"));
+    local.release.send(()).unwrap();
+    assert_eq!(Response::read(&mut held).status, 200);
+    local.wait_for("fovea_skipped_total{model=\"puppet\",version=\"1\"} 1");
+    assert_eq!(local.runs.load(Ordering::SeqCst), 1);
+    assert_eq!(send(local.port, &hurried(FAST, 0)).status, 200);
+    // Of the server's own limit.
+    let local = start(&["--answer-timeout", "1"]);
+    let mut held = local.hold();
+    assert_eq!(Response::read(&mut held).code(), "deadline_exceeded");
+    local.release.send(()).unwrap();
+}
+
+#[test]
+fn a_model_that_is_stuck_makes_the_server_not_ready() {
+    let local = start(&["--run-timeout", "1"]);
+    let ready = || send(local.port, b"GET /v2/health/ready HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").status;
+    assert_eq!(ready(), 200);
+    let mut held = local.hold();
+    let end = Instant::now() + Duration::from_secs(30);
+    while ready() == 200 {
+        assert!(Instant::now() < end, "the server never notices");
+        thread::sleep(Duration::from_millis(20));
+    }
+    local.wait_for("fovea_model_ready{model=\"puppet\",version=\"1\"} 0");
+    local.release.send(()).unwrap();
+    assert_eq!(Response::read(&mut held).status, 200);
+    assert_eq!(ready(), 200);
 }

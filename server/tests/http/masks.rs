@@ -4,7 +4,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use image::ImageFormat::Png;
 use models::host::mask::{Fill, Mask, Outline, Paste, Rle};
 use models::host::{Limits, Tile, decode};
-use schemas::prediction::{DetectionAnswer, ScoredBox};
+use schemas::prediction::{DetectionAnswer, InferResponse, ScoredBox};
 use serde_json::json;
 
 use crate::{
@@ -130,4 +130,21 @@ fn what_makes_no_sense_is_refused_with_what_there_is() {
     let body = json!({ "image": image, "masks": "bits" }).to_string();
     let answer = server.post("/score?model=m", "application/json", body.as_bytes());
     assert!(answer.status == 400 && answer.text().contains("masks (polygon, rle, png or none)"), "{}", answer.text());
+}
+
+#[test]
+fn every_output_of_the_tensors_can_be_asked_for_by_name() {
+    let server = start();
+    let names = ["masks", "labels", "boxes", "scores"];
+    let image = STANDARD.encode(plain(SIZE[0], SIZE[1], [250, 200, 100], Png));
+    let inputs = json!([{ "name": "images", "datatype": "BYTES", "shape": [1], "data": [image] }]);
+    let body = json!({ "inputs": inputs, "outputs": names.map(|name| json!({ "name": name })) }).to_string();
+    for model in ["m", "mw"] {
+        let path = format!("/v2/models/{model}/infer");
+        let answer = server.post(&path, "application/json", body.as_bytes());
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        let answer: InferResponse = serde_json::from_value(answer.json()).unwrap();
+        assert_eq!(answer.outputs.iter().map(|output| output.name.as_str()).collect::<Vec<_>>(), names);
+        assert_eq!(answer.outputs[0].shape, [1, 4, 28, 28]);
+    }
 }

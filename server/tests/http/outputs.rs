@@ -122,8 +122,9 @@ fn start_blind(prepare: impl FnOnce(Command) -> Command) -> Server {
     let command = Server::command(&["--bind", &format!("127.0.0.1:{port}"), "--drain", "0"]);
     let server = Server::from_child(prepare(command).spawn().unwrap(), port);
     let start = Instant::now();
-    while TcpStream::connect(("127.0.0.1", port)).is_err() {
-        assert!(start.elapsed() < Duration::from_secs(20), "it does not listen");
+    // It listens before its models are loaded.
+    while TcpStream::connect(("127.0.0.1", port)).is_err() || server.get("/v2/health/ready").status != 200 {
+        assert!(start.elapsed() < Duration::from_secs(20), "it does not become ready");
         thread::sleep(Duration::from_millis(50));
     }
     server

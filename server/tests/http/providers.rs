@@ -45,8 +45,8 @@ fn every_node_runs_on_the_processor_and_everything_says_so() {
         let n = nodes["CPUExecutionProvider"].as_u64().unwrap();
         assert!(nodes.len() == 1 && n >= 4, "{model}: {about}");
         for line in [
-            format!("fovea_model_provider{{model=\"{model}\",provider=\"cpu\"}} 1"),
-            format!("fovea_model_nodes{{model=\"{model}\",provider=\"CPUExecutionProvider\"}} {n}"),
+            format!("fovea_model_provider{{model=\"{model}\",version=\"1\",provider=\"cpu\"}} 1"),
+            format!("fovea_model_nodes{{model=\"{model}\",version=\"1\",provider=\"CPUExecutionProvider\"}} {n}"),
         ] {
             assert!(metrics.lines().any(|l| l == line), "{line} is missing in\n{metrics}");
         }
@@ -106,7 +106,7 @@ fn padded_batches_are_counted_and_answered_alike() {
         }
     }
     let count = |server: &Server, model: &str, size: usize| {
-        let start = format!("fovea_batches_total{{model=\"{model}\",size=\"{size}\"}} ");
+        let start = format!("fovea_batches_total{{model=\"{model}\",version=\"1\",size=\"{size}\"}} ");
         server.get("/metrics").text().lines().find_map(|l| l.strip_prefix(&start)?.parse::<u32>().ok()).unwrap_or(0)
     };
     let sizes = |server: &Server, model: &str| (1..=6).map(|size| count(server, model, size)).collect::<Vec<_>>();

@@ -39,6 +39,8 @@ pub fn read_text(names: &[&str]) -> Vec<String> {
 pub struct Server {
     child: Child,
     pub port: u16,
+    /// The port of gRPC; 0 without the option for it.
+    pub grpc: u16,
     log: Arc<Mutex<String>>,
 }
 
@@ -46,15 +48,16 @@ impl Server {
     /// The program, told to serve `tiny` (prepared), `whole` and `multi`, on a free port unless `options` name one.
     pub fn command(options: &[&str]) -> Command {
         let model = |name: &str, file: &str| format!("{name}={}", fixture(file).display());
+        let models = [("tiny", "tiny_prepared.onnx"), ("whole", "tiny_whole.onnx"), ("multi", "tiny_multilabel.onnx")];
+        let models = models.map(|(name, file)| format!("--model={}", model(name, file)));
+        let all: Vec<&str> = models.iter().map(String::as_str).chain(options.iter().copied()).collect();
+        Self::bare_command(&all)
+    }
+
+    /// The program without a model, on a free port unless `options` name one.
+    pub fn bare_command(options: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_server"));
-        command
-            .args(["--threads", "1"])
-            .args(["--model", &model("tiny", "tiny_prepared.onnx")])
-            .args(["--model", &model("whole", "tiny_whole.onnx")])
-            .args(["--model", &model("multi", "tiny_multilabel.onnx")])
-            .args(options)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
+        command.args(["--threads", "1"]).args(options).stdout(Stdio::piped()).stderr(Stdio::piped());
         if !options.contains(&"--bind") {
             command.args(["--bind", "127.0.0.1:0"]);
         }
@@ -104,12 +107,14 @@ impl Server {
             thread::sleep(Duration::from_millis(200));
             panic!("the server did not start: {line:?}\n{}", log.lock().unwrap());
         };
-        Self { child, port, log }
+        let is_grpc = command.get_args().any(|option| option == "--grpc");
+        let grpc = if is_grpc { grpc_port(&mut stdout) } else { 0 };
+        Self { child, port, grpc, log }
     }
 
     /// A program that was started without its output being read.
     pub fn from_child(child: Child, port: u16) -> Self {
-        Self { child, port, log: Arc::default() }
+        Self { child, port, grpc: 0, log: Arc::default() }
     }
 
     pub fn connect(&self) -> TcpStream {
@@ -187,6 +192,12 @@ impl Server {
     pub fn log(&self) -> String {
         self.log.lock().unwrap().clone()
     }
+}
+
+fn grpc_port(stdout: &mut impl BufRead) -> u16 {
+    let mut line = String::new();
+    stdout.read_line(&mut line).unwrap();
+    line.trim_end().strip_prefix("gRPC on 127.0.0.1:").unwrap_or_else(|| panic!("{line:?}")).parse().unwrap()
 }
 
 impl Drop for Server {

@@ -32,15 +32,14 @@ pub fn run(args: &RegisterArgs) -> anyhow::Result<Answer> {
     let registered = register(&trained, &args.models, &args.name, None)?;
     let place = args.models.join(&registered.name).join(registered.version.to_string());
     let text = format!(
-        "{} version {}, {} with {} classes, {} bytes: {}\nserve it: server --model {}={}",
+        "{} version {}, {} with {} classes, {} bytes: {}\nserve it: server --model-repository {}",
         registered.name,
         registered.version,
         registered.model_name,
         registered.labels.len(),
         registered.bytes,
         place.display(),
-        registered.name,
-        place.join(FILE).display(),
+        args.models.display(),
     );
     Ok(Answer::done(text, json!({ "folder": place, "model": registered })))
 }

@@ -118,6 +118,10 @@ impl Ranges {
     fn of(spec: &ModelSpec, starts: bool) -> Self {
         let mut ranges = Self(vec![]);
         ranges.fixed("model_name", spec.name);
+        if !starts {
+            // Said, so that no trial looks for weights that are not there, those of a detector's body included.
+            ranges.fixed("pretrained", "none");
+        }
         match (spec.classifier(), spec.detector()) {
             (Some(classifier), _) if starts => {
                 ranges.fixed("optimizer", Optimizer::Adamw.as_str());

@@ -324,6 +324,7 @@ impl Coordinator<'_> {
         let Some(active) = self.active.remove(&number) else { return Ok(()) };
         let index = self.index(number);
         let attempts = self.trials[index].attempts;
+        let ended_with_the_study = matches!(active.stopping, Some(Stopping { after: After::GoesOn, .. }));
         let (state, why) = match (exit.code, active.stopping) {
             // Told to stop, it was already at its end.
             (Some(0), _) => (State::Completed, String::new()),
@@ -343,8 +344,13 @@ impl Coordinator<'_> {
         };
         let seconds = active.started.elapsed().as_secs_f64();
         self.write(|study| study.set_state(number, state, &why, seconds))?;
+        let forgiven = ended_with_the_study && state == State::Waiting;
+        if forgiven {
+            self.write(|study| study.forgive(number))?;
+        }
         let trial = &mut self.trials[index];
         (trial.state, trial.why) = (state, why);
+        trial.attempts -= u32::from(forgiven);
         trial.seconds += seconds;
         let begun = self.trials.iter().take_while(|trial| trial.state == State::Failed && trial.attempts == 1).count();
         if exit.code == Some(BAD) && begun == self.trials.len() && begun >= REFUSED.min(self.wanted() as usize) {
@@ -436,7 +442,7 @@ impl Coordinator<'_> {
         self.write(|study| study.set_started(number, seconds))?;
         let trial = &mut self.trials[index];
         trial.state = State::Running;
-        if trial.attempts == 0 {
+        if trial.started == 0.0 {
             trial.started = seconds;
         }
         trial.attempts += 1;

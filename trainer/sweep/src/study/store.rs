@@ -107,7 +107,7 @@ pub struct Trial {
     pub point: Point,
     /// Where it stands.
     pub state: State,
-    /// How often a process was started for it.
+    /// How often a process was started for it, without those that ended because the study did.
     pub attempts: u32,
     /// Epochs it has finished.
     pub epochs: u32,
@@ -344,7 +344,7 @@ impl Study {
     /// When the database cannot be written.
     pub fn set_started(&mut self, number: u64, seconds: f64) -> Result<(), StudyError> {
         let values = params![number as i64, State::Running.as_str(), seconds];
-        let change = "UPDATE trials SET state = ?2, started = iif(attempts = 0, ?3, started), attempts = attempts + 1 WHERE number = ?1";
+        let change = "UPDATE trials SET state = ?2, started = iif(started = 0, ?3, started), attempts = attempts + 1 WHERE number = ?1";
         self.execute(change, values)
     }
 
@@ -357,13 +357,21 @@ impl Study {
         self.execute("UPDATE trials SET state = ?2, why = ?3, seconds = seconds + ?4 WHERE number = ?1", values)
     }
 
-    /// Records that trials which a killed coordinator left running wait.
+    /// Records that a trial ended because the study did, which is no fault of its own.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub fn forgive(&mut self, number: u64) -> Result<(), StudyError> {
+        self.execute("UPDATE trials SET attempts = max(attempts - 1, 0) WHERE number = ?1", params![number as i64])
+    }
+
+    /// Records that trials which a killed coordinator left running wait. They died with it, which is no fault of theirs.
     ///
     /// # Errors
     /// When the database cannot be written.
     pub fn set_waiting(&mut self) -> Result<(), StudyError> {
         let values = params![State::Waiting.as_str(), State::Running.as_str()];
-        self.execute("UPDATE trials SET state = ?1 WHERE state = ?2", values)
+        self.execute("UPDATE trials SET state = ?1, attempts = max(attempts - 1, 0) WHERE state = ?2", values)
     }
 
     /// Records reports of a trial, `seconds` after its first start, and the epochs it has finished. An epoch that is reported again, as
