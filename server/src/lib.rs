@@ -19,6 +19,8 @@ pub mod config;
 mod connections;
 mod descriptors;
 pub mod error;
+#[doc(hidden)]
+pub mod fuzz;
 pub mod grpc;
 pub mod loader;
 pub mod log;

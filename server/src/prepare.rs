@@ -326,9 +326,9 @@ pub(crate) struct Size {
     pub height: u32,
 }
 
-/// Pixels that an image becomes for the network, its tiles included, as far as that can be many: a `whole` classifier resizes
-/// the shorter side before it cuts, so that a very long image becomes a huge one inside it; each tile of a detector's image
-/// becomes as large as the image itself.
+/// Pixels that an image becomes for the network, its tiles included, as far as that can be many: a `whole` classifier resizes one
+/// axis before it cuts, so that a small image can become a large one on the way; each tile of a detector's image becomes as large
+/// as the image itself.
 ///
 /// # Errors
 /// [`ServerError::ImageTooLarge`] when they are more than `max_pixels`.
@@ -346,7 +346,7 @@ pub(crate) fn check_inside(
     let pixels = |width: u32, height: u32| {
         let place = host::Placement::of(width, height, fit);
         match (fit, model.form) {
-            (Fit::Crop { .. }, Form::Whole) => u64::from(place.inner_width) * u64::from(place.inner_height),
+            (Fit::Crop { .. }, Form::Whole) => place.most_on_the_way(width, height),
             (Fit::Crop { .. }, Form::Prepared) | (Fit::Letterbox { .. } | Fit::Shorter { .. }, _) => {
                 u64::from(place.width) * u64::from(place.height)
             }

@@ -1,6 +1,7 @@
 //! Classifiers: `whole` files resize and cut in the graph, as `models::host::prepare` does.
 
 use models::classify::{self, Classifier};
+use models::host::TALL;
 use models::ops::DType;
 use runtime::Form;
 use schemas::{CheckpointMeta, Labels, Preprocessing};
@@ -10,11 +11,6 @@ use super::pixels::{Sizes, Window, cut, resize};
 use crate::builder::{BuildError, Builder, Value};
 use crate::graph::{DecisionKind, Dim, Graph};
 use crate::source::ParamSource;
-
-/// Images this many times taller than wide are resized along their height first. A wider result than needed is cut
-/// between the two passes, so no intermediate result is larger than `resize` times the longer side, however extreme the
-/// image; below this ratio the order is Pillow's (width first), and so is the result.
-const TALL: i64 = 8;
 
 /// The classifier as a graph.
 ///
@@ -80,7 +76,7 @@ pub fn resize_and_cut(b: &Builder, images: &Value, p: &Preprocessing) -> Value {
     let (out_h, out_w) = (scaled(&h), scaled(&w));
     let (top, left) = (offset(&s, &out_h, &crop), offset(&s, &out_w, &crop));
     let (bottom, right) = (b.binary("Add", &top, &crop), b.binary("Add", &left, &crop));
-    let tall = b.binary("Greater", &h, &b.binary("Mul", &w, &s.number(TALL)));
+    let tall = b.binary("Greater", &h, &b.binary("Mul", &w, &s.number(TALL.into())));
     let pick = |yes: &Value, no: &Value| s.choose(&tall, yes, no);
 
     b.at("resize/first");

@@ -10,6 +10,11 @@ use super::rgb::{Region, Rgb};
 /// Colour around a letterboxed image.
 const GREY: [u8; 3] = [114; 3];
 
+/// Images this many times taller than wide are resized along their height first in a `whole` classifier. A wider result than needed is
+/// cut between the two passes, so no intermediate result is larger than `resize` times the longer side or, of small images,
+/// this many times `resize` times `crop`; below this ratio the order is Pillow's (width first), and so is the result.
+pub const TALL: u32 = 8;
+
 /// The network's input for one image, and where in it the resized image lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Placement {
@@ -74,6 +79,18 @@ impl Placement {
         Self { width: up(inner_width), height: up(inner_height), inner_width, inner_height, left: 0, top: 0 }
     }
 
+    /// Pixels of the largest result on the way of an image of `width` x `height` pixels through a `whole` classifier, which resizes
+    /// one axis, cuts that, and then does the other.
+    #[must_use]
+    pub fn most_on_the_way(&self, width: u32, height: u32) -> u64 {
+        let pixels = |a: u32, b: u32| u64::from(a) * u64::from(b);
+        if u64::from(height) > u64::from(TALL) * u64::from(width) {
+            pixels(width, self.inner_height).max(pixels(self.inner_width, self.height))
+        } else {
+            pixels(self.inner_width, height).max(pixels(self.width, self.inner_height))
+        }
+    }
+
     /// Corners `x1 y1 x2 y2` in pixels of the image (`width` x `height`) as pixels of the input.
     #[must_use]
     pub fn forward(&self, corners: [f64; 4], width: u32, height: u32) -> [f64; 4] {
@@ -135,6 +152,24 @@ impl Resizer {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_long_image_never_becomes_a_huge_one() {
+        let fit = Fit::Crop { resize: 256, crop: 224 };
+        for (width, height, most) in [
+            (2000, 1, 256 * 2000),
+            (1, 2000, 256 * 2000),
+            (16_384, 1, 256 * 16_384),
+            (1, 16_384, 256 * 16_384),
+            (1, 8, 224 * 8 * 256),
+            (1, 9, 256 * 224),
+            (1, 1, 256 * 224),
+            (4000, 3000, 341 * 3000),
+            (3000, 4000, 256 * 4000),
+        ] {
+            assert_eq!(Placement::of(width, height, &fit).most_on_the_way(width, height), most, "{width}x{height}");
+        }
+    }
 
     fn of(width: u32, height: u32, fit: Fit) -> Placement {
         Placement::of(width, height, &fit)

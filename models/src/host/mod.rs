@@ -38,7 +38,7 @@ pub use decode::{Header, decode, decode_top, decode_while, probe, probe_head, pr
 pub use encode::{encode_jpeg, encode_numbers, encode_palette, encode_png};
 pub use error::DecodeError;
 pub use explain::{Attribution, Occlusion};
-pub use fit::{Placement, fill};
+pub use fit::{Placement, TALL, fill};
 pub use foreign::Foreign;
 pub use format::Format;
 pub use hsv::{HsvGains, change_hsv};

@@ -10,6 +10,7 @@ use schemas::prediction::{BinarySize, InferInput, InferOutput, InferRequest, Inf
 use super::{health::ModelPath, media_type, read_body, timings};
 use crate::{
     admit::Body,
+    backend::Description,
     error::ServerError,
     state::State,
     v2::{Asked, Call, Elements, Input, Parsed, Parser, Rendered, Tensor, bad},
@@ -39,6 +40,16 @@ pub(crate) async fn infer(
     let body = read_body(&state, &request).await?;
     let call = Call { state, found, timings: timings(&request) };
     call.answer(move |parser| parse(parser, body, json_length)).await?.render(render)
+}
+
+/// Reads a request to this model, and throws it away.
+pub(crate) fn check(
+    state: &State,
+    about: &Description,
+    body: Body,
+    json_length: Option<usize>,
+) -> Result<(), ServerError> {
+    parse(&Parser::new(state, about), body, json_length).map(drop)
 }
 
 fn parse(parser: &Parser<'_>, body: Body, json_length: Option<usize>) -> Result<Parsed, ServerError> {

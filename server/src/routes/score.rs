@@ -315,6 +315,21 @@ fn of_form(body: Body, boundary: &str, state: &State) -> Result<Parsed, ServerEr
     Ok(Parsed { is_list: images.len() > 1, explanations: vec![None; images.len()], names, images, asked, reservation })
 }
 
+/// Reads the JSON of a request, and throws it away.
+pub(crate) fn check_json(json: &[u8], state: &State) -> Result<(), ServerError> {
+    parse(json, state.limits.max_images, &state.admission.budget).map(drop)
+}
+
+/// The same with a query string.
+pub(crate) fn check_query(text: &str) -> Result<(), ServerError> {
+    Query::parse(text).map(drop)
+}
+
+/// The same with a form.
+pub(crate) fn check_form(body: Body, boundary: &str, state: &State) -> Result<(), ServerError> {
+    of_form(body, boundary, state).map(drop)
+}
+
 /// Line breaks and spaces within the text are skipped: common encoders put them there.
 pub(crate) fn decode_base64(
     index: usize,

@@ -56,7 +56,12 @@ pub(crate) struct Parser<'s> {
     about: &'s Description,
 }
 
-impl Parser<'_> {
+impl<'s> Parser<'s> {
+    /// What requests to this model have to fit.
+    pub(crate) fn new(state: &'s State, about: &'s Description) -> Self {
+        Self { state, about }
+    }
+
     /// A request, and the memory of the body that it came in.
     ///
     /// # Errors
@@ -115,7 +120,7 @@ impl Call {
         let (times, permit) = (Arc::clone(&work.timings), work.permit.clone());
         let parsed = state.pool.run(move || {
             let _permit = permit;
-            let parser = Parser { state: &shared, about: &model.description };
+            let parser = Parser::new(&shared, &model.description);
             times.time(Stage::Decode, || read(&parser))
         });
         let Parsed { id, images, outputs, options, timeout } = parsed.await?;

@@ -1,5 +1,7 @@
 //! Images of odd shapes and kinds, for a model of every kind: an answer, or a refusal that says why.
 
+use std::{fs, path::Path};
+
 use image::ImageFormat::{Jpeg, Png};
 
 use crate::{
@@ -50,6 +52,27 @@ fn long_images_are_answered_by_every_model() {
         for_all(&format!("{width}x{height}"), &plain(width, height, [200, 100, 50], Png), &[200])
     });
     check_all(&mut server, &cases.into_iter().flatten().collect::<Vec<_>>());
+}
+
+#[test]
+fn a_long_image_is_weighed_by_what_a_whole_classifier_makes_of_it() {
+    // Resized along both axes at once, 16384x1 would become 160 million pixels, above the limit; the file cuts in between.
+    let (from, to) = (&b"\"resize\":18"[..], &b"\"resize\":99"[..]);
+    let mut file = read("tiny_whole.onnx");
+    let at = file.windows(from.len()).position(|part| part == from).unwrap();
+    file[at..at + to.len()].copy_from_slice(to);
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("resizes_to_99.onnx");
+    fs::write(&path, file).unwrap();
+    let server = Server::start(&["--model", &format!("large={}", path.display())]);
+    for (width, height) in [(16_384, 1), (1, 16_384), (2000, 1), (1, 2000)] {
+        let answer = server.post("/score?model=large", "image/png", &plain(width, height, [200, 100, 50], Png));
+        assert_eq!(answer.status, 200, "{width}x{height}: {}", answer.text());
+    }
+    // What it becomes still counts.
+    let limited = Server::start(&["--max-pixels", "100000", "--model", &format!("large={}", path.display())]);
+    let answer = limited.post("/score?model=large", "image/png", &plain(2000, 1, [200, 100, 50], Png));
+    assert_eq!((answer.status, answer.code().as_str()), (413, "image_too_large"), "{}", answer.text());
+    assert!(answer.text().contains("198000 in the model"), "{}", answer.text());
 }
 
 #[test]

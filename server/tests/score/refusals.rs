@@ -34,7 +34,7 @@ fn inputs_and_options_that_cannot_be() {
     refused(&place, MODEL, "images", &["--output", "/"], "names no file");
     refused(&place, "absent.onnx", "images", &[], "absent.onnx");
     refused(&place, "foreign.onnx", "images", &[], "no Fovea model");
-    refused(&place, "cmyk.jpg", "images", &[], "not a model");
+    refused(&place, "cmyk.jpg", "images", &[], "no ONNX model");
     refused(&place, MODEL, "images", &["--score-threshold", "0.5"], "for models that detect objects");
     refused(&place, MODEL, "images", &["--masks", "rle"], "for models that segment");
     refused(&place, MODEL, "images", &["--label-threshold", "0.5", "--format", "rows"], "multi-label");

@@ -1,16 +1,14 @@
-//! Every parser of annotations, given files that were sound before they were changed: none may panic.
-//!
-//! A target mutates its seeds with a keyed generator, so that a run is told by its seed and number alone. `scripts/fuzz`
-//! runs more of them than the tests do, see `docs/testing.md`. What fails is saved, and its place printed.
+//! Every parser of annotations and of weights, given files that were sound before they were changed: none may panic. The harness is
+//! `tests/fuzzing`; `scripts/fuzz` runs more of them than the tests do, see `docs/testing.md`.
 
 #![expect(clippy::unwrap_used, reason = "a panic is how a test reports")]
 
-use std::fs;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
-use std::time::Instant;
+#[path = "../../../tests/fuzzing/mod.rs"]
+mod fuzzing;
 
-use dataset::KeyedRng;
+use std::fs;
+use std::path::{Path, PathBuf};
+
 use dataset::convert::boxes::masks::MaskOptions;
 use dataset::convert::boxes::{Sizes, coco, cvat, labelme, masks, rows, voc, yolo};
 use dataset::convert::table::{self, TableOptions};
@@ -18,147 +16,18 @@ use models::host::{Rgb, encode_jpeg, encode_numbers, encode_palette};
 use schemas::Labels;
 use schemas::dataset::parse_line;
 
-/// What is put into text in place of something else.
-const WORDS: [&str; 44] = [
-    "0",
-    "-1",
-    "1e308",
-    "-1e999",
-    "NaN",
-    "inf",
-    "18446744073709551616",
-    "9223372036854775807",
-    "0.1",
-    "null",
-    "true",
-    "[]",
-    "{}",
-    "[[",
-    "{\"",
-    "\"\"",
-    "\\u0000",
-    "\\ud800",
-    "\\",
-    "\"",
-    "'",
-    ",",
-    ";",
-    "\t",
-    "\n",
-    "\r\n",
-    "\u{feff}",
-    "<",
-    "</",
-    "<a>",
-    "<![CDATA[",
-    "&amp;",
-    "&#0;",
-    "<!--",
-    "../",
-    "/",
-    "C:\\",
-    "é",
-    "\u{202e}",
-    ":",
-    "- ",
-    "&a",
-    "*a",
-    "!!binary ",
-];
-
-fn rng(target: &str, seed: u64, run: u64) -> KeyedRng {
-    KeyedRng::new(&format!("fuzz/{target}"), &[seed, run])
-}
-
-fn at(rng: &mut KeyedRng, len: usize) -> usize {
-    rng.below(len.max(1) as u64) as usize
-}
-
-/// A stretch of up to 16 bytes.
-fn stretch(rng: &mut KeyedRng, len: usize) -> std::ops::Range<usize> {
-    let start = at(rng, len + 1).min(len);
-    start..(start + at(rng, 17)).min(len)
-}
-
-/// The digits around a place, if there are any.
-fn number(bytes: &[u8], from: usize) -> Option<std::ops::Range<usize>> {
-    let part = |b: &u8| b.is_ascii_digit() || matches!(b, b'.' | b'-' | b'+' | b'e');
-    let start = from + bytes.get(from..)?.iter().position(u8::is_ascii_digit)?;
-    let end = bytes[start..].iter().position(|b| !part(b)).map_or(bytes.len(), |n| start + n);
-    Some(start..end)
-}
-
-/// One to six changes: numbers and stretches replaced, removed, repeated or taken from another seed, bytes set, an end cut off.
-fn mutate(rng: &mut KeyedRng, seeds: &[Vec<u8>]) -> Vec<u8> {
-    let mut bytes = seeds[at(rng, seeds.len())].clone();
-    for _ in 0..=rng.below(6) {
-        let word = WORDS[at(rng, WORDS.len())].as_bytes();
-        let place = stretch(rng, bytes.len());
-        match rng.below(9) {
-            0 | 1 => {
-                if let Some(number) = number(&bytes, place.start) {
-                    bytes.splice(number, word.iter().copied());
-                }
-            }
-            2 => drop(bytes.splice(place, word.iter().copied())),
-            3 => drop(bytes.splice(place.start..place.start, word.iter().copied())),
-            4 => drop(bytes.drain(place)),
-            5 => {
-                let again = bytes[place.clone()].repeat(1 + at(rng, 40));
-                drop(bytes.splice(place, again));
-            }
-            6 => {
-                if let Some(byte) = bytes.get_mut(place.start) {
-                    *byte = [0, 1, 0x7F, 0x80, 0xFF, *byte ^ 1 << rng.below(8)][at(rng, 6)];
-                }
-            }
-            7 => {
-                let other = &seeds[at(rng, seeds.len())];
-                let part = other[stretch(rng, other.len())].to_vec();
-                drop(bytes.splice(place, part));
-            }
-            _ if rng.chance(0.2) => bytes.truncate(place.start),
-            _ => {}
-        }
-    }
-    bytes
-}
-
 /// A folder in memory where there is one.
 fn folder() -> tempfile::TempDir {
     let memory = Path::new("/dev/shm");
     if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.unwrap()
 }
 
-fn asked(name: &str, default: u64) -> u64 {
-    std::env::var(name).ok().map_or(default, |text| text.parse().unwrap())
-}
-
-/// Gives `FOVEA_FUZZ_RUNS` mutations to `parse`, which gets a folder with an image of 64x48 in it, and the bytes.
+/// Gives changed seeds to `parse`, which gets a folder with an image of 64x48 in it, and the bytes.
 fn fuzz(target: &str, seeds: &[&[u8]], parse: impl Fn(&Path, &[u8]) -> bool) {
-    let (runs, seed) = (asked("FOVEA_FUZZ_RUNS", 300), asked("FOVEA_FUZZ_SEED", 0));
     let folder = folder();
     let pixels = Rgb { width: 64, height: 48, data: vec![90; 64 * 48 * 3] };
     fs::write(folder.path().join("a.jpg"), encode_jpeg(&pixels, 80)).unwrap();
-    let seeds: Vec<Vec<u8>> = seeds.iter().map(|seed| seed.to_vec()).collect();
-    for whole in &seeds {
-        assert!(parse(folder.path(), whole), "{target}: a seed is refused: {}", String::from_utf8_lossy(whole));
-    }
-    let start = Instant::now();
-    let mut taken = 0_u64;
-    for run in 0..runs {
-        let bytes = mutate(&mut rng(target, seed, run), &seeds);
-        match catch_unwind(AssertUnwindSafe(|| parse(folder.path(), &bytes))) {
-            Ok(sound) => taken += u64::from(sound),
-            Err(_) => {
-                let saved = std::env::temp_dir().join(format!("fovea-fuzz-{target}-{seed}-{run}"));
-                fs::write(&saved, &bytes).unwrap();
-                panic!("{target} panics on run {run} of seed {seed}: {}", saved.display());
-            }
-        }
-    }
-    let rate = runs as f64 / start.elapsed().as_secs_f64();
-    println!("{target}: {runs} executions, {taken} of them taken, {rate:.0} a second");
+    fuzzing::fuzz(target, seeds, |bytes| parse(folder.path(), bytes));
 }
 
 /// Writes a file beside the image.
