@@ -195,43 +195,19 @@ impl ErrorCode {
 
 impl ErrorCode {
     /// Status of the gRPC call that ends with this error, as a number: 3 `INVALID_ARGUMENT`, 4 `DEADLINE_EXCEEDED`, 5 `NOT_FOUND`,
-    /// 7 `PERMISSION_DENIED`, 8 `RESOURCE_EXHAUSTED`, 12 `UNIMPLEMENTED`, 13 `INTERNAL`, 14 `UNAVAILABLE`.
+    /// 7 `PERMISSION_DENIED`, 8 `RESOURCE_EXHAUSTED`, 12 `UNIMPLEMENTED`, 13 `INTERNAL`, 14 `UNAVAILABLE`. It follows from
+    /// [`Self::http_status`], but for what gRPC has names of its own for: a path is a method there, and a deadline is the client's.
     #[must_use]
     pub const fn grpc_status(self) -> i32 {
-        match self {
-            Self::InvalidArguments
-            | Self::InvalidSettings
-            | Self::InvalidDataset
-            | Self::UnsupportedModel
-            | Self::InvalidCheckpoint
-            | Self::InvalidModelFile
-            | Self::InvalidWeights
-            | Self::OutputInUse
-            | Self::MalformedRequest
-            | Self::EmptyBody
-            | Self::BrokenBody
-            | Self::InvalidJson
-            | Self::InvalidRequest
-            | Self::InvalidBase64
-            | Self::InvalidImage => 3,
-            Self::SlowHead | Self::SlowBody | Self::DeadlineExceeded => 4,
-            Self::Forbidden => 7,
-            Self::FileNotFound | Self::UnknownModel => 5,
-            Self::HeadTooLarge
-            | Self::ImageTooLarge
-            | Self::BodyTooLarge
-            | Self::TooManyImages
-            | Self::TooMuchMemory
-            | Self::Overloaded => 8,
-            Self::NotFound | Self::MethodNotAllowed | Self::UnsupportedMediaType | Self::UnsupportedEncoding => 12,
-            Self::Io
-            | Self::NativeLibrary
-            | Self::TrainingDiverged
-            | Self::OutOfMemory
-            | Self::VerificationFailed
-            | Self::ModelFailed
-            | Self::Internal => 13,
-            Self::WeightsUnavailable | Self::DeviceUnavailable | Self::Interrupted | Self::NotReady => 14,
+        match (self, self.http_status()) {
+            (Self::NotFound, _) | (_, 405 | 415) => 12,
+            (Self::DeadlineExceeded, _) | (_, 408) => 4,
+            (_, 403) => 7,
+            (_, 404) => 5,
+            (_, 413 | 429 | 431) => 8,
+            (_, 503) => 14,
+            (_, status) if status < 500 => 3,
+            _ => 13,
         }
     }
 }
