@@ -35,6 +35,7 @@ mod prepare;
 mod process;
 pub mod providers;
 mod queue;
+mod readings;
 mod render;
 pub mod repository;
 mod request;

@@ -7,21 +7,20 @@ use std::sync::{
 
 use anyhow::bail;
 use futures_util::{StreamExt, TryStreamExt, stream};
-use runtime::Placement;
 use schemas::registered::is_model_name;
 use tokio::sync::oneshot;
 
 use crate::{
     admit::Admission,
-    backend::{Description, Job, Predictions, ServedModel},
+    backend::{Job, Predictions, ServedModel},
     catalogue::Catalogue,
     config::{Config, Limits},
     error::ServerError,
     loader::Loader,
     manager::Manager,
-    metrics::{Kind, Metrics, ModelMetrics, Reading, Total},
+    metrics::{Kind, Metrics, ModelMetrics, Reading},
     pool::Pool,
-    process, shadow,
+    process, readings,
 };
 
 /// Told when the models of the start are loaded, or why one of them is not.
@@ -165,77 +164,17 @@ impl State {
     pub fn render_metrics(&self) -> String {
         let serving = self.models.serving();
         let serving: Vec<(String, &ServedModel)> =
-            serving.iter().map(|model| (labels_of(&model.description), &**model)).collect();
-        let named = |value: fn(&ServedModel) -> f64| {
-            serving.iter().map(|(labels, model)| (format!("{{{labels}}}"), value(model))).collect()
-        };
-        let per_model = |values: fn(&ServedModel) -> Vec<(&'static str, String, f64)>| {
-            let of = |(labels, model): &(String, &ServedModel)| {
-                let labelled = |(key, value, n)| (format!("{{{labels},{key}=\"{value}\"}}"), n);
-                values(model).into_iter().map(labelled).collect::<Vec<_>>()
-            };
-            serving.iter().flat_map(of).collect::<Vec<_>>()
-        };
+            serving.iter().map(|model| (readings::labels_of(&model.description), &**model)).collect();
         let models: Vec<(&str, &ModelMetrics)> =
             serving.iter().map(|(labels, model)| (labels.as_str(), &*model.metrics)).collect();
-        let mut readings = vec![
-            Reading {
-                kind: Kind::Gauge,
-                name: "fovea_ready",
-                help: "1 when the server wants requests.",
-                values: vec![(String::new(), f64::from(u8::from(self.is_ready())))],
-            },
-            Reading {
-                kind: Kind::Gauge,
-                name: "fovea_model_ready",
-                help: "1 when a worker of the model is there to answer.",
-                values: named(|m| f64::from(u8::from(m.is_ready()))),
-            },
-            Reading {
-                kind: Kind::Gauge,
-                name: "fovea_queue_jobs",
-                help: "Parts of requests waiting for a worker of the model.",
-                values: named(|m| m.waiting() as f64),
-            },
-            Reading {
-                kind: Kind::Gauge,
-                name: "fovea_model_provider",
-                help: "1, with what the model runs on as label.",
-                values: per_model(|m| vec![("provider", m.description.running.execution.provider.to_string(), 1.0)]),
-            },
-            Reading {
-                kind: Kind::Gauge,
-                name: "fovea_model_nodes",
-                help: "Nodes of the model's graph that each of ONNX Runtime's providers runs.",
-                values: per_model(|m| {
-                    let nodes = m.description.running.placement.as_ref().map(Placement::nodes).unwrap_or_default();
-                    nodes.into_iter().map(|(provider, n)| ("provider", provider, n as f64)).collect()
-                }),
-            },
-            Reading {
-                kind: Kind::Counter,
-                name: "fovea_batches_total",
-                help: "Batches that the model has run, by their size, padding included.",
-                values: per_model(|m| {
-                    let count = |(size, total): (usize, Total)| ("size", size.to_string(), total.count as f64);
-                    m.metrics.batches().into_iter().map(count).collect()
-                }),
-            },
-            Reading {
-                kind: Kind::Counter,
-                name: "fovea_shadow_total",
-                help: "Answers of a version that are only compared, by what came of it.",
-                values: per_model(|m| {
-                    let count = |(outcome, n): (shadow::Outcome, u64)| ("outcome", outcome.name().to_owned(), n as f64);
-                    m.metrics.shadow.outcomes().into_iter().map(count).collect()
-                }),
-            },
-            Reading {
-                kind: Kind::Counter,
-                name: "fovea_shadow_difference_total",
-                help: "Sum of the largest difference of a score in each of these comparisons.",
-                values: named(|m| m.metrics.shadow.difference()),
-            },
+        let mut readings = vec![Reading {
+            kind: Kind::Gauge,
+            name: "fovea_ready",
+            help: "1 when the server wants requests.",
+            values: vec![(String::new(), f64::from(u8::from(self.is_ready())))],
+        }];
+        readings.extend(readings::of_models(&serving));
+        readings.extend([
             Reading {
                 kind: Kind::Gauge,
                 name: "fovea_stuck_threads",
@@ -254,15 +193,10 @@ impl State {
                 help: "1, with the version as label.",
                 values: vec![(format!("{{version=\"{}\"}}", env!("CARGO_PKG_VERSION")), 1.0)],
             },
-        ];
+        ]);
         readings.extend(process::readings());
         self.metrics.render(&models, &readings)
     }
-}
-
-/// A model's labels in the metrics.
-fn labels_of(about: &Description) -> String {
-    format!("model=\"{}\",version=\"{}\"", about.name, about.version)
 }
 
 /// Whether the options about models make sense together.
