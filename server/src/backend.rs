@@ -208,6 +208,16 @@ impl Description {
         }
     }
 
+    /// Most images of several requests that are run at once where a batch may have `batch` of them, at least one.
+    #[must_use]
+    pub fn at_once(&self, batch: usize) -> usize {
+        match self.outputs {
+            Outputs::Probabilities | Outputs::Boxes => batch.max(1),
+            // Each takes hundreds of megabytes inside of ONNX Runtime, which nobody counts.
+            Outputs::Masks => 1,
+        }
+    }
+
     /// Whether the model needs the sizes of the original images.
     #[must_use]
     pub fn takes_sizes(&self) -> bool {
@@ -300,11 +310,7 @@ impl ServedModel {
                 labels: description.meta.labels.len(),
                 running: description.running.clone(),
                 queue: Arc::clone(&queue),
-                most: match description.outputs {
-                    Outputs::Probabilities | Outputs::Boxes => workers.batch.max(1),
-                    // Each image of a batch takes hundreds of megabytes inside of ONNX Runtime, which nobody counts.
-                    Outputs::Masks => 1,
-                },
+                most: description.at_once(workers.batch),
                 alive: Arc::clone(&alive),
                 metrics: Arc::clone(&metrics),
             };

@@ -12,7 +12,6 @@ use futures_util::{
     future::{OptionFuture, ready},
     stream,
 };
-use runtime::Outputs;
 use schemas::{ErrorCode, prediction::Detection};
 
 use super::{
@@ -167,13 +166,7 @@ impl Scorer {
 
     /// Most images of a unit, as the workers of a server have it.
     fn most(&self) -> usize {
-        match self.about().outputs {
-            Outputs::Probabilities | Outputs::Boxes => {
-                usize::try_from(self.state.limits.max_batch).unwrap_or(usize::MAX)
-            }
-            // Each takes hundreds of megabytes inside of ONNX Runtime, which nobody counts.
-            Outputs::Masks => 1,
-        }
+        self.about().at_once(usize::try_from(self.state.limits.max_batch).unwrap_or(usize::MAX))
     }
 
     fn work(&self) -> Result<Work, ServerError> {
