@@ -68,14 +68,19 @@ impl Entry {
         self.versions.keys().filter_map(|&version| self.serving(version))
     }
 
+    /// Versions that clients are answered by, in rising order: not the one whose answers are only compared.
+    fn answering(&self) -> impl DoubleEndedIterator<Item = &Arc<ServedModel>> {
+        let is_shadow = |model: &&Arc<ServedModel>| Some(model.description.version) == self.traffic.shadow;
+        self.all_serving().filter(move |model| !is_shadow(model))
+    }
+
     /// The version for the request of this turn.
     fn choose(&self, turn: u64) -> Option<&Arc<ServedModel>> {
         let shares: Vec<(&Arc<ServedModel>, u32)> =
             self.traffic.shares.iter().filter_map(|&(version, share)| Some((self.serving(version)?, share))).collect();
         let total: u64 = shares.iter().map(|(_, share)| u64::from(*share)).sum();
         if total == 0 {
-            let is_shadow = |model: &&Arc<ServedModel>| Some(model.description.version) == self.traffic.shadow;
-            return self.all_serving().rev().find(|model| !is_shadow(model));
+            return self.answering().next_back();
         }
         // Steps of the golden ratio: neighbours in time are spread over all shares.
         let place = (u128::from(turn.wrapping_mul(0x9E37_79B9_7F4A_7C15)) * u128::from(total)) >> 64;
@@ -156,11 +161,7 @@ impl Catalogue {
     #[must_use]
     pub fn is_ready(&self) -> bool {
         self.read(|entries| {
-            let answering = |entry: &Entry| {
-                let is_shadow = |model: &&Arc<ServedModel>| entry.traffic.shadow == Some(model.description.version);
-                entry.all_serving().filter(|model| !is_shadow(model)).cloned().collect::<Vec<_>>()
-            };
-            let mut all = entries.iter().flat_map(|(_, entry)| answering(entry)).peekable();
+            let mut all = entries.iter().flat_map(|(_, entry)| entry.answering()).peekable();
             all.peek().is_some() && all.all(|model| model.is_ready())
         })
     }

@@ -3,7 +3,7 @@
 use std::{fs, path::Path};
 
 use files::digest;
-use schemas::registered::RegisteredModel;
+use schemas::{error::chain, registered::RegisteredModel};
 use thiserror::Error;
 
 use crate::{
@@ -30,6 +30,17 @@ pub enum LoadError {
     /// The same files have been refused before.
     #[error("its files are those that could not be served before")]
     AsBefore,
+}
+
+impl LoadError {
+    /// The same for the operator, with its causes.
+    #[must_use]
+    pub fn reason(&self) -> String {
+        match self {
+            Self::Unusable(why) | Self::Unreadable(why) => chain(why.as_ref()),
+            Self::Missing | Self::Changed(_) | Self::AsBefore => self.to_string(),
+        }
+    }
 }
 
 /// What every model is opened with.

@@ -3,16 +3,16 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    path::PathBuf,
+    io,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, anyhow, bail};
+use anyhow::{Context, bail};
 use clap::ValueEnum;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
-use schemas::error::chain;
 use tokio::sync::oneshot;
 
 use crate::{
@@ -54,6 +54,10 @@ pub struct Wanted {
     pub traffic: BTreeMap<String, Traffic>,
 }
 
+/// Where the versions of a model are.
+type Places = BTreeMap<u64, Place>;
+/// The same of models by their names.
+type Models = BTreeMap<String, Places>;
 type Reply = oneshot::Sender<Result<(), ServerError>>;
 
 enum Order {
@@ -148,12 +152,10 @@ struct Refused {
 impl Refused {
     /// Tells the operator, once.
     fn log(&self) {
-        let reason = match &self.why {
-            LoadError::AsBefore => return,
-            LoadError::Unusable(why) | LoadError::Unreadable(why) => chain(why.as_ref()),
-            LoadError::Missing | LoadError::Changed(_) => self.why.to_string(),
-        };
-        tracing::error!(model = %self.id, reason, "the model cannot be loaded; what was served before still is");
+        if !matches!(self.why, LoadError::AsBefore) {
+            let reason = self.why.reason();
+            tracing::error!(model = %self.id, reason, "the model cannot be loaded; what was served before still is");
+        }
     }
 }
 
@@ -175,23 +177,19 @@ impl Work {
     /// Loads everything for the first time.
     fn begin(&mut self) -> anyhow::Result<()> {
         for (name, path) in self.wanted.files.clone() {
-            if let Err(refused) = self.refresh(&name, true) {
-                let why = match refused.why {
-                    LoadError::Unusable(why) | LoadError::Unreadable(why) => why,
-                    LoadError::Missing => anyhow!("{}: no such file; check --model", path.display()),
-                    other @ (LoadError::Changed(_) | LoadError::AsBefore) => other.into(),
+            if let Err(Refused { why, .. }) = self.refresh(&name, &self.places(&name), true) {
+                let why = match why {
+                    LoadError::Missing => format!("{}: no such file; check --model", path.display()),
+                    other => other.reason(),
                 };
-                return Err(why.context(format!("model '{name}'")));
+                bail!("model '{name}': {why}");
             }
         }
-        if let Some(folder) = self.wanted.repository.clone() {
-            let models = repository::list(&folder)
+        if let Some(folder) = &self.wanted.repository {
+            let models = self
+                .list(folder)
                 .with_context(|| format!("--model-repository {}: the folder cannot be read", folder.display()))?;
-            for name in models.into_keys() {
-                if let Err(refused) = self.refresh(&name, true) {
-                    refused.log();
-                }
-            }
+            self.refresh_all(&models, true);
         }
         if self.catalogue.serving().is_empty() {
             if self.wanted.control == Control::None {
@@ -222,7 +220,7 @@ impl Work {
             }
             self.reap();
             if self.is_polled() && Instant::now() >= next {
-                self.look();
+                self.refresh_all(&self.registered(), false);
                 next = Instant::now() + LOOK;
             }
         }
@@ -232,17 +230,17 @@ impl Work {
         self.wanted.repository.is_some() && self.wanted.control == Control::Poll
     }
 
-    /// Loads what has come into the repository.
-    fn look(&mut self) {
-        for name in self.registered().into_keys() {
-            if let Err(refused) = self.refresh(&name, false) {
+    /// Refreshes each of these models of the repository, and tells what is wrong with it.
+    fn refresh_all(&mut self, models: &Models, again: bool) {
+        for (name, places) in models {
+            if let Err(refused) = self.refresh(name, places, again) {
                 refused.log();
             }
         }
     }
 
     fn load(&mut self, name: &str) -> Result<(), ServerError> {
-        match self.refresh(name, true) {
+        match self.refresh(name, &self.places(name), true) {
             Ok(()) => Ok(()),
             Err(Refused { why: LoadError::Missing, .. }) => Err(ServerError::UnknownModel),
             Err(refused) => {
@@ -262,40 +260,45 @@ impl Work {
     }
 
     /// Registered models but those that a file has the name of.
-    fn registered(&self) -> BTreeMap<String, BTreeMap<u64, Place>> {
-        let Some(folder) = &self.wanted.repository else {
-            return BTreeMap::new();
-        };
-        let mut models = repository::list(folder).unwrap_or_else(|error| {
-            tracing::warn!(%error, "the model repository cannot be read; what was loaded is served on");
-            BTreeMap::new()
-        });
+    fn list(&self, folder: &Path) -> io::Result<Models> {
+        let mut models = repository::list(folder)?;
         models.retain(|name, _| self.wanted.files.iter().all(|(known, _)| known != name));
-        models
+        Ok(models)
+    }
+
+    /// The same; none where there is no repository, or it cannot be read any more.
+    fn registered(&self) -> Models {
+        let models = self.wanted.repository.as_deref().map(|folder| self.list(folder));
+        models.unwrap_or_else(|| Ok(Models::new())).unwrap_or_else(|error| {
+            tracing::warn!(%error, "the model repository cannot be read; what was loaded is served on");
+            Models::new()
+        })
     }
 
     /// Where the versions of a model are.
-    fn places(&self, name: &str) -> BTreeMap<u64, Place> {
+    fn places(&self, name: &str) -> Places {
         match self.wanted.files.iter().find(|(known, _)| known == name) {
             Some((_, path)) => BTreeMap::from([(1, Place::File(path.clone()))]),
             None => self.registered().remove(name).unwrap_or_default(),
         }
     }
 
-    /// Serves those versions of a model that are wanted, and no others once one of them is. What was refused before is tried `again`, or
-    /// only when its files are others now.
+    /// Serves those versions of a model that are wanted, of those at `places`, and no others once one of them is. What was refused before is
+    /// tried `again`, or only when its files are others now.
     ///
     /// # Errors
     /// Why none, or not all, of them are served.
-    fn refresh(&mut self, name: &str, again: bool) -> Result<(), Refused> {
+    fn refresh(&mut self, name: &str, places: &Places, again: bool) -> Result<(), Refused> {
         if again {
             self.unloaded.remove(name);
         } else if self.unloaded.contains(name) {
             return Ok(());
         }
-        let places = self.places(name);
+        if places.is_empty() {
+            return Err(Refused { id: Id { name: name.to_owned(), version: 1 }, why: LoadError::Missing });
+        }
         let traffic = self.wanted.traffic.get(name).cloned().unwrap_or_default();
-        let (kept, result) = self.take_wanted(name, &places, &traffic, again);
+        let (kept, result) = self.take_wanted(name, places, &traffic, again);
         if !kept.is_empty() {
             self.catalogue.direct(name, traffic);
             let entry = self.catalogue.entry(name).unwrap_or_default();
@@ -316,7 +319,7 @@ impl Work {
     fn take_wanted(
         &mut self,
         name: &str,
-        places: &BTreeMap<u64, Place>,
+        places: &Places,
         traffic: &Traffic,
         again: bool,
     ) -> (BTreeSet<u64>, Result<(), Refused>) {
@@ -336,11 +339,7 @@ impl Work {
         };
         if traffic.shares.is_empty() {
             // The highest that can be served.
-            let is_served =
-                places.keys().rev().filter(|&&version| Some(version) != traffic.shadow).any(|&version| take(version));
-            if !is_served && places.is_empty() {
-                take(1);
-            }
+            places.keys().rev().filter(|&&version| Some(version) != traffic.shadow).any(|&version| take(version));
         }
         for &(version, _) in &traffic.shares {
             take(version);
