@@ -1,6 +1,18 @@
 //! Encodings of images.
 
 use std::fmt;
+use std::path::Path;
+
+/// File name endings, in lower case, that are taken for images.
+pub const IMAGE_EXTENSIONS: [&str; 11] =
+    ["jpg", "jpeg", "jpe", "jfif", "png", "webp", "bmp", "dib", "tif", "tiff", "gif"];
+
+/// Whether a path ends as images do.
+#[must_use]
+pub fn has_image_ending(path: &Path) -> bool {
+    let ending = path.extension().map(|ending| ending.to_string_lossy().to_lowercase());
+    ending.is_some_and(|ending| IMAGE_EXTENSIONS.contains(&ending.as_str()))
+}
 
 /// Encodings that [`super::decode`] reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -40,7 +40,7 @@ pub use error::DecodeError;
 pub use explain::{Attribution, Occlusion};
 pub use fit::{Placement, TALL, fill};
 pub use foreign::Foreign;
-pub use format::Format;
+pub use format::{Format, IMAGE_EXTENSIONS, has_image_ending};
 pub use hsv::{HsvGains, change_hsv};
 pub use limits::Limits;
 pub use orient::Turn;

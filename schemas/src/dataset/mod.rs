@@ -4,6 +4,7 @@
 //! is cut at its edge.
 
 mod class_name;
+pub mod image_url;
 mod misspelled;
 mod nan;
 mod object;

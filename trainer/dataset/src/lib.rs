@@ -63,7 +63,7 @@ pub use error::DataError;
 pub use fetch::Fetcher;
 pub use kept::clear_kept;
 pub use loader::{Loader, LoaderOptions, default_workers};
-pub use location::{Location, percent_encode_path};
+pub use location::Location;
 pub use options::ReadOptions;
 pub use preflight::{FULL_CHECK, HEADER_CHECK, OnProgress};
 pub use prepare::{

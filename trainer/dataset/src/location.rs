@@ -13,9 +13,10 @@
 //! taken decoded first and as written second. `..` may lead out of any of these folders: a data set is the user's own
 //! file about the user's own files, and a path in it is trusted as much as one on the command line.
 
-use std::ffi::OsString;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::ffi::OsStringExt;
 use std::path::{Component, Path, PathBuf};
+
+use schemas::dataset::image_url::{escaped, file_path, plain_path, scheme, url_path};
 
 /// Where an image is.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -40,10 +41,7 @@ impl Location {
     /// or the `http` URL.
     pub fn to_image_url(&self) -> String {
         match self {
-            Self::File(path) => match path.to_str() {
-                Some(text) => text.to_owned(),
-                None => format!("file://{}", percent_encode_path(path)),
-            },
+            Self::File(path) => path.to_str().map_or_else(|| escaped(path), str::to_owned),
             Self::Http(url) => url.clone(),
         }
     }
@@ -71,17 +69,15 @@ impl Resolver {
         if url.is_empty() {
             return Err("image_url is empty".to_owned());
         }
-        let Some((scheme, rest)) = url.split_once("://").filter(|(scheme, _)| is_scheme(scheme)) else {
-            return Ok(Location::File(existing(self.base.join(url), decoded(&self.base, url))));
+        let Some((scheme, rest)) = scheme(url) else {
+            return Ok(Location::File(plain_path(&self.base, url)));
         };
         match scheme.to_ascii_lowercase().as_str() {
             "http" | "https" => Ok(Location::Http(url.to_owned())),
-            "file" => {
-                let Some(path) = rest.strip_prefix("localhost").unwrap_or(rest).strip_prefix('/') else {
-                    return Err(format!("{url:?} names a host; write file:///absolute/path"));
-                };
-                Ok(below(Path::new("/"), path))
-            }
+            "file" => match file_path(rest) {
+                Some(path) => Ok(Location::File(path)),
+                None => Err(format!("{url:?} names a host; write file:///absolute/path")),
+            },
             "azureml" => {
                 let Some((_, path)) = rest.split_once("/paths/") else {
                     return Err(format!(
@@ -99,79 +95,12 @@ impl Resolver {
 
     fn mapped(&self, url: &str, path: &str) -> Result<Location, String> {
         match &self.data_root {
-            Some(root) => Ok(below(root, path.trim_start_matches('/'))),
+            Some(root) => Ok(Location::File(url_path(root, path.trim_start_matches('/')))),
             None => {
                 Err(format!("{url:?} is a cloud path; pass --data_root with the local folder that holds its files"))
             }
         }
     }
-}
-
-/// A URL's path below `root`, decoded first and as written second.
-fn below(root: &Path, path: &str) -> Location {
-    let literal = root.join(path);
-    Location::File(match decoded(root, path) {
-        Some(plain) => existing(plain, Some(literal)),
-        None => literal,
-    })
-}
-
-/// `first`, unless it does not exist and `second` does. Asks the file system only where there are two readings.
-fn existing(first: PathBuf, second: Option<PathBuf>) -> PathBuf {
-    match second {
-        Some(second) if !first.exists() && second.exists() => second,
-        _ => first,
-    }
-}
-
-fn decoded(root: &Path, path: &str) -> Option<PathBuf> {
-    let bytes = percent_decode(path)?;
-    Some(root.join(OsString::from_vec(bytes)))
-}
-
-fn is_scheme(text: &str) -> bool {
-    text.starts_with(|c: char| c.is_ascii_alphabetic())
-        && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'))
-}
-
-/// The decoded bytes, or `None` where there is nothing to decode. A `%` without two hexadecimal digits stays as it is.
-pub fn percent_decode(text: &str) -> Option<Vec<u8>> {
-    let bytes = text.as_bytes();
-    let mut out = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    let mut changed = false;
-    while at < bytes.len() {
-        let pair = bytes.get(at + 1..at + 3).and_then(|pair| Some((hex(pair[0])?, hex(pair[1])?)));
-        match (bytes[at], pair) {
-            (b'%', Some((high, low))) => {
-                out.push(high << 4 | low);
-                at += 3;
-                changed = true;
-            }
-            (byte, _) => {
-                out.push(byte);
-                at += 1;
-            }
-        }
-    }
-    changed.then_some(out)
-}
-
-fn hex(digit: u8) -> Option<u8> {
-    char::from(digit).to_digit(16).map(|value| value as u8)
-}
-
-/// A path as the path part of a URL: every byte but unreserved ones and `/` becomes `%XX` (RFC 3986, section 2.3).
-pub fn percent_encode_path(path: &Path) -> String {
-    let mut out = String::new();
-    for &byte in path.as_os_str().as_bytes() {
-        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'/') {
-            out.push(char::from(byte));
-        } else {
-            out.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    out
 }
 
 fn fold(path: &Path) -> PathBuf {
@@ -192,6 +121,8 @@ fn fold(path: &Path) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
+    use std::ffi::OsString;
+
     use super::*;
 
     #[track_caller]

@@ -8,21 +8,13 @@ use std::{
     vec,
 };
 
+use models::host::has_image_ending;
 use serde_json::Map;
 
 use super::{
     super::error::{Fault, ScoreError},
     Item, locate,
 };
-
-/// Endings of files that are images.
-const ENDINGS: [&str; 11] = ["jpg", "jpeg", "jpe", "jfif", "png", "webp", "bmp", "dib", "tif", "tiff", "gif"];
-
-/// Whether a path ends as images do.
-pub(super) fn has_image_ending(path: &Path) -> bool {
-    let ending = path.extension().map(|ending| ending.to_string_lossy().to_lowercase());
-    ending.is_some_and(|ending| ENDINGS.contains(&ending.as_str()))
-}
 
 /// A folder of images.
 pub(in crate::score) struct Folder {

@@ -11,6 +11,7 @@ use std::{
 };
 
 use files::Hashing;
+use models::host::has_image_ending;
 use serde_json::{Map, Value};
 
 use self::{folder::Folder, rows::Rows};
@@ -71,7 +72,7 @@ impl Input {
         if found.is_dir() {
             return Ok(Self::Folder(Folder::open(path)?));
         }
-        if folder::has_image_ending(path) {
+        if has_image_ending(path) {
             let reason = "is an image; name the folder it lies in, or a file of JSON lines with image_url";
             return Err(ScoreError::input(path, reason));
         }

@@ -4,9 +4,11 @@ use std::cell::{OnceCell, RefCell};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+pub use models::host::has_image_ending;
+use schemas::dataset::image_url::percent_decode;
+
 use super::IMAGE_EXTENSIONS;
 use super::walk::below;
-use crate::location::percent_decode;
 
 /// Folders deeper than this below those that are searched are not looked into.
 const DEPTH: usize = 5;
@@ -151,12 +153,6 @@ pub fn shared(name: &str, path: &Path) -> usize {
     };
     let (name, path) = (folders(Path::new(name)), folders(path));
     name.iter().rev().zip(path.iter().rev()).take_while(|(a, b)| a == b).count()
-}
-
-/// Whether a path ends as images do.
-pub fn has_image_ending(path: &Path) -> bool {
-    let ending = path.extension().map(|ending| ending.to_string_lossy().to_lowercase());
-    ending.is_some_and(|ending| IMAGE_EXTENSIONS.contains(&ending.as_str()))
 }
 
 /// What a name may mean as a path, as written first.

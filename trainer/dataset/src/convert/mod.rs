@@ -25,10 +25,7 @@ pub use folders::{Folders, Subfolders};
 pub use groups::Groups;
 pub use labels::{ConvertedLabel, ConvertedRow, LabelPart, LabelSummary, Labelled, Place, write_labels};
 pub use left_out::{LeftOut, List};
-
-/// File name endings, in lower case, that are taken for images.
-pub const IMAGE_EXTENSIONS: [&str; 11] =
-    ["jpg", "jpeg", "jpe", "jfif", "png", "webp", "bmp", "dib", "tif", "tiff", "gif"];
+pub use models::host::IMAGE_EXTENSIONS;
 
 /// Makes a file of JSON lines, a row each.
 ///

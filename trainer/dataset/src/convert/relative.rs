@@ -2,7 +2,7 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use crate::percent_encode_path;
+use schemas::dataset::image_url::escaped;
 
 /// The `image_url` by which a file in `base` names `path`; both absolute and without links between them. Relative, with
 /// `..` where needed, unless that would climb to the root. A path that is not UTF-8 is percent-encoded.
@@ -11,8 +11,7 @@ pub fn image_url(base: &Path, path: &Path) -> String {
     match relative.to_str() {
         // Surrounding blanks would be trimmed and `scheme://` misread.
         Some(text) if text.trim() == text && !text.contains("://") => text.to_owned(),
-        _ if relative.is_absolute() => format!("file://{}", percent_encode_path(&relative)),
-        _ => percent_encode_path(&relative),
+        Some(_) | None => escaped(&relative),
     }
 }
 
