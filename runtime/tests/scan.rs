@@ -2,11 +2,14 @@
 
 #![expect(clippy::unwrap_used, reason = "a panic is how a test reports")]
 
+mod protobuf;
+
 use std::{
     fs,
     path::{Path, PathBuf},
 };
 
+use protobuf::varint;
 use runtime::{Model, Options, Probe, RuntimeError, scan};
 
 fn fixtures() -> Vec<(PathBuf, Vec<u8>)> {
@@ -23,16 +26,6 @@ fn fixture(name: &str) -> Vec<u8> {
 
 fn options() -> Options {
     Options { intra_threads: 1, library: None }
-}
-
-fn varint(mut value: u64) -> Vec<u8> {
-    let mut out = Vec::new();
-    while value > 0x7f {
-        out.push(value as u8 | 0x80);
-        value >>= 7;
-    }
-    out.push(value as u8);
-    out
 }
 
 /// A field that is a number.

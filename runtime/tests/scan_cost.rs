@@ -4,6 +4,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a panic is how a test reports")]
 
+mod protobuf;
+
 use std::{
     fs,
     io::{Seek, SeekFrom, Write},
@@ -12,6 +14,7 @@ use std::{
 };
 
 use peak_alloc::PeakAlloc;
+use protobuf::varint;
 use runtime::{Model, Options, scan};
 
 #[global_allocator]
@@ -74,16 +77,6 @@ fn large() -> tempfile::NamedTempFile {
     let end = file.stream_position().unwrap();
     file.as_file().set_len(end).unwrap();
     file
-}
-
-fn varint(mut value: u64) -> Vec<u8> {
-    let mut out = Vec::new();
-    while value > 0x7f {
-        out.push(value as u8 | 0x80);
-        value >>= 7;
-    }
-    out.push(value as u8);
-    out
 }
 
 /// Numbers that look like chance, the same in each run.
