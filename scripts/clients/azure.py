@@ -9,9 +9,8 @@ import json
 import sys
 
 import numpy
-import requests
 
-from checks import LABELS, Checks, answered, base64_of, encoded, pixels, session
+from checks import LABELS, Checks, answered, base64_of, encoded, local, pixels, session
 
 KEY = {"Authorization": "Bearer a-key-that-the-gateway-has-read", "azureml-model-deployment": "blue"}
 JSON = {"Content-Type": "application/json"}
@@ -19,16 +18,9 @@ IDENTIFIED = {"x-ms-client-request-id": "3f2b8d0e-6a4e-4f5d-9f63-6e8c0f5f4c11", 
 IMAGES = [encoded(pixels(40, 60)), encoded(pixels(33, 21), "JPEG")]
 
 
-def ask():
-    found = requests.Session()
-    # No proxy, and no key of the user's: the server is on this machine.
-    found.trust_env = False
-    return found
-
-
 def health(checks, url):
     """What probes of a deployment and of the local server ask."""
-    with ask() as client:
+    with local() as client:
         for path in ("/", "/score", "/healthz", "/v2/health/live", "/v2/health/ready"):
             checks.equal(f"GET {path}", client.get(url + path, headers=IDENTIFIED, timeout=60).status_code, 200)
         swagger = client.get(f"{url}/swagger.json", params={"version": "3"}, timeout=60)
@@ -47,7 +39,7 @@ def version_2(checks, url):
     """`invoke` with the body of the samples, and with those that pandas and the designer write."""
     texts = [base64_of(image) for image in IMAGES]
     cells = [json.dumps({"image_base64": text}) for text in texts]
-    with ask() as client:
+    with local() as client:
         one = [client.post(f"{url}/score", image, headers={"Content-Type": "application/octet-stream"}, timeout=60).json()["probs"] for image in IMAGES]
         for what, data in [("base64", texts), ("rows", [[text] for text in texts]), ("objects", cells), ("rows of objects", [[cell] for cell in cells])]:
             for index in ({}, {"index": [0, 1]}):
@@ -64,7 +56,7 @@ def version_2(checks, url):
 
 def version_1(checks, url):
     """`run` with the bytes of an image, and with the JSON of one image."""
-    with ask() as client:
+    with local() as client:
         for media in ("application/octet-stream", "image/jpeg", None):
             headers = {**KEY, **({"Content-Type": media} if media else {})}
             answer = client.post(f"{url}/score", data=IMAGES[0], headers=headers, timeout=60)
@@ -85,7 +77,7 @@ def numbers(checks, url):
     """Probabilities and boxes are ONNX Runtime's, for a file that takes the pixels of a PNG as they are."""
     image = pixels(24, 50)
     file = encoded(image)
-    with ask() as client:
+    with local() as client:
         answer = client.post(f"{url}/score", params={"model": "whole"}, data=file, timeout=60).json()
         truth = answered(session("tiny_whole.onnx"), image[None])["probabilities"][0]
         checks.that("probabilities", numpy.allclose(answer["probs"], truth, atol=1e-6), f"{answer['probs']} instead of {truth}")
@@ -102,7 +94,7 @@ def numbers(checks, url):
 
 def forms(checks, url):
     """Forms as requests writes them: one file, several, with options beside them."""
-    with ask() as client:
+    with local() as client:
         answer = client.post(f"{url}/score", files={"image": ("a.png", io.BytesIO(IMAGES[0]), "image/png")}, timeout=60)
         checks.equal("one file", answer.status_code, 200)
         classified(checks, "one file", answer.json(), "a.png")
@@ -115,7 +107,7 @@ def forms(checks, url):
 
 def refusals(checks, url):
     """Refusals are JSON with a text and a code, as those of /v2 are."""
-    with ask() as client:
+    with local() as client:
         for what, body, headers, status in [
             ("no JSON", b"{bad", JSON, 400), ("no image", b"no image", {}, 400), ("empty", b"", JSON, 400),
             ("another type", b"a: b", {"Content-Type": "text/yaml"}, 415),

@@ -8,6 +8,7 @@ import traceback
 
 import numpy
 import onnxruntime
+import requests
 from PIL import Image
 
 FIXTURES = pathlib.Path(__file__).resolve().parents[2] / "server/tests/fixtures"
@@ -51,6 +52,14 @@ class Checks:
         """Says how many there were, and ends the program."""
         print(f"{self.name}: {self.done} checks, {self.bad} of them not as they should be", flush=True)
         sys.exit(1 if self.bad or not self.done else 0)
+
+
+def local():
+    """A session of requests with a server of this machine."""
+    made = requests.Session()
+    # No proxy, and no key of the user's.
+    made.trust_env = False
+    return made
 
 
 def pixels(height, width, seed=0):

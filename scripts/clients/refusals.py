@@ -9,9 +9,8 @@ import json
 import re
 import sys
 
-import requests
 
-from checks import Checks, pixels
+from checks import Checks, local, pixels
 
 LIMIT = 64 << 20
 # What would tell of the machine or of the program.
@@ -79,15 +78,8 @@ def refused(checks, answer, what, *statuses):
     checks.that(f"{what}, tells nothing of the machine", not LEAK.search(answer.text), answer.text)
 
 
-def client():
-    made = requests.Session()
-    # No proxy: the server is on this machine.
-    made.trust_env = False
-    return made
-
-
 def bodies(checks, url):
-    with client() as ask:
+    with local() as ask:
         for what, body, headers, status in cases():
             headers = {"Content-Type": "application/octet-stream" if LENGTH in headers else "application/json", **headers}
             refused(checks, ask.post(f"{url}/v2/models/classifier/infer", data=body, headers=headers, timeout=60), what, status)
@@ -96,7 +88,7 @@ def bodies(checks, url):
 
 def answered_in_parts(checks, url):
     """More images than a batch holds are no mistake: they are run in parts."""
-    with client() as ask:
+    with local() as ask:
         body = request(tensor(shape=[20, 16, 16, 3], data=IMAGE.ravel().tolist() * 20))
         answer = ask.post(f"{url}/v2/models/classifier/infer", data=body, headers={"Content-Type": "application/json"}, timeout=60)
         checks.equal("20 images", [answer.status_code, answer.json()["outputs"][0]["shape"]], [200, [20, 3]])
@@ -104,7 +96,7 @@ def answered_in_parts(checks, url):
 
 def paths(checks, url):
     """Paths, versions and methods that there are not."""
-    with client() as ask:
+    with local() as ask:
         for method, path, status in [
             ("GET", "/v2/models/nothing", 404), ("GET", "/v2/models/classifier/versions/9", 404), ("GET", "/v2/models/classifier/versions/v1", 404),
             ("GET", "/v2/models/nothing/ready", 404), ("POST", "/v2/models/nothing/infer", 404), ("GET", "/v2/nothing", 404), ("GET", "/v2/models", 404),

@@ -5,13 +5,12 @@ import json
 import sys
 import urllib.request
 
-import numpy
 import tritonclient.http as http
 import tritonclient.http.aio as aio
 from tritonclient.utils import InferenceServerException
 
 from checks import Checks, answered, pixels, session
-from triton_cases import CASES, ENCODED, UNKNOWN, about_the_server, case_inputs, encoded_inputs, expected, outputs_of, refused, wanted
+from triton_cases import CASES, ENCODED, UNKNOWN, about_the_server, case_inputs, encoded_inputs, expected, mistakes, outputs_of, refused, wanted
 
 CODINGS = (None, "gzip", "deflate")
 
@@ -111,31 +110,12 @@ def compressed(checks, url):
 
 
 def errors(checks, url):
-    """Refusals reach the caller as the client's exception, with the server's text and status."""
-    case = CASES[0]
+    """Mistakes of the caller's, and what is not offered."""
     with client(url) as ask:
-        inputs = case_inputs(http, case)
-        refused(checks, "unknown model", lambda: ask.infer("nothing", inputs), "404", UNKNOWN)
-        refused(checks, "unknown version", lambda: ask.infer(case.model, inputs, model_version="9"), "404", UNKNOWN)
-        refused(checks, "metadata of an unknown model", lambda: ask.get_model_metadata("nothing"), "404", UNKNOWN)
-        refused(checks, "config of an unknown model", lambda: ask.get_model_config("nothing"), "404", UNKNOWN)
-        refused(checks, "statistics of an unknown model", lambda: ask.get_inference_statistics("nothing"), "404", UNKNOWN)
-        many = [http.InferRequestedOutput("probabilities", class_count=2)]
-        refused(checks, "classes", lambda: ask.infer(case.model, inputs, outputs=many), "400", "classification")
-        other = [http.InferRequestedOutput("nothing")]
-        refused(checks, "unknown output", lambda: ask.infer(case.model, inputs, outputs=other), "400", "must name some of probabilities")
-        wrong = http.InferInput("images", [1, 4, 4, 3], "UINT8")
-        wrong.set_data_from_numpy(numpy.zeros((1, 4, 4, 3), numpy.uint8))
-        refused(checks, "a shape that the model does not take", lambda: ask.infer(case.model, [wrong]), "400", "the model takes")
-        name = http.InferInput("nothing", [1], "BYTES")
-        name.set_data_from_numpy(numpy.array([b"x"], numpy.object_))
-        refused(checks, "unknown input", lambda: ask.infer(case.model, [name]), "400", "its name is images")
-        text = http.InferInput("images", [1], "BYTES")
-        text.set_data_from_numpy(numpy.array([b"no image"], numpy.object_))
-        refused(checks, "no image", lambda: ask.infer(case.model, [text]), "400", "image 0")
+        mistakes(checks, http, ask, "404", "400")
         # Not offered, or not to every client.
-        refused(checks, "load", lambda: ask.load_model(case.model), ("404", "403"), "")
-        refused(checks, "unload", lambda: ask.unload_model(case.model), ("404", "403"), "")
+        refused(checks, "load", lambda: ask.load_model(CASES[0].model), ("404", "403"), "")
+        refused(checks, "unload", lambda: ask.unload_model(CASES[0].model), ("404", "403"), "")
         for what, call in [
             ("shared memory", ask.get_system_shared_memory_status), ("traces", ask.get_trace_settings), ("the log", ask.get_log_settings),
         ]:

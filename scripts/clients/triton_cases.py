@@ -135,3 +135,28 @@ def refused(checks, what, call, status, text):
         checks.that(what, any(one in str(error.status()) for one in statuses) and text in error.message(), f"{error.status()}: {error.message()}")
     else:
         checks.that(what, False, "it was answered")
+
+
+def mistakes(checks, client, ask, missing, bad):
+    """Refusals reach the caller as the client's exception, with the server's text and the status of what is not there, or is wrong."""
+    case = CASES[0]
+    inputs = case_inputs(client, case)
+    for what, call in [
+        ("unknown model", lambda: ask.infer("nothing", inputs)),
+        ("unknown version", lambda: ask.infer(case.model, inputs, model_version="9")),
+        ("metadata of an unknown model", lambda: ask.get_model_metadata("nothing")),
+        ("config of an unknown model", lambda: ask.get_model_config("nothing")),
+        ("statistics of an unknown model", lambda: ask.get_inference_statistics("nothing")),
+    ]:
+        refused(checks, what, call, missing, UNKNOWN)
+    many = [client.InferRequestedOutput("probabilities", class_count=2)]
+    refused(checks, "classes", lambda: ask.infer(case.model, inputs, outputs=many), bad, "classification")
+    other = [client.InferRequestedOutput("nothing")]
+    refused(checks, "unknown output", lambda: ask.infer(case.model, inputs, outputs=other), bad, "must name some of probabilities")
+    for what, name, datatype, values, text in [
+        ("a shape that the model does not take", "images", "UINT8", numpy.zeros((1, 4, 4, 3), numpy.uint8), "the model takes"),
+        ("unknown input", "nothing", "BYTES", numpy.array([b"x"], numpy.object_), "its name is images"),
+        ("no image", "images", "BYTES", numpy.array([b"no image"], numpy.object_), "image 0"),
+    ]:
+        given = [tensor(client, name, datatype, values)]
+        refused(checks, what, lambda given=given: ask.infer(case.model, given), bad, text)

@@ -4,13 +4,12 @@ import asyncio
 import queue
 import sys
 
-import numpy
 import tritonclient.grpc as grpc
 import tritonclient.grpc.aio as aio
 from tritonclient.utils import InferenceServerException
 
 from checks import Checks, answered, pixels, session
-from triton_cases import CASES, ENCODED, UNKNOWN, about_the_server, case_inputs, encoded_inputs, expected, outputs_of, refused, tensor, wanted
+from triton_cases import CASES, ENCODED, UNKNOWN, about_the_server, case_inputs, encoded_inputs, expected, mistakes, outputs_of, refused, wanted
 
 CODINGS = (None, "gzip", "deflate")
 
@@ -79,27 +78,11 @@ def calls(checks, url):
 
 
 def errors(checks, url):
-    """Refusals reach the caller as the client's exception, with the server's text and a fitting status."""
-    case = CASES[0]
+    """Mistakes of the caller's, and what is not offered."""
     with client(url) as ask:
-        inputs = case_inputs(grpc, case)
-        refused(checks, "unknown model", lambda: ask.infer("nothing", inputs), "NOT_FOUND", UNKNOWN)
-        refused(checks, "unknown version", lambda: ask.infer(case.model, inputs, model_version="9"), "NOT_FOUND", UNKNOWN)
-        refused(checks, "metadata of an unknown model", lambda: ask.get_model_metadata("nothing"), "NOT_FOUND", UNKNOWN)
-        refused(checks, "config of an unknown model", lambda: ask.get_model_config("nothing"), "NOT_FOUND", UNKNOWN)
-        refused(checks, "statistics of an unknown model", lambda: ask.get_inference_statistics("nothing"), "NOT_FOUND", UNKNOWN)
-        many = [grpc.InferRequestedOutput("probabilities", class_count=2)]
-        refused(checks, "classes", lambda: ask.infer(case.model, inputs, outputs=many), "INVALID_ARGUMENT", "classification")
-        other = [grpc.InferRequestedOutput("nothing")]
-        refused(checks, "unknown output", lambda: ask.infer(case.model, inputs, outputs=other), "INVALID_ARGUMENT", "probabilities")
-        wrong = [tensor(grpc, "images", "UINT8", numpy.zeros((1, 4, 4, 3), numpy.uint8))]
-        refused(checks, "a shape that the model does not take", lambda: ask.infer(case.model, wrong), "INVALID_ARGUMENT", "the model takes")
-        name = [tensor(grpc, "nothing", "BYTES", numpy.array([b"x"], numpy.object_))]
-        refused(checks, "unknown input", lambda: ask.infer(case.model, name), "INVALID_ARGUMENT", "images")
-        text = [tensor(grpc, "images", "BYTES", numpy.array([b"no image"], numpy.object_))]
-        refused(checks, "no image", lambda: ask.infer(case.model, text), "INVALID_ARGUMENT", "image 0")
+        mistakes(checks, grpc, ask, "NOT_FOUND", "INVALID_ARGUMENT")
         # Not offered, or not to every client.
-        refused(checks, "load", lambda: ask.load_model(case.model), ("UNIMPLEMENTED", "PERMISSION_DENIED"), "")
+        refused(checks, "load", lambda: ask.load_model(CASES[0].model), ("UNIMPLEMENTED", "PERMISSION_DENIED"), "")
         for what, call in [("shared memory", ask.get_system_shared_memory_status), ("traces", ask.get_trace_settings)]:
             refused(checks, what, call, "UNIMPLEMENTED", "")
 
