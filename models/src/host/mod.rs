@@ -6,8 +6,10 @@
 //! operations ([`decode`]).
 
 mod affine;
+pub mod caption;
 mod colour;
 mod decode;
+pub mod draw;
 mod encode;
 mod error;
 mod explain;

@@ -2,13 +2,11 @@
 //!
 //! [`ReportData`] is plain data; [`render`] depends on nothing else, so the same run gives the same bytes.
 
-pub mod caption;
 mod chart;
 mod check;
 mod classification;
 mod data;
 mod detection;
-pub mod draw;
 mod error;
 mod figure;
 mod matrix;

@@ -20,7 +20,7 @@ use crate::failure::{self, fail};
 use crate::predict::explain;
 use crate::predict::trained::Trained;
 use crate::tasks::detect::evaluate as boxes;
-use report::{caption, draw};
+use models::host::{caption, draw};
 
 /// Answers about each image; an image that cannot be read is reported and the others are still answered, and the exit code
 /// is 1.

@@ -2,7 +2,7 @@
 
 use metrics::detection::DetectionReport;
 use models::host::Rgb;
-use report::draw::{self, Mark};
+use models::host::draw::{self, Mark};
 use report::{
     Bin, ClassCount, ClassificationSection, DatasetSummary, DetectionSection, RejectedRow, ReportError, Thumbnail,
 };

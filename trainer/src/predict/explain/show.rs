@@ -4,7 +4,7 @@ use models::host::Rgb;
 use serde_json::{Map, Value, json};
 
 use super::Explanation;
-use report::caption;
+use models::host::caption;
 
 impl Explanation {
     /// A row per explained label, see [`models::host::Attribution::drawn`], with its name and probability below it; `None`

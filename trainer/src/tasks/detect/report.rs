@@ -13,7 +13,7 @@ use schemas::prediction::SoftMask;
 use super::evaluate::Outcome;
 use dataset::{Images, Object};
 use metrics::detection::{Found, ImageResult, Options, Pairs, Partner, Truth, pairs};
-use report::draw::{self, Mark};
+use models::host::draw::{self, Mark};
 use report::{ClassColour, Comparison, Cutout, MaskPair, ReportError, Thumbnail};
 
 /// Images shown beside what was found in them, and those with the most errors.

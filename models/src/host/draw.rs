@@ -1,11 +1,11 @@
 //! Boxes and masks on images.
 
-use models::host::mask::{Mask, Outline, Paste};
-use models::host::{self, Region, Rgb, Tile};
 use schemas::Interpolation;
 use schemas::prediction::Detection;
 
-use crate::caption::{self, GLYPH};
+use super::caption::{self, GLYPH};
+use super::mask::{Mask, Outline, Paste};
+use super::{Region, Rgb, Tile, resize, thumbnail};
 
 /// Colours of classes, far apart on screens and in print (Okabe and Ito 2008, without black and yellow's pale twin).
 const COLOURS: [[u8; 3]; 7] =
@@ -91,7 +91,7 @@ fn line(image: &mut Rgb, (from, to): ([f64; 2], [f64; 2]), colour: [u8; 3], thic
 /// The image, reduced until its longer side is at most `side` pixels, with marks that are drawn at that size.
 #[must_use]
 pub fn fitted(image: &Rgb, marks: &[Mark], side: u32) -> Rgb {
-    let small = host::thumbnail(image, side);
+    let small = thumbnail(image, side);
     let scale = [small.width as f32 / image.width as f32, small.height as f32 / image.height as f32];
     marked(&small, &moved(marks, [0.0; 2], scale))
 }
@@ -117,7 +117,7 @@ pub fn close_up(image: &Rgb, marks: &[Mark], side: u32) -> Option<Rgb> {
     let (left, top) = (start(x1, x2, width), start(y1, y2, height));
     let [x0, y0, part] = [left, top, part.floor()].map(f64::from);
     let region = Region { x0, y0, x1: x0 + part, y1: y0 + part };
-    let near = host::resize(image, region, side, side, Interpolation::Bilinear);
+    let near = resize(image, region, side, side, Interpolation::Bilinear);
     let scale = side as f32 / part as f32;
     let same = |mark: &&Mark| overlap(&mark.corners, &marks[0].corners) > 0.5;
     let here: Vec<Mark> = marks.iter().filter(same).cloned().collect();

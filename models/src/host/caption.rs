@@ -1,7 +1,8 @@
 //! Lines of text on a band below an image.
 
 use font8x8::legacy::{BASIC_LEGACY, LATIN_LEGACY};
-use models::host::Rgb;
+
+use super::Rgb;
 
 /// Pixels per glyph side before scaling.
 pub(crate) const GLYPH: u32 = 8;
