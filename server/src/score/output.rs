@@ -100,7 +100,7 @@ impl Paths {
                 Err(ScoreError::in_the_way(&self.state, why))
             }
             Some(_) => Ok(left),
-            None => match self.finals().map(partial).find(|path| is_taken(path) && !is_empty(path)) {
+            None => match self.finals().map(partial).find(|path| is_taken(path)) {
                 Some(path) => {
                     let why = "is there already and of no run that could go on; choose another output, or move it away";
                     Err(ScoreError::in_the_way(&path, why))
@@ -111,11 +111,6 @@ impl Paths {
     }
 }
 
-/// Whether it is what a start that failed at once leaves.
-fn is_empty(path: &Path) -> bool {
-    path.symlink_metadata().is_ok_and(|found| found.is_file() && found.len() == 0)
-}
-
 /// One file that grows.
 struct Growing {
     path: PathBuf,
@@ -124,9 +119,11 @@ struct Growing {
 }
 
 impl Growing {
-    /// Opens it and cuts off what lies behind `bytes`. It belongs to this process from then on.
-    fn open(path: PathBuf, bytes: u64) -> Result<Self, ScoreError> {
-        let opened = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
+    /// Opens it and cuts off what lies behind `bytes`; where nothing may be there yet, it `begins`. It belongs to this process from then
+    /// on.
+    fn open(path: PathBuf, bytes: u64, begins: bool) -> Result<Self, ScoreError> {
+        let opened =
+            OpenOptions::new().read(true).write(true).create(true).create_new(begins).truncate(false).open(&path);
         let mut file = opened.map_err(ScoreError::io("write", &path))?;
         match file.try_lock() {
             Ok(()) => {}
@@ -190,11 +187,14 @@ impl Output {
                 return Ok(Begun::Complete(left.reached));
             }
         }
+        let begins = left.is_none();
         let state = left.unwrap_or_else(|| State::new(made_from));
-        let output = Growing::open(partial(&paths.output), state.reached.output_bytes)?;
-        let errors = paths.errors.as_deref().map(|path| Growing::open(partial(path), state.reached.error_bytes));
-        let errors = errors.transpose()?;
+        // First of all: whatever ends the process, the files beside it are those of a run.
         state.write(&paths.state)?;
+        let Reached { output_bytes, error_bytes, .. } = state.reached;
+        let output = Growing::open(partial(&paths.output), output_bytes, begins)?;
+        let errors = paths.errors.as_deref().map(|path| Growing::open(partial(path), error_bytes, begins));
+        let errors = errors.transpose()?;
         Ok(Begun::Open(Box::new(Self { paths, output, errors, state, due: Instant::now() + SOONEST })))
     }
 
@@ -356,6 +356,14 @@ mod tests {
             assert_eq!(fs::read(&taken).unwrap(), b"mine");
             fs::remove_file(taken).unwrap();
         }
+        // An empty file is somebody's, too.
+        fs::write(partial(&path), "").unwrap();
+        assert!(begin(&path, false).is_err() && begin(&path, true).is_err());
+        fs::remove_file(partial(&path)).unwrap();
+        // A run that was killed before it had made its files goes on.
+        State::new(MadeFrom::new()).write(&with(&path, ".partial.json")).unwrap();
+        assert!(begin(&path, true).is_ok());
+        fs::remove_file(partial(&path)).unwrap();
         assert!(Paths::new(&folder.path().join("absent/out.jsonl"), false).is_err());
         assert!(Paths::new(Path::new("/"), false).is_err());
     }
