@@ -20,8 +20,11 @@ def run(*command):
         raise Unavailable(f"{' '.join(map(str, command))} ended with {done.returncode}:\n{done.stdout}")
 
 
-def environment(name, requirements):
-    """The Python of native/tools/NAME, which is made if it is not there or its requirements have changed."""
+def environment(name, requirements, bases=(sys.executable,), fits=lambda python: True):
+    """The Python of native/tools/NAME, which is made if it is not there or its requirements have changed.
+
+    It is made from the first of the Pythons `bases` with which `fits`, asked with the environment's Python, is content.
+    """
     home = ROOT / "native/tools" / name
     # A change of any of these makes the environment anew.
     stamp = hashlib.sha256(repr(sys.version_info[:2]).encode() + requirements.read_bytes()).hexdigest()
@@ -30,8 +33,12 @@ def environment(name, requirements):
         return python
     if os.environ.get("FOVEA_OFFLINE", "0") not in ("", "0"):
         raise Unavailable(f"FOVEA_OFFLINE is set and native/tools/{name} is not there or out of date; run this once without it")
+    for base in bases:
+        shutil.rmtree(home, ignore_errors=True)
+        run(base, "-m", "venv", home / "python")
+        run(python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement", requirements)
+        if fits(python):
+            complete.write_text(stamp)
+            return python
     shutil.rmtree(home, ignore_errors=True)
-    run(sys.executable, "-m", "venv", home / "python")
-    run(python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement", requirements)
-    complete.write_text(stamp)
-    return python
+    raise Unavailable(f"what {requirements.name} installs does not run with any of these Pythons: {', '.join(map(str, bases))}")

@@ -21,20 +21,32 @@ class Side:
     command: Sequence[str]
     # Each with all threads, or one of one thread for each of the threads.
     many: bool = False
-    # Whether it wants the image as a form.
-    form: bool = False
+    # How it wants an image: as the body, in a form, or as the one element of a V2 tensor of bytes. A tensor of pixels is the same for all.
+    way: str = "body"
+    # The environment that its Python is of: the name of a file of requirements in peers/.
+    environment: str = "serving"
 
 
+WAYS = ("body", "form", "element")
 LITSERVE = ["{python}", "{peers}/serve_litserve.py", "{port}", "{workers}"]
 BENTOML = ["{python}", "-m", "bentoml", "serve", "serve_bentoml:Scorer", "--working-dir", "{peers}", "--host", "127.0.0.1", "--port", "{port}"]
+# What it is sent, an image or pixels, is the last word.
+TRITON = ["{python}", "{peers}/serve_triton.py", "{port}", "{workers}"]
 OURS = Side(
     "ours", "ours", ["{programs}/server", "--model", "m={model}", "--bind", "127.0.0.1:{port}", "--threads", "{threads}", "--decode-threads", "{threads}"],
 )
 PEERS = [
-    Side("litserve", "LitServe", LITSERVE, form=True), Side("litserve-many", "LitServe, a process a thread", LITSERVE, many=True, form=True),
+    Side("litserve", "LitServe", LITSERVE, way="form"),
+    Side("litserve-many", "LitServe, a process a thread", LITSERVE, many=True, way="form"),
     Side("bentoml", "BentoML", BENTOML), Side("bentoml-many", "BentoML, a process a thread", BENTOML, many=True),
+    Side("triton", "Triton", [*TRITON, "image"], way="element", environment="serving_triton"),
+    Side("triton-many", "Triton, a process a thread", [*TRITON, "image"], many=True, way="element", environment="serving_triton"),
 ]
-SIDES = {side.name: side for side in [OURS, *PEERS]}
+OF_PIXELS = [
+    Side("triton-pixels", "Triton", [*TRITON, "pixels"], environment="serving_triton"),
+    Side("triton-pixels-many", "Triton, a process a thread", [*TRITON, "pixels"], many=True, environment="serving_triton"),
+]
+SIDES = {side.name: side for side in [OURS, *PEERS, *OF_PIXELS]}
 # Loops without a server.
 LOOPS = {"loop": "a loop in Rust", "python-loop": "a loop in Python"}
 
@@ -68,7 +80,7 @@ class Section:
     title: str
     about: str
     model: str
-    sides: Sequence[str] = tuple(SIDES)
+    sides: Sequence[str] = tuple(side.name for side in [OURS, *PEERS])
     loops: Sequence[str] = tuple(LOOPS)
     clients: Sequence[int] = CLIENTS
     # What is sent: photographs, one small image, or pixels as a V2 tensor.
@@ -90,13 +102,13 @@ SECTIONS = [
     ),
     Section(
         "tensor", "A tensor", "600 KB of pixels as V2's binary tensor, and a network that takes their mean. The loop runs the same tensor.", "nothing",
-        sides=("ours",), loops=("python-loop",), sends="tensor",
+        sides=("ours", *(side.name for side in OF_PIXELS)), loops=("python-loop",), sends="tensor",
     ),
     Section(
         "overload", "Twice what it can do", "The classifier again. The server is kept on one processor and the clients on another. First as many "
         "requests as 32 clients get answered, which is the capacity; then, at a constant rate, twice as many, each from a client of its own as "
         "far as 256 reach; then half as many. A good answer comes within a second of the moment at which its request was due.",
-        "classifier", sides=("ours", "litserve", "bentoml"), loops=(), overload=True,
+        "classifier", sides=("ours", "litserve", "bentoml", "triton"), loops=(), overload=True,
     ),
 ]
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""How much the server answers beside LitServe and BentoML, which run the same files with the same ONNX Runtime.
+"""How much the server answers beside LitServe, BentoML and Triton, which run the same files with the same ONNX Runtime.
 
     scripts/bench/serving_peers.py --list                      every case, and what is known of it
     scripts/bench/serving_peers.py --quick [CASE...]           seconds each, on generated images: does the benchmark work? Nothing is recorded
@@ -9,7 +9,9 @@
 
 CASE is the name of a case or the beginning of names (classifier/8, overload); all is everything. Before: cargo build --release --locked
 --workspace --features tests/torch --bins --examples. The peers are installed into native/tools/serving-peers, once (about 300 MB), by
-scripts/bench/peers/serving.txt; FOVEA_OFFLINE=1 forbids the network: then they have to be there.
+scripts/bench/peers/serving.txt; FOVEA_OFFLINE=1 forbids the network: then they have to be there. So is Triton into
+native/tools/serving-triton (about 450 MB), by serving_triton.txt, of the system's Python or else of the one that runs this: of the first
+under which Triton starts. Where it starts under neither, it is left out, and that is said.
 
 Servers are started one after the other, in every round in another order, and asked by server/examples/load.rs over connections that are
 kept. On a busy machine nothing is measured unless --busy says so.
@@ -38,29 +40,36 @@ from machine import ROOT, Failed
 from place import BENCH, PROGRAMS, Place, rows
 from recipe_table import flags
 from records import spread
-from serving_cases import LOOPS, MODELS, SECTIONS, SIDES, all_cases
+from serving_cases import LOOPS, MODELS, SECTIONS, SIDES, WAYS, all_cases
 
 sys.path.insert(0, str(ROOT / "scripts"))
 
 from packages import Unavailable, environment
 
 FIXTURES = ROOT / "server/tests/fixtures"
-PEERS = ("litserve", "bentoml", "onnxruntime", "pillow")
+SMALL = FIXTURES / "progressive.jpg"
+# The packages that a run names, by environment.
+PEERS = {"serving": ("litserve", "bentoml", "onnxruntime", "pillow"), "serving_triton": ("nvidia-pytriton",)}
 # Pixels of a side of the tensor: 600 KB.
 TENSOR = 448
 BOUNDARY = "fovea-bench"
+V2_PATH, FRAME = "/v2/models/m/infer", "Inference-Header-Content-Length"
 # Seconds that a server has to start, and to end.
 PATIENCE = 120
+# Triton's Python backend loads the system's libpython, and with it the standard library of this Python: the system's own fits best.
+TRITON_PYTHONS = ("/usr/bin/python3", sys.executable)
 # Clients of an overload, and how many find out what a server can do.
 MANY, FULL = 256, 32
 # By how much a probability may be another than ours, since each side has a resize of its own.
 NEAR = 0.05
 INTRODUCTION = """Made by `scripts/bench/serving_peers.py --page` of [records/serving.json](records/serving.json); do not change it by hand.
-The server beside [LitServe](https://github.com/Lightning-AI/LitServe) and [BentoML](https://github.com/bentoml/BentoML), whose applications
-are in `scripts/bench/peers/`: the same ONNX file (form `prepared`), the same version of ONNX Runtime, the same number of threads, the same
-JPEGs; Pillow decodes and resizes for them. Every client sends its next request when it has its answer. Latencies are in milliseconds. CPU is
-the time of processors that a request took, of all the server's processes; beside it stands that of a loop which decodes, resizes and runs
-without a server. Memory is that of all processes, what they share counted once. Where there are several rounds, medians are shown with the
+The server beside [LitServe](https://github.com/Lightning-AI/LitServe), [BentoML](https://github.com/bentoml/BentoML) and
+[Triton](https://github.com/triton-inference-server/server) 2.51, whose applications are in `scripts/bench/peers/`: the same ONNX file (form
+`prepared`), the same version of ONNX Runtime, the same number of threads, the same JPEGs; Pillow decodes and resizes for them. Triton is
+that of [PyTriton](https://github.com/triton-inference-server/pytriton)'s package, which brings its Python backend alone: an instance of it
+does what the others' applications do, and no batches are made. Every client sends its next request when it has its answer. Latencies are in
+milliseconds. CPU is the time of processors that a request took, of all the server's processes; beside it stands that of a loop which
+decodes, resizes and runs without a server. Memory is that of all processes, what they share counted once. Where there are several rounds, medians are shown with the
 least and the greatest. The number under run leads to [machine and commit](#runs)."""
 
 
@@ -79,19 +88,24 @@ class Running:
 
 
 @dataclasses.dataclass(frozen=True)
-class Work:
-    """What is sent: files of bodies, as they are and as forms, the path, and the headers."""
+class Requests:
+    """What a side is sent: files of bodies, the headers and the path."""
 
     bodies: list
-    forms: list
     headers: list
     path: str = "/score"
 
+
+@dataclasses.dataclass(frozen=True)
+class Work:
+    """What a section sends, in each way of serving_cases.WAYS, and the images of it; none where it sends pixels."""
+
+    ways: dict
+    images: list
+
     def of(self, side):
-        """Bodies and headers for a side."""
-        if side.form:
-            return self.forms, [f"Content-Type:multipart/form-data; boundary={BOUNDARY}"]
-        return self.bodies, self.headers
+        """What a side is sent."""
+        return self.ways[side.way]
 
 
 @dataclasses.dataclass
@@ -99,6 +113,8 @@ class Bench:
     """Everything that measurements share."""
 
     place: Place
+    # Of each environment that sides need, by its name; without those that cannot be had.
+    pythons: dict
     rounds: int
     seconds: float
     overload: float
@@ -118,15 +134,24 @@ def kept_on(processor):
 
 
 def ask(url, body, headers):
-    """Status and body of an answer."""
+    """Status, headers and body of an answer."""
     # No proxy: the server is on this machine.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     request = urllib.request.Request(url, body, dict(header.split(":", 1) for header in headers))
     try:
         with opener.open(request, timeout=PATIENCE) as answer:
-            return answer.status, answer.read()
+            return answer.status, answer.headers, answer.read()
     except urllib.error.HTTPError as error:
-        return error.code, error.read()
+        return error.code, error.headers, error.read()
+
+
+def answered(side, requests, address):
+    """Status and body of a side's answer to the first request; the body without its frame, if all was well."""
+    status, headers, body = ask(f"http://{address}{requests.path}", requests.bodies[0].read_bytes(), requests.headers)
+    if status == 200 and side.way == "element":
+        # After the JSON about the tensor comes its one element: four bytes of its length, and the text.
+        body = body[int(headers[FRAME]) + 4:]
+    return status, body
 
 
 @contextlib.contextmanager
@@ -136,7 +161,8 @@ def started(bench, side, model, work, processor=None):
     workers, threads = (bench.threads, 1) if side.many else (1, bench.threads)
     if processor is not None:
         threads = 1
-    words = {"programs": PROGRAMS, "peers": BENCH / "peers", "python": bench.place.python, "port": port, "workers": workers, "threads": threads}
+    words = {"programs": PROGRAMS, "peers": BENCH / "peers", "port": port, "workers": workers, "threads": threads}
+    words["python"] = bench.pythons.get(side.environment, "python3")
     parts = [part.format(model=model, **words) for part in side.command]
     variables = {
         **os.environ, "BENCH_MODEL": str(model), "BENCH_THREADS": str(threads), "BENCH_WORKERS": str(workers), "PYTHONDONTWRITEBYTECODE": "1",
@@ -149,18 +175,18 @@ def started(bench, side, model, work, processor=None):
             parts, stdout=out, stderr=subprocess.STDOUT, env=variables, cwd=folder, start_new_session=True, preexec_fn=kept_on(processor),
         )
     try:
-        await_answer(process, f"http://127.0.0.1:{port}{work.path}", side, work, log)
-        yield Running(process, f"127.0.0.1:{port}")
+        running = Running(process, f"127.0.0.1:{port}")
+        await_answer(running, side, work, log)
+        yield running
     finally:
         end(process)
 
 
-def await_answer(process, url, side, work, log):
-    [first, *_], headers = work.of(side)
+def await_answer(running, side, work, log):
     until, said = time.monotonic() + PATIENCE, "nothing"
-    while time.monotonic() < until and process.poll() is None:
+    while time.monotonic() < until and running.process.poll() is None:
         try:
-            status, said = ask(url, first.read_bytes(), headers)
+            status, said = answered(side, work.of(side), running.address)
             if status == 200:
                 return
         except OSError as error:
@@ -181,13 +207,13 @@ def end(process):
 
 def loaded(running, side, work, processor=None, **options):
     """What the load generator found, asked with these options."""
-    bodies, headers = work.of(side)
-    parts = [PROGRAMS / "examples/load", "--address", running.address, "--path", work.path]
-    parts += [word for header in headers for word in ("--header", header)]
+    requests = work.of(side)
+    parts = [PROGRAMS / "examples/load", "--address", running.address, "--path", requests.path]
+    parts += [word for header in requests.headers for word in ("--header", header)]
     parts += [word for name, value in options.items() for word in (f"--{name.replace('_', '-')}", value)]
     try:
         done = subprocess.run(
-            [str(part) for part in [*parts, *bodies]], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=kept_on(processor),
+            [str(part) for part in [*parts, *requests.bodies]], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=kept_on(processor),
         )
     except OSError as error:
         raise Failed(f"{parts[0]} could not be started: {error.strerror}. Build it: cargo build --release --locked -p server --examples") from error
@@ -247,7 +273,7 @@ def overloaded(bench, side, model, work):
 
 def alone(bench, loop, model, work):
     """Numbers of a loop without a server."""
-    images = [f"tensor:{TENSOR}"] if work.path != "/score" else work.bodies
+    images = work.images or [f"tensor:{TENSOR}"]
     ours = ["{programs}/examples/bare"] if loop == "loop" else ["{python}", "{peers}/bare_loop.py"]
     found = bench.place.run([*ours, model, bench.threads, bench.seconds, *images]).answer()
     return {"rate": found["rate"], "cpu": 1e3 * found["cpu"], **({"p50": found["run"]} if "run" in found else {})}
@@ -279,42 +305,54 @@ def photographs(bench):
     return [path for path in found if path.suffix.lower() in (".jpg", ".jpeg")][:32]
 
 
-def tensor_body(folder):
-    """A V2 request with pixels after its JSON, and the header that says where they begin."""
+def of_pixels(folder):
+    """A V2 request with pixels after its JSON, and the header that says where they begin: the same for every side."""
     shape = [1, TENSOR, TENSOR, 3]
     size = TENSOR * TENSOR * 3
     tensor = {"name": "images", "datatype": "UINT8", "shape": shape, "parameters": {"binary_data_size": size}}
     head = json.dumps({"inputs": [tensor], "parameters": {"binary_data_output": True}}).encode()
     path = folder / "tensor.bin"
     path.write_bytes(head + bytes(size))
-    return Work([path], [], ["Content-Type:application/octet-stream", f"Inference-Header-Content-Length:{len(head)}"], "/v2/models/m/infer")
+    return Work(dict.fromkeys(WAYS, Requests([path], v2_headers(len(head)), V2_PATH)), [])
+
+
+def v2_headers(length):
+    """Those of a V2 request whose JSON is so many bytes long; without any, the body is the one element of the one tensor."""
+    return ["Content-Type:application/octet-stream", f"{FRAME}:{length}"]
+
+
+def of_images(images, folder):
+    """The same images in every way."""
+    folder.mkdir(exist_ok=True)
+    forms = []
+    for number, image in enumerate(images):
+        head = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="image"; filename="image.jpg"\r\nContent-Type: image/jpeg\r\n\r\n'
+        forms.append(folder / str(number))
+        forms[-1].write_bytes(head.encode() + image.read_bytes() + f"\r\n--{BOUNDARY}--\r\n".encode())
+    return Work({
+        "body": Requests(images, ["Content-Type:image/jpeg"]),
+        "form": Requests(forms, [f"Content-Type:multipart/form-data; boundary={BOUNDARY}"]),
+        "element": Requests(images, v2_headers(0), V2_PATH),
+    }, images)
 
 
 def work_of(bench, section):
     """What a section sends."""
+    folder = bench.place.folder
     if section.sends == "tensor":
-        return tensor_body(bench.place.folder)
-    images = photographs(bench) if section.sends == "photographs" else [FIXTURES / "progressive.jpg"]
-    forms = bench.place.folder / f"forms-{section.sends}"
-    forms.mkdir(exist_ok=True)
-    made = []
-    for number, image in enumerate(images):
-        head = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="image"; filename="image.jpg"\r\nContent-Type: image/jpeg\r\n\r\n'
-        made.append(forms / str(number))
-        made[-1].write_bytes(head.encode() + image.read_bytes() + f"\r\n--{BOUNDARY}--\r\n".encode())
-    return Work(images, made, ["Content-Type:image/jpeg"])
+        return of_pixels(folder)
+    images = photographs(bench) if section.sends == "photographs" else [SMALL]
+    return of_images(images, folder / f"forms-{section.sends}")
 
 
 def agreed(name, running, side, work, known):
     """A side answers about the first image as the one before it, so that all do the same work."""
-    [first, *_], headers = work.of(side)
-    _, body = ask(f"http://{running.address}{work.path}", first.read_bytes(), headers)
-    if work.path != "/score":
-        return
-    answer = json.loads(body)
+    _, body = answered(side, work.of(side), running.address)
+    # What follows the JSON of a V2 answer are numbers, which are left out.
+    answer, _ = json.JSONDecoder().raw_decode(body.decode("latin-1" if not work.images else "utf-8"))
     if not known:
         known.update(answer)
-    if sorted(answer) != sorted(known) or answer.get("labels") != known.get("labels"):
+    if sorted(answer) != sorted(known) or any(answer.get(key) != known.get(key) for key in ("labels", "outputs")):
         raise Failed(f"{name}: {side.title} answers something else: {body[:300]} instead of {json.dumps(known)[:300]}")
     far = max((abs(a - b) for a, b in zip(answer.get("probs", []), known.get("probs", []))), default=0)
     if far > NEAR:
@@ -326,16 +364,17 @@ def measured(bench, section, names):
     model, work, found, known = model_of(bench, section.model), work_of(bench, section), {}, {}
 
     def keep(case, side, numbers):
-        print(f"{case:16} {side:16} " + ", ".join(f"{key} {page.number(value)}" for key, value in numbers.items()), flush=True)
+        print(f"{case:16} {side:18} " + ", ".join(f"{key} {page.number(value)}" for key, value in numbers.items()), flush=True)
         found.setdefault((case, side), []).append(numbers)
 
     for turn in range(bench.rounds):
         # Who begins is another one in every round, so that a machine that warms up favours nobody.
-        sides = [*section.sides[turn % len(section.sides):], *section.sides[:turn % len(section.sides)]]
+        there = [side for side in map(SIDES.get, section.sides) if side.environment in bench.pythons]
+        sides = [*there[turn % len(there):], *there[:turn % len(there)]]
         if f"{section.name}/alone" in names:
             for loop in section.loops:
                 keep(f"{section.name}/alone", loop, alone(bench, loop, model, work))
-        for side in map(SIDES.get, sides):
+        for side in sides:
             if section.overload:
                 keep(f"{section.name}/twice", side.name, overloaded(bench, side, model, work))
                 continue
@@ -402,11 +441,31 @@ BOOK = Book(
 )
 
 
-def versions(python):
+def versions(pythons):
     """The peers' packages."""
-    program = f"import importlib.metadata as m, json; print(json.dumps({{p: m.version(p) for p in {PEERS!r}}}))"
-    done = subprocess.run([str(python), "-c", program], stdout=subprocess.PIPE, text=True, check=True)
-    return ", ".join(f"{name} {version}" for name, version in json.loads(done.stdout).items())
+    found = {}
+    for name, python in pythons.items():
+        program = f"import importlib.metadata as m, json; print(json.dumps({{p: m.version(p) for p in {PEERS[name]!r}}}))"
+        found.update(json.loads(subprocess.run([str(python), "-c", program], stdout=subprocess.PIPE, text=True, check=True).stdout))
+    return ", ".join(f"{name} {version}" for name, version in found.items())
+
+
+def triton(bench):
+    """The Python of Triton's environment; None, and a sentence about why, where Triton does not run."""
+
+    def starts(python):
+        trial, work = dataclasses.replace(bench, pythons={"serving_triton": python}), of_images([SMALL], bench.place.folder / "forms-trial")
+        try:
+            with started(trial, SIDES["triton"], FIXTURES / MODELS["tiny"].fixture, work):
+                return True
+        except Failed:
+            return False
+
+    try:
+        return environment("serving-triton", BENCH / "peers/serving_triton.txt", TRITON_PYTHONS, starts)
+    except Unavailable as error:
+        print(f"Triton is left out: {error}", flush=True)
+        return None
 
 
 def listed(records):
@@ -445,8 +504,10 @@ def run(args):
         times = {"rounds": 1, "seconds": 1, "overload": 3, "warm_up": 0.5} if args.quick else {
             "rounds": args.rounds, "seconds": args.seconds, "overload": args.overload, "warm_up": 2,
         }
-        bench = Bench(place, threads=args.threads, **times)
-        this = {**machine.describe(), "threads": args.threads, "peer": versions(python), **({"note": args.note} if args.note else {})}
+        bench = Bench(place, {"serving": python}, threads=args.threads, **times)
+        if any(SIDES[side].environment == "serving_triton" for _, section in chosen for side in section.sides):
+            bench.pythons.update({"serving_triton": path for path in [triton(bench)] if path})
+        this = {**machine.describe(), "threads": args.threads, "peer": versions(bench.pythons), **({"note": args.note} if args.note else {})}
         found, others = [], machine.OthersUse()
         for section in SECTIONS:
             names = [name for name, of in chosen if of is section]

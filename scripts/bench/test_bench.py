@@ -1,7 +1,9 @@
 """Tests of the harness itself, without programs: python3 -m unittest discover scripts/bench"""
 
 import argparse
+import contextlib
 import dataclasses
+import io
 import json
 import math
 import os
@@ -25,12 +27,14 @@ import recipe_summary
 import recipe_table
 import recipes
 import samplers
+# Its import makes the folder above known.
 import serving_peers
+import packages
 import speed
 import studies
 from place import DATASETS, BENCH, Place
 from records import Records
-from serving_cases import MODELS, SECTIONS, SIDES, cases_of
+from serving_cases import MODELS, SECTIONS, SIDES, WAYS, cases_of
 from speed_cases import GROUPS, Case, Group, all_cases
 
 
@@ -189,6 +193,16 @@ class Serving(unittest.TestCase):
             started.kill()
             started.communicate()
 
+    def test_what_a_server_started_ends_with_it(self):
+        stubborn = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(1, flush=True); time.sleep(60)"
+        parent = f"import subprocess, sys, time; subprocess.Popen([sys.executable, '-c', {stubborn!r}]); time.sleep(60)"
+        started = subprocess.Popen([sys.executable, "-c", parent], stdout=subprocess.PIPE, start_new_session=True)
+        with started.stdout:
+            started.stdout.readline()
+            serving_peers.end(started)
+            # The pipe ends when nobody is left to write into it.
+            self.assertEqual(started.stdout.read(), b"")
+
     def test_rounds_are_joined_and_what_nobody_has_is_left_out(self):
         found = serving_peers.joined([{"rate": 10, "refused_p99": None, "p99": None}, {"rate": 30, "refused_p99": None, "p99": 2}, {"rate": 20}])
         self.assertEqual(found, {"rate": {"median": 20.0, "low": 10.0, "high": 30.0}, "p99": {"median": 2.0, "low": 2.0, "high": 2.0}})
@@ -221,17 +235,120 @@ class Serving(unittest.TestCase):
         for side in SIDES.values():
             for part in side.command:
                 fields = {field for _, field, _, _ in string.Formatter().parse(part) if field}
+                self.assertIn(side.way, WAYS)
+                self.assertTrue((BENCH / f"peers/{side.environment}.txt").is_file(), side.name)
                 self.assertFalse(fields - {"programs", "peers", "python", "port", "workers", "threads", "model"}, side.name)
                 if part.startswith("{peers}/"):
                     self.assertTrue((BENCH / "peers" / part[len("{peers}/"):]).is_file(), part)
 
     def test_a_tensor_is_framed_as_the_protocol_has_it(self):
         with tempfile.TemporaryDirectory() as folder:
-            work = serving_peers.tensor_body(pathlib.Path(folder))
-            length = int(work.headers[1].split(":")[1])
-            body = work.bodies[0].read_bytes()
+            work = serving_peers.of_pixels(pathlib.Path(folder))
+            requests = work.of(SIDES["ours"])
+            length = int(requests.headers[1].split(":")[1])
+            body = requests.bodies[0].read_bytes()
             [tensor] = json.loads(body[:length])["inputs"]
             self.assertEqual(math.prod(tensor["shape"]), len(body) - length)
+            self.assertEqual(work.of(SIDES["triton-pixels"]), requests)
+
+    def test_an_image_is_sent_in_the_way_of_the_side(self):
+        with tempfile.TemporaryDirectory() as folder:
+            image = serving_peers.SMALL
+            work = serving_peers.of_images([image], pathlib.Path(folder) / "forms")
+            sent = {name: work.of(SIDES[name]) for name in ("ours", "litserve", "bentoml", "triton")}
+            self.assertEqual({name: one.path for name, one in sent.items()}, {
+                "ours": "/score", "litserve": "/score", "bentoml": "/score", "triton": "/v2/models/m/infer",
+            })
+            self.assertEqual({name for name, one in sent.items() if one.bodies == [image]}, {"ours", "bentoml", "triton"})
+            self.assertIn(image.read_bytes(), sent["litserve"].bodies[0].read_bytes())
+            self.assertIn("Inference-Header-Content-Length:0", sent["triton"].headers)
+            self.assertIn("Content-Type:image/jpeg", sent["bentoml"].headers)
+
+    def test_an_answer_is_read_without_its_frame(self):
+        text = b'{"probs": [1.0]}'
+        frame = b'{"outputs": []}'
+        element = frame + len(text).to_bytes(4, "little") + text
+        headers = {"Inference-Header-Content-Length": str(len(frame))}
+        with tempfile.TemporaryDirectory() as folder:
+            work = serving_peers.of_images([serving_peers.SMALL], pathlib.Path(folder) / "forms")
+            for name, given, expected in [
+                ("triton", (200, headers, element), (200, text)), ("triton", (503, {}, b"later"), (503, b"later")),
+                ("ours", (200, {}, text), (200, text)), ("litserve", (200, {}, text), (200, text)),
+            ]:
+                with unittest.mock.patch.object(serving_peers, "ask", return_value=given):
+                    self.assertEqual(serving_peers.answered(SIDES[name], work.of(SIDES[name]), "127.0.0.1:1"), expected)
+
+    def test_sides_that_answer_something_else_are_refused(self):
+        with tempfile.TemporaryDirectory() as folder:
+            images = serving_peers.of_images([serving_peers.SMALL], pathlib.Path(folder) / "forms")
+            pixels = serving_peers.of_pixels(pathlib.Path(folder))
+            answers = {"labels": ["a"], "probs": [0.5]}
+            outputs = b'{"outputs": [{"name": "p", "shape": [1, 3]}]}\xab\xaa'
+            cases = [
+                (images, answers, json.dumps(answers).encode(), ""), (images, answers, b'{"labels": ["a"], "probs": [0.52]}', ""),
+                (images, answers, b'{"labels": ["b"], "probs": [0.5]}', "answers something else"),
+                (images, answers, b'{"labels": ["a"], "probs": [0.7]}', "a probability of ours is 0.2 from ours"),
+                (pixels, {"outputs": [{"name": "p", "shape": [1, 3]}]}, outputs, ""),
+                (pixels, {"outputs": [{"name": "q", "shape": [1, 3]}]}, outputs, "answers something else"),
+            ]
+            running = argparse.Namespace(address="127.0.0.1:1")
+            for work, known, body, refused in cases:
+                with unittest.mock.patch.object(serving_peers, "ask", return_value=(200, {}, body)):
+                    if refused:
+                        with self.assertRaisesRegex(machine.Failed, refused):
+                            serving_peers.agreed("g", running, SIDES["ours"], work, known)
+                    else:
+                        serving_peers.agreed("g", running, SIDES["ours"], work, known)
+
+    def test_triton_is_left_out_with_a_sentence_where_it_does_not_run(self):
+        no = unittest.mock.Mock(side_effect=packages.Unavailable("none fits"))
+        with unittest.mock.patch.object(serving_peers, "environment", no), contextlib.redirect_stdout(io.StringIO()) as said:
+            self.assertIsNone(serving_peers.triton(None))
+        self.assertEqual(said.getvalue(), "Triton is left out: none fits\n")
+        bench = argparse.Namespace(pythons={"serving": "python3"}, rounds=1)
+        asked = []
+
+        @contextlib.contextmanager
+        def started(bench, side, model, work):
+            asked.append(side.name)
+            yield
+
+        nothing = lambda *_: None
+        replaced = {"model_of": nothing, "work_of": nothing, "started": started, "agreed": nothing, "closed": lambda *_: {"rate": 1}}
+        with unittest.mock.patch.multiple(serving_peers, **replaced), contextlib.redirect_stdout(io.StringIO()):
+            serving_peers.measured(bench, SECTIONS[0], ["classifier/8"])
+        self.assertEqual(asked, ["ours", "litserve", "litserve-many", "bentoml", "bentoml-many"])
+
+    def test_peers_share_what_does_the_work(self):
+        pins = [dict(line.split("==") for line in (BENCH / f"peers/{name}.txt").read_text().split() if "==" in line) for name in serving_peers.PEERS]
+        for package in ("onnxruntime", "pillow"):
+            self.assertEqual(len({one[package] for one in pins}), 1, package)
+        for name, each in zip(serving_peers.PEERS, pins):
+            self.assertFalse(set(serving_peers.PEERS[name]) - set(each), name)
+
+
+class Packages(unittest.TestCase):
+    def test_an_environment_is_of_the_first_python_that_fits(self):
+        made = []
+
+        def run(*command):
+            made.append(command[0])
+            (packages.ROOT / "native/tools/x/python").mkdir(parents=True, exist_ok=True)
+
+        with tempfile.TemporaryDirectory() as folder, unittest.mock.patch.object(packages, "ROOT", pathlib.Path(folder)), \
+                unittest.mock.patch.object(packages, "run", run):
+            wanted = pathlib.Path(folder) / "wanted.txt"
+            wanted.write_text("a==1")
+            content = iter([False, True])
+            python = packages.environment("x", wanted, ("one", "two", "three"), lambda _: next(content))
+            self.assertEqual(made, ["one", python, "two", python])
+            # It is there now, and nobody is asked again.
+            self.assertEqual(packages.environment("x", wanted, ("one",), lambda _: False), python)
+            self.assertEqual(len(made), 4)
+            wanted.write_text("a==2")
+            with self.assertRaisesRegex(packages.Unavailable, "wanted.txt installs does not run with any of these Pythons: one, two"):
+                packages.environment("x", wanted, ("one", "two"), lambda _: False)
+            self.assertFalse((pathlib.Path(folder) / "native/tools/x").exists())
 
 
 class Running(unittest.TestCase):
