@@ -299,6 +299,8 @@ impl Work {
         }
         let traffic = self.wanted.traffic.get(name).cloned().unwrap_or_default();
         let (kept, result) = self.take_wanted(name, places, &traffic, again);
+        // One that has gone and comes back is looked at again; and what is gone for good is not kept in mind for ever.
+        self.refused.retain(|id, _| id.name != name || places.contains_key(&id.version));
         if !kept.is_empty() {
             self.catalogue.direct(name, traffic);
             let entry = self.catalogue.entry(name).unwrap_or_default();

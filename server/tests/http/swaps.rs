@@ -193,6 +193,30 @@ fn what_is_registered_is_served_and_what_cannot_be_served_changes_nothing() {
 }
 
 #[test]
+fn what_was_refused_and_taken_away_is_looked_at_again_when_it_comes_back() {
+    let served = Served::of(&[1], &[]);
+    let (place, aside) = (served.path().join("m/2"), served.path().join("m/.aside"));
+    let good = fs::read(fixture("tiny_prepared.onnx")).unwrap();
+    register_as(served.path(), ("m", 2), &good, &good[1..]);
+    let reason = served.wait_for("m/2", "UNAVAILABLE");
+    fs::rename(&place, &aside).unwrap();
+    let end = Instant::now() + 2 * SEEN;
+    while served.index().contains_key("m/2") {
+        assert!(Instant::now() < end, "{:?}", served.index());
+        thread::sleep(Duration::from_millis(50));
+    }
+    // The very same files.
+    fs::rename(&aside, &place).unwrap();
+    assert_eq!(served.wait_for("m/2", "UNAVAILABLE"), reason);
+    // The log comes a moment after the index.
+    while served.server.log().matches("cannot be loaded").count() < 2 {
+        assert!(Instant::now() < end, "{}", served.server.log());
+        thread::sleep(Duration::from_millis(50));
+    }
+    assert_eq!(served.version(INFER).unwrap(), "1");
+}
+
+#[test]
 fn clients_load_and_unload_where_the_operator_lets_them() {
     let served = Served::of(&[1], &["--model-control", "explicit"]);
     let path = served.path();
