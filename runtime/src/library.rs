@@ -11,6 +11,9 @@ use ort::{environment::Environment, logging::LogLevel};
 use crate::variable::LIBRARY_VARIABLE;
 use crate::{RuntimeError, telemetry};
 
+/// The folder of `native/` in which `scripts/setup` puts ONNX Runtime.
+const FOLDER: &str = "onnxruntime";
+
 static LOADED: OnceLock<(Environment, PathBuf)> = OnceLock::new();
 static LOADING: Mutex<()> = Mutex::new(());
 
@@ -52,27 +55,34 @@ pub fn init(explicit: Option<&Path>) -> Result<&'static Environment, RuntimeErro
     Ok(environment)
 }
 
+/// The environment, once the library is loaded.
+pub(crate) fn environment() -> Option<&'static Environment> {
+    LOADED.get().map(|(environment, _)| environment)
+}
+
 /// The library's file, once it is loaded.
 pub(crate) fn path() -> Option<&'static Path> {
     LOADED.get().map(|(_, path)| path.as_path())
 }
 
 fn find(explicit: Option<&Path>) -> Result<PathBuf, RuntimeError> {
-    // An empty variable is one that is not set, as for the others.
-    let variable = || env::var_os(LIBRARY_VARIABLE).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let named = explicit.map(Path::to_path_buf).or_else(variable);
+    let named = explicit.map(Path::to_path_buf).or_else(|| named_in(LIBRARY_VARIABLE));
     if let Some(named) = named {
         return library_at(&named).ok_or(RuntimeError::LibraryNotFound { searched: vec![named] });
     }
-    let executable = env::current_exe().unwrap_or_default();
-    let places = default_places(&executable);
+    let places = places_above(&env::current_exe().unwrap_or_default(), FOLDER);
     places.iter().find_map(|place| library_at(place)).ok_or(RuntimeError::LibraryNotFound { searched: places })
 }
 
-/// Folders to search when nothing is named, nearest first.
-fn default_places(executable: &Path) -> Vec<PathBuf> {
+/// What the variable of this name says; an empty one is one that is not set, as for the others.
+pub(crate) fn named_in(variable: &str) -> Option<PathBuf> {
+    env::var_os(variable).filter(|value| !value.is_empty()).map(PathBuf::from)
+}
+
+/// Folders to search when nothing is named, nearest first: `lib/`, and this folder of every `native/`.
+pub(crate) fn places_above(executable: &Path, folder: &str) -> Vec<PathBuf> {
     let beside = executable.parent().map(|folder| folder.join("lib"));
-    let above = executable.ancestors().skip(1).map(|folder| folder.join("native").join("onnxruntime"));
+    let above = executable.ancestors().skip(1).map(|above| above.join("native").join(folder));
     beside.into_iter().chain(above).collect()
 }
 
@@ -101,7 +111,7 @@ mod tests {
 
     #[test]
     fn searches_beside_the_executable_then_upwards() {
-        let places = default_places(Path::new("/a/target/release/server"));
+        let places = places_above(Path::new("/a/target/release/server"), FOLDER);
         let names: Vec<String> = places.iter().map(|p| p.display().to_string()).collect();
         assert_eq!(
             names,

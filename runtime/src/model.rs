@@ -2,7 +2,7 @@
 
 use std::{
     fmt,
-    fs::File,
+    fs::{self, File},
     io::Read,
     path::{Path, PathBuf},
 };
@@ -16,12 +16,13 @@ use ort::{
 use schemas::{CheckpointMeta, Form};
 
 use crate::bound::{Bound, Inputs};
-use crate::describe::{Description, Outputs, describe};
+use crate::describe::{Declared, Description, Outputs, describe};
 use crate::execution::Execution;
 use crate::format::{FEATURES, INPUT, OUTPUT, SIZES};
 use crate::graphs::{Graphs, RECORDING, UNRECORDED};
 use crate::placement::{Placement, ProfileFolder};
 use crate::provider::{Provider, Wishes};
+use crate::required::{self, Thresholds};
 use crate::{RuntimeError, library, scan};
 
 /// How to open a model.
@@ -42,6 +43,8 @@ pub struct Model {
     provider: Provider,
     options: RunOptions,
     runner: Runner,
+    /// What is given where a run names none, because the session has no values of its own.
+    thresholds: Thresholds,
 }
 
 /// How batches get into the session.
@@ -87,7 +90,7 @@ impl Model {
         scan_file(path)?;
         let session = builder(options)
             .and_then(|mut builder| builder.commit_from_file(path).map_err(|e| open_error(&place, &e)))?;
-        Self::from_session(session, place, &Execution::default())
+        Self::from_session(session, place, &Execution::default(), Thresholds::new())
     }
 
     /// Opens a model held in memory.
@@ -97,7 +100,7 @@ impl Model {
     pub fn from_bytes(bytes: &[u8], options: &Options) -> Result<Self, RuntimeError> {
         let place = "model in memory".to_owned();
         let session = session_of(bytes, &place, options)?;
-        Self::from_session(session, place, &Execution::default())
+        Self::from_session(session, place, &Execution::default(), Thresholds::new())
     }
 
     /// Opens the file of this model once more, to be run elsewhere or otherwise. This model has been opened from the file on the
@@ -110,14 +113,35 @@ impl Model {
         let Execution { provider, graphs, .. } = *execution;
         let one_size = self.about.input_shape[1..3].iter().all(|&side| side > 0);
         let refused = |e: &ort::Error| provider.refused(e.message().to_owned());
+        let detects = match self.about.outputs {
+            Outputs::Probabilities => false,
+            Outputs::Boxes | Outputs::Masks => true,
+        };
         scan_file(path)?;
-        let mut builder = provider.register(builder(options)?, Wishes { graphs, one_size })?;
-        let session = builder.commit_from_file(path).map_err(|e| refused(&e))?;
-        Self::from_session(session, path.display().to_string(), execution)
+        let wishes = Wishes { graphs, one_size, threads: options.intra_threads.max(1) };
+        let mut builder = provider.register(builder(options)?, wishes)?;
+        let place = path.display().to_string();
+        if provider.knows_optional_inputs() || !detects {
+            let session = builder.commit_from_file(path).map_err(|e| refused(&e))?;
+            return Self::from_session(session, place, execution, Thresholds::new());
+        }
+        let bytes = fs::read(path).map_err(|e| RuntimeError::Open { place: place.clone(), reason: e.to_string() })?;
+        let (bytes, thresholds) = required::thresholds(&bytes).ok_or_else(|| RuntimeError::NotFovea {
+            place: place.clone(),
+            reason: "its thresholds have no values".to_owned(),
+        })?;
+        let session = builder.commit_from_memory(&bytes).map_err(|e| refused(&e))?;
+        Self::from_session(session, place, execution, thresholds)
     }
 
-    fn from_session(session: Session, place: String, execution: &Execution) -> Result<Self, RuntimeError> {
-        let about = describe(&session).map_err(|reason| RuntimeError::NotFovea { place, reason })?;
+    fn from_session(
+        session: Session,
+        place: String,
+        execution: &Execution,
+        thresholds: Thresholds,
+    ) -> Result<Self, RuntimeError> {
+        let declared = if thresholds.is_empty() { Declared::Optional } else { Declared::Required };
+        let about = describe(&session, declared).map_err(|reason| RuntimeError::NotFovea { place, reason })?;
         let Execution { provider, buckets, graphs } = *execution;
         let refused = |e: ort::Error| provider.refused(e.message().to_owned());
         let runner = match (buckets, graphs) {
@@ -135,7 +159,7 @@ impl Model {
             }
         };
         let options = run_options(about.form)?;
-        Ok(Self { session, about, provider, options, runner })
+        Ok(Self { session, about, provider, options, runner, thresholds })
     }
 
     /// What the file says about itself.
@@ -231,7 +255,7 @@ impl Model {
             return graphs.run(&mut self.session, &images.view(), name);
         }
         let inputs = Inputs { images: images.view(), sizes: None, thresholds: Vec::new() };
-        let outputs = self.answer(&inputs)?;
+        let outputs = self.answer(inputs)?;
         let output =
             outputs.get(name).ok_or_else(|| RuntimeError::Run { reason: format!("no output named {name}") })?;
         let (shape, values) = output.try_extract_tensor::<f32>().map_err(|e| failed(&e))?;
@@ -246,11 +270,16 @@ impl Model {
     }
 
     /// The outputs for a batch that has been checked. Those of a padded batch have more rows than there are images.
-    pub(crate) fn answer(&mut self, inputs: &Inputs<'_>) -> Result<SessionOutputs<'_>, RuntimeError> {
+    pub(crate) fn answer(&mut self, mut inputs: Inputs<'_>) -> Result<SessionOutputs<'_>, RuntimeError> {
+        for &(name, value) in &self.thresholds {
+            if inputs.thresholds.iter().all(|(given, _)| *given != name) {
+                inputs.thresholds.push((name, value));
+            }
+        }
         match &mut self.runner {
             // Detectors are not recorded, and classifiers do not come here.
-            Runner::Plain | Runner::Graphs(_) => run_plainly(&mut self.session, &self.options, inputs),
-            Runner::Bound(bound) => bound.run(&mut self.session, &self.options, inputs),
+            Runner::Plain | Runner::Graphs(_) => run_plainly(&mut self.session, &self.options, &inputs),
+            Runner::Bound(bound) => bound.run(&mut self.session, &self.options, &inputs),
         }
     }
 
@@ -276,7 +305,7 @@ impl Model {
         let mut options = run_options(self.about.form)?;
         options.enable_profiling(folder.prefix()).map_err(|e| failed(&e))?;
         options.set(RECORDING, UNRECORDED).map_err(|e| failed(&e))?;
-        let inputs = Inputs { images: images.view(), sizes, thresholds: Vec::new() };
+        let inputs = Inputs { images: images.view(), sizes, thresholds: self.thresholds.clone() };
         run_plainly(&mut self.session, &options, &inputs)?;
         folder.read().map_err(profile)
     }

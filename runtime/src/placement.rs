@@ -5,10 +5,14 @@ use std::{collections::BTreeMap, env, fmt, fs, io, path::PathBuf};
 use serde::Deserialize;
 use tempfile::TempDir;
 
+/// What stands in place of an operator for a part of the graph that a provider runs as a whole.
+const PART: &str = "subgraph";
+
 /// The operators that ran, by the provider that ran them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Placement {
-    /// Of each provider, by its name in ONNX Runtime, how many nodes of each type of operator it ran.
+    /// Of each provider, by its name in ONNX Runtime, how many nodes of each type of operator it ran. A part of the graph that it runs
+    /// as a whole counts as one node, of the type `subgraph`.
     pub operators: BTreeMap<String, BTreeMap<String, usize>>,
 }
 
@@ -35,6 +39,9 @@ impl Placement {
         let mut seen = BTreeMap::new();
         for event in events {
             let Arguments { provider: Some(provider), op_name: Some(operator) } = event.args else { continue };
+            // A provider that takes a part of the graph as a whole gives it a name of its own, with a number that changes.
+            let is_part = operator.strip_prefix(&provider).is_some_and(|rest| rest.starts_with('_'));
+            let operator = if is_part { PART.to_owned() } else { operator };
             seen.insert((provider, event.name), operator);
         }
         let mut placement = Self::default();
@@ -125,6 +132,18 @@ mod tests {
         assert_eq!((placement.on("CUDAExecutionProvider"), placement.on("CPUExecutionProvider")), (2, 1));
         assert_eq!(placement.on("TensorrtExecutionProvider"), 0);
         assert_eq!(placement.to_string(), "CPUExecutionProvider 1 (Shape 1), CUDAExecutionProvider 2 (Conv 2)");
+    }
+
+    #[test]
+    fn a_part_of_the_graph_is_one_node_whatever_its_name() {
+        let node = |name: &str, operator: &str| {
+            let args = format!(r#"{{"op_name":"{operator}","provider":"OtherExecutionProvider"}}"#);
+            format!(r#"{{"cat":"Node","name":"{name}_kernel_time","args":{args}}}"#)
+        };
+        let part = "OtherExecutionProvider_3511704397280105722_0";
+        let profile = format!("[{},{}]", node(part, part), node("add", "Add"));
+        let placement = Placement::parse(profile.as_bytes()).unwrap();
+        assert_eq!(placement.to_string(), "OtherExecutionProvider 2 (Add 1, subgraph 1)");
     }
 
     #[test]

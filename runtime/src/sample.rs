@@ -3,6 +3,9 @@
 //! A model file holds no images, so they are drawn: smooth colours with blocks on them, a function of the place alone. Detectors
 //! are asked for everything they see, above a score of 0 and without suppression, because a drawn image holds no object and a
 //! suppressed box would hang on a difference in the last digit of another one.
+//!
+//! A `whole` model is given images larger than its own side, so that it has to resize them: providers differ in that more than in
+//! anything else, and at the model's own side there would be nothing to see of it.
 
 use std::fmt;
 
@@ -49,15 +52,23 @@ impl fmt::Display for Agreement {
     }
 }
 
-/// The made images, uint8 `[3, side, side, 3]`.
+/// The made images, uint8 `[3, height, width, 3]`.
 #[must_use]
-pub fn images(side: usize) -> Array4<u8> {
-    let length = side.max(1);
-    Array4::from_shape_fn((IMAGES, side, side, 3), |(image, y, x, channel)| {
+pub fn images(height: usize, width: usize) -> Array4<u8> {
+    let length = height.max(width).max(1);
+    Array4::from_shape_fn((IMAGES, height, width, 3), |(image, y, x, channel)| {
         let slope = (x * (channel + 1) + y * (3 - channel) + image * 40) * 160 / (length * 4);
         let block = scrambled([image, y / BLOCK, x / BLOCK, channel]) % 96;
         ((slope + block) % 256) as u8
     })
+}
+
+/// Height and width of the made images for a model of this form, whose own images have this side.
+fn size(form: Form, side: usize) -> [usize; 2] {
+    match form {
+        Form::Prepared => [side, side],
+        Form::Whole => [side + side / 2 + 1, side + side / 4 + 1],
+    }
 }
 
 /// A number that looks like chance, always the same for the same place.
@@ -75,7 +86,8 @@ fn scrambled(place: [usize; 4]) -> usize {
 /// [`RuntimeError::Run`] when either does not run.
 pub fn reproduces(model: &mut Model, reference: &mut Model) -> Result<Agreement, RuntimeError> {
     let side = reference.meta().preprocessing.side();
-    let images = images(side as usize);
+    let [height, width] = size(reference.form(), side as usize);
+    let images = images(height, width);
     let agreement = match reference.outputs() {
         Outputs::Probabilities => {
             let (expected, found) = (reference.run(images.view())?, model.run(images.view())?);
@@ -186,13 +198,25 @@ mod tests {
 
     #[test]
     fn the_images_differ_and_are_always_the_same() {
-        let made = images(64);
-        assert_eq!(made, images(64));
+        let made = images(64, 64);
+        assert_eq!(made, images(64, 64));
         let mut pixels: Vec<Vec<u8>> = made.outer_iter().map(|image| image.iter().copied().collect()).collect();
         assert!(pixels.iter().all(|image| image.iter().collect::<std::collections::BTreeSet<_>>().len() > 50));
         pixels.dedup();
         assert_eq!(pixels.len(), IMAGES);
-        assert_eq!(images(1).dim(), (IMAGES, 1, 1, 3));
+        assert_eq!(images(1, 1).dim(), (IMAGES, 1, 1, 3));
+        assert_eq!(images(40, 33).dim(), (IMAGES, 40, 33, 3));
+    }
+
+    #[test]
+    fn what_resizes_is_given_images_that_have_to_be_resized() {
+        assert_eq!(size(Form::Prepared, 640), [640, 640]);
+        for side in [1, 2, 32, 224, 640, 800] {
+            let [height, width] = size(Form::Whole, side);
+            assert!(height > side && width > side, "{side}: {height} x {width}");
+        }
+        // And to be turned into another shape.
+        assert_ne!(size(Form::Whole, 224)[0], size(Form::Whole, 224)[1]);
     }
 
     #[test]

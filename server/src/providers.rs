@@ -15,15 +15,16 @@ use schemas::registered::is_model_name;
 /// The operator's options about what models run on.
 #[derive(Args, Clone, Debug, Default)]
 pub struct Providers {
-    /// What models run on: cpu, or cuda:N for the NVIDIA card of that number; NAME= in front means one model only. Repeat for
-    /// several. A provider that cannot be started, or does not answer as the processor does, is an error [default: cpu]
+    /// What models run on: cpu; cuda:N or tensorrt:N for the NVIDIA card of that number; openvino:CPU, openvino:GPU or openvino:NPU.
+    /// NAME= in front means one model only. Repeat for several. A provider that cannot be started, or does not answer as the
+    /// processor does, is an error [default: cpu]
     #[arg(long = "provider", value_name = "[NAME=]PROVIDER")]
     pub choices: Vec<Choice>,
     /// Run a model on this where its --provider cannot be started, and say so in the log and in the model's metadata
     #[arg(long = "provider-fallback", value_name = "PROVIDER")]
     pub fallback: Option<Fallback>,
     /// Whether batches are filled up with black images to 1, 2, 4, .. --max-batch images, so that few shapes are run, each of them
-    /// once before the server is ready; auto: on everything but the cpu
+    /// once before the server is ready; auto: on everything but cpu and openvino:CPU
     #[arg(long = "pad-batches", value_name = "WHEN", default_value = "auto")]
     pub pad: Pad,
     /// Record the run of each batch size once and play it again from then on; for prepared classifiers on cuda
@@ -63,7 +64,7 @@ pub enum Fallback {
 /// When batches are padded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Pad {
-    /// On everything but the processor, where it only costs.
+    /// Where a new size costs much ([`Provider::wants_few_sizes`]).
     #[default]
     Auto,
     /// Everywhere.
@@ -92,7 +93,7 @@ impl Providers {
                 bail!("--provider is given twice for {whom}; give it once");
             }
         }
-        if self.cuda_graphs && self.choices.iter().all(|choice| choice.provider == Provider::Cpu) {
+        if self.cuda_graphs && !self.choices.iter().any(|choice| choice.provider.records()) {
             bail!("--cuda-graphs without a model on cuda; add --provider cuda:0, or leave it out");
         }
         Ok(())
@@ -129,14 +130,13 @@ pub struct Wanted {
 
 impl Wanted {
     fn execution(&self, provider: Provider) -> Execution {
-        let on_cpu = provider == Provider::Cpu;
         let pads = match self.pad {
-            Pad::Auto => !on_cpu,
+            Pad::Auto => provider.wants_few_sizes(),
             Pad::Always => true,
             Pad::Never => false,
         };
         let buckets = pads.then(|| Buckets::up_to(self.max_batch));
-        Execution { provider, buckets, graphs: self.cuda_graphs && !on_cpu }
+        Execution { provider, buckets, graphs: self.cuda_graphs && provider.records() }
     }
 }
 
@@ -226,12 +226,15 @@ impl Source {
             Ok(Some(model)) => Ok((model, self.running(provider, None))),
             Ok(None) => Ok((plain, self.running(provider, None))),
             Err(error @ RuntimeError::Provider { .. }) => match (provider, self.wanted.fallback) {
-                (Provider::Cuda { .. }, Some(Fallback::Cpu)) => {
+                (
+                    Provider::Cuda { .. } | Provider::OpenVino { .. } | Provider::TensorRt { .. },
+                    Some(Fallback::Cpu),
+                ) => {
                     tracing::warn!(%error, "the model runs on the cpu instead, as --provider-fallback says");
                     let model = self.open_on(Provider::Cpu, &mut plain)?.unwrap_or(plain);
                     Ok((model, self.running(Provider::Cpu, Some(provider))))
                 }
-                (Provider::Cuda { .. }, None) => {
+                (Provider::Cuda { .. } | Provider::OpenVino { .. } | Provider::TensorRt { .. }, None) => {
                     Err(anyhow!("{error}. With --provider-fallback cpu it is served from the processor in such a case"))
                 }
                 (Provider::Cpu, _) => Err(error.into()),
@@ -259,6 +262,8 @@ impl Source {
 
 #[cfg(test)]
 mod tests {
+    use runtime::OpenVinoDevice;
+
     use super::*;
 
     fn providers(choices: &[&str]) -> Providers {
@@ -278,6 +283,7 @@ mod tests {
             (&["b=cuda:1"], ["cpu", "cuda:1"]),
             (&["cuda:2", "a=cpu"], ["cpu", "cuda:2"]),
             (&["a=cuda:0", "b=cuda:1"], ["cuda:0", "cuda:1"]),
+            (&["openvino", "b=tensorrt:1"], ["openvino:CPU", "tensorrt:1"]),
         ] {
             assert_eq!(of(&providers(choices)).unwrap(), chosen, "{choices:?}");
         }
@@ -295,20 +301,31 @@ mod tests {
     }
 
     #[test]
-    fn the_cpu_pads_only_when_told_and_records_nothing() {
+    fn processors_pad_only_when_told_and_cuda_alone_records() {
         let wanted = |pad, cuda_graphs| Wanted { pad, cuda_graphs, max_batch: 16, ..Wanted::default() };
         let cuda = Provider::Cuda { device: 0 };
+        let tensorrt = Provider::TensorRt { device: 0 };
+        let openvino = |device| Provider::OpenVino { device };
         for (wanted, provider, padded, graphs) in [
             (wanted(Pad::Auto, false), Provider::Cpu, false, false),
             (wanted(Pad::Auto, true), Provider::Cpu, false, false),
             (wanted(Pad::Always, true), Provider::Cpu, true, false),
             (wanted(Pad::Auto, true), cuda, true, true),
             (wanted(Pad::Never, false), cuda, false, false),
+            (wanted(Pad::Auto, true), openvino(OpenVinoDevice::Cpu), false, false),
+            (wanted(Pad::Always, true), openvino(OpenVinoDevice::Cpu), true, false),
+            (wanted(Pad::Auto, true), openvino(OpenVinoDevice::Gpu), true, false),
+            (wanted(Pad::Auto, true), openvino(OpenVinoDevice::Npu), true, false),
+            (wanted(Pad::Auto, true), tensorrt, true, false),
+            (wanted(Pad::Never, true), tensorrt, false, false),
         ] {
             let execution = wanted.execution(provider);
             assert_eq!((execution.buckets.is_some(), execution.graphs), (padded, graphs), "{wanted:?}");
         }
-        let graphs = Providers { cuda_graphs: true, ..Providers::default() };
-        assert!(of(&graphs).unwrap_err().contains("--cuda-graphs"));
+        for choices in [&[][..], &["cpu"], &["openvino:GPU", "a=tensorrt"]] {
+            let graphs = Providers { cuda_graphs: true, ..providers(choices) };
+            assert!(of(&graphs).unwrap_err().contains("--cuda-graphs"), "{choices:?}");
+        }
+        assert!(of(&Providers { cuda_graphs: true, ..providers(&["cpu", "b=cuda"]) }).is_ok());
     }
 }

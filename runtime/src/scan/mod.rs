@@ -8,7 +8,7 @@
 
 mod format;
 mod tensor;
-mod wire;
+pub(crate) mod wire;
 
 use std::{
     fmt,
@@ -63,7 +63,7 @@ impl fmt::Display for Fault {
 
 /// What is wrong.
 #[derive(Debug, PartialEq, Eq, Error)]
-enum Problem {
+pub(crate) enum Problem {
     #[error("it cannot be read: {reason}")]
     Unread { reason: String },
     #[error("it has become shorter while it was read")]

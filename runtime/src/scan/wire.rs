@@ -8,14 +8,14 @@ use super::Problem;
 const NUMBER_BYTES: u32 = 10;
 
 /// The bytes of a file, or of memory, and how far they have been read.
-pub(super) struct Wire<R> {
+pub(crate) struct Wire<R> {
     source: R,
     at: u64,
 }
 
 /// What stands after a field's number.
 #[derive(Clone, Copy)]
-pub(super) enum Value {
+pub(crate) enum Value {
     Number(u64),
     /// Four bytes, passed over.
     Fixed32,

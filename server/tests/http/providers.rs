@@ -10,7 +10,10 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use image::ImageFormat::Png;
 use serde_json::{Value, json};
 
-use crate::{images::plain, support::Server};
+use crate::{
+    images::plain,
+    support::{Server, fixture},
+};
 
 fn execution(server: &Server, model: &str) -> Value {
     server.get(&format!("/v2/models/{model}")).json()["parameters"]["execution"].clone()
@@ -66,6 +69,7 @@ fn a_provider_that_cannot_be_started_is_an_error() {
     }
     for (options, said) in [
         (&["--provider", "tpu"][..], "'tpu' is no provider"),
+        (&["--provider", "openvino:TPU"], "openvino:NPU"),
         (&["--provider", "nobody=cpu"], "there are tiny, whole, multi"),
         (&["--provider", "cpu", "--provider", "cpu"], "twice for all models"),
         (&["--cuda-graphs"], "without a model on cuda"),
@@ -74,6 +78,42 @@ fn a_provider_that_cannot_be_started_is_an_error() {
         let (code, log) = refused(options);
         assert!(code == Some(2) && log.contains(said) && !log.contains("panicked"), "{options:?}: {log}");
     }
+}
+
+#[test]
+fn a_library_that_is_not_there_or_none_is_an_error() {
+    let none = fixture("animated.gif");
+    let none = none.to_str().unwrap();
+    for (provider, variable, get) in [
+        ("openvino", "FOVEA_OPENVINO", "onnxruntime-ep-openvino"),
+        ("openvino:GPU", "FOVEA_OPENVINO", "scripts/setup --openvino"),
+        ("tensorrt:0", "FOVEA_TENSORRT", "scripts/setup --tensorrt"),
+    ] {
+        let log = |place: &str| {
+            let mut command = Server::command(&["--provider", provider]);
+            let output = command.env(variable, place).stdin(Stdio::null()).output().unwrap();
+            assert!(output.stdout.is_empty() && output.status.code() == Some(2), "{provider} was started");
+            String::from_utf8_lossy(&output.stderr).into_owned()
+        };
+        let nowhere = log("/nowhere/at/all");
+        for part in [provider, "was not found; searched: /nowhere/at/all", get, "--provider-fallback cpu"] {
+            assert!(nowhere.contains(part), "{provider} does not say {part}: {nowhere}");
+        }
+        let broken = log(none);
+        // Of TensorRT's library what it needs is looked for first: the driver, and what comes with it.
+        let reasons = ["animated.gif cannot be opened", "driver is not found", "these libraries cannot be loaded"];
+        assert!(reasons.iter().any(|reason| broken.contains(reason)), "{provider}: {broken}");
+        assert!(broken.contains("--provider-fallback cpu") && !broken.contains("panicked"), "{provider}: {broken}");
+    }
+}
+
+#[test]
+fn a_fallback_is_taken_in_place_of_a_missing_library() {
+    let mut command = Server::command(&["--provider", "openvino", "--provider-fallback", "cpu"]);
+    let server = Server::start_from(command.env("FOVEA_OPENVINO", "/nowhere"));
+    let about = execution(&server, "tiny");
+    assert_eq!((&about["provider"], &about["instead_of"]), (&json!("cpu"), &json!("openvino:CPU")), "{about}");
+    logged(&server, "cpu in place of openvino:CPU");
 }
 
 #[test]
