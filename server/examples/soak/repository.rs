@@ -1,0 +1,127 @@
+//! The folder of models that the server serves, and what is done to it while the server runs.
+
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use anyhow::Context;
+use schemas::{
+    SCHEMA_VERSION, Task,
+    registered::{DESCRIPTION, FILE, RegisteredModel},
+};
+
+/// A model of the repository.
+pub struct Model {
+    pub name: &'static str,
+    /// The files of its even and its odd versions. Their answers differ, so that an answer of the wrong version is noticed.
+    files: [&'static str; 2],
+}
+
+/// Models that are swapped for their next version in turn.
+pub static SWAPPED: [Model; 3] = [
+    Model { name: "classifier", files: ["tiny_multilabel.onnx", "tiny_prepared.onnx"] },
+    Model { name: "detector", files: ["tiny_detector_tiled.onnx", "tiny_detector_prepared.onnx"] },
+    Model { name: "masks", files: ["tiny_masks_whole.onnx", "tiny_masks_prepared.onnx"] },
+];
+/// The one that stays.
+pub static STAYING: Model = Model { name: "whole", files: ["tiny_whole.onnx"; 2] };
+
+/// Whether the file of a version is the one that its description tells of.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Soundness {
+    Sound,
+    /// Its last byte is another one.
+    Broken,
+}
+
+/// Which of a model's files a version has.
+pub fn flavour(version: u64) -> usize {
+    (version % 2) as usize
+}
+
+/// The path of a file of the server's tests.
+pub fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
+}
+
+/// The folder.
+pub struct Repository {
+    folder: PathBuf,
+}
+
+impl Repository {
+    /// A folder with version 1 of every model.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub fn create(folder: PathBuf) -> anyhow::Result<Self> {
+        let repository = Self { folder };
+        for model in SWAPPED.iter().chain([&STAYING]) {
+            repository.register(model, 1, Soundness::Sound)?;
+        }
+        Ok(repository)
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Adds a version as `trainer register` does: its folder gets its name when everything is in it.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub fn register(&self, model: &Model, version: u64, soundness: Soundness) -> anyhow::Result<()> {
+        let file = fixture(model.files[flavour(version)]);
+        let mut bytes = fs::read(&file).with_context(|| format!("{} cannot be read", file.display()))?;
+        let description = serde_json::to_vec(&describe(model.name, version, &bytes))?;
+        match (soundness, bytes.last_mut()) {
+            (Soundness::Broken, Some(last)) => *last ^= 1,
+            (Soundness::Broken, None) | (Soundness::Sound, _) => {}
+        }
+        let parts = self.folder.join(model.name).join(format!(".partial-{version}"));
+        let write = || -> io::Result<()> {
+            fs::create_dir_all(&parts)?;
+            fs::write(parts.join(FILE), &bytes)?;
+            fs::write(parts.join(DESCRIPTION), &description)?;
+            fs::rename(&parts, self.place(model, version))
+        };
+        write().with_context(|| format!("{} cannot be made", parts.display()))
+    }
+
+    /// Takes a version away.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub fn remove(&self, model: &Model, version: u64) -> anyhow::Result<()> {
+        let place = self.place(model, version);
+        fs::remove_dir_all(&place).with_context(|| format!("{} cannot be removed", place.display()))
+    }
+
+    fn place(&self, model: &Model, version: u64) -> PathBuf {
+        self.folder.join(model.name).join(version.to_string())
+    }
+}
+
+fn describe(name: &str, version: u64, bytes: &[u8]) -> RegisteredModel {
+    RegisteredModel {
+        schema_version: SCHEMA_VERSION,
+        name: name.to_owned(),
+        version,
+        // What follows is for people; the server goes by the file's own metadata.
+        task: Task::ImageClassification,
+        model_name: "tiny".to_owned(),
+        labels: Vec::new(),
+        sha256: files::digest::of_bytes(bytes),
+        bytes: bytes.len() as u64,
+        run: "none".to_owned(),
+        study: None,
+        metrics: BTreeMap::new(),
+        intervals: BTreeMap::new(),
+        measured: "nothing".to_owned(),
+        data: BTreeMap::new(),
+        weights: None,
+        versions: BTreeMap::new(),
+    }
+}
