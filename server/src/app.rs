@@ -27,7 +27,7 @@ use crate::{
     error::ServerError,
     grpc::{Endpoint, Options},
     observe::observe,
-    routes::{health, infer, page, repository, score},
+    routes::{health, infer, page, repository, score, viewer},
     state::{Loaded, State},
     wire::Wire,
 };
@@ -49,6 +49,24 @@ pub fn configure(config: &mut ServiceConfig, state: &Data<State>) {
     config.service(get(read("/assets/app.js"), || web::get().to(page::script), || web::head().to(page::script)));
     config.service(get(read("/assets/app.css"), || web::get().to(page::style), || web::head().to(page::style)));
     config.service(get(read("/assets/icon.svg"), || web::get().to(page::icon), || web::head().to(page::icon)));
+    config.service(get(read("/docs"), || web::get().to(viewer::index), || web::head().to(viewer::index)));
+    config.service(get(read("/docs/viewer.js"), || web::get().to(viewer::script), || web::head().to(viewer::script)));
+    config.service(get(read("/docs/viewer.css"), || web::get().to(viewer::style), || web::head().to(viewer::style)));
+    config.service(get(
+        read("/docs/swagger-ui.js"),
+        || web::get().to(viewer::library),
+        || web::head().to(viewer::library),
+    ));
+    config.service(get(
+        read("/docs/swagger-ui.css"),
+        || web::get().to(viewer::library_style),
+        || web::head().to(viewer::library_style),
+    ));
+    config.service(get(
+        read("/docs/license.txt"),
+        || web::get().to(viewer::license),
+        || web::head().to(viewer::license),
+    ));
     config.service(get(read("/metrics"), || web::get().to(page::metrics), || web::head().to(page::metrics)));
     config.service(get(read("/openapi.json"), || web::get().to(page::openapi), || web::head().to(page::openapi)));
     config.service(get(read("/swagger.json"), || web::get().to(page::openapi), || web::head().to(page::openapi)));

@@ -1,11 +1,17 @@
 //! The paths that there are, and what each is called.
 
 /// Paths, in the notation of the OpenAPI document, with the name that each has in the metrics.
-pub const ROUTES: [(&str, &str); 23] = [
+pub const ROUTES: [(&str, &str); 29] = [
     ("/", "page"),
     ("/assets/app.js", "page"),
     ("/assets/app.css", "page"),
     ("/assets/icon.svg", "page"),
+    ("/docs", "page"),
+    ("/docs/viewer.js", "page"),
+    ("/docs/viewer.css", "page"),
+    ("/docs/swagger-ui.js", "page"),
+    ("/docs/swagger-ui.css", "page"),
+    ("/docs/license.txt", "page"),
     ("/score", "score"),
     ("/metrics", "metrics"),
     ("/openapi.json", "openapi"),
@@ -60,6 +66,9 @@ mod tests {
     fn paths_have_bounded_names() {
         for (path, name) in [
             ("/", "page"),
+            ("/docs/", "page"),
+            ("/docs/viewer.js", "page"),
+            ("/docs/other.js", "other"),
             ("/score", "score"),
             ("/v2/models/x/infer", "v2_infer"),
             ("/v2/models/x/versions/1/infer", "v2_infer"),

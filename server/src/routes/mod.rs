@@ -6,6 +6,7 @@ pub(crate) mod infer;
 pub(crate) mod page;
 pub(crate) mod repository;
 pub(crate) mod score;
+pub(crate) mod viewer;
 
 use std::sync::Arc;
 

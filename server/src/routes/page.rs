@@ -2,6 +2,7 @@
 
 use actix_web::{
     HttpResponse,
+    body::MessageBody,
     http::header::{self, ContentType},
     web::Data,
 };
@@ -13,29 +14,30 @@ use crate::{openapi, state::State};
 const POLICY: &str = "default-src 'self'; img-src 'self' blob:; object-src 'none'; base-uri 'none'; \
                       form-action 'self'; frame-ancestors 'none'";
 
-fn part(content_type: &'static str, body: &'static str) -> HttpResponse {
+/// A part of a page, under the page's own policy.
+pub(super) fn part(policy: &'static str, content_type: &'static str, body: impl MessageBody + 'static) -> HttpResponse {
     HttpResponse::Ok()
         .insert_header((header::CONTENT_TYPE, content_type))
         .insert_header((header::CACHE_CONTROL, "no-cache"))
-        .insert_header((header::CONTENT_SECURITY_POLICY, POLICY))
+        .insert_header((header::CONTENT_SECURITY_POLICY, policy))
         .insert_header((header::REFERRER_POLICY, "no-referrer"))
         .body(body)
 }
 
 pub(crate) async fn index() -> HttpResponse {
-    part("text/html; charset=utf-8", include_str!("../../web/index.html"))
+    part(POLICY, "text/html; charset=utf-8", include_str!("../../web/index.html"))
 }
 
 pub(crate) async fn script() -> HttpResponse {
-    part("text/javascript; charset=utf-8", include_str!("../../web/app.js"))
+    part(POLICY, "text/javascript; charset=utf-8", include_str!("../../web/app.js"))
 }
 
 pub(crate) async fn style() -> HttpResponse {
-    part("text/css; charset=utf-8", include_str!("../../web/app.css"))
+    part(POLICY, "text/css; charset=utf-8", include_str!("../../web/app.css"))
 }
 
 pub(crate) async fn icon() -> HttpResponse {
-    part("image/svg+xml", include_str!("../../web/icon.svg"))
+    part(POLICY, "image/svg+xml", include_str!("../../web/icon.svg"))
 }
 
 pub(crate) async fn openapi() -> HttpResponse {
