@@ -41,6 +41,14 @@ pub enum ExportError {
         /// Why, and what to do.
         problem: String,
     },
+    /// A file for images of any size was asked for that cannot be one.
+    #[error("{path:?} cannot be exported with --any-size: {problem}")]
+    AnySize {
+        /// Weights file.
+        path: PathBuf,
+        /// Why, and what to do.
+        problem: String,
+    },
     /// The settings of the checkpoint, or those given in their place, cannot be read or mean nothing to the model.
     #[error("{path:?}: {}", .errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
     Settings {
@@ -101,7 +109,9 @@ impl Coded for ExportError {
             Self::Checkpoint(error) => error.code(),
             Self::UnknownModel { .. } | Self::TooLarge { .. } => ErrorCode::UnsupportedModel,
             Self::Settings { .. } => ErrorCode::InvalidSettings,
-            Self::Output { .. } | Self::Features { .. } | Self::Pixels { .. } => ErrorCode::InvalidArguments,
+            Self::Output { .. } | Self::Features { .. } | Self::Pixels { .. } | Self::AnySize { .. } => {
+                ErrorCode::InvalidArguments
+            }
             Self::InTheWay(error) => error.code(),
             Self::Build { error, .. } => error.code(),
             Self::Write { .. } => ErrorCode::Io,

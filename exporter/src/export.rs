@@ -31,6 +31,9 @@ pub struct ExportSettings {
     pub features: bool,
     /// Whether the file of a model that outlines objects also gives their pixels, as output `pixels`. In form `whole` only.
     pub pixels: bool,
+    /// Whether a classifier takes images of any size, not only those of the checkpoint's. In form `prepared` only, and not of a Vision
+    /// Transformer.
+    pub any_size: bool,
     /// Whether `output` may be replaced, where it is what an earlier export wrote and nobody has changed it since.
     pub overwrite: bool,
     /// Settings, by name or alias and as text, that the file follows in place of the checkpoint's; see [`crate::change`].
@@ -47,8 +50,8 @@ impl Default for ExportSettings {
     fn default() -> Self {
         let intra_threads = std::thread::available_parallelism().map_or(1, usize::from);
         let runtime = Options { intra_threads, library: None };
-        let (features, pixels, overwrite) = (false, false, false);
-        Self { form: Form::Whole, features, pixels, overwrite, changes: vec![], verify: true, runtime }
+        let (features, pixels, any_size, overwrite) = (false, false, false, false);
+        Self { form: Form::Whole, features, pixels, any_size, overwrite, changes: vec![], verify: true, runtime }
     }
 }
 
@@ -75,6 +78,9 @@ pub fn graph(checkpoint: &CheckpointFile, contents: impl Into<Contents>) -> Resu
     let spec = registry::described(meta);
     if contents.pixels {
         outlined(meta, contents.form, checkpoint.path())?;
+    }
+    if contents.any_size {
+        any_size(meta, contents.form, checkpoint.path())?;
     }
     let built = match meta.task {
         Task::ImageClassification | Task::ImageClassificationMultilabel => {
@@ -107,6 +113,26 @@ fn outlined(meta: &CheckpointMeta, form: Form, path: &Path) -> Result<(), Export
         ),
         (Labels::Class | Labels::Classes | Labels::Boxes, Form::Whole | Form::Prepared) => {
             refuse("it finds no masks; only a model for image-instance-segmentation does")
+        }
+    }
+}
+
+/// Whether a file of this form can take images of any size.
+fn any_size(meta: &CheckpointMeta, form: Form, path: &Path) -> Result<(), ExportError> {
+    let refuse = |problem: &str| Err(ExportError::AnySize { path: path.to_owned(), problem: problem.to_owned() });
+    match (meta.task.labels(), form) {
+        (Labels::Boxes | Labels::Outlines, _) => refuse("a detector always does; leave it out"),
+        (Labels::Class | Labels::Classes, Form::Whole) => refuse(
+            "in the form 'whole' the file takes images of any size, and resizes and cuts them by itself; take the form 'prepared' to \
+             choose the sizes later, or leave it out",
+        ),
+        (Labels::Class | Labels::Classes, Form::Prepared) => {
+            if registry::described(meta).is_some_and(|spec| spec.settings(meta.task).one_size) {
+                return refuse(
+                    "a Vision Transformer has a position for each part of the image, and takes images of one size",
+                );
+            }
+            Ok(())
         }
     }
 }
@@ -224,8 +250,8 @@ impl Job<'_> {
 
     /// Writes the model, but not yet under its name.
     fn write(&self, checkpoint: &CheckpointFile) -> Result<Written, ExportError> {
-        let ExportSettings { form, features, pixels, .. } = *self.settings;
-        let graph = graph(checkpoint, Contents { form, features, pixels })?;
+        let ExportSettings { form, features, pixels, any_size, .. } = *self.settings;
+        let graph = graph(checkpoint, Contents { form, features, pixels, any_size })?;
         let facts = GraphFacts::from(&graph);
         let meta = checkpoint.meta();
         let doc =

@@ -53,6 +53,10 @@ struct Arguments {
     /// Also give the penultimate layer of a classifier, as output `features`, to compare images by
     #[arg(long)]
     features: bool,
+    /// In the form prepared: let a classifier take images of any size, so that valid_crop_size can be chosen when it is served.
+    /// Not of a Vision Transformer
+    #[arg(long, alias = "any_size")]
+    any_size: bool,
     /// What a model that outlines objects says of their pixels
     #[arg(long, value_enum, default_value = "parts")]
     masks: MaskName,
@@ -159,7 +163,7 @@ fn run(arguments: &Arguments, changes: Vec<(String, String)>) -> Result<ExportSu
     };
     let mut settings = ExportSettings { form, changes, ..ExportSettings::default() };
     (settings.features, settings.overwrite) = (arguments.features, arguments.overwrite);
-    settings.pixels = arguments.masks == MaskName::Full;
+    (settings.pixels, settings.any_size) = (arguments.masks == MaskName::Full, arguments.any_size);
     settings.runtime.library.clone_from(&arguments.onnxruntime);
     exporter::export(&arguments.checkpoint, &output, &settings)
 }

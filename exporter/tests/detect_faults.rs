@@ -287,5 +287,5 @@ fn wrong_pixels_of_objects_are_refused() {
             nodes(g, "Ceil", "paste/object", &mut |node| node.inputs.truncate(1));
         }),
     ];
-    case.refuses(Contents { form: Form::Whole, features: false, pixels: true }, &faults);
+    case.refuses(Contents { pixels: true, ..Contents::from(Form::Whole) }, &faults);
 }

@@ -39,8 +39,11 @@ fn network(meta: &CheckpointMeta) -> Network {
 }
 
 fn model(network: &Network, meta: &CheckpointMeta, form: Form) -> Model {
-    let classifier = network.spec.classifier().expect("a classifier");
-    let contents = Contents { form, features: true, pixels: false };
+    file(network, meta, Contents { features: true, ..Contents::from(form) })
+}
+
+fn file(network: &Network, meta: &CheckpointMeta, contents: Contents) -> Model {
+    let (classifier, form) = (network.spec.classifier().expect("a classifier"), contents.form);
     let graph =
         preprocess::classifier(&classifier, meta, contents, &support::Weights(network)).expect("a sound definition");
     let json = serde_json::to_string(meta).expect("plain data");
@@ -76,6 +79,23 @@ fn prepared_equals_eager(network: &Network, meta: &CheckpointMeta) {
         check_close(&format!("features of {what}"), &shares(&onnx), &shares(&eager), 1e-4);
     }
     println!("{:20} prepared {:?}: within {worst:.1e}", network.spec.name, meta.task);
+}
+
+/// Heights and widths of a file for any size: those that it was trained with, larger, smaller, and no square.
+const ANY_SIZES: [[usize; 2]; 4] = [[64, 64], [96, 96], [48, 48], [50, 81]];
+
+fn any_size_equals_eager(network: &Network, meta: &CheckpointMeta) {
+    let contents = Contents { any_size: true, features: true, ..Contents::from(Form::Prepared) };
+    let mut model = file(network, meta, contents);
+    let mut worst = 0.0_f64;
+    for [height, width] in ANY_SIZES {
+        let images: Vec<u8> = (0..2).flat_map(|i| synthetic::picture(&format!("any{i}"), width, height)).collect();
+        let shape = [2, height, width, 3];
+        let onnx: Vec<f32> = run(&mut model, &images, shape).into_iter().collect();
+        let what = format!("{} at {width}x{height}", network.spec.name);
+        worst = worst.max(check_close(&what, &onnx, &eager(network, &images, shape), 1e-4));
+    }
+    println!("{:20} any size: within {worst:.1e}", network.spec.name);
 }
 
 /// Width and height: small, odd, wide, tall, much larger than the crop.
@@ -117,6 +137,9 @@ fn both_forms(spec: &'static ModelSpec) {
     let mut network = network(&meta);
     prepared_equals_eager(&network, &meta);
     whole_equals_host_and_eager(&network, &meta);
+    if !spec.settings(meta.task).one_size {
+        any_size_equals_eager(&network, &meta);
+    }
     (meta.task, network.task) = (Task::ImageClassificationMultilabel, Task::ImageClassificationMultilabel);
     prepared_equals_eager(&network, &meta);
 }

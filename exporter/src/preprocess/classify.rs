@@ -22,16 +22,21 @@ pub fn classifier(
     contents: impl Into<Contents>,
     source: &dyn ParamSource,
 ) -> Result<Graph, BuildError> {
-    let Contents { form, features, .. } = contents.into();
+    let Contents { form, features, any_size, .. } = contents.into();
     let b = Builder::new(source);
     let p = &meta.preprocessing;
     let crop = i64::from(p.side());
     let classes = i64::try_from(meta.labels.len()).unwrap_or(i64::MAX);
     let prepared = match form {
         Form::Prepared => {
-            let dims = [Dim::Named("N"), Dim::Fixed(crop), Dim::Fixed(crop), Dim::Fixed(3)];
-            let doc = "RGB images, already resized and cut as metadata 'fovea' says under 'preprocessing'";
-            b.input("images", DType::U8, &dims, doc)
+            let (sides, doc) = if any_size {
+                ([Dim::Named("H"), Dim::Named("W")], "RGB images, already resized and cut to any size")
+            } else {
+                let doc = "RGB images, already resized and cut as metadata 'fovea' says under 'preprocessing'";
+                ([Dim::Fixed(crop), Dim::Fixed(crop)], doc)
+            };
+            let [height, width] = sides;
+            b.input("images", DType::U8, &[Dim::Named("N"), height, width, Dim::Fixed(3)], doc)
         }
         Form::Whole => {
             let dims = [Dim::Named("N"), Dim::Named("H"), Dim::Named("W"), Dim::Fixed(3)];

@@ -11,11 +11,13 @@ pub struct Contents {
     pub features: bool,
     /// Whether a model that outlines objects also gives their pixels, as output `pixels`.
     pub pixels: bool,
+    /// Whether a classifier in form `prepared` takes images of any size, not only those of the checkpoint's.
+    pub any_size: bool,
 }
 
 impl From<Form> for Contents {
-    /// Without features and pixels.
+    /// Without features and pixels, for images of the checkpoint's size.
     fn from(form: Form) -> Self {
-        Self { form, features: false, pixels: false }
+        Self { form, features: false, pixels: false, any_size: false }
     }
 }

@@ -13,16 +13,25 @@ const INK: u8 = 240;
 /// not fit its width is cut, and a character that the built-in font (Latin-1) lacks is drawn as a box.
 #[must_use]
 pub fn below(image: &Rgb, lines: &[String]) -> Rgb {
-    let scale = (image.width / 240).clamp(1, 8);
-    let line_height = (GLYPH + 4) * scale;
-    let band = line_height * u32::try_from(lines.len()).unwrap_or(0) + 4 * scale;
-    let mut out = Rgb::filled(image.width, image.height + band, [BACKGROUND; 3]);
+    let scale = scale(image.width);
+    let mut out = Rgb::filled(image.width, image.height + height(image.width, lines.len()), [BACKGROUND; 3]);
     out.data[..image.data.len()].copy_from_slice(&image.data);
     for (row, line) in (0u32..).zip(lines) {
-        let top = image.height + 4 * scale + row * line_height;
+        let top = image.height + 4 * scale + row * (GLYPH + 4) * scale;
         write(&mut out, line, [4 * scale, top], scale, INK);
     }
     out
+}
+
+/// Height of the band of so many lines below an image of this width, in pixels.
+#[must_use]
+pub fn height(width: u32, lines: usize) -> u32 {
+    ((GLYPH + 4) * u32::try_from(lines).unwrap_or(0) + 4) * scale(width)
+}
+
+/// Pixels of a side of a glyph's dot.
+fn scale(width: u32) -> u32 {
+    (width / 240).clamp(1, 8)
 }
 
 fn glyph(character: char) -> [u8; 8] {
