@@ -209,6 +209,7 @@ fn requests_and_answers_pass_and_damaged_ones_fail() {
     let boxes = json!([{"filename": "a", "boxes": [{"box": corners, "label": "a", "score": 0.5}]}]);
     let score = json!({"input_data": {"columns": ["image"], "data": ["aGk=", ["aGk="]]}});
     let infer = json!({"inputs": [{"name": "images", "shape": [1], "datatype": "BYTES", "data": ["aGk="]}]});
+    let classes = |name: &str, count: Value| json!([{ "name": name, "parameters": { "classification": count } }]);
     for (file, good, bad) in [
         ("score.classification.json", answer, json!([{"probs": [0.5]}])),
         ("score.detection.json", boxes, json!([{"filename": "a", "boxes": [{"label": "a"}]}])),
@@ -230,6 +231,16 @@ fn requests_and_answers_pass_and_damaged_ones_fail() {
         ("score.query.json", json!({"model": "a"}), json!({"modle": "a"})),
         ("v2.infer.request.json", changed(&infer, "/input", json!([])), changed(&infer, "/inputs", json!([]))),
         ("v2.infer.request.json", changed(&infer, "/outputs", json!([])), changed(&infer, "/outputs", json!([1]))),
+        (
+            "v2.infer.request.json",
+            changed(&infer, "/outputs", classes("probabilities", json!(3))),
+            changed(&infer, "/outputs", classes("probabilities", json!(0))),
+        ),
+        (
+            "v2.infer.request.json",
+            changed(&infer, "/outputs", classes("boxes", json!(null))),
+            changed(&infer, "/outputs", classes("boxes", json!(3))),
+        ),
         ("v2.infer.request.json", infer, json!({"inputs": [{"name": "x", "shape": [-1], "datatype": "BYTES"}]})),
         (
             "rejection.json",

@@ -47,6 +47,8 @@ def cases():
     yield "less data than the shape says", request(tensor(data=[1] * (COUNT - 1))), {}, 400
     yield "an unknown input", request(tensor(name="q")), {}, 400
     yield "an unknown output", request(tensor(), outputs=[{"name": "zz"}]), {}, 400
+    for what, output, count in [("no classes", "probabilities", 0), ("classes of boxes", "boxes", 2), ("classes as a text", "probabilities", "2")]:
+        yield what, request(tensor(), outputs=[{"name": output, "parameters": {"classification": count}}]), {}, 400
     yield "another datatype", request(tensor(datatype="INT8")), {}, 400
     yield "a datatype that there is not", request(tensor(datatype="PIXELS")), {}, 400
     yield "a text among numbers", request(tensor(data=["a"] + [1] * (COUNT - 1))), {}, 400

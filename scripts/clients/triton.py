@@ -10,7 +10,9 @@ import tritonclient.http.aio as aio
 from tritonclient.utils import InferenceServerException
 
 from checks import Checks, answered, pixels, session
-from triton_cases import CASES, ENCODED, UNKNOWN, about_the_server, case_inputs, encoded_inputs, expected, mistakes, outputs_of, refused, wanted
+from triton_cases import (
+    CASES, ENCODED, UNKNOWN, about_the_server, case_inputs, classes, encoded_inputs, expected, mistakes, outputs_of, refused, wanted,
+)
 
 CODINGS = (None, "gzip", "deflate")
 
@@ -64,6 +66,13 @@ def images(checks, url):
         image = pixels(20, 30)
         truth = answered(session("tiny_whole.onnx"), image[None])
         checks.near("an encoded image and its pixels", outputs_of(ask.infer("whole", encoded_inputs(http, of=[image], binary_data=True))), truth)
+
+
+def best(checks, url):
+    """The most probable classes as texts, in JSON and as bytes."""
+    with client(url) as ask:
+        checks.that("the extension", "classification" in ask.get_server_metadata()["extensions"])
+        classes(checks, http, ask, [{"binary_data": True}, {"binary_data": False}])
 
 
 def calls(checks, url):
@@ -159,6 +168,6 @@ async def awaited(checks, url):
 
 if __name__ == "__main__":
     found = Checks("tritonclient, HTTP")
-    for part in (metadata, forms, images, calls, compressed, errors, asynchronous):
+    for part in (metadata, forms, images, best, calls, compressed, errors, asynchronous):
         found.part(part, sys.argv[1])
     found.end()

@@ -137,6 +137,33 @@ def refused(checks, what, call, status, text):
         checks.that(what, False, "it was answered")
 
 
+def classes(checks, client, ask, options):
+    """The most probable classes as texts, in each of the forms that `options` of an output ask for: those of the probabilities that the
+    same request is answered with."""
+    asked = [(case.name, case.model, functools.partial(case_inputs, client, case)) for case in CASES if case.sizes is None]
+    asked += [(f"images for {model}", model, functools.partial(encoded_inputs, client)) for model in ENCODED]
+    for what, model, inputs in asked:
+        if ENCODED[model] != PROBABILITIES:
+            continue
+        plain = ask.infer(model, inputs()).as_numpy("probabilities")
+        for form in options:
+            for count in (1, 2, 3, 1000):
+                outputs = [client.InferRequestedOutput("probabilities", class_count=count, **form)]
+                found = ask.infer(model, inputs(), outputs=outputs).as_numpy("probabilities")
+                checks.equal(f"{what}, {count} classes, {form}", texts_of(found), classes_of(plain, count))
+
+
+def texts_of(found):
+    """A tensor of texts as lists: elements are bytes, or texts where they stood in JSON."""
+    return [[one.decode() if isinstance(one, bytes) else one for one in row] for row in found]
+
+
+def classes_of(plain, count):
+    """VALUE:INDEX:LABEL of the most probable classes of each row; of equal ones the first comes first."""
+    orders = numpy.argsort(-plain, axis=1, kind="stable")[:, :count]
+    return [[f"{float(row[at]):.6f}:{at}:{LABELS[at]}" for at in order] for row, order in zip(plain, orders)]
+
+
 def mistakes(checks, client, ask, missing, bad):
     """Refusals reach the caller as the client's exception, with the server's text and the status of what is not there, or is wrong."""
     case = CASES[0]
@@ -149,8 +176,10 @@ def mistakes(checks, client, ask, missing, bad):
         ("statistics of an unknown model", lambda: ask.get_inference_statistics("nothing")),
     ]:
         refused(checks, what, call, missing, UNKNOWN)
-    many = [client.InferRequestedOutput("probabilities", class_count=2)]
-    refused(checks, "classes", lambda: ask.infer(case.model, inputs, outputs=many), bad, "classification")
+    less = [client.InferRequestedOutput("probabilities", class_count=-1)]
+    refused(checks, "-1 classes", lambda: ask.infer(case.model, inputs, outputs=less), bad, "a whole number of at least 1")
+    boxes = [client.InferRequestedOutput("boxes", class_count=2)]
+    refused(checks, "classes of boxes", lambda: ask.infer("detector", encoded_inputs(client), outputs=boxes), bad, "is for probabilities")
     other = [client.InferRequestedOutput("nothing")]
     refused(checks, "unknown output", lambda: ask.infer(case.model, inputs, outputs=other), bad, "must name some of probabilities")
     for what, name, datatype, values, text in [

@@ -2,9 +2,9 @@
 
     python scripts/oracle/tiny_model.py        (needs the PyPI package onnx; run in the project root)
 
-Writes server/tests/fixtures/tiny_{whole,prepared,multilabel}.onnx, valid exports of about 2 KB each, and foreign.onnx, an ONNX
-model without Fovea's metadata. The network answers with the mean colour: logits = mean of the red, green and blue channel
-/ 16, then softmax (sigmoid of logit - 8 in the multi-label one). Three labels: red, green, blue. The output is small enough to
+Writes server/tests/fixtures/tiny_{whole,prepared,any,multilabel}.onnx, valid exports of about 2 KB each (any is a prepared one for
+images of any size), and foreign.onnx, an ONNX model without Fovea's metadata. The network answers with the mean colour: logits =
+mean of the red, green and blue channel / 16, then softmax (sigmoid of logit - 8 in the multi-label one). Three labels: red, green, blue. The output is small enough to
 be worked out by hand, so the tests state it as a formula. Rewriting gives identical bytes.
 
 Also writes tiny_detector_{whole,prepared,tiled}.onnx, the last a prepared one whose settings ask for 2x2 tiles. They find four
@@ -49,8 +49,8 @@ def meta(task, labels):
     }
 
 
-def write(name, form=None, task="image-classification"):
-    side = CROP if form == "prepared" else None
+def write(name, form=None, task="image-classification", any_size=False):
+    side = CROP if form == "prepared" and not any_size else None
     shape = ["n", side or "h", side or "w", 3]
     nodes = [
         helper.make_node("Cast", ["images"], ["pixels"], to=TensorProto.FLOAT),
@@ -169,6 +169,7 @@ if __name__ == "__main__":
     FOLDER.mkdir(parents=True, exist_ok=True)
     write("tiny_whole.onnx", "whole")
     write("tiny_prepared.onnx", "prepared")
+    write("tiny_any.onnx", "prepared", any_size=True)
     write("tiny_multilabel.onnx", "prepared", "image-classification-multilabel")
     write("foreign.onnx")
     detector("tiny_detector_whole.onnx", "whole", {})

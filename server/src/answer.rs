@@ -8,8 +8,9 @@ use models::host::{self, Attribution, Merge, MergeRule, Occlusion};
 use ndarray::{Array4, ArrayView4, Axis};
 use runtime::Form;
 use schemas::{
-    Labels,
+    Labels, Preprocessing,
     prediction::{Attributions, Thresholds, Visualizations, XaiParameters},
+    preprocessing::Fit,
 };
 
 use crate::{
@@ -46,7 +47,7 @@ impl Work {
     where
         B: AsRef<[u8]> + Send + 'static,
     {
-        let prepared = self.prepare(images, options.tiling).await?;
+        let prepared = self.prepare(images, &options).await?;
         self.run(prepared, options).await
     }
 
@@ -132,11 +133,11 @@ impl Work {
     /// What decoding, the model and the limits say; too many labels above the threshold.
     pub(crate) async fn explain(
         &self,
-        index: usize,
-        bytes: Vec<u8>,
+        (index, bytes): (usize, Vec<u8>),
         p: XaiParameters,
+        fit: Fit,
     ) -> Result<Explained, ServerError> {
-        let (occlusion, mut reservation) = self.occlusion(index, bytes).await?;
+        let (occlusion, mut reservation) = self.occlusion(index, bytes, fit).await?;
         let occlusion = Arc::new(occlusion);
         let mut rows: Vec<Vec<f32>> = Vec::with_capacity(occlusion.views());
         for from in (0..occlusion.views()).step_by(self.max_batch()) {
@@ -181,7 +182,7 @@ impl Work {
     }
 
     /// The views of an image, and memory for them and one batch of them.
-    async fn occlusion(&self, index: usize, bytes: Vec<u8>) -> Result<(Occlusion, Reservation), ServerError> {
+    async fn occlusion(&self, index: usize, bytes: Vec<u8>, fit: Fit) -> Result<(Occlusion, Reservation), ServerError> {
         let (state, model, most) = (self.state.clone(), Arc::clone(&self.model), self.max_batch() as u64);
         let (timings, permit) = (Arc::clone(&self.timings), self.permit.clone());
         let made = self.state.pool.run_while_wanted(move |wanted| {
@@ -192,7 +193,8 @@ impl Work {
             let mut reservation = state.admission.budget.reserve(decoded)?;
             let image = encoded.decode(&state, &timings)?;
             let whole = about.form == Form::Whole;
-            let occlusion = timings.time(Stage::Prepare, || Occlusion::new(&image, &about.meta.preprocessing, whole));
+            let preprocessing = Preprocessing { fit, ..about.meta.preprocessing.clone() };
+            let occlusion = timings.time(Stage::Prepare, || Occlusion::new(&image, &preprocessing, whole));
             drop(image);
             let (width, height) = occlusion.size();
             let kept = u64::from(width) * u64::from(height) * 3 * (2 + most);

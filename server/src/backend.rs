@@ -29,6 +29,8 @@ use crate::{
     pool::panic_text,
     providers::{Running, Source},
     queue::{Queue, Queued, Refused, Taken},
+    request::{Overrides, RequestOptions},
+    settings::Chosen,
 };
 
 /// A batch as a model takes it. Whatever is in it is run together, so its images share one size and its thresholds.
@@ -170,8 +172,11 @@ pub struct Description {
     pub form: Form,
     /// `[N, H, W, 3]`, -1 where any length is accepted.
     pub input_shape: [i64; 4],
-    /// The model's own thresholds and tiles, for detectors: what holds unless a request says otherwise.
+    /// The model's thresholds and tiles, or the sizes of its images, those of the operator's choice among them: what holds unless a
+    /// request says otherwise.
     pub settings: Settings,
+    /// What the operator has said of them, and of how is answered.
+    pub overrides: Overrides,
     /// How it is run.
     pub running: Running,
 }
@@ -186,14 +191,30 @@ impl Description {
         let meta = model.meta().clone();
         let outputs = model.outputs();
         let settings = match outputs {
-            Outputs::Probabilities => Settings::default(),
+            Outputs::Probabilities => {
+                let mut settings = Settings::default();
+                if let Some((resize, crop)) = meta.preprocessing.crop() {
+                    (settings.valid_resize_size, settings.valid_crop_size) = (resize, crop);
+                }
+                settings
+            }
             Outputs::Boxes | Outputs::Masks => {
                 Settings::try_from(meta.settings.clone()).context("the settings in the file's metadata")?
             }
         };
         let (form, input_shape) = (model.form(), model.input_shape());
         let Id { name, version } = id.clone();
-        Ok(Self { name, version, meta, outputs, form, input_shape, settings, running })
+        let overrides = Overrides::default();
+        Ok(Self { name, version, meta, outputs, form, input_shape, settings, overrides, running })
+    }
+
+    /// The same with what the operator says of the model's settings.
+    fn with(mut self, chosen: &Chosen) -> anyhow::Result<Self> {
+        let overrides = chosen.model.clone().over(&chosen.all.clone().concerning(&self));
+        self.meta.preprocessing.fit = RequestOptions::of(&overrides, &self).context("--set")?.fit;
+        overrides.options.apply(&mut self.settings)?;
+        self.overrides = overrides;
+        Ok(self)
     }
 
     /// The probability above which a label of a set is meant: the file's, or the usual one of files that do not say.
@@ -275,9 +296,9 @@ impl ServedModel {
     ///
     /// # Errors
     /// What opening or running says.
-    pub fn open(id: &Id, source: Source, workers: Workers) -> anyhow::Result<Self> {
+    pub fn open(id: &Id, source: Source, workers: Workers, chosen: &Chosen) -> anyhow::Result<Self> {
         let (mut first, running) = source.open()?;
-        let mut description = Description::new(id, &first, running)?;
+        let mut description = Description::new(id, &first, running)?.with(chosen)?;
         let blank = Batch::blank(&description, 1);
         description.running.ask(&mut first, &blank.images, blank.sizes.as_deref())?;
         let first = Mutex::new(Some(first));

@@ -5,7 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use clap::Args;
 use schemas::prediction::MAX_IMAGES;
 
-use crate::{manager::Wanted, providers::Providers};
+use crate::{manager::Wanted, providers::Providers, settings::ModelSettings};
 
 /// Bounds on what one request, and all of them together, may take. Every one of them has a clear answer when it is hit.
 #[derive(Args, Clone, Debug)]
@@ -110,6 +110,8 @@ pub struct Config {
     pub library: Option<PathBuf>,
     /// What the models run on.
     pub providers: Providers,
+    /// Settings in place of the models' own.
+    pub settings: ModelSettings,
     /// Sessions (worker threads) per model, at least 1.
     pub workers: usize,
     /// Threads per session, at least 1.

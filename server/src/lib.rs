@@ -18,6 +18,7 @@ mod coding;
 pub mod config;
 mod connections;
 mod descriptors;
+mod drawn;
 pub mod error;
 #[doc(hidden)]
 pub mod fuzz;
@@ -41,6 +42,7 @@ pub mod repository;
 mod request;
 mod routes;
 pub mod score;
+pub mod settings;
 pub mod shadow;
 pub mod state;
 pub mod stop;

@@ -10,6 +10,7 @@ use crate::{
     backend::{Id, ServedModel, Workers},
     config::Config,
     providers::{Providers, Source},
+    settings::ModelSettings,
 };
 
 /// Why a version is not served. The texts are for clients, and name no place on this machine; what they leave out is the source.
@@ -49,6 +50,7 @@ pub struct Loader {
     workers: Workers,
     options: runtime::Options,
     providers: Providers,
+    settings: ModelSettings,
 }
 
 impl Loader {
@@ -61,6 +63,7 @@ impl Loader {
             workers: Workers { count: config.workers, queue, batch, longest: config.limits.run_time() },
             options: runtime::Options { intra_threads: config.threads, library: config.library.clone() },
             providers: config.providers.clone(),
+            settings: config.settings.clone(),
         }
     }
 
@@ -74,9 +77,11 @@ impl Loader {
         }
         let wanted = self.providers.of(&id.name, self.workers.batch);
         let source = Source { path: path.to_owned(), options: self.options.clone(), wanted };
-        let model = ServedModel::open(id, source, self.workers).map_err(LoadError::Unusable)?;
+        let chosen = self.settings.of(&id.name);
+        let model = ServedModel::open(id, source, self.workers, &chosen).map_err(LoadError::Unusable)?;
         let about = &model.description;
-        tracing::info!(model = %id, form = %about.form, labels = about.meta.labels.len(), provider = %about.running, "model opened");
+        tracing::info!(model = %id, form = %about.form, labels = about.meta.labels.len(), provider = %about.running,
+            settings = %about.overrides, "model opened");
         Ok(model)
     }
 }

@@ -19,6 +19,7 @@ use server::{
     manager::{Control, Wanted},
     providers::Providers,
     score,
+    settings::ModelSettings,
     state::State,
     stop::{self, Stop},
     traffic::Split,
@@ -80,6 +81,8 @@ struct Arguments {
     /// Print one JSON object instead of a line of text once it listens
     #[arg(long)]
     json: bool,
+    #[command(flatten, next_help_heading = "Settings of models")]
+    settings: ModelSettings,
     #[command(flatten, next_help_heading = "Providers")]
     providers: Providers,
     #[command(flatten, next_help_heading = "Limits")]
@@ -119,6 +122,7 @@ impl Arguments {
             grpc: self.grpc.clone(),
             library: self.library.clone(),
             providers: self.providers.clone(),
+            settings: self.settings.clone(),
             workers,
             threads: self.threads.map_or((processors / workers).max(1), |n| n as usize),
             decode_threads: self.decode_threads.map_or(processors, |n| n as usize),

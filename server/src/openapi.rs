@@ -31,6 +31,26 @@ const OF_BODIES: &[&str] = &["400", "404", "408", "413", "415", "429", "500", "5
 /// Those of a request that changes what is served.
 const OF_CONTROL: &[&str] = &["400", "403", "404", "408", "413", "415", "429", "500", "503"];
 
+/// The groups that operations are shown in, in this order.
+const GROUPS: [(&str, &str); 5] = [
+    ("score", "Images in, answers out"),
+    ("v2", "The V2 protocol (Open Inference Protocol)"),
+    ("repository", "Which models are served"),
+    ("operation", "Health, metrics and this document"),
+    ("pages", "What a browser shows"),
+];
+
+/// The group of a path.
+fn group(path: &str) -> &'static str {
+    match path {
+        "/score" => "score",
+        "/healthz" | "/metrics" | "/openapi.json" | "/swagger.json" => "operation",
+        path if path.starts_with("/v2/repository/") => "repository",
+        path if path.starts_with("/v2") => "v2",
+        _ => "pages",
+    }
+}
+
 /// The document, in JSON.
 pub(crate) fn document() -> &'static str {
     static DOCUMENT: LazyLock<String> = LazyLock::new(|| build().to_string());
@@ -49,7 +69,15 @@ fn build() -> Value {
     describer.models();
     // The text of a cell may be JSON of its own.
     describer.schema::<ImageRequest<'static>>();
-    let Describer { mut generator, paths } = describer;
+    let Describer { mut generator, mut paths } = describer;
+    for (path, operations) in &mut paths {
+        for method in ["get", "post"] {
+            if let Some(operation) = operations.get_mut(method) {
+                operation["tags"] = json!([group(path)]);
+            }
+        }
+    }
+    let groups = GROUPS.map(|(name, description)| json!({ "name": name, "description": description }));
     json!({
         "openapi": "3.1.0",
         "info": {
@@ -59,6 +87,7 @@ fn build() -> Value {
                             also where what was sent is no HTTP request (400, 431) or its head did not arrive in time (408).",
             "license": { "name": "MIT OR Apache-2.0", "identifier": "MIT OR Apache-2.0" },
         },
+        "tags": groups,
         "paths": paths,
         "components": {
             "parameters": {
@@ -135,6 +164,18 @@ impl Describer {
             ("/assets/app.js", "pageScript", "The page's script", "text/javascript", "JavaScript"),
             ("/assets/app.css", "pageStyle", "The page's style", "text/css", "CSS"),
             ("/assets/icon.svg", "pageIcon", "The page's icon", "image/svg+xml", "SVG"),
+            ("/docs", "docs", "The interface, to read and to try", "text/html", "HTML"),
+            (
+                "/docs/viewer.js",
+                "docsScript",
+                "What starts the viewer of the interface",
+                "text/javascript",
+                "JavaScript",
+            ),
+            ("/docs/viewer.css", "docsStyle", "The style around the viewer", "text/css", "CSS"),
+            ("/docs/swagger-ui.js", "docsLibrary", "The viewer, Swagger UI", "text/javascript", "JavaScript"),
+            ("/docs/swagger-ui.css", "docsLibraryStyle", "The viewer's style", "text/css", "CSS"),
+            ("/docs/license.txt", "docsLicense", "Swagger UI's licence", "text/plain", "Text"),
             ("/metrics", "metrics", "Counts and timings, in Prometheus' text format", "text/plain", "Metrics"),
             ("/openapi.json", "openapi", "This document", "application/json", "OpenAPI 3.1"),
             (
@@ -162,6 +203,7 @@ impl Describer {
 
     fn score(&mut self) {
         let image = json!({ "schema": { "type": "string", "contentMediaType": "image/*" } });
+        let file = json!({ "type": "string", "contentMediaType": "application/octet-stream" });
         let answers = [
             self.schema::<ClassificationAnswer<'static>>(),
             self.schema::<Vec<ClassificationAnswer<'static>>>(),
@@ -169,9 +211,9 @@ impl Describer {
             self.schema::<Vec<DetectionAnswer>>(),
         ];
         let good = json!({
-            "description": "One object for the bytes of an image and for `image`, a list for `input_data`",
+            "description": "One object for the bytes of an image and for `image`, a list for `input_data`; the image itself for `drawn`",
             "headers": { "Server-Timing": { "$ref": "#/components/headers/ServerTiming" } },
-            "content": { "application/json": { "schema": { "anyOf": answers } } },
+            "content": { "application/json": { "schema": { "anyOf": answers } }, "image/jpeg": {}, "image/png": {} },
         });
         let responses = self.responses(good, OF_BODIES);
         let post = json!({
@@ -187,7 +229,9 @@ impl Describer {
                         "schema": {
                             "type": "object",
                             "description": "Each file is an image; several are answered with a list. Other fields are options of the query string.",
-                            "additionalProperties": { "type": "string", "contentMediaType": "application/octet-stream" },
+                            // One by name, so that forms made of this have a field for a file.
+                            "properties": { "image": file },
+                            "additionalProperties": file,
                         },
                     },
                     "application/json": {
@@ -294,7 +338,7 @@ impl Describer {
         let responses = self.responses(good, OF_BODIES);
         json!({
             "operationId": id,
-            "summary": "V2: inference, with the binary tensor extension",
+            "summary": "V2: inference, with the extensions of binary tensors and of classification",
             "parameters": [{ "$ref": "#/components/parameters/HeaderLength" }],
             "requestBody": {
                 "required": true,
@@ -330,11 +374,15 @@ const SCORE_EXAMPLES: [(&str, &str); 5] = [
 ];
 
 /// Requests for inference as they are documented, by name.
-const INFER_EXAMPLES: [(&str, &str); 2] = [
+const INFER_EXAMPLES: [(&str, &str); 3] = [
     ("encoded images", r#"{"inputs": [{"name": "images", "datatype": "BYTES", "shape": [1], "data": ["PIXEL"]}]}"#),
     (
         "pixels of a whole file",
         r#"{"inputs": [{"name": "images", "datatype": "UINT8", "shape": [1, 1, 2, 3], "data": [0, 0, 0, 255, 255, 255]}]}"#,
+    ),
+    (
+        "the most probable classes of a classifier as texts",
+        r#"{"inputs": [{"name": "images", "datatype": "BYTES", "shape": [1], "data": ["PIXEL"]}], "outputs": [{"name": "probabilities", "parameters": {"classification": 2}}]}"#,
     ),
 ];
 

@@ -20,11 +20,12 @@ use tokio::time::timeout_at;
 
 use crate::{
     admit::{Permit, Reservation},
-    backend::{Batch, Description, Job, ServedModel},
+    backend::{Batch, Job, ServedModel},
     catalogue::Found,
     config::Limits,
     error::ServerError,
     metrics::{Stage, Timings},
+    request::RequestOptions,
     state::State,
 };
 
@@ -107,13 +108,13 @@ impl Work {
     pub(crate) async fn prepare<B>(
         &self,
         images: Vec<B>,
-        tiling: Tiling,
+        options: &RequestOptions,
     ) -> Result<Vec<(Original, Vec<Part>)>, ServerError>
     where
         B: AsRef<[u8]> + Send + 'static,
     {
         try_join_all(images.into_iter().enumerate().map(|(index, bytes)| {
-            let (how, permit) = (self.preparation(tiling), self.permit.clone());
+            let (how, permit) = (self.preparation(options), self.permit.clone());
             self.state.pool.run_while_wanted(move |wanted| {
                 let _permit = permit;
                 let encoded = Encoded { index, bytes: bytes.as_ref(), wanted };
@@ -124,12 +125,13 @@ impl Work {
     }
 
     /// How its images are prepared.
-    pub(crate) fn preparation(&self, tiling: Tiling) -> Preparation {
+    pub(crate) fn preparation(&self, options: &RequestOptions) -> Preparation {
+        let about = &self.model.description;
         Preparation {
             state: self.state.clone(),
-            model: Arc::clone(&self.model),
             timings: Arc::clone(&self.timings),
-            tiling,
+            preprocessing: Preprocessing { fit: options.fit, ..about.meta.preprocessing.clone() },
+            inside: Inside { form: about.form, fit: options.fit, tiling: options.tiling },
         }
     }
 
@@ -233,9 +235,9 @@ pub(crate) fn decoded_memory(header: &Header) -> u64 {
 /// How images are prepared for a model. Owned by the thread that does it.
 pub(crate) struct Preparation {
     state: Data<State>,
-    model: Arc<ServedModel>,
     timings: Arc<Timings>,
-    tiling: Tiling,
+    preprocessing: Preprocessing,
+    inside: Inside,
 }
 
 /// An image's header, and what it takes.
@@ -254,10 +256,6 @@ pub(crate) struct Need {
 }
 
 impl Preparation {
-    fn about(&self) -> &Description {
-        &self.model.description
-    }
-
     /// Reads the image's header, and says what the image takes.
     pub(crate) fn weigh(&self, encoded: &Encoded<'_>) -> Result<Weight, ServerError> {
         let header = encoded.probe(&self.state)?;
@@ -268,9 +266,9 @@ impl Preparation {
 
     /// What an image of this header takes at this size.
     fn need(&self, header: &Header, size: &Size) -> Result<Need, ServerError> {
-        let inside = check_inside(size, self.state.limits.max_pixels, self.about(), &self.tiling)?;
+        let inside = check_inside(size, self.state.limits.max_pixels, &self.inside)?;
         let decoded = decoded_memory(header);
-        Ok(match self.about().form {
+        Ok(match self.inside.form {
             Form::Prepared => Need { peak: decoded + inside * PART_BYTES, kept: inside * PART_BYTES },
             Form::Whole => Need { peak: decoded, kept: u64::from(size.width) * u64::from(size.height) * PART_BYTES },
         })
@@ -278,7 +276,7 @@ impl Preparation {
 
     /// The image and its parts, the whole of it first. The memory of all of them is taken before anything is decoded.
     pub(crate) fn prepare(&self, encoded: &Encoded<'_>, weight: &Weight) -> Result<(Original, Vec<Part>), ServerError> {
-        let (state, about) = (&self.state, self.about());
+        let (state, tiling) = (&self.state, &self.inside.tiling);
         let mut reservation = state.admission.budget.reserve(weight.need.peak)?;
         let decoded = encoded.decode(state, &self.timings)?;
         // The header's sides are those before the image was turned upright; tiles may then come out a little larger.
@@ -288,11 +286,11 @@ impl Preparation {
             reservation.absorb(state.admission.budget.reserve(upright.peak - weight.need.peak)?);
         }
         let mut original = Original { width, height, tiles: Vec::new() };
-        let images = match about.form {
+        let images = match self.inside.form {
             Form::Whole => vec![(decoded, [i64::from(height), i64::from(width)])],
             Form::Prepared => {
-                original.tiles = host::tiles(width, height, self.tiling.grid, self.tiling.overlap);
-                self.timings.time(Stage::Prepare, || parts(&decoded, &original.tiles, &about.meta.preprocessing))
+                original.tiles = host::tiles(width, height, tiling.grid, tiling.overlap);
+                self.timings.time(Stage::Prepare, || parts(&decoded, &original.tiles, &self.preprocessing))
             }
         };
         // Twice their size: once as an image, once as part of a batch.
@@ -319,6 +317,15 @@ fn parts(decoded: &Rgb, tiles: &[Tile], preprocessing: &Preprocessing) -> Vec<(R
     all
 }
 
+/// What an image becomes inside of a model.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Inside {
+    pub form: Form,
+    /// How it is fitted to the network.
+    pub fit: Fit,
+    pub tiling: Tiling,
+}
+
 /// The size of an image in pixels, and its position in the request.
 pub(crate) struct Size {
     pub index: usize,
@@ -332,20 +339,15 @@ pub(crate) struct Size {
 ///
 /// # Errors
 /// [`ServerError::ImageTooLarge`] when they are more than `max_pixels`.
-pub(crate) fn check_inside(
-    size: &Size,
-    max_pixels: u64,
-    model: &Description,
-    tiling: &Tiling,
-) -> Result<u64, ServerError> {
+pub(crate) fn check_inside(size: &Size, max_pixels: u64, inside: &Inside) -> Result<u64, ServerError> {
     let &Size { index, width, height } = size;
+    let Inside { form, fit, tiling } = inside;
     if width == 0 || height == 0 {
         return Ok(0);
     }
-    let fit = &model.meta.preprocessing.fit;
     let pixels = |width: u32, height: u32| {
         let place = host::Placement::of(width, height, fit);
-        match (fit, model.form) {
+        match (fit, form) {
             (Fit::Crop { .. }, Form::Whole) => place.most_on_the_way(width, height),
             (Fit::Crop { .. }, Form::Prepared) | (Fit::Letterbox { .. } | Fit::Shorter { .. }, _) => {
                 u64::from(place.width) * u64::from(place.height)

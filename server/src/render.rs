@@ -9,16 +9,33 @@ use schemas::{
 
 use crate::{answer::Explained, masks::ObjectMask, prepare::Original};
 
-/// The answer about an image of a classifier.
+/// The answer about an image of a classifier: all labels in the model's order, or the `top` most probable ones.
 pub(crate) fn classified<'a>(
     filename: String,
-    probs: Cow<'a, [f32]>,
+    probs: &'a [f32],
     labels: &'a [String],
+    top: Option<usize>,
     explained: Option<&mut Explained>,
 ) -> ClassificationAnswer<'a> {
     let (visualizations, attributions) =
         explained.map(|one| (one.visualizations.take(), one.attributions.take())).unwrap_or_default();
-    ClassificationAnswer { filename: Some(filename), probs, labels: labels.into(), visualizations, attributions }
+    let (probs, labels) = match top {
+        None => (Cow::from(probs), Cow::from(labels)),
+        Some(most) => {
+            let best = ranked(probs).into_iter().take(most);
+            let best: (Vec<f32>, Vec<String>) =
+                best.filter_map(|at| Some((probs[at], labels.get(at)?.clone()))).unzip();
+            (best.0.into(), best.1.into())
+        }
+    };
+    ClassificationAnswer { filename: Some(filename), probs, labels, visualizations, attributions }
+}
+
+/// Positions, the most probable first; of equal ones the first.
+pub(crate) fn ranked(probs: &[f32]) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..probs.len()).collect();
+    order.sort_by(|&a, &b| probs[b].total_cmp(&probs[a]));
+    order
 }
 
 /// The objects in an image, each with its mask.

@@ -107,7 +107,12 @@ fn copies(state: &State, about: &Description, shadow: &ServedModel, jobs: &[Job]
         && about.outputs == other.outputs
         && about.meta.preprocessing == other.meta.preprocessing
         && about.meta.labels == other.meta.labels;
-    if !takes_the_same || shadow.waiting() > 0 {
+    // A request may have chosen another size than both files were made for.
+    let has_size = |job: &Job| {
+        let sides = job.batch.images.shape()[1..3].iter().zip(&other.input_shape[1..3]);
+        sides.into_iter().all(|(&side, &taken)| taken < 0 || i64::try_from(side) == Ok(taken))
+    };
+    if !takes_the_same || !jobs.iter().all(has_size) || shadow.waiting() > 0 {
         return None;
     }
     let copy = |job: &Job| {

@@ -220,5 +220,6 @@ fn check(config: &Config) -> anyhow::Result<()> {
     {
         bail!("--traffic or --shadow of '{name}': only models of --model-repository have several versions");
     }
+    config.settings.check(&names, wanted.repository.is_some())?;
     config.providers.check(&names, wanted.repository.is_some())
 }

@@ -51,6 +51,7 @@ fn state() -> State {
         bind: String::new(),
         library: None,
         providers: Providers::default(),
+        settings: Default::default(),
         workers: 1,
         threads: 1,
         decode_threads: 1,

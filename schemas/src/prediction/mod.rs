@@ -13,7 +13,9 @@
 //! The types keep images as borrowed text where they can, and bound what a small body can expand to: lists have a greatest
 //! length, [`TensorData`] is read only when its shape is known, and nothing is kept of an unknown key.
 
+mod classes;
 mod detection;
+mod drawing;
 mod explain;
 mod limits;
 mod masks;
@@ -26,11 +28,13 @@ mod tensor;
 mod tests;
 mod v2;
 
+pub use classes::ClassCount;
 pub use detection::{Detection, DetectionSettings, MASK_SIDE, SoftMask, Thresholds, Tiling};
+pub use drawing::Drawing;
 pub use explain::{ApproximationMethod, XaiAlgorithm, XaiParameters};
 pub use limits::MAX_IMAGES;
 pub use masks::{MaskForm, MaskPng, MaskRle};
-pub use options::{DETECTION_OPTIONS, DetectionOption, DetectionOptions, MAX_OPTION_LENGTH, OptionOf, Scalar};
+pub use options::{MAX_OPTION_LENGTH, MODEL_OPTIONS, ModelOption, ModelOptions, OptionOf, Scalar};
 pub use score::{
     Attributions, ClassificationAnswer, DetectionAnswer, ImageRequest, InputData, MAX_FILENAME, ScoreCell, ScoreQuery,
     ScoreRequest, ScoredBox, Visualizations,

@@ -1,4 +1,5 @@
-//! Request options of detectors: thresholds and tiles that one request has in place of the model's own.
+//! What a request, or the operator of a server, says in place of a model's own settings: thresholds and tiles of a detector, sizes of a
+//! classifier's images.
 
 use std::fmt;
 
@@ -25,6 +26,15 @@ impl Scalar {
     #[must_use]
     pub fn from_text(text: &str) -> Option<Self> {
         text.chars().nth(MAX_OPTION_LENGTH).is_none().then(|| Self(text.into()))
+    }
+}
+
+impl fmt::Display for Scalar {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Value::String(text) => f.write_str(text),
+            other => write!(f, "{other}"),
+        }
     }
 }
 
@@ -61,9 +71,9 @@ impl<'de> Deserialize<'de> for Scalar {
     }
 }
 
-/// What a request says about detection, each part by its name; `None` leaves the model's own value.
+/// What is said in place of a model's own settings, each part by its name; `None` leaves the model's own value.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct DetectionOptions {
+pub struct ModelOptions {
     /// Only boxes with a score above it are answered.
     pub score_threshold: Option<Scalar>,
     /// Of two boxes of a class that overlap by more than this, the less certain one is not answered.
@@ -78,9 +88,15 @@ pub struct DetectionOptions {
     pub mask_pixel_score_threshold: Option<Scalar>,
     /// Most points of the polygons of one object.
     pub max_number_of_polygon_points: Option<Scalar>,
+    /// Length that the shorter side of an image gets before it is cut, in pixels.
+    pub valid_resize_size: Option<Scalar>,
+    /// Side of the square that is cut from the middle, in pixels.
+    pub valid_crop_size: Option<Scalar>,
+    /// How many labels are answered, the most probable first.
+    pub top_k: Option<Scalar>,
 }
 
-/// What an option of detection is about.
+/// What an option is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OptionOf {
     /// Which boxes are answered.
@@ -89,27 +105,52 @@ pub enum OptionOf {
     Tiles,
     /// Masks, which only models of segmentation have.
     Masks,
+    /// Sizes of a classifier's images, which only a file of the form `prepared` leaves to the server.
+    Sizes,
+    /// Labels of a classifier.
+    Labels,
 }
 
-/// One of the [`DetectionOptions`].
+/// One of the [`ModelOptions`].
 #[derive(Debug)]
-pub struct DetectionOption {
+pub struct ModelOption {
     /// Name in requests.
     pub name: &'static str,
-    /// The setting that states its range and is the model's own value.
-    pub setting: &'static str,
+    /// What its values are.
+    values: Values,
     /// What it is about.
     pub of: OptionOf,
-    value: fn(&DetectionOptions) -> Option<&Scalar>,
-    place: fn(&mut DetectionOptions) -> &mut Option<Scalar>,
+    value: fn(&ModelOptions) -> Option<&Scalar>,
+    place: fn(&mut ModelOptions) -> &mut Option<Scalar>,
+}
+
+/// What the values of an option are.
+#[derive(Debug)]
+enum Values {
+    /// Those of this setting, whose place in a model's settings they take.
+    Setting(&'static str),
+    /// Its own.
+    Own(Kind),
+}
+
+impl Values {
+    fn kind(&self) -> Option<Kind> {
+        match self {
+            Self::Setting(name) => SettingSpec::find(name).map(|spec| spec.kind),
+            Self::Own(kind) => Some(*kind),
+        }
+    }
 }
 
 /// Declares the option that the field of this name is.
 macro_rules! option {
     ($name:ident, $setting:literal, $of:ident) => {
-        DetectionOption {
+        option!($name, Values::Setting($setting), $of)
+    };
+    ($name:ident, $values:expr, $of:ident) => {
+        ModelOption {
             name: stringify!($name),
-            setting: $setting,
+            values: $values,
             of: OptionOf::$of,
             value: |options| options.$name.as_ref(),
             place: |options| &mut options.$name,
@@ -117,8 +158,11 @@ macro_rules! option {
     };
 }
 
-/// Every option of detection.
-pub static DETECTION_OPTIONS: [DetectionOption; 7] = [
+/// Most labels that can be asked for; there are never as many.
+const MOST_LABELS: u32 = 1_000_000;
+
+/// Every option.
+pub static MODEL_OPTIONS: [ModelOption; 10] = [
     option!(score_threshold, "box_score_thresh", Boxes),
     option!(iou_threshold, "box_nms_thresh", Boxes),
     option!(tile_grid_size, "tile_grid_size", Tiles),
@@ -126,16 +170,24 @@ pub static DETECTION_OPTIONS: [DetectionOption; 7] = [
     option!(tile_predictions_nms_thresh, "tile_predictions_nms_thresh", Tiles),
     option!(mask_pixel_score_threshold, "mask_pixel_score_threshold", Masks),
     option!(max_number_of_polygon_points, "max_number_of_polygon_points", Masks),
+    option!(valid_resize_size, "valid_resize_size", Sizes),
+    option!(valid_crop_size, "valid_crop_size", Sizes),
+    option!(top_k, Values::Own(Kind::Int { min: 1, max: MOST_LABELS }), Labels),
 ];
 
-impl DetectionOptions {
+impl ModelOptions {
+    /// The options that are given, with their values.
+    pub fn values(&self) -> impl Iterator<Item = (&'static ModelOption, &Scalar)> {
+        MODEL_OPTIONS.iter().filter_map(|option| Some((option, (option.value)(self)?)))
+    }
+
     /// The options that are given.
-    pub fn given(&self) -> impl Iterator<Item = &'static DetectionOption> {
-        DETECTION_OPTIONS.iter().filter(|option| (option.value)(self).is_some())
+    pub fn given(&self) -> impl Iterator<Item = &'static ModelOption> {
+        MODEL_OPTIONS.iter().filter(|option| (option.value)(self).is_some())
     }
 
     /// Gives the option a value, and returns the one that it had.
-    pub fn replace(&mut self, option: &DetectionOption, value: Scalar) -> Option<Scalar> {
+    pub fn replace(&mut self, option: &ModelOption, value: Scalar) -> Option<Scalar> {
         (option.place)(self).replace(value)
     }
 
@@ -143,7 +195,7 @@ impl DetectionOptions {
     ///
     /// # Errors
     /// The option that is in both.
-    pub fn join(mut self, other: &Self) -> Result<Self, &'static DetectionOption> {
+    pub fn join(mut self, other: &Self) -> Result<Self, &'static ModelOption> {
         for option in other.given() {
             let value = (option.value)(other).cloned();
             if (option.value)(&self).is_some() {
@@ -154,62 +206,93 @@ impl DetectionOptions {
         Ok(self)
     }
 
+    /// What is given here, and what `other` gives of the rest.
+    #[must_use]
+    pub fn over(mut self, other: &Self) -> Self {
+        for option in &MODEL_OPTIONS {
+            if (option.value)(&self).is_none() {
+                *(option.place)(&mut self) = (option.value)(other).cloned();
+            }
+        }
+        self
+    }
+
+    /// What is given of the options of a kind that `keep` says.
+    #[must_use]
+    pub fn only(mut self, keep: impl Fn(OptionOf) -> bool) -> Self {
+        for option in MODEL_OPTIONS.iter().filter(|option| !keep(option.of)) {
+            *(option.place)(&mut self) = None;
+        }
+        self
+    }
+
     /// Sets what is given in a model's settings.
     ///
     /// # Errors
     /// A value that is none of the option, or outside its range.
     pub fn apply(&self, settings: &mut Settings) -> Result<(), SettingError> {
         for option in self.given() {
-            let (Some(Scalar(value)), Some(spec)) = ((option.value)(self), SettingSpec::find(option.setting)) else {
-                continue;
-            };
-            settings.set(option.setting, &spec.kind.parse(option.name, value)?)?;
+            let (Some(value), Values::Setting(setting)) = (option.read(self)?, &option.values) else { continue };
+            settings.set(setting, &value)?;
         }
         Ok(())
     }
+
+    /// How many labels are asked for, at least 1.
+    ///
+    /// # Errors
+    /// A value that is no such number.
+    pub fn most_labels(&self) -> Result<Option<usize>, SettingError> {
+        let option = MODEL_OPTIONS.iter().find(|option| option.of == OptionOf::Labels);
+        let value = option.map(|option| option.read(self)).transpose()?.flatten();
+        Ok(value.and_then(|value| value.as_u64()).map(|k| usize::try_from(k).unwrap_or(usize::MAX)))
+    }
 }
 
-/// Schema of an option's value in a request: a number may also come as text, and null is as good as absent.
-fn value_schema(setting: &str) -> Schema {
-    let null = json!({ "type": "null" });
-    let text = |pattern: &str| json!({ "type": "string", "maxLength": MAX_OPTION_LENGTH, "pattern": pattern });
-    let Some(spec) = SettingSpec::find(setting) else { return Schema::from(false) };
-    let forms = match spec.kind {
-        Kind::Float { .. } | Kind::Int { .. } => {
-            let mut number = spec.value_schema();
-            number.remove("description");
-            vec![Value::Object(number), text(NUMBER), null]
-        }
-        Kind::Grid => vec![text(&TileGrid::pattern()), null],
-        Kind::Bool | Kind::Choice(_) | Kind::Key => vec![Value::Object(spec.value_schema()), null],
+impl ModelOption {
+    /// Its value, if it is given one.
+    fn read(&self, options: &ModelOptions) -> Result<Option<Value>, SettingError> {
+        let (Some(Scalar(value)), Some(kind)) = ((self.value)(options), self.values.kind()) else { return Ok(None) };
+        kind.parse(self.name, value).map(Some)
+    }
+
+    /// Schema of its value in a request: a number may also come as text, and null is as good as absent.
+    fn schema(&self) -> Schema {
+        let null = json!({ "type": "null" });
+        let text = |pattern: &str| json!({ "type": "string", "maxLength": MAX_OPTION_LENGTH, "pattern": pattern });
+        let Some(kind) = self.values.kind() else { return Schema::from(false) };
+        let forms = match kind {
+            Kind::Float { .. } | Kind::Int { .. } => vec![Value::Object(kind.schema()), text(NUMBER), null],
+            Kind::Grid => vec![text(&TileGrid::pattern()), null],
+            Kind::Bool | Kind::Choice(_) | Kind::Key => vec![Value::Object(kind.schema()), null],
+        };
+        schemars::json_schema!({ "anyOf": forms })
+    }
+}
+
+/// Schema of the option of this name.
+fn schema(name: &str) -> Schema {
+    MODEL_OPTIONS.iter().find(|option| option.name == name).map_or(Schema::from(false), ModelOption::schema)
+}
+
+/// For `schema_with`, a function for each option.
+macro_rules! schemas {
+    ($($name:ident),*) => {
+        $(pub(super) fn $name(_: &mut SchemaGenerator) -> Schema {
+            schema(stringify!($name))
+        })*
     };
-    schemars::json_schema!({ "anyOf": forms })
 }
 
-pub(super) fn score_threshold(_: &mut SchemaGenerator) -> Schema {
-    value_schema("box_score_thresh")
-}
-
-pub(super) fn iou_threshold(_: &mut SchemaGenerator) -> Schema {
-    value_schema("box_nms_thresh")
-}
-
-pub(super) fn tile_grid_size(_: &mut SchemaGenerator) -> Schema {
-    value_schema("tile_grid_size")
-}
-
-pub(super) fn tile_overlap_ratio(_: &mut SchemaGenerator) -> Schema {
-    value_schema("tile_overlap_ratio")
-}
-
-pub(super) fn tile_predictions_nms_thresh(_: &mut SchemaGenerator) -> Schema {
-    value_schema("tile_predictions_nms_thresh")
-}
-
-pub(super) fn mask_pixel_score_threshold(_: &mut SchemaGenerator) -> Schema {
-    value_schema("mask_pixel_score_threshold")
-}
-
-pub(super) fn max_number_of_polygon_points(_: &mut SchemaGenerator) -> Schema {
-    value_schema("max_number_of_polygon_points")
-}
+schemas!(
+    score_threshold,
+    iou_threshold,
+    tile_grid_size,
+    tile_overlap_ratio,
+    tile_predictions_nms_thresh,
+    mask_pixel_score_threshold,
+    max_number_of_polygon_points,
+    valid_resize_size,
+    valid_crop_size,
+    top_k
+);

@@ -8,11 +8,12 @@ use serde::de::{Error, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Value, json};
 
+use super::drawing::Drawing;
 use super::explain::XaiParameters;
 use super::limits::MAX_IMAGES;
 use super::masks::{MaskForm, MaskPng, MaskRle};
 use super::object;
-use super::options::{self, DetectionOptions, Scalar};
+use super::options::{self, ModelOptions, Scalar};
 use super::tensor::at_most;
 use crate::dataset::Corners;
 
@@ -66,6 +67,21 @@ pub struct ScoreRequest<'a> {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "options::max_number_of_polygon_points")]
     pub max_number_of_polygon_points: Option<Scalar>,
+    /// Prepared classifiers: length that the shorter side of an image gets before it is cut, in pixels. The model's own when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "options::valid_resize_size")]
+    pub valid_resize_size: Option<Scalar>,
+    /// Prepared classifiers that take images of any size: side of the square that is cut from the middle, in pixels.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "options::valid_crop_size")]
+    pub valid_crop_size: Option<Scalar>,
+    /// Classifiers: only so many labels are answered, the most probable first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "options::top_k")]
+    pub top_k: Option<Scalar>,
+    /// The answer is the one image with what was found in it drawn on it, in this form.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drawn: Option<Drawing>,
 }
 
 /// Schema of a request that has either a table or an image. Null is as good as absent.
@@ -121,6 +137,21 @@ pub struct ScoreQuery {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "options::max_number_of_polygon_points")]
     pub max_number_of_polygon_points: Option<Scalar>,
+    /// Prepared classifiers: length that the shorter side of an image gets before it is cut, in pixels. The model's own when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "options::valid_resize_size")]
+    pub valid_resize_size: Option<Scalar>,
+    /// Prepared classifiers that take images of any size: side of the square that is cut from the middle, in pixels.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "options::valid_crop_size")]
+    pub valid_crop_size: Option<Scalar>,
+    /// Classifiers: only so many labels are answered, the most probable first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "options::top_k")]
+    pub top_k: Option<Scalar>,
+    /// The answer is the one image with what was found in it drawn on it, in this form.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drawn: Option<Drawing>,
 }
 
 /// Longest `filename` of a query string, in bytes.
@@ -185,10 +216,10 @@ impl<'a> ScoreRequest<'a> {
         serde_json::from_slice(body).map(|object::Object(request)| request)
     }
 
-    /// Takes out what it says about detection.
+    /// Takes out what it says in place of the model's settings.
     #[must_use]
-    pub fn take_detection(&mut self) -> DetectionOptions {
-        DetectionOptions {
+    pub fn take_options(&mut self) -> ModelOptions {
+        ModelOptions {
             score_threshold: self.score_threshold.take(),
             iou_threshold: self.iou_threshold.take(),
             tile_grid_size: self.tile_grid_size.take(),
@@ -196,6 +227,9 @@ impl<'a> ScoreRequest<'a> {
             tile_predictions_nms_thresh: self.tile_predictions_nms_thresh.take(),
             mask_pixel_score_threshold: self.mask_pixel_score_threshold.take(),
             max_number_of_polygon_points: self.max_number_of_polygon_points.take(),
+            valid_resize_size: self.valid_resize_size.take(),
+            valid_crop_size: self.valid_crop_size.take(),
+            top_k: self.top_k.take(),
         }
     }
 }
@@ -307,9 +341,9 @@ pub enum Attributions {
 pub struct ClassificationAnswer<'a> {
     /// Name of the file, where there is one.
     pub filename: Option<String>,
-    /// Probability of each class, in the order of `labels`. They sum to 1 unless the model is multi-label.
+    /// Probability of each class, in the order of `labels`. Those of all classes sum to 1 unless the model is multi-label.
     pub probs: Cow<'a, [f32]>,
-    /// Every class, in the order of the model's outputs.
+    /// Every class, in the order of the model's outputs; where `top_k` asked for some, those, the most probable first.
     pub labels: Cow<'a, [String]>,
     /// Explaining drawings, when asked for.
     pub visualizations: Option<Visualizations>,

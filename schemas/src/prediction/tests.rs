@@ -81,7 +81,7 @@ fn unknown_keys_of_a_scoring_request_are_ignored() {
 fn options_are_read_by_name_and_set_in_a_models_settings() {
     let mut request =
         score(r#"{"image": "", "score_threshold": 0.25, "tile_grid_size": "3x2", "iou_threshold": "1e-1"}"#);
-    let options = request.as_mut().unwrap().take_detection();
+    let options = request.as_mut().unwrap().take_options();
     let names: Vec<&str> = options.given().map(|option| option.name).collect();
     assert_eq!(names, ["score_threshold", "iou_threshold", "tile_grid_size"]);
     let mut settings = crate::Settings::default();
@@ -89,11 +89,11 @@ fn options_are_read_by_name_and_set_in_a_models_settings() {
     let detection = DetectionSettings::from(&settings);
     assert_eq!(detection.thresholds, Thresholds { score_threshold: 0.25, iou_threshold: 0.1 });
     assert_eq!((detection.tiling.grid.columns, detection.tiling.grid.rows, detection.tiling.sources()), (3, 2, 7));
-    let mut other = DetectionOptions::default();
-    for option in &DETECTION_OPTIONS {
+    let mut other = ModelOptions::default();
+    for option in &MODEL_OPTIONS {
         assert_eq!(other.replace(option, Scalar::from_text("0.5").unwrap()), None);
     }
-    assert_eq!(other.given().count(), DETECTION_OPTIONS.len());
+    assert_eq!(other.given().count(), MODEL_OPTIONS.len());
     assert_eq!(options.join(&other).unwrap_err().name, "score_threshold");
     assert!(other.apply(&mut settings).unwrap_err().to_string().contains("tile_grid_size"));
     assert!(Scalar::from_text(&"0".repeat(MAX_OPTION_LENGTH + 1)).is_none());
@@ -209,6 +209,40 @@ fn an_infer_response_is_written_as_the_protocol_says() {
     let expected = r#"{"model_name":"m","model_version":"1","outputs":[{"name":"probabilities","datatype":"FP32","shape":[1,2],"data":[0.1,0.9]}]}"#;
     assert_eq!(text, expected);
     assert_eq!(serde_json::from_str::<InferResponse>(&text).unwrap(), response);
+}
+
+#[test]
+fn elements_are_little_endian_and_texts_have_their_length_before_them() {
+    for (data, datatype, bytes) in [
+        (OutputData::Integer(vec![-2]), Datatype::Int64, b"\xfe\xff\xff\xff\xff\xff\xff\xff".to_vec()),
+        (OutputData::Float(vec![1.0]), Datatype::Fp32, b"\x00\x00\x80\x3f".to_vec()),
+        (
+            OutputData::Text(vec!["a:b".into(), String::new(), "ü".into()]),
+            Datatype::Bytes,
+            b"\x03\0\0\0a:b\0\0\0\0\x02\0\0\0\xc3\xbc".to_vec(),
+        ),
+    ] {
+        assert_eq!((data.datatype(), data.byte_length()), (datatype, bytes.len()));
+        assert_eq!(data.to_bytes(), bytes);
+    }
+    let texts = OutputData::Text(vec!["0.500000:0:ü\n".into()]);
+    let json = serde_json::to_string(&texts).unwrap();
+    assert_eq!(json, r#"["0.500000:0:ü\n"]"#);
+    assert_eq!(serde_json::from_str::<OutputData>(&json).unwrap(), texts);
+}
+
+#[test]
+fn a_request_for_classes_is_kept_as_what_was_asked() {
+    for (parameters, wanted) in
+        [("{}", None), (r#"{"classification": null}"#, None), (r#"{"classification": 3}"#, Some(Some(3)))]
+            .into_iter()
+            .chain([r#"{"classification": 0}"#, r#"{"classification": [[1], {"a": 2}]}"#].map(|bad| (bad, Some(None))))
+    {
+        let text = format!(r#"{{"inputs": [], "outputs": [{{"name": "probabilities", "parameters": {parameters}}}]}}"#);
+        let request = InferRequest::from_json(text.as_bytes()).unwrap();
+        let given = request.outputs.unwrap()[0].parameters.as_ref().unwrap().classification;
+        assert_eq!(given.map(|count| count.get().map(std::num::NonZeroUsize::get)), wanted, "{parameters}");
+    }
 }
 
 #[test]

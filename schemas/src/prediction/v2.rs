@@ -8,9 +8,10 @@ use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Value, json};
 
+use super::classes::ClassCount;
 use super::limits::MAX_IMAGES;
 use super::object;
-use super::options::{self, DetectionOptions, Scalar};
+use super::options::{self, ModelOptions, Scalar};
 use super::tensor::{Datatype, MAX_RANK, TensorData, at_most};
 use crate::setting::TileGrid;
 use crate::{Form, Settings, Task};
@@ -148,13 +149,13 @@ pub struct ModelParameters {
 /// What runs a model, and how.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ModelExecution {
-    /// `cpu`, or `cuda:` and the number of the card.
+    /// `cpu`, `cuda:` or `tensorrt:` and the number of the card, or `openvino:` and OpenVINO's name of the device.
     pub provider: String,
     /// What was asked for in place of it and could not be started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instead_of: Option<String>,
-    /// How many nodes of the graph each of ONNX Runtime's providers runs, by its name there; absent where it could not be found
-    /// out.
+    /// How many nodes of the graph each of ONNX Runtime's providers runs, by its name there; a part of the graph that a provider runs
+    /// as a whole is one. Absent where it could not be found out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nodes: Option<BTreeMap<String, usize>>,
     /// Sizes that batches are padded to; empty where they are run as they come.
@@ -252,6 +253,14 @@ pub struct RequestParameters {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "options::tile_predictions_nms_thresh")]
     pub tile_predictions_nms_thresh: Option<Scalar>,
+    /// Prepared classifiers, encoded images: length that the shorter side of an image gets before it is cut, in pixels. The model's own when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "options::valid_resize_size")]
+    pub valid_resize_size: Option<Scalar>,
+    /// Prepared classifiers that take images of any size, encoded images: side of the square that is cut from the middle, in pixels.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "options::valid_crop_size")]
+    pub valid_crop_size: Option<Scalar>,
 }
 
 impl<'a> InferRequest<'a> {
@@ -265,10 +274,10 @@ impl<'a> InferRequest<'a> {
 }
 
 impl RequestParameters {
-    /// What they say about detection.
+    /// What they say in place of the model's settings.
     #[must_use]
-    pub fn detection(self) -> DetectionOptions {
-        DetectionOptions {
+    pub fn options(self) -> ModelOptions {
+        ModelOptions {
             score_threshold: self.score_threshold,
             iou_threshold: self.iou_threshold,
             tile_grid_size: self.tile_grid_size,
@@ -277,6 +286,10 @@ impl RequestParameters {
             // The tensor `masks` is what the network says; nothing is pasted.
             mask_pixel_score_threshold: None,
             max_number_of_polygon_points: None,
+            valid_resize_size: self.valid_resize_size,
+            valid_crop_size: self.valid_crop_size,
+            // Of classes there is an extension of the protocol.
+            top_k: None,
         }
     }
 }
@@ -316,7 +329,7 @@ pub struct InputParameters {
 
 /// An output that is asked for. Keys that are not listed are ignored.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[schemars(extend("additionalProperties" = true))]
+#[schemars(extend("additionalProperties" = true, "anyOf" = classes_of_probabilities()))]
 pub struct RequestedOutput<'a> {
     /// Name.
     #[serde(borrow)]
@@ -334,9 +347,9 @@ pub struct OutputParameters {
     /// The output comes as bytes after the JSON.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub binary_data: Option<bool>,
-    /// Not supported.
+    /// Of `probabilities`: so many of the most probable classes, best first, as BYTES `[N, classes]` of texts VALUE:INDEX:LABEL.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub classification: Option<Unsupported>,
+    pub classification: Option<ClassCount>,
     /// Not supported.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shared_memory_region: Option<Unsupported>,
@@ -373,6 +386,15 @@ fn named_once() -> Value {
     json!([
         { "contains": named(IMAGES), "minContains": 1, "maxContains": 1 },
         { "contains": named(SIZES), "minContains": 0, "maxContains": 1 },
+    ])
+}
+
+/// Schemas of a requested output of which one has to hold: only `probabilities` are of classes.
+fn classes_of_probabilities() -> Value {
+    let none = json!({ "properties": { "classification": { "type": "null" } } });
+    json!([
+        { "properties": { "name": { "const": "probabilities" } } },
+        { "properties": { "parameters": none } },
     ])
 }
 
@@ -441,8 +463,9 @@ pub struct InferResponse {
     pub model_name: String,
     /// Its version.
     pub model_version: String,
-    /// A classifier's `probabilities`, FP32 `[N, labels]`; a detector's `boxes`, FP32 `[N, D, 4]` (x1 y1 x2 y2 in pixels), `scores`,
-    /// FP32 `[N, D]`, and `labels`, INT64 `[N, D]`, -1 where an image has fewer than D objects.
+    /// A classifier's `probabilities`, FP32 `[N, labels]`, or BYTES `[N, classes]` where `classification` asks for them; a detector's
+    /// `boxes`, FP32 `[N, D, 4]` (x1 y1 x2 y2 in pixels), `scores`, FP32 `[N, D]`, and `labels`, INT64 `[N, D]`, -1 where an image has
+    /// fewer than D objects.
     pub outputs: Vec<InferOutput>,
 }
 
@@ -478,6 +501,8 @@ pub enum OutputData {
     Integer(Vec<i64>),
     /// Single-precision numbers, FP32.
     Float(Vec<f32>),
+    /// Texts, BYTES.
+    Text(Vec<String>),
 }
 
 impl OutputData {
@@ -487,6 +512,7 @@ impl OutputData {
         match self {
             Self::Integer(_) => Datatype::Int64,
             Self::Float(_) => Datatype::Fp32,
+            Self::Text(_) => Datatype::Bytes,
         }
     }
 
@@ -496,15 +522,25 @@ impl OutputData {
         match self {
             Self::Integer(values) => values.len() * size_of::<i64>(),
             Self::Float(values) => values.len() * size_of::<f32>(),
+            Self::Text(values) => values.iter().map(|text| size_of::<u32>() + text.len()).sum(),
         }
     }
 
-    /// The elements as little-endian bytes.
+    /// The elements as little-endian bytes; a text is the number of its bytes, in 32 bits, and they.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         match self {
             Self::Integer(values) => values.iter().flat_map(|value| value.to_le_bytes()).collect(),
             Self::Float(values) => values.iter().flat_map(|value| value.to_le_bytes()).collect(),
+            Self::Text(values) => {
+                let mut bytes = Vec::with_capacity(self.byte_length());
+                for text in values {
+                    // A label is part of a model file, which has less than 4 GiB.
+                    bytes.extend_from_slice(&(text.len() as u32).to_le_bytes());
+                    bytes.extend_from_slice(text.as_bytes());
+                }
+                bytes
+            }
         }
     }
 }

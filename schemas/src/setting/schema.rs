@@ -14,10 +14,18 @@ impl SettingSpec {
     /// JSON Schema of the setting's value in its canonical form.
     #[must_use]
     pub fn value_schema(&self) -> Map<String, Value> {
+        let mut map = Map::from_iter([("description".to_owned(), Value::from(self.help))]);
+        map.extend(self.kind.schema());
+        map
+    }
+}
+
+impl Kind {
+    /// JSON Schema of a value in its canonical form.
+    pub(crate) fn schema(&self) -> Map<String, Value> {
         let mut map = Map::new();
         let mut put = |key: &str, value: Value| map.insert(key.to_owned(), value);
-        put("description", Value::from(self.help));
-        match self.kind {
+        match *self {
             Kind::Bool => {
                 put("type", Value::from("boolean"));
             }

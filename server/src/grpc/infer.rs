@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use actix_web::web::Data;
 use prost::{Message as _, bytes::Bytes};
-use schemas::prediction::{Datatype, OutputParameters, RequestParameters, RequestedOutput, Unsupported};
+use schemas::prediction::{ClassCount, Datatype, OutputParameters, RequestParameters, RequestedOutput, Unsupported};
 use serde_json::{Map, Number, Value};
 
 use super::{
@@ -101,13 +101,23 @@ fn parameters(given: &Parameters) -> Result<RequestParameters, ServerError> {
 }
 
 fn output(output: InferRequestedOutputTensor) -> RequestedOutput<'static> {
-    let unsupported = |name: &str| output.parameters.contains_key(name).then_some(Unsupported);
     let parameters = OutputParameters {
         binary_data: None,
-        classification: unsupported("classification"),
-        shared_memory_region: unsupported("shared_memory_region"),
+        classification: output.parameters.get("classification").and_then(class_count),
+        shared_memory_region: output.parameters.contains_key("shared_memory_region").then_some(Unsupported),
     };
     RequestedOutput { name: output.name.into(), parameters: Some(parameters) }
+}
+
+/// A number of classes; a parameter without a value says nothing, as null does in JSON.
+fn class_count(given: &InferParameter) -> Option<ClassCount> {
+    given.parameter_choice.as_ref().map(|choice| match choice {
+        ParameterChoice::Int64Param(count) => Number::from(*count).into(),
+        ParameterChoice::Uint64Param(count) => Number::from(*count).into(),
+        ParameterChoice::BoolParam(_) | ParameterChoice::StringParam(_) | ParameterChoice::DoubleParam(_) => {
+            ClassCount::NONE
+        }
+    })
 }
 
 /// The inputs, whose elements are all in a list of bytes of their own or all within them.

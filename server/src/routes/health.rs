@@ -1,7 +1,7 @@
 //! Health and metadata of the V2 protocol (Open Inference Protocol).
 
 use actix_web::{HttpResponse, web, web::Data};
-use runtime::{Outputs, Placement, Provider};
+use runtime::{OpenVinoDevice, Outputs, Placement, Provider};
 use schemas::prediction::{
     BatchStatistics, Datatype, DetectionDefaults, DynamicBatching, InferenceStatistics, InstanceGroup, MASK_SIDE,
     ModelConfig, ModelExecution, ModelMetadata, ModelParameters, ModelReady, ModelStatistics, ServerLive,
@@ -41,7 +41,7 @@ pub(crate) fn server_metadata() -> ServerMetadata {
     ServerMetadata {
         name: "fovea".to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        extensions: ["binary_tensor_data", "model_configuration", "model_repository", "statistics"]
+        extensions: ["binary_tensor_data", "classification", "model_configuration", "model_repository", "statistics"]
             .map(str::to_owned)
             .to_vec(),
     }
@@ -144,8 +144,12 @@ pub(crate) fn configuration(model: &ServedModel, state: &State) -> ModelConfig {
         dims: tensor.shape.into_iter().skip(1).collect(),
     };
     let kind = match model.description.running.execution.provider {
-        Provider::Cpu => "KIND_CPU",
-        Provider::Cuda { .. } => "KIND_GPU",
+        Provider::Cpu | Provider::OpenVino { device: OpenVinoDevice::Cpu } => "KIND_CPU",
+        Provider::Cuda { .. } | Provider::TensorRt { .. } | Provider::OpenVino { device: OpenVinoDevice::Gpu } => {
+            "KIND_GPU"
+        }
+        // Triton has no word for it; this one says that the model knows.
+        Provider::OpenVino { device: OpenVinoDevice::Npu } => "KIND_MODEL",
     };
     ModelConfig {
         name: metadata.name,

@@ -1,5 +1,5 @@
-//! `/score`: Azure's scoring calls. The bytes of one image, or a [`ScoreRequest`] in JSON. Options of detection stand in the query
-//! string or beside the images in the JSON.
+//! `/score`: Azure's scoring calls. The bytes of one image, or a [`ScoreRequest`] in JSON. What holds in place of the model's own
+//! settings stands in the query string or beside the images in the JSON.
 
 use std::borrow::Cow;
 
@@ -8,13 +8,7 @@ use base64::{
     Engine as _, alphabet,
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
 };
-use schemas::{
-    prediction::{
-        DETECTION_OPTIONS, Detection, DetectionAnswer, DetectionOptions, MAX_FILENAME, MAX_OPTION_LENGTH, MaskForm,
-        Scalar, ScoreRequest, XaiParameters,
-    },
-    setting::nearest,
-};
+use schemas::prediction::{Detection, DetectionAnswer, Drawing, MAX_FILENAME, ScoreRequest, XaiParameters};
 use serde::Serialize;
 
 use super::{
@@ -30,7 +24,7 @@ use crate::{
     metrics::Stage,
     prepare::{Original, Work},
     render::{classified, scored},
-    request::{RequestOptions, check_explanations, check_masks},
+    request::{Overrides, RequestOptions, check_explanations, did_you_mean},
     state::State,
 };
 
@@ -40,10 +34,10 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 const MEDIA_TYPES: &str = "image/*, application/octet-stream, multipart/form-data or application/json";
-const SHAPES: &str = "{\"input_data\": {\"columns\": [\"image\"], \"data\": [base64, ...]}} or {\"image\": base64}, and for a \
-                      detector score_threshold, iou_threshold, tile_grid_size, tile_overlap_ratio, \
-                      tile_predictions_nms_thresh; for a model that segments instances also masks (polygon, rle, png or none), \
-                      mask_pixel_score_threshold, max_number_of_polygon_points";
+const SHAPES: &str = "{\"input_data\": {\"columns\": [\"image\"], \"data\": [base64, ...]}} or {\"image\": base64}; for a classifier also \
+                      top_k, valid_resize_size, valid_crop_size; for a detector score_threshold, iou_threshold, tile_grid_size, \
+                      tile_overlap_ratio, tile_predictions_nms_thresh; for a model that segments instances also masks (polygon, \
+                      rle, png or none), mask_pixel_score_threshold, max_number_of_polygon_points; drawn (jpeg or png)";
 
 /// How the images come.
 enum Kind {
@@ -63,9 +57,7 @@ struct Query {
     version: Option<String>,
     /// Repeated in the answer.
     filename: Option<String>,
-    detection: DetectionOptions,
-    /// How masks are to be answered.
-    masks: Option<MaskForm>,
+    asked: Asked,
 }
 
 fn bad<T>(text: String) -> Result<T, ServerError> {
@@ -82,8 +74,7 @@ impl Query {
                 "model" => query.model.replace(value).is_some(),
                 "version" => query.version.replace(value).is_some(),
                 "filename" => query.filename.replace(value).is_some(),
-                "masks" => query.masks.replace(value.parse().map_err(ServerError::Request)?).is_some(),
-                _ => query.add_option("query string", &name, &value)?,
+                _ => query.asked.set("query string", &name, &value)?,
             };
             if is_repeated {
                 return bad(format!("{name} is given twice in the query string"));
@@ -93,24 +84,6 @@ impl Query {
             return bad(format!("the file name in the query string has more than {MAX_FILENAME} bytes"));
         }
         Ok(query)
-    }
-
-    /// Adds what `place` says of an option. Whether it was there before.
-    fn add_option(&mut self, place: &str, name: &str, value: &str) -> Result<bool, ServerError> {
-        let Some(option) = DETECTION_OPTIONS.iter().find(|option| option.name == name) else {
-            let names = || {
-                ["model", "version", "filename", "masks"]
-                    .into_iter()
-                    .chain(DETECTION_OPTIONS.iter().map(|option| option.name))
-            };
-            let all = names().collect::<Vec<_>>().join(", ");
-            let near = nearest(name, names()).map(|near| format!(" (did you mean {near}?)")).unwrap_or_default();
-            return bad(format!("the {place} holds an unknown name{near}; it may hold {all}"));
-        };
-        let Some(value) = Scalar::from_text(value) else {
-            return bad(format!("{name} has more than {MAX_OPTION_LENGTH} characters"));
-        };
-        Ok(self.detection.replace(option, value).is_some())
     }
 }
 
@@ -154,8 +127,11 @@ pub(crate) async fn score(state: Data<State>, request: HttpRequest) -> Result<Ht
     };
     let names = std::mem::take(&mut parsed.names);
     let is_list = parsed.is_list;
-    let asked = Asked { detection: query.detection, masks: query.masks };
-    let (predicted, mut explained, mut masks) = work.in_time(predict(&work, parsed, asked)).await?;
+    let answer = work.in_time(predict(&work, parsed, query.asked)).await?;
+    let Said { predicted, mut explained, mut masks, top } = match answer {
+        Answer::Said(said) => said,
+        Answer::Drawn(drawing, image) => return Ok(HttpResponse::Ok().content_type(drawing.media_type()).body(image)),
+    };
     work.timings.time(Stage::Render, || {
         let labels = &work.model.description.meta.labels;
         let own = |i: usize| names.get(i).cloned().flatten();
@@ -164,8 +140,8 @@ pub(crate) async fn score(state: Data<State>, request: HttpRequest) -> Result<Ht
             Predictions::Probabilities(rows) => {
                 let mut answers = Vec::with_capacity(rows.nrows());
                 for (i, (row, explained)) in rows.rows().into_iter().zip(&mut explained).enumerate() {
-                    let probs = row.to_slice().ok_or(ServerError::Internal)?.into();
-                    answers.push(classified(name(i), probs, labels, explained.as_mut()));
+                    let probs = row.to_slice().ok_or(ServerError::Internal)?;
+                    answers.push(classified(name(i), probs, labels, top, explained.as_mut()));
                 }
                 Ok(render(&answers, is_list))
             }
@@ -181,14 +157,28 @@ pub(crate) async fn score(state: Data<State>, request: HttpRequest) -> Result<Ht
     })
 }
 
-/// What a request says about detection and masks, in its query string or its body.
+/// What a request says, in its query string or its body, about how it is answered.
 #[derive(Default)]
 struct Asked {
-    detection: DetectionOptions,
-    masks: Option<MaskForm>,
+    overrides: Overrides,
+    /// The answer is the image, in this form, with what was found in it.
+    drawn: Option<Drawing>,
 }
 
 impl Asked {
+    /// Takes what `place` says under this name. Whether that was said before.
+    fn set(&mut self, place: &str, name: &str, value: &str) -> Result<bool, ServerError> {
+        if name == "drawn" {
+            return Ok(self.drawn.replace(value.parse().map_err(ServerError::Request)?).is_some());
+        }
+        if Overrides::knows(name) {
+            return self.overrides.set(name, value).map_err(ServerError::Request);
+        }
+        let names = || ["model", "version", "filename", "drawn"].into_iter().chain(Overrides::names());
+        let (near, all) = (did_you_mean(name, names()), names().collect::<Vec<_>>().join(", "));
+        bad(format!("the {place} holds an unknown name{near}; it may hold {all}"))
+    }
+
     /// Both together.
     ///
     /// # Errors
@@ -196,43 +186,70 @@ impl Asked {
     fn join(self, body: &Self) -> Result<Self, ServerError> {
         let twice =
             |name: &str| ServerError::Request(format!("{name} is in the query string and in the body; send one"));
-        if self.masks.is_some() && body.masks.is_some() {
-            return Err(twice("masks"));
+        if self.drawn.is_some() && body.drawn.is_some() {
+            return Err(twice("drawn"));
         }
-        let detection = self.detection.join(&body.detection).map_err(|option| twice(option.name))?;
-        Ok(Self { detection, masks: self.masks.or(body.masks) })
+        let overrides = self.overrides.join(&body.overrides).map_err(twice)?;
+        Ok(Self { overrides, drawn: self.drawn.or(body.drawn) })
     }
 }
 
-/// What the model says about the images; the explanations that are asked for, one place for each image; and the masks.
-async fn predict(
-    work: &Work,
-    parsed: Parsed,
-    query: Asked,
-) -> Result<(Predicted, Vec<Option<Explained>>, Masks), ServerError> {
+/// What comes of a request.
+enum Answer {
+    /// An answer about each image.
+    Said(Said),
+    /// The image, with what was found in it.
+    Drawn(Drawing, Vec<u8>),
+}
+
+/// What is said about the images of a request.
+struct Said {
+    predicted: Predicted,
+    /// The explanations that were asked for, one place for each image.
+    explained: Vec<Option<Explained>>,
+    masks: Masks,
+    /// Most labels of an answer.
+    top: Option<usize>,
+}
+
+async fn predict(work: &Work, parsed: Parsed, query: Asked) -> Result<Answer, ServerError> {
     let (about, state) = (&work.model.description, &work.state);
-    let Asked { detection, masks } = query.join(&parsed.asked)?;
-    let mut options = RequestOptions::new(&detection, about)?;
-    if let Some(form) = masks {
-        check_masks("masks", about)?;
-        options.masks.form = form;
-    }
+    let Asked { overrides, drawn } = query.join(&parsed.asked)?;
+    let options = RequestOptions::new(&overrides, about)?;
     check_explanations(&parsed.explanations, about, state.limits.max_explained)?;
     let mut reservation = parsed.reservation;
+    let mut kept = |bytes: &Vec<u8>| {
+        reservation.absorb(state.admission.budget.reserve(bytes.len() as u64)?);
+        Ok::<_, ServerError>(bytes.clone())
+    };
+    if let Some(drawing) = drawn {
+        let image = match &parsed.images[..] {
+            [image] if parsed.explanations.iter().all(Option::is_none) => kept(image)?,
+            [_] => {
+                return bad(
+                    "an explanation is answered in JSON, and drawn with an image; ask for one of them".to_owned()
+                );
+            }
+            others => return bad(format!("drawn is for one image, and the request has {}", others.len())),
+        };
+        let predicted = work.predict(parsed.images, options).await?;
+        let image = work.draw(image, &predicted.predictions, &options, drawing).await?;
+        return Ok(Answer::Drawn(drawing, image));
+    }
     let mut to_explain = Vec::new();
     for (index, (bytes, parameters)) in parsed.images.iter().zip(parsed.explanations).enumerate() {
         if let Some(parameters) = parameters {
-            reservation.absorb(state.admission.budget.reserve(bytes.len() as u64)?);
-            to_explain.push((index, bytes.clone(), parameters));
+            to_explain.push(((index, kept(bytes)?), parameters));
         }
     }
     let predicted = work.predict(parsed.images, options).await?;
     let mut explained: Vec<Option<Explained>> = predicted.originals.iter().map(|_| None).collect();
-    for (index, bytes, parameters) in to_explain {
-        explained[index] = Some(work.explain(index, bytes, parameters).await?);
+    for (image, parameters) in to_explain {
+        let index = image.0;
+        explained[index] = Some(work.explain(image, parameters, options.fit).await?);
     }
     let (predicted, masks) = work.masks(predicted, options.masks).await?;
-    Ok((predicted, explained, masks))
+    Ok(Answer::Said(Said { predicted, explained, masks, top: options.top }))
 }
 
 /// A list, or its only answer.
@@ -266,7 +283,8 @@ impl Parsed {
 
 fn parse(body: &[u8], limit: u64, budget: &Budget) -> Result<Parsed, ServerError> {
     let mut request = ScoreRequest::from_json(body).map_err(|e| ServerError::json(&e, SHAPES))?;
-    let asked = Asked { detection: request.take_detection(), masks: request.masks };
+    let overrides = Overrides { options: request.take_options(), masks: request.masks };
+    let asked = Asked { overrides, drawn: request.drawn };
     request.xai_parameters.check().map_err(ServerError::Request)?;
     let of_all = request.model_explainability.then_some(request.xai_parameters);
     let (is_list, cells) = match (request.input_data, request.image) {
@@ -300,18 +318,13 @@ fn of_form(body: Body, boundary: &str, state: &State) -> Result<Parsed, ServerEr
     // The files are taken out of the body.
     reservation.absorb(state.admission.budget.reserve(bytes.len() as u64)?);
     let Form { files, fields } = form::read(bytes, boundary, state.limits.max_images)?;
-    let mut options = Query::default();
+    let mut asked = Asked::default();
     for (name, value) in fields {
-        let is_repeated = match name.as_str() {
-            "masks" => options.masks.replace(value.parse().map_err(ServerError::Request)?).is_some(),
-            _ => options.add_option("form", &name, &value)?,
-        };
-        if is_repeated {
+        if asked.set("form", &name, &value)? {
             return bad(format!("{name} is given twice in the form"));
         }
     }
     let (names, images): (Vec<Option<String>>, Vec<Vec<u8>>) = files.into_iter().unzip();
-    let asked = Asked { detection: options.detection, masks: options.masks };
     Ok(Parsed { is_list: images.len() > 1, explanations: vec![None; images.len()], names, images, asked, reservation })
 }
 

@@ -13,7 +13,10 @@ use super::{
     input::Item,
     options::{Answers, Shape},
 };
-use crate::{backend::Description, render::classified};
+use crate::{
+    backend::Description,
+    render::{classified, ranked},
+};
 
 /// Fewest coordinates of a ring that encloses something.
 const RING: usize = 6;
@@ -31,7 +34,7 @@ pub(super) enum Said {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Format {
     /// Answers of `/score`, with so many labels at most.
-    Answer { most: usize },
+    Answer { most: Option<usize> },
     /// Rows of this task, with the labels of a set that are above the threshold.
     Rows { task: Task, threshold: f32 },
 }
@@ -118,7 +121,7 @@ impl Format {
             return refuse("rows hold polygons; leave --masks out, or choose --format answer".to_owned());
         }
         Ok(match shape {
-            Shape::Answer => Self::Answer { most: answers.top_k.map_or(usize::MAX, |k| k as usize) },
+            Shape::Answer => Self::Answer { most: answers.top_k.map(|k| k as usize) },
             Shape::Rows => {
                 let threshold = answers.label_threshold.or_else(|| about.label_threshold()).unwrap_or_default();
                 Self::Rows { task, threshold: threshold as f32 }
@@ -147,26 +150,12 @@ fn json(value: &impl Serialize) -> Result<String, Fault> {
     serde_json::to_string(value).map_err(|error| Fault::new(ErrorCode::Internal, error.to_string()))
 }
 
-fn answer(item: &Item, said: &Said, labels: &[String], most: usize) -> Result<String, Fault> {
+fn answer(item: &Item, said: &Said, labels: &[String], most: Option<usize>) -> Result<String, Fault> {
     let filename = item.name.clone();
     match said {
-        Said::Classes(probs) if most < probs.len() => {
-            let order = ranked(probs);
-            let best = order.get(..most).unwrap_or(&order);
-            let labels: Vec<String> = best.iter().filter_map(|&at| labels.get(at).cloned()).collect();
-            let probs: Vec<f32> = best.iter().map(|&at| probs[at]).collect();
-            json(&classified(filename.unwrap_or_default(), probs.into(), &labels, None))
-        }
-        Said::Classes(probs) => json(&classified(filename.unwrap_or_default(), probs.into(), labels, None)),
+        Said::Classes(probs) => json(&classified(filename.unwrap_or_default(), probs, labels, most, None)),
         Said::Objects(boxes) => json(&DetectionAnswer { filename, boxes: boxes.clone() }),
     }
-}
-
-/// Positions, the most probable first; of equal ones the first.
-fn ranked(probs: &[f32]) -> Vec<usize> {
-    let mut order: Vec<usize> = (0..probs.len()).collect();
-    order.sort_by(|&a, &b| probs[b].total_cmp(&probs[a]));
-    order
 }
 
 fn row(item: &Item, said: &Said, labels: &[String], (task, threshold): (Task, f32)) -> Result<String, Fault> {

@@ -45,7 +45,8 @@ use crate::{
     backend::{Description, Id, ServedModel, Workers},
     error::ServerError,
     providers::Source,
-    request::{RequestOptions, check_masks},
+    request::RequestOptions,
+    settings::Chosen,
     state::State,
 };
 
@@ -160,19 +161,14 @@ fn open(options: &Options) -> Result<State, ScoreError> {
     let longest = machine.limits().run_time();
     let workers = Workers { count: machine.workers as usize, queue: usize::MAX, batch: 1, longest };
     let id = Id { name: name.clone(), version: 1 };
-    let model = ServedModel::open(&id, source, workers).map_err(refused)?;
+    let model = ServedModel::open(&id, source, workers, &Chosen::default()).map_err(refused)?;
     State::with_models(vec![model], Arc::default(), machine.decode_threads(), &machine.limits()).map_err(refused)
 }
 
 /// The options of a request that every image is answered with.
 fn request(options: &Options, about: &Description) -> Result<RequestOptions, ScoreError> {
     let refused = |error: ServerError| ScoreError::Options(error.to_string());
-    let mut request = RequestOptions::new(&options.answers.detection()?, about).map_err(refused)?;
-    if let Some(form) = options.answers.masks {
-        check_masks("masks", about).map_err(refused)?;
-        request.masks.form = form;
-    }
-    Ok(request)
+    RequestOptions::of(&options.answers.overrides()?, about).map_err(refused)
 }
 
 fn made_from(options: &Options, survey: &Survey, model: &str) -> MadeFrom {

@@ -4,13 +4,13 @@ use std::{collections::BTreeMap, num::NonZeroUsize, path::PathBuf, thread};
 
 use clap::{Args, ValueEnum};
 use schemas::{
-    prediction::{DetectionOptions, MaskForm, Scalar},
+    prediction::{MaskForm, ModelOptions, Scalar},
     registered::is_model_name,
 };
 use serde_json::{Value, json};
 
 use super::error::ScoreError;
-use crate::{config::Limits, providers::Providers};
+use crate::{config::Limits, providers::Providers, request::Overrides};
 
 /// Memory of the server's own budget, in MiB, which then never is what refuses an image: the images under way are bounded by the
 /// room that they wait for.
@@ -99,6 +99,12 @@ pub struct Answers {
     /// Mask models: most points of the polygons of one object [default: the model's own]
     #[arg(long, value_name = "N", alias = "max_number_of_polygon_points")]
     pub max_number_of_polygon_points: Option<String>,
+    /// Prepared classifiers: length of an image's shorter side before it is cut, in pixels [default: the model's own]
+    #[arg(long, value_name = "PIXELS", alias = "valid_resize_size")]
+    pub valid_resize_size: Option<String>,
+    /// Prepared classifiers exported with --any-size: side of the square that is cut, in pixels [default: the model's own]
+    #[arg(long, value_name = "PIXELS", alias = "valid_crop_size")]
+    pub valid_crop_size: Option<String>,
 }
 
 /// What of the machine is used.
@@ -150,17 +156,17 @@ fn model(text: &str) -> Result<(String, PathBuf), String> {
 }
 
 impl Answers {
-    /// What is said about detection.
+    /// What is said in place of the model's own settings.
     ///
     /// # Errors
     /// A value that is too long for any option.
-    pub(super) fn detection(&self) -> Result<DetectionOptions, ScoreError> {
+    pub(super) fn overrides(&self) -> Result<Overrides, ScoreError> {
         let scalar = |name: &str, given: &Option<String>| match given.as_deref().map(Scalar::from_text) {
             None => Ok(None),
             Some(Some(value)) => Ok(Some(value)),
             Some(None) => Err(ScoreError::Options(format!("--{name} is no number; give one, such as 0.5"))),
         };
-        Ok(DetectionOptions {
+        let options = ModelOptions {
             score_threshold: scalar("score-threshold", &self.score_threshold)?,
             iou_threshold: scalar("iou-threshold", &self.iou_threshold)?,
             tile_grid_size: scalar("tile-grid-size", &self.tile_grid_size)?,
@@ -168,7 +174,12 @@ impl Answers {
             tile_predictions_nms_thresh: scalar("tile-predictions-nms-thresh", &self.tile_predictions_nms_thresh)?,
             mask_pixel_score_threshold: scalar("mask-pixel-score-threshold", &self.mask_pixel_score_threshold)?,
             max_number_of_polygon_points: scalar("max-number-of-polygon-points", &self.max_number_of_polygon_points)?,
-        })
+            valid_resize_size: scalar("valid-resize-size", &self.valid_resize_size)?,
+            valid_crop_size: scalar("valid-crop-size", &self.valid_crop_size)?,
+            // Lines are cut where they are made.
+            top_k: None,
+        };
+        Ok(Overrides { options, masks: self.masks })
     }
 }
 
@@ -232,6 +243,8 @@ impl Options {
             masks,
             mask_pixel_score_threshold,
             max_number_of_polygon_points,
+            valid_resize_size,
+            valid_crop_size,
         } = &self.answers;
         let Machine { max_batch, memory, max_file, max_side, max_pixels, decode_timeout, .. } = &self.machine;
         let Providers { choices, fallback, pad, cuda_graphs } = &self.providers;
@@ -252,6 +265,8 @@ impl Options {
             ("--masks", json!(masks)),
             ("--mask-pixel-score-threshold", json!(mask_pixel_score_threshold)),
             ("--max-number-of-polygon-points", json!(max_number_of_polygon_points)),
+            ("--valid-resize-size", json!(valid_resize_size)),
+            ("--valid-crop-size", json!(valid_crop_size)),
             ("--threads", json!(self.machine.threads())),
             ("--max-batch", json!(max_batch)),
             ("--memory", json!(memory)),
@@ -309,9 +324,10 @@ mod tests {
 
     #[test]
     fn options_have_the_names_of_requests_too() {
-        let given = options(&["--score_threshold", "0.5", "--tile-grid-size", "2x2"]).answers.detection().unwrap();
+        let given =
+            options(&["--score_threshold", "0.5", "--tile-grid-size", "2x2"]).answers.overrides().unwrap().options;
         assert_eq!(given.given().count(), 2);
         let long = "1".repeat(40);
-        assert!(options(&["--score-threshold", &long]).answers.detection().is_err());
+        assert!(options(&["--score-threshold", &long]).answers.overrides().is_err());
     }
 }

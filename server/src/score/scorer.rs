@@ -126,7 +126,7 @@ impl Scorer {
     pub(super) async fn run(&self, feed: Feed, output: &mut Output, progress: &mut Progress) -> Result<(), ScoreError> {
         let end = feed.end();
         let mut filling = Filling::new(self.most(), self.pixel_bytes);
-        let preparation = Arc::new(self.work()?.preparation(self.options.tiling));
+        let preparation = Arc::new(self.work()?.preparation(&self.options));
         let read = stream::iter(feed)
             .then(|item| self.room_for_file(item))
             .map(|(item, room)| self.read(item, room, Arc::clone(&preparation)))

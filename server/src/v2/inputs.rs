@@ -11,7 +11,7 @@ use super::{Parser, bad};
 use crate::{
     admit::Reservation,
     error::ServerError,
-    prepare::{Pixels, Size, check_inside},
+    prepare::{Inside, Pixels, Size, check_inside},
     routes::score::decode_base64,
 };
 
@@ -198,7 +198,9 @@ impl Parser<'_> {
         }
         if self.about.form == Form::Whole {
             let DetectionSettings { tiling, .. } = DetectionSettings::from(&self.about.settings);
-            check_inside(&Size { index: 0, width, height }, limits.max_pixels, self.about, &tiling)?;
+            let fit = self.about.meta.preprocessing.fit;
+            let inside = Inside { form: self.about.form, fit, tiling };
+            check_inside(&Size { index: 0, width, height }, limits.max_pixels, &inside)?;
         }
         let count = [n, h, w, c].iter().try_fold(1usize, |product, &length| product.checked_mul(length));
         match count.filter(|&count| count as u64 <= limits.body_bytes()) {

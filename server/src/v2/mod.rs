@@ -4,13 +4,14 @@
 //! The input `images` is either UINT8 `[N, H, W, 3]`, as the model file declares it (with INT64 `sizes` `[N, 2]` where it declares
 //! those), or BYTES `[N]`: N encoded images of any size, decoded and prepared by the server.
 
+mod classes;
 mod inputs;
 mod outputs;
 
 use std::sync::Arc;
 
 use actix_web::web::Data;
-use schemas::prediction::{DetectionOptions, MAX_ID_LENGTH, OptionOf, RequestParameters, RequestedOutput};
+use schemas::prediction::{MAX_ID_LENGTH, ModelOption, OptionOf, RequestParameters, RequestedOutput};
 
 pub(crate) use self::{
     inputs::{Elements, Images, Input},
@@ -23,7 +24,7 @@ use crate::{
     error::ServerError,
     metrics::{Stage, Timings},
     prepare::Work,
-    request::RequestOptions,
+    request::{Overrides, RequestOptions},
     state::State,
 };
 
@@ -73,10 +74,14 @@ impl<'s> Parser<'s> {
         }
         let outputs = outputs::select(self.about, parameters.binary_data_output.unwrap_or(false), outputs)?;
         let timeout = parameters.timeout.unwrap_or(0);
-        let detection = parameters.detection();
-        let options = RequestOptions::new(&detection, self.about)?;
+        let overrides = Overrides { options: parameters.options(), masks: None };
+        let options = RequestOptions::new(&overrides, self.about)?;
         let images = self.images(inputs, reservation)?;
-        match (&images, detection.given().find(|option| option.of == OptionOf::Tiles)) {
+        let of_files = |option: &&ModelOption| match option.of {
+            OptionOf::Tiles | OptionOf::Sizes => true,
+            OptionOf::Boxes | OptionOf::Masks | OptionOf::Labels => false,
+        };
+        match (&images, overrides.options.given().find(of_files)) {
             (Images::Tensor(_), Some(option)) => {
                 bad(format!("{} is for encoded images (BYTES): pixels are run as they come", option.name))
             }
@@ -90,7 +95,7 @@ impl<'s> Parser<'s> {
     pub(crate) fn raw(&self, body: Body) -> Result<Parsed, ServerError> {
         let images = Images::Encoded(vec![body.bytes.into()], body.reservation);
         let outputs = SelectedOutput::all(self.about.outputs, true);
-        let options = RequestOptions::new(&DetectionOptions::default(), self.about)?;
+        let options = RequestOptions::new(&Overrides::default(), self.about)?;
         Ok(Parsed { id: None, images, outputs, options, timeout: 0 })
     }
 }
@@ -166,7 +171,7 @@ impl Answer {
         let about = &work.model.description;
         let (model, version) = (about.name.clone(), about.version.to_string());
         work.timings.time(Stage::Render, || {
-            let tensors = outputs::tensors(predictions, &outputs)?;
+            let tensors = outputs::tensors(predictions, &outputs, &about.meta.labels)?;
             write(Rendered { model, version, id, tensors })
         })
     }

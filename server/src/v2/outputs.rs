@@ -1,9 +1,11 @@
 //! The tensors of an answer.
 
+use std::num::NonZeroUsize;
+
 use runtime::Outputs;
 use schemas::prediction::{Detection, MASK_SIDE, OutputData, RequestedOutput};
 
-use super::bad;
+use super::{bad, classes};
 use crate::{
     backend::{Description, Predictions},
     error::ServerError,
@@ -14,6 +16,8 @@ pub(crate) struct SelectedOutput {
     pub name: &'static str,
     /// As bytes, where the carrier knows another form.
     pub binary: bool,
+    /// Of probabilities: as so many classes, where they are asked for.
+    pub classes: Option<NonZeroUsize>,
 }
 
 impl SelectedOutput {
@@ -24,7 +28,7 @@ impl SelectedOutput {
             Outputs::Boxes => &[runtime::BOXES, runtime::SCORES, runtime::LABELS],
             Outputs::Masks => &[runtime::BOXES, runtime::SCORES, runtime::LABELS, runtime::MASKS],
         };
-        names.iter().map(|&name| Self { name, binary }).collect()
+        names.iter().map(|&name| Self { name, binary, classes: None }).collect()
     }
 }
 
@@ -43,14 +47,16 @@ pub(super) fn select(
     let mut selected: Vec<SelectedOutput> = Vec::new();
     for output in requested {
         let parameters = output.parameters.unwrap_or_default();
-        if parameters.classification.is_some() || parameters.shared_memory_region.is_some() {
-            return bad("the parameters classification and shared_memory_region are not supported");
+        if parameters.shared_memory_region.is_some() {
+            return bad("the parameter shared_memory_region is not supported");
         }
         let known = all.iter().map(|known| known.name).find(|name| *name == output.name).ok_or_else(expected)?;
         if selected.iter().any(|other| other.name == known) {
             return bad(format!("outputs name {known} twice"));
         }
-        selected.push(SelectedOutput { name: known, binary: parameters.binary_data.unwrap_or(all_binary) });
+        let classes = parameters.classification.map(|given| classes::count(known, given)).transpose()?;
+        let binary = parameters.binary_data.unwrap_or(all_binary);
+        selected.push(SelectedOutput { name: known, binary, classes });
     }
     // None named is as good as none said.
     Ok(if selected.is_empty() { all } else { selected })
@@ -65,17 +71,24 @@ pub(crate) struct Tensor {
     pub binary: bool,
 }
 
-/// The tensors that are `selected`, in that order.
-pub(super) fn tensors(predictions: Predictions, selected: &[SelectedOutput]) -> Result<Vec<Tensor>, ServerError> {
+/// The tensors that are `selected`, in that order; `labels` are the model's.
+pub(super) fn tensors(
+    predictions: Predictions,
+    selected: &[SelectedOutput],
+    labels: &[String],
+) -> Result<Vec<Tensor>, ServerError> {
     let outlined = selected.iter().any(|output| output.name == runtime::MASKS);
     let mut all = match predictions {
         Predictions::Probabilities(rows) => {
-            let shape = vec![rows.nrows() as u64, rows.ncols() as u64];
-            vec![tensor(runtime::OUTPUT, shape, OutputData::Float(rows.into_iter().collect()))]
+            let (shape, data) = match selected.iter().find_map(|output| output.classes) {
+                Some(count) => classes::best(&rows, labels, count),
+                None => (vec![rows.nrows() as u64, rows.ncols() as u64], OutputData::Float(rows.into_iter().collect())),
+            };
+            vec![tensor(runtime::OUTPUT, shape, data)]
         }
         Predictions::Boxes(images) => boxes(&images, outlined),
     };
-    let take = |&SelectedOutput { name, binary }: &SelectedOutput| {
+    let take = |&SelectedOutput { name, binary, .. }: &SelectedOutput| {
         let at = all.iter().position(|tensor| tensor.name == name).ok_or(ServerError::Internal)?;
         Ok(Tensor { binary, ..all.swap_remove(at) })
     };

@@ -125,7 +125,7 @@ fn v2_health_and_metadata() {
     let server = Server::start(&[]);
     assert_eq!(
         server.get("/v2").json()["extensions"],
-        json!(["binary_tensor_data", "model_configuration", "model_repository", "statistics"])
+        json!(["binary_tensor_data", "classification", "model_configuration", "model_repository", "statistics"])
     );
     for path in ["/v2/health/live", "/v2/health/ready", "/v2/models/tiny/ready", "/v2/models/tiny/versions/1/ready"] {
         assert_eq!(server.get(path).status, 200, "{path}");
@@ -205,6 +205,94 @@ fn v2_infer_binary() {
         (answer.status, answer.body.len() % 4),
         (200, answer.header("inference-header-content-length").unwrap().parse::<usize>().unwrap() % 4)
     );
+}
+
+/// The texts of the classes that an answer is asked for, in the order of its probabilities.
+fn ranked(probabilities: &[f32], most: usize) -> Vec<String> {
+    let mut order: Vec<usize> = (0..probabilities.len()).collect();
+    order.sort_by(|&a, &b| probabilities[b].total_cmp(&probabilities[a]));
+    let label = |at: usize| ["red", "green", "blue"][at];
+    order.into_iter().take(most).map(|at| format!("{:.6}:{at}:{}", probabilities[at], label(at))).collect()
+}
+
+#[test]
+fn v2_classes_are_those_of_the_probabilities() {
+    let server = Server::start(&[]);
+    // Red and green are equal.
+    let images = [plain(50, 20, [80, 40, 60], Png), plain(16, 16, [9, 9, 30], Png), noise(40, 50, Jpeg)];
+    let texts = images.map(|image| STANDARD.encode(image));
+    let input = json!({ "name": "images", "datatype": "BYTES", "shape": [3], "data": texts });
+    for model in ["tiny", "whole", "multi"] {
+        let plain = infer(&server, model, &json!({ "inputs": [input] })).json();
+        let values: Vec<f32> = serde_json::from_value(plain["outputs"][0]["data"].clone()).unwrap();
+        for count in [1_usize, 2, 3, 1000] {
+            let most = count.min(3);
+            let expected: Vec<String> = values.chunks(3).flat_map(|row| ranked(row, most)).collect();
+            let output = json!({ "name": "probabilities", "parameters": { "classification": count } });
+            let body = json!({ "inputs": [input], "outputs": [output] });
+            let answer = infer(&server, model, &body);
+            assert_eq!(answer.status, 200, "{model}: {}", answer.text());
+            let told = &answer.json()["outputs"][0];
+            let wanted = json!({ "name": "probabilities", "datatype": "BYTES", "shape": [3, most], "data": expected });
+            assert_eq!(told, &wanted, "{model}");
+
+            let body = json!({ "inputs": [input], "outputs": [output], "parameters": { "binary_data_output": true } });
+            let answer = infer(&server, model, &body);
+            let length = answer.header("inference-header-content-length").unwrap().parse().unwrap();
+            let (head, bytes) = answer.body.split_at(length);
+            let head: Value = serde_json::from_slice(head).unwrap();
+            let element = |text: &String| [&(text.len() as u32).to_le_bytes()[..], text.as_bytes()].concat();
+            assert_eq!(bytes, expected.iter().flat_map(element).collect::<Vec<u8>>(), "{model}");
+            let size = json!({ "binary_data_size": bytes.len() });
+            let wanted =
+                json!({ "name": "probabilities", "datatype": "BYTES", "shape": [3, most], "parameters": size });
+            assert_eq!(head["outputs"][0], wanted, "{model}");
+        }
+    }
+    let nothing = json!({ "name": "images", "datatype": "UINT8", "shape": [0, 16, 16, 3], "data": [] });
+    let output = json!({ "name": "probabilities", "parameters": { "classification": 2 } });
+    let answer = infer(&server, "tiny", &json!({ "inputs": [nothing], "outputs": [output] })).json();
+    assert_eq!(
+        answer["outputs"][0],
+        json!({ "name": "probabilities", "datatype": "BYTES", "shape": [0, 2], "data": [] })
+    );
+}
+
+#[test]
+fn v2_classes_that_cannot_be_answered_are_refused_with_a_reason() {
+    let server = Server::with_detectors(&[]);
+    let input = |model: &str| {
+        let image = STANDARD.encode(plain(16, 16, [80, 40, 60], Png));
+        (model.to_owned(), json!([{ "name": "images", "datatype": "BYTES", "shape": [1], "data": [image] }]))
+    };
+    let number = "a whole number of at least 1";
+    for ((model, inputs), output, parameters, says) in [
+        (input("tiny"), "probabilities", json!({ "classification": 0 }), number),
+        (input("multi"), "probabilities", json!({ "classification": -3 }), number),
+        (input("tiny"), "probabilities", json!({ "classification": 2.5 }), number),
+        (input("tiny"), "probabilities", json!({ "classification": "2" }), number),
+        (input("tiny"), "probabilities", json!({ "classification": { "k": [2] } }), number),
+        (input("d"), "boxes", json!({ "classification": 2 }), "classification is for probabilities"),
+        (input("d"), "labels", json!({ "classification": 0 }), "classification is for probabilities"),
+        (input("tiny"), "boxes", json!({ "classification": 2 }), "must name some of probabilities"),
+        (
+            input("tiny"),
+            "probabilities",
+            json!({ "classification": 2, "shared_memory_region": "a" }),
+            "shared_memory_region is not supported",
+        ),
+    ] {
+        let outputs = json!([{ "name": output, "parameters": parameters }]);
+        let answer = infer(&server, &model, &json!({ "inputs": inputs, "outputs": outputs }));
+        assert_eq!(
+            (answer.status, answer.code().as_str()),
+            (400, "invalid_request"),
+            "{parameters}: {}",
+            answer.text()
+        );
+        assert!(answer.text().contains(says), "{parameters}: {}", answer.text());
+        answer.check_no_leak();
+    }
 }
 
 #[test]

@@ -46,11 +46,18 @@ const OTHER_FAULTS: [&str; 23] = [
 ];
 
 /// Refusals of requests that the schemas accept: a part of the message, and why no schema says it.
-const BEYOND_SCHEMAS: [(&str, &str); 28] = [
+const BEYOND_SCHEMAS: [(&str, &str); 35] = [
     ("outside its range", "a pattern gives no range to a number that is written as text"),
     ("which is not a finite number", "a number written as text may be infinite"),
     ("is for models that detect objects", "depends on the model"),
+    ("which is not a whole number", "a number written as text may have a fraction"),
     ("is for models that segment instances", "depends on the model"),
+    ("is for models that classify", "depends on the model"),
+    ("export it with --any-size", "depends on the model"),
+    ("a request may ask for up to", "depends on the model"),
+    ("the square is cut from the resized image", "relates two options"),
+    ("drawn is for one image", "relates an option and the number of images"),
+    ("an explanation is answered in JSON", "relates two options"),
     ("this model's file is of the form 'whole'", "depends on the model"),
     ("tiles; this model, with up to", "depends on the model"),
     ("model_explainability is for classifiers", "depends on the model"),
@@ -397,9 +404,25 @@ fn both_say_the_same_about_the_edges() {
         ("/v2/models/d/infer", json!({ "inputs": input(&image), "outputs": [{ "name": "features" }] }), 400),
         ("/v2/models/d/infer", json!({ "inputs": input(&image), "parameters": { "binary_data_output": 1 } }), 400),
         ("/v2/models/d/infer", json!({ "inputs": input(&image), "parameters": null }), 200),
+        ("/v2/models/d/infer", classes(&image, "boxes", &json!(null)), 200),
+        ("/v2/models/d/infer", classes(&image, "boxes", &json!(1)), 400),
+        ("/v2/models/d/infer", classes(&image, "probabilities", &json!(1)), 400),
+        ("/v2/models/tiny/infer", classes(&image, "boxes", &json!(1)), 400),
     ] {
         check_sent(&server, path, &body, status);
     }
+    for (count, status) in [("1", 200), ("2.0", 200), ("4", 200), ("1e300", 200), ("null", 200)]
+        .into_iter()
+        .chain(["0", "-1", "0.0", "1.5", "true", "\"1\"", "[1]", "{}"].map(|count| (count, 400)))
+    {
+        let count: Value = serde_json::from_str(count).unwrap();
+        check_sent(&server, "/v2/models/tiny/infer", &classes(&image, "probabilities", &count), status);
+    }
+}
+
+/// A request for an output as classes.
+fn classes(image: &str, output: &str, count: &Value) -> Value {
+    json!({ "inputs": input(image), "outputs": [{ "name": output, "parameters": { "classification": count } }] })
 }
 
 fn input(image: &str) -> Value {

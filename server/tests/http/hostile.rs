@@ -167,6 +167,10 @@ fn tensor(shape: &str, data: &str) -> String {
 
 fn infer_documents() -> Vec<Case> {
     let good = tensor("[1,1,1,3]", "[1,2,3]");
+    let classes = |output: &str, count: &str| {
+        let output = format!(r#"{{"name":"{output}","parameters":{{"classification":{count}}}}}"#);
+        good.replace("}]}", &format!(r#"}}],"outputs":[{output}]}}"#))
+    };
     vec![
         infer("a good one", &good, &[200]),
         infer("nothing", "", &[400]),
@@ -181,11 +185,19 @@ fn infer_documents() -> Vec<Case> {
         infer("inputs of numbers", r#"{"inputs":[1]}"#, &[400]),
         infer("an unknown input", good.replace("images", "pixels"), &[400]),
         infer("an unknown output", good.replace("}]}", r#"}],"outputs":[{"name":"zz"}]}"#), &[400]),
+        infer("classes", classes("probabilities", "2"), &[200]),
+        infer("2^64 classes", classes("probabilities", "18446744073709551616"), &[200]),
+        infer("no classes", classes("probabilities", "0"), &[400]),
+        infer("-1 classes", classes("probabilities", "-1"), &[400]),
+        infer("1.5 classes", classes("probabilities", "1.5"), &[400]),
+        infer("1e999 classes", classes("probabilities", "1e999"), &[400]),
+        infer("a number of classes 10,000 deep", classes("probabilities", &"[".repeat(10_000)), &[400]),
         infer(
-            "classification",
-            good.replace("}]}", r#"}],"outputs":[{"name":"probabilities","parameters":{"classification":2}}]}"#),
+            "a list of 10,000 numbers of classes",
+            classes("probabilities", &format!("[1{}]", ",1".repeat(9_999))),
             &[400],
         ),
+        infer("classes of boxes", classes("boxes", "2"), &[400]),
         infer("a bogus datatype", good.replace("UINT8", "FP32"), &[400]),
         infer("no data", good.replace(r#","data":[1,2,3]"#, ""), &[400]),
         infer(

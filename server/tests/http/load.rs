@@ -134,6 +134,7 @@ pub fn start(options: &[&str]) -> Local {
         form: Form::Prepared,
         input_shape: [-1, 8, 8, 3],
         settings: schemas::Settings::default(),
+        overrides: Default::default(),
         running: server::providers::Running::default(),
     };
     let counter = Arc::clone(&runs);

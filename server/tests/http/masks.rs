@@ -115,7 +115,7 @@ fn what_makes_no_sense_is_refused_with_what_there_is() {
         ("model=m&max_number_of_polygon_points=2", "max_number_of_polygon_points"),
         ("model=d&masks=rle", "masks is for models that segment instances"),
         ("model=d&mask_pixel_score_threshold=0.5", "is for models that segment instances"),
-        ("model=tiny&max_number_of_polygon_points=50", "for models that detect objects"),
+        ("model=tiny&max_number_of_polygon_points=50", "is for models that segment instances"),
         ("model=m&mask=rle", "did you mean masks"),
     ] {
         let answer = ask(&server, query);

@@ -7,7 +7,7 @@ use serde_json::json;
 use server::grpc::messages::{
     Empty, InferRequestedOutputTensor, InferTensorContents, ModelInferRequest, ModelInferResponse,
     ModelStreamInferResponse,
-    ParameterChoice::{BoolParam, DoubleParam, Int64Param, StringParam},
+    ParameterChoice::{BoolParam, DoubleParam, Int64Param, StringParam, Uint64Param},
     ServerLiveResponse,
 };
 use tonic::codec::CompressionEncoding;
@@ -149,6 +149,27 @@ fn options_and_outputs_are_those_of_the_request() {
     check(&client, ModelInferRequest { outputs, ..encoded("d", &images) }, &expected);
     let answer = client.infer(ModelInferRequest { id: "42 ä".to_owned(), ..encoded("tiny", &images) }).unwrap();
     assert_eq!(answer.id, "42 ä");
+}
+
+#[test]
+fn classes_are_answered_as_over_http() {
+    let (server, client) = start();
+    let images = images();
+    let texts: Vec<String> = images.iter().map(|image| STANDARD.encode(image)).collect();
+    let inputs = json!([{ "name": "images", "datatype": "BYTES", "shape": [3], "data": texts }]);
+    for model in ["tiny", "whole", "multi"] {
+        for (count, choice) in [(1, Int64Param(1)), (2, Uint64Param(2)), (3, Int64Param(7))] {
+            let output = json!({ "name": "probabilities", "parameters": { "classification": count } });
+            let expected = of_http(&server, model, &json!({ "inputs": inputs, "outputs": [output] }));
+            let (_, datatype, shape, _) = &expected[0];
+            assert_eq!((datatype.as_str(), shape.as_slice()), ("BYTES", &[3, count][..]));
+            let outputs = vec![InferRequestedOutputTensor {
+                name: "probabilities".to_owned(),
+                parameters: parameters(&[("classification", choice)]),
+            }];
+            check(&client, ModelInferRequest { outputs, ..encoded(model, &images) }, &expected);
+        }
+    }
 }
 
 #[test]

@@ -4,7 +4,7 @@ use prost::Message;
 use prost::bytes::Bytes;
 use server::grpc::messages::{
     Empty, InferRequestedOutputTensor, InferTensorContents, ModelInferRequest,
-    ParameterChoice::{BoolParam, DoubleParam, Int64Param, StringParam},
+    ParameterChoice::{self, BoolParam, DoubleParam, Int64Param, StringParam},
 };
 use tonic::{Code, Status, codec::CompressionEncoding};
 
@@ -84,10 +84,21 @@ fn bad_options() -> Vec<(&'static str, ModelInferRequest)> {
         name: name.to_owned(),
         parameters: parameters(named),
     };
+    let classes =
+        |name: &str, count: ParameterChoice| with(|r| r.outputs.push(output(name, &[("classification", count)])));
     vec![
         ("an unknown output", with(|r| r.outputs.push(output("zz", &[])))),
         ("an output twice", with(|r| r.outputs = vec![output("probabilities", &[]); 2])),
-        ("classification", with(|r| r.outputs.push(output("probabilities", &[("classification", Int64Param(2))])))),
+        ("no classes", classes("probabilities", Int64Param(0))),
+        ("-1 classes", classes("probabilities", Int64Param(-1))),
+        ("classes as a text", classes("probabilities", StringParam("2".to_owned()))),
+        ("classes as a fraction", classes("probabilities", DoubleParam(1.5))),
+        ("classes as a truth", classes("probabilities", BoolParam(true))),
+        ("classes of a classifier's boxes", classes("boxes", Int64Param(2))),
+        (
+            "classes of boxes",
+            ModelInferRequest { outputs: classes("boxes", Int64Param(2)).outputs, ..encoded("d", &[red(9)]) },
+        ),
         (
             "shared memory for an output",
             with(|r| {
@@ -148,7 +159,7 @@ fn bad_options() -> Vec<(&'static str, ModelInferRequest)> {
     ]
 }
 
-fn detector(choice: server::grpc::messages::ParameterChoice) -> ModelInferRequest {
+fn detector(choice: ParameterChoice) -> ModelInferRequest {
     ModelInferRequest { parameters: parameters(&[("score_threshold", choice)]), ..encoded("d", &[red(9)]) }
 }
 
