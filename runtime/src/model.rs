@@ -21,7 +21,7 @@ use crate::execution::Execution;
 use crate::format::{FEATURES, INPUT, OUTPUT, SIZES};
 use crate::graphs::{Graphs, RECORDING, UNRECORDED};
 use crate::placement::{Placement, ProfileFolder};
-use crate::provider::{Provider, Wishes};
+use crate::provider::{Provider, Wishes, on_processor};
 use crate::required::{self, Thresholds};
 use crate::{RuntimeError, library, scan};
 
@@ -89,6 +89,7 @@ impl Model {
         }
         scan_file(path)?;
         let session = builder(options)
+            .and_then(on_processor)
             .and_then(|mut builder| builder.commit_from_file(path).map_err(|e| open_error(&place, &e)))?;
         Self::from_session(session, place, &Execution::default(), Thresholds::new())
     }
@@ -373,7 +374,7 @@ fn scan_file(path: &Path) -> Result<(), RuntimeError> {
 /// The session of a model in memory, which is scanned before.
 pub(crate) fn session_of(bytes: &[u8], place: &str, options: &Options) -> Result<Session, RuntimeError> {
     scan::bytes(bytes).map_err(|fault| RuntimeError::Refused { place: place.to_owned(), fault })?;
-    builder(options)?.commit_from_memory(bytes).map_err(|e| open_error(place, &e))
+    on_processor(builder(options)?)?.commit_from_memory(bytes).map_err(|e| open_error(place, &e))
 }
 
 /// Runs a batch from the memory that it comes in.

@@ -9,7 +9,11 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use ort::{device::Device, environment::Environment};
+use ort::{
+    device::Device,
+    environment::Environment,
+    ep::{self, ExecutionProvider as _},
+};
 
 use crate::library;
 
@@ -33,6 +37,15 @@ pub(crate) struct Library {
 
 /// Names of the libraries that ONNX Runtime has opened; it refuses one that it has.
 static OPENED: Mutex<Vec<&'static str>> = Mutex::new(Vec::new());
+
+/// The processor's own device, to be named to ONNX Runtime, which would choose for itself among all providers as soon as a library has
+/// brought another one; none before that.
+pub(crate) fn processor() -> Option<Device<'static>> {
+    if OPENED.lock().unwrap_or_else(PoisonError::into_inner).is_empty() {
+        return None;
+    }
+    library::environment()?.devices().find(|device| device.ep().is_ok_and(|provider| provider == ep::CPU::NAME))
+}
 
 impl Library {
     /// Has ONNX Runtime open the library, unless it has done so. `prepare` is given its folder before.

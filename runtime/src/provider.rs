@@ -7,7 +7,7 @@ use ort::memory::{AllocationDevice, Allocator, AllocatorType, MemoryInfo, Memory
 use ort::session::{Session, builder::SessionBuilder};
 use thiserror::Error;
 
-use crate::{RuntimeError, cuda, openvino, tensorrt};
+use crate::{RuntimeError, cuda, openvino, plugin, tensorrt};
 
 /// What runs a model's operators.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -157,7 +157,7 @@ impl Provider {
     /// Asks for it, as the first choice for every operator; what it cannot run, the processor runs.
     pub(crate) fn register(self, builder: SessionBuilder, wishes: Wishes) -> Result<SessionBuilder, RuntimeError> {
         match self {
-            Self::Cpu => Ok(builder),
+            Self::Cpu => on_processor(builder),
             Self::Cuda { device } => cuda::register(builder, device, wishes).map_err(|reason| self.refused(reason)),
             Self::OpenVino { device } => {
                 openvino::register(builder, device, wishes).map_err(|reason| self.refused(reason))
@@ -197,6 +197,17 @@ impl Provider {
             }
         };
         Allocator::new(session, memory)
+    }
+}
+
+/// Keeps a session on the processor.
+pub(crate) fn on_processor(builder: SessionBuilder) -> Result<SessionBuilder, RuntimeError> {
+    match plugin::processor() {
+        Some(processor) => {
+            let refused = |e: ort::Error<SessionBuilder>| Provider::Cpu.refused(e.message().to_owned());
+            builder.with_devices([processor], None).map_err(refused)
+        }
+        None => Ok(builder),
     }
 }
 
