@@ -62,6 +62,18 @@ pub struct Preprocessing {
     pub std: [f32; 3],
 }
 
+impl Fit {
+    /// Side in pixels of the largest square that an image can become: what cost and shapes are stated for.
+    #[must_use]
+    pub const fn side(self) -> u32 {
+        match self {
+            Self::Crop { crop, .. } => crop,
+            Self::Letterbox { side } => side,
+            Self::Shorter { min_size, .. } => min_size.next_multiple_of(STRIDE),
+        }
+    }
+}
+
 impl Preprocessing {
     /// Whether the sizes fit together.
     ///
@@ -82,20 +94,22 @@ impl Preprocessing {
         }
     }
 
-    /// Side in pixels of the largest square that an image can become: what cost and shapes are stated for.
+    /// [`Fit::side`] of its fit.
     #[must_use]
     pub const fn side(&self) -> u32 {
-        match self.fit {
-            Fit::Crop { crop, .. } => crop,
-            Fit::Letterbox { side } => side,
-            Fit::Shorter { min_size, .. } => min_size.next_multiple_of(STRIDE),
-        }
+        self.fit.side()
+    }
+
+    /// The same with another fit.
+    #[must_use]
+    pub fn with_fit(&self, fit: Fit) -> Self {
+        Self { fit, ..self.clone() }
     }
 
     /// The same with other sizes of a classifier, in pixels.
     #[must_use]
     pub fn cropped(&self, resize: u32, crop: u32) -> Self {
-        Self { fit: Fit::Crop { resize, crop }, ..self.clone() }
+        self.with_fit(Fit::Crop { resize, crop })
     }
 
     /// The same without cutting anything off: a classifier's image keeps the margin that its crop would drop.

@@ -8,7 +8,7 @@ use models::host::{self, Attribution, Merge, MergeRule, Occlusion};
 use ndarray::{Array4, ArrayView4, Axis};
 use runtime::Form;
 use schemas::{
-    Labels, Preprocessing,
+    Labels,
     prediction::{Attributions, Thresholds, Visualizations, XaiParameters},
     preprocessing::Fit,
 };
@@ -193,7 +193,7 @@ impl Work {
             let mut reservation = state.admission.budget.reserve(decoded)?;
             let image = encoded.decode(&state, &timings)?;
             let whole = about.form == Form::Whole;
-            let preprocessing = Preprocessing { fit, ..about.meta.preprocessing.clone() };
+            let preprocessing = about.meta.preprocessing.with_fit(fit);
             let occlusion = timings.time(Stage::Prepare, || Occlusion::new(&image, &preprocessing, whole));
             drop(image);
             let (width, height) = occlusion.size();

@@ -130,7 +130,7 @@ impl Work {
         Preparation {
             state: self.state.clone(),
             timings: Arc::clone(&self.timings),
-            preprocessing: Preprocessing { fit: options.fit, ..about.meta.preprocessing.clone() },
+            preprocessing: about.meta.preprocessing.with_fit(options.fit),
             inside: Inside { form: about.form, fit: options.fit, tiling: options.tiling },
         }
     }

@@ -5,7 +5,6 @@ use std::fmt;
 
 use runtime::{Form, Outputs};
 use schemas::{
-    Preprocessing,
     prediction::{
         DetectionSettings, MAX_OPTION_LENGTH, MODEL_OPTIONS, MaskForm, ModelOption, ModelOptions, OptionOf, Scalar,
         Thresholds, Tiling, XaiAlgorithm, XaiParameters,
@@ -123,10 +122,7 @@ impl RequestOptions {
     /// have.
     pub(crate) fn new(asked: &Overrides, about: &Description) -> Result<Self, ServerError> {
         let options = Self::of(asked, about)?;
-        let (own, side) = (
-            about.meta.preprocessing.side(),
-            Preprocessing { fit: options.fit, ..about.meta.preprocessing.clone() }.side(),
-        );
+        let (own, side) = (about.meta.preprocessing.side(), options.fit.side());
         let most = own.saturating_mul(LARGER);
         if side > most {
             return bad(format!(
