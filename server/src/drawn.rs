@@ -13,7 +13,6 @@ use crate::{
     error::ServerError,
     metrics::Stage,
     prepare::{Encoded, Work, decoded_memory},
-    render::ranked,
     request::RequestOptions,
 };
 
@@ -88,22 +87,12 @@ fn marks(predictions: &Predictions, about: &Description, options: &RequestOption
     match predictions {
         Predictions::Probabilities(rows) => {
             let probs = rows.rows().into_iter().next().ok_or(ServerError::Internal)?.to_vec();
-            let meant = match about.meta.task.labels() {
-                Labels::Classes => about.label_threshold().unwrap_or_default() as f32,
-                Labels::Class | Labels::Boxes | Labels::Outlines => f32::NEG_INFINITY,
+            let (threshold, usual) = match about.meta.task.labels() {
+                Labels::Classes => (about.label_threshold().unwrap_or_default() as f32, MOST_LABELS),
+                Labels::Class | Labels::Boxes | Labels::Outlines => (f32::NEG_INFINITY, LABELS),
             };
-            let usual = match about.meta.task.labels() {
-                Labels::Classes => MOST_LABELS,
-                Labels::Class | Labels::Boxes | Labels::Outlines => LABELS,
-            };
-            let best = ranked(&probs).into_iter().filter(|&at| probs[at] > meant);
-            let best = best.take(options.top.unwrap_or(usual).min(MOST_LABELS));
-            let line = |at: usize| format!("{} {:.3}", labels.get(at).map_or("", String::as_str), probs[at]);
-            let mut lines: Vec<String> = best.map(line).collect();
-            if lines.is_empty() {
-                lines.push(format!("no label above {meant}"));
-            }
-            Ok(Marks::Lines(lines))
+            let most = options.top.unwrap_or(usual).min(MOST_LABELS);
+            Ok(Marks::Lines(caption::classes(labels, &probs, threshold, most)))
         }
         Predictions::Boxes(images) => {
             let found = images.first().ok_or(ServerError::Internal)?.clone();

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use schemas::{
     dataset::Corners,
-    prediction::{ClassificationAnswer, Detection, ScoredBox},
+    prediction::{ClassificationAnswer, Detection, ScoredBox, ranked},
 };
 
 use crate::{answer::Explained, masks::ObjectMask, prepare::Original};
@@ -29,13 +29,6 @@ pub(crate) fn classified<'a>(
         }
     };
     ClassificationAnswer { filename: Some(filename), probs, labels, visualizations, attributions }
-}
-
-/// Positions, the most probable first; of equal ones the first.
-pub(crate) fn ranked(probs: &[f32]) -> Vec<usize> {
-    let mut order: Vec<usize> = (0..probs.len()).collect();
-    order.sort_by(|&a, &b| probs[b].total_cmp(&probs[a]));
-    order
 }
 
 /// The objects in an image, each with its mask.

@@ -1,6 +1,7 @@
 //! Lines of text on a band below an image.
 
 use font8x8::legacy::{BASIC_LEGACY, LATIN_LEGACY};
+use schemas::prediction::ranked;
 
 use super::Rgb;
 
@@ -8,6 +9,21 @@ use super::Rgb;
 pub(crate) const GLYPH: u32 = 8;
 const BACKGROUND: u8 = 24;
 const INK: u8 = 240;
+
+/// Lines about the most probable of these labels, at most `most`, whose probability is above `threshold`, the most probable first; or
+/// one that says that there are none.
+#[must_use]
+pub fn classes(labels: &[String], probabilities: &[f32], threshold: f32, most: usize) -> Vec<String> {
+    let best = ranked(probabilities).into_iter().filter(|&at| probabilities[at] > threshold).take(most);
+    let lines: Vec<String> = best.map(|at| class(&labels[at], probabilities[at])).collect();
+    if lines.is_empty() { vec![format!("no label above {threshold}")] } else { lines }
+}
+
+/// A line about a label.
+#[must_use]
+pub fn class(label: &str, probability: f32) -> String {
+    format!("{label} {probability:.3}")
+}
 
 /// The image with a dark band below it that holds one line of text each. The text is scaled to the image; what does
 /// not fit its width is cut, and a character that the built-in font (Latin-1) lacks is drawn as a box.
@@ -65,6 +81,14 @@ fn draw(image: &mut Rgb, glyph: [u8; 8], [left, top]: [u32; 2], scale: u32, ink:
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_most_probable_classes_above_a_threshold_come_first() {
+        let labels = ["a", "b", "c"].map(str::to_owned);
+        assert_eq!(classes(&labels, &[0.25, 0.5, 0.25], f32::NEG_INFINITY, 2), ["b 0.500", "a 0.250"]);
+        assert_eq!(classes(&labels, &[0.25, 0.5, 0.25], 0.25, 9), ["b 0.500"]);
+        assert_eq!(classes(&labels, &[0.1, 0.1, 0.1], 0.5, 9), ["no label above 0.5"]);
+    }
 
     #[test]
     fn the_image_stays_and_the_text_is_cut_at_its_edge() {

@@ -1,4 +1,4 @@
-//! The V2 protocol's extension "classification": how many of the most probable classes a request wants as texts.
+//! The order of classes, and how many of them a request of V2 wants as texts (the protocol's extension "classification").
 
 use std::borrow::Cow;
 use std::num::NonZeroUsize;
@@ -7,6 +7,14 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Number;
 use serde_json::value::RawValue;
+
+/// Positions of the classes, the most probable first; of equal ones the first.
+#[must_use]
+pub fn ranked(probabilities: &[f32]) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..probabilities.len()).collect();
+    order.sort_by(|&a, &b| probabilities[b].total_cmp(&probabilities[a]));
+    order
+}
 
 /// A number of classes as it was given: a whole number of at least 1, or something that is none, of which nothing is kept. More
 /// classes than a model has are all of them.

@@ -28,7 +28,7 @@ mod tensor;
 mod tests;
 mod v2;
 
-pub use classes::ClassCount;
+pub use classes::{ClassCount, ranked};
 pub use detection::{Detection, DetectionSettings, MASK_SIDE, SoftMask, Thresholds, Tiling};
 pub use drawing::Drawing;
 pub use explain::{ApproximationMethod, XaiAlgorithm, XaiParameters};

@@ -3,7 +3,7 @@
 use schemas::{
     ErrorCode, Labels, Task,
     dataset::Corners,
-    prediction::{DetectionAnswer, MaskForm, ScoredBox},
+    prediction::{DetectionAnswer, MaskForm, ScoredBox, ranked},
 };
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -13,10 +13,7 @@ use super::{
     input::Item,
     options::{Answers, Shape},
 };
-use crate::{
-    backend::Description,
-    render::{classified, ranked},
-};
+use crate::{backend::Description, render::classified};
 
 /// Fewest coordinates of a ring that encloses something.
 const RING: usize = 6;

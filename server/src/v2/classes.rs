@@ -3,10 +3,10 @@
 use std::num::NonZeroUsize;
 
 use ndarray::Array2;
-use schemas::prediction::{ClassCount, OutputData};
+use schemas::prediction::{ClassCount, OutputData, ranked};
 
 use super::bad;
-use crate::{error::ServerError, render::ranked};
+use crate::error::ServerError;
 
 /// How many classes an output of this name is asked for.
 pub(super) fn count(output: &str, given: ClassCount) -> Result<NonZeroUsize, ServerError> {

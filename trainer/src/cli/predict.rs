@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use files::{Checked, Order, Scope, Target, Writing, console};
 use models::detect::Selection;
-use models::host::{self, Limits, Rgb};
+use models::host::{self, Limits, Rgb, caption, draw};
 use schemas::dataset::Corners;
 use schemas::error::ErrorCode;
 use schemas::prediction::{Detection, XaiParameters};
@@ -20,7 +20,6 @@ use crate::failure::{self, fail};
 use crate::predict::explain;
 use crate::predict::trained::Trained;
 use crate::tasks::detect::evaluate as boxes;
-use models::host::{caption, draw};
 
 /// Answers about each image; an image that cannot be read is reported and the others are still answered, and the exit code
 /// is 1.
@@ -142,11 +141,7 @@ impl Predictor {
     /// The most probable classes of those whose probability is above `threshold`. The JSON has all of them.
     fn classes(&mut self, image: &Rgb, labels: &[String], threshold: f32) -> anyhow::Result<Prediction> {
         let probabilities = self.model.classify(image)?;
-        let ranked = ranked(labels, &probabilities).into_iter().filter(|&(_, p)| p > threshold).take(self.top);
-        let mut lines: Vec<String> = ranked.map(|(label, p)| format!("{label} {p:.3}")).collect();
-        if lines.is_empty() {
-            lines.push(format!("no label above {threshold}"));
-        }
+        let lines = caption::classes(labels, &probabilities, threshold, self.top);
         let line = lines.join(", ");
         let mut json =
             Map::from_iter([("labels".to_owned(), json!(labels)), ("probs".to_owned(), json!(probabilities))]);
@@ -219,13 +214,6 @@ impl Predictor {
 pub(super) fn read(path: &Path) -> anyhow::Result<Rgb> {
     let bytes = std::fs::read(path).context("cannot be read")?;
     Ok(host::decode(&bytes, &Limits::default())?)
-}
-
-/// Labels with their probabilities, the most probable first; ties keep the label order.
-fn ranked<'a>(labels: &'a [String], probabilities: &[f32]) -> Vec<(&'a str, f32)> {
-    let mut pairs: Vec<_> = labels.iter().map(String::as_str).zip(probabilities.iter().copied()).collect();
-    pairs.sort_by(|a, b| b.1.total_cmp(&a.1));
-    pairs
 }
 
 /// Images with their answers, on their way into a folder.

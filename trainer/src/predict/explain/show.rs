@@ -1,10 +1,9 @@
 //! An explanation as an image and as numbers.
 
-use models::host::Rgb;
+use models::host::{Rgb, caption};
 use serde_json::{Map, Value, json};
 
 use super::Explanation;
-use models::host::caption;
 
 impl Explanation {
     /// A row per explained label, see [`models::host::Attribution::drawn`], with its name and probability below it; `None`
@@ -12,7 +11,7 @@ impl Explanation {
     #[must_use]
     pub fn drawn(&self, labels: &[String], probabilities: &[f32]) -> Option<Rgb> {
         let row = |one: &super::Explained| {
-            let line = format!("{} {:.3}", labels[one.class], probabilities[one.class]);
+            let line = caption::class(&labels[one.class], probabilities[one.class]);
             caption::below(&one.attribution.drawn(&self.image), &[line])
         };
         self.labels.iter().map(row).reduce(|mut all, next| {

@@ -5,6 +5,7 @@
 
 use std::cmp::Reverse;
 
+use models::host::draw::{self, Mark};
 use models::host::mask::{Mask, Paste};
 use models::host::{self, Region, Rgb};
 use schemas::Interpolation;
@@ -13,7 +14,6 @@ use schemas::prediction::SoftMask;
 use super::evaluate::Outcome;
 use dataset::{Images, Object};
 use metrics::detection::{Found, ImageResult, Options, Pairs, Partner, Truth, pairs};
-use models::host::draw::{self, Mark};
 use report::{ClassColour, Comparison, Cutout, MaskPair, ReportError, Thumbnail};
 
 /// Images shown beside what was found in them, and those with the most errors.
