@@ -33,21 +33,15 @@ pub enum ExportError {
         /// Weights file.
         path: PathBuf,
     },
-    /// Pixels of objects were asked of a file that cannot give them.
-    #[error("{path:?} cannot be exported with --masks full: {problem}")]
-    Pixels {
+    /// Something was asked of the file that it cannot have: pixels of objects, or images of any size.
+    #[error("{path:?} cannot be exported with {option}: {problem}")]
+    Contents {
         /// Weights file.
         path: PathBuf,
+        /// What asked for it.
+        option: &'static str,
         /// Why, and what to do.
-        problem: String,
-    },
-    /// A file for images of any size was asked for that cannot be one.
-    #[error("{path:?} cannot be exported with --any-size: {problem}")]
-    AnySize {
-        /// Weights file.
-        path: PathBuf,
-        /// Why, and what to do.
-        problem: String,
+        problem: &'static str,
     },
     /// The settings of the checkpoint, or those given in their place, cannot be read or mean nothing to the model.
     #[error("{path:?}: {}", .errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
@@ -109,9 +103,7 @@ impl Coded for ExportError {
             Self::Checkpoint(error) => error.code(),
             Self::UnknownModel { .. } | Self::TooLarge { .. } => ErrorCode::UnsupportedModel,
             Self::Settings { .. } => ErrorCode::InvalidSettings,
-            Self::Output { .. } | Self::Features { .. } | Self::Pixels { .. } | Self::AnySize { .. } => {
-                ErrorCode::InvalidArguments
-            }
+            Self::Output { .. } | Self::Features { .. } | Self::Contents { .. } => ErrorCode::InvalidArguments,
             Self::InTheWay(error) => error.code(),
             Self::Build { error, .. } => error.code(),
             Self::Write { .. } => ErrorCode::Io,

@@ -76,11 +76,12 @@ pub fn graph(checkpoint: &CheckpointFile, contents: impl Into<Contents>) -> Resu
         ExportError::UnknownModel { path: path(), name: meta.model_name.clone(), known }
     };
     let spec = registry::described(meta);
+    let refused = |option| move |problem| ExportError::Contents { path: checkpoint.path().to_owned(), option, problem };
     if contents.pixels {
-        outlined(meta, contents.form, checkpoint.path())?;
+        outlined(meta, contents.form).map_err(refused("--masks full"))?;
     }
     if contents.any_size {
-        any_size(meta, contents.form, checkpoint.path())?;
+        any_size(meta, contents.form).map_err(refused("--any-size"))?;
     }
     let built = match meta.task {
         Task::ImageClassification | Task::ImageClassificationMultilabel => {
@@ -102,33 +103,31 @@ pub fn graph(checkpoint: &CheckpointFile, contents: impl Into<Contents>) -> Resu
     built.map_err(|error| ExportError::Build { path: path(), error })
 }
 
-/// Whether a file of this form can give the pixels of objects.
-fn outlined(meta: &CheckpointMeta, form: Form, path: &Path) -> Result<(), ExportError> {
-    let refuse = |problem: &str| Err(ExportError::Pixels { path: path.to_owned(), problem: problem.to_owned() });
+/// Whether a file of this form can give the pixels of objects, or why not.
+fn outlined(meta: &CheckpointMeta, form: Form) -> Result<(), &'static str> {
     match (meta.task.labels(), form) {
         (Labels::Outlines, Form::Whole) => Ok(()),
-        (Labels::Outlines, Form::Prepared) => refuse(
+        (Labels::Outlines, Form::Prepared) => Err(
             "in the form 'prepared' images of several sizes are asked about at once, and have no pixels in common; take the form \
              'whole'",
         ),
         (Labels::Class | Labels::Classes | Labels::Boxes, Form::Whole | Form::Prepared) => {
-            refuse("it finds no masks; only a model for image-instance-segmentation does")
+            Err("it finds no masks; only a model for image-instance-segmentation does")
         }
     }
 }
 
-/// Whether a file of this form can take images of any size.
-fn any_size(meta: &CheckpointMeta, form: Form, path: &Path) -> Result<(), ExportError> {
-    let refuse = |problem: &str| Err(ExportError::AnySize { path: path.to_owned(), problem: problem.to_owned() });
+/// Whether a file of this form can take images of any size, or why not.
+fn any_size(meta: &CheckpointMeta, form: Form) -> Result<(), &'static str> {
     match (meta.task.labels(), form) {
-        (Labels::Boxes | Labels::Outlines, _) => refuse("a detector always does; leave it out"),
-        (Labels::Class | Labels::Classes, Form::Whole) => refuse(
+        (Labels::Boxes | Labels::Outlines, Form::Whole | Form::Prepared) => Err("a detector always does; leave it out"),
+        (Labels::Class | Labels::Classes, Form::Whole) => Err(
             "in the form 'whole' the file takes images of any size, and resizes and cuts them by itself; take the form 'prepared' to \
              choose the sizes later, or leave it out",
         ),
         (Labels::Class | Labels::Classes, Form::Prepared) => {
             if registry::described(meta).is_some_and(|spec| spec.settings(meta.task).one_size) {
-                return refuse(
+                return Err(
                     "a Vision Transformer has a position for each part of the image, and takes images of one size",
                 );
             }

@@ -302,6 +302,32 @@ fn outputs_in_the_way_are_refused() {
 }
 
 #[test]
+fn a_prepared_classifier_may_be_for_images_of_any_size() {
+    let folder = copy_of_fixture();
+    let (_, meta, (prepared, _)) = fixture();
+    let file = folder.path().join("any.onnx");
+    let any = |form, verify| ExportSettings { any_size: true, ..settings(form, verify) };
+    let summary = export::export(folder.path(), &file, &any(Form::Prepared, true)).unwrap();
+    assert!(!summary.checks.is_empty());
+    let mut model = Model::open(&file, &options()).unwrap();
+    assert_eq!(model.input_shape(), [-1, -1, -1, 3]);
+    let found = answers(&mut model, &prepared.0);
+    assert!(found.iter().zip(&prepared.1).all(|(a, b)| (a - b).abs() < 1e-5), "{found} against {}", prepared.1);
+    let side = meta.preprocessing.side() as usize;
+    assert_eq!(answers(&mut model, &picture("larger", 2, side + 31, side + 8)).dim(), (2, 3));
+
+    let refused = |folder: &Path, form: Form, says: &str| {
+        let error = export::export(folder, &folder.join("refused.onnx"), &any(form, false)).unwrap_err();
+        assert!(error.to_string().contains("--any-size") && error.to_string().contains(says), "{error}");
+        assert_eq!(error.code().exit_code(), 2);
+    };
+    refused(folder.path(), Form::Whole, "take the form 'prepared'");
+    let other = TempDir::new().unwrap();
+    write_checkpoint(other.path(), &support::meta("vits16r224", 3, Interpolation::Bilinear), &Tensors::new());
+    refused(other.path(), Form::Prepared, "a Vision Transformer");
+}
+
+#[test]
 fn the_program_speaks_json_and_exit_codes() {
     let folder = copy_of_fixture();
     let run = |arguments: &[&str]| {
