@@ -11,7 +11,7 @@ use actix_http::{Extensions, HttpService, KeepAlive, Response, body::BoxBody};
 use actix_server::GracefulShutdownSignal;
 use actix_service::{IntoServiceFactory, Service, ServiceFactory, ServiceFactoryExt, apply_fn_factory, map_config};
 use actix_web::{
-    App, Resource,
+    App, FromRequest, Handler, Resource, Responder,
     dev::{AppConfig, Server, ServerHandle},
     middleware::{Compress, from_fn},
     rt,
@@ -45,32 +45,20 @@ pub fn configure(config: &mut ServiceConfig, state: &Data<State>) {
     let read = move |path: &str| web::resource(both(path)).default_service(refuse("GET, HEAD"));
     let write = move |path: &str| web::resource(both(path)).default_service(refuse("POST"));
     config.app_data(state.clone());
-    config.service(get(read("/"), || web::get().to(page::index), || web::head().to(page::index)));
-    config.service(get(read("/assets/app.js"), || web::get().to(page::script), || web::head().to(page::script)));
-    config.service(get(read("/assets/app.css"), || web::get().to(page::style), || web::head().to(page::style)));
-    config.service(get(read("/assets/icon.svg"), || web::get().to(page::icon), || web::head().to(page::icon)));
-    config.service(get(read("/docs"), || web::get().to(viewer::index), || web::head().to(viewer::index)));
-    config.service(get(read("/docs/viewer.js"), || web::get().to(viewer::script), || web::head().to(viewer::script)));
-    config.service(get(read("/docs/viewer.css"), || web::get().to(viewer::style), || web::head().to(viewer::style)));
-    config.service(get(
-        read("/docs/swagger-ui.js"),
-        || web::get().to(viewer::library),
-        || web::head().to(viewer::library),
-    ));
-    config.service(get(
-        read("/docs/swagger-ui.css"),
-        || web::get().to(viewer::library_style),
-        || web::head().to(viewer::library_style),
-    ));
-    config.service(get(
-        read("/docs/license.txt"),
-        || web::get().to(viewer::license),
-        || web::head().to(viewer::license),
-    ));
-    config.service(get(read("/metrics"), || web::get().to(page::metrics), || web::head().to(page::metrics)));
-    config.service(get(read("/openapi.json"), || web::get().to(page::openapi), || web::head().to(page::openapi)));
-    config.service(get(read("/swagger.json"), || web::get().to(page::openapi), || web::head().to(page::openapi)));
-    config.service(get(read("/healthz"), || web::get().to(health::live), || web::head().to(health::live)));
+    config.service(get(read("/"), page::index));
+    config.service(get(read("/assets/app.js"), page::script));
+    config.service(get(read("/assets/app.css"), page::style));
+    config.service(get(read("/assets/icon.svg"), page::icon));
+    config.service(get(read("/docs"), viewer::index));
+    config.service(get(read("/docs/viewer.js"), viewer::script));
+    config.service(get(read("/docs/viewer.css"), viewer::style));
+    config.service(get(read("/docs/swagger-ui.js"), viewer::library));
+    config.service(get(read("/docs/swagger-ui.css"), viewer::library_style));
+    config.service(get(read("/docs/license.txt"), viewer::license));
+    config.service(get(read("/metrics"), page::metrics));
+    config.service(get(read("/openapi.json"), page::openapi));
+    config.service(get(read("/swagger.json"), page::openapi));
+    config.service(get(read("/healthz"), health::live));
     config.service(
         web::resource(both("/score"))
             .route(web::get().to(score::health))
@@ -79,35 +67,19 @@ pub fn configure(config: &mut ServiceConfig, state: &Data<State>) {
             .default_service(refuse("GET, HEAD, POST"))
             .wrap(Compress::default()),
     );
-    config.service(get(read("/v2"), || web::get().to(health::server), || web::head().to(health::server)));
-    config.service(get(read("/v2/health/live"), || web::get().to(health::live), || web::head().to(health::live)));
-    config.service(get(read("/v2/health/ready"), || web::get().to(health::ready), || web::head().to(health::ready)));
+    config.service(get(read("/v2"), health::server));
+    config.service(get(read("/v2/health/live"), health::live));
+    config.service(get(read("/v2/health/ready"), health::ready));
     config.service(write("/v2/repository/index").route(web::post().to(repository::index)));
     config.service(write("/v2/repository/models/{model}/load").route(web::post().to(repository::load)));
     config.service(write("/v2/repository/models/{model}/unload").route(web::post().to(repository::unload)));
     // Before the model that would have this name.
-    config.service(get(
-        read("/v2/models/stats"),
-        || web::get().to(health::all_stats),
-        || web::head().to(health::all_stats),
-    ));
+    config.service(get(read("/v2/models/stats"), health::all_stats));
     for base in ["/v2/models/{model}", "/v2/models/{model}/versions/{version}"] {
-        config.service(get(read(base), || web::get().to(health::model), || web::head().to(health::model)));
-        config.service(get(
-            read(&format!("{base}/ready")),
-            || web::get().to(health::model_ready),
-            || web::head().to(health::model_ready),
-        ));
-        config.service(get(
-            read(&format!("{base}/config")),
-            || web::get().to(health::config),
-            || web::head().to(health::config),
-        ));
-        config.service(get(
-            read(&format!("{base}/stats")),
-            || web::get().to(health::stats),
-            || web::head().to(health::stats),
-        ));
+        config.service(get(read(base), health::model));
+        config.service(get(read(&format!("{base}/ready")), health::model_ready));
+        config.service(get(read(&format!("{base}/config")), health::config));
+        config.service(get(read(&format!("{base}/stats")), health::stats));
         // Only predictions: a client of Triton's undoes the compression of nothing else.
         let infer = write(&format!("{base}/infer")).route(web::post().to(infer::infer));
         config.service(infer.wrap(Compress::default()));
@@ -115,8 +87,14 @@ pub fn configure(config: &mut ServiceConfig, state: &Data<State>) {
     config.default_service(web::route().to(|| async { Err::<actix_web::HttpResponse, _>(ServerError::NotFound) }));
 }
 
-fn get(resource: Resource, read: fn() -> actix_web::Route, head: fn() -> actix_web::Route) -> Resource {
-    resource.route(read()).route(head())
+/// What answers GET with the handler, and HEAD with what that would say.
+fn get<F, Args>(resource: Resource, handler: F) -> Resource
+where
+    F: Handler<Args> + Copy,
+    Args: FromRequest + 'static,
+    F::Output: Responder + 'static,
+{
+    resource.route(web::get().to(handler)).route(web::head().to(handler))
 }
 
 /// A server that listens, before it is awaited.

@@ -239,6 +239,13 @@ impl Description {
         }
     }
 
+    /// Whether the model's file declares that it takes images of this shape, `[n, h, w, 3]`.
+    #[must_use]
+    pub fn takes(&self, shape: &[usize]) -> bool {
+        let fits = |(&given, wanted): (&usize, i64)| wanted < 0 || i64::try_from(given) == Ok(wanted);
+        shape.len() == self.input_shape.len() && shape.iter().zip(self.input_shape).all(fits)
+    }
+
     /// Whether the model needs the sizes of the original images.
     #[must_use]
     pub fn takes_sizes(&self) -> bool {

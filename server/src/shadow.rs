@@ -108,11 +108,8 @@ fn copies(state: &State, about: &Description, shadow: &ServedModel, jobs: &[Job]
         && about.meta.preprocessing == other.meta.preprocessing
         && about.meta.labels == other.meta.labels;
     // A request may have chosen another size than both files were made for.
-    let has_size = |job: &Job| {
-        let sides = job.batch.images.shape()[1..3].iter().zip(&other.input_shape[1..3]);
-        sides.into_iter().all(|(&side, &taken)| taken < 0 || i64::try_from(side) == Ok(taken))
-    };
-    if !takes_the_same || !jobs.iter().all(has_size) || shadow.waiting() > 0 {
+    let takes_all = jobs.iter().all(|job| other.takes(job.batch.images.shape()));
+    if !takes_the_same || !takes_all || shadow.waiting() > 0 {
         return None;
     }
     let copy = |job: &Job| {

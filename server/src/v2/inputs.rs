@@ -180,8 +180,7 @@ impl Parser<'_> {
         let [n, h, w, c] = shape;
         self.check_count(n)?;
         let declared = self.about.input_shape;
-        let fits = shape.iter().zip(declared).all(|(&given, want)| want < 0 || i64::try_from(given) == Ok(want));
-        if !fits || c != 3 || h == 0 || w == 0 {
+        if !self.about.takes(&shape) || c != 3 || h == 0 || w == 0 {
             return bad(format!(
                 "shape of images is {shape:?}, the model takes {declared:?} (-1: any length of at least 1)"
             ));
