@@ -28,6 +28,7 @@ pub mod log;
 pub mod manager;
 mod masks;
 pub mod metrics;
+mod named;
 mod observe;
 mod openapi;
 pub mod paths;

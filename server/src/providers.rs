@@ -12,6 +12,8 @@ use ndarray::Array4;
 use runtime::{Buckets, Execution, Model, Placement, Provider, RuntimeError, sample};
 use schemas::registered::is_model_name;
 
+use crate::named;
+
 /// The operator's options about what models run on.
 #[derive(Args, Clone, Debug, Default)]
 pub struct Providers {
@@ -54,6 +56,13 @@ impl FromStr for Choice {
     }
 }
 
+impl fmt::Display for Choice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.model.iter().try_for_each(|model| write!(f, "{model}="))?;
+        write!(f, "{}", self.provider)
+    }
+}
+
 /// What a model may run on in place of its provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Fallback {
@@ -80,17 +89,10 @@ impl Providers {
     /// A choice for a model that is not there, two for one model, and CUDA graphs of nothing.
     pub fn check(&self, models: &[&str], has_repository: bool) -> anyhow::Result<()> {
         for (i, choice) in self.choices.iter().enumerate() {
-            if let Some(name) = choice.model.as_deref().filter(|name| !has_repository && !models.contains(name)) {
-                bail!(
-                    "--provider {name}={}: no --model has that name; there are {}",
-                    choice.provider,
-                    models.join(", ")
-                );
-            }
+            let model = choice.model.as_deref();
+            named::check(format_args!("--provider {choice}"), model, models, has_repository)?;
             if self.choices[..i].iter().any(|earlier| earlier.model == choice.model) {
-                let whom =
-                    choice.model.as_deref().map_or("all models".to_owned(), |name| format!("the model '{name}'"));
-                bail!("--provider is given twice for {whom}; give it once");
+                bail!("--provider is given twice for {}; give it once", named::whom(model));
             }
         }
         if self.cuda_graphs && !self.choices.iter().any(|choice| choice.provider.records()) {

@@ -1,12 +1,15 @@
 //! The operator's choice of models' settings: what holds for every request that does not say otherwise.
 
-use std::str::FromStr;
+use std::{fmt, str::FromStr};
 
 use anyhow::bail;
 use clap::Args;
 use schemas::registered::is_model_name;
 
-use crate::request::{Overrides, did_you_mean};
+use crate::{
+    named,
+    request::{Overrides, did_you_mean},
+};
 
 /// The operator's options about models' settings.
 #[derive(Args, Clone, Debug, Default)]
@@ -61,6 +64,14 @@ impl FromStr for Given {
     }
 }
 
+impl fmt::Display for Given {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { model, name, value } = self;
+        model.iter().try_for_each(|model| write!(f, "{model}:"))?;
+        write!(f, "{name}={value}")
+    }
+}
+
 impl ModelSettings {
     /// Whether they make sense for these models, and, where there is a repository, for others that come.
     ///
@@ -68,13 +79,10 @@ impl ModelSettings {
     /// A setting of a model that is not there, or twice of one.
     pub fn check(&self, models: &[&str], has_repository: bool) -> anyhow::Result<()> {
         for (at, given) in self.given.iter().enumerate() {
-            let Given { model, name, value } = given;
-            if let Some(model) = model.as_deref().filter(|model| !has_repository && !models.contains(model)) {
-                bail!("--set {model}:{name}={value}: no --model has that name; there are {}", models.join(", "));
-            }
+            let Given { model, name, .. } = given;
+            named::check(format_args!("--set {given}"), model.as_deref(), models, has_repository)?;
             if self.given[..at].iter().any(|earlier| (&earlier.model, &earlier.name) == (model, name)) {
-                let whom = model.as_deref().map_or("all models".to_owned(), |model| format!("the model '{model}'"));
-                bail!("--set {name} is given twice for {whom}; give it once");
+                bail!("--set {name} is given twice for {}; give it once", named::whom(model.as_deref()));
             }
         }
         Ok(())
