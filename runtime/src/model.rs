@@ -118,20 +118,20 @@ impl Model {
             Outputs::Probabilities => false,
             Outputs::Boxes | Outputs::Masks => true,
         };
-        scan_file(path)?;
+        let place = path.display().to_string();
+        let edited = if provider.knows_optional_inputs() || !detects {
+            scan_file(path)?;
+            None
+        } else {
+            Some(without_values(path)?)
+        };
         let wishes = Wishes { graphs, one_size, threads: options.intra_threads.max(1) };
         let mut builder = provider.register(builder(options)?, wishes)?;
-        let place = path.display().to_string();
-        if provider.knows_optional_inputs() || !detects {
-            let session = builder.commit_from_file(path).map_err(|e| refused(&e))?;
-            return Self::from_session(session, place, execution, Thresholds::new());
-        }
-        let bytes = fs::read(path).map_err(|e| RuntimeError::Open { place: place.clone(), reason: e.to_string() })?;
-        let (bytes, thresholds) = required::thresholds(&bytes).ok_or_else(|| RuntimeError::NotFovea {
-            place: place.clone(),
-            reason: "its thresholds have no values".to_owned(),
-        })?;
-        let session = builder.commit_from_memory(&bytes).map_err(|e| refused(&e))?;
+        let (session, thresholds) = match edited {
+            None => (builder.commit_from_file(path), Thresholds::new()),
+            Some((bytes, thresholds)) => (builder.commit_from_memory(&bytes), thresholds),
+        };
+        let session = session.map_err(|e| refused(&e))?;
         Self::from_session(session, place, execution, thresholds)
     }
 
@@ -371,9 +371,27 @@ fn scan_file(path: &Path) -> Result<(), RuntimeError> {
     scan::file(path).map_err(|fault| RuntimeError::Refused { place: path.display().to_string(), fault })
 }
 
+/// A detector's file as a model whose thresholds are inputs without values, and the values. What is scanned is what is given to ONNX
+/// Runtime.
+fn without_values(path: &Path) -> Result<(Vec<u8>, Thresholds), RuntimeError> {
+    let place = path.display().to_string();
+    match fs::read(path) {
+        Ok(bytes) => {
+            scan_bytes(&bytes, &place)?;
+            let reason = "its thresholds have no values".to_owned();
+            required::thresholds(&bytes).ok_or(RuntimeError::NotFovea { place, reason })
+        }
+        Err(error) => Err(RuntimeError::Open { place, reason: error.to_string() }),
+    }
+}
+
+fn scan_bytes(bytes: &[u8], place: &str) -> Result<(), RuntimeError> {
+    scan::bytes(bytes).map_err(|fault| RuntimeError::Refused { place: place.to_owned(), fault })
+}
+
 /// The session of a model in memory, which is scanned before.
 pub(crate) fn session_of(bytes: &[u8], place: &str, options: &Options) -> Result<Session, RuntimeError> {
-    scan::bytes(bytes).map_err(|fault| RuntimeError::Refused { place: place.to_owned(), fault })?;
+    scan_bytes(bytes, place)?;
     on_processor(builder(options)?)?.commit_from_memory(bytes).map_err(|e| open_error(place, &e))
 }
 
