@@ -1,27 +1,14 @@
 //! The ways in which a session runs its batches, all on the processor: in bound and padded memory, and through the fixed memory
 //! that CUDA graphs need. Needs ONNX Runtime, one without CUDA.
 
-#![expect(clippy::unwrap_used, reason = "a panic is how a test reports")]
-
-use std::path::{Path, PathBuf};
+mod support;
 
 use ndarray::{Array4, s};
-use runtime::{Buckets, Execution, Model, Options, Outputs, Overrides, Provider, RuntimeError, sample};
+use runtime::{Buckets, Execution, Model, Outputs, Overrides, Provider, RuntimeError, sample};
+use support::{fixture, open, options};
 
 const CLASSIFIERS: [&str; 3] = ["tiny_prepared.onnx", "tiny_whole.onnx", "tiny_multilabel.onnx"];
 const DETECTORS: [&str; 3] = ["tiny_detector_prepared.onnx", "tiny_detector_whole.onnx", "tiny_detector_tiled.onnx"];
-
-fn fixture(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../server/tests/fixtures").join(name)
-}
-
-fn options() -> Options {
-    Options { intra_threads: 1, library: None }
-}
-
-fn open(name: &str) -> Model {
-    Model::open(&fixture(name), &options()).unwrap()
-}
 
 fn again(name: &str, execution: Execution) -> Result<Model, RuntimeError> {
     open(name).open_again(&fixture(name), &options(), &execution)

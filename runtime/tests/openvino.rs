@@ -1,14 +1,11 @@
 //! Models on OpenVINO, beside the same models on the processor. Needs ONNX Runtime and OpenVINO: `scripts/setup --openvino`, and then
 //! `scripts/openvino/run scripts/test -- --ignored openvino`, as `.ci/run` does it.
 
-#![expect(clippy::unwrap_used, reason = "a panic is how a test reports")]
-
-use std::path::{Path, PathBuf};
+mod support;
 
 use ndarray::{Array4, s};
-use runtime::{
-    Buckets, Execution, Form, Model, OpenVinoDevice, Options, Outputs, Overrides, Provider, RuntimeError, sample,
-};
+use runtime::{Buckets, Execution, Form, Model, OpenVinoDevice, Outputs, Overrides, Provider, RuntimeError, sample};
+use support::{fixture, open, options};
 
 const CPU: Provider = Provider::OpenVino { device: OpenVinoDevice::Cpu };
 const CLASSIFIERS: [&str; 3] = ["tiny_prepared.onnx", "tiny_whole.onnx", "tiny_multilabel.onnx"];
@@ -20,18 +17,6 @@ const DETECTORS: [&str; 6] = [
     "tiny_masks_whole.onnx",
     "tiny_masks_pixels.onnx",
 ];
-
-fn fixture(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../server/tests/fixtures").join(name)
-}
-
-fn options() -> Options {
-    Options { intra_threads: 1, library: None }
-}
-
-fn open(name: &str) -> Model {
-    Model::open(&fixture(name), &options()).unwrap()
-}
 
 fn on(name: &str, provider: Provider, buckets: Option<Buckets>) -> Result<Model, RuntimeError> {
     open(name).open_again(&fixture(name), &options(), &Execution { provider, buckets, graphs: false })

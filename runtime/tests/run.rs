@@ -1,17 +1,10 @@
 //! Opens and runs the tiny models of `scripts/oracle/tiny_model.py`; needs ONNX Runtime.
 
-use std::path::{Path, PathBuf};
+mod support;
 
 use ndarray::{Array2, Array4, s};
-use runtime::{Form, Model, Options, RuntimeError};
-
-fn fixture(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../server/tests/fixtures").join(name)
-}
-
-fn options() -> Options {
-    Options { intra_threads: 1, library: None }
-}
+use runtime::{Form, Model, RuntimeError};
+use support::{fixture, open, options};
 
 /// What the tiny network answers: softmax of the channel means over 16.
 fn expected(images: &Array4<u8>) -> Array2<f32> {
@@ -41,7 +34,7 @@ fn check_close(model: &mut Model, images: &Array4<u8>) {
 
 #[test]
 fn whole_takes_any_size_and_batch() {
-    let mut model = Model::open(&fixture("tiny_whole.onnx"), &options()).unwrap();
+    let mut model = open("tiny_whole.onnx");
     assert_eq!((model.form(), model.input_shape()), (Form::Whole, [-1, -1, -1, 3]));
     assert_eq!(model.meta().labels, ["red", "green", "blue"]);
     for (n, h, w) in [(1, 1, 1), (1, 33, 7), (3, 16, 16), (2, 5, 640)] {
@@ -65,7 +58,7 @@ fn prepared_takes_its_own_size_only() {
 
 #[test]
 fn a_view_that_is_not_contiguous_gives_the_same_answer() {
-    let mut model = Model::open(&fixture("tiny_whole.onnx"), &options()).unwrap();
+    let mut model = open("tiny_whole.onnx");
     let large = images(2, 20, 30);
     let part = large.slice(s![.., 2..15;2, 3..20, ..]);
     let got = model.run(part).unwrap();
@@ -74,7 +67,7 @@ fn a_view_that_is_not_contiguous_gives_the_same_answer() {
 
 #[test]
 fn channels_other_than_three_are_refused() {
-    let mut model = Model::open(&fixture("tiny_whole.onnx"), &options()).unwrap();
+    let mut model = open("tiny_whole.onnx");
     let error = model.run(Array4::<u8>::zeros((1, 8, 8, 4)).view()).unwrap_err();
     assert!(matches!(error, RuntimeError::Input { .. }), "{error}");
 }

@@ -17,6 +17,8 @@ mod http;
 mod images;
 mod mixed;
 mod program;
+#[path = "../../tests/http/registered.rs"]
+mod registered;
 mod report;
 mod repository;
 mod requests;

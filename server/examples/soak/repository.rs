@@ -1,16 +1,13 @@
 //! The folder of models that the server serves, and what is done to it while the server runs.
 
 use std::{
-    collections::BTreeMap,
-    fs, io,
+    fs,
     path::{Path, PathBuf},
 };
 
 use anyhow::Context;
-use schemas::{
-    SCHEMA_VERSION, Task,
-    registered::{DESCRIPTION, FILE, RegisteredModel},
-};
+
+use super::registered;
 
 /// A model of the repository.
 pub struct Model {
@@ -75,19 +72,13 @@ impl Repository {
     pub fn register(&self, model: &Model, version: u64, soundness: Soundness) -> anyhow::Result<()> {
         let file = fixture(model.files[flavour(version)]);
         let mut bytes = fs::read(&file).with_context(|| format!("{} cannot be read", file.display()))?;
-        let description = serde_json::to_vec(&describe(model.name, version, &bytes))?;
+        let described = bytes.clone();
         match (soundness, bytes.last_mut()) {
             (Soundness::Broken, Some(last)) => *last ^= 1,
             (Soundness::Broken, None) | (Soundness::Sound, _) => {}
         }
-        let parts = self.folder.join(model.name).join(format!(".partial-{version}"));
-        let write = || -> io::Result<()> {
-            fs::create_dir_all(&parts)?;
-            fs::write(parts.join(FILE), &bytes)?;
-            fs::write(parts.join(DESCRIPTION), &description)?;
-            fs::rename(&parts, self.place(model, version))
-        };
-        write().with_context(|| format!("{} cannot be made", parts.display()))
+        registered::write(&self.folder, (model.name, version), &described, &bytes)
+            .with_context(|| format!("{} cannot be made", self.place(model, version).display()))
     }
 
     /// Takes a version away.
@@ -101,27 +92,5 @@ impl Repository {
 
     fn place(&self, model: &Model, version: u64) -> PathBuf {
         self.folder.join(model.name).join(version.to_string())
-    }
-}
-
-fn describe(name: &str, version: u64, bytes: &[u8]) -> RegisteredModel {
-    RegisteredModel {
-        schema_version: SCHEMA_VERSION,
-        name: name.to_owned(),
-        version,
-        // What follows is for people; the server goes by the file's own metadata.
-        task: Task::ImageClassification,
-        model_name: "tiny".to_owned(),
-        labels: Vec::new(),
-        sha256: files::digest::of_bytes(bytes),
-        bytes: bytes.len() as u64,
-        run: "none".to_owned(),
-        study: None,
-        metrics: BTreeMap::new(),
-        intervals: BTreeMap::new(),
-        measured: "nothing".to_owned(),
-        data: BTreeMap::new(),
-        weights: None,
-        versions: BTreeMap::new(),
     }
 }

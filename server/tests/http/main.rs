@@ -19,6 +19,7 @@ mod openvino;
 mod outputs;
 mod protocol;
 mod providers;
+mod registered;
 mod settings;
 mod slow;
 mod start;

@@ -7,21 +7,12 @@ use image::ImageFormat::{Jpeg, Png};
 use crate::{
     hostile::{Case, case, check_all},
     images::{grey, grey_alpha, noise, plain, rgba, sixteen_bit},
-    support::{Server, post, read},
+    support::{OBJECT_MODELS, Server, post, read},
 };
-
-/// Beside the classifiers `tiny` (prepared), `whole` and `multi`.
-const MODELS: [(&str, &str); 5] = [
-    ("d", "tiny_detector_prepared.onnx"),
-    ("dw", "tiny_detector_whole.onnx"),
-    ("dt", "tiny_detector_tiled.onnx"),
-    ("m", "tiny_masks_prepared.onnx"),
-    ("mw", "tiny_masks_whole.onnx"),
-];
 
 /// The image for each of the models.
 fn for_all(name: &str, image: &[u8], right: &[u16]) -> Vec<Case> {
-    let models = ["tiny", "whole", "multi"].into_iter().chain(MODELS.map(|(model, _)| model));
+    let models = ["tiny", "whole", "multi"].into_iter().chain(OBJECT_MODELS.map(|(model, _)| model));
     let ask = |model| post(&format!("/score?model={model}"), &[("Content-Type", "application/octet-stream")], image);
     models.map(|model| case(&format!("{model}: {name}"), ask(model), right)).collect()
 }
@@ -46,7 +37,7 @@ fn framed(marker: u8, bits: u8) -> Vec<u8> {
 
 #[test]
 fn long_images_are_answered_by_every_model() {
-    let mut server = Server::with_models(&MODELS, &[]);
+    let mut server = Server::with_models(&OBJECT_MODELS, &[]);
     let sizes = [(2000, 1), (1, 2000), (1, 1), (16_384, 1), (1, 16_384), (2, 3)];
     let cases = sizes.map(|(width, height)| {
         for_all(&format!("{width}x{height}"), &plain(width, height, [200, 100, 50], Png), &[200])
@@ -77,7 +68,7 @@ fn a_long_image_is_weighed_by_what_a_whole_classifier_makes_of_it() {
 
 #[test]
 fn odd_images_are_answered_or_refused_with_a_reason() {
-    let mut server = Server::with_models(&MODELS, &[]);
+    let mut server = Server::with_models(&OBJECT_MODELS, &[]);
     let mut cases: Vec<Case> =
         (0..=9).flat_map(|turn| for_all(&format!("orientation {turn}"), &turned(turn), &[200])).collect();
     for (name, image, right) in [

@@ -5,15 +5,11 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use image::ImageFormat::Png;
 use serde_json::{Value, json};
 
-use crate::{images::plain, support::Server};
+use crate::{
+    images::plain,
+    support::{OBJECT_MODELS, Server},
+};
 
-const MODELS: [(&str, &str); 5] = [
-    ("d", "tiny_detector_prepared.onnx"),
-    ("dw", "tiny_detector_whole.onnx"),
-    ("dt", "tiny_detector_tiled.onnx"),
-    ("m", "tiny_masks_prepared.onnx"),
-    ("mw", "tiny_masks_whole.onnx"),
-];
 const NAMES: [&str; 8] = ["tiny", "whole", "multi", "d", "dw", "dt", "m", "mw"];
 
 fn execution(server: &Server, model: &str) -> Value {
@@ -35,8 +31,8 @@ fn close(a: &Value, b: &Value) -> bool {
 #[test]
 #[ignore = "needs OpenVINO"]
 fn openvino_serves_every_kind_of_model() {
-    let alone = Server::with_models(&MODELS, &[]);
-    let mut server = Server::with_models(&MODELS, &["--provider", "openvino"]);
+    let alone = Server::with_models(&OBJECT_MODELS, &[]);
+    let mut server = Server::with_models(&OBJECT_MODELS, &["--provider", "openvino"]);
     let metrics = server.get("/metrics").text();
     for model in NAMES {
         let about = execution(&server, model);

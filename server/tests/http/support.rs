@@ -35,6 +35,15 @@ pub fn read_text(names: &[&str]) -> Vec<String> {
     files.filter_map(|path| std::fs::read_to_string(path).ok()).collect()
 }
 
+/// A model of every kind that finds objects, beside the classifiers `tiny` (prepared), `whole` and `multi`.
+pub const OBJECT_MODELS: [(&str, &str); 5] = [
+    ("d", "tiny_detector_prepared.onnx"),
+    ("dw", "tiny_detector_whole.onnx"),
+    ("dt", "tiny_detector_tiled.onnx"),
+    ("m", "tiny_masks_prepared.onnx"),
+    ("mw", "tiny_masks_whole.onnx"),
+];
+
 /// The program, killed when dropped.
 pub struct Server {
     child: Child,
@@ -70,12 +79,7 @@ impl Server {
 
     /// Serves the detectors `d` (prepared), `dw` (whole) and `dt` (prepared, 2x2 tiles) beside the classifiers.
     pub fn with_detectors(options: &[&str]) -> Self {
-        let models = [
-            ("d", "tiny_detector_prepared.onnx"),
-            ("dw", "tiny_detector_whole.onnx"),
-            ("dt", "tiny_detector_tiled.onnx"),
-        ];
-        Self::with_models(&models, options)
+        Self::with_models(&OBJECT_MODELS[..3], options)
     }
 
     /// Serves these models, by name and fixture, beside the classifiers.

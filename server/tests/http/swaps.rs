@@ -13,15 +13,13 @@ use std::{
 };
 
 use image::ImageFormat::Png;
-use schemas::{
-    SCHEMA_VERSION, Task,
-    registered::{DESCRIPTION, FILE, RegisteredModel},
-};
+use schemas::registered::{DESCRIPTION, FILE};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::{
     images::plain,
+    registered,
     support::{Response, Server, fixture, post, send},
 };
 
@@ -34,41 +32,9 @@ struct Served {
     server: Server,
 }
 
-/// What is known of a file that is registered.
-fn description(name: &str, version: u64, bytes: &[u8]) -> RegisteredModel {
-    RegisteredModel {
-        schema_version: SCHEMA_VERSION,
-        name: name.to_owned(),
-        version,
-        task: Task::ImageClassification,
-        model_name: "resnet18".to_owned(),
-        labels: vec!["a".to_owned()],
-        sha256: files::digest::of_bytes(bytes),
-        bytes: bytes.len() as u64,
-        run: "runs/x".to_owned(),
-        study: None,
-        metrics: BTreeMap::new(),
-        intervals: BTreeMap::new(),
-        measured: "nothing".to_owned(),
-        data: BTreeMap::new(),
-        weights: None,
-        versions: BTreeMap::new(),
-    }
-}
-
-/// Registers a version whose description is of `described` and whose file is `bytes`, as `trainer register` does.
-fn register_as(folder: &Path, (name, version): (&str, u64), described: &[u8], bytes: &[u8]) {
-    let parts = folder.join(name).join(format!(".partial-{version}"));
-    fs::create_dir_all(&parts).unwrap();
-    fs::write(parts.join(FILE), bytes).unwrap();
-    let about = serde_json::to_vec(&description(name, version, described)).unwrap();
-    fs::write(parts.join(DESCRIPTION), about).unwrap();
-    fs::rename(parts, folder.join(name).join(version.to_string())).unwrap();
-}
-
 fn register(folder: &Path, name: &str, version: u64, file: &str) {
     let bytes = fs::read(fixture(file)).unwrap();
-    register_as(folder, (name, version), &bytes, &bytes);
+    registered::write(folder, (name, version), &bytes, &bytes).unwrap();
 }
 
 impl Served {
@@ -164,19 +130,20 @@ fn what_is_registered_is_served_and_what_cannot_be_served_changes_nothing() {
     fs::create_dir_all(path.join("m/7")).unwrap();
     fs::write(path.join("m/7").join(FILE), &good[..100]).unwrap();
     // Another file than the one that was registered; then no model at all.
-    register_as(path, ("m", 2), &good, &good[..good.len() - 1]);
+    registered::write(path, ("m", 2), &good, &good[..good.len() - 1]).unwrap();
     assert!(served.wait_for("m/2", "UNAVAILABLE").contains("another size"));
-    register_as(path, ("m", 3), b"no model", b"no model");
+    registered::write(path, ("m", 3), b"no model", b"no model").unwrap();
     let reason = served.wait_for("m/3", "UNAVAILABLE");
     assert!(reason.contains("log says why") && !reason.contains('/'), "{reason}");
-    register_as(path, ("m", 4), &good, &[&good[..good.len() - 1], b"x"].concat());
+    registered::write(path, ("m", 4), &good, &[&good[..good.len() - 1], b"x"].concat()).unwrap();
     assert!(served.wait_for("m/4", "UNAVAILABLE").contains("another SHA-256"));
     assert_eq!(served.version(INFER).unwrap(), "1");
     assert_eq!(served.server.get("/v2/health/ready").status, 200);
     assert_eq!(served.server.log().matches("cannot be loaded").count(), 3, "{}", served.server.log());
     // The file is mended.
     fs::write(path.join("m/3").join(FILE), &good).unwrap();
-    fs::write(path.join("m/3").join(DESCRIPTION), serde_json::to_vec(&description("m", 3, &good)).unwrap()).unwrap();
+    fs::write(path.join("m/3").join(DESCRIPTION), serde_json::to_vec(&registered::description("m", 3, &good)).unwrap())
+        .unwrap();
     served.wait_for("m/3", "READY");
     assert_eq!(served.version(INFER).unwrap(), "3");
     // Back to the version before; another model comes.
@@ -197,7 +164,7 @@ fn what_was_refused_and_taken_away_is_looked_at_again_when_it_comes_back() {
     let served = Served::of(&[1], &[]);
     let (place, aside) = (served.path().join("m/2"), served.path().join("m/.aside"));
     let good = fs::read(fixture("tiny_prepared.onnx")).unwrap();
-    register_as(served.path(), ("m", 2), &good, &good[1..]);
+    registered::write(served.path(), ("m", 2), &good, &good[1..]).unwrap();
     let reason = served.wait_for("m/2", "UNAVAILABLE");
     fs::rename(&place, &aside).unwrap();
     let end = Instant::now() + 2 * SEEN;
@@ -226,7 +193,7 @@ fn clients_load_and_unload_where_the_operator_lets_them() {
     assert_eq!(served.call("/v2/repository/models/m/load").status, 200);
     assert_eq!(served.version(INFER).unwrap(), "2");
     // One that cannot be served: an error, and the one before answers.
-    register_as(path, ("m", 3), b"x", b"x");
+    registered::write(path, ("m", 3), b"x", b"x").unwrap();
     let answer = served.call("/v2/repository/models/m/load");
     assert_eq!((answer.status, answer.code().as_str()), (400, "invalid_model_file"), "{answer:?}");
     answer.check_no_leak();

@@ -15,18 +15,11 @@ use tonic::codec::CompressionEncoding;
 use super::{client::Client, encoded, input, parameters, pixels, raw, red};
 use crate::{
     images::{noise, parts, plain},
-    support::Server,
+    support::{OBJECT_MODELS, Server},
 };
 
 fn start() -> (Server, Client) {
-    let models = [
-        ("d", "tiny_detector_prepared.onnx"),
-        ("dw", "tiny_detector_whole.onnx"),
-        ("dt", "tiny_detector_tiled.onnx"),
-        ("m", "tiny_masks_prepared.onnx"),
-        ("mw", "tiny_masks_whole.onnx"),
-    ];
-    let server = Server::with_models(&models, &["--grpc", "127.0.0.1:0"]);
+    let server = Server::with_models(&OBJECT_MODELS, &["--grpc", "127.0.0.1:0"]);
     let client = Client::new(server.grpc);
     (server, client)
 }
