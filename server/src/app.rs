@@ -34,6 +34,9 @@ use crate::{
 
 /// Connections that may wait to be accepted.
 const BACKLOG: u32 = 1024;
+/// How old the time may be from which the HTTP library counts its own limits: it reads the clock twice a second. Without this much
+/// more, a client that comes back just within [`Limits::keep_alive`] would find its connection closed.
+const CLOCK: Duration = Duration::from_millis(500);
 
 /// Adds every route and what answers for the paths and methods that there are none for.
 pub fn configure(config: &mut ServiceConfig, state: &Data<State>) {
@@ -227,9 +230,9 @@ impl Speaker {
         let app = App::new().wrap(from_fn(observe)).configure(|config| configure(config, &shared));
         let app = app.into_factory().map_err(|error: actix_web::Error| Response::<BoxBody>::from(error));
         let http = HttpService::build()
-            .client_request_timeout(Duration::from_secs(header_timeout))
+            .client_request_timeout(Duration::from_secs(header_timeout) + CLOCK)
             .client_disconnect_timeout(Duration::from_secs(5))
-            .keep_alive(KeepAlive::Timeout(Duration::from_secs(keep_alive)))
+            .keep_alive(KeepAlive::Timeout(Duration::from_secs(keep_alive) + CLOCK))
             // A client that is gone: its request is dropped, and with it what waits for a worker. Of one that has closed its side only,
             // the stream does not say so before it is answered.
             .h1_allow_half_closed(false)

@@ -60,7 +60,7 @@ pub struct Limits {
     /// Longest run of a batch, in seconds; while a model is at one for longer, the server says that it is not ready
     #[arg(long, value_name = "SECONDS", default_value_t = 120, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub run_timeout: u64,
-    /// Time that an idle connection is kept open, in seconds
+    /// Time that an idle connection is kept open, in seconds; at most half a second longer
     #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=3600))]
     pub keep_alive: u64,
 }

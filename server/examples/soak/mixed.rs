@@ -107,8 +107,10 @@ impl<'a> Mixed<'a> {
             return self.shared.ask(request);
         }
         let before = self.shared.versions(request);
+        let (was_kept, idle) = (self.kept.is_some(), self.used.elapsed());
         let answer = self.ask_kept(request);
-        self.shared.judge(request, answer, before)
+        let judged = self.shared.judge(request, answer, before);
+        judged.map_err(|why| if was_kept { format!("{why}; on a connection unused for {idle:?}") } else { why })
     }
 
     fn ask_kept(&mut self, request: &Request) -> io::Result<Answer> {

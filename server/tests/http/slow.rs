@@ -103,6 +103,31 @@ fn half_a_head_on_a_used_connection_is_cut() {
 }
 
 #[test]
+fn a_connection_is_kept_for_as_long_as_is_said() {
+    let server = Server::start(&["--keep-alive", "2"]);
+    let ask = |stream: &mut TcpStream| {
+        stream.write_all(b"GET /v2/health/live HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+        let mut answer = [0; 4096];
+        // Whose connection is closed reads its end.
+        matches!(stream.read(&mut answer), Ok(n) if n > 0)
+    };
+    // Spread over the half second between two looks of the HTTP library at the clock.
+    let mut kept = Vec::new();
+    for _ in 0..8 {
+        let mut stream = server.connect();
+        assert!(ask(&mut stream));
+        kept.push((stream, Instant::now()));
+        std::thread::sleep(Duration::from_millis(62));
+    }
+    for (mut stream, used) in kept {
+        std::thread::sleep(Duration::from_millis(1900).saturating_sub(used.elapsed()));
+        let is_answered = ask(&mut stream);
+        // On a machine that has stood still for a while nothing is said about it.
+        assert!(is_answered || used.elapsed() >= Duration::from_secs(2), "closed after {:?}", used.elapsed());
+    }
+}
+
+#[test]
 fn an_image_too_large_for_the_memory_that_there_is_is_refused() {
     let server = Server::start(&["--memory", "16", "--max-concurrent", "4"]);
     // 1500 x 1500 pixels take 27 MB to decode.
