@@ -25,6 +25,10 @@ use crate::provider::{Provider, Wishes, on_processor};
 use crate::required::{self, Thresholds};
 use crate::{RuntimeError, library, scan};
 
+/// Bytes of images, 8 MiB, up to which a session keeps what a run took for the next one. A whole file's larger runs give it back to the
+/// system.
+const KEPT_BYTES: usize = 8 << 20;
+
 /// How to open a model.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -41,7 +45,10 @@ pub struct Model {
     session: Session,
     about: Description,
     provider: Provider,
-    options: RunOptions,
+    /// Of runs whose memory the session keeps for the next one.
+    keeping: RunOptions,
+    /// Of runs whose memory goes back to the system.
+    returning: RunOptions,
     runner: Runner,
     /// What is given where a run names none, because the session has no values of its own.
     thresholds: Thresholds,
@@ -159,8 +166,8 @@ impl Model {
                 return Err(provider.refused(reason));
             }
         };
-        let options = run_options(about.form)?;
-        Ok(Self { session, about, provider, options, runner, thresholds })
+        let (keeping, returning) = (run_options(false)?, run_options(true)?);
+        Ok(Self { session, about, provider, keeping, returning, runner, thresholds })
     }
 
     /// What the file says about itself.
@@ -277,10 +284,12 @@ impl Model {
                 inputs.thresholds.push((name, value));
             }
         }
+        let is_returned = returns_memory(self.about.form, inputs.images.len());
+        let options = if is_returned { &self.returning } else { &self.keeping };
         match &mut self.runner {
             // Detectors are not recorded, and classifiers do not come here.
-            Runner::Plain | Runner::Graphs(_) => run_plainly(&mut self.session, &self.options, &inputs),
-            Runner::Bound(bound) => bound.run(&mut self.session, &self.options, &inputs),
+            Runner::Plain | Runner::Graphs(_) => run_plainly(&mut self.session, options, &inputs),
+            Runner::Bound(bound) => bound.run(&mut self.session, options, &inputs),
         }
     }
 
@@ -303,7 +312,7 @@ impl Model {
         self.check([n, h, w, c])?;
         let profile = |reason: String| RuntimeError::Profile { reason };
         let folder = ProfileFolder::new().map_err(profile)?;
-        let mut options = run_options(self.about.form)?;
+        let mut options = run_options(returns_memory(self.about.form, images.len()))?;
         options.enable_profiling(folder.prefix()).map_err(|e| failed(&e))?;
         options.set(RECORDING, UNRECORDED).map_err(|e| failed(&e))?;
         let inputs = Inputs { images: images.view(), sizes, thresholds: self.thresholds.clone() };
@@ -414,10 +423,19 @@ fn run_plainly<'a>(
     session.run_with_options(values, options).map_err(|e| failed(&e))
 }
 
-fn run_options(form: Form) -> Result<RunOptions, RuntimeError> {
+/// Whether the memory of a run on images of so many bytes goes back to the system. One large photograph would otherwise fix the size of
+/// the session's arena for its life; given back after every run, all of it would be faulted in anew by the next, which takes up to half
+/// as long again as the run itself. Images of a prepared file have the size that the network wants.
+fn returns_memory(form: Form, bytes: usize) -> bool {
+    match form {
+        Form::Whole => bytes > KEPT_BYTES,
+        Form::Prepared => false,
+    }
+}
+
+fn run_options(is_returned: bool) -> Result<RunOptions, RuntimeError> {
     let mut options = RunOptions::new().map_err(|e| failed(&e))?;
-    if form == Form::Whole {
-        // One large photograph would otherwise fix the arena's size for the life of the session.
+    if is_returned {
         options.set("memory.enable_memory_arena_shrinkage", "cpu:0").map_err(|e| failed(&e))?;
     }
     Ok(options)

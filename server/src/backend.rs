@@ -28,7 +28,7 @@ use crate::{
     metrics::{ModelMetrics, Stage, Timings},
     pool::panic_text,
     providers::{Running, Source},
-    queue::{Queue, Queued, Refused, Taken},
+    queue::{Most, Queue, Queued, Refused, Taken},
     request::{Overrides, RequestOptions},
     settings::Chosen,
 };
@@ -338,7 +338,7 @@ impl ServedModel {
                 labels: description.meta.labels.len(),
                 running: description.running.clone(),
                 queue: Arc::clone(&queue),
-                most: description.at_once(workers.batch),
+                most: Most { images: description.at_once(workers.batch), bytes: description.running.bytes_at_once() },
                 alive: Arc::clone(&alive),
                 metrics: Arc::clone(&metrics),
             };
@@ -426,8 +426,8 @@ struct Worker {
     labels: usize,
     running: Running,
     queue: Arc<Queue>,
-    /// Most images that are run at once.
-    most: usize,
+    /// Most that is run at once of several jobs.
+    most: Most,
     alive: Arc<AtomicUsize>,
     metrics: Arc<ModelMetrics>,
     busy: Arc<Busy>,

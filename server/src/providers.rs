@@ -9,10 +9,14 @@ use std::{fmt, path::PathBuf, str::FromStr};
 use anyhow::{anyhow, bail};
 use clap::{Args, ValueEnum};
 use ndarray::Array4;
-use runtime::{Buckets, Execution, Model, Placement, Provider, RuntimeError, sample};
+use runtime::{Buckets, Execution, Model, OpenVinoDevice, Placement, Provider, RuntimeError, sample};
 use schemas::registered::is_model_name;
 
 use crate::named;
+
+/// Most bytes of pixels of several requests that a processor runs at once. An image of a larger batch takes no less time than one of a
+/// smaller, because what the batch computes no longer fits in the caches (docs/serving.md has numbers).
+const TOGETHER: usize = 1 << 20;
 
 /// The operator's options about what models run on.
 #[derive(Args, Clone, Debug, Default)]
@@ -158,6 +162,17 @@ impl Running {
     #[must_use]
     pub fn batch_size(&self, n: usize) -> usize {
         self.execution.buckets.map_or(n, |buckets| buckets.fit(n))
+    }
+
+    /// Most bytes of pixels of several requests that are run at once.
+    #[must_use]
+    pub fn bytes_at_once(&self) -> usize {
+        match self.execution.provider {
+            Provider::Cpu | Provider::OpenVino { device: OpenVinoDevice::Cpu } => TOGETHER,
+            Provider::OpenVino { device: OpenVinoDevice::Gpu | OpenVinoDevice::Npu }
+            | Provider::Cuda { .. }
+            | Provider::TensorRt { .. } => usize::MAX,
+        }
     }
 
     /// Sizes that batches are padded to; none where they are run as they come.

@@ -47,6 +47,15 @@ pub enum Refused {
     Closed,
 }
 
+/// How much of several jobs is run at once. A single job is run whatever its size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Most {
+    /// Images in all.
+    pub images: usize,
+    /// Bytes of their pixels in all.
+    pub bytes: usize,
+}
+
 /// What a worker takes at once.
 #[derive(Default)]
 pub struct Taken {
@@ -82,17 +91,18 @@ impl Queue {
         Ok(())
     }
 
-    /// Waits for a job, and takes it with all others that can be run with it: in the order in which they came, at most `most` images
-    /// in all. Others keep their places.
+    /// Waits for a job, and takes it with all others that can be run with it: in the order in which they came, at most `most` in all.
+    /// Others keep their places.
     #[must_use]
-    pub fn take(&self, most: usize) -> Taken {
+    pub fn take(&self, most: Most) -> Taken {
         let mut inner = self.lock();
         while inner.jobs.is_empty() && !inner.closed {
             inner = self.changed.wait(inner).unwrap_or_else(PoisonError::into_inner);
         }
         let mut taken = Taken::default();
-        let (mut left, mut images) = (VecDeque::new(), 0);
+        let (mut left, mut images, mut bytes) = (VecDeque::new(), 0, 0);
         for queued in inner.jobs.drain(..) {
+            let batch = &queued.job.batch;
             let fits = match taken.jobs.first() {
                 _ if queued.reply.is_closed() => {
                     taken.skipped += 1;
@@ -100,11 +110,14 @@ impl Queue {
                 }
                 None => true,
                 Some(first) => {
-                    images + queued.job.batch.count() <= most && first.job.batch.goes_with(&queued.job.batch)
+                    images + batch.count() <= most.images
+                        && bytes + batch.images.len() <= most.bytes
+                        && first.job.batch.goes_with(batch)
                 }
             };
             if fits {
-                images += queued.job.batch.count();
+                images += batch.count();
+                bytes += batch.images.len();
                 taken.jobs.push(queued);
             } else {
                 left.push_back(queued);
@@ -229,6 +242,10 @@ mod tests {
         (Queued { job, since: Instant::now(), reply }, answer)
     }
 
+    fn images(images: usize) -> Most {
+        Most { images, bytes: usize::MAX }
+    }
+
     fn values(taken: &Taken) -> Vec<u8> {
         taken.jobs.iter().map(|queued| queued.job.batch.images[[0, 0, 0, 0]]).collect()
     }
@@ -243,11 +260,27 @@ mod tests {
             answers.push(answer);
         }
         // 1 + 2 + 1 images; another 2 would be too many.
-        assert_eq!(values(&queue.take(4)), [1, 3, 5]);
-        assert_eq!(values(&queue.take(4)), [2, 6]);
+        assert_eq!(values(&queue.take(images(4))), [1, 3, 5]);
+        assert_eq!(values(&queue.take(images(4))), [2, 6]);
         // A job is taken whatever its size.
-        assert_eq!(values(&queue.take(1)), [4]);
+        assert_eq!(values(&queue.take(images(1))), [4]);
         assert_eq!(queue.waiting(), 0);
+    }
+
+    #[test]
+    fn what_is_taken_together_is_bounded_in_bytes() {
+        let queue = Queue::new(10);
+        let mut answers = Vec::new();
+        for value in 1..=4 {
+            let (queued, answer) = job(1, 4, value);
+            queue.push(queued).unwrap();
+            answers.push(answer);
+        }
+        let most = |bytes| Most { images: 9, bytes };
+        // An image has 4 x 4 x 3 bytes.
+        assert_eq!(values(&queue.take(most(2 * 48))), [1, 2]);
+        assert_eq!(values(&queue.take(most(2 * 48 - 1))), [3]);
+        assert_eq!(values(&queue.take(most(1))), [4]);
     }
 
     #[test]
@@ -258,7 +291,7 @@ mod tests {
         drop(answer);
         let (here, _answer) = job(1, 4, 2);
         queue.push(here).unwrap();
-        let taken = queue.take(4);
+        let taken = queue.take(images(4));
         assert_eq!((values(&taken), taken.skipped), (vec![2], 1));
     }
 
@@ -272,8 +305,8 @@ mod tests {
         queue.close();
         let (third, _third) = job(1, 4, 3);
         assert_eq!(queue.push(third), Err(Refused::Closed));
-        assert_eq!(values(&queue.take(4)), [1]);
-        assert!(queue.take(4).jobs.is_empty());
+        assert_eq!(values(&queue.take(images(4))), [1]);
+        assert!(queue.take(images(4)).jobs.is_empty());
     }
 
     #[test]
