@@ -110,6 +110,9 @@ pub struct Permit {
     _permit: Arc<OwnedSemaphorePermit>,
 }
 
+/// Why a request gets no permit.
+const NO_PERMIT: ServerError = ServerError::Overloaded { what: "requests" };
+
 /// The two together.
 pub struct Admission {
     /// Memory for all requests together.
@@ -146,7 +149,33 @@ impl Admission {
     pub fn enter(&self) -> Result<Permit, ServerError> {
         match Arc::clone(&self.permits).try_acquire_owned() {
             Ok(permit) => Ok(Permit { _permit: Arc::new(permit) }),
-            Err(_) => Err(ServerError::Overloaded { what: "requests" }),
+            Err(_) => Err(NO_PERMIT),
+        }
+    }
+
+    /// Whether all permits are taken now.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.permits.available_permits() == 0
+    }
+
+    /// Why a request is refused while all permits are taken. Its body is thrown away as it comes, so that it takes no memory and its
+    /// connection can be used again.
+    pub async fn turn_away<S>(&self, mut payload: S) -> ServerError
+    where
+        S: Stream<Item = Result<Bytes, PayloadError>> + Unpin,
+    {
+        let (patience, limit, mut length) = (self.patience(), self.limits.body_bytes(), 0);
+        loop {
+            match patience.wait(payload.next()).await {
+                Err(slow) => return slow,
+                Ok(None) => return NO_PERMIT,
+                Ok(Some(Err(_))) => return ServerError::BrokenBody,
+                Ok(Some(Ok(part))) => length += part.len() as u64,
+            }
+            if length > limit {
+                return ServerError::BodyTooLarge { limit };
+            }
         }
     }
 
@@ -267,6 +296,30 @@ impl Growing<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[derive(clap::Parser)]
+    struct Defaults {
+        #[command(flatten)]
+        limits: Limits,
+    }
+
+    #[actix_web::test]
+    async fn what_is_turned_away_is_read_to_its_end_and_takes_no_memory() {
+        let options = ["test", "--max-concurrent", "1", "--max-body", "1", "--memory", "16"];
+        let admission = Admission::new(&<Defaults as clap::Parser>::parse_from(options).limits);
+        assert!(!admission.is_full());
+        let permit = admission.enter().unwrap();
+        assert!(admission.is_full());
+        let parts = |count: usize| (0..count).map(|_| Ok(Bytes::from_static(&[0; 1 << 10])));
+        let mut sent = futures_util::stream::iter(parts(1 << 10));
+        assert_eq!(admission.turn_away(&mut sent).await, NO_PERMIT);
+        assert!(sent.next().await.is_none());
+        assert_eq!(admission.budget.used(), 0);
+        let large = futures_util::stream::iter(parts(1 << 11));
+        assert_eq!(admission.turn_away(large).await, ServerError::BodyTooLarge { limit: 1 << 20 });
+        drop(permit);
+        assert!(!admission.is_full());
+    }
 
     #[test]
     fn a_budget_is_given_back_and_never_overdrawn() {

@@ -22,7 +22,7 @@ use crate::{
     error::ServerError,
     metrics::Timings,
     state::State,
-    v2::{Asked, Call, Elements, Input, Parsed, Parser, Rendered, bad},
+    v2::{Asked, Call, Elements, Input, Parsed, Parser, Reading, Rendered, bad},
 };
 
 /// Parameters by their names.
@@ -44,7 +44,7 @@ pub(super) async fn infer(
     reservation.absorb(state.admission.budget.reserve(outline.memory)?);
     let bytes = Bytes::from(body.bytes);
     let call = Call { state: state.clone(), found, timings };
-    let answer = call.answer(move |parser| parse(parser, bytes, reservation)).await?;
+    let answer = call.answer(Reading::Pool, move |parser| parse(parser, bytes, reservation)).await?;
     answer.render(|rendered| {
         let length: u64 = rendered.tensors.iter().map(|tensor| tensor.data.byte_length() as u64).sum();
         // Once as bytes, once within the message.

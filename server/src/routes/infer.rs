@@ -7,18 +7,21 @@ use actix_web::{
 };
 use schemas::prediction::{BinarySize, InferInput, InferOutput, InferRequest, InferResponse};
 
-use super::{health::ModelPath, media_type, read_body, timings};
+use super::{health::ModelPath, media_type, read_work, timings};
 use crate::{
     admit::Body,
     backend::Description,
     error::ServerError,
     state::State,
-    v2::{Asked, Call, Elements, Input, Parsed, Parser, Rendered, Tensor, bad},
+    v2::{Asked, Call, Elements, Input, Parsed, Parser, Reading, Rendered, Tensor, bad},
 };
 
 const SHAPE: &str = "{\"inputs\": [{\"name\": \"images\", \"datatype\", \"shape\", \"data\"}]}";
 /// Length of the JSON that the bytes of tensors follow.
 const HEADER: &str = "inference-header-content-length";
+/// Bytes of JSON, and of a body that is copied once, that are read in less time than another thread takes to begin.
+const SHORT_JSON: usize = 4 << 10;
+const SHORT_BODY: usize = 1 << 20;
 
 pub(crate) async fn infer(
     state: Data<State>,
@@ -37,9 +40,20 @@ pub(crate) async fn infer(
                 ServerError::Request("Inference-Header-Content-Length is no whole number".to_owned())
             })?),
         };
-    let body = read_body(&state, &request).await?;
+    let body = read_work(&state, &request).await?;
     let call = Call { state, found, timings: timings(&request) };
-    call.answer(move |parser| parse(parser, body, json_length)).await?.render(render)
+    let reading = reading(body.bytes.len(), json_length);
+    call.answer(reading, move |parser| parse(parser, body, json_length)).await?.render(render)
+}
+
+/// Where a body of so many bytes is read, of which these are JSON.
+fn reading(length: usize, json_length: Option<usize>) -> Reading {
+    match json_length {
+        // Nothing is read.
+        Some(0) => Reading::Here,
+        Some(json) if json <= SHORT_JSON && length <= SHORT_BODY => Reading::Here,
+        Some(_) | None => Reading::Pool,
+    }
 }
 
 /// Reads a request to this model, and throws it away.

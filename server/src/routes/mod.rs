@@ -19,10 +19,22 @@ pub(crate) fn timings(request: &HttpRequest) -> Arc<Timings> {
     request.extensions().get::<Arc<Timings>>().map(Arc::clone).unwrap_or_default()
 }
 
+fn stream(request: &HttpRequest) -> Result<BodyStream, ServerError> {
+    request.extensions().get::<BodyStream>().cloned().ok_or(ServerError::Internal)
+}
+
+/// Reads the body of a request that needs a permit; without room for one it is refused.
+pub(crate) async fn read_work(state: &Data<State>, request: &HttpRequest) -> Result<Body, ServerError> {
+    if state.admission.is_full() {
+        return Err(state.admission.turn_away(stream(request)?).await);
+    }
+    read_body(state, request).await
+}
+
 /// Reads the request's body under the server's limits, which hold for what is compressed and for what it becomes.
 pub(crate) async fn read_body(state: &Data<State>, request: &HttpRequest) -> Result<Body, ServerError> {
     let coding = Coding::of(request.headers())?;
-    let stream = request.extensions().get::<BodyStream>().cloned().ok_or(ServerError::Internal)?;
+    let stream = stream(request)?;
     let body = state.admission.read_body(request.headers(), stream).await?;
     if coding == Coding::Identity {
         return Ok(body);

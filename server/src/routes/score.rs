@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use super::{
     form::{self, Form},
-    media_type, read_body, timings,
+    media_type, read_work, timings,
 };
 use crate::{
     admit::{Body, Budget, Reservation},
@@ -102,7 +102,7 @@ pub(crate) async fn score(state: Data<State>, request: HttpRequest) -> Result<Ht
         Some(other) if other.starts_with("image/") => Kind::Image,
         Some(_) => return Err(ServerError::MediaType { expected: MEDIA_TYPES }),
     };
-    let body = read_body(&state, &request).await?;
+    let body = read_work(&state, &request).await?;
     let permit = state.admission.enter()?;
     let work = Work::new(state.clone(), found, timings(&request), permit);
     let mut parsed = match kind {

@@ -108,13 +108,21 @@ pub(crate) struct Call {
     pub timings: Arc<Timings>,
 }
 
+/// Where a message is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reading {
+    /// On the thread that has received it: it takes less time than another thread does to begin.
+    Here,
+    /// On a thread of the pool.
+    Pool,
+}
+
 impl Call {
-    /// Takes a permit, has the message read on a thread of the pool, and runs what it asks for. The work ends when the returned
-    /// future is dropped.
+    /// Takes a permit, has the message read, and runs what it asks for. The work ends when the returned future is dropped.
     ///
     /// # Errors
     /// No permit; what `read` says; an image or a model that fails.
-    pub(crate) async fn answer<R>(self, read: R) -> Result<Answer, ServerError>
+    pub(crate) async fn answer<R>(self, reading: Reading, read: R) -> Result<Answer, ServerError>
     where
         R: FnOnce(&Parser<'_>) -> Result<Parsed, ServerError> + Send + 'static,
     {
@@ -123,12 +131,16 @@ impl Call {
         let mut work = Work::new(state.clone(), found, timings, permit);
         let (shared, model) = (state.clone(), Arc::clone(&work.model));
         let (times, permit) = (Arc::clone(&work.timings), work.permit.clone());
-        let parsed = state.pool.run(move || {
+        let read = move || {
             let _permit = permit;
             let parser = Parser::new(&shared, &model.description);
             times.time(Stage::Decode, || read(&parser))
-        });
-        let Parsed { id, images, outputs, options, timeout } = parsed.await?;
+        };
+        let parsed = match reading {
+            Reading::Here => read(),
+            Reading::Pool => state.pool.run(read).await,
+        };
+        let Parsed { id, images, outputs, options, timeout } = parsed?;
         work.hurry(timeout);
         let predicted = async {
             match images {
