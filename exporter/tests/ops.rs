@@ -186,6 +186,18 @@ fn global_average_flatten_transpose() {
 }
 
 #[test]
+fn a_norm_keeps_the_axes_that_it_goes_over() {
+    let x = tensor(&[1, 2, 1, 2], &[3.0, -4.0, 0.0, 0.0]);
+    for axes in [&[2, 3][..], &[-1]] {
+        close(&run(&nothing(), &x, |b, x| b.norm(x, axes)), &[1, 2, 1, 1], &[5.0, 0.0]);
+    }
+    let none = nothing();
+    let b = Builder::new(&none);
+    b.norm(&b.input("x", DType::F32, &[Dim::Fixed(2)], ""), &[]);
+    assert!(matches!(b.finish().unwrap_err(), BuildError::Misuse { op: "ReduceL2", .. }));
+}
+
+#[test]
 fn casts_truncate_towards_zero() {
     let x = tensor(&[1, 4], &[-1.9, 1.9, 254.7, 0.0]);
     let y = run(&nothing(), &x, |b, x| b.cast(&b.cast(x, DType::I64), DType::F32));

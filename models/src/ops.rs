@@ -60,7 +60,7 @@ pub enum Role {
     Weight,
     /// Bias of a convolution or matrix: trained, not decayed.
     Bias,
-    /// Scale of a normalisation: trained, not decayed.
+    /// Scale of a normalisation, or of what a branch adds: trained, not decayed.
     NormWeight,
     /// Shift of a normalisation: trained, not decayed.
     NormBias,
@@ -353,6 +353,10 @@ pub trait Ops {
 
     /// ONNX `ReduceSum` over one axis, which goes; F32 or I64. The sum of nothing is 0.
     fn sum(&self, x: &Self::T, axis: i64) -> Self::T;
+
+    /// ONNX `ReduceL2` over these axes, at least one and none of length 0, which stay with length 1: the root of the sum of
+    /// squares, float. Where that is 0 so is its gradient.
+    fn norm(&self, x: &Self::T, axes: &[i64]) -> Self::T;
 
     /// Greedy non-maximum suppression, per image and class. `boxes` is F32 `[N, B, 4]` (x1, y1, x2, y2, with x1 <= x2 and
     /// y1 <= y2), `scores` F32 `[N, C, B]`. Candidates are scores above the threshold. Within an image and a class, in

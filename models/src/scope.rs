@@ -173,6 +173,13 @@ pub fn last_batch_norm<B: Ops>(s: &Scope<B>, x: &B::T, channels: i64, bn: &Bn) -
     s.ops().batch_norm(x, &bn_params_from(s, channels, Norm::Batch, Init::Zeros), bn)
 }
 
+/// A layer normalisation over the last axis of `x [.., width]`: `weight` and `bias`.
+pub fn layer_norm<B: Ops>(s: &Scope<B>, x: &B::T, width: i64, eps: f64) -> B::T {
+    let weight = s.param("weight", &[width], Init::Ones, Role::NormWeight);
+    let bias = s.param("bias", &[width], Init::Zeros, Role::NormBias);
+    s.ops().layer_norm(x, &weight, &bias, eps)
+}
+
 /// PyTorch's default for the bias (and weight) of a layer whose outputs each see `fan_in` values.
 #[must_use]
 pub fn uniform_of_fan_in(fan_in: i64) -> Init {

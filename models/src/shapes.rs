@@ -95,6 +95,21 @@ pub fn split(shape: &[i64], axis: i64, parts: i64) -> Result<Vec<i64>, String> {
     Ok(out)
 }
 
+/// Shape after a reduction over `axes`, which stay with length 1.
+///
+/// # Errors
+/// There is no such axis, or none is named.
+pub fn reduced(shape: &[i64], axes: &[i64]) -> Result<Vec<i64>, String> {
+    if axes.is_empty() {
+        return Err(format!("no axis of {shape:?}"));
+    }
+    let mut out = shape.to_vec();
+    for &one in axes {
+        out[axis(shape, one)?] = 1;
+    }
+    Ok(out)
+}
+
 /// Whether [`crate::ops::Ops::avg_pool`] takes this window.
 ///
 /// # Errors
@@ -157,6 +172,12 @@ mod tests {
         for wanted in [&[4][..], &[-1, -1], &[4, -1], &[3, 2, 0], &[-2, 3], &[0, 2]] {
             assert!(reshape(&[2, 3], wanted).is_err(), "{wanted:?}");
         }
+    }
+
+    #[test]
+    fn reduced_axes_stay() {
+        assert_eq!(reduced(&[2, 3, 4], &[-1, 0]), Ok(vec![1, 3, 1]));
+        assert!(reduced(&[2, 3], &[]).is_err() && reduced(&[2, 3], &[2]).is_err());
     }
 
     #[test]

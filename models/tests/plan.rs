@@ -74,6 +74,7 @@ fn a_vision_transformer_trains_on_the_size_it_validates_on() {
     let crops = |plan: Plan| (plan.settings.train_crop_size, plan.settings.valid_crop_size);
     let larger = [("valid_resize_size", 292), ("valid_crop_size", 256)];
     assert_eq!(crops(ask("vits16r224", &larger).unwrap()), (256, 256));
+    assert_eq!(crops(ask("dinov2_small", &larger).unwrap()), (256, 256));
     assert_eq!(crops(ask("resnet18", &larger).unwrap()), (224, 256));
     assert_eq!(crops(ask("vitb16r224", &[("train_crop_size", 224)]).unwrap()), (224, 224));
     let error = ask("vitl16r224", &[("train_crop_size", 192)]).unwrap_err()[0].to_string();
@@ -220,7 +221,17 @@ fn a_missing_task_does_not_hide_other_errors() {
 
 #[test]
 fn every_default_is_inside_its_range_and_consistent() {
-    let models = ["resnet18", "efficientnet_lite0", "vits16r224", "vitb16r224", "vitl16r224", "yolov5", "unheard-of"];
+    let models = [
+        "resnet18",
+        "efficientnet_lite0",
+        "vits16r224",
+        "vitb16r224",
+        "vitl16r224",
+        "dinov2_base",
+        "convnextv2_nano",
+        "yolov5",
+        "unheard-of",
+    ];
     for (task, model) in Task::ALL.into_iter().flat_map(|task| models.map(|model| (task, model))) {
         let settings = registry::settings(task, model).defaults;
         for spec in SETTINGS {

@@ -135,6 +135,15 @@ fn own(task: Task, model: &str) -> Vec<(&'static str, Value)> {
             ("training_batch_size", json!(16)),
             ("validation_batch_size", json!(16)),
         ],
+        // Nor are these: what the recipe `auto` takes to fine-tune them.
+        "dinov2_small" | "dinov2_base" | "convnextv2_atto" | "convnextv2_femto" | "convnextv2_pico"
+        | "convnextv2_nano" | "convnextv2_tiny" | "convnextv2_base" => vec![
+            ("optimizer", json!("adamw")),
+            ("learning_rate", json!(1e-4)),
+            ("number_of_epochs", json!(10)),
+            ("training_batch_size", json!(16)),
+            ("validation_batch_size", json!(16)),
+        ],
         _ => vec![],
     });
     own

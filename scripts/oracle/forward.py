@@ -18,7 +18,7 @@ of SplitMix64; arithmetic is in double precision, rounded to single at the end:
                                     gain 9 for MobileNetV2 and EfficientNet-Lite0, whose values pass from layer to
                                     layer, and 3 for the others, which add branches up
     cls_token, pos_embed            2u - 1
-    normalisation weight            0.5 + u, a quarter of it where it scales the branch of a residual block
+    normalisation weight, gamma     0.5 + u, a quarter of it where it scales the branch of a residual block
     running_var                     0.5 + u
     bias, running_mean              (2u - 1) * 0.1
     num_batches_tracked             0
@@ -125,7 +125,7 @@ def network(name, side):
 
 def freeze(name):
     cases, distance = [], 0.0
-    for case, shape in (SQUARES if name.startswith("vit") else EVAL).items():
+    for case, shape in (SQUARES if keys.is_transformer(name) else EVAL).items():
         net, published = network(name, shape[3])
         with torch.no_grad():
             logits = net(images(case, shape))

@@ -29,6 +29,9 @@ TIMM = {
     "vits16r224": "vit_small_patch16_224",
     "vitb16r224": "vit_base_patch16_224",
     "vitl16r224": "vit_large_patch16_224",
+    "dinov2_small": "vit_small_patch14_dinov2",
+    "dinov2_base": "vit_base_patch14_dinov2",
+    **{f"convnextv2_{size}": f"convnextv2_{size}" for size in ("atto", "femto", "pico", "nano", "tiny", "base")},
 }
 NETWORKS = [*RESNETS, "mobilenetv2", "efficientnet_lite0", *TIMM]
 
@@ -36,10 +39,15 @@ NETWORKS = [*RESNETS, "mobilenetv2", "efficientnet_lite0", *TIMM]
 LITE0_DEPTHS = [1, 2, 2, 3, 3, 4, 1]
 
 
+def is_transformer(name):
+    """Whether a network has a position for each patch, and takes squares of one size."""
+    return name.startswith(("vit", "dinov2"))
+
+
 def oracle_net(name, classes, side=224):
     """The oracle of a network for square images of this side, with random weights and no dropout."""
     if name in TIMM:
-        return timm.create_model(TIMM[name], num_classes=classes, **({"img_size": side} if name.startswith("vit") else {}))
+        return timm.create_model(TIMM[name], num_classes=classes, **({"img_size": side} if is_transformer(name) else {}))
     return torchvision_net(name, classes)
 
 

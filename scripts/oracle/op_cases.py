@@ -33,7 +33,7 @@ import detect_cases
 
 OPERATORS = [
     "Add", "Attention", "AveragePool", "BatchNormalization", "Cast", "Clip", "Concat", "Conv", "ConvTranspose", "Div", "Dropout", "Exp", "Expand", "Flatten", "GatherND", "Gelu", "Gemm",
-    "GlobalAveragePool", "GreaterOrEqual", "Identity", "LayerNormalization", "Max", "MaxPool", "Min", "Mul", "NonMaxSuppression", "OneHot", "ReduceSum",
+    "GlobalAveragePool", "GreaterOrEqual", "Identity", "LayerNormalization", "Max", "MaxPool", "Min", "Mul", "NonMaxSuppression", "OneHot", "ReduceL2", "ReduceSum",
     "Relu", "Reshape", "Resize", "RoiAlign", "Shape", "Sigmoid", "Slice", "Softmax", "Split", "Sub", "Swish", "TopK", "Transpose", "cells", "unflatten",
 ]
 OPSET = 18
@@ -137,6 +137,10 @@ def call_of_one(op, attributes, inputs):
         require(not attributes and len(inputs) == 3 and all(i.dtype == numpy.float32 and i.ndim == 4 for i in inputs), "Ops has heads of float32, without mask, cache or another scale")
         require(len({i.shape[1] for i in inputs}) == 1, "Ops has as many heads of keys as of queries")
         return {"method": "attention"}, inputs
+    if op == "ReduceL2":
+        axes = list(range(x.ndim)) if len(inputs) == 1 or inputs[1] is None else inputs[1].tolist()
+        require(attributes.get("keepdims", 1) and axes and all(x.shape[axis] for axis in axes), "Ops keeps the axes, which are not empty")
+        return {"method": "norm", "axes": axes}, [x]
     if op in ("Relu", "Sigmoid"):
         return {"method": op.lower()}, inputs
     if op == "Softmax":
@@ -276,6 +280,10 @@ def own_cases():
     yield "conv_transpose_overlaps", "ConvTranspose", {"strides": [1, 2]}, [f(1, 2, 3, 4), f(2, 3, 3, 3)]
     yield "conv_transpose_one_pixel", "ConvTranspose", {"strides": [2, 2]}, [f(1, 4, 1, 1), f(4, 1, 2, 2), f(1)]
     yield "conv_transpose_empty_batch", "ConvTranspose", {"strides": [2, 2]}, [f(0, 3, 2, 2), f(3, 2, 2, 2), f(2)]
+    maps = numpy.array([2, 3], dtype=numpy.int64)
+    yield "reduce_l2_maps", "ReduceL2", {"keepdims": 1}, [f(2, 3, 4, 5), maps]
+    yield "reduce_l2_zeros", "ReduceL2", {"keepdims": 1}, [numpy.zeros((1, 2, 3, 3), numpy.float32), maps]
+    yield "reduce_l2_empty_batch", "ReduceL2", {"keepdims": 1}, [f(0, 3, 2, 2), maps]
 
 
 def expected(op, attributes, inputs):

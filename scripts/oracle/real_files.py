@@ -51,9 +51,9 @@ def pool_of_today(net):
     return net
 
 
-def smaller(net):
-    """timm's own way from a file of 224 pixels to a network of 96."""
-    other = timm.create_model("vit_small_patch16_224", num_classes=CLASSES, img_size=96).eval()
+def smaller(net, name, side):
+    """timm's own way from a file of larger images to a network of this side."""
+    other = timm.create_model(name, num_classes=CLASSES, img_size=side).eval()
     other.load_state_dict(checkpoint_filter_fn(dict(net.state_dict()), other))
     return other
 
@@ -61,13 +61,20 @@ def smaller(net):
 def rows():
     """(model, file without ending, side, the network that writes the file, the network that computes, how it is written)."""
     make = lambda name, **options: randomised(timm.create_model(name, num_classes=CLASSES, **options))
-    for model, name in [("resnest50", "resnest50d"), ("seresnext", "seresnext50_32x4d"), ("efficientnet_lite0", "tf_efficientnet_lite0")]:
+    for model, name in [
+        ("resnest50", "resnest50d"), ("seresnext", "seresnext50_32x4d"), ("efficientnet_lite0", "tf_efficientnet_lite0"),
+        ("convnextv2_atto", "convnextv2_atto"), ("convnextv2_tiny", "convnextv2_tiny"),
+    ]:
         net = make(name)
         yield model, f"timm_{model}", 64, net, net, "safetensors"
     net = make("vit_small_patch16_224", img_size=64)
     yield "vits16r224", "timm_vits16r224", 64, net, net, "safetensors"
     net = make("vit_small_patch16_224")
-    yield "vits16r224", "timm_vits16r224_of_224_pixels", 96, net, smaller(net), "safetensors"
+    yield "vits16r224", "timm_vits16r224_of_224_pixels", 96, net, smaller(net, "vit_small_patch16_224", 96), "safetensors"
+    # As the authors publish it, but with a head.
+    net = make("vit_small_patch14_dinov2", img_size=518)
+    net.mask_token = torch.nn.Parameter(torch.ones(1, net.embed_dim))
+    yield "dinov2_small", "timm_dinov2_small_of_518_pixels", 98, net, smaller(net, "vit_small_patch14_dinov2", 98), "zip"
     net = make("legacy_seresnext50_32x4d")
     yield "seresnext", "timm_legacy_seresnext", 64, net, pool_of_today(net), "zip"
     for model, name in [("resnet18", "resnet18"), ("mobilenetv2", "mobilenet_v2")]:

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use crate::fixture;
 
 /// Operators behind the methods of [`Ops`] that take tensors.
-pub const OPERATORS: [&str; 43] = [
+pub const OPERATORS: [&str; 44] = [
     "Add",
     "Attention",
     "AveragePool",
@@ -38,6 +38,7 @@ pub const OPERATORS: [&str; 43] = [
     "Mul",
     "NonMaxSuppression",
     "OneHot",
+    "ReduceL2",
     "ReduceSum",
     "Relu",
     "Reshape",
@@ -173,6 +174,7 @@ pub enum Call {
     Take,
     OneHot { classes: i64 },
     Sum { axis: i64 },
+    Norm { axes: Vec<i64> },
     Nms { cap: i64 },
     RoiAlign(Regions),
     Detach,
@@ -291,6 +293,7 @@ impl Call {
             (Self::Take, [x, index]) => ops.gather(x, index),
             (Self::OneHot { classes }, [index]) => ops.one_hot(index, *classes),
             (Self::Sum { axis }, [x]) => ops.sum(x, *axis),
+            (Self::Norm { axes }, [x]) => ops.norm(x, axes),
             (Self::RoiAlign(regions), [levels @ .., rois]) => ops.roi_align(levels, rois, &regions.0),
             (Self::Detach, [x]) => ops.detach(x),
             (call, inputs) => panic!("{call:?} with {} tensors", inputs.len()),

@@ -47,7 +47,8 @@ fn keys_types_and_shapes_equal_the_published_state_dicts() {
 
 #[test]
 fn counts_equal_the_published_ones() {
-    // Of YOLOv5 as its authors print them; of the Faster R-CNN that torchvision does not ship, counted on its classes.
+    // Of YOLOv5 as its authors print them; of the Faster R-CNN that torchvision does not ship, counted on its classes; of
+    // DINOv2, whose backbones are published for 518 pixels, counted on timm's at 224.
     let published = [
         ("resnet18", 11_689_512),
         ("resnet34", 21_797_672),
@@ -62,6 +63,14 @@ fn counts_equal_the_published_ones() {
         ("vits16r224", 22_050_664),
         ("vitb16r224", 86_567_656),
         ("vitl16r224", 304_326_632),
+        ("dinov2_small", 22_013_800),
+        ("dinov2_base", 86_493_928),
+        ("convnextv2_atto", 3_708_400),
+        ("convnextv2_femto", 5_233_240),
+        ("convnextv2_pico", 9_066_280),
+        ("convnextv2_nano", 15_623_800),
+        ("convnextv2_tiny", 28_635_496),
+        ("convnextv2_base", 88_717_800),
         ("yolov5_nano", 1_872_157),
         ("yolov5_small", 7_235_389),
         ("yolov5_medium", 21_190_557),

@@ -112,7 +112,7 @@ fn single_step(spec: &'static ModelSpec) {
     let fixture = fixture::forward(spec.name);
     let Apart { loss, gradients, head, statistics } = step(spec, &fixture.train, fixture.classes, Kind::Float);
     let limit = match classifier(spec) {
-        Classifier::Vit(_) => 1e-4,
+        Classifier::Vit(_) | Classifier::ConvNextV2(_) => 1e-4,
         Classifier::Resnet(_)
         | Classifier::Resnest(_)
         | Classifier::SeResnext

@@ -7,7 +7,8 @@ macro_rules! each_model {
         mod $module {
             each_model!(
                 @tests $check, efficientnet_lite0 mobilenetv2 resnet18 resnet34 resnet50 resnet101 resnet152 resnest50
-                resnest101 seresnext vits16r224 vitb16r224 vitl16r224
+                resnest101 seresnext vits16r224 vitb16r224 vitl16r224 dinov2_small dinov2_base convnextv2_atto
+                convnextv2_femto convnextv2_pico convnextv2_nano convnextv2_tiny convnextv2_base
             );
         }
     };

@@ -257,6 +257,10 @@ impl Ops for Step<'_> {
         self.eager.sum(x, axis)
     }
 
+    fn norm(&self, x: &T, axes: &[i64]) -> T {
+        self.eager.norm(x, axes)
+    }
+
     fn nms(&self, boxes: &T, scores: &T, p: &Nms<T>) -> Selected<T> {
         self.eager.nms(boxes, scores, p)
     }

@@ -79,6 +79,24 @@ impl Builder<'_> {
         product(&self.softmax(&scores, -1), v, vec![n, heads, l, d])
     }
 
+    pub(super) fn length_over(&self, x: &Value, axes: &[i64]) -> Value {
+        // ONNX takes no axes for all of them.
+        if axes.is_empty() {
+            return self.misuse("ReduceL2", format!("no axis of {:?}", x.dims()));
+        }
+        self.floats("ReduceL2", &[x]);
+        let mut dims = x.dims().to_vec();
+        for &axis in axes {
+            match self.axis("ReduceL2", x, axis) {
+                Ok(at) => dims[at] = Some(1),
+                Err(wrong) => return wrong,
+            }
+        }
+        let axes = self.ints(axes);
+        let attributes = vec![("keepdims", Attribute::Int(1))];
+        self.emit(Emit { op: "ReduceL2", inputs: &[Some(x), Some(&axes)], attributes, dtype: DType::F32, dims })
+    }
+
     pub(super) fn split_of(&self, x: &Value, axis: i64, parts: i64) -> Vec<Value> {
         let count = usize::try_from(parts).unwrap_or(0);
         let wrong = |wrong: Value| vec![wrong; count];

@@ -390,6 +390,10 @@ impl Ops for Builder<'_> {
         }
     }
 
+    fn norm(&self, x: &Value, axes: &[i64]) -> Value {
+        self.length_over(x, axes)
+    }
+
     fn nms(&self, boxes: &Value, scores: &Value, p: &Nms<Value>) -> Selected<Value> {
         let kept = self.nms_of(boxes, scores, p);
         self.decide(DecisionKind::Nms, &[boxes, scores], &[&kept.scores, &kept.classes, &kept.rows]);

@@ -1,6 +1,7 @@
 //! Classifiers, and what surrounds their logits: normalised pixels before, probabilities after.
 
 mod classified;
+pub mod convnextv2;
 pub mod efficientnet_lite;
 pub mod mobilenet;
 pub mod resnest;
@@ -26,6 +27,8 @@ pub enum Classifier {
     SeResnext,
     /// Vision Transformer of one configuration.
     Vit(vit::Config),
+    /// ConvNeXt V2 of one configuration.
+    ConvNextV2(convnextv2::Config),
     /// MobileNetV2.
     MobileNetV2,
     /// EfficientNet-Lite0.
@@ -42,6 +45,7 @@ impl Classifier {
             Self::Resnest(config) => resnest::classify(&s, images, config, classes),
             Self::SeResnext => seresnext::classify(&s, images, classes),
             Self::Vit(config) => vit::classify(&s, images, config, side, classes),
+            Self::ConvNextV2(config) => convnextv2::classify(&s, images, config, classes),
             Self::MobileNetV2 => mobilenet::classify(&s, images, classes),
             Self::EfficientNetLite0 => efficientnet_lite::classify(&s, images, classes),
         }

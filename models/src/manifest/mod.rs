@@ -406,6 +406,10 @@ impl Ops for Manifest {
         self.shape("sum", shapes::axis(x, axis).map(without))
     }
 
+    fn norm(&self, x: &Dims, axes: &[i64]) -> Dims {
+        self.shape("norm", shapes::reduced(x, axes))
+    }
+
     fn nms(&self, boxes: &Dims, scores: &Dims, p: &Nms<Dims>) -> Selected<Dims> {
         self.nms_of(boxes, scores, p)
     }

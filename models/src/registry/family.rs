@@ -5,7 +5,7 @@ use schemas::setting::ModelSize;
 use schemas::{Fit, Preprocessing, Settings, Task};
 
 use super::spec::{Kind, ModelSpec};
-use super::table::{MODELS, RESNEST101, YOLOV5};
+use super::table::{DINOV2_B, DINOV2_S, MODELS, RESNEST101, YOLOV5};
 use crate::classify::Classifier;
 use crate::detect::{Detector, Selection, View};
 use crate::manifest::{Manifest, ShapeError};
@@ -155,6 +155,7 @@ impl ModelSpec {
                 Classifier::Resnet(_)
                 | Classifier::SeResnext
                 | Classifier::Vit(_)
+                | Classifier::ConvNextV2(_)
                 | Classifier::MobileNetV2
                 | Classifier::EfficientNetLite0,
             )
@@ -163,6 +164,7 @@ impl ModelSpec {
     }
 
     /// Whether its training step is faster in bfloat16 where a CPU has it, by measurement: depthwise convolutions gain nothing.
+    /// ConvNeXt V2 has not been measured.
     #[must_use]
     pub const fn gains_from_bf16(&self) -> bool {
         match self.kind {
@@ -170,7 +172,9 @@ impl ModelSpec {
                 Classifier::Resnet(_) | Classifier::Resnest(_) | Classifier::SeResnext | Classifier::Vit(_),
             )
             | Kind::Detector(_) => true,
-            Kind::Classifier(Classifier::MobileNetV2 | Classifier::EfficientNetLite0) => false,
+            Kind::Classifier(Classifier::MobileNetV2 | Classifier::EfficientNetLite0 | Classifier::ConvNextV2(_)) => {
+                false
+            }
         }
     }
 
@@ -196,7 +200,9 @@ impl ModelSpec {
                 (Fit::Crop { resize: 292, crop: 256 }, Bilinear, IMAGENET)
             }
             Kind::Classifier(Classifier::Resnest(_)) => (crop, Bilinear, IMAGENET),
-            Kind::Classifier(Classifier::SeResnext) => (crop, Bicubic, IMAGENET),
+            Kind::Classifier(
+                Classifier::SeResnext | Classifier::ConvNextV2(_) | Classifier::Vit(DINOV2_S | DINOV2_B),
+            ) => (crop, Bicubic, IMAGENET),
             Kind::Classifier(Classifier::Vit(_)) => (Fit::Crop { resize: 248, crop: 224 }, Bicubic, SIGNED),
             Kind::Classifier(Classifier::EfficientNetLite0) => (crop, Bilinear, ([127.0; 3], [128.0; 3])),
             Kind::Detector(Detector::Yolov5(_)) => (Fit::Letterbox { side: 640 }, Bilinear, ([0.0; 3], [255.0; 3])),
@@ -225,6 +231,7 @@ impl ModelSpec {
         match self.kind {
             Kind::Classifier(Classifier::Resnet(_) | Classifier::Resnest(_) | Classifier::SeResnext) => &["fc"],
             Kind::Classifier(Classifier::Vit(_)) => &["head"],
+            Kind::Classifier(Classifier::ConvNextV2(_)) => &["head.fc"],
             Kind::Classifier(Classifier::MobileNetV2) => &["classifier.1"],
             Kind::Classifier(Classifier::EfficientNetLite0) => &["_fc"],
             Kind::Detector(Detector::Yolov5(_)) => &["model.24.m"],
@@ -261,6 +268,9 @@ impl ModelSpec {
                 let embedding = ["patch_embed", "cls_token", "pos_embed"].map(str::to_owned);
                 let depth = usize::try_from(c.depth).unwrap_or(0);
                 [vec![embedding.to_vec()], numbered(0, depth.saturating_sub(1), "blocks.")].concat()
+            }
+            Kind::Classifier(Classifier::ConvNextV2(_)) => {
+                [vec![vec!["stem".to_owned()]], numbered(0, 3, "stages.")].concat()
             }
             Kind::Classifier(Classifier::MobileNetV2) => numbered(0, 18, "features."),
             Kind::Classifier(Classifier::EfficientNetLite0) => {

@@ -100,6 +100,14 @@ mod tests {
             Some((spec.name, classified.features[1]))
         });
         let published = [
+            ("convnextv2_atto", 320),
+            ("convnextv2_base", 1024),
+            ("convnextv2_femto", 384),
+            ("convnextv2_nano", 640),
+            ("convnextv2_pico", 512),
+            ("convnextv2_tiny", 768),
+            ("dinov2_base", 768),
+            ("dinov2_small", 384),
             ("efficientnet_lite0", 1280),
             ("mobilenetv2", 1280),
             ("resnest101", 2048),

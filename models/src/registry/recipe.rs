@@ -239,7 +239,7 @@ pub fn fine_tuning_rate(classifier: Classifier) -> f64 {
     match classifier {
         Classifier::MobileNetV2 | Classifier::EfficientNetLite0 => 1e-3,
         Classifier::Resnet(_) | Classifier::Resnest(_) | Classifier::SeResnext => 5e-4,
-        Classifier::Vit(_) => 1e-4,
+        Classifier::Vit(_) | Classifier::ConvNextV2(_) => 1e-4,
     }
 }
 

@@ -3,8 +3,9 @@
 use schemas::setting::{Foreign, GradClip, ModelSettings, Optimizer};
 use schemas::{Labels, Settings, Task};
 
+use super::recipe::fine_tuning_rate;
 use super::spec::{Kind, ModelSpec};
-use super::table::find;
+use super::table::{DINOV2_B, DINOV2_S, find};
 use crate::classify::Classifier;
 use crate::detect::Detector;
 
@@ -50,6 +51,7 @@ impl ModelSpec {
             Kind::Classifier(
                 Classifier::Resnet(_)
                 | Classifier::Resnest(_)
+                | Classifier::ConvNextV2(_)
                 | Classifier::MobileNetV2
                 | Classifier::EfficientNetLite0,
             ) => (&[], &[], false),
@@ -64,7 +66,8 @@ impl ModelSpec {
     /// Its defaults in a task. A model without its own has the task's.
     ///
     /// The values are the specification's, with these exceptions: `efficientnet_lite0`, which the specification does not
-    /// have, comes with a recipe tried on small sets of photographs; `checkpoint_frequency` is 0.
+    /// have, comes with a recipe tried on small sets of photographs; ConvNeXt V2 and DINOv2, which it does not have either, with
+    /// the like; `checkpoint_frequency` is 0.
     #[must_use]
     pub fn defaults(&self, task: Task) -> Settings {
         let mut s = of_task(task);
@@ -73,6 +76,11 @@ impl ModelSpec {
             Labels::Class | Labels::Boxes | Labels::Outlines => false,
         };
         match self.kind {
+            Kind::Classifier(classifier @ (Classifier::ConvNextV2(_) | Classifier::Vit(DINOV2_S | DINOV2_B))) => {
+                (s.optimizer, s.number_of_epochs) = (Optimizer::Adamw, 10);
+                s.learning_rate = fine_tuning_rate(classifier);
+                (s.training_batch_size, s.validation_batch_size) = (16, 16);
+            }
             Kind::Classifier(Classifier::Vit(config)) => {
                 let (batch, one, many) = match config.width {
                     384 => (128, 0.0125, 0.025),

@@ -60,6 +60,8 @@ pub enum Spelling {
     LegacySeResnext,
     /// torchvision's Vision Transformers.
     TorchvisionVit,
+    /// DINOv2 as its authors publish it: as the network asks for it, beside a token for what was masked in pre-training.
+    DinoV2,
     /// A ResNet that classifies, in torchvision's or timm's spelling, whose body becomes a detector's.
     Body,
 }
@@ -68,15 +70,18 @@ pub enum Spelling {
 const BODY: &str = "backbone.body.";
 /// What the keys of a ResNet begin with that are its head's.
 const CLASSIFIER: &str = "fc.";
+/// What DINOv2 puts in place of a masked patch.
+const MASK_TOKEN: &str = "mask_token";
 
 impl Spelling {
-    /// The spellings that files of a network come in; [`Spelling::Own`] is the first.
+    /// The spellings that files of a network come in, of which the first counts where others fit no better.
     #[must_use]
     pub fn of(model: &str) -> &'static [Self] {
         match model {
             "efficientnet_lite0" => &[Self::Own, Self::TimmLite0],
             "seresnext" => &[Self::Own, Self::LegacySeResnext],
             "vits16r224" | "vitb16r224" | "vitl16r224" => &[Self::Own, Self::TorchvisionVit],
+            "dinov2_small" | "dinov2_base" => &[Self::DinoV2],
             _ if ["fasterrcnn_", "retinanet_", "maskrcnn_"].iter().any(|family| model.starts_with(family)) => {
                 &[Self::Own, Self::FirstTorchvision, Self::Body]
             }
@@ -88,7 +93,7 @@ impl Spelling {
     #[must_use]
     pub fn to_own(self, key: &str) -> Cow<'_, str> {
         match self {
-            Self::Own => Cow::Borrowed(key),
+            Self::Own | Self::DinoV2 => Cow::Borrowed(key),
             Self::TimmLite0 => timm_lite0(key).map_or(Cow::Borrowed(key), Cow::Owned),
             Self::FirstTorchvision => first_torchvision(key).map_or(Cow::Borrowed(key), Cow::Owned),
             Self::LegacySeResnext => legacy_seresnext(key).map_or(Cow::Borrowed(key), Cow::Owned),
@@ -103,7 +108,12 @@ impl Spelling {
     #[must_use]
     pub fn part(self) -> &'static str {
         match self {
-            Self::Own | Self::TimmLite0 | Self::FirstTorchvision | Self::LegacySeResnext | Self::TorchvisionVit => "",
+            Self::Own
+            | Self::TimmLite0
+            | Self::FirstTorchvision
+            | Self::LegacySeResnext
+            | Self::TorchvisionVit
+            | Self::DinoV2 => "",
             Self::Body => BODY,
         }
     }
@@ -115,6 +125,7 @@ impl Spelling {
             Self::Own | Self::TimmLite0 | Self::FirstTorchvision | Self::LegacySeResnext | Self::TorchvisionVit => {
                 false
             }
+            Self::DinoV2 => own == MASK_TOKEN,
             Self::Body => own.starts_with(CLASSIFIER),
         }
     }

@@ -84,6 +84,21 @@ fn position_embeddings_are_resized_to_the_networks_images() {
 }
 
 #[test]
+fn the_mask_token_of_dinov2_is_not_taken() {
+    let bytes = [0_u8; 8];
+    let view = |shape| safetensors::tensor::TensorView::new(safetensors::Dtype::F32, shape, &bytes).unwrap();
+    let tensors = [("cls_token", view(vec![1, 1, 2])), ("mask_token", view(vec![1, 2]))];
+    let bytes = safetensors::serialize(tensors, None).unwrap();
+    let file = crate::weights::tensors::from_bytes(Path::new("backbone.safetensors"), bytes).unwrap();
+    let head = Wanted { head: true, ..wanted("head.weight", &[4, 2], Role::Weight) };
+    let network = [wanted("cls_token", &[1, 1, 2], Role::Embedding), head];
+    let report = load("dinov2_small", &network, &file).unwrap().report;
+    assert_eq!((report.loaded, report.new_head), (vec!["cls_token".to_owned()], vec!["head.weight".to_owned()]));
+    assert_eq!(report.left_out, ["mask_token"]);
+    assert_eq!(report_of_model("vits16r224", &network, &file).unexpected, ["mask_token"]);
+}
+
+#[test]
 fn a_head_of_other_width_is_wrong() {
     let file = fixture("zip.pth");
     let head = Wanted { head: true, ..wanted("a.weight", &[2, 4, 2, 2], Role::Weight) };

@@ -25,7 +25,8 @@ pub struct LoadReport {
     pub wrong_shape: Vec<WrongShape>,
     /// Where in the file the weights were.
     pub origin: Origin,
-    /// Keys of the file that do not begin as the network's do there, and those of a classifier's head where its body is taken.
+    /// Keys of the file that do not begin as the network's do there, those of a classifier's head where its body is taken, and
+    /// what only pre-training needs.
     pub left_out: Vec<String>,
 }
 

@@ -23,6 +23,9 @@ TIMM = {
     "vits16r224": ("vit_small_patch16_224", {}),
     "vitb16r224": ("vit_base_patch16_224", {}),
     "vitl16r224": ("vit_large_patch16_224", {}),
+    "dinov2_small": ("vit_small_patch14_dinov2", {"img_size": 224, "num_classes": 1000}),
+    "dinov2_base": ("vit_base_patch14_dinov2", {"img_size": 224, "num_classes": 1000}),
+    **{f"convnextv2_{size}": (f"convnextv2_{size}", {}) for size in ("atto", "femto", "pico", "nano", "tiny", "base")},
 }
 if model in TIMM:
     import timm

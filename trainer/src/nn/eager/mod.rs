@@ -386,6 +386,11 @@ impl Ops for Eager<'_> {
         T(x.0.sum_dim_intlist(axis, false, None::<Kind>))
     }
 
+    fn norm(&self, x: &T, axes: &[i64]) -> T {
+        // bfloat16 is summed in float32 inside.
+        T(x.0.norm_scalaropt_dim(2.0, axes, true))
+    }
+
     fn nms(&self, boxes: &T, scores: &T, p: &Nms<T>) -> Selected<T> {
         let within =
             bridge::NmsWithin { iou_threshold: &p.iou_threshold.0, score_threshold: &p.score_threshold.0, cap: p.cap };

@@ -54,6 +54,19 @@ fn division_in_place_keeps_what_backward_needs() {
 }
 
 #[test]
+fn a_norm_of_zeros_has_no_gradient() {
+    let params = store();
+    let eager = Eager::new(&params, Mode::Train);
+    let x = Tensor::from_slice(&[3.0_f32, 4.0, 0.0, 0.0]).view([1, 2, 1, 2]).set_requires_grad(true);
+    let norms = eager.norm(&T::borrowed(&x), &[2, 3]).into_tensor();
+    assert_eq!((norms.size(), values(&norms.detach())), (vec![1, 2, 1, 1], vec![5.0, 0.0]));
+    norms.sum(Kind::Float).backward();
+    for (found, expected) in values(&x.grad()).into_iter().zip([0.6, 0.8, 0.0, 0.0]) {
+        assert!((found - expected).abs() < 1e-6, "{found} instead of {expected}");
+    }
+}
+
+#[test]
 fn images_stay_channels_last() {
     let params = store();
     let eager = Eager::new(&params, Mode::Evaluate);

@@ -124,10 +124,12 @@ fn recording_changes_no_value_and_the_pooled_map_has_its_ordinary_gradient() {
 }
 
 #[test]
-fn a_transformer_has_nothing_to_guide() {
-    let network = network("vits16r224");
-    for method in [guided::backprop, guided::gradcam] {
-        let refusal = method(&network, &pixels(), 0).unwrap_err().to_string();
-        assert!(refusal.contains("vits16r224 has none; take integrated_gradients"), "{refusal}");
+fn a_network_without_rectifiers_has_nothing_to_guide() {
+    for name in ["vits16r224", "convnextv2_atto"] {
+        let network = network(name);
+        for method in [guided::backprop, guided::gradcam] {
+            let refusal = method(&network, &pixels(), 0).unwrap_err().to_string();
+            assert!(refusal.contains(&format!("{name} has none; take integrated_gradients")), "{refusal}");
+        }
     }
 }
