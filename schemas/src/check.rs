@@ -241,8 +241,81 @@ pub struct CheckedClass {
     pub images: Vec<u64>,
 }
 
+/// What may be wrong with a label.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SuspectKind {
+    /// The image, or the object, shows another class than it is labelled with.
+    OtherClass,
+    /// A label is missing from an image that may have any number of them.
+    MissingLabel,
+    /// An image has a label too much.
+    SuperfluousLabel,
+    /// An object without a box.
+    MissingBox,
+    /// A box that lies beside its object, or around a part of it.
+    MisplacedBox,
+    /// A box around nothing.
+    SuperfluousBox,
+}
+
+/// What one side, the row or the model, says of an image or an object.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SuspectSide {
+    /// The class.
+    pub label: String,
+    /// How probable it is to the model, 0 to 1; absent for a box that the model was not asked about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub probability: Option<f64>,
+    /// `x1 y1 x2 y2` in pixels of the upright image, where it is about a box.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub corners: Option<[f64; 4]>,
+}
+
+/// A label that a trained model doubts.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Suspect {
+    /// What may be wrong.
+    pub kind: SuspectKind,
+    /// How strongly the model doubts it, 0 to 1.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub score: f64,
+    /// Its row, and the object of it.
+    pub place: FindingPlace,
+    /// What is labelled; absent where something is missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub given: Option<SuspectSide>,
+    /// What the model says; absent where it finds nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub predicted: Option<SuspectSide>,
+    /// The same in words.
+    pub message: String,
+}
+
+/// The labels that a trained model doubts.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Suspects {
+    /// The model as it was named.
+    pub model: String,
+    /// Images that it was asked about.
+    pub images: u64,
+    /// How many of these were judged by a model that was trained on them, and may have learnt their errors; null where no
+    /// training is recorded beside the model.
+    pub seen: Option<u64>,
+    /// How far the model can be believed, in words.
+    pub note: String,
+    /// Doubts in all.
+    pub found: u64,
+    /// The strongest of them, the most suspicious first.
+    pub listed: Vec<Suspect>,
+}
+
 /// The answer of `trainer check`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CheckReport {
     /// What the labels are for.
@@ -259,6 +332,9 @@ pub struct CheckReport {
     pub notes: u64,
     /// What was found, worst first.
     pub findings: Vec<Finding>,
+    /// Labels that a trained model doubts, where one was asked. They are no findings: a doubt may be the model's error.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suspects: Option<Suspects>,
 }
 
 impl CheckReport {

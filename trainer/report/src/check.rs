@@ -1,7 +1,7 @@
 //! The page of a check: each finding with its images.
 
 use minijinja::value::Serde;
-use schemas::check::{CheckReport, Finding};
+use schemas::check::{CheckReport, Finding, Suspect, Suspects};
 use serde::Serialize;
 
 use super::{ReportError, Thumbnail, environment};
@@ -15,6 +15,9 @@ pub struct CheckPage {
     pub images: Vec<Vec<Thumbnail>>,
     /// Most findings of a kind; of the others their number is said.
     pub shown: usize,
+    /// Images of each label that a model doubts, as listed in the report; what is labelled is drawn in the page's colour of what is wrong,
+    /// what the model says in that of what is right.
+    pub suspects: Vec<Vec<Thumbnail>>,
 }
 
 /// What the template reads.
@@ -22,6 +25,26 @@ pub struct CheckPage {
 struct View<'a> {
     report: &'a CheckReport,
     kinds: Vec<KindView<'a>>,
+    suspects: Option<SuspectsView<'a>>,
+}
+
+#[derive(Serialize)]
+struct SuspectsView<'a> {
+    model: &'a str,
+    images: u64,
+    found: u64,
+    note: Vec<Piece<'a>>,
+    listed: Vec<SuspectView<'a>>,
+    /// Doubts that are not listed.
+    more: u64,
+}
+
+#[derive(Serialize)]
+struct SuspectView<'a> {
+    score: String,
+    message: &'a str,
+    place: String,
+    images: &'a [Thumbnail],
 }
 
 #[derive(Serialize)]
@@ -93,10 +116,28 @@ pub fn render_check(page: &CheckPage) -> Result<String, ReportError> {
             more,
         })
     });
-    let view = View { kinds: kinds.collect(), report: &page.report };
+    let suspects = page.report.suspects.as_ref().map(|all| suspects(all, &page.suspects));
+    let view = View { kinds: kinds.collect(), report: &page.report, suspects };
     let mut environment = environment()?;
     environment.add_template("check", include_str!("check.html"))?;
     Ok(environment.get_template("check")?.render(Serde(view))?)
+}
+
+fn suspects<'a>(all: &'a Suspects, images: &'a [Vec<Thumbnail>]) -> SuspectsView<'a> {
+    let one = |(number, suspect): (usize, &'a Suspect)| SuspectView {
+        score: format!("{:.2}", suspect.score),
+        message: &suspect.message,
+        place: suspect.place.to_string(),
+        images: images.get(number).map_or(&[], Vec::as_slice),
+    };
+    SuspectsView {
+        model: &all.model,
+        images: all.images,
+        found: all.found,
+        note: pieces(&all.note),
+        listed: all.listed.iter().enumerate().map(one).collect(),
+        more: all.found.saturating_sub(all.listed.len() as u64),
+    }
 }
 
 fn finding<'a>(finding: &'a Finding, images: Option<&'a Vec<Thumbnail>>) -> FindingView<'a> {
@@ -111,7 +152,7 @@ fn finding<'a>(finding: &'a Finding, images: Option<&'a Vec<Thumbnail>>) -> Find
 #[cfg(test)]
 mod tests {
     use schemas::Task;
-    use schemas::check::{CheckedClass, CheckedPart, DataPart, FindingKind, FindingPlace};
+    use schemas::check::{CheckedClass, CheckedPart, DataPart, FindingKind, FindingPlace, SuspectKind};
 
     use super::*;
 
@@ -140,9 +181,37 @@ mod tests {
             warnings: 0,
             notes: 0,
             findings: vec![one; findings],
+            suspects: None,
         };
         let thumbnail = Thumbnail::new((8, 6), &[200; 144], 64, text).unwrap();
-        CheckPage { report, images: vec![vec![thumbnail]; findings], shown: 2 }
+        CheckPage { report, images: vec![vec![thumbnail]; findings], shown: 2, suspects: Vec::new() }
+    }
+
+    #[test]
+    fn labels_that_a_model_doubts_are_shown_with_what_it_says() {
+        let text = "<b>\"cat\"</b>";
+        let mut page = page(text, 1);
+        let suspect = Suspect {
+            kind: SuspectKind::OtherClass,
+            score: 0.875,
+            place: page.report.findings[0].images[0].clone(),
+            given: None,
+            predicted: None,
+            message: text.to_owned(),
+        };
+        page.suspects = vec![page.images[0].clone(); 2];
+        page.report.suspects = Some(Suspects {
+            model: text.to_owned(),
+            images: 9,
+            seen: None,
+            note: format!("{text}, see --checkpoint"),
+            found: 5,
+            listed: vec![suspect; 2],
+        });
+        let html = render_check(&page).unwrap();
+        assert!(!html.contains("<b>") && html.contains("<code>--checkpoint</code>"), "{html}");
+        assert_eq!((html.matches("0.88").count(), html.matches("data:image/jpeg;base64,").count()), (2, 3));
+        assert!(html.contains("3 less suspicious"), "{html}");
     }
 
     #[test]

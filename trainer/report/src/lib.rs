@@ -27,7 +27,9 @@ pub use data::{
     RejectedRow, ReportData, Said, Setting,
 };
 pub use error::ReportError;
-pub use mistakes::{Confusion, Suspect, most_confused, suspected_label_errors, worst_mistakes};
+pub use mistakes::{
+    Confusion, LabelDoubt, Suspect, doubted_labels, most_confused, suspected_label_errors, worst_mistakes,
+};
 pub use study::{Searched, StudyPage, StudyTrial, render_study};
 pub use thumbnail::Thumbnail;
 

@@ -1,7 +1,7 @@
 //! Which examples are worth showing: the worst errors, the most frequent confusions, and labels that may be wrong.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use metrics::{Decision, THRESHOLD, Truths, Verdict};
 
@@ -127,6 +127,65 @@ pub fn suspected_label_errors(classes: usize, probabilities: &[f32], truths: &Tr
     suspects
 }
 
+/// A label that a network doubts.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct LabelDoubt {
+    /// The row.
+    pub row: usize,
+    /// What the label lacks, if the network is right.
+    pub lacks: Option<Decision>,
+    /// What it has too much.
+    pub has: Option<Decision>,
+    /// How strongly it is doubted, 0 to 1; above 0.5 where the doubt is stronger than is usual.
+    pub score: f32,
+}
+
+/// Every label that the network contradicts, the strongest doubt first, ties by row: those of [`suspected_label_errors`], and after
+/// them those of which it is less sure, so that there is something to look at where a network is never sure.
+///
+/// Where each example has one class the doubt `d` is the margin of the other class over the given one, as in confident
+/// learning; of sets each label is one, and `d` is the probability that it is wrong. The score is `(1 + d) / 2` or `d` where
+/// confident learning suspects it, else `d / 2`. `probabilities` is row-major `[N, classes]`; rows that hold a value that is not
+/// finite are left out.
+pub fn doubted_labels(classes: usize, probabilities: &[f32], truths: &Truths) -> Vec<LabelDoubt> {
+    let suspects = suspected_label_errors(classes, probabilities, truths);
+    let labels = suspects.iter().flat_map(|one| one.decisions.iter().map(|said| (one.row, said.class)));
+    let suspected: BTreeSet<(usize, usize)> = labels.collect();
+    let mut doubts: Vec<LabelDoubt> = suspects.iter().flat_map(|one| each_doubt(one, truths, true)).collect();
+    for (row, said) in truths.decisions(classes, probabilities).into_iter().enumerate() {
+        let mut decisions = said.unwrap_or_default();
+        decisions.retain(|one| !suspected.contains(&(row, one.class)));
+        doubts.extend(each_doubt(&Suspect { row, decisions }, truths, false));
+    }
+    doubts.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.row.cmp(&b.row)));
+    doubts
+}
+
+/// The doubts about an example: one where it has one class, or one for each label.
+fn each_doubt(suspect: &Suspect, truths: &Truths, is_sure: bool) -> Vec<LabelDoubt> {
+    let row = suspect.row;
+    let of = |verdict: Verdict| suspect.decisions.iter().copied().find(|one| one.verdict == verdict);
+    match truths {
+        Truths::One(_) => match (of(Verdict::Invented), of(Verdict::Missed)) {
+            (Some(lacks), Some(has)) => {
+                let margin = lacks.probability - has.probability;
+                let score = if is_sure { (1.0 + margin) / 2.0 } else { margin / 2.0 };
+                vec![LabelDoubt { row, lacks: Some(lacks), has: Some(has), score }]
+            }
+            (None, _) | (_, None) => Vec::new(),
+        },
+        Truths::Any { .. } => {
+            let doubt = |one: &Decision| {
+                let doubt = error(one)?;
+                let score = if is_sure { doubt } else { doubt / 2.0 };
+                let of = |verdict: Verdict| (one.verdict == verdict).then_some(*one);
+                Some(LabelDoubt { row, lacks: of(Verdict::Invented), has: of(Verdict::Missed), score })
+            };
+            suspect.decisions.iter().filter_map(doubt).collect()
+        }
+    }
+}
+
 fn certainty(probability: f32, is_there: bool) -> f32 {
     if is_there { probability } else { 1.0 - probability }
 }
@@ -200,6 +259,24 @@ mod tests {
         assert_eq!(suspects.iter().map(|one| one.row).collect::<Vec<_>>(), [0]);
         let said: Vec<_> = suspects[0].decisions.iter().map(|one| (one.class, one.verdict)).collect();
         assert_eq!(said, [(1, Verdict::Invented), (0, Verdict::Missed)]);
+    }
+
+    #[test]
+    fn doubts_that_are_stronger_than_usual_come_before_weaker_ones() {
+        let probabilities = [0.1, 0.9, 0.4, 0.6, 0.9, 0.1, 0.2, 0.8, 0.4, 0.6];
+        let doubts = doubted_labels(2, &probabilities, &Truths::One(vec![0, 0, 0, 1, 1]));
+        let found: Vec<_> = doubts.iter().map(|one| (one.row, (one.score * 1e3).round())).collect();
+        assert_eq!(found, [(0, 900.0), (1, 100.0)], "0.9 over 0.1 is usual, 0.6 over 0.4 is not");
+        let (lacks, has) = (doubts[0].lacks.unwrap(), doubts[0].has.unwrap());
+        assert_eq!((lacks.class, has.class), (1, 0));
+
+        let truths = sets(&[&[0], &[0], &[1], &[]]);
+        let doubts = doubted_labels(2, &[0.9, 0.6, 0.04, 0.2, 0.1, 0.9, 0.2, 0.95], &truths);
+        let said = |one: &LabelDoubt| (one.row, one.lacks.map(|d| d.class), one.has.map(|d| d.class));
+        let found: Vec<_> = doubts.iter().map(said).collect();
+        assert_eq!(found, [(1, None, Some(0)), (3, Some(1), None), (0, Some(1), None)]);
+        assert!(doubts[1].score > 0.9 && (doubts[2].score - 0.3).abs() < 1e-6, "{doubts:?}");
+        assert!(doubted_labels(0, &[], &Truths::One(vec![])).is_empty());
     }
 
     #[test]

@@ -204,7 +204,11 @@ impl ModelArgs {
         Name all parts at once: an image that is in two of them flatters every metric, and only then can it be found.\n  \
         trainer check train.jsonl --validation_data validation.jsonl --output runs/check\n\n\
         Images that look the same are copies saved again, resized or darkened, and photographs of one scene that hardly \
-        differ. A copy that was mirrored or cut by a few per cent is not found."
+        differ. A copy that was mirrored or cut by a few per cent is not found.\n\n\
+        A trained model finds labels that are likely wrong. Best are the models of a cross-validation, each of which is \
+        asked about the images that it has not seen; a model that was trained on a wrong label may repeat it.\n  \
+        trainer train --training_data train.jsonl --folds 5 --output runs/folds\n  \
+        trainer check train.jsonl --checkpoint runs/folds --output runs/check"
 )]
 pub struct CheckArgs {
     /// Labelled images to train on: a JSONL file, an MLTable folder or, for image-classification, a folder of class
@@ -237,6 +241,30 @@ pub struct CheckArgs {
     /// stays.
     #[arg(long, requires = "output")]
     pub overwrite: bool,
+    /// The model that doubts labels.
+    #[command(flatten)]
+    pub doubts: DoubtArgs,
+}
+
+/// Options of `check` about the model that doubts labels.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Likely label errors")]
+pub struct DoubtArgs {
+    /// Run folder, checkpoint folder, or model.safetensors of a model that is asked about the images, or the folder of a
+    /// cross-validation (`train --folds`), whose models are asked about the images that they have not seen. Labels that
+    /// it doubts are listed.
+    #[arg(long, value_name = "PATH", conflicts_with = "onnx")]
+    pub checkpoint: Option<PathBuf>,
+    /// The same with an exported file, run by ONNX Runtime.
+    #[arg(long, value_name = "FILE")]
+    pub onnx: Option<PathBuf>,
+    /// Where a checkpoint computes: auto (the first CUDA device if there is one, otherwise the CPU), cpu, cuda:0. Exported files
+    /// run on the CPU.
+    #[arg(long, default_value_t)]
+    pub device: Device,
+    /// Most labels to list, the most suspicious first (default: 60).
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub suspects: Option<u32>,
 }
 
 /// Options of `evaluate`.

@@ -1,4 +1,4 @@
-//! `trainer check`: the faults of a data set, as text, JSON and a page.
+//! `trainer check`: the faults of a data set, and the labels that a model doubts, as text, JSON and a page.
 
 use std::path::{Path, PathBuf};
 
@@ -14,6 +14,7 @@ use schemas::check::{CheckReport, Finding, Severity};
 use schemas::error::ErrorCode;
 
 use super::Answer;
+use super::suspects::{self, Doubted, Judges};
 use crate::cli::args::CheckArgs;
 use crate::failure::fail;
 use crate::progress::checking;
@@ -32,10 +33,20 @@ const EXAMPLES: usize = 5;
 /// Looks for faults; the exit code says whether there are errors.
 ///
 /// # Errors
-/// Data that cannot be read at all, or a page that may not or cannot be written.
+/// Data that cannot be read at all, a model that cannot be opened or is none for them, or a page that may not or cannot be written.
 pub fn run(args: &CheckArgs) -> anyhow::Result<Answer> {
-    let request = request(args)?;
-    let reads = reads(&request);
+    let task: Task = args.task.parse().map_err(|_| {
+        let known = Task::ALL.map(Task::as_str).join(", ");
+        fail(ErrorCode::InvalidArguments, format!("task {:?} is none of {known}", args.task))
+    })?;
+    let mut judges = Judges::open(&args.doubts, task)?;
+    let seen_at = match (&judges, &args.model_name) {
+        (Some(judges), None) => judges.side(),
+        (Some(_) | None, name) => side(task, name.as_deref())?,
+    };
+    let request = request(args, task, seen_at);
+    let models = args.doubts.checkpoint.iter().chain(&args.doubts.onnx).cloned();
+    let reads: Vec<PathBuf> = reads(&request).into_iter().chain(models).collect();
     let targets = FILES.map(Target::new);
     let order = args.output.as_deref().map(|output| Order {
         command: "check",
@@ -45,14 +56,17 @@ pub fn run(args: &CheckArgs) -> anyhow::Result<Answer> {
     });
     // What is in the way is said before the work.
     let writing = order.map(|order| order.folder(Scope::Whole, &targets)).transpose()?;
-    let checked = check(&request, &checking())?;
+    let mut checked = check(&request, &checking())?;
     for warning in &checked.warnings {
         console::say(&format!("warning: {warning}"));
     }
+    let doubted = judges.as_mut().map(|judges| judges.judge(&checked)).transpose()?;
+    checked.report.suspects = doubted.as_ref().map(|doubted| doubted.suspects.clone());
     let json = serde_json::to_value(&checked.report)?;
     let mut text = text(&checked.report);
     if let (Some(writing), Some(output)) = (writing, &args.output) {
-        let page = report::render_check(&page(&checked)?)?;
+        let suspects = doubted.as_ref().map(Doubted::thumbnails).transpose()?.unwrap_or_default();
+        let page = report::render_check(&CheckPage { suspects, ..page(&checked)? })?;
         let mut writing = writing.begin()?;
         writing.write(FILES[0], |out| out.write_all(page.as_bytes()))?;
         writing.write(FILES[1], |out| Ok(serde_json::to_writer_pretty(out, &json)?))?;
@@ -63,21 +77,16 @@ pub fn run(args: &CheckArgs) -> anyhow::Result<Answer> {
     Ok(Answer { text, json, exit })
 }
 
-fn request(args: &CheckArgs) -> anyhow::Result<CheckRequest> {
-    let invalid = |message| fail(ErrorCode::InvalidArguments, message);
-    let task: Task = args.task.parse().map_err(|_| {
-        let known = Task::ALL.map(Task::as_str).join(", ");
-        invalid(format!("task {:?} is none of {known}", args.task))
-    })?;
+fn request(args: &CheckArgs, task: Task, side: u32) -> CheckRequest {
     let read = ReadOptions { data_root: args.data_root.clone(), ..ReadOptions::new(task, default_workers(usize::MAX)) };
-    Ok(CheckRequest {
+    CheckRequest {
         training: args.data.clone(),
         validation: args.validation_data.clone(),
         test: args.test_data.clone(),
         group_column: args.group_column.clone(),
-        side: side(task, args.model_name.as_deref())?,
+        side,
         read,
-    })
+    }
 }
 
 /// Side in pixels that the model sees images at: the one that is named, or the one that a task is trained with
@@ -129,6 +138,7 @@ fn text(report: &CheckReport) -> String {
         }
         text.push_str(&format!("\n  What to do: {}.", first.advice));
     }
+    text.push_str(&report.suspects.as_ref().map(suspects::text).unwrap_or_default());
     text
 }
 
@@ -152,7 +162,7 @@ fn page(checked: &Checked) -> anyhow::Result<CheckPage> {
         let found = checked.images(at, most)?;
         images.push(found.iter().map(thumbnails).collect::<Result<Vec<_>, _>>()?.concat());
     }
-    Ok(CheckPage { report: checked.report.clone(), images, shown: SHOWN })
+    Ok(CheckPage { report: checked.report.clone(), images, shown: SHOWN, suspects: Vec::new() })
 }
 
 /// A small image, with the objects that a finding is about drawn on it; and what lies around the first of them, where it

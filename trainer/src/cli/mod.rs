@@ -9,6 +9,7 @@ pub mod models;
 pub mod predict;
 pub mod register;
 pub mod runs;
+pub mod suspects;
 pub mod sweep;
 pub mod telemetry;
 pub mod train;

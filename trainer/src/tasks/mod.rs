@@ -7,6 +7,7 @@ pub mod outcome;
 mod pixels;
 pub mod recorded;
 pub mod report;
+pub mod suspects;
 mod task;
 
 use models::registry::{Kind, ModelSpec};

@@ -97,6 +97,18 @@ impl Asked {
     }
 }
 
+/// The runs of the parts of the cross-validation in a folder; none where it is no such folder.
+///
+/// # Errors
+/// When its record cannot be read.
+pub fn runs_of_parts(root: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    if !root.is_dir() {
+        return Ok(Vec::new());
+    }
+    let count = Asked::read(root)?.map_or(0, |asked| asked.folds);
+    Ok((1..=count).map(|fold| root.join(format!("fold-{fold}"))).collect())
+}
+
 /// Trains on all but each part in turn, and then on all; `stop` ends it after the step under way.
 ///
 /// # Errors

@@ -22,6 +22,7 @@ mod runs;
 mod start;
 mod streams;
 mod support;
+mod suspects;
 mod sweep;
 mod trace;
 mod wrong_calls;

@@ -3,6 +3,7 @@
 //! The files each look for one sort of fault in [`Data`]. What
 //! they find depends on the data alone, not on the number of threads.
 
+mod asked;
 mod boxes;
 mod classes;
 mod copies;
@@ -34,6 +35,7 @@ use crate::preflight::{FULL_CHECK, OnProgress};
 use crate::reject::{Rejection, Rejections};
 use crate::target::{Object, Targets};
 
+pub use asked::Meant;
 use folder::Sources;
 
 /// What to check.
@@ -64,6 +66,8 @@ pub struct Checked {
     parts: Vec<Read>,
     /// Names of the classes by their numbers.
     labels: Vec<String>,
+    /// What was asked for.
+    request: CheckRequest,
     /// Keeps lists that were made of folders for as long as rows are read from them.
     _sources: Sources,
 }
@@ -294,7 +298,7 @@ pub fn check(request: &CheckRequest, on_progress: OnProgress) -> Result<Checked,
         let (part, source, folder) = (source.part, source.named.clone(), source.folder.clone());
         parts.push(Read { part, source, reader, rows, rejections, folder });
     }
-    let data = data(request, &parts, &classes);
+    let data = data(request, &parts, labels(&classes));
     let mut found = found_in(&data)?;
     groups::check(&data, request.group_column.as_deref(), &mut found)?;
     warnings.extend(sources.warnings.iter().cloned());
@@ -305,10 +309,10 @@ pub fn check(request: &CheckRequest, on_progress: OnProgress) -> Result<Checked,
     let report = report(&data, &parts, &found, &classes);
     let shown = found.into_iter().map(|one| one.shown).collect();
     let labels = data.labels;
-    Ok(Checked { report, warnings, shown, parts, labels, _sources: sources })
+    Ok(Checked { report, warnings, shown, parts, labels, request: request.clone(), _sources: sources })
 }
 
-fn data<'a>(request: &CheckRequest, parts: &'a [Read], classes: &Classes) -> Data<'a> {
+fn data<'a>(request: &CheckRequest, parts: &'a [Read], labels: Vec<String>) -> Data<'a> {
     let side = |read: &'a Read| Side {
         part: read.part,
         source: &read.source,
@@ -319,7 +323,7 @@ fn data<'a>(request: &CheckRequest, parts: &'a [Read], classes: &Classes) -> Dat
     Data {
         task: request.read.task,
         sides: parts.iter().map(side).collect(),
-        labels: labels(classes),
+        labels,
         side: request.side,
         threads: request.read.threads,
     }
@@ -393,6 +397,7 @@ fn report(data: &Data, parts: &[Read], found: &[Found], classes: &Classes) -> Ch
         warnings: count(Severity::Warning),
         notes: count(Severity::Note),
         findings,
+        suspects: None,
     }
 }
 

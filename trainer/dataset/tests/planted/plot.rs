@@ -240,7 +240,16 @@ impl Plot {
 }
 
 fn empty(task: Task) -> CheckReport {
-    CheckReport { task, parts: vec![], classes: vec![], errors: 0, warnings: 0, notes: 0, findings: vec![] }
+    CheckReport {
+        task,
+        parts: vec![],
+        classes: vec![],
+        errors: 0,
+        warnings: 0,
+        notes: 0,
+        findings: vec![],
+        suspects: None,
+    }
 }
 
 /// How a data set is checked.

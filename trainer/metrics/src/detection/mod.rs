@@ -7,6 +7,7 @@
 mod coco;
 mod confusion;
 mod curves;
+mod doubts;
 #[cfg(test)]
 mod fixture_tests;
 mod given;
@@ -26,6 +27,7 @@ use serde::{Deserialize, Serialize};
 pub use coco::{CocoNumbers, IOU_THRESHOLDS};
 pub use confusion::{Cell, ConfusionMatrix, Partner};
 pub use curves::{BestF1, Curve, RECALL_POINTS, THRESHOLDS};
+pub use doubts::{BoxDoubt, BoxFault, doubted_boxes};
 pub use given::{Found, ImageResult, Masks, Options, Shapes, Shared, Truth};
 pub use image_level::ImageLevel;
 pub use report::{Counts, DetectionReport, DetectionRow, SizeRow, VocNumbers};

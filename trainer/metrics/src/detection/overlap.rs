@@ -34,6 +34,13 @@ pub(super) fn area(corners: &[f64; 4]) -> f64 {
     Extent::of(corners).area()
 }
 
+/// Intersection over union of two boxes; 0 where they share nothing.
+pub(super) fn iou(a: &[f64; 4], b: &[f64; 4]) -> f64 {
+    let (a, b) = (Extent::of(a), Extent::of(b));
+    let shared = a.intersection(b);
+    if shared > 0.0 { shared / (a.area() + b.area() - shared) } else { 0.0 }
+}
+
 /// A true object that a found one covers in part.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Overlap {

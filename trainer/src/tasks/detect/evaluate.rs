@@ -17,7 +17,7 @@ use crate::progress::Progress;
 use crate::tasks::classify::evaluate::each_image;
 use crate::tasks::outcome::Intervals;
 use dataset::{Batch, Loader, Object};
-use metrics::detection::{DetectionReport, Found, ImageResult, Masks, Options, Shapes, Shared, Truth};
+use metrics::detection::{BoxDoubt, DetectionReport, Found, ImageResult, Masks, Options, Shapes, Shared, Truth};
 use metrics::{Aim, Cutoff};
 
 /// Score from which boxes are measured: the precision-recall curve needs the uncertain ones too.
@@ -95,6 +95,12 @@ impl Outcome {
     pub fn cutoff(&self, settings: &Settings, aim: Aim) -> Option<(&'static str, Cutoff)> {
         let scored = metrics::detection::scored(&self.results, &self.options(settings));
         Some(("box_score_thresh", metrics::cutoff(&scored, settings.box_score_thresh, aim)?))
+    }
+
+    /// Boxes of the data set that the predictions contradict, the strongest doubt first.
+    #[must_use]
+    pub fn doubts(&self, classes: usize, settings: &Settings) -> Vec<BoxDoubt> {
+        metrics::detection::doubted_boxes(classes, &self.results, &self.options(settings))
     }
 
     /// How it is measured.
