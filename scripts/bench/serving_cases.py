@@ -32,9 +32,11 @@ LITSERVE = ["{python}", "{peers}/serve_litserve.py", "{port}", "{workers}"]
 BENTOML = ["{python}", "-m", "bentoml", "serve", "serve_bentoml:Scorer", "--working-dir", "{peers}", "--host", "127.0.0.1", "--port", "{port}"]
 # What it is sent, an image or pixels, is the last word.
 TRITON = ["{python}", "{peers}/serve_triton.py", "{port}", "{workers}"]
-OURS = Side(
-    "ours", "ours", ["{programs}/server", "--model", "m={model}", "--bind", "127.0.0.1:{port}", "--threads", "{threads}", "--decode-threads", "{threads}"],
-)
+SERVER = [
+    "{programs}/server", "--model", "m={model}", "--bind", "127.0.0.1:{port}", "--workers", "{workers}", "--threads", "{threads}",
+    "--decode-threads", "{processors}",
+]
+OURS = [Side("ours", "ours", SERVER), Side("ours-many", "ours, a worker a thread", SERVER, many=True)]
 PEERS = [
     Side("litserve", "LitServe", LITSERVE, way="form"),
     Side("litserve-many", "LitServe, a process a thread", LITSERVE, many=True, way="form"),
@@ -46,7 +48,7 @@ OF_PIXELS = [
     Side("triton-pixels", "Triton", [*TRITON, "pixels"], environment="serving_triton"),
     Side("triton-pixels-many", "Triton, a process a thread", [*TRITON, "pixels"], many=True, environment="serving_triton"),
 ]
-SIDES = {side.name: side for side in [OURS, *PEERS, *OF_PIXELS]}
+SIDES = {side.name: side for side in [*OURS, *PEERS, *OF_PIXELS]}
 # Loops without a server.
 LOOPS = {"loop": "a loop in Rust", "python-loop": "a loop in Python"}
 
@@ -80,7 +82,7 @@ class Section:
     title: str
     about: str
     model: str
-    sides: Sequence[str] = tuple(side.name for side in [OURS, *PEERS])
+    sides: Sequence[str] = tuple(side.name for side in [*OURS, *PEERS])
     loops: Sequence[str] = tuple(LOOPS)
     clients: Sequence[int] = CLIENTS
     # What is sent: photographs, one small image, or pixels as a V2 tensor.
@@ -102,7 +104,7 @@ SECTIONS = [
     ),
     Section(
         "tensor", "A tensor", "600 KB of pixels as V2's binary tensor, and a network that takes their mean. The loop runs the same tensor.", "nothing",
-        sides=("ours", *(side.name for side in OF_PIXELS)), loops=("python-loop",), sends="tensor",
+        sides=tuple(side.name for side in [*OURS, *OF_PIXELS]), loops=("python-loop",), sends="tensor",
     ),
     Section(
         "overload", "Twice what it can do", "The classifier again. The server is kept on one processor and the clients on another. First as many "

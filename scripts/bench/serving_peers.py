@@ -161,7 +161,8 @@ def started(bench, side, model, work, processor=None):
     workers, threads = (bench.threads, 1) if side.many else (1, bench.threads)
     if processor is not None:
         threads = 1
-    words = {"programs": PROGRAMS, "peers": BENCH / "peers", "port": port, "workers": workers, "threads": threads}
+    processors = bench.threads if processor is None else 1
+    words = {"programs": PROGRAMS, "peers": BENCH / "peers", "port": port, "workers": workers, "threads": threads, "processors": processors}
     words["python"] = bench.pythons.get(side.environment, "python3")
     parts = [part.format(model=model, **words) for part in side.command]
     variables = {
@@ -430,7 +431,7 @@ def section_of_page(one, records, runs):
         missing += [] if found else [name]
         for record in found:
             # Each beside the loop that does what it does.
-            loop = loops.get("loop" if record["side"] == "ours" and "loop" in loops else "python-loop")
+            loop = loops.get("loop" if record["side"].startswith("ours") and "loop" in loops else "python-loop")
             table.append(row(one, record, loop, runs.mark(record["run"])))
     return page.section(one.title, f"`{one.name}`. {one.about}", table, page.remarks(records, one.name, runs) + page.missing(missing))
 

@@ -237,7 +237,7 @@ class Serving(unittest.TestCase):
                 fields = {field for _, field, _, _ in string.Formatter().parse(part) if field}
                 self.assertIn(side.way, WAYS)
                 self.assertTrue((BENCH / f"peers/{side.environment}.txt").is_file(), side.name)
-                self.assertFalse(fields - {"programs", "peers", "python", "port", "workers", "threads", "model"}, side.name)
+                self.assertFalse(fields - {"programs", "peers", "python", "port", "workers", "threads", "processors", "model"}, side.name)
                 if part.startswith("{peers}/"):
                     self.assertTrue((BENCH / "peers" / part[len("{peers}/"):]).is_file(), part)
 
@@ -317,7 +317,7 @@ class Serving(unittest.TestCase):
         replaced = {"model_of": nothing, "work_of": nothing, "started": started, "agreed": nothing, "closed": lambda *_: {"rate": 1}}
         with unittest.mock.patch.multiple(serving_peers, **replaced), contextlib.redirect_stdout(io.StringIO()):
             serving_peers.measured(bench, SECTIONS[0], ["classifier/8"])
-        self.assertEqual(asked, ["ours", "litserve", "litserve-many", "bentoml", "bentoml-many"])
+        self.assertEqual(asked, ["ours", "ours-many", "litserve", "litserve-many", "bentoml", "bentoml-many"])
 
     def test_peers_share_what_does_the_work(self):
         pins = [dict(line.split("==") for line in (BENCH / f"peers/{name}.txt").read_text().split() if "==" in line) for name in serving_peers.PEERS]
