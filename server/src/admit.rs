@@ -161,29 +161,38 @@ impl Admission {
 
     /// Why a request is refused while all permits are taken. Its body is thrown away as it comes, so that it takes no memory and its
     /// connection can be used again.
-    pub async fn turn_away<S>(&self, mut payload: S) -> ServerError
+    pub async fn turn_away<S>(&self, headers: &HeaderMap, payload: S) -> ServerError
     where
         S: Stream<Item = Result<Bytes, PayloadError>> + Unpin,
     {
-        let (patience, limit, mut length) = (self.patience(), self.limits.body_bytes(), 0);
-        loop {
-            match patience.wait(payload.next()).await {
-                Err(slow) => return slow,
-                Ok(None) => return NO_PERMIT,
-                Ok(Some(Err(_))) => return ServerError::BrokenBody,
-                Ok(Some(Ok(part))) => length += part.len() as u64,
-            }
-            if length > limit {
-                return ServerError::BodyTooLarge { limit };
-            }
-        }
+        let (limit, mut length) = (self.limits.body_bytes(), 0);
+        let count = |part: &[u8]| {
+            length += part.len() as u64;
+            if length > limit { Err(ServerError::BodyTooLarge { limit }) } else { Ok(()) }
+        };
+        self.receive(headers, payload, count).await.err().unwrap_or(NO_PERMIT)
     }
 
     /// Reads a body as sent, without undoing any content encoding, under the limits of size, time and memory.
     ///
     /// # Errors
     /// An empty, broken, slow or large body, and an exhausted budget.
-    pub async fn read_body<S>(&self, headers: &HeaderMap, mut payload: S) -> Result<Body, ServerError>
+    pub async fn read_body<S>(&self, headers: &HeaderMap, payload: S) -> Result<Body, ServerError>
+    where
+        S: Stream<Item = Result<Bytes, PayloadError>> + Unpin,
+    {
+        let mut growing = self.growing(self.limits.body_bytes(), 0)?;
+        self.receive(headers, payload, |part| growing.add(part)).await?;
+        growing.whole().filled()
+    }
+
+    /// Gives each part of a body to `take` as it comes, under the limit of time; one that is announced too large is refused at once.
+    async fn receive<S>(
+        &self,
+        headers: &HeaderMap,
+        mut payload: S,
+        mut take: impl FnMut(&[u8]) -> Result<(), ServerError>,
+    ) -> Result<(), ServerError>
     where
         S: Stream<Item = Result<Bytes, PayloadError>> + Unpin,
     {
@@ -193,11 +202,10 @@ impl Admission {
             return Err(ServerError::BodyTooLarge { limit });
         }
         let patience = self.patience();
-        let mut growing = self.growing(limit, 0)?;
         while let Some(part) = patience.wait(payload.next()).await? {
-            growing.add(&part.map_err(|_| ServerError::BrokenBody)?)?;
+            take(&part.map_err(|_| ServerError::BrokenBody)?)?;
         }
-        growing.whole().filled()
+        Ok(())
     }
 
     /// How long is waited for a body that begins now.
@@ -297,26 +305,20 @@ impl Growing<'_> {
 mod tests {
     use super::*;
 
-    #[derive(clap::Parser)]
-    struct Defaults {
-        #[command(flatten)]
-        limits: Limits,
-    }
-
     #[actix_web::test]
     async fn what_is_turned_away_is_read_to_its_end_and_takes_no_memory() {
-        let options = ["test", "--max-concurrent", "1", "--max-body", "1", "--memory", "16"];
-        let admission = Admission::new(&<Defaults as clap::Parser>::parse_from(options).limits);
+        let limits = Limits::of(&["--max-concurrent", "1", "--max-body", "1", "--memory", "16"]);
+        let admission = Admission::new(&limits);
         assert!(!admission.is_full());
         let permit = admission.enter().unwrap();
         assert!(admission.is_full());
         let parts = |count: usize| (0..count).map(|_| Ok(Bytes::from_static(&[0; 1 << 10])));
         let mut sent = futures_util::stream::iter(parts(1 << 10));
-        assert_eq!(admission.turn_away(&mut sent).await, NO_PERMIT);
+        assert_eq!(admission.turn_away(&HeaderMap::new(), &mut sent).await, NO_PERMIT);
         assert!(sent.next().await.is_none());
         assert_eq!(admission.budget.used(), 0);
         let large = futures_util::stream::iter(parts(1 << 11));
-        assert_eq!(admission.turn_away(large).await, ServerError::BodyTooLarge { limit: 1 << 20 });
+        assert_eq!(admission.turn_away(&HeaderMap::new(), large).await, ServerError::BodyTooLarge { limit: 1 << 20 });
         drop(permit);
         assert!(!admission.is_full());
     }

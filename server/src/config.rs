@@ -97,6 +97,19 @@ impl Limits {
     }
 }
 
+#[cfg(test)]
+impl Limits {
+    /// The defaults, but for what these options say.
+    pub(crate) fn of(options: &[&str]) -> Self {
+        #[derive(clap::Parser)]
+        struct Line {
+            #[command(flatten)]
+            limits: Limits,
+        }
+        <Line as clap::Parser>::parse_from(std::iter::once("test").chain(options.iter().copied())).limits
+    }
+}
+
 /// Everything that a server needs to start.
 #[derive(Clone, Debug)]
 pub struct Config {

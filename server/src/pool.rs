@@ -82,11 +82,7 @@ impl Pool {
             if reply.is_closed() {
                 return;
             }
-            let work = || work(&|| !reply.is_closed());
-            let result = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
-                tracing::error!(reason = panic_text(&*panic), "a task panicked");
-                Err(ServerError::Internal)
-            });
+            let result = caught(|| work(&|| !reply.is_closed()));
             // The client may have gone meanwhile; then nobody wants the result.
             let _ = reply.send(result);
         });
@@ -107,6 +103,14 @@ impl Drop for Pool {
             let _ = thread.join();
         }
     }
+}
+
+/// What `work` returns; a panic is an error of one request, and is logged.
+pub(crate) fn caught<T>(work: impl FnOnce() -> Result<T, ServerError>) -> Result<T, ServerError> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
+        tracing::error!(reason = panic_text(&*panic), "a task panicked");
+        Err(ServerError::Internal)
+    })
 }
 
 /// The text of a panic, for the log.

@@ -224,16 +224,10 @@ mod tests {
     use super::*;
     use crate::{admit::Admission, config::Limits};
 
-    #[derive(clap::Parser)]
-    struct Defaults {
-        #[command(flatten)]
-        limits: Limits,
-    }
-
     type Answer = oneshot::Receiver<Result<Predictions, ServerError>>;
 
     fn job(count: usize, side: usize, value: u8) -> (Queued, Answer) {
-        let limits = <Defaults as clap::Parser>::parse_from(["test"]).limits;
+        let limits = Limits::of(&[]);
         let images = Array4::from_elem((count, side, side, 3), value);
         let batch = Batch { images, sizes: None, thresholds: Default::default() };
         let permit = Admission::new(&limits).enter().unwrap();

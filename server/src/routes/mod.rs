@@ -26,7 +26,7 @@ fn stream(request: &HttpRequest) -> Result<BodyStream, ServerError> {
 /// Reads the body of a request that needs a permit; without room for one it is refused.
 pub(crate) async fn read_work(state: &Data<State>, request: &HttpRequest) -> Result<Body, ServerError> {
     if state.admission.is_full() {
-        return Err(state.admission.turn_away(stream(request)?).await);
+        return Err(state.admission.turn_away(request.headers(), stream(request)?).await);
     }
     read_body(state, request).await
 }

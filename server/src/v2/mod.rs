@@ -23,6 +23,7 @@ use crate::{
     catalogue::Found,
     error::ServerError,
     metrics::{Stage, Timings},
+    pool::caught,
     prepare::Work,
     request::{Overrides, RequestOptions},
     state::State,
@@ -137,7 +138,7 @@ impl Call {
             times.time(Stage::Decode, || read(&parser))
         };
         let parsed = match reading {
-            Reading::Here => read(),
+            Reading::Here => caught(read),
             Reading::Pool => state.pool.run(read).await,
         };
         let Parsed { id, images, outputs, options, timeout } = parsed?;

@@ -33,6 +33,11 @@ pub use mistakes::{
 pub use study::{Searched, StudyPage, StudyTrial, render_study};
 pub use thumbnail::Thumbnail;
 
+/// The page's colours of what is wrong and of what is right, for what is drawn on images; those of style.css in its light form.
+pub const WRONG: [u8; 3] = [194, 70, 15];
+/// See [`WRONG`].
+pub const RIGHT: [u8; 3] = [31, 95, 191];
+
 /// The report as one HTML document. Parts without data (no validation set, no export, no mistakes) are left out or say
 /// so; every text of the data is escaped.
 ///

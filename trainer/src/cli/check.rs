@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use dataset::check::{CheckRequest, Checked, FoundImage, check};
 use dataset::{Object, ReadOptions, data_files, default_workers};
 use files::{Order, Scope, Target, console};
-use models::host::Rgb;
 use models::host::draw::{self, Mark};
 use models::registry::{self, ModelSpec};
 use report::{CheckPage, Thumbnail};
@@ -14,6 +13,7 @@ use schemas::check::{CheckReport, Finding, Severity};
 use schemas::error::ErrorCode;
 
 use super::Answer;
+use super::marked::Marked;
 use super::suspects::{self, Doubted, Judges};
 use crate::cli::args::CheckArgs;
 use crate::failure::fail;
@@ -21,11 +21,9 @@ use crate::progress::checking;
 
 /// The page, and the findings for programs.
 const FILES: [&str; 2] = ["check.html", "check.json"];
-/// Findings of a kind that the page shows, images of one of them, and their longer side in pixels: whole, and with
-/// objects marked.
+/// Findings of a kind that the page shows, images of one of them, and their longer side in pixels with objects marked.
 const SHOWN: usize = 24;
 const IMAGES: usize = 6;
-const SIDE: u32 = 240;
 const MARKED: u32 = 320;
 /// Findings of a kind in the text.
 const EXAMPLES: usize = 5;
@@ -66,7 +64,7 @@ pub fn run(args: &CheckArgs) -> anyhow::Result<Answer> {
     let mut text = text(&checked.report);
     if let (Some(writing), Some(output)) = (writing, &args.output) {
         let suspects = doubted.as_ref().map(Doubted::thumbnails).transpose()?.unwrap_or_default();
-        let page = report::render_check(&CheckPage { suspects, ..page(&checked)? })?;
+        let page = report::render_check(&page(&checked, suspects)?)?;
         let mut writing = writing.begin()?;
         writing.write(FILES[0], |out| out.write_all(page.as_bytes()))?;
         writing.write(FILES[1], |out| Ok(serde_json::to_writer_pretty(out, &json)?))?;
@@ -153,7 +151,7 @@ fn place(finding: &Finding) -> String {
     if places.is_empty() { finding.file.clone() } else { places.join(", ") }
 }
 
-fn page(checked: &Checked) -> anyhow::Result<CheckPage> {
+fn page(checked: &Checked, suspects: Vec<Vec<Thumbnail>>) -> anyhow::Result<CheckPage> {
     let mut images = Vec::new();
     let mut of_kind = (None, 0);
     for (at, finding) in checked.report.findings.iter().enumerate() {
@@ -162,7 +160,7 @@ fn page(checked: &Checked) -> anyhow::Result<CheckPage> {
         let found = checked.images(at, most)?;
         images.push(found.iter().map(thumbnails).collect::<Result<Vec<_>, _>>()?.concat());
     }
-    Ok(CheckPage { report: checked.report.clone(), images, shown: SHOWN, suspects: Vec::new() })
+    Ok(CheckPage { report: checked.report.clone(), images, shown: SHOWN, suspects })
 }
 
 /// A small image, with the objects that a finding is about drawn on it; and what lies around the first of them, where it
@@ -180,21 +178,14 @@ fn thumbnails(found: &FoundImage) -> Result<Vec<Thumbnail>, report::ReportError>
         }
     };
     let marks: Vec<Mark> = found.objects.iter().enumerate().map(mark).collect();
-    let side = if marks.is_empty() { SIDE } else { MARKED };
-    let thumbnail =
-        |drawn: &Rgb, caption: &str| Thumbnail::new((drawn.width, drawn.height), &drawn.data, side, caption);
-    let caption = caption(found);
-    let mut whole = draw::fitted(image, &marks, side);
-    for ((_, object), mark) in found.objects.iter().zip(&marks) {
-        if let Some(outline) = &object.outline {
-            draw::outline_of(&mut whole, outline, mark.colour);
+    let marked = Marked { image, marks, caption: caption(found), side: MARKED };
+    marked.thumbnails(|whole| {
+        for ((_, object), mark) in found.objects.iter().zip(&marked.marks) {
+            if let Some(outline) = &object.outline {
+                draw::outline_of(whole, outline, mark.colour);
+            }
         }
-    }
-    let mut all = vec![thumbnail(&whole, &caption)?];
-    if let Some(near) = draw::close_up(image, &marks, side) {
-        all.push(thumbnail(&near, &format!("{caption}, enlarged"))?);
-    }
-    Ok(all)
+    })
 }
 
 /// What to call an image: its file, its classes, its row.

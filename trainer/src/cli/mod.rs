@@ -5,6 +5,7 @@ pub mod check;
 pub mod convert;
 pub mod embed;
 pub mod evaluate;
+mod marked;
 pub mod models;
 pub mod predict;
 pub mod register;

@@ -5,16 +5,17 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context;
-use dataset::check::{Checked, Meant};
+use dataset::check::{At, Checked, Shown};
 use dataset::{Dataset, Images, Loader, TrainingData, loading, resolver};
 use models::host::Rgb;
-use models::host::draw::{self, Mark};
-use report::Thumbnail;
+use models::host::draw::Mark;
+use report::{RIGHT, ReportError, Thumbnail, WRONG};
 use schemas::check::{FindingPlace, Suspect, SuspectSide, Suspects};
 use schemas::dataset::parse_image_url;
 use schemas::error::ErrorCode;
 use schemas::{CheckpointMeta, Settings, Task};
 
+use super::marked::Marked;
 use crate::cli::args::{DoubtArgs, ModelArgs, ModelFile};
 use crate::failure::fail;
 use crate::predict::trained::Trained;
@@ -29,12 +30,8 @@ const LISTED: u32 = 60;
 const IN_TEXT: usize = 10;
 /// Images at once.
 const BATCH: usize = 32;
-/// Longer side in pixels of an image on the page, and of one with boxes on it.
-const SIDE: u32 = 240;
+/// Longer side in pixels of an image with boxes on the page.
 const MARKED: u32 = 400;
-/// What is labelled, and what the model says: the page's "wrong" and "right".
-const GIVEN: [u8; 3] = [194, 70, 15];
-const PREDICTED: [u8; 3] = [31, 95, 191];
 
 /// The models that judge labels, at least one, all of the same labels.
 pub struct Judges {
@@ -128,12 +125,11 @@ impl Judges {
         doubts.sort_by(|a: &(usize, Doubt), b| b.1.score.total_cmp(&a.1.score));
         let found = doubts.len() as u64;
         doubts.truncate(self.most);
-        let meant = |(part, doubt): &(usize, Doubt)| Meant {
-            part: *part,
-            index: doubt.index,
+        let shown = |&(side, ref doubt): &(usize, Doubt)| Shown {
+            at: At { side, index: doubt.index },
             objects: doubt.object.into_iter().collect(),
         };
-        let places = checked.places(&doubts.iter().map(meant).collect::<Vec<_>>())?;
+        let places = checked.places(&doubts.iter().map(shown).collect::<Vec<_>>())?;
         let images: u64 = keys.iter().map(|keys| keys.len() as u64).sum();
         let recorded = self.models.iter().all(|one| one.trained_on.is_some());
         let seen = recorded.then_some(seen);
@@ -270,28 +266,20 @@ impl Doubted {
         let drawn = |(suspect, &(part, index)): (&Suspect, &(usize, usize))| {
             let dataset = &self.parts[part];
             let Ok(image) = dataset.image(index) else { return Ok(Vec::new()) };
-            thumbnails(&image, &dataset.name(index), suspect)
+            Ok(thumbnails(&image, &dataset.name(index), suspect)?)
         };
         self.suspects.listed.iter().zip(&self.images).map(drawn).collect()
     }
 }
 
-fn thumbnails(image: &Rgb, name: &str, suspect: &Suspect) -> anyhow::Result<Vec<Thumbnail>> {
+fn thumbnails(image: &Rgb, name: &str, suspect: &Suspect) -> Result<Vec<Thumbnail>, ReportError> {
     let mark = |side: &Option<SuspectSide>, colour| {
         let side = side.as_ref()?;
         let corners = side.corners?.map(|corner| corner as f32);
         Some(Mark { corners, colour, text: side.label.clone(), covered: None })
     };
-    let marks = [mark(&suspect.given, GIVEN), mark(&suspect.predicted, PREDICTED)];
-    let marks: Vec<Mark> = marks.into_iter().flatten().collect();
-    let side = if marks.is_empty() { SIDE } else { MARKED };
-    let thumbnail =
-        |drawn: &Rgb, caption: &str| Thumbnail::new((drawn.width, drawn.height), &drawn.data, side, caption);
-    let mut all = vec![thumbnail(&draw::fitted(image, &marks, side), name)?];
-    if let Some(near) = draw::close_up(image, &marks, side) {
-        all.push(thumbnail(&near, &format!("{name}, enlarged"))?);
-    }
-    Ok(all)
+    let marks = [mark(&suspect.given, WRONG), mark(&suspect.predicted, RIGHT)].into_iter().flatten().collect();
+    Marked { image, marks, caption: name.to_owned(), side: MARKED }.thumbnails(|_| {})
 }
 
 /// The suspects for people: the first few, and how far they can be believed.

@@ -106,7 +106,12 @@ pub fn runs_of_parts(root: &Path) -> anyhow::Result<Vec<PathBuf>> {
         return Ok(Vec::new());
     }
     let count = Asked::read(root)?.map_or(0, |asked| asked.folds);
-    Ok((1..=count).map(|fold| root.join(format!("fold-{fold}"))).collect())
+    Ok((1..=count).map(|fold| root.join(part_name(fold))).collect())
+}
+
+/// What the run of a part is called; the first is 1.
+fn part_name(fold: u32) -> String {
+    format!("fold-{fold}")
 }
 
 /// Trains on all but each part in turn, and then on all; `stop` ends it after the step under way.
@@ -121,8 +126,7 @@ pub fn run(request: &Request, count: u32, stop: &Arc<AtomicBool>) -> anyhow::Res
     let (mut folds, mut outcomes) = (Vec::new(), Vec::new());
     for fold in 1..=count {
         log.line(&format!("fold {fold} of {count}"));
-        let part =
-            asked.request(request, &format!("fold-{fold}"), &[("validation_fold", fold.into())], Export::Nothing);
+        let part = asked.request(request, &part_name(fold), &[("validation_fold", fold.into())], Export::Nothing);
         match one(&part, Arc::clone(stop))? {
             One::Interrupted { epoch, .. } => return interrupted(epoch),
             One::Finished(done) => {

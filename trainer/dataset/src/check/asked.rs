@@ -4,20 +4,9 @@ use std::sync::Arc;
 
 use schemas::check::FindingPlace;
 
-use super::{At, Checked, Read, Shown};
+use super::{Checked, Read, Shown};
 use crate::dataset::{Cache, Dataset, Labels};
 use crate::error::{DataError, wrong};
-
-/// An image of a part, and those of its objects that are meant.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Meant {
-    /// Place of the part in the report.
-    pub part: usize,
-    /// Place of the image among the usable ones of the part.
-    pub index: usize,
-    /// Places of objects among the image's usable ones.
-    pub objects: Vec<usize>,
-}
 
 impl Checked {
     /// What tells the usable images of a part apart, and from those of other lists (see [`crate::Location::key`]); one for each, in their
@@ -58,15 +47,12 @@ impl Checked {
         Ok(Arc::new(Dataset::new(labels, entries, targets, Arc::clone(reader), Cache::None).checked(rows.checked)))
     }
 
-    /// Where images and objects stand in the data, in the order of `meant`.
+    /// Where images and objects stand in the data, in the order of `shown`.
     ///
     /// # Errors
     /// A JSONL file changed.
-    pub fn places(&self, meant: &[Meant]) -> Result<Vec<FindingPlace>, DataError> {
+    pub fn places(&self, shown: &[Shown]) -> Result<Vec<FindingPlace>, DataError> {
         let data = super::data(&self.request, &self.parts, self.labels.clone());
-        let place = |Meant { part, index, objects }: &Meant| {
-            data.place(&Shown { at: At { side: *part, index: *index }, objects: objects.clone() })
-        };
-        meant.iter().map(place).collect()
+        shown.iter().map(|one| data.place(one)).collect()
     }
 }

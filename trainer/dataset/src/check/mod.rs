@@ -35,7 +35,6 @@ use crate::preflight::{FULL_CHECK, OnProgress};
 use crate::reject::{Rejection, Rejections};
 use crate::target::{Object, Targets};
 
-pub use asked::Meant;
 use folder::Sources;
 
 /// What to check.
@@ -107,16 +106,19 @@ pub(crate) struct Data<'a> {
 
 /// An image: its part, and its place there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct At {
+pub struct At {
+    /// Place of the part in the report.
     pub side: usize,
+    /// Place of the image among the usable ones of the part.
     pub index: usize,
 }
 
-/// An image of a finding.
+/// An image of a finding, or of a label that a model doubts.
 #[derive(Clone, Debug)]
-pub(crate) struct Shown {
+pub struct Shown {
+    /// The image.
     pub at: At,
-    /// Those of its objects that matter, ascending.
+    /// Places of those of its objects that matter among its usable ones, ascending.
     pub objects: Vec<usize>,
 }
 

@@ -11,7 +11,7 @@ use schemas::check::{FindingKind as Kind, Severity};
 use serde_json::{Value, json};
 
 use super::preparing::quiet;
-use crate::check::{CheckRequest, Checked, Meant, check};
+use crate::check::{At, CheckRequest, Checked, check};
 use crate::{Images, ReadOptions, sample_data};
 
 /// A generated data set to plant faults in.
@@ -526,7 +526,7 @@ fn a_model_is_asked_about_the_usable_images_by_its_own_labels() {
     assert_eq!(checked.keys(0).unwrap().len(), rows.len() - 1);
     let labels: Vec<String> = checked.report.classes.iter().rev().map(|class| class.label.clone()).collect();
     let set = checked.dataset(0, &labels, &[0, 2]).unwrap();
-    let places = checked.places(&[0, 2].map(|index| Meant { part: 0, index, objects: vec![] })).unwrap();
+    let places = checked.places(&[0, 2].map(|index| At { side: 0, index }.into())).unwrap();
     assert_eq!(places.iter().map(|place| place.line).collect::<Vec<_>>(), [Some(2), Some(4)]);
     for (at, row) in [&rows[1], &rows[3]].into_iter().enumerate() {
         assert_eq!(labels[set.classes(at)[0] as usize], row["label"].as_str().unwrap());

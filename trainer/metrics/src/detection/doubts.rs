@@ -84,18 +84,16 @@ impl Usual {
 /// # Panics
 /// Where a class is not below `classes`: a bug of the caller, not of the data.
 pub fn doubted_boxes(classes: usize, images: &[ImageResult], options: &Options) -> Vec<BoxDoubt> {
-    let judged = |image| {
+    let judge = |image| {
         let view = View::new(image, options.max_detections, Shapes::Boxes);
         let partners = partners(&view, HITS);
         Judged { view, partners, threshold: options.score_threshold }
     };
+    let judged: Vec<Judged> = images.iter().map(judge).collect();
     let mut usual = vec![Usual::default(); classes];
-    for image in images {
-        judged(image).learn(&mut usual);
-    }
+    judged.iter().for_each(|image| image.learn(&mut usual));
     let mut doubts: Vec<BoxDoubt> = Vec::new();
-    for (number, image) in images.iter().enumerate() {
-        let image = judged(image);
+    for (number, image) in judged.iter().enumerate() {
         doubts.extend(image.by_found(number, &usual));
         doubts.extend(image.by_truth(number, &usual));
     }

@@ -14,7 +14,7 @@ use schemas::prediction::SoftMask;
 use super::evaluate::Outcome;
 use dataset::{Images, Object};
 use metrics::detection::{Found, ImageResult, Options, Pairs, Partner, Truth, pairs};
-use report::{ClassColour, Comparison, Cutout, MaskPair, ReportError, Thumbnail};
+use report::{ClassColour, Comparison, Cutout, MaskPair, RIGHT, ReportError, Thumbnail, WRONG};
 
 /// Images shown beside what was found in them, and those with the most errors.
 const COMPARED: usize = 8;
@@ -35,9 +35,6 @@ const LEAST: f64 = 32.0;
 const TRIES: usize = 4;
 /// Classes that have a colour of their own.
 const COLOURS: usize = 7;
-/// The box that a cutout is about, and those beside it: the page's "wrong" and "right".
-const WRONG: [u8; 3] = [194, 70, 15];
-const RIGHT: [u8; 3] = [31, 95, 191];
 
 /// What the images are made from.
 pub struct Predictions<'a> {
