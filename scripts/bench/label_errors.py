@@ -146,6 +146,8 @@ def arguments():
 def run(args):
     with tempfile.TemporaryDirectory() as temporary:
         folder = args.output or pathlib.Path(temporary)
+        if args.output and folder.exists():
+            raise Failed(f"{folder} is there already; name a folder that is not, so that nothing in it is written over")
         folder.mkdir(parents=True, exist_ok=True)
         place = Place(folder.resolve(), args.data.resolve(), quick=args.quick)
         for [name] in command.select(args.sets, [[one] for one in SETS], str.startswith):
